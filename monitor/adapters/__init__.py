@@ -1,0 +1,1 @@
+"""Turns other people's call and complaint files into wire records."""

@@ -1,0 +1,1 @@
+"""The shard: counts calls in panes, keeps each tenant's standing, decides."""
