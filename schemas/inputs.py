@@ -32,9 +32,7 @@ Outcome = Literal[
     "cancelled",
     "failed",
 ]
-Category = Literal[
-    "fraud", "harassment", "abuse", "no_consent", "number_leak", "prohibited_business", "other"
-]
+Category = Literal["fraud", "harassment", "abuse", "no_consent", "number_leak", "prohibited_business", "other"]
 
 
 class Cdr(Struct, tag_field="type", tag="cdr", gc=False):

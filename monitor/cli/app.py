@@ -1,0 +1,60 @@
+"""The command `callwarden`: one file a command, imported only when that command is called."""
+
+import importlib
+import sys
+
+import typer
+
+# `--help` must not import numpy, the shard or the policy, so the one-line helps stand here. A module with
+# one command calls it `run`; one with several exposes `app`, a `typer.Typer`.
+COMMANDS = {
+    "replay": "Judge files of records and write every decision with its reason.",
+    "policy": "Check, show, compare and explain policies.",
+    "map": "Check how a mapping turns a file into records.",
+    "simulate": "Write labelled traffic of honest and bad tenants.",
+    "backtest": "Compare two policies on the same records.",
+    "report": "Make one self-contained HTML page of a replay.",
+    "schema": "Export JSON Schemas and the AsyncAPI document.",
+    "demo": "Simulate, judge with a live view, report.",
+}
+
+
+def build(chosen: str | None) -> typer.Typer:
+    """The application with the ``chosen`` command loaded and every other one only named."""
+    app = typer.Typer(
+        name="callwarden",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Callwarden watches the calls of a call-centre platform and acts when a tenant breaks the access rules.",
+    )
+
+    @app.callback(invoke_without_command=True)
+    def top(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+        if version:
+            from importlib.metadata import version as installed
+
+            typer.echo(f"callwarden {installed('callwarden')}")
+            raise typer.Exit
+
+    for name, text in COMMANDS.items():
+        if name != chosen:
+            app.command(name, help=text)(_named_only)
+            continue
+        module = importlib.import_module(f"monitor.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
+        else:
+            app.command(name, help=text)(module.run)
+    return app
+
+
+def _named_only() -> None:
+    raise AssertionError("a command that was not chosen cannot run")
+
+
+def main() -> None:
+    """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
+    chosen = sys.argv[1] if len(sys.argv) > 1 else None
+    build(chosen)()

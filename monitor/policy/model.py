@@ -1,0 +1,136 @@
+"""The resolved policy: frozen values, checked as a whole, ready for the shard. `monitor.policy.load` makes it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["enforce", "review", "shadow"]
+Direction = Literal["above", "below"]
+TierId = Literal["minor", "major", "severe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """What a metric can be told: the short-call limit in ms, the callee limit, the IANA time zone."""
+
+    short_call_ms: int
+    callee_limit: int
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An ``also`` condition on another metric of the same window; a null value fails it."""
+
+    metric: str
+    op: Literal["above", "below", "at_least", "at_most"]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A measured rule. Times in ms; ``recover`` is the threshold unless given."""
+
+    id: str
+    behaviour: str
+    metric: str
+    direction: Direction
+    threshold: float
+    window_ms: int
+    step_ms: int
+    min_denominator: int
+    confidence: float | None
+    also: tuple[Condition, ...]
+    cooldown_ms: int
+    recover: float
+    mode: Mode
+    freeze: bool
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Repeated violations: at ``at_least`` unused ones in ``(t - window_ms, t]`` it decides in its tier."""
+
+    id: str
+    at_least: int
+    window_ms: int
+    tier: Literal["major", "severe"]
+    mode: Literal["review", "enforce"]
+    freeze: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """``rule`` is the rule as it stands for ``tenant`` at window ends before ``expires_ms``."""
+
+    tenant: str
+    rule: Rule
+    owner: str
+    reason: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """At window ends before ``expires_ms`` these rules neither decide nor alert for the tenant."""
+
+    tenant: str
+    rules: tuple[str, ...]
+    owner: str
+    reason: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A violation tier of the access rules, with what follows from it."""
+
+    id: TierId
+    zh: str
+    en: str
+    kind: Literal["warning", "termination", "ban"]
+    actions: tuple[str, ...]
+    freezes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One of the seven behaviours. ``zh`` is the access rules' wording; ``freeze`` is for pending decisions."""
+
+    id: str
+    clause: int
+    tier: TierId
+    zh: str
+    en: str
+    freeze: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueRow:
+    """A prohibited business: ``terms`` recognise it, a word of ``unless`` in the text takes a likely match away."""
+
+    key: str
+    zh: str
+    en: str
+    terms: tuple[str, ...]
+    unless: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides. ``sha256`` is that of the resolved policy's canonical JSON."""
+
+    id: str
+    version: str
+    sha256: str
+    lateness_ms: int
+    review_within_ms: int
+    retention_ms: int
+    params: Params
+    tiers: dict[str, Tier]
+    behaviours: dict[str, Behaviour]
+    rules: tuple[Rule, ...]
+    escalations: tuple[Escalation, ...]
+    overrides: tuple[Override, ...]
+    exemptions: tuple[Exemption, ...]
+    catalogue: tuple[CatalogueRow, ...]
