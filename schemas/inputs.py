@@ -46,8 +46,8 @@ class Cdr(Struct, tag_field="type", tag="cdr", gc=False):
     start_ms: Ms
     end_ms: Ms
     outcome: Outcome
-    ring_ms: Ms | None | Literal[""] = None
-    answer_ms: Ms | None | Literal[""] = None
+    ring_ms: Ms | Literal[""] | None = None
+    answer_ms: Ms | Literal[""] | None = None
     hangup_by: Literal["caller", "callee", "system", ""] | None = None
     answered_by: Literal["human", "machine", ""] | None = None
     agent_id: OptId = None
@@ -70,7 +70,7 @@ class Complaint(Struct, tag_field="type", tag="complaint", gc=False):
     complainant: OptId = None
     caller: OptId = None
     call_id: OptId = None
-    occurred_ms: Ms | None | Literal[""] = None
+    occurred_ms: Ms | Literal[""] | None = None
 
 
 class Finding(Struct, tag_field="type", tag="finding", gc=False):
