@@ -1,0 +1,62 @@
+import random
+
+import pytest
+
+from monitor.masking import MASK, mask_numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("+8613812345678", "+•••••••••••78"),
+        ("+86 138-1234-5678", "+•• •••-••••-••78"),
+        ("(0755) 8376 5566", "(••••) •••• ••66"),
+        ("138.1234.5678", "•••.••••.••78"),
+        ("030/1234567", "•••/•••••67"),
+        ("call13812345678now", "call•••••••••78now"),
+        ("5551234", "•••••34"),
+        ("１３８１２３４５６７８", "•••••••••７８"),
+        ("138\u200b1234\u202e5678", "•••\u200b••••\u202e••78"),
+        ("13812345678,13987654321", "•••••••••78,•••••••••21"),
+    ],
+)
+def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
+    assert mask_numbers(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "555123",
+        "200 of 1,031,456 answered calls lasted at most 6 s: 19.4 %, surely above 15 %",
+        "2026-11-25",
+        "from 2026-11-25 01:56 to 2026-11-26 01:56",
+        "2026-11-25T01:56:00Z",
+        "条款 6，近 30 天 3 次",
+    ],
+)
+def test_what_is_no_number_stays_readable(text: str) -> None:
+    assert mask_numbers(text) == text
+
+
+@pytest.mark.parametrize("text", ["+2010-12-3145", "86-2010-12-31", "2010-12-31-44", "2010-12-314"])
+def test_a_number_that_looks_like_a_date_is_still_hidden(text: str) -> None:
+    assert MASK in mask_numbers(text)
+
+
+def test_random_numbers_leave_exactly_two_digits() -> None:
+    seed = 20261125
+    print("seed", seed)
+    rng = random.Random(seed)
+    for _ in range(2_000):
+        digits = "".join(rng.choice("0123456789") for _ in range(rng.randint(7, 20)))
+        dressed = digits[0] + "".join(rng.choice(["", "", "", " ", "-", ") ", " - "]) + d for d in digits[1:])
+        masked = mask_numbers(f"x{dressed}y")
+        assert "".join(filter(str.isdigit, masked)) == digits[-2:]
+        assert len(masked) == len(dressed) + 2
+
+
+def test_a_long_hostile_text_is_masked_in_linear_time() -> None:
+    text = ("1 - " * 5 + "x") * 20_000
+    assert mask_numbers(text) == text
