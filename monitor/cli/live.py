@@ -1,0 +1,126 @@
+"""A replay seen live: progress, decisions by tier, the last ones with their reasons; plain lines without a terminal."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from monitor.report import labels
+from monitor.report.labels import label
+from monitor.report.text import identifier, readable
+from schemas.outputs import Enforcement
+
+STYLES = {"severe": "bold red", "major": "bold dark_orange", "minor": "yellow", "none": "cyan"}
+_LAST = 6
+# Without a terminal: a line of progress at most this often, and no more decisions than one can read.
+_EVERY_S = 5.0
+_PLAIN_DECISIONS = 40
+
+
+class LiveView:
+    """Shows a replay on ``console`` while it runs; give it to replay's progress as ``update``.
+
+    ``total`` is the number of input rows where it is known. On a terminal a panel is redrawn four times a second;
+    elsewhere (a pipe, a log) plain lines come, so that nothing is lost and nothing blinks.
+    """
+
+    def __init__(self, console: Console, total: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._total, self._clock = console, total, clock
+        self._live: Live | None = None
+        self._started = self._spoken = clock()
+        self._read, self._printed = 0, 0
+        self._watermark_ms: int | None = None
+        self._tiers: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._last: deque[Enforcement] = deque(maxlen=_LAST)
+
+    def __enter__(self) -> "LiveView":
+        self._started = self._spoken = self._clock()
+        if self._console.is_terminal:
+            self._live = Live(self, console=self._console, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        else:
+            self._console.print(self._progress())
+
+    def update(self, read: int, watermark_ms: int | None, decisions: Sequence[Enforcement]) -> None:
+        """``read`` rows so far, decided up to ``watermark_ms``; ``decisions`` are those since the last call."""
+        self._read, self._watermark_ms = read, watermark_ms
+        for event in decisions:
+            self._tiers[event.data.tier or "none"] += event.data.kind not in ("reversal", "lapse")
+            self._statuses[event.data.kind if event.data.kind in ("reversal", "lapse") else event.data.status] += 1
+            self._last.append(event)
+        if self._live is None:
+            self._say(decisions)
+
+    def __rich__(self) -> Panel:
+        """The panel; rich calls this at each redraw."""
+        tiers = Table.grid(padding=(0, 3))
+        tiers.add_row(*(self._tier(tier) for tier in labels.TIERS))
+        last = Table.grid(padding=(0, 1))
+        for event in self._last:
+            last.add_row(*decision_cells(event))
+        body = Group(self._progress(), Text(), tiers, Text(), last) if self._last else Group(self._progress(), tiers)
+        return Panel(body, title="Callwarden", border_style="blue")
+
+    def _tier(self, tier: str) -> Text:
+        name = label(labels.TIERS, tier)
+        return Text(f"{name.zh} {name.en} {self._tiers[tier]}", style=STYLES[tier])
+
+    def _progress(self) -> Text:
+        elapsed = max(self._clock() - self._started, 1e-3)
+        share = f" ({100 * self._read / self._total:.0f} %)" if self._total else ""
+        at = ""
+        if self._watermark_ms is not None and self._watermark_ms > 0:
+            at = f" · {datetime.fromtimestamp(self._watermark_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC"
+        counts = " · ".join(f"{name.zh} {name.en} {self._statuses[key]}" for key, name in _SHOWN.items())
+        return Text(f"已读 read {self._read:,}{share} · {self._read / elapsed:,.0f}/s{at} · {counts}")
+
+    def _say(self, decisions: Sequence[Enforcement]) -> None:
+        for event in decisions[: _PLAIN_DECISIONS - self._printed]:
+            self._console.print(decision_line(event), soft_wrap=True)
+            self._printed += 1
+            if self._printed == _PLAIN_DECISIONS:
+                self._console.print("… 其余决定只计数 / further decisions are counted only")
+        if self._clock() - self._spoken >= _EVERY_S:
+            self._spoken = self._clock()
+            self._console.print(self._progress(), soft_wrap=True)
+
+
+_SHOWN = labels.STATUSES | {kind: labels.KINDS[kind] for kind in ("reversal", "lapse")}
+
+
+def decision_cells(event: Enforcement) -> tuple[Text, Text, Text]:
+    """A decision as time and tenant, tier and kind, and its reason in both languages."""
+    data = event.data
+    tier, kind, status = data.tier or "none", label(labels.KINDS, data.kind), label(labels.STATUSES, data.status)
+    at = f"{datetime.fromtimestamp(data.decided_ms // 1000, UTC):%m-%d %H:%M}"
+    name = label(labels.TIERS, tier).zh if data.tier else ""
+    note = f" {status.zh}" if data.status == "pending_review" else ""
+    return (
+        Text(f"{at}\n{identifier(event.subject, 24)}"),
+        Text(f"{name} {kind.zh}{note}\n{kind.en}".strip(), style=STYLES[tier]),
+        Text(f"{readable(data.reason.zh, 160)}\n{readable(data.reason.en, 240)}"),
+    )
+
+
+def decision_line(event: Enforcement) -> Text:
+    """A decision as two lines of text: who, what, and the reason in each language."""
+    when, what, why = (cell.plain.split("\n") for cell in decision_cells(event))
+    text = Text(f"{when[0]} UTC  {when[1]}  ")
+    text.append(" / ".join(what), style=STYLES[event.data.tier or "none"])
+    return text.append(f"\n    {why[0]}\n    {why[1]}")

@@ -1,0 +1,256 @@
+"""What the template shows of each record: labels chosen, times told, numbers masked, nothing left to decide."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from monitor.metrics import METRICS
+from monitor.report import labels
+from monitor.report.labels import Label, label
+from monitor.report.policy import PolicyView
+from monitor.report.standing import Fate, Standings
+from monitor.report.text import identifier, readable
+from schemas.outputs import Alert, Enforcement, Measure, Window
+
+FATES = {
+    "stands": None,
+    "open": None,
+    "upheld": Label("已复核维持", "Upheld"),
+    "reversed": Label("已撤销", "Reversed"),
+    "lapsed": Label("已失效", "Lapsed"),
+}
+
+
+class Clock:
+    """Tells times in one zone, with UTC beside it."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+
+    def local(self, ms: int) -> str:
+        """``2026-11-25 09:30:00`` in the zone; with milliseconds where there are some."""
+        rest = f".{ms % 1000:03}" if ms % 1000 else ""
+        return f"{datetime.fromtimestamp(ms // 1000, self.zone):%Y-%m-%d %H:%M:%S}{rest}"
+
+    def utc(self, ms: int) -> str:
+        """The same instant as RFC 3339 in UTC."""
+        return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+
+    def shifted(self, ms: int) -> int:
+        """``ms`` moved by the zone's offset, for charts that know no zones and draw everything as UTC."""
+        offset = datetime.fromtimestamp(ms // 1000, self.zone).utcoffset()
+        return ms + (int(offset.total_seconds()) * 1000 if offset else 0)
+
+
+class Names:
+    """Tenants as they are shown. Where masking or cutting changed an id, a running number tells it from the others."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+
+    def __call__(self, tenant: str) -> str:
+        if tenant not in self._shown:
+            shown = identifier(tenant, 48)
+            self._shown[tenant] = shown if shown == tenant else f"{shown} #{len(self._shown) + 1}"
+        return self._shown[tenant]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One kind of evidence with its ids."""
+
+    label: Label
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureView:
+    """A measure in words: ``200 / 1,031 = 19.4 %`` against its threshold."""
+
+    metric: str
+    name: Label
+    counts: str
+    value: str
+    threshold: str
+    bound: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """One decision, ready to be shown."""
+
+    anchor: str
+    event_id: str
+    tenant: str
+    at: str
+    at_utc: str
+    tier: str
+    tier_label: Label
+    kind: str
+    kind_label: Label
+    status: str
+    status_label: Label
+    fate: Fate
+    fate_label: Label | None
+    behaviour: Label
+    clause: int | None
+    rule: str
+    refunds: str
+    refunds_label: Label
+    actions: list[Label]
+    proposed: list[Label]
+    reason: Label
+    window: str | None
+    measure: MeasureView | None
+    evidence: list[EvidenceView]
+    violations: int
+    review_by: str | None
+    left: Label | None
+    overdue: bool
+    links: list[tuple[Label, str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert from its first to its last state."""
+
+    tenant: str
+    rule: str
+    severity: str
+    severity_label: Label
+    firing: bool
+    since: str
+    until: str | None
+    lasted: Label
+    measure: MeasureView | None
+    reason: Label
+    decision: str | None
+
+
+def number(value: float | int) -> str:
+    """A count with thousands grouped, anything else with four significant digits."""
+    return f"{value:,}" if isinstance(value, int) or value == int(value) else f"{value:,.4g}"
+
+
+def quantity(metric: str, value: float | None) -> str:
+    """A metric's value in its unit; an em dash where there is none."""
+    if value is None:
+        return "—"
+    unit = METRICS[metric].unit if metric in METRICS else "count"
+    if unit == "ratio":
+        return f"{100 * value:.4g} %"
+    return f"{number(value)} s" if unit == "seconds" else number(value)
+
+
+def duration(ms: int) -> Label:
+    """A span in its two largest units: ``2 天 4 小时``, ``2 d 4 h``."""
+    minutes = max(ms, 0) // 60_000
+    parts = ((minutes // 1440, "天", "d"), (minutes // 60 % 24, "小时", "h"), (minutes % 60, "分钟", "min"))
+    first = next((n for n, part in enumerate(parts) if part[0]), 2)
+    shown = [part for n, part in enumerate(parts[first : first + 2]) if part[0] or n == 0]
+    return Label(" ".join(f"{n} {zh}" for n, zh, _ in shown), " ".join(f"{n} {en}" for n, _, en in shown))
+
+
+def measure_view(measure: Measure | None) -> MeasureView | None:
+    """``measure`` in words."""
+    if measure is None:
+        return None
+    counts = number(measure.numerator)
+    if measure.denominator is not None:
+        counts += f" / {number(measure.denominator)}"
+    return MeasureView(
+        metric=measure.metric,
+        name=label(labels.METRIC_NAMES, measure.metric),
+        counts=counts,
+        value=quantity(measure.metric, measure.value),
+        threshold=quantity(measure.metric, measure.threshold),
+        bound=None if measure.bound is None else quantity(measure.metric, measure.bound),
+    )
+
+
+class Viewer:
+    """Turns decisions and alerts into views; knows the policy, the clock, the names and every decision's anchor."""
+
+    def __init__(self, policy: PolicyView, clock: Clock, names: Names, standings: Standings, end_ms: int) -> None:
+        self.policy, self.clock, self.names, self.standings, self.end_ms = policy, clock, names, standings, end_ms
+        self.anchors: dict[str, str] = {}
+
+    def anchor(self, events: Iterable[Enforcement], prefix: str) -> None:
+        """Gives each event that the page will show a place to link to."""
+        for n, event in enumerate(events, len(self.anchors)):
+            self.anchors[event.id] = f"{prefix}{n}"
+
+    def decision(self, event: Enforcement, shadow: bool = False) -> DecisionView:
+        """``event`` as it is shown; of a shadow decision only what it would have been, it has no fate."""
+        data, clock = event.data, self.clock
+        fate: Fate = "stands" if shadow else self.standings.fate(event)
+        evidence = [
+            EvidenceView(name, [identifier(i, 40) for i in getattr(data.evidence, key)])
+            for key, name in labels.EVIDENCE.items()
+        ]
+        waits = fate == "open" and data.review_by_ms is not None
+        return DecisionView(
+            anchor=self.anchors.get(event.id, ""),
+            event_id=identifier(event.id),
+            tenant=self.names(event.subject),
+            at=clock.local(data.decided_ms),
+            at_utc=clock.utc(data.decided_ms),
+            tier=data.tier or "none",
+            tier_label=label(labels.TIERS, data.tier or "none"),
+            kind=data.kind,
+            kind_label=label(labels.KINDS, data.kind),
+            status=data.status,
+            status_label=label(labels.STATUSES, data.status),
+            fate=fate,
+            fate_label=FATES[fate],
+            behaviour=self._behaviour(data.behaviour),
+            clause=data.clause,
+            rule=identifier(data.rule_id),
+            refunds=data.refunds,
+            refunds_label=label(labels.REFUNDS, data.refunds),
+            actions=[label(labels.ACTIONS, a) for a in data.actions],
+            proposed=[label(labels.ACTIONS, a) for a in data.proposed_actions],
+            reason=Label(readable(data.reason.zh), readable(data.reason.en)),
+            window=self._window(data.window),
+            measure=measure_view(data.measure),
+            evidence=[e for e in evidence if e.ids],
+            violations=data.violations_on_record,
+            review_by=clock.local(data.review_by_ms) if waits and data.review_by_ms else None,
+            left=duration(data.review_by_ms - self.end_ms) if waits and data.review_by_ms else None,
+            overdue=waits and (data.review_by_ms or 0) - self.end_ms < 86_400_000,
+            links=[
+                (name, identifier(other), self.anchors.get(other))
+                for name, other in (
+                    (Label("撤销", "Reverses"), data.reverses),
+                    (Label("取代", "Supersedes"), data.supersedes),
+                )
+                if other is not None
+            ],
+        )
+
+    def alert(self, alert: Alert) -> AlertView:
+        """``alert`` as it is shown."""
+        firing = alert.state == "firing"
+        return AlertView(
+            tenant=self.names(alert.tenant_id),
+            rule=identifier(alert.rule_id),
+            severity=alert.severity,
+            severity_label=label(labels.SEVERITIES, alert.severity),
+            firing=firing,
+            since=self.clock.local(alert.since_ms),
+            until=None if firing else self.clock.local(alert.updated_ms),
+            lasted=duration((self.end_ms if firing else alert.updated_ms) - alert.since_ms),
+            measure=measure_view(alert.measure),
+            reason=Label(readable(alert.reason.zh), readable(alert.reason.en)),
+            decision=self.anchors.get(alert.enforcement_id or ""),
+        )
+
+    def _window(self, window: Window | None) -> str | None:
+        return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"
+
+    def _behaviour(self, code: str) -> Label:
+        wording = self.policy.behaviours.get(code)
+        if wording is not None and code not in labels.BEHAVIOURS:
+            return Label(readable(wording.zh), readable(wording.en))
+        return label(labels.BEHAVIOURS, code)
