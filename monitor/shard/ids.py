@@ -1,0 +1,34 @@
+"""Deterministic ids: the same facts give the same id on any machine, after any crash, under any policy file."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+
+class Origin(NamedTuple):
+    """What a decision came from: a record's type and id, the id that is reversed, or nothing (a measured rule)."""
+
+    type: str
+    id: str
+
+
+MEASURED = Origin("", "")
+
+
+def enforcement_id(tenant_id: str, kind: str, status: str, rule_id: str, decided_ms: int, origin: Origin) -> str:
+    """The id of an enforcement event (section 6 of the contract), 32 hexadecimal digits behind ``cwe-``.
+
+    ``origin`` is the deciding record (for an escalation: that of the violation which set it off), or
+    ``("enforcement", id)`` for what reverses that id, or `MEASURED`.
+    """
+    return "cwe-" + _digest(tenant_id, kind, status, rule_id, decided_ms, *origin)
+
+
+def alert_id(tenant_id: str, rule_id: str, since_ms: int) -> str:
+    """The id of an alert, 32 hexadecimal digits behind ``cwa-``."""
+    return "cwa-" + _digest(tenant_id, rule_id, since_ms)
+
+
+def _digest(*parts: str | int) -> str:
+    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

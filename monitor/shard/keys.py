@@ -1,0 +1,107 @@
+"""Strings to 64-bit keys, a column at a time: ids and pseudonyms hash, a number's successor has the next key.
+
+A key stands for a string wherever only equality (and, for numbers, neighbourhood) matters. It depends on the
+string, the tenant and a salt alone, so it is the same in every process. Two strings of one tenant share a key
+with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+U64 = NDArray[np.uint64]
+
+_A = np.uint64(0x9E3779B97F4A7C15)  # odd constants of splitmix64 (Steele, Lea, Flood 2014)
+_B = np.uint64(0xBF58476D1CE4E5B9)
+_C = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_PLUS, _ZERO, _NINE = 43, 48, 9
+
+
+def mix(x: U64) -> U64:
+    """The finaliser of splitmix64: a bijection on 64 bits in which each input bit reaches every output bit."""
+    x = (x ^ (x >> _S30)) * _B
+    x = (x ^ (x >> _S27)) * _C
+    return x ^ (x >> _S31)
+
+
+def salt_of(secret: bytes) -> np.uint64:
+    """A 64-bit salt from a secret of any length; the empty secret is the documented public default."""
+    return text_keys([secret.hex()], np.zeros(1, np.uint64))[0]
+
+
+def text_keys(texts: Sequence[str], salts: U64) -> U64:
+    """A key for each text, salted row by row: ``[n]`` texts and ``[n]`` salts give ``[n]`` keys."""
+    keys = np.empty(len(texts), np.uint64)
+    for rows, matrix in _by_length(texts):
+        keys[rows] = _hash_rows(matrix, salts[rows])
+    return keys
+
+
+def number_keys(texts: Sequence[str], salts: U64) -> tuple[U64, NDArray[np.bool_]]:
+    """Keys of numbers and pseudonyms: ``([n] keys, [n] is it a number)``.
+
+    A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
+    count of digits, so that key + 1 is the key of the next number written the same way. Anything else hashes.
+    """
+    keys = np.empty(len(texts), np.uint64)
+    numeric = np.zeros(len(texts), np.bool_)
+    for rows, matrix in _by_length(texts):
+        plus = matrix[:, 0] == _PLUS
+        for sign in (False, True):
+            mine = plus == sign
+            if not mine.any():
+                continue
+            here, digits = rows[mine], matrix[mine][:, int(sign) :] - np.uint8(_ZERO)
+            is_number = (digits <= _NINE).all(axis=1) if digits.shape[1] else np.zeros(len(here), np.bool_)
+            value = np.zeros(len(here), np.uint64)
+            for column in digits.T:
+                value = value * np.uint64(10) + column
+            as_number = value + mix(salts[here] ^ _spread(2 * digits.shape[1] + sign))
+            if is_number.all():
+                keys[here] = as_number
+            else:
+                keys[here] = np.where(is_number, as_number, _hash_rows(matrix[mine], salts[here]))
+            numeric[here] = is_number
+    return keys, numeric
+
+
+def _spread(small: int) -> np.uint64:
+    """A small number times `_A`, mod 2^64 (numpy warns where its scalars wrap; arrays wrap silently)."""
+    return np.uint64(small * int(_A) % 2**64)
+
+
+def _by_length(texts: Sequence[str]) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+    """The texts' UTF-8 bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
+    count = len(texts)
+    joined = "".join(texts)
+    if joined.isascii():
+        blob = np.frombuffer(joined.encode(), np.uint8)
+        lengths = np.fromiter(map(len, texts), np.int64, count)
+    else:
+        encoded = [text.encode() for text in texts]
+        blob = np.frombuffer(b"".join(encoded), np.uint8)
+        lengths = np.fromiter(map(len, encoded), np.int64, count)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    groups = []
+    for length in np.flatnonzero(np.bincount(lengths)) if count else ():
+        rows = np.flatnonzero(lengths == length)
+        if len(rows) == count:
+            matrix = blob.reshape(count, int(length))
+        else:
+            matrix = np.lib.stride_tricks.sliding_window_view(blob, int(length))[starts[rows]]
+        groups.append((rows, matrix))
+    return groups
+
+
+def _hash_rows(matrix: NDArray[np.uint8], salts: U64) -> U64:
+    length = matrix.shape[1]
+    padded = np.zeros((len(matrix), -(-length // 8) * 8), np.uint8)
+    padded[:, :length] = matrix
+    words = padded.view("<u8")
+    state = salts ^ _spread(length)
+    for column in words.T:
+        state = mix(state ^ column) * _A + (column >> _S32)
+    return mix(state)

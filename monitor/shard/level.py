@@ -1,0 +1,60 @@
+"""Levels: running sums of the additive fields over one window length, for all tenants at once."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Sums = NDArray[np.int64]
+
+
+class Level:
+    """The sums of ``[end - window_ms, end)`` as dense rows ``[field, tenant]`` of the fields that rules ask for.
+
+    A pane enters by one indexed addition and leaves by one subtraction. Fields are numbered as in `Layout`;
+    field 0, the number of records, is always kept. Memory: 8 bytes a tenant and field.
+    """
+
+    def __init__(self, window_ms: int, fields: Sequence[int]) -> None:
+        self.window_ms = window_ms
+        self._fields = sorted({0, *fields})
+        self._row = {field: row for row, field in enumerate(self._fields)}
+        self._sums: Sums = np.zeros((len(self._fields), 0), np.int64)
+        self._inside: deque[tuple[int, NDArray[np.int32], Sums]] = deque()
+        self.records = 0  # how many call records the window holds, of all tenants
+        self.version = 0  # changes with every pane that enters or leaves
+
+    def enter(self, start_ms: int, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> None:
+        """Add a sealed pane; ``tenants`` is how many the shard knows by now."""
+        if not len(tenant):
+            return
+        if tenants > self._sums.shape[1]:
+            grown = np.zeros((len(self._fields), max(tenants, 2 * self._sums.shape[1], 64)), np.int64)
+            grown[:, : self._sums.shape[1]] = self._sums
+            self._sums = grown
+        mine = np.ascontiguousarray(sums[:, self._fields].T)
+        self._sums[:, tenant] += mine
+        self.records += int(mine[0].sum())
+        self._inside.append((start_ms, tenant, mine))
+        self.version += 1
+
+    def leave(self, before_ms: int) -> None:
+        """Take away the panes that began before ``before_ms``, the window's start."""
+        while self._inside and self._inside[0][0] < before_ms:
+            _, tenant, mine = self._inside.popleft()
+            self._sums[:, tenant] -= mine
+            self.records -= int(mine[0].sum())
+            self.version += 1
+
+    def field(self, number: int, tenants: int) -> Sums:
+        """One field's sum for each tenant ``[tenants]``."""
+        row = self._sums[self._row[number]]
+        if len(row) >= tenants:
+            return row[:tenants]
+        return np.pad(row, (0, tenants - len(row)))
+
+    @property
+    def next_leave_ms(self) -> int | None:
+        """The window end at which the oldest pane is outside, or None when the window is empty."""
+        return self._inside[0][0] + self.window_ms + 1 if self._inside else None

@@ -1,0 +1,97 @@
+"""Panes: the calls of one short span of event time, summed a tenant once and never changed again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.shard.columns import Calls
+from monitor.shard.evidence import EvidenceRows, newest_of_groups
+from monitor.shard.fields import BIT, Layout, count_bits
+from monitor.shard.parties import KeyCounts
+
+_ATTEMPT = np.uint64(1 << BIT["attempts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """The sealed calls of ``[start_ms, start_ms + width)``.
+
+    ``tenant`` ``[g]`` ascending; ``sums`` ``[g, Layout.width]``; the attempts' callees and callers; the newest
+    calls a tenant and ruled field as evidence.
+    """
+
+    start_ms: int
+    tenant: NDArray[np.int32]
+    sums: NDArray[np.int64]
+    callees: KeyCounts
+    callers: KeyCounts
+    evidence: EvidenceRows
+
+
+def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int, int]], parties: bool) -> list[Pane]:
+    """The panes of these calls in order of time; empty panes are left out.
+
+    All panes are sealed in one sweep, sorted by pane and tenant. ``wanted`` are the ruled fields as
+    ``(bit that is set, bit that is not, or -1)``; ``parties`` says whether any rule counts callees or callers.
+    """
+    pane = calls.end_ms // pane_ms
+    first = int(pane.min())
+    tenants = int(calls.tenant.max()) + 1
+    group_of_row = (pane - first) * tenants + calls.tenant
+    order = np.argsort(group_of_row * pane_ms + (calls.end_ms - pane * pane_ms))
+    calls, group_of_row = calls.take(order), group_of_row[order]
+    starts = _run_starts(group_of_row)
+    groups = group_of_row[starts]
+    sums = np.empty((len(starts), layout.width), np.int64)
+    sums[:, : layout.bits] = count_bits(calls.word, starts, layout.bits)
+    sums[:, layout.bits] = np.add.reduceat(calls.talk_ms, starts)
+    sums[:, layout.bits + 1] = np.add.reduceat(calls.ring_delay_ms, starts)
+
+    group_pane, group_tenant = groups // tenants, (groups % tenants).astype(np.int32)
+    pane_starts = _run_starts(group_pane)
+    present = group_pane[pane_starts]
+    evidence = newest_of_groups(calls, group_of_row, wanted)
+    group_slices = np.append(pane_starts, len(groups))
+    evidence_slices = np.searchsorted(evidence.end_ms // pane_ms - first, np.append(present, present[-1] + 1))
+    row_slices = np.append(starts[pane_starts], len(calls))
+    empty = KeyCounts.empty()
+    panes = []
+    for i, number in enumerate(present.tolist()):
+        groups_here = slice(group_slices[i], group_slices[i + 1])
+        callees = callers = empty
+        if parties:
+            rows = slice(row_slices[i], row_slices[i + 1])
+            tried = (calls.word[rows] & _ATTEMPT) != 0
+            owner = calls.tenant[rows][tried]
+            callees = KeyCounts.of(calls.callee_key[rows][tried], owner, calls.callee_numeric[rows][tried])
+            callers = KeyCounts.of(calls.caller_key[rows][tried], owner, np.zeros(len(owner), np.bool_))
+        panes.append(
+            Pane(
+                start_ms=(first + number) * pane_ms,
+                tenant=group_tenant[groups_here],
+                sums=sums[groups_here],
+                callees=callees,
+                callers=callers,
+                evidence=evidence.slice(evidence_slices[i], evidence_slices[i + 1]),
+            )
+        )
+    return panes
+
+
+def merge(panes: Sequence[Pane], start_ms: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Several panes' sums as one: ``(tenant [g] ascending, sums [g, width])``."""
+    if not panes:
+        return np.empty(0, np.int32), np.empty((0, width), np.int64)
+    tenant = np.concatenate([p.tenant for p in panes])
+    order = np.argsort(tenant, kind="stable")
+    tenant = tenant[order]
+    starts = _run_starts(tenant)
+    sums = np.add.reduceat(np.concatenate([p.sums for p in panes])[order], starts, axis=0)
+    return tenant[starts], sums
+
+
+def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Where each run of equal values begins."""
+    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))

@@ -1,0 +1,84 @@
+"""Parties: the callees or callers of one pane's attempts, as distinct 64-bit keys with counts, thinned when too many.
+
+Above `EXACT_KEYS` distinct keys a tenant, only keys whose hash is small are kept: the tenant's *level* k keeps a
+2^-k share, so what is counted is multiplied by 2^k. A sample by hash can be subtracted from again, which
+HyperLogLog cannot. Neighbouring numbers, 64 at a time, share their hash, so that sequences are sampled whole.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.shard.keys import U64, mix
+
+EXACT_KEYS = 32_768
+_NEIGHBOURS = np.uint64(6)  # 2^6 neighbours are sampled together
+_SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCounts:
+    """Distinct ``key`` ``[k]``, the tenant whose it is, how often it was attempted, is it a number.
+
+    ``levels``: the sampling level of each tenant whose keys were thinned.
+    """
+
+    key: U64
+    owner: NDArray[np.int32]
+    count: NDArray[np.int32]
+    numeric: NDArray[np.bool_]
+    levels: dict[int, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def empty(cls) -> "KeyCounts":
+        """No party at all."""
+        return cls(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
+
+    @classmethod
+    def of(cls, keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]) -> "KeyCounts":
+        """The distinct keys of these attempts, thinned to `EXACT_KEYS` a tenant."""
+        if not len(keys):
+            return cls.empty()
+        order = np.argsort(keys)
+        ordered = keys[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        first = order[starts]
+        counts = np.diff(starts, append=len(keys)).astype(np.int32)
+        every = cls(ordered[starts], owner[first], counts, numeric[first])
+        if len(every) <= EXACT_KEYS:
+            return every
+        levels = {}
+        for tenant in np.flatnonzero(np.bincount(every.owner) > EXACT_KEYS).tolist():
+            levels[tenant] = level_for(every.key[every.owner == tenant], 0)
+        return every.thinned(levels)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "KeyCounts":
+        """Those keys."""
+        return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
+
+    def thinned(self, levels: dict[int, int]) -> "KeyCounts":
+        """What is left of these keys when the tenants' levels are (at least) these."""
+        if not levels:
+            return self
+        by_tenant = np.zeros(max(int(self.owner.max(initial=0)), *levels) + 1, np.uint64)
+        by_tenant[list(levels)] = list(levels.values())
+        kept = self.select(sampled(self.key, by_tenant[self.owner]))
+        return KeyCounts(kept.key, kept.owner, kept.count, kept.numeric, {**self.levels, **levels})
+
+
+def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
+    """Which keys a sample of that level keeps: those whose neighbourhood's hash begins with ``level`` zero bits."""
+    hashes = mix((keys >> _NEIGHBOURS) ^ _SALT)
+    return (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
+
+
+def level_for(keys: U64, at_least: int) -> int:
+    """The lowest level, from ``at_least`` on, that keeps at most `EXACT_KEYS` of one tenant's distinct keys."""
+    level = at_least
+    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > EXACT_KEYS:
+        level += 1
+    return level
