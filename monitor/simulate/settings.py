@@ -1,0 +1,46 @@
+"""What a run of the simulator is told."""
+
+from dataclasses import dataclass
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+# Asia/Shanghai has had one offset since 1991.
+SHANGHAI_MS = 8 * HOUR_MS
+# 2026-03-02T00:00:00+08:00, a Monday.
+DEFAULT_START_MS = 1_772_380_800_000
+DEFAULT_CALLS_PER_TENANT = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run. ``calls_per_day`` is what is expected of a weekday, all tenants together; shares are of calls.
+
+    ``start_ms`` is rounded down to the hour. ``optional`` False is a platform that fills neither ``consent_id``
+    nor ``hangup_by`` nor ring times.
+    """
+
+    tenants: int
+    days: int
+    seed: int
+    calls_per_day: float
+    start_ms: int = DEFAULT_START_MS
+    lateness_ms: int = 600_000
+    late_share: float = 0.0005
+    duplicate_share: float = 0.001
+    optional: bool = True
+    split: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tenants < 1 or self.days < 1 or self.seed < 0:
+            raise ValueError("tenants and days are at least 1, the seed at least 0")
+        if not self.calls_per_day > 0:
+            raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0")
+        for name, share in (("late share", self.late_share), ("duplicate share", self.duplicate_share)):
+            if not 0 <= share <= 0.5:
+                raise ValueError(f"{name} is {share}, expected 0 to 0.5")
+        object.__setattr__(self, "start_ms", self.start_ms // HOUR_MS * HOUR_MS)
+
+    @property
+    def end_ms(self) -> int:
+        """The end of the last day."""
+        return self.start_ms + self.days * DAY_MS
