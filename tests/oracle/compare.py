@@ -1,0 +1,148 @@
+"""Two runs side by side: events by what they say, never by their ids, which are each side's own."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from oracle.deciding import Outcome, id_of
+
+RECORD_IDS = ("complaint_ids", "finding_ids", "application_ids", "review_ids")
+
+
+def as_output(outcome: Outcome) -> dict[str, Any]:
+    """The oracle's outcome in the form of the product's files: events flat (``id`` and the fields of `data`)."""
+
+    def event(e: dict[str, Any]) -> dict[str, Any]:
+        flat = {k: v for k, v in e.items() if k != "key"}
+        flat["id"] = id_of(e["key"])
+        for name in ("reverses", "supersedes"):
+            flat[name] = None if e[name] is None else id_of(e[name])
+        flat["evidence"] = {**e["evidence"], "enforcement_ids": [id_of(k) for k in e["evidence"]["enforcement_ids"]]}
+        return flat
+
+    def alert(a: dict[str, Any]) -> dict[str, Any]:
+        named = a["enforcement"]
+        return {k: v for k, v in a.items() if k != "enforcement"} | {"enforcement_id": named and id_of(named)}
+
+    return {
+        "enforcement": [event(e) for e in outcome.enforcement],
+        "shadow": [event(e) for e in outcome.shadow],
+        "alerts": [alert(a) for a in outcome.alerts],
+        "windows": outcome.windows,
+        "late": [c["call_id"] for c in outcome.late],
+        "rejected": [(file, line) for file, line, _ in outcome.rejected],
+        "summary": outcome.summary,
+        "holds": [id_of(k) for keys in outcome.holds.values() for k in keys],
+    }
+
+
+def holds(events: list[dict[str, Any]]) -> list[str]:
+    """Billing's sentence over flat events: the ids that still freeze refunds."""
+    gone = {e[name] for e in events for name in ("reverses", "supersedes")}
+    return [e["id"] for e in events if e["refunds"] == "frozen" and e["id"] not in gone]
+
+
+def names(events: list[dict[str, Any]]) -> dict[str, str]:
+    """Event id -> a name out of what the event says: tenant, kind, status, rule, instant and what it came from."""
+    by_id = {e["id"]: e for e in events}
+    named: dict[str, str] = {}
+
+    def name(event_id: str) -> str:
+        if event_id not in by_id:
+            return f"?{event_id}"
+        if event_id not in named:
+            e = by_id[event_id]
+            parts = [e["tenant_id"], e["kind"], e["status"], e["rule_id"], str(e["decided_ms"])]
+            if e["reverses"]:
+                parts.append("<" + name(e["reverses"]) + ">")
+            else:
+                parts.extend(
+                    x
+                    for kind in RECORD_IDS
+                    for x in e["evidence"][kind]
+                    if e["measure"] is None or kind == "review_ids"
+                )
+                parts.extend(sorted("<" + name(x) + ">" for x in e["evidence"]["enforcement_ids"]))
+            named[event_id] = "|".join(parts)
+        return named[event_id]
+
+    for event_id in by_id:
+        name(event_id)
+    assert len(set(named.values())) == len(events), "two events say the same"
+    return named
+
+
+def renamed(event: dict[str, Any], called: Mapping[str, str]) -> dict[str, Any]:
+    """The event with every id of an event replaced by its name."""
+    out = {k: v for k, v in event.items() if k not in {"id", "policy", "reason"}}
+    for field in ("reverses", "supersedes"):
+        out[field] = None if event[field] is None else called.get(event[field], f"?{event[field]}")
+    ids = sorted(called.get(x, f"?{x}") for x in event["evidence"]["enforcement_ids"])
+    out["evidence"] = {**event["evidence"], "enforcement_ids": ids}
+    return out
+
+
+def same(expected: Any, actual: Any, rel: float = 1e-11) -> bool:
+    """Equal, numbers to ``rel`` of themselves; of a dict only the keys of ``expected`` are looked at."""
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    if isinstance(expected, int | float) and isinstance(actual, int | float):
+        return math.isclose(expected, actual, rel_tol=rel, abs_tol=0.0)
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return all(k in actual and same(v, actual[k], rel) for k, v in expected.items())
+    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
+        return len(expected) == len(actual) and all(same(a, b, rel) for a, b in zip(expected, actual, strict=True))
+    return bool(expected == actual)
+
+
+def differences(oracle: dict[str, Any], product: dict[str, Any]) -> list[str]:
+    """Every difference between two outputs in the form of `as_output`, one line each; none when they agree."""
+    found: list[str] = []
+    called = [names(side["enforcement"]) for side in (oracle, product)]
+    for part in ("enforcement", "shadow"):
+        sides = []
+        for side, called_here in zip((oracle, product), called, strict=True):
+            own = names(side[part]) if part == "shadow" else called_here
+            sides.append({own[e["id"]]: renamed(e, called_here) for e in side[part]})
+        found += _by_name(part, sides[0], sides[1])
+    alerts = []
+    for side, called_here in zip((oracle, product), called, strict=True):
+        keyed = {}
+        for a in side["alerts"]:
+            kept = {k: v for k, v in a.items() if k not in {"type", "alert_id", "reason"}}
+            if kept["enforcement_id"] is not None:
+                kept["enforcement_id"] = called_here.get(kept["enforcement_id"], f"?{kept['enforcement_id']}")
+            name = f"{a['tenant_id']}|{a['rule_id']}|{a['updated_ms']}|{a['state']}"
+            assert name not in keyed, f"two alerts {name}"
+            keyed[name] = kept
+        alerts.append(keyed)
+    found += _by_name("alert", alerts[0], alerts[1])
+    windows = [
+        {f"{w['tenant_id']}|{w['rule_id']}|{w['end_ms']}": w for w in side["windows"]} for side in (oracle, product)
+    ]
+    found += _by_name("window", windows[0], windows[1])
+    for part in ("late", "rejected"):
+        if sorted(oracle[part]) != sorted(product[part]):
+            found.append(f"{part}: oracle {oracle[part]} product {product[part]}")
+    for name, count in oracle["summary"].items():
+        if product["summary"].get(name) != count:
+            found.append(f"summary {name}: oracle {count} product {product['summary'].get(name)}")
+    ours, theirs = ({c[i] for i in side["holds"]} for side, c in zip((oracle, product), called, strict=True))
+    if ours != theirs:
+        found.append(f"holds: oracle only {sorted(ours - theirs)} product only {sorted(theirs - ours)}")
+    return found
+
+
+def _by_name(part: str, oracle: dict[str, Any], product: dict[str, Any]) -> list[str]:
+    found = []
+    for name in sorted(oracle.keys() | product.keys()):
+        if name not in product:
+            found.append(f"{part} {name}: only the oracle has it: {oracle[name]}")
+        elif name not in oracle:
+            found.append(f"{part} {name}: only the product has it: {product[name]}")
+        else:
+            for field, value in oracle[name].items():
+                theirs = product[name].get(field)
+                if not same(value, theirs):
+                    found.append(f"{part} {name}: {field}: oracle {value!r} product {theirs!r}")
+    return found

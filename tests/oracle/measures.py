@@ -1,0 +1,194 @@
+"""Section 4: every metric by its definition over lists of calls and complaints, and the calls behind it."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from statistics import NormalDist
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+Call = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Seen(NamedTuple):
+    """What lies in one window: its calls, and the complaints that it counts (dismissed ones taken off)."""
+
+    calls: list[Call]
+    first: list[dict[str, Any]]  # complaints whose first record lies in the window
+    verified: list[dict[str, Any]]  # complaints whose verified record lies in the window
+
+
+class Params(NamedTuple):
+    """`short_call_s` in ms, `callee_limit`, `timezone`."""
+
+    short_call_ms: float
+    callee_limit: int
+    timezone: str
+
+
+def is_attempt(c: Call) -> bool:
+    return bool(c["direction"] == "outbound" and c["outcome"] != "policy_blocked")
+
+
+def is_answered(c: Call) -> bool:
+    return bool(c["direction"] == "outbound" and c["outcome"] == "answered")
+
+
+def is_inbound(c: Call) -> bool:
+    return bool(c["direction"] == "inbound")
+
+
+def talk_ms(c: Call) -> int:
+    talk: int = c["end_ms"] - c["answer_ms"]
+    return talk
+
+
+def out_of_hours(c: Call, timezone: str) -> bool:
+    local = (EPOCH + timedelta(milliseconds=c["start_ms"])).astimezone(ZoneInfo(timezone))
+    return not 8 <= local.hour < 21
+
+
+Test = Callable[[Call, Params], bool]
+
+
+def _outcome(*names: str) -> Test:
+    return lambda c, p: is_attempt(c) and c["outcome"] in names
+
+
+# metric -> (which calls the numerator counts, which the denominator; None for counts)
+OF_CALLS: dict[str, tuple[Test, Test | None]] = {
+    "attempts": (lambda c, p: is_attempt(c), None),
+    "answered": (lambda c, p: is_answered(c), None),
+    "policy_blocked": (lambda c, p: c["direction"] == "outbound" and c["outcome"] == "policy_blocked", None),
+    "asr": (lambda c, p: is_answered(c), lambda c, p: is_attempt(c)),
+    "ner": (_outcome("answered", "busy", "no_answer", "rejected"), lambda c, p: is_attempt(c)),
+    "short_call_ratio": (
+        lambda c, p: is_answered(c) and 0 < talk_ms(c) <= p.short_call_ms,
+        lambda c, p: is_answered(c),
+    ),
+    "zero_second_ratio": (lambda c, p: is_answered(c) and talk_ms(c) == 0, lambda c, p: is_answered(c)),
+    "long_call_ratio": (lambda c, p: is_answered(c) and talk_ms(c) >= 60_000, lambda c, p: is_answered(c)),
+    "invalid_number_ratio": (_outcome("invalid_number"), lambda c, p: is_attempt(c)),
+    "reject_ratio": (_outcome("rejected"), lambda c, p: is_attempt(c)),
+    "cancel_ratio": (_outcome("cancelled"), lambda c, p: is_attempt(c)),
+    "carrier_blocked_ratio": (_outcome("carrier_blocked"), lambda c, p: is_attempt(c)),
+    "callee_hangup_ratio": (
+        lambda c, p: is_answered(c) and c["hangup_by"] == "callee" and talk_ms(c) <= 10_000,
+        lambda c, p: is_answered(c),
+    ),
+    "out_of_hours_ratio": (
+        lambda c, p: is_attempt(c) and out_of_hours(c, p.timezone),
+        lambda c, p: is_attempt(c),
+    ),
+    "consent_coverage": (lambda c, p: is_answered(c) and c["consent_id"] is not None, lambda c, p: is_answered(c)),
+    "abandon_ratio": (lambda c, p: is_inbound(c) and c["outcome"] == "cancelled", lambda c, p: is_inbound(c)),
+}
+MEANS = {"acd_s", "pdd_s"}
+OF_PARTIES = {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit", "caller_peak"}
+OF_COMPLAINTS = {
+    "complaints",
+    "complaint_rate",
+    "complainants",
+    "verified_complaints",
+    "verified_complaint_rate",
+}
+COUNTS = {
+    "attempts",
+    "answered",
+    "policy_blocked",
+    "callee_over_limit",
+    "caller_peak",
+    "complaints",
+    "complainants",
+    "verified_complaints",
+}
+ALL = sorted({*OF_CALLS, *MEANS, *OF_PARTIES, *OF_COMPLAINTS})
+NUMBER = re.compile(r"\+?[0-9]+")
+
+
+def _rang(c: Call) -> bool:
+    return is_attempt(c) and c["ring_ms"] is not None
+
+
+def number_before(number: str) -> str | None:
+    """The number less 1, with the same plus and count of digits; None where there is none."""
+    plus = "+" if number[0] == "+" else ""
+    digits = number[len(plus) :]
+    return plus + str(int(digits) - 1).zfill(len(digits)) if int(digits) > 0 else None
+
+
+def _parties(metric: str, seen: Seen, params: Params) -> tuple[int, int | None]:
+    attempts = [c for c in seen.calls if is_attempt(c)]
+    callees = [c["callee"] for c in attempts]
+    distinct = set(callees)
+    if metric == "distinct_callee_ratio":
+        return len(distinct), len(attempts)
+    if metric == "sequential_ratio":
+        numbers = {c for c in distinct if NUMBER.fullmatch(c)}
+        return len([n for n in numbers if number_before(n) in distinct]), len(numbers)
+    if metric == "callee_over_limit":
+        return len([n for n in Counter(callees).values() if n > params.callee_limit]), None
+    return max(Counter(c["caller"] for c in attempts).values(), default=0), None
+
+
+def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, float | None]:
+    """Numerator, denominator (None for counts), value (None where the denominator is 0)."""
+    scale = 1
+    den: int | None
+    if metric in OF_CALLS:
+        top, bottom = OF_CALLS[metric]
+        num = len([c for c in seen.calls if top(c, params)])
+        den = None if bottom is None else len([c for c in seen.calls if bottom(c, params)])
+    elif metric == "acd_s":
+        talks = [talk_ms(c) for c in seen.calls if is_answered(c)]
+        num, den, scale = sum(talks), len(talks), 1000
+    elif metric == "pdd_s":
+        waits = [c["ring_ms"] - c["start_ms"] for c in seen.calls if _rang(c)]
+        num, den, scale = sum(waits), len(waits), 1000
+    elif metric in OF_PARTIES:
+        num, den = _parties(metric, seen, params)
+    else:
+        if metric == "complainants":
+            num = len({c["complainant"] for c in seen.first if c["complainant"] is not None})
+        else:
+            num = len(seen.verified if metric.startswith("verified") else seen.first)
+        den = len([c for c in seen.calls if is_answered(c)]) if metric.endswith("_rate") else None
+    if den is None:
+        return num, None, float(num)
+    return num, den, (num / (scale * den) if den else None)
+
+
+def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[list[Call], list[dict[str, Any]]]:
+    """Calls and complaints that are the evidence: the numerator's `above`, the rest of the denominator's `below`."""
+    above = direction == "above"
+    if metric in OF_CALLS:
+        top, bottom = OF_CALLS[metric]
+        if above:
+            return [c for c in seen.calls if top(c, params)], []
+        if bottom is None:
+            return [], []
+        return [c for c in seen.calls if bottom(c, params) and not top(c, params)], []
+    if metric == "acd_s":
+        return ([c for c in seen.calls if is_answered(c)] if above else []), []
+    if metric == "pdd_s":
+        return ([c for c in seen.calls if _rang(c)] if above else []), []
+    if metric in OF_PARTIES:
+        return [], []
+    if not above:
+        return ([c for c in seen.calls if is_answered(c)] if metric.endswith("_rate") else []), []
+    if metric == "complainants":
+        return [], [c for c in seen.first if c["complainant"] is not None]
+    return [], (seen.verified if metric.startswith("verified") else seen.first)
+
+
+def wilson(numerator: int, denominator: int, confidence: float, direction: str) -> float:
+    """The one-sided Wilson bound: the lower one for `above`, the upper one for `below`. p is capped at 1."""
+    z = NormalDist().inv_cdf(confidence)
+    n = denominator
+    p = min(1.0, numerator / n)
+    centre = p + z * z / (2 * n)
+    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (centre - spread if direction == "above" else centre + spread) / (1 + z * z / n)
