@@ -10,6 +10,7 @@ from oracle.compare import same
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "cases"
 Run = Callable[[list[list[str]]], dict[str, Any]]
+Named = Callable[[list[dict[str, Any]]], dict[str, str]]
 RECORD_IDS = ("application_ids", "complaint_ids", "finding_ids", "review_ids")
 
 
@@ -37,12 +38,12 @@ def keys_of(events: list[dict[str, Any]]) -> dict[str, str]:
     return named
 
 
-def resolve(files: list[list[str]], run: Run) -> dict[str, Any]:
+def resolve(files: list[list[str]], run: Run, named: Named = keys_of) -> dict[str, Any]:
     """Run, putting the ids of events in the place of `@key`, until no new id comes. The last run's output."""
     known: dict[str, str] = {}
     while True:
         out = run([[_filled(line, known) for line in lines] for lines in files])
-        found = {key: event_id for event_id, key in keys_of(out["enforcement"]).items()}
+        found = {key: event_id for event_id, key in named(out["enforcement"]).items()}
         if found.items() <= known.items():
             return out
         known.update(found)
