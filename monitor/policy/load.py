@@ -1,0 +1,73 @@
+"""Loads a policy: a file, a text, or the built-in one. The one entrance to this package."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from monitor.policy.errors import Fault, PolicyError
+from monitor.policy.model import Policy
+from monitor.policy.plain import to_plain
+from monitor.policy.resolve import Document, read_document, resolve
+from monitor.policy.rules import Cell
+from monitor.policy.source import MAX_BYTES, Place, parse
+
+__all__ = ["PolicyError", "load", "loads", "to_plain"]
+
+BUILT_IN = "access-rules.yaml"
+CATALOGUE = "prohibited-businesses.yaml"
+
+
+def load(path: str | None) -> Policy:
+    """The policy in the file ``path``; None is the built-in one.
+
+    Raises `PolicyError` with every fault, a file that cannot be read included.
+    """
+    if path is None:
+        return _built_in()
+    try:
+        with Path(path).open("rb") as stream:
+            raw = stream.read(4 * MAX_BYTES + 1)
+    except OSError as error:
+        said = f"cannot be read: {error.strerror or error}"
+        raise PolicyError([Fault(path, 1, 1, said)]) from None
+    return loads(_decode(raw, path), path)
+
+
+def loads(text: str, name: str) -> Policy:
+    """The policy in ``text``, called ``name`` in faults. Raises `PolicyError` with every fault."""
+    source = parse(text, name)
+    faults: list[Fault] = []
+    own = read_document(source, faults)
+    return resolve(own, _built_in_document(), faults)
+
+
+def _decode(raw: bytes, path: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        byte = raw[error.start]
+        said = f"byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
+        raise PolicyError([Fault(path, line, column, said)]) from None
+
+
+@cache
+def _built_in() -> Policy:
+    document = _built_in_document()
+    return resolve(document, document, [])
+
+
+@cache
+def _built_in_document() -> Document:
+    """The access rules with the catalogue, which stands in a file of its own."""
+    folder = files("monitor.policy")
+    faults: list[Fault] = []
+    document = read_document(parse((folder / BUILT_IN).read_text("utf-8"), BUILT_IN), faults)
+    if not (folder / CATALOGUE).is_file():
+        return document
+    catalogue = parse((folder / CATALOGUE).read_text("utf-8"), CATALOGUE)
+    if faults:
+        raise PolicyError(faults)
+    document.sections["prohibited_businesses"] = Cell(catalogue.data, Place(catalogue))
+    return document
