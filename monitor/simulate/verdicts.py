@@ -20,7 +20,7 @@ FINDINGS = {
     "no_consent": ("warning", "no_consent"),
 }
 # The escalation of the built-in policy.
-ESCALATION = ("termination", "three-strikes")
+ESCALATION = ("termination", "repeated-violations")
 
 
 def decided_id(record: Complaint | Finding, review_of: str) -> str:

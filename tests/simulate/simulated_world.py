@@ -1,0 +1,43 @@
+"""A simulated world read back from its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from monitor.simulate.labels import Label, read_labels
+from monitor.simulate.run import Summary, simulate
+from monitor.simulate.settings import Settings
+from schemas.inputs import Cdr, Record
+
+SEED = 20260302
+
+
+@dataclass
+class World:
+    settings: Settings
+    summary: Summary
+    labels: dict[str, Label]
+    records: list[Record]
+
+    def kind_of(self, record: Record) -> str:
+        return self.labels[record.tenant_id].kind
+
+    def calls(self, kind: str) -> list[Cdr]:
+        return [r for r in self.records if isinstance(r, Cdr) and self.kind_of(r) == kind]
+
+    def others(self, kind: str) -> list[Record]:
+        return [r for r in self.records if not isinstance(r, Cdr) and self.kind_of(r) == kind]
+
+
+def read(path: Path) -> list[Record]:
+    decoder = msgspec.json.Decoder(Record)
+    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def make_world(folder: Path, **settings: object) -> World:
+    chosen = Settings(**({"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings))  # type: ignore[arg-type]
+    print("seed", chosen.seed)
+    summary = simulate(chosen, folder)
+    records = [record for path in summary.files for record in read(path)]
+    return World(chosen, summary, read_labels(summary.labels), records)
