@@ -130,7 +130,7 @@ class AlertView:
 
 def number(value: float | int) -> str:
     """A count with thousands grouped, anything else with four significant digits."""
-    return f"{value:,}" if isinstance(value, int) or value == int(value) else f"{value:,.4g}"
+    return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
 
 
 def quantity(metric: str, value: float | None) -> str:

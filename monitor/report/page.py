@@ -1,0 +1,236 @@
+"""The page: everything of a replay in one HTML file that needs no network, cut to a size that a browser likes."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from monitor.report import labels
+from monitor.report.charts import Charts, collect
+from monitor.report.data import chart_json
+from monitor.report.labels import Label, label
+from monitor.report.read import Replay, read
+from monitor.report.standing import Standings, TenantStanding
+from monitor.report.text import identifier, party, raw_line, readable
+from monitor.report.timeline import Axis, strip
+from monitor.report.views import Clock, Names, Viewer, number
+from schemas.inputs import Cdr
+
+# Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records hold.
+BUDGETS = {
+    "tenants": 400_000,
+    "decisions": 1_300_000,
+    "pending": 200_000,
+    "alerts": 300_000,
+    "shadow": 400_000,
+    "rejected": 300_000,
+    "late": 150_000,
+    "charts": 1_500_000,
+}
+CHARTED_TENANTS = 40
+_COUNTS = ("read", "accepted", "rejected", "duplicates", "late")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a section that fit, how many there are in all, and how many were left out."""
+
+    rows: list[Markup]
+    total: int
+
+    @property
+    def left(self) -> int:
+        """How many rows the page does not show."""
+        return self.total - len(self.rows)
+
+
+def make(directory: Path, out: Path) -> Path:
+    """Writes the page of the replay in ``directory`` to ``out``; raises `monitor.report.read.NotAReplayError`.
+
+    The same directory gives the same bytes. The file appears whole or not at all.
+    """
+    html = render(read(directory), plotly_script())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    unfinished.write_text(html, encoding="utf-8", newline="\n")
+    os.replace(unfinished, out)
+    return out
+
+
+def plotly_script() -> str:
+    """Plotly's script, as its Python package carries it."""
+    # Here, because it takes 0.1 s and only a page that is made wants it.
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    return str(get_plotlyjs()).replace("</script", "<\\/script")
+
+
+def render(replay: Replay, plotly: str) -> str:
+    """The page of ``replay`` as HTML, with ``plotly`` as the script that draws the charts."""
+    environment = Environment(
+        loader=PackageLoader("monitor.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(L=labels, label=label, number=number)
+    rows: Any = environment.get_template("rows.html.j2").module
+    clock, names = Clock(replay.policy.zone), Names()
+    standings = Standings(replay.decisions, replay.alerts, replay.shadow_tenants)
+    ranked = standings.ranked()
+    viewer = Viewer(replay.policy, clock, names, standings, replay.end_ms)
+    newest, shadow = replay.decisions[::-1], list(replay.shadow)[::-1]
+    # Anchors by position, so a link is there for whatever may be shown; what is cut loses its anchors again below.
+    viewer.anchor(newest, "d")
+    for tenant in ranked:
+        names(tenant.tenant)
+    decisions = _fit("decisions", newest, lambda e: rows.decision(viewer.decision(e), False))
+    viewer.anchors = {e.id: viewer.anchors[e.id] for e in newest[: len(decisions.rows)]}
+    charts = _charts(replay, ranked)
+    axis = Axis.of(replay, charts, clock)
+    firing = sorted(replay.alerts, key=lambda a: (a.state != "firing", -a.updated_ms, a.tenant_id, a.rule_id))
+    waiting = sorted(
+        (e for t in ranked for e in t.open.values()), key=lambda e: (e.data.review_by_ms or 0, e.subject, e.id)
+    )
+    drawn, chart_tenants = chart_json(charts, replay, viewer, BUDGETS["charts"])
+    parts = {
+        "decisions": decisions,
+        "tenants": _fit("tenants", ranked, lambda t: rows.tenant(_tenant(t, viewer, axis, chart_tenants))),
+        "pending": _fit("pending", waiting, lambda e: rows.pending(viewer.decision(e))),
+        "alerts": _fit("alerts", firing, lambda a: rows.alert(viewer.alert(a))),
+        "shadow": _fit("shadow", shadow, lambda e: rows.decision(viewer.decision(e, shadow=True), True)),
+        "rejected": _fit("rejected", replay.rejected, lambda g: rows.rejected(_rejected(g, replay.rejected_count))),
+        "late": _fit("late", replay.late, lambda c: rows.late(_late(c, clock, names))),
+    }
+    script = environment.get_template("script.js.j2").render()
+    return environment.get_template("page.html.j2").render(
+        parts=parts,
+        counts=_counts(replay),
+        tiles=_tiles(replay, ranked),
+        facts=_facts(replay, clock),
+        policy=replay.policy,
+        policy_id=readable(replay.policy.id, 64),
+        policy_version=readable(replay.policy.version, 64),
+        replay=replay,
+        axis=axis,
+        charts=charts,
+        chart_tenants=list(chart_tenants),
+        chart_json=Markup(drawn),
+        tenant_names=[names(t.tenant) for t in ranked if t.decisions][:2000],
+        shadow_rules=[(identifier(r), n) for r, n in replay.shadow_rules.most_common(20)],
+        plotly=Markup(plotly),
+        script=Markup(script),
+        hashes=[_hash(plotly), _hash(script)],
+    )
+
+
+def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> Part:
+    """As many rows, from the first, as the part's budget holds; one row more than nothing even where it is huge."""
+    rows: list[Markup] = []
+    left = BUDGETS[part]
+    for item in items:
+        row = Markup(show(item))
+        left -= len(row.encode())
+        if left < 0:
+            break
+        rows.append(row)
+    return Part(rows, len(items))
+
+
+def _charts(replay: Replay, ranked: list[TenantStanding]) -> Charts | None:
+    if replay.windows is None or not replay.policy.rules:
+        return None
+    return collect(replay.windows, replay.policy, (t.tenant for t in ranked), CHARTED_TENANTS)
+
+
+def _tenant(tenant: TenantStanding, viewer: Viewer, axis: Axis, charted: Iterable[str]) -> dict[str, Any]:
+    return {
+        "name": viewer.names(tenant.tenant),
+        "standing": tenant.standing,
+        "standing_label": label(labels.STANDINGS, tenant.standing),
+        "tiers": {tier: tenant.tiers[tier] for tier in labels.TIERS if tenant.tiers[tier]},
+        "violations": len(tenant.violations),
+        "frozen": bool(tenant.holds),
+        "open": len(tenant.open),
+        "alerts": len(tenant.alerts),
+        "shadow": tenant.shadow,
+        "decisions": len(tenant.decisions),
+        "strip": strip(tenant, viewer, axis),
+        "charted": viewer.names(tenant.tenant) in charted,
+    }
+
+
+def _rejected(group: Any, total: int) -> dict[str, Any]:
+    return {
+        "code": readable(group.code, 120),
+        "count": group.count,
+        "share": 100 * group.count / max(total, 1),
+        "samples": [
+            {"file": readable(s.file, 80), "line": s.line, "reason": readable(s.reason, 300), "raw": _raw(s)}
+            for s in group.samples
+        ],
+    }
+
+
+def _raw(line: Any) -> str:
+    if line.raw_encoding != "base64":
+        return raw_line(line.raw)
+    return raw_line(base64.b64decode(line.raw[:8192]).decode(errors="replace"))
+
+
+def _late(call: Cdr, clock: Clock, names: Names) -> dict[str, Any]:
+    return {
+        "at": clock.local(call.end_ms),
+        "tenant": names(call.tenant_id),
+        "call": identifier(call.call_id, 48),
+        "direction": label(labels.DIRECTIONS, call.direction),
+        "outcome": label(labels.OUTCOMES, call.outcome),
+        "caller": party(call.caller),
+        "callee": party(call.callee),
+    }
+
+
+def _counts(replay: Replay) -> dict[str, int]:
+    """Section 8's sum; without a summary what can be counted here, and null elsewhere is left out."""
+    known = {"rejected": replay.rejected_count, "late": replay.late_count} | replay.summary
+    return {name: known[name] for name in _COUNTS if isinstance(known.get(name), int)}
+
+
+def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]:
+    final = dict.fromkeys(("severe", "major", "minor"), 0)
+    for event in replay.decisions:
+        data = event.data
+        if data.tier in final and data.status == "final" and data.kind not in ("reversal", "lapse"):
+            final[data.tier] += 1
+    made = [{"code": tier, "label": label(labels.TIERS, tier), "value": n} for tier, n in final.items()]
+    more = (
+        ("pending", Label("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
+        ("frozen", Label("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
+        ("touched", Label("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
+        ("firing", Label("仍在预警", "Alerts firing"), sum(a.state == "firing" for a in replay.alerts)),
+        ("shadow", Label("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
+    )
+    return made + [{"code": code, "label": name, "value": n} for code, name, n in more]
+
+
+def _facts(replay: Replay, clock: Clock) -> list[tuple[str, str]]:
+    """Whatever else the summary says in plain values; times are told."""
+    facts = []
+    for key, value in replay.summary.items():
+        if key in _COUNTS or isinstance(value, bool | dict | list | None):
+            continue
+        told = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
+        plain = number(value) if isinstance(value, int | float) else readable(str(value), 200)
+        facts.append((readable(key, 60), told or plain))
+    return facts[:24]
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
