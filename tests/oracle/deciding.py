@@ -342,7 +342,7 @@ class _Court:
         final = status == "final"
         kind = book.KINDS[tier] if tier else "admission_rejected"
         full = book.ACTIONS[tier] if tier else ["reject_numbers"]
-        freezes = bool(tier and book.FREEZES[tier] and (final or freeze))
+        freezes = bool(tier and self.rules.tier_freezes[tier] and (final or freeze))
         key = (tenant.id, kind, status, rule_id, at, *cause)
         if key in (tenant.shadow_keys if shadow else tenant.decisions):
             return None

@@ -130,13 +130,13 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
     until = None
     if rng.random() < 0.25:
         until = last + rng.choice((0, 1, MINUTE, HOUR, 3 * DAY))
-    out = Scenario(seed, flavour, [], policy, not_after, until)
-    for _ in range(2):
+    out = Scenario(seed, flavour, [], policy, not_after)
+    for rounds_left in (2, 1, 0):
         out.files = _files(random.Random(seed + 1), made, sources, lateness, flavour)
-        _review(rng, made, solve(out), start, span)
-    out.files = _files(random.Random(seed + 1), made, sources, lateness, flavour)
-    if until is not None:
-        out.until_ms = max(until, *(t for t, _ in made.records))
+        if until is not None:
+            out.until_ms = max(until, *(t for t, _ in made.records))
+        if rounds_left:
+            _review(rng, made, solve(out), start, span)
     return out
 
 
@@ -165,12 +165,13 @@ def _policy(rng: random.Random, flavour: str, tenants: list[str], lateness: int)
         rules = [_rule(rng, f"m{i}", flavour, metric) for i, metric in enumerate(metrics[: rng.randint(9, 27)])]
     longest = max(_ms(r["window"]) for r in rules)
     retention = max(longest, rng.choice((DAY, 3 * DAY, 400 * DAY)))
+    windows = [w for w in ("30m", "4h", "24h", "30d") if _ms(w) <= retention]
     escalations = [
         {
             "id": f"e{i}",
             "count": "violations",
-            "at_least": rng.randint(2, 4),
-            "window": rng.choice(("30m", "4h", "24h", "30d")),
+            "at_least": rng.choice((1, 2, 2, 3, 3, 4)),
+            "window": rng.choice(windows),
             "tier": rng.choice(("major", "severe")),
             **({"mode": rng.choice(("review", "enforce"))} if rng.random() < 0.7 else {}),
             **({"freeze": rng.random() < 0.5} if rng.random() < 0.5 else {}),
@@ -204,6 +205,7 @@ def _policy(rng: random.Random, flavour: str, tenants: list[str], lateness: int)
         "overrides": overrides,
         "exemptions": exemptions,
         "prohibited_businesses": CATALOGUE,
+        **({"behaviours": {name: {"freeze": False} for name in rng.sample(GRAVER, 2)}} if rng.random() < 0.3 else {}),
     }
 
 
@@ -241,7 +243,7 @@ def _rule(rng: random.Random, name: str, flavour: str, metric: str | None = None
     if metric in PROPORTIONS and rng.random() < 0.4:
         rule["confidence"] = rng.choice((0.6, 0.9, 0.95))
     if rng.random() < 0.3:
-        rule["also"] = _also(rng)
+        rule["also"] = _also(rng, rule)
     if rng.random() < 0.6:
         rule["cooldown"] = rng.choice((window, f"{2 * _ms(window) // MINUTE}m"))
     if rng.random() < 0.4:
@@ -258,10 +260,12 @@ def _with(rng: random.Random) -> dict[str, Any]:
     return {k: v for k, v in told.items() if rng.random() < 0.5} or {"callee_limit": 3}
 
 
-def _also(rng: random.Random) -> list[dict[str, Any]]:
+def _also(rng: random.Random, rule: dict[str, Any]) -> list[dict[str, Any]]:
+    long = _ms(rule["window"]) > 48 * HOUR
     return [
         {"metric": m, rng.choice(("above", "below", "at_least", "at_most")): _threshold(rng, m)}
         for m in rng.choices(measures.ALL, k=rng.randint(1, 2))
+        if not (long and m in measures.OF_PARTIES)
     ]
 
 
@@ -279,12 +283,14 @@ def _override(rng: random.Random, rule: dict[str, Any]) -> dict[str, Any]:
         changes["cooldown"] = f"{3 * _ms(rule['window']) // MINUTE}m"
     if rng.random() < 0.3:
         changes["mode"] = rng.choice(("review", "shadow") + (("enforce",) if rule["behaviour"] in MINOR else ()))
+    if rng.random() < 0.2 and rule["metric"] in PROPORTIONS:
+        changes["confidence"] = rng.choice((None, 0.8))
     if rng.random() < 0.2:
         changes["freeze"] = rng.random() < 0.5
     if rng.random() < 0.3:
         changes["with"] = _with(rng)
     if rng.random() < 0.2:
-        changes["also"] = _also(rng)
+        changes["also"] = _also(rng, rule)
     return changes or {direction: threshold}
 
 

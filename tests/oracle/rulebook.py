@@ -88,6 +88,7 @@ class Rulebook:
     exemptions: list[tuple[str, set[str], int]]
     own_catalogue: list[dict[str, Any]] | None
     freeze: dict[str, bool]
+    tier_freezes: dict[str, bool]
 
     @property
     def catalogue(self) -> list[dict[str, Any]]:
@@ -154,7 +155,7 @@ def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
         recover=threshold if recover is None else float(recover),
         mode=raw.get("mode") or "enforce",
         freeze=bool(raw.get("freeze")),
-        params=Params(float(told["short_call_s"]) * 1000, int(told["callee_limit"]), str(told["timezone"])),
+        params=Params(round(float(told["short_call_s"]) * 1000, 6), int(told["callee_limit"]), str(told["timezone"])),
     )
 
 
@@ -184,13 +185,11 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
     if catalogue is None and policy.get("extends") == "none":
         catalogue = []
     raw_rules = {raw["id"]: raw for raw in policy["rules"]}
-    freeze = dict.fromkeys(BEHAVIOURS, True)
-    behaviours = policy.get("behaviours") or {}
-    if isinstance(behaviours, list):
-        behaviours = {item["id"]: item for item in behaviours}
-    for name, item in behaviours.items():
-        if (item or {}).get("freeze") is not None:
-            freeze[name] = bool(item["freeze"])
+    freeze, tier_freezes = dict.fromkeys(BEHAVIOURS, True), dict(FREEZES)
+    for section, where in (("behaviours", freeze), ("tiers", tier_freezes)):
+        for name, item in (policy.get(section) or {}).items():
+            if item.get("freeze") is not None:
+                where[name] = item["freeze"]
     return Rulebook(
         lateness=duration(defaults["lateness"]),
         review_within=duration(defaults["review_within"]),
@@ -219,6 +218,7 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
         ],
         own_catalogue=catalogue,
         freeze=freeze,
+        tier_freezes=tier_freezes,
     )
 
 
