@@ -5,7 +5,6 @@ wrong, drops it, and says which keys it dropped. What is required is checked whe
 """
 
 import math
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from monitor.metrics import METRICS
+from monitor.policy.catalogue import normalise
 from monitor.policy.durations import parse_duration, parse_instant
 from monitor.policy.errors import Fault, did_you_mean
 from monitor.policy.source import Place
@@ -92,15 +92,9 @@ def _text(value: object) -> str:
     return text
 
 
-def normal_form(text: str) -> str:
-    """Text as the catalogue compares it: NFKC, lower case, without white space and categories Z, P, S and C."""
-    lowered = unicodedata.normalize("NFKC", text).lower()
-    return "".join(c for c in lowered if not c.isspace() and unicodedata.category(c)[0] not in "ZPSC")
-
-
 def _term(value: object) -> str:
     term = _text(value)
-    if not normal_form(term):
+    if not normalise(term):
         raise _wrong(f"{_shown(term)} has no letter or digit, so it would be in every text")
     return term
 

@@ -1,0 +1,44 @@
+"""Writes plain policy data as YAML 1.2 or JSON; what is written resolves to the same policy."""
+
+import io
+import json
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+
+def dump_yaml(plain: dict[str, Any]) -> str:
+    """Mappings below a list item on one line where they are small, lists of words too; key order kept."""
+    yaml = YAML()
+    yaml.allow_unicode = True
+    yaml.width = 1_000_000
+    stream = io.StringIO()
+    yaml.dump(_styled(plain), stream)
+    return stream.getvalue()
+
+
+def dump_json(plain: dict[str, Any]) -> str:
+    """Indented JSON, Chinese as it is."""
+    return json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
+
+
+def _styled(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        mapping = CommentedMap((name, _styled(item, name)) for name, item in value.items())
+        if key in ("defaults", "with"):
+            mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list):
+        sequence = CommentedSeq(_styled(item) for item in value)
+        if not value or key in ("also", "terms", "unless", "actions") or (key == "rules" and isinstance(value[0], str)):
+            sequence.fa.set_flow_style()
+        return sequence
+    # Quoted where a reader could take it for something else: YAML 1.1 readers see numbers and dates in more words.
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and not _is_word(value) else value
+
+
+def _is_word(text: str) -> bool:
+    reserved = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+    return text.isidentifier() and text.lower() not in reserved
