@@ -1,0 +1,132 @@
+"""Cuts a CSV file into rows as they stand in it, and a row into cells; one broken row costs its neighbours nothing."""
+
+import codecs
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from monitor.adapters.errors import Reject, shown
+from monitor.adapters.spec import Dialect
+
+# A quoted cell may hold line breaks. A quote that is never closed must not swallow the file, so the search for
+# its end gives up here, and the first line alone is the broken row.
+MAX_LINES: Final = 1_000
+MAX_BYTES: Final = 1 << 20
+
+Physical = tuple[int, bytes]
+
+
+class CsvRows:
+    """The rows of one CSV file: `names` first, then `records`, each of which `cells` takes apart."""
+
+    def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
+        self._dialect = dialect
+        self._encoding = encoding
+        self._whole = _whole(dialect)
+        self._lines = iter(enumerate(lines, 1))
+        self._back: deque[Physical] = deque()
+        self._width = 0
+        self.names: tuple[str, ...] = self._names()
+
+    def _names(self) -> tuple[str, ...]:
+        header = self._dialect.header
+        if isinstance(header, tuple):
+            names = header
+            self._skip_mark()
+        else:
+            self._skip_mark()
+            first = next(self.records(), None)
+            if first is None:
+                return ()
+            try:
+                names = tuple(name.strip() for name in self.cells(first[1]))
+            except Reject:
+                names = ()
+            if not header:
+                names = tuple(str(n) for n in range(1, len(names) + 1))
+                parts = enumerate(re.findall(rb"[^\n]*\n|[^\n]+", first[1]), first[0])
+                self._back.extendleft(reversed([*parts]))
+        self._width = len(names)
+        return names
+
+    def _skip_mark(self) -> None:
+        first = next(self._lines, None)
+        if first is not None:
+            # Byte order marks: UTF-8's and GB 18030's.
+            line = first[1].removeprefix(codecs.BOM_UTF8).removeprefix(b"\x84\x31\x95\x33")
+            self._back.append((first[0], line))
+
+    def records(self) -> Iterator[Physical]:
+        """Each row with the number of its first physical line, without its line end; blank lines are none."""
+        quote = self._dialect.quote.encode()
+        back, lines = self._back, self._lines
+        while True:
+            found = back.popleft() if back else next(lines, None)
+            if found is None:
+                return
+            number, line = found
+            if not line or line.isspace():
+                continue
+            if quote and quote in line and not self._closed(line):
+                line = self._joined(number, line)
+            yield number, line.rstrip(b"\r\n")
+
+    def _closed(self, raw: bytes) -> bool:
+        return self._whole.fullmatch(raw.decode(self._encoding, "replace")) is not None
+
+    def _joined(self, number: int, first: bytes) -> bytes:
+        """``first`` with the lines that its open cell goes on over, or alone if that makes no row."""
+        quote = self._dialect.quote.encode()
+        taken: list[Physical] = []
+        raw = first
+        while len(taken) < MAX_LINES and len(raw) < MAX_BYTES:
+            found = self._back.popleft() if self._back else next(self._lines, None)
+            if found is None:
+                break
+            taken.append(found)
+            raw += found[1]
+            if quote in found[1] and self._closed(raw):
+                if self._width in (0, self._count(raw)):
+                    return raw
+                break
+        self._back.extendleft(reversed(taken))
+        return first
+
+    def _count(self, raw: bytes) -> int:
+        try:
+            return len(self._split(raw.rstrip(b"\r\n").decode(self._encoding)))
+        except (Reject, UnicodeDecodeError):
+            return -1
+
+    def cells(self, raw: bytes) -> list[str]:
+        """The cells of a row. Raises `Reject` for what is not text, an open quote, or the wrong count of cells."""
+        try:
+            text = raw.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            raise Reject(f"byte {error.start + 1} of the row is not {self._encoding}: {error.reason}") from None
+        cells = self._split(text)
+        if len(cells) != self._width and self._width:
+            raise Reject(f"the row has {len(cells)} cells, the header {self._width}")
+        return cells
+
+    def _split(self, text: str) -> list[str]:
+        dialect = self._dialect
+        if not dialect.quote or dialect.quote not in text:
+            return text.split(dialect.delimiter)
+        if not self._whole.fullmatch(text):
+            raise Reject("a quoted cell that is not closed")
+        try:
+            # In a list: the reader would take a bare text for a file of one-letter lines.
+            return next(csv.reader([text], delimiter=dialect.delimiter, quotechar=dialect.quote))
+        except (csv.Error, StopIteration) as error:
+            raise Reject(f"no CSV row: {error}, at {shown(text)}") from None
+
+
+def _whole(dialect: Dialect) -> re.Pattern[str]:
+    """Matches a row in which every quoted cell is closed, by the rules of Python's csv module, without backtracking."""
+    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or '"')
+    plain = f"[^{delimiter}]*+"
+    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{plain}|(?!{quote}){plain})"
+    return re.compile(f"{cell}(?:{delimiter}{cell})*+", re.DOTALL)

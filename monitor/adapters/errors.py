@@ -1,0 +1,27 @@
+"""What can go wrong between a file and its records.
+
+ValueError
++-- MappingError: the mapping cannot be used, or not on this file; carries `Fault`s with their places
++-- Reject: one row becomes no record; the message is the reason
+"""
+
+from collections.abc import Iterable
+
+from monitor.policy.errors import Fault
+
+
+class MappingError(ValueError):
+    """A mapping that cannot be used. ``faults`` are all of its faults, sorted by place, without repetitions."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class Reject(ValueError):  # noqa: N818  # it names what becomes of the row
+    """This row becomes no record, for the reason in the message."""
+
+
+def shown(text: str) -> str:
+    """``text`` in quotes, cut where it is long: what a reason says of a value."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,96 @@
+"""The adapters shipped by name, and the one door to them and to mapping files."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from monitor.adapters import bank
+from monitor.adapters.base import Adapter, Row
+from monitor.adapters.csvsource import CsvRows
+from monitor.adapters.errors import MappingError
+from monitor.adapters.mapped import MappedAdapter
+from monitor.adapters.pseudonym import key_from
+from monitor.adapters.read import read_mapping, record_fields
+from monitor.adapters.spec import ROW, Mapping
+from monitor.policy.errors import Fault, did_you_mean
+from schemas.inputs import Cdr
+
+# A name with several mappings takes the first whose columns are all in the file's header.
+_MAPPINGS: Final = {"ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"), "tccc": ("tccc.yaml",)}
+NAMES: Final = (*sorted((*_MAPPINGS, bank.NAME)),)
+
+
+def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes | None = None) -> Adapter:
+    """The adapter shipped as ``name``, or that of the mapping file at the path ``name``.
+
+    ``constants`` (field to text, the command line's ``--set``) replace what the mapping says of these fields.
+    ``key`` makes the pseudonyms (default: `pseudonym.key_from`). Raises `MappingError` with every fault.
+    """
+    constants, key = constants or {}, key or key_from()
+    if name == bank.NAME:
+        return bank.BankAdapter(key, _checked(constants))
+    if name in _MAPPINGS:
+        mappings = [read_mapping(shipped_text(file), file, constants) for file in _MAPPINGS[name]]
+        return MappedAdapter(mappings[0], key) if len(mappings) == 1 else ByHeader(mappings, key)
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MappingError([Fault(name, 1, 1, f"a mapping is UTF-8; byte {error.start + 1} is not")]) from None
+    except OSError as error:
+        near = did_you_mean(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else ""
+        message = f"no mapping file: {error.strerror or error}{near}"
+        raise MappingError([Fault(name, 1, 1, message)]) from None
+    return MappedAdapter(read_mapping(text, name, constants), key)
+
+
+def shipped_files(name: str) -> tuple[str, ...]:
+    """The mapping files behind a shipped name; none where it is a Python adapter."""
+    return _MAPPINGS.get(name, ())
+
+
+def shipped_text(file: str) -> str:
+    """The text of a shipped mapping file."""
+    return files("monitor.adapters").joinpath(file).read_text(encoding="utf-8")
+
+
+class ByHeader:
+    """Several mappings of one source: each file is read by the first whose columns its header has."""
+
+    def __init__(self, mappings: list[Mapping], key: bytes) -> None:
+        self.mappings = mappings
+        self._key = key
+
+    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+        """As `MappedAdapter.rows`; raises `MappingError` when no mapping fits the header."""
+        chosen, lines = self.chosen(stream)
+        return chosen.rows_of(lines)
+
+    def chosen(self, stream: Iterator[bytes] | BinaryIO) -> tuple[MappedAdapter, Iterator[bytes]]:
+        """The adapter for the file, and its lines, the header again among them."""
+        head: list[bytes] = []
+        for line in stream:
+            head.append(line)
+            if not line.isspace():
+                break
+        names = CsvRows(head, self.mappings[0].dialect, self.mappings[0].encoding).names
+        for mapping in self.mappings:
+            if not names or all(column in names or column == ROW for column in mapping.columns):
+                return MappedAdapter(mapping, self._key), chain(head, stream)
+        forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
+        name = self.mappings[0].name
+        raise MappingError([Fault(name, 1, 1, f"the header `{','.join(names)}` is none of its own: {forms}")])
+
+
+def _checked(constants: dict[str, str]) -> dict[str, str]:
+    fields = record_fields(Cdr)
+    faults = [
+        Fault(f"{bank.NAME} --set", 1, 1, f"a cdr has no field `{name}`{did_you_mean(name, fields)}")
+        for name in constants
+        if name not in fields
+    ]
+    if faults:
+        raise MappingError(faults)
+    return constants

@@ -1,0 +1,124 @@
+"""Reads times as files write them: formats in a time zone, or epoch seconds and milliseconds."""
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from monitor.adapters.errors import Reject, shown
+
+EPOCH_S: Final = "epoch_s"
+EPOCH_MS: Final = "epoch_ms"
+ISO: Final = "iso8601"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_NUMBER: Final = re.compile(r"([+-]?)([0-9]{1,15})(?:\.([0-9]{1,9}))?")
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(.*)")
+_YEAR: Final = re.compile(r"%[YyGcxD]")
+_REMEMBERED: Final = 65_536
+
+
+def zone(name: str) -> tzinfo:
+    """The IANA zone ``name``. Raises ValueError for a name that is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{shown(name)} is no time zone; write an IANA name such as Asia/Shanghai") from None
+
+
+def format_fault(form: str) -> str | None:
+    """What is wrong with a time format, with what would be right; None for a good one."""
+    if form in (EPOCH_S, EPOCH_MS, ISO):
+        return None
+    right = "write epoch_s, epoch_ms, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
+    if "%" not in form:
+        return f"{shown(form)} is no time format; {right}"
+    try:
+        datetime.strptime("", form)
+    except ValueError as error:
+        if "bad directive" in str(error) or "stray %" in str(error):
+            return f"{shown(form)}: {error}; {right}"
+    except re.error:
+        return f"{shown(form)} names a part twice; {right}"
+    if not _YEAR.search(form):
+        return f"{shown(form)} has no year; join the column that has it, and name it with %Y or %y"
+    return None
+
+
+class TimeReader:
+    """Text to epoch ms by the first of ``forms`` that fits; a time without an offset is local time of ``local``.
+
+    A local time that is met twice (clocks set back) is the first of the two; one that is never met (clocks set
+    forward) is read with the offset before the change, so 02:30 in a gap of one hour becomes 03:30: both are what
+    ``fold=0`` means in PEP 495. Parts of a millisecond are cut off. With ``local`` None a time must carry an offset.
+    Raises `Reject`.
+    """
+
+    def __init__(self, forms: tuple[str, ...], local: tzinfo | None) -> None:
+        self.forms = forms
+        self._local = local
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        found = self._seen.get(text)
+        if found is None:
+            found = self._read(text)
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[text] = found
+        return found
+
+    def _read(self, text: str) -> int:
+        for form in self.forms:
+            try:
+                return self._read_as(text, form)
+            except (ValueError, OverflowError):
+                continue
+        raise Reject(f"{shown(text)} is no time of the form {' or '.join(self.forms)}")
+
+    def _read_as(self, text: str, form: str) -> int:
+        if form == EPOCH_S:
+            return _epoch(text, 3)
+        if form == EPOCH_MS:
+            return _epoch(text, 0)
+        return to_ms(_iso(text) if form == ISO else _formatted(text, form), self._local)
+
+
+def to_ms(time: datetime, local: tzinfo | None) -> int:
+    """Epoch ms of ``time``, taken as local time of ``local`` if it carries no offset.
+
+    Raises OverflowError at the ends of the calendar, ValueError when there is neither offset nor zone.
+    """
+    if time.tzinfo is None:
+        if local is None:
+            raise ValueError("a time without an offset and without a zone")
+        time = time.replace(tzinfo=local)
+    return (time - _EPOCH) // _MS
+
+
+def _epoch(text: str, places: int) -> int:
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    sign, whole, part = found.groups()
+    ms = int(whole + (part or "").ljust(places, "0")[:places])
+    return -ms if sign == "-" else ms
+
+
+def _iso(text: str) -> datetime:
+    found = _ISO.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return datetime.fromisoformat(text.replace(",", "."))
+
+
+def _formatted(text: str, form: str) -> datetime:
+    # strptime takes 7 us, fromisoformat 0.1; the two agree on text of exactly this shape.
+    if form == "%Y-%m-%d %H:%M:%S" and len(text) == 19 and text[4] == text[7] == "-" and text[13] == text[16] == ":":
+        if text[10] != " ":
+            raise ValueError(text)
+        return datetime.fromisoformat(text)
+    if form == "%Y-%m-%d" and len(text) == 10 and text[4] == text[7] == "-":
+        return datetime.fromisoformat(text)
+    return datetime.strptime(text, form)
