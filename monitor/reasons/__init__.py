@@ -1,0 +1,34 @@
+"""The reason of each decision and alert: one sentence in Chinese and one in English, with the numbers in it.
+
+Pure functions; the same facts give the same words on any machine. What came from records is quoted, shortened, and
+its telephone numbers are masked, because reasons go to people and to logs.
+"""
+
+from monitor.reasons.measures import alert, measured
+from monitor.reasons.records import (
+    admission,
+    banned_applicant,
+    complaint,
+    escalation_fallen,
+    finding,
+    lapsed,
+    repeated,
+    reversed_by_dismissal,
+    reversed_by_review,
+    upheld,
+)
+
+__all__ = [
+    "admission",
+    "alert",
+    "banned_applicant",
+    "complaint",
+    "escalation_fallen",
+    "finding",
+    "lapsed",
+    "measured",
+    "repeated",
+    "reversed_by_dismissal",
+    "reversed_by_review",
+    "upheld",
+]

@@ -1,0 +1,123 @@
+"""The small pieces that sentences are made of: numbers, times, spans of time, quotations, clauses."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from monitor.masking import mask_numbers
+from monitor.policy.model import Behaviour
+
+QUOTED_MAX = 60
+"""The most code points of a quoted text; a longer one is cut and ends in an ellipsis."""
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+# Digits shown of a measured value, unless more are needed to tell it from what it is compared with.
+_DIGITS = 3
+_MOST_DIGITS = 17
+
+
+def count(n: int) -> str:
+    """``1031`` as ``1,031``."""
+    return f"{n:,d}"
+
+
+def exact(value: float) -> str:
+    """A number as written in a policy: ``0.5``, ``1,000``."""
+    return _plain(_decimal(value))
+
+
+def rounded(value: float, anchors: Iterable[float] = ()) -> str:
+    """Three significant digits, more where they are needed to tell ``value`` from an anchor that it differs from.
+
+    Rounding keeps the order, so what lies beyond a threshold is shown beyond it.
+    """
+    return _plain(_rounded(_decimal(value), [_decimal(a) for a in anchors]))
+
+
+def exact_percent(value: float) -> str:
+    """A share as written in a policy, in per cent without the sign: ``0.07`` as ``7``."""
+    return _plain(_decimal(value) * 100)
+
+
+def rounded_percent(value: float, anchors: Iterable[float] = ()) -> str:
+    """A share as `rounded`, in per cent without the sign."""
+    return _plain(_rounded(_decimal(value) * 100, [_decimal(a) * 100 for a in anchors]))
+
+
+def _decimal(value: float) -> Decimal:
+    # The shortest text that is this double, so that 0.07 is seven per cent and not a little more.
+    return Decimal(repr(float(value)))
+
+
+def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
+    others = [a for a in anchors if a != whole]
+    for digits in range(_DIGITS, _MOST_DIGITS + 1):
+        places = min(0, whole.adjusted() + 1 - digits)
+        near = whole.quantize(Decimal(1).scaleb(places), rounding=ROUND_HALF_EVEN)
+        if near not in others:
+            return near
+    return whole
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def instant(ms: int) -> str:
+    """Epoch ms as ``2026-03-02 08:00 UTC``; seconds only where there are some, parts of a second never."""
+    at = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at.second else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def span(ms: int) -> tuple[str, str]:
+    """A span of time in Chinese and English, in the largest unit that leaves no rest; days from two on."""
+    if ms % _DAY_MS == 0 and ms >= 2 * _DAY_MS:
+        return f"{count(ms // _DAY_MS)} 天", f"{count(ms // _DAY_MS)} d"
+    if ms % _HOUR_MS == 0:
+        return f"{count(ms // _HOUR_MS)} 小时", f"{count(ms // _HOUR_MS)} h"
+    if ms % _MINUTE_MS == 0:
+        return f"{count(ms // _MINUTE_MS)} 分钟", f"{count(ms // _MINUTE_MS)} min"
+    return f"{exact(ms / 1000)} 秒", f"{exact(ms / 1000)} s"
+
+
+def quoted(text: str | None) -> str | None:
+    """A text out of a record as ``“...”``: in one line, telephone numbers masked, then cut; None if nothing is left."""
+    shown = _one_line(text)
+    if not shown:
+        return None
+    # Masked before it is cut, or the cut could leave a number too short to be known as one.
+    shown = mask_numbers(shown)
+    if len(shown) > QUOTED_MAX:
+        shown = shown[: QUOTED_MAX - 1].rstrip() + "…"
+    return f"“{shown}”"
+
+
+def named(identifier: str) -> str:
+    """An id, whole, since people look things up by it."""
+    return f"“{_one_line(identifier)}”"
+
+
+def clause(behaviour: Behaviour) -> tuple[str, str]:
+    """Which clause of the access rules, in their own Chinese words, to go after the facts."""
+    return (
+        f"；接入规范第 {behaviour.clause} 条：{behaviour.zh}",
+        f"; clause {behaviour.clause}: {behaviour.en}",
+    )
+
+
+def referred(review_by_ms: int | None = None) -> tuple[str, str]:
+    """That the decision waits for people, and until when if that is known."""
+    if review_by_ms is None:
+        return "；已提交人工复核", "; referred for review"
+    return f"；已提交人工复核，截止 {instant(review_by_ms)}", f"; referred for review until {instant(review_by_ms)}"
+
+
+def _one_line(text: str | None) -> str:
+    """Control and invisible characters could hide or turn what stands beside them in a log or a terminal."""
+    seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text or "")
+    return re.sub(" +", " ", seen).strip()
