@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.inputs import END_MS, MIN_MS
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 # Asia/Shanghai has had one offset since 1991.
@@ -35,6 +37,10 @@ class Settings:
             raise ValueError("tenants and days are at least 1, the seed at least 0")
         if not self.calls_per_day > 0:
             raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0")
+        if self.lateness_ms < 1_000:
+            raise ValueError(f"lateness is {self.lateness_ms} ms, expected at least a second")
+        if not MIN_MS + DAY_MS <= self.start_ms < END_MS - (self.days + 1) * DAY_MS:
+            raise ValueError("the run must lie in the years 1990 to 2099, as all times do")
         for name, share in (("late share", self.late_share), ("duplicate share", self.duplicate_share)):
             if not 0 <= share <= 0.5:
                 raise ValueError(f"{name} is {share}, expected 0 to 0.5")
