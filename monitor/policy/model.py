@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.outputs import Action
+
 Mode = Literal["enforce", "review", "shadow"]
 Direction = Literal["above", "below"]
 TierId = Literal["minor", "major", "severe"]
@@ -89,7 +91,7 @@ class Tier:
     zh: str
     en: str
     kind: Literal["warning", "termination", "ban"]
-    actions: tuple[str, ...]
+    actions: tuple[Action, ...]
     freezes: bool
 
 

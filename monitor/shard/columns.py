@@ -166,7 +166,8 @@ def _tabulate(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:
-    return (word & np.uint64(1 << BIT[name])) != 0
+    has: NDArray[np.bool_] = (word & np.uint64(1 << BIT[name])) != 0
+    return has
 
 
 def _set(word: U64, where: NDArray[np.bool_], bit: int) -> None:

@@ -14,10 +14,11 @@ Counts = NDArray[np.int64]
 
 
 class ComplaintEntry(Struct):
-    """What is kept of one complaint. Times are event times in ms as they were decided, but for ``written_ms``.
+    """What is kept of one complaint. Times are event times in ms as they were decided.
 
-    ``written_ms`` is the largest ``updated_ms`` as written, whose record's complainant counts. ``first_in`` and
-    ``verified_in`` say in which windows (a bit each) it counts just now. ``case`` is the id of its decision.
+    ``decided`` has the time of each status that was taken. ``written_ms`` is the largest ``updated_ms`` as written,
+    whose record's complainant counts. ``first_in`` and ``verified_in`` say in which windows (a bit each) it counts
+    just now. ``case`` is the id of its decision.
     """
 
     complaint_id: str
@@ -26,12 +27,15 @@ class ComplaintEntry(Struct):
     last_ms: int
     written_ms: int
     complainant: str | None
-    statuses: list[str]
-    verified_ms: int | None = None
-    dismissed: bool = False
+    decided: dict[str, int]
     case: str | None = None
     first_in: int = 0
     verified_in: int = 0
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether it was ever dismissed, which is for good."""
+        return "dismissed" in self.decided
 
 
 class ComplaintWindow:
@@ -88,7 +92,7 @@ class ComplaintWindow:
             entry = self._firsts.popleft()
             if entry.first_in & self._bit:
                 self._count_first(entry, -1)
-        while self._verified and (self._verified[0].verified_ms or 0) < before_ms:
+        while self._verified and self._verified[0].decided["verified"] < before_ms:
             entry = self._verified.popleft()
             if entry.verified_in & self._bit:
                 entry.verified_in &= ~self._bit

@@ -28,7 +28,7 @@ def mix(x: U64) -> U64:
 
 def salt_of(secret: bytes) -> np.uint64:
     """A 64-bit salt from a secret of any length; the empty secret is the documented public default."""
-    return text_keys([secret.hex()], np.zeros(1, np.uint64))[0]
+    return np.uint64(text_keys([secret.hex()], np.zeros(1, np.uint64))[0])
 
 
 def text_keys(texts: Sequence[str], salts: U64) -> U64:

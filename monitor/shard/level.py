@@ -49,7 +49,7 @@ class Level:
 
     def field(self, number: int, tenants: int) -> Sums:
         """One field's sum for each tenant ``[tenants]``."""
-        row = self._sums[self._row[number]]
+        row: Sums = self._sums[self._row[number]]
         if len(row) >= tenants:
             return row[:tenants]
         return np.pad(row, (0, tenants - len(row)))

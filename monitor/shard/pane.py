@@ -80,7 +80,7 @@ def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int,
     return panes
 
 
-def merge(panes: Sequence[Pane], start_ms: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def merge(panes: Sequence[Pane], width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Several panes' sums as one: ``(tenant [g] ascending, sums [g, width])``."""
     if not panes:
         return np.empty(0, np.int32), np.empty((0, width), np.int64)

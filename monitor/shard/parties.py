@@ -73,7 +73,8 @@ class KeyCounts:
 def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
     """Which keys a sample of that level keeps: those whose neighbourhood's hash begins with ``level`` zero bits."""
     hashes = mix((keys >> _NEIGHBOURS) ^ _SALT)
-    return (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
+    kept: NDArray[np.bool_] = (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
+    return kept
 
 
 def level_for(keys: U64, at_least: int) -> int:

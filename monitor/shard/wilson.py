@@ -18,7 +18,7 @@ def quantile(confidence: float) -> float:
 def wilson_bound(
     numerator: NDArray[np.int64], denominator: NDArray[np.int64], confidence: float, lower: bool
 ) -> Floats:
-    """The lower or the upper bound of each ``numerator / denominator`` (denominators above 0; the share capped at 1)."""
+    """The lower or the upper bound of each ``numerator / denominator`` , the share capped at 1."""
     z = quantile(confidence)
     n = denominator.astype(np.float64)
     p = np.minimum(numerator / n, 1.0)

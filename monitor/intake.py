@@ -1,0 +1,243 @@
+"""Intake: lines of one source become columns of calls and waiting records, with the source's clock at each.
+
+Decoding (`decode`, `from_rows`) knows nothing of time and may be done anywhere, in any order; `Source` then reads
+the decoded pieces in the order of the source and says what is late; `merge` puts several sources into the one
+reading order of section 3 of the contract.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.adapters.base import Row
+from monitor.shard.columns import Calls, to_columns
+from monitor.shard.fields import Layout
+from monitor.shard.records import Other, Waiting
+from schemas import codec
+from schemas.inputs import Cdr, Record
+
+NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """One piece of a source, row by row in its order.
+
+    ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
+    the rows' bytes as they came, ``line`` their line numbers; ``blank`` counts lines that are no rows.
+    """
+
+    event_ms: NDArray[np.int64]
+    names: list[str]
+    calls: Calls | None
+    call_rows: NDArray[np.intp]
+    others: list[tuple[int, Other]]
+    refused: list[tuple[int, str]]
+    raw: Sequence[bytes]
+    line: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing)."""
+
+    layout: Layout
+    salt: np.uint64
+    not_after_ms: int | None = None
+
+    def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
+        """JSON lines; lines of white space alone are left out."""
+        records: list[Record | None] = []
+        refused: list[tuple[int, str]] = []
+        blank: list[int] = []
+        decode = codec.decode
+        append = records.append
+        for line in lines:
+            try:
+                append(decode(line))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                append(None)
+                if line.isspace() or not line:
+                    blank.append(len(records) - 1)
+                else:
+                    refused.append((len(records) - 1, codec.explain(line, error)))
+        numbers = np.arange(first_line, first_line + len(lines))
+        if blank:
+            kept = np.ones(len(lines), np.bool_)
+            kept[blank] = False
+            place = np.cumsum(kept) - 1
+            refused = [(int(place[row]), reason) for row, reason in refused]
+            records = [record for record, keep in zip(records, kept, strict=True) if keep]
+            lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
+            numbers = numbers[kept]
+        return self._columns(records, refused, lines, numbers)
+
+    def rows(self, rows: Sequence[Row]) -> Decoded:
+        """An adapter's rows."""
+        refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        numbers = np.array([row.line for row in rows], np.int64)
+        return self._columns([row.record for row in rows], refused, [row.raw for row in rows], numbers)
+
+    def _columns(
+        self,
+        records: list[Record | None],
+        refused: list[tuple[int, str]],
+        raw: Sequence[bytes],
+        line: NDArray[np.int64],
+    ) -> Decoded:
+        event_ms = np.full(len(records), -1, np.int64)
+        cdrs = [record for record in records if type(record) is Cdr]
+        if len(cdrs) == len(records):
+            rows = np.arange(len(records))
+        else:
+            rows = np.array([row for row, record in enumerate(records) if type(record) is Cdr], np.intp)
+        names: list[str] = []
+        calls = None
+        if cdrs:
+            names, calls, valid = to_columns(cdrs, self.layout, self.salt)
+            if not valid.all():
+                refused += [(int(rows[i]), codec.check(cdrs[i]) or "") for i in np.flatnonzero(~valid)]
+                calls, rows = calls.take(valid), rows[valid]
+            event_ms[rows] = calls.end_ms
+        others: list[tuple[int, Other]] = []
+        if len(cdrs) < len(records):
+            for row, record in enumerate(records):
+                if record is None or isinstance(record, Cdr):
+                    continue
+                fault = codec.check(record)
+                if fault is None:
+                    others.append((row, record))
+                    event_ms[row] = record.updated_ms
+                else:
+                    refused.append((row, fault))
+        if self.not_after_ms is not None and (event_ms > self.not_after_ms).any():
+            ahead = event_ms > self.not_after_ms
+            reason = f"future_event: expected an event time of at most {self.not_after_ms}"
+            refused += [(int(row), f"{reason}, got {event_ms[row]}") for row in np.flatnonzero(ahead)]
+            event_ms[ahead] = -1
+            others = [(row, record) for row, record in others if not ahead[row]]
+            if calls is not None:
+                near = ~ahead[rows]
+                calls, rows = calls.take(near), rows[near]
+        return Decoded(event_ms, names, calls, rows, others, sorted(refused), raw, line)
+
+
+@dataclass(slots=True)
+class Placed:
+    """A decoded piece in its place in the source: the clock before and after each row ``[n]``, its offset ``[n]``."""
+
+    source: int
+    decoded: Decoded
+    before_ms: NDArray[np.int64]
+    after_ms: NDArray[np.int64]
+    offset: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+class Source:
+    """A file, or one partition of one topic: its clock is the largest event time of its valid records so far."""
+
+    def __init__(self, number: int, clock_ms: int = NO_CLOCK_MS, offset: int = 0) -> None:
+        self.number = number
+        self.clock_ms = clock_ms
+        self.offset = offset
+
+    def place(self, decoded: Decoded) -> Placed:
+        """The next piece of this source."""
+        rows = len(decoded.event_ms)
+        after = np.maximum(np.maximum.accumulate(decoded.event_ms), self.clock_ms) if rows else decoded.event_ms
+        before = np.concatenate([[self.clock_ms], after[:-1]]) if rows else after
+        offset = np.arange(self.offset, self.offset + rows)
+        if rows:
+            self.clock_ms = int(after[-1])
+            self.offset += rows
+        return Placed(self.number, decoded, before, after, offset)
+
+
+@dataclass(slots=True)
+class Refused:
+    """A row that was no record: its place in the logs, its line number, why, and its bytes as they came."""
+
+    log: tuple[int, int, int]
+    line: int
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Late:
+    """A late call: what it is sorted by, and its bytes as they came."""
+
+    end_ms: int
+    tenant_id: str
+    call_id: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one or more sources in reading order, sorted into what is counted, what waits, and what is not taken."""
+
+    rows: int
+    names: list[str]
+    calls: Calls | None
+    waiting: list[Waiting]
+    late: list[Late]
+    refused: list[Refused]
+    line_of: dict[tuple[int, int, int], int]  # line numbers of the waiting records
+
+
+def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
+    """The rows ``start`` to ``stop`` of each piece as one batch in reading order.
+
+    Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
+    source's clock before them, then by source, then by their place in it.
+    """
+    batch = Batch(0, [], None, [], [], [], {})
+    parts: list[Calls] = []
+    clocks: list[NDArray[np.int64]] = []
+    for placed, start, stop in pieces:
+        decoded = placed.decoded
+        batch.rows += stop - start
+        for row, reason in decoded.refused:
+            if start <= row < stop:
+                batch.refused.append(Refused(_log(placed, row), int(decoded.line[row]), reason, decoded.raw[row]))
+        for row, record in decoded.others:
+            if start <= row < stop:
+                at_ms = max(record.updated_ms, int(placed.after_ms[row]) - lateness_ms)
+                waiting = Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row])
+                batch.waiting.append(waiting)
+                batch.line_of[waiting.log] = int(decoded.line[row])
+        if decoded.calls is None:
+            continue
+        first, after = np.searchsorted(decoded.call_rows, [start, stop])
+        calls, rows = decoded.calls, decoded.call_rows
+        if (first, after) != (0, len(rows)):
+            calls, rows = calls.take(np.arange(first, after)), rows[first:after]
+        calls.source = np.full(len(rows), placed.source, np.int16)
+        calls.offset = placed.offset[rows]
+        calls.line_ms = placed.after_ms[rows] - lateness_ms
+        late = calls.end_ms < calls.line_ms
+        if late.any():
+            for i in np.flatnonzero(late):
+                name = decoded.names[calls.tenant[i]]
+                batch.late.append(Late(int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
+            calls, rows = calls.take(~late), rows[~late]
+        calls.tenant = calls.tenant + np.int32(len(batch.names))
+        batch.names += decoded.names
+        parts.append(calls)
+        clocks.append(placed.before_ms[rows])
+    if parts:
+        batch.calls = Calls.concat(parts)
+        if len(parts) > 1:
+            batch.calls = batch.calls.take(np.lexsort((batch.calls.source, np.concatenate(clocks))))
+    return batch
+
+
+def _log(placed: Placed, row: int) -> tuple[int, int, int]:
+    return int(placed.before_ms[row]), placed.source, int(placed.offset[row])

@@ -1,0 +1,466 @@
+"""Decisions: cases are opened, upheld, reversed and lapse, violations go on record and repeated ones escalate."""
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from monitor import reasons
+from monitor.policy.model import Escalation, Policy, Rule
+from monitor.shard.evidence import NEWEST
+from monitor.shard.gates import Gates, keys_quieted_by
+from monitor.shard.ids import MEASURED, Origin, enforcement_id
+from monitor.shard.sink import Sink
+from monitor.shard.standing import Case, Standing, Violation
+from schemas.outputs import (
+    Action,
+    Enforcement,
+    EnforcementData,
+    Evidence,
+    Kind,
+    Measure,
+    PolicyRef,
+    Reason,
+    TierName,
+    Window,
+)
+
+REPEATED = "repeat_violation"
+
+
+class Decisions:
+    """Everything that turns a finding of fact into enforcement events and keeps the record of violations."""
+
+    def __init__(self, policy: Policy, gates: Gates, sink: Sink) -> None:
+        self._policy = policy
+        self._ref = PolicyRef(policy.id, policy.version, policy.sha256)
+        self._gates = gates
+        self._sink = sink
+        self._lapses: list[tuple[int, str, str, Standing]] = []  # heap of (review_by_ms, tenant id, case, standing)
+        self._ended: deque[tuple[int, Standing, str]] = deque()
+
+    # What decides -----------------------------------------------------------------------------------------------
+
+    def of_record(
+        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
+    ) -> str | None:
+        """A verified complaint or a confirmed finding decides: final where certain, else referred for review."""
+        behaviour = self._policy.behaviours[behaviour_id]
+        tier = self._policy.tiers[behaviour.tier]
+        case = self._open(
+            standing,
+            at_ms,
+            final=certain,
+            kind=tier.kind,
+            behaviour=behaviour.id,
+            clause=behaviour.clause,
+            tier=tier.id,
+            rule_id=behaviour.id,
+            origin=origin,
+            freeze=behaviour.freeze,
+            evidence=_evidence_of(origin),
+            reason=reason,
+        )
+        return case.first_id if case else None
+
+    def of_application(
+        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
+    ) -> None:
+        """An application for numbers is rejected, or the rejection is referred for review. No violation."""
+        self._open(
+            standing,
+            at_ms,
+            final=certain,
+            kind="admission_rejected",
+            behaviour=behaviour_id,
+            clause=None,
+            tier=None,
+            rule_id=behaviour_id,
+            origin=origin,
+            freeze=False,
+            evidence=_evidence_of(origin),
+            reason=reason,
+        )
+
+    def of_measure(
+        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+    ) -> str | None:
+        """A measured rule decides at its window's end, and is quiet for its cool-down. The id, unless shadow."""
+        at_ms = window.end_ms
+        behaviour = self._policy.behaviours[rule.behaviour]
+        tier = self._policy.tiers[behaviour.tier]
+        for key in keys_quieted_by(rule):
+            standing.quiet[key] = max(standing.quiet.get(key, 0), at_ms + rule.cooldown_ms)
+            self._gates.quieten(key, standing.tenant, standing.quiet[key])
+        if rule.mode == "shadow":
+            self._shadow(standing, rule, window, measure, evidence, reason)
+            return None
+        case = self._open(
+            standing,
+            at_ms,
+            final=rule.mode == "enforce",
+            kind=tier.kind,
+            behaviour=behaviour.id,
+            clause=behaviour.clause,
+            tier=tier.id,
+            rule_id=rule.id,
+            origin=MEASURED,
+            freeze=rule.freeze,
+            evidence=evidence,
+            reason=reason,
+            window=window,
+            measure=measure,
+            measured=True,
+        )
+        return case.first_id if case else None
+
+    # What becomes of a decision ---------------------------------------------------------------------------------
+
+    def uphold(self, standing: Standing, case: Case, at_ms: int, review_id: str, reason: Reason) -> None:
+        """A pending decision becomes final: its actions are in force, and only now is it a violation."""
+        pending_id = case.id
+        origin = Origin("review", review_id)
+        self._no_longer_pending(standing, case)
+        case.final_id = enforcement_id(standing.tenant_id, case.kind, "final", case.rule_id, at_ms, origin)
+        case.status = "final"
+        case.decided_ms = case.last_ms = at_ms
+        case.review_by_ms = None
+        case.frozen = case.tier is not None and self._policy.tiers[case.tier].freezes
+        case.reason = reason
+        case.evidence = Evidence(
+            call_ids=case.evidence.call_ids,
+            complaint_ids=case.evidence.complaint_ids,
+            finding_ids=case.evidence.finding_ids,
+            application_ids=case.evidence.application_ids,
+            review_ids=(review_id,),
+            enforcement_ids=case.evidence.enforcement_ids,
+        )
+        standing.case_of[case.final_id] = case.first_id
+        self._in_force(standing, case, origin, supersedes=pending_id)
+
+    def reverse(self, standing: Standing, case: Case, at_ms: int, evidence: Evidence, reason: Reason) -> None:
+        """A pending or final decision is taken back, and its violation, termination or ban with it.
+
+        A pending escalation falls, too, as soon as too few of the violations that it used are left; those are
+        unused again.
+        """
+        self._close(standing, case, at_ms, "reversal", evidence, reason)
+        pending = [c for c in standing.cases.values() if c.status == "pending" and case.final_id in c.used]
+        for other in pending:
+            assert other.measure is not None
+            assert other.escalation is not None
+            left = [standing.violations[used] for used in other.used if used in standing.violations]
+            at_least = int(other.measure.threshold)
+            if len(left) < at_least:
+                for violation in left:
+                    violation.used_by.remove(other.escalation)
+                fallen = reasons.escalation_fallen(other.escalation, len(left), at_least)
+                self._close(standing, other, at_ms, "reversal", evidence, fallen)
+
+    def next_lapse(self, until_ms: int) -> int | None:
+        """The next instant, up to ``until_ms``, at which a pending decision lapses."""
+        while self._lapses and self._lapses[0][0] <= until_ms:
+            at_ms, _, first_id, standing = self._lapses[0]
+            case = standing.cases.get(first_id)
+            if case is not None and case.status == "pending" and case.review_by_ms == at_ms:
+                return at_ms
+            heapq.heappop(self._lapses)  # it was decided in time
+        return None
+
+    def lapse(self, at_ms: int) -> None:
+        """All pending decisions whose time for review ends at this instant lapse."""
+        while self.next_lapse(at_ms) is not None:
+            _, _, first_id, standing = heapq.heappop(self._lapses)
+            reason = reasons.lapsed(self._policy.review_within_ms)
+            self._close(standing, standing.cases[first_id], at_ms, "lapse", Evidence(), reason)
+
+    def forget(self, now_ms: int) -> None:
+        """Forget closed cases, and decisions that are no violation, ``retention`` after their last event."""
+        while self._ended and self._ended[0][0] + self._policy.retention_ms < now_ms:
+            ended_ms, standing, first_id = self._ended.popleft()
+            case = standing.cases.get(first_id)
+            if case is not None and case.last_ms == ended_ms and self._forgettable(standing, case):
+                del standing.cases[first_id]
+                for event_id in {case.first_id, case.pending_id, case.final_id, case.closing_id} - {None}:
+                    del standing.case_of[str(event_id)]
+
+    @staticmethod
+    def _forgettable(standing: Standing, case: Case) -> bool:
+        return case.status != "pending" and case.final_id not in standing.violations
+
+    def restore(self, standings: Sequence[Standing]) -> None:
+        """Take over what stood before a restart."""
+        for standing in standings:
+            for key, until_ms in standing.quiet.items():
+                self._gates.quieten(key, standing.tenant, until_ms)
+            if standing.stops:
+                self._gates.stopped(standing.tenant, len(standing.stops))
+            for case in standing.cases.values():
+                if case.status == "pending":
+                    self._await_review(standing, case)
+        ended = [(c.last_ms, s, c.first_id) for s in standings for c in s.cases.values() if self._forgettable(s, c)]
+        self._ended = deque(sorted(ended, key=lambda one: one[0]))
+
+    # Steps ------------------------------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        standing: Standing,
+        at_ms: int,
+        *,
+        final: bool,
+        kind: Kind,
+        behaviour: str,
+        clause: int | None,
+        tier: TierName | None,
+        rule_id: str,
+        origin: Origin,
+        freeze: bool,
+        evidence: Evidence,
+        reason: Reason,
+        window: Window | None = None,
+        measure: Measure | None = None,
+        measured: bool = False,
+        escalation: str | None = None,
+        used: list[str] | None = None,
+    ) -> Case | None:
+        """A new case, final or pending; None when this very decision has been made already."""
+        status = "final" if final else "pending"
+        event_status = "final" if final else "pending_review"
+        new_id = enforcement_id(standing.tenant_id, kind, event_status, rule_id, at_ms, origin)
+        if new_id in standing.case_of:
+            return None
+        freezes = tier is not None and self._policy.tiers[tier].freezes
+        case = Case(
+            first_id=new_id,
+            status=status,
+            kind=kind,
+            behaviour=behaviour,
+            clause=clause,
+            tier=tier,
+            rule_id=rule_id,
+            decided_ms=at_ms,
+            last_ms=at_ms,
+            review_by_ms=None if final else at_ms + self._policy.review_within_ms,
+            frozen=freezes and (final or freeze),
+            window=window,
+            measure=measure,
+            evidence=evidence,
+            reason=reason,
+            pending_id=None if final else new_id,
+            final_id=new_id if final else None,
+            measured=measured,
+            escalation=escalation,
+            used=used or [],
+        )
+        standing.cases[new_id] = case
+        standing.case_of[new_id] = new_id
+        if final:
+            self._in_force(standing, case, origin, supersedes=None)
+        else:
+            self._await_review(standing, case)
+            self._say(standing, case, proposed=self._actions(case))
+        return case
+
+    def _await_review(self, standing: Standing, case: Case) -> None:
+        assert case.review_by_ms is not None
+        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing))
+        if case.measured:
+            self._gates.pending(case.behaviour, standing.tenant, 1)
+
+    def _no_longer_pending(self, standing: Standing, case: Case) -> None:
+        if case.measured:
+            self._gates.pending(case.behaviour, standing.tenant, -1)
+
+    def _in_force(self, standing: Standing, case: Case, origin: Origin, supersedes: str | None) -> None:
+        """A case has become final: say so, put the violation on record, and look at the escalations."""
+        actions = self._actions(case)
+        violation = None
+        if "record_violation" in actions:
+            violation = Violation(case.id, case.decided_ms, origin, counts=case.escalation is None)
+            standing.violations[case.id] = violation
+        if case.kind in ("termination", "ban"):
+            standing.stops[case.first_id] = case.kind
+            self._gates.stopped(standing.tenant, len(standing.stops))
+        self._say(standing, case, actions=actions, supersedes=supersedes)
+        if self._forgettable(standing, case):
+            self._ended.append((case.last_ms, standing, case.first_id))
+        if violation is not None and violation.counts:
+            for escalation in self._policy.escalations:
+                self._escalate(standing, escalation, violation)
+
+    def _escalate(self, standing: Standing, escalation: Escalation, latest: Violation) -> None:
+        """Violations within the escalation's window that it has not used: if there are enough, it decides."""
+        if standing.stops:
+            return
+        at_ms = latest.decided_ms
+        unused = [
+            violation
+            for violation in standing.violations.values()
+            if violation.counts
+            and at_ms - escalation.window_ms < violation.decided_ms <= at_ms
+            and escalation.id not in violation.used_by
+        ]
+        if len(unused) < escalation.at_least:
+            return
+        for violation in unused:
+            violation.used_by.append(escalation.id)
+        count = len(unused)
+        newest = sorted((violation.decided_ms, violation.id) for violation in unused)[-NEWEST:]
+        self._open(
+            standing,
+            at_ms,
+            final=escalation.mode == "enforce",
+            kind=self._policy.tiers[escalation.tier].kind,
+            behaviour=REPEATED,
+            clause=None,
+            tier=escalation.tier,
+            rule_id=escalation.id,
+            origin=Origin(*latest.origin),
+            freeze=escalation.freeze,
+            evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
+            reason=reasons.repeated(escalation, count, standing.name),
+            measure=Measure("violations", count, None, count, escalation.at_least, None),
+            escalation=escalation.id,
+            used=[violation.id for violation in unused],
+        )
+
+    def _close(
+        self, standing: Standing, case: Case, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
+    ) -> None:
+        """End a case by a reversal or a lapse: nothing of it is in force any more."""
+        in_force = case.id
+        closing_id = enforcement_id(
+            standing.tenant_id, kind, "final", case.rule_id, at_ms, Origin("enforcement", in_force)
+        )
+        if case.status == "pending":
+            self._no_longer_pending(standing, case)
+        standing.violations.pop(in_force, None)
+        if standing.stops.pop(case.first_id, None) is not None:
+            self._gates.stopped(standing.tenant, len(standing.stops))
+        case.status = "closed"
+        case.closing_id = closing_id
+        case.last_ms = at_ms
+        standing.case_of[closing_id] = case.first_id
+        self._ended.append((at_ms, standing, case.first_id))
+        self._emit(
+            self._sink.enforcement,
+            standing,
+            closing_id,
+            EnforcementData(
+                tenant_id=standing.tenant_id,
+                kind=kind,
+                status="final",
+                behaviour=case.behaviour,
+                clause=case.clause,
+                tier=case.tier,
+                actions=(),
+                proposed_actions=(),
+                refunds="released" if case.frozen else "unaffected",
+                rule_id=case.rule_id,
+                policy=self._ref,
+                decided_ms=at_ms,
+                review_by_ms=None,
+                window=None,
+                measure=None,
+                evidence=evidence,
+                violations_on_record=len(standing.violations),
+                reverses=in_force,
+                supersedes=None,
+                reason=reason,
+            ),
+        )
+
+    def _actions(self, case: Case) -> tuple[Action, ...]:
+        return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
+
+    def _say(
+        self,
+        standing: Standing,
+        case: Case,
+        actions: tuple[Action, ...] = (),
+        proposed: tuple[Action, ...] = (),
+        supersedes: str | None = None,
+    ) -> None:
+        self._emit(
+            self._sink.enforcement,
+            standing,
+            case.id,
+            EnforcementData(
+                tenant_id=standing.tenant_id,
+                kind=case.kind,
+                status="final" if case.final_id else "pending_review",
+                behaviour=case.behaviour,
+                clause=case.clause,
+                tier=case.tier,
+                actions=actions,
+                proposed_actions=proposed,
+                refunds="frozen" if case.frozen else "unaffected",
+                rule_id=case.rule_id,
+                policy=self._ref,
+                decided_ms=case.decided_ms,
+                review_by_ms=case.review_by_ms,
+                window=case.window,
+                measure=case.measure,
+                evidence=case.evidence,
+                violations_on_record=len(standing.violations),
+                reverses=None,
+                supersedes=supersedes,
+                reason=case.reason,
+            ),
+        )
+
+    def _shadow(
+        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+    ) -> None:
+        """What `enforce` would have said, on the shadow output alone."""
+        behaviour = self._policy.behaviours[rule.behaviour]
+        tier = self._policy.tiers[behaviour.tier]
+        self._emit(
+            self._sink.shadow,
+            standing,
+            enforcement_id(standing.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED),
+            EnforcementData(
+                tenant_id=standing.tenant_id,
+                kind=tier.kind,
+                status="final",
+                behaviour=behaviour.id,
+                clause=behaviour.clause,
+                tier=tier.id,
+                actions=tier.actions,
+                proposed_actions=(),
+                refunds="frozen" if tier.freezes else "unaffected",
+                rule_id=rule.id,
+                policy=self._ref,
+                decided_ms=window.end_ms,
+                review_by_ms=None,
+                window=window,
+                measure=measure,
+                evidence=evidence,
+                violations_on_record=len(standing.violations) + ("record_violation" in tier.actions),
+                reverses=None,
+                supersedes=None,
+                reason=reason,
+            ),
+        )
+
+    @staticmethod
+    def _emit(out: list[Enforcement], standing: Standing, event_id: str, data: EnforcementData) -> None:
+        out.append(Enforcement(id=event_id, subject=standing.tenant_id, time=rfc3339(data.decided_ms), data=data))
+
+
+def rfc3339(at_ms: int) -> str:
+    """An instant as CloudEvents write it, in UTC with milliseconds."""
+    seconds, ms = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+def _evidence_of(origin: Origin) -> Evidence:
+    """The deciding record itself is the evidence."""
+    match origin.type:
+        case "complaint":
+            return Evidence(complaint_ids=(origin.id,))
+        case "finding":
+            return Evidence(finding_ids=(origin.id,))
+        case _:
+            return Evidence(application_ids=(origin.id,))

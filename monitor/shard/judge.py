@@ -1,0 +1,376 @@
+"""The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from monitor import reasons
+from monitor.metrics import METRICS, Metric
+from monitor.policy.model import Behaviour, Condition, Policy, Rule
+from monitor.shard.decisions import Decisions
+from monitor.shard.evidence import NEWEST
+from monitor.shard.evidence import Evidence as CallEvidence
+from monitor.shard.fields import BIT, Layout
+from monitor.shard.gates import Gates
+from monitor.shard.ids import alert_id
+from monitor.shard.sink import Sink
+from monitor.shard.span import Counts, Span
+from monitor.shard.standing import Standing
+from monitor.shard.wilson import wilson_bound
+from schemas.outputs import Alert, Evidence, JudgedWindow, Measure, Window
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+State = Literal["firing", "resolved"]
+
+_OPS: dict[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
+    "above": lambda value, limit: value > limit,
+    "below": lambda value, limit: value < limit,
+    "at_least": lambda value, limit: value >= limit,
+    "at_most": lambda value, limit: value <= limit,
+}
+
+
+class Firing(Struct):
+    """An alert that stands: since when, and the latest decision made while it stood."""
+
+    since_ms: int
+    enforcement_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Docket:
+    """One rule with its span, who is exempt until when, who has an override until when, and its alerts by tenant.
+
+    ``settled`` is the span's version at which the rule last found nobody in breach, at the end ``settled_ms``.
+    """
+
+    rule: Rule
+    metric: Metric
+    span: Span
+    exempt: dict[int, int]
+    overrides: dict[int, tuple[Rule, int]]
+    firing: dict[int, Firing]
+    settled: tuple[int, int] | None = None
+    settled_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a rule sees of some tenants at one end: all arrays are ``[k]``, in step with ``tenants``."""
+
+    tenants: Rows
+    numerator: Counts
+    denominator: Counts | None
+    value: Floats
+    present: NDArray[np.bool_]
+
+    def where(self, rows: NDArray[np.bool_] | Rows) -> "_View":
+        return _View(
+            self.tenants[rows],
+            self.numerator[rows],
+            None if self.denominator is None else self.denominator[rows],
+            self.value[rows],
+            self.present[rows],
+        )
+
+
+class Judge:
+    """Judges every rule at every multiple of its step, for all tenants at once.
+
+    ``spans`` are by window length, ``standing_of`` finds or makes a tenant's standing by index,
+    ``index_of`` tells the index of a tenant that is known.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        layout: Layout,
+        spans: dict[int, Span],
+        gates: Gates,
+        decisions: Decisions,
+        calls: CallEvidence,
+        ruled: Sequence[tuple[int, int]],
+        standing_of: Callable[[int], Standing],
+        sink: Sink,
+        keep_windows: bool,
+    ) -> None:
+        self._policy = policy
+        self._gates = gates
+        self._decisions = decisions
+        self._calls = calls
+        self._standing_of = standing_of
+        self._sink = sink
+        self._keep_windows = keep_windows
+        self._layout = layout
+        self._places = {field: place for place, field in enumerate(ruled)}
+        self._dockets = [
+            _Docket(rule, METRICS[rule.metric], spans[rule.window_ms], {}, {}, {}) for rule in policy.rules
+        ]
+        self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
+
+    def know(self, tenant_id: str, tenant: int) -> None:
+        """A tenant got its index: overrides and exemptions that name it apply from now on."""
+        for override in self._policy.overrides:
+            if override.tenant == tenant_id:
+                for docket in self._dockets:
+                    if docket.rule.id == override.rule.id:
+                        docket.overrides[tenant] = (override.rule, override.expires_ms)
+        for exemption in self._policy.exemptions:
+            if exemption.tenant == tenant_id:
+                for docket in self._dockets:
+                    if docket.rule.id in exemption.rules:
+                        docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
+
+    def due(self, after_ms: int, bounds: Sequence[int]) -> int | None:
+        """The next end after ``after_ms`` at which a rule has anything to judge; ``bounds``: the rules' last ends."""
+        ends = []
+        for docket, bound in zip(self._dockets, bounds, strict=True):
+            end = (after_ms // docket.rule.step_ms + 1) * docket.rule.step_ms
+            if end <= bound and (docket.span.live or docket.firing):
+                ends.append(end)
+        return min(ends, default=None)
+
+    def judge(self, end_ms: int, tenants: int, bounds: Sequence[int]) -> None:
+        """Judge the rules that have a window ending at ``end_ms``, in file order."""
+        for docket, bound in zip(self._dockets, bounds, strict=True):
+            if end_ms % docket.rule.step_ms == 0 and end_ms <= bound:
+                docket.span.leave(end_ms - docket.rule.window_ms)
+                if docket.span.live or docket.firing:
+                    self._judge(docket, end_ms, tenants)
+
+    def _judge(self, docket: _Docket, end_ms: int, tenants: int) -> None:
+        rule, span = docket.rule, docket.span
+        expired = any(docket.settled_ms < expiry <= end_ms for expiry in self._expiries)
+        if docket.settled == span.version and not expired and not self._keep_windows:
+            return
+        view = self._look(docket, tenants)
+        if self._keep_windows:
+            self._write_windows(docket, view, end_ms)
+        apart = {t for t, (_, expires) in docket.overrides.items() if end_ms < expires and t < tenants}
+        exempt = {t for t, expires in docket.exempt.items() if end_ms < expires and t < tenants}
+        common = view
+        if apart or exempt:
+            rest = np.ones(tenants, np.bool_)
+            rest[list(apart | exempt)] = False
+            common = view.where(rest)
+        found = self._apply(docket, rule, common, end_ms, tenants)
+        for tenant in sorted(apart - exempt):
+            override = docket.overrides[tenant][0]
+            found |= self._apply(
+                docket, override, self._look(docket, tenants, override).where(np.array([tenant])), end_ms, tenants
+            )
+        for tenant in sorted(exempt & docket.firing.keys()):
+            self._resolve(docket, rule, tenant, None, end_ms)
+        docket.settled = None if found or docket.firing else span.version
+        docket.settled_ms = end_ms
+
+    def _look(self, docket: _Docket, tenants: int, rule: Rule | None = None) -> _View:
+        rule = rule or docket.rule
+        numerator, denominator = docket.span.measure(rule.metric, rule, tenants)
+        return _View(
+            np.arange(tenants),
+            numerator,
+            denominator,
+            _values(docket.metric, numerator, denominator),
+            docket.span.present(tenants),
+        )
+
+    def _apply(self, docket: _Docket, rule: Rule, view: _View, end_ms: int, tenants: int) -> bool:
+        """Decide and alert for these tenants; whether any of them is in breach."""
+        above = rule.direction == "above"
+        enough = view.present.copy()
+        if view.denominator is not None:
+            enough &= view.denominator >= rule.min_denominator
+        beyond = enough & (view.value > rule.threshold if above else view.value < rule.threshold)
+        breach = view.where(beyond)
+        bound = None
+        if rule.confidence is not None and len(breach.tenants):
+            assert breach.denominator is not None
+            bound = wilson_bound(breach.numerator, breach.denominator, rule.confidence, lower=above)
+            sure = bound > rule.threshold if above else bound < rule.threshold
+            breach, bound = breach.where(sure), bound[sure]
+        also: list[tuple[Condition, Floats]] = []
+        for condition in rule.also:
+            if not len(breach.tenants):
+                break
+            value = self._other(docket, rule, condition.metric, tenants)[breach.tenants]
+            holds = _OPS[condition.op](value, condition.value)
+            breach = breach.where(holds)
+            bound = None if bound is None else bound[holds]
+            also = [(c, v[holds]) for c, v in also] + [(condition, value[holds])]
+
+        decided: dict[int, str | None] = {}
+        may = self._gates.open(rule, end_ms, breach.tenants)
+        fresh = np.array([t not in docket.firing for t in breach.tenants.tolist()], np.bool_)
+        for row in np.flatnonzero(may | fresh):
+            tenant = int(breach.tenants[row])
+            measure = _measure(docket.metric, rule, breach, row, None if bound is None else float(bound[row]))
+            if may[row]:
+                values = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in also)
+                decided[tenant] = self._decide(docket, rule, tenant, measure, values, end_ms)
+            if fresh[row]:
+                docket.firing[tenant] = Firing(end_ms, decided.get(tenant))
+                self._alert(docket, rule, tenant, "firing", measure, end_ms)
+            elif decided.get(tenant):
+                docket.firing[tenant].enforcement_id = decided[tenant]
+        self._recover(docket, rule, view, enough, end_ms)
+        return len(breach.tenants) > 0
+
+    def _recover(self, docket: _Docket, rule: Rule, view: _View, enough: NDArray[np.bool_], end_ms: int) -> None:
+        """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there."""
+        if not docket.firing or not len(view.tenants):
+            return
+        standing = np.fromiter(docket.firing, np.int64, len(docket.firing))
+        rows = np.searchsorted(view.tenants, standing)
+        rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == standing)]
+        value = view.value[rows]
+        still = enough[rows] & (value > rule.recover if rule.direction == "above" else value < rule.recover)
+        for row in rows[~still]:
+            measure = _measure(docket.metric, rule, view, row, None) if view.present[row] else None
+            self._resolve(docket, rule, int(view.tenants[row]), measure, end_ms)
+
+    def _resolve(self, docket: _Docket, rule: Rule, tenant: int, measure: Measure | None, end_ms: int) -> None:
+        self._alert(docket, rule, tenant, "resolved", measure, end_ms)
+        del docket.firing[tenant]
+
+    def _other(self, docket: _Docket, rule: Rule, name: str, tenants: int) -> Floats:
+        numerator, denominator = docket.span.measure(name, rule, tenants)
+        return _values(METRICS[name], numerator, denominator)
+
+    def _decide(
+        self,
+        docket: _Docket,
+        rule: Rule,
+        tenant: int,
+        measure: Measure,
+        also: tuple[tuple[Condition, float | None], ...],
+        end_ms: int,
+    ) -> str | None:
+        standing = self._standing_of(tenant)
+        behaviour = self._policy.behaviours[rule.behaviour]
+        window = Window(end_ms - rule.window_ms, end_ms)
+        status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
+        reason = reasons.measured(rule, measure, window, status, behaviour, also)
+        evidence = self._evidence(docket, rule, standing, window)
+        return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
+
+    def _evidence(self, docket: _Docket, rule: Rule, standing: Standing, window: Window) -> Evidence:
+        """The newest calls or complaints of the numerator, or for ``below`` of the denominator outside it."""
+        metric = docket.metric
+        if metric.family == "complaints" and rule.direction == "above":
+            found = []
+            for entry in standing.complaints.values():
+                at_ms = entry.decided.get("verified") if metric.numerator == "verified" else entry.first_ms
+                counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
+                if counts and not (metric.numerator == "complainants" and entry.complainant is None):
+                    found.append((at_ms, entry.complaint_id))
+            return Evidence(complaint_ids=tuple(sorted(name for _, name in sorted(found)[-NEWEST:])))
+        place = self._places.get(ruled_field(rule, self._layout))
+        if place is None:
+            return Evidence()
+        return Evidence(call_ids=self._calls.newest(standing.tenant, place, window.start_ms))
+
+    def _alert(
+        self,
+        docket: _Docket,
+        rule: Rule,
+        tenant: int,
+        state: Literal["firing", "resolved"],
+        measure: Measure | None,
+        end_ms: int,
+    ) -> None:
+        tenant_id = self._standing_of(tenant).tenant_id
+        firing = docket.firing[tenant]
+        behaviour = self._policy.behaviours[rule.behaviour]
+        severity = _severity(rule, behaviour)
+        self._sink.alerts.append(
+            Alert(
+                alert_id=alert_id(tenant_id, rule.id, firing.since_ms),
+                tenant_id=tenant_id,
+                rule_id=rule.id,
+                severity=severity,
+                state=state,
+                measure=measure,
+                since_ms=firing.since_ms,
+                updated_ms=end_ms,
+                enforcement_id=firing.enforcement_id,
+                reason=reasons.alert(rule, measure, state, behaviour),
+            )
+        )
+
+    def _write_windows(self, docket: _Docket, view: _View, end_ms: int) -> None:
+        rule = docket.rule
+        for row in np.flatnonzero(view.present):
+            tenant = int(view.tenants[row])
+            seen, at = view, row
+            if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
+                seen = self._look(docket, len(view.tenants), docket.overrides[tenant][0])
+            measure = _measure(docket.metric, rule, seen, at, None)
+            self._sink.windows.append(
+                JudgedWindow(
+                    self._standing_of(tenant).tenant_id,
+                    rule.id,
+                    rule.metric,
+                    rule.window_ms,
+                    end_ms,
+                    measure.numerator,
+                    measure.denominator,
+                    measure.value,
+                )
+            )
+
+    def firing(self) -> dict[str, dict[int, Firing]]:
+        """The alerts that stand, by rule and tenant."""
+        return {docket.rule.id: docket.firing for docket in self._dockets if docket.firing}
+
+    def restore(self, firing: dict[str, dict[int, Firing]]) -> None:
+        """Take over the alerts that stood before a restart."""
+        for docket in self._dockets:
+            docket.firing = dict(firing.get(docket.rule.id, {}))
+
+
+def _severity(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:
+    if rule.mode == "shadow":
+        return "info"
+    return "warning" if behaviour.tier == "minor" else "critical"
+
+
+def ruled_field(rule: Rule, layout: Layout) -> tuple[int, int]:
+    """Which calls are a rule's evidence, as ``(bit that is set, bit that is not, or -1)``; ``(-1, -1)``: none.
+
+    The calls of the numerator for ``above``, those of the denominator outside it for ``below``.
+    """
+    metric = METRICS[rule.metric]
+    if metric.family == "calls" and rule.direction == "above":
+        return layout.evidence_bit(metric.numerator, rule.params), -1
+    if metric.family == "calls" and metric.denominator is not None:
+        return layout.field(metric.denominator, rule.params), layout.evidence_bit(metric.numerator, rule.params)
+    if metric.family == "complaints" and metric.denominator is not None and rule.direction == "below":
+        return BIT[metric.denominator], -1
+    return -1, -1
+
+
+def _values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Floats:
+    """Values as doubles, NaN where the denominator is 0."""
+    if denominator is None:
+        return numerator.astype(np.float64)
+    value = np.full(len(numerator), np.nan)
+    np.divide(numerator, metric.scale * denominator, out=value, where=denominator != 0)
+    return value
+
+
+def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound: float | None) -> Measure:
+    value = float(view.value[row])
+    return Measure(
+        metric=metric.name,
+        numerator=int(view.numerator[row]),
+        denominator=None if view.denominator is None else int(view.denominator[row]),
+        value=None if np.isnan(value) else int(value) if view.denominator is None else value,
+        threshold=rule.threshold,
+        bound=None if bound is None else float(f"{bound:.12g}"),
+    )

@@ -1,0 +1,333 @@
+"""What is not a call: complaints, findings, tenants, applications and reviews, one by one, in decision order."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from monitor import reasons
+from monitor.policy.catalogue import Catalogue, Match
+from monitor.policy.model import Policy
+from monitor.shard.complaints import ComplaintEntry, ComplaintWindow
+from monitor.shard.decisions import Decisions
+from monitor.shard.ids import Origin
+from monitor.shard.sink import Refusal, Sink
+from monitor.shard.standing import FindingEntry, SeenRecord, Standing
+from schemas.inputs import Application, Complaint, Finding, Review, Tenant
+from schemas.outputs import Evidence
+
+Other = Complaint | Finding | Tenant | Application | Review
+
+# At one instant: in this order of types, then by id, then by status (section 3 of the contract).
+_TYPE_ORDER = {Tenant: 0, Application: 1, Complaint: 2, Finding: 3, Review: 4}
+_STATUS_ORDER = {
+    "received": 0,
+    "suspected": 0,
+    "verified": 1,
+    "confirmed": 1,
+    "dismissed": 2,
+    "uphold": 0,
+    "overturn": 1,
+}
+
+# Which behaviour a verified complaint of a category is; `other` only counts.
+_BEHAVIOUR_OF = {
+    "fraud": "verified_fraud_complaint",
+    "harassment": "verified_harassment_complaint",
+    "abuse": "in_call_abuse",
+    "no_consent": "no_consent",
+    "number_leak": "blind_calling",
+    "prohibited_business": "undeclared_prohibited_business",
+}
+
+
+class Waiting(NamedTuple):
+    """A record that waits for the watermark. The fields before ``record`` are the decision order.
+
+    ``log`` places it in the logs, as (clock of its source before it, source, offset): what was read first comes
+    first where all else is equal. ``at_ms`` is its event time, raised to the late line of its source where it
+    came below that.
+    """
+
+    at_ms: int
+    type_order: int
+    id: str
+    status_order: int
+    log: tuple[int, int, int]
+    record: Other
+    raw: bytes
+
+    @classmethod
+    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int], raw: bytes) -> "Waiting":
+        """``record`` as it waits, with its bytes as they came."""
+        status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
+        return cls(
+            at_ms,
+            _TYPE_ORDER[type(record)],
+            id_of(record),
+            _STATUS_ORDER.get(status, 0),
+            log,
+            record,
+            raw,
+        )
+
+
+def id_of(record: Other) -> str:
+    """The record's own id."""
+    match record:
+        case Complaint():
+            return record.complaint_id
+        case Finding():
+            return record.finding_id
+        case Application():
+            return record.application_id
+        case Review():
+            return record.review_id
+        case Tenant():
+            return record.tenant_id
+
+
+class Records:
+    """The waiting records, and what follows when the turn of each has come."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        catalogue: Catalogue,
+        decisions: Decisions,
+        windows: Iterable[ComplaintWindow],
+        standing_of: Callable[[str], Standing],
+        sink: Sink,
+    ) -> None:
+        self._policy = policy
+        self._catalogue = catalogue
+        self._decisions = decisions
+        self._windows = list(windows)
+        self._standing_of = standing_of
+        self._sink = sink
+        self.waiting: list[Waiting] = []  # a heap
+        self._to_forget: deque[tuple[int, Standing, str, str]] = deque()
+
+    def wait(self, waiting: Waiting) -> None:
+        """Take a record that is to be decided at its event time."""
+        heapq.heappush(self.waiting, waiting)
+
+    def next_at(self) -> int | None:
+        """The event time of the first waiting record."""
+        return self.waiting[0].at_ms if self.waiting else None
+
+    def decide_next(self) -> None:
+        """Decide the first waiting record."""
+        waiting = heapq.heappop(self.waiting)
+        self.forget(waiting.at_ms)
+        standing = self._standing_of(waiting.record.tenant_id)
+        match waiting.record:
+            case Complaint() as complaint:
+                self._complaint(standing, complaint, waiting.at_ms)
+            case Finding() as finding:
+                self._finding(standing, finding, waiting)
+            case Review() as review:
+                self._review(standing, review, waiting)
+            case Application() as application:
+                self._application(standing, application, waiting.at_ms)
+            case Tenant() as tenant:
+                self._tenant(standing, tenant, waiting.at_ms)
+
+    def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
+        complainant = complaint.complainant or None
+        entry = standing.complaints.get(complaint.complaint_id)
+        if entry is not None and complaint.status in entry.decided:
+            self._sink.duplicates += 1
+            return
+        new = entry is None
+        if entry is None:
+            entry = ComplaintEntry(
+                complaint.complaint_id, standing.tenant, at_ms, at_ms, complaint.updated_ms, complainant, {}
+            )
+            standing.complaints[complaint.complaint_id] = entry
+        elif complaint.updated_ms >= entry.written_ms:
+            if complainant != entry.complainant:
+                for window in self._windows:
+                    window.renamed(entry, complainant)
+                entry.complainant = complainant
+            entry.written_ms = complaint.updated_ms
+        was_dismissed = entry.dismissed
+        entry.decided[complaint.status] = entry.last_ms = at_ms
+        self._remember(at_ms, standing, "complaints", complaint.complaint_id)
+        for window in self._windows:
+            window.record(at_ms, standing.tenant)
+            if new:
+                window.first(entry)
+            if complaint.status == "verified":
+                window.verified(entry)
+            if complaint.status == "dismissed":
+                window.dismissed(entry)
+
+        origin = Origin("complaint", complaint.complaint_id)
+        if complaint.status == "verified" and not was_dismissed and complaint.category in _BEHAVIOUR_OF:
+            behaviour = self._policy.behaviours[_BEHAVIOUR_OF[complaint.category]]
+            reason = reasons.complaint(behaviour, complaint.complaint_id, complaint.channel or None, standing.name)
+            entry.case = self._decisions.of_record(standing, at_ms, behaviour.id, True, origin, reason)
+        elif complaint.status == "dismissed":
+            self._dismissed(standing, entry.case, at_ms, origin, Evidence(complaint_ids=(complaint.complaint_id,)))
+
+    def _finding(self, standing: Standing, finding: Finding, waiting: Waiting) -> None:
+        at_ms = waiting.at_ms
+        about_business = finding.behaviour == "undeclared_business"
+        row = finding.catalogue_row or None if about_business else None
+        if row is not None and self._catalogue.row(row) is None:
+            reason = (
+                f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
+            )
+            self._sink.refused.append(Refusal(waiting.log, reason, waiting.raw))
+            return
+        entry = standing.findings.get(finding.finding_id)
+        if entry is not None and finding.status in entry.statuses:
+            self._sink.duplicates += 1
+            return
+        if entry is None:
+            entry = FindingEntry(at_ms, [])
+            standing.findings[finding.finding_id] = entry
+        was_dismissed = entry.dismissed
+        entry.statuses.append(finding.status)
+        entry.last_ms = at_ms
+        self._remember(at_ms, standing, "findings", finding.finding_id)
+
+        origin = Origin("finding", finding.finding_id)
+        if finding.status == "confirmed" and not was_dismissed:
+            match = self._given(row) if row else None
+            if match is None and about_business and finding.actual_business:
+                match = self._catalogue.match(finding.actual_business)
+            behaviour_id = "undeclared_prohibited_business" if match else finding.behaviour
+            reason = reasons.finding(
+                self._policy.behaviours[behaviour_id],
+                finding.finding_id,
+                finding.declared_business or None,
+                finding.actual_business or None,
+                match,
+                standing.name,
+            )
+            certain = match is None or match.certain
+            entry.case = self._decisions.of_record(standing, at_ms, behaviour_id, certain, origin, reason)
+        elif finding.status == "dismissed":
+            self._dismissed(standing, entry.case, at_ms, origin, Evidence(finding_ids=(finding.finding_id,)))
+
+    def _given(self, key: str) -> Match:
+        """The inspector named the row of the catalogue: certain."""
+        row = self._catalogue.row(key)
+        assert row is not None
+        return Match(row, key, True)
+
+    def _dismissed(
+        self, standing: Standing, first_id: str | None, at_ms: int, origin: Origin, evidence: Evidence
+    ) -> None:
+        """What the record had decided, pending or final, is reversed."""
+        case = standing.cases.get(first_id) if first_id else None
+        if case is not None and case.status != "closed":
+            reason = reasons.reversed_by_dismissal(origin.type, origin.id)
+            self._decisions.reverse(standing, case, at_ms, evidence, reason)
+
+    def _review(self, standing: Standing, review: Review, waiting: Waiting) -> None:
+        at_ms = waiting.at_ms
+        if self._repeated(standing, "review", review.review_id, review.verdict):
+            self._sink.duplicates += 1
+            return
+        case = standing.cases.get(standing.case_of.get(review.enforcement_id, ""))
+        refusal = None
+        if case is None:
+            refusal = (
+                f"unknown_enforcement: enforcement_id {review.enforcement_id!r}: expected a decision on this tenant"
+            )
+        elif review.enforcement_id == case.closing_id:
+            refusal = f"not_reviewable: enforcement_id {review.enforcement_id!r} is a reversal or a lapse"
+        elif case.status == "closed":
+            refusal = f"nothing_to_change: decision {review.enforcement_id!r} was reversed or has lapsed"
+        elif review.verdict == "uphold" and case.status == "final":
+            refusal = f"nothing_to_change: decision {review.enforcement_id!r} is final already"
+        if case is None or refusal:
+            self._sink.refused.append(Refusal(waiting.log, refusal or "", waiting.raw))
+            return
+        self._note(standing, "review", review.review_id, review.verdict, at_ms)
+        if review.verdict == "uphold":
+            reason = reasons.upheld(case.reason, review.reviewer, review.reason)
+            self._decisions.uphold(standing, case, at_ms, review.review_id, reason)
+        else:
+            reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason)
+            self._decisions.reverse(standing, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
+
+    def _application(self, standing: Standing, application: Application, at_ms: int) -> None:
+        version = str(application.updated_ms)
+        if self._repeated(standing, "application", application.application_id, version):
+            self._sink.duplicates += 1
+            return
+        self._note(standing, "application", application.application_id, version, at_ms)
+        origin = Origin("application", application.application_id)
+        fields = {"declared_business": application.declared_business, "scenario": application.scenario or ""}
+        found = [(match, name) for name, text in fields.items() if (match := self._catalogue.match(text))]
+        if found:
+            match, name = max(found, key=lambda one: one[0].certain)  # the more certain; at a tie the first
+            reason = reasons.admission(match, name, application.application_id, fields[name])
+            self._decisions.of_application(
+                standing, at_ms, "prohibited_business_application", match.certain, origin, reason
+            )
+        if standing.banned:
+            reason = reasons.banned_applicant(application.application_id)
+            self._decisions.of_application(standing, at_ms, "banned_applicant", True, origin, reason)
+
+    def _tenant(self, standing: Standing, tenant: Tenant, at_ms: int) -> None:
+        version = str(tenant.updated_ms)
+        if self._repeated(standing, "tenant", tenant.tenant_id, version):
+            self._sink.duplicates += 1
+            return
+        self._note(standing, "tenant", tenant.tenant_id, version, at_ms)
+        if tenant.updated_ms > standing.name_ms:
+            standing.name, standing.name_ms = tenant.name or None, tenant.updated_ms
+
+    # Duplicates and forgetting ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def _repeated(standing: Standing, kind: str, record_id: str, version: str) -> bool:
+        seen = standing.seen.get(f"{kind}:{record_id}")
+        return seen is not None and version in seen.versions
+
+    def _note(self, standing: Standing, kind: str, record_id: str, version: str, at_ms: int) -> None:
+        key = f"{kind}:{record_id}"
+        seen = standing.seen.setdefault(key, SeenRecord(at_ms, []))
+        seen.versions.append(version)
+        seen.last_ms = at_ms
+        self._remember(at_ms, standing, "seen", key)
+
+    def _remember(self, at_ms: int, standing: Standing, where: str, key: str) -> None:
+        self._to_forget.append((at_ms, standing, where, key))
+
+    def forget(self, now_ms: int) -> None:
+        """Forget the ids whose last record is more than ``retention`` ago."""
+        self._decisions.forget(now_ms)
+        while self._to_forget and self._to_forget[0][0] + self._policy.retention_ms < now_ms:
+            at_ms, standing, where, key = self._to_forget.popleft()
+            entries = getattr(standing, where)
+            if key in entries and entries[key].last_ms == at_ms:
+                del entries[key]
+
+    def restore(self, standings: Sequence[Standing], waiting: Iterable[Waiting]) -> None:
+        """Take over what stood before a restart; the windows are still empty."""
+        self.waiting = list(waiting)
+        heapq.heapify(self.waiting)
+        complaints: list[ComplaintEntry] = []
+        kept = []
+        for standing in standings:
+            complaints.extend(standing.complaints.values())
+            for where in ("complaints", "findings", "seen"):
+                kept += [(entry.last_ms, standing, where, key) for key, entry in getattr(standing, where).items()]
+        self._to_forget = deque(sorted(kept, key=lambda one: one[0]))
+        for entry in complaints:
+            entry.first_in = entry.verified_in = 0
+        for window in self._windows:
+            times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.decided.values())
+            for at_ms, tenant in times:
+                window.record(at_ms, tenant)
+            for entry in sorted(complaints, key=lambda one: one.first_ms):
+                window.first(entry)
+            verified = [entry for entry in complaints if "verified" in entry.decided]
+            for entry in sorted(verified, key=lambda one: one.decided["verified"]):
+                window.verified(entry)

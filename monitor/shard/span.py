@@ -1,0 +1,106 @@
+"""Spans: everything that is kept up to date for one window length, and the metrics read off it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.metrics import METRICS
+from monitor.policy.model import Rule
+from monitor.shard.complaints import ComplaintWindow
+from monitor.shard.fields import Layout
+from monitor.shard.level import Level
+from monitor.shard.pane import Pane
+from monitor.shard.tally import Tally
+
+Counts = NDArray[np.int64]
+
+HOUR_MS = 3_600_000
+FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang on hour panes
+
+
+class Span:
+    """One window length: running sums, tallies of parties, complaints. Built for the rules that use it."""
+
+    def __init__(self, window_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
+        self.window_ms = window_ms
+        self.fine = window_ms <= FINE_MS
+        self._layout = layout
+        asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
+        fields = set()
+        for metric, params in asked:
+            if metric.family == "calls":
+                fields.add(layout.field(metric.numerator, params))
+            if metric.denominator in ("answered", "attempts") or (metric.family == "calls" and metric.denominator):
+                fields.add(layout.field(str(metric.denominator), params))
+        self.level = Level(window_ms, sorted(fields))
+        names = {metric.name for metric, _ in asked}
+        limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
+        of_callees = {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names
+        self.callees = Tally(window_ms, limits, "sequential_ratio" in names) if of_callees else None
+        self.callers = Tally(window_ms) if "caller_peak" in names else None
+        self.complaints = ComplaintWindow(window_ms, bit, "complainants" in names)
+
+    def enter(self, pane: Pane, tenants: int) -> None:
+        """A sealed pane enters; ``tenants`` is how many the shard knows by now."""
+        self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
+        if self.callees is not None:
+            self.callees.enter(pane.start_ms, pane.callees, tenants)
+        if self.callers is not None:
+            self.callers.enter(pane.start_ms, pane.callers, tenants)
+
+    def leave(self, before_ms: int) -> None:
+        """What happened before ``before_ms``, the window's start, leaves."""
+        self.level.leave(before_ms)
+        self.complaints.leave(before_ms)
+        for tally in (self.callees, self.callers):
+            if tally is not None:
+                tally.leave(before_ms)
+
+    @property
+    def live(self) -> bool:
+        """Whether there is anything in the window."""
+        return self.level.records > 0 or len(self.complaints) > 0
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes whenever what is in the window changes."""
+        return self.level.version, self.complaints.version
+
+    def present(self, tenants: int) -> NDArray[np.bool_]:
+        """Which tenants have a call or a complaint record in the window, so that rules judge them."""
+        seen: NDArray[np.bool_] = self.level.field(0, tenants) > 0
+        if len(self.complaints):
+            seen |= self.complaints.count("records", tenants) > 0
+        return seen
+
+    def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
+        """Numerator and denominator (None for a count) of a metric for each tenant ``[tenants]``."""
+        metric = METRICS[name]
+        denominator = None
+        if metric.denominator == "numeric_callees":
+            assert self.callees is not None
+            denominator = self.callees.numbers(tenants)
+        elif metric.denominator is not None:
+            denominator = self.level.field(self._layout.field(metric.denominator, rule.params), tenants)
+        return self._numerator(metric.family, metric.numerator, rule, tenants), denominator
+
+    def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
+        if family == "calls":
+            return self.level.field(self._layout.field(name, rule.params), tenants)
+        if family == "complaints":
+            return self.complaints.count(name, tenants)
+        if name == "caller_peak":
+            assert self.callers is not None
+            return self.callers.peak(tenants)
+        assert self.callees is not None
+        if name == "distinct_callees":
+            return self.callees.distinct(tenants)
+        if name == "sequential_callees":
+            return self.callees.sequential(tenants)
+        return self.callees.over(rule.params.callee_limit, tenants)
+
+
+def metrics_of(rule: Rule) -> list[str]:
+    """The metrics that a rule looks at: its own and those of its ``also`` conditions."""
+    return [rule.metric, *(condition.metric for condition in rule.also)]
