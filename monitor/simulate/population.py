@@ -83,12 +83,12 @@ def sizes(kinds: Sequence[Kind], total: float, rng: np.random.Generator) -> Floa
             zipf[i] = True
             daily[i] = rank[i]
     left = max(total - daily[~sized & ~zipf].sum(), 0.1 * total)
-    if sized.any():
-        most = left * (0.75 if zipf.any() else 1.0)
-        daily[sized] *= min(1.0, most / daily[sized].sum()) if zipf.any() else most / daily[sized].sum()
+    if sized.any() and zipf.any():
+        daily[sized] *= min(1.0, 0.75 * left / daily[sized].sum())
         left -= daily[sized].sum()
-    if zipf.any():
-        daily[zipf] *= left / daily[zipf].sum()
+    rest = zipf if zipf.any() else sized
+    if rest.any():
+        daily[rest] *= left / daily[rest].sum()
     return daily
 
 
@@ -101,16 +101,18 @@ def populate(settings: Settings, rng: np.random.Generator) -> Population:
     latest = [PROFILES[kind.turns_to or kind.profile] for kind in kinds]
     width = max(4, len(str(count)))
     # Between nine and eleven hours into the third day; half-way through a shorter run.
-    hours = rng.integers(9, 12, count) * HOUR_MS
-    turn = settings.start_ms + (2 * DAY_MS + hours if settings.days >= 3 else settings.days * DAY_MS // 2 + 0 * hours)
+    hours = rng.integers(9, 12, count, dtype=np.int64)
+    if settings.days < 3:
+        hours[:] = 12 * settings.days - 48
+    turn = settings.start_ms + 2 * DAY_MS + hours * HOUR_MS
     return Population(
         kinds=kinds,
         ids=[f"t{i + 1:0{width}d}" for i in range(count)],
         names=_names(count, rng),
-        declared=[DECLARED[k.business][j % len(DECLARED[k.business])] for k, j in _choices(kinds, rng)],
+        declared=[DECLARED[kind.business][int(rng.integers(len(DECLARED[kind.business])))] for kind in kinds],
         profile=np.array([PROFILE_NAMES.index(kind.profile) for kind in kinds], dtype=np.int64),
         turned=np.array([PROFILE_NAMES.index(kind.turns_to or kind.profile) for kind in kinds], dtype=np.int64),
-        turn_ms=turn.astype(np.int64),
+        turn_ms=turn,
         daily=daily,
         seed=rng.integers(0, 2**63, count, dtype=np.uint64),
         numbers=_at_least_one(daily / np.array([p.per_number for p in profiles])),
@@ -125,10 +127,6 @@ def populate(settings: Settings, rng: np.random.Generator) -> Population:
 
 def _at_least_one(values: Floats) -> Ints:
     return np.maximum(np.rint(values), 1).astype(np.int64)
-
-
-def _choices(kinds: Sequence[Kind], rng: np.random.Generator) -> list[tuple[Kind, int]]:
-    return list(zip(kinds, rng.integers(0, 1 << 30, len(kinds)).tolist(), strict=True))
 
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:

@@ -55,15 +55,15 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     ),
     "low-and-slow-fraud": (Step("complaint", "fraud", (0.15, 0.6), _VERIFIED, times=(1, 2)),),
     "consent-copier": (Step("complaint", "no_consent", (0.1, 0.6), _VERIFIED, times=(1, 2)),),
-    # Three warnings: the escalation's business.
+    # Three warnings, one after the other: the escalation's business, and its review names the last of them.
     "repeat-offender": (
-        Step("finding", "blind_calling", (0.05, 0.15), _CONFIRMED),
-        Step("complaint", "no_consent", (0.25, 0.35), _VERIFIED),
+        Step("finding", "blind_calling", (0.05, 0.15), (("confirmed", 1.0, 8.0),)),
+        Step("complaint", "no_consent", (0.25, 0.35), (("verified", 1.0, 8.0),)),
         Step(
             "finding",
             "undeclared_business",
             (0.45, 0.6),
-            _CONFIRMED,
+            (("confirmed", 1.0, 8.0),),
             wording="harmless",
             review="uphold",
             review_of="escalation",
