@@ -33,8 +33,8 @@ class PolicyError(ValueError):
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """``"; did you mean `x`?"`` for a near miss, else the whole list of what is known."""
     names = list(known)
-    near = difflib.get_close_matches(str(word).lower().replace("-", "_"), names, 1, 0.6)
-    near = near or difflib.get_close_matches(str(word), names, 1, 0.6)
+    near = difflib.get_close_matches(str(word).lower().replace("-", "_"), names, 1, 0.65)
+    near = near or difflib.get_close_matches(str(word), names, 1, 0.65)
     if near:
         return f"; did you mean `{near[0]}`?"
     return "; known: " + ", ".join(f"`{name}`" for name in names) if names else ""

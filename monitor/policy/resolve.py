@@ -92,7 +92,7 @@ class _Resolver:
         tiers = self._tiers()
         behaviours = self._behaviours()
         self.names = dict.fromkeys((*behaviours, *RESERVED), "a behaviour")
-        frame = Frame(params, retention, behaviours, self.faults)
+        frame = Frame(params, retention, behaviours, self.own.head.place.source, self.faults)
         rules, fields = self._rules(frame)
         escalations = self._escalations(frame)
         overrides = self._overrides(fields, frame)
@@ -177,7 +177,8 @@ class _Resolver:
                         said = f"`{field}` of `{key}` is fixed by the access rules ({values[field]}); "
                         said += "only `zh`, `en` and `freeze` can be changed"
                         self.faults.append(place.child(field).fault(said))
-                    values[field] = value
+                    else:
+                        values[field] = value
             yield key, values
 
     def _tiers(self) -> dict[str, Tier]:

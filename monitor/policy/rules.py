@@ -9,7 +9,7 @@ from monitor.policy.durations import DAY, HOUR, MINUTE, format_duration
 from monitor.policy.errors import Fault, did_you_mean
 from monitor.policy.model import Behaviour, Condition, Params, Rule
 from monitor.policy.raw import RawCondition, RawParams, RawSettings, Taken, require, take
-from monitor.policy.source import Place
+from monitor.policy.source import Place, Source
 
 PARTIES_MOST_MS = 48 * HOUR
 """The tallies of callees and callers are kept for 48 hours; contract, section 7."""
@@ -27,11 +27,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What rules are checked against: the defaults, the behaviours, where ``retention`` was written."""
+    """What rules are checked against: the defaults, the behaviours, and the file that faults are shown in."""
 
     params: Params
     retention: Cell
     behaviours: Mapping[str, Behaviour]
+    source: Source
     faults: list[Fault]
 
 
@@ -183,8 +184,8 @@ def check_retention(window: Cell, frame: Frame) -> None:
     if window.value > frame.retention.value:
         said = f"a window of {format_duration(window.value)} is longer than `retention`, "
         said += f"{format_duration(frame.retention.value)}: shorten the one or lengthen the other"
-        ours = frame.retention.at.source is not window.at.source
-        frame.faults.append((frame.retention if ours else window).at.fault(said))
+        inherited = window.at.source is not frame.source
+        frame.faults.append((frame.retention if inherited else window).at.fault(said))
 
 
 def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:

@@ -181,11 +181,11 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[Fault]) -> 
     tag = str(event.tag) if event.tag is not None else None
     if what != "ScalarEvent":
         if tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            faults.append(Fault(name, *mark, f"the tag {tag} means nothing here: take it out"))
+            faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
         return _Node("map" if what == "MappingStartEvent" else "list", mark, closed=False)
     plain = event.implicit[0]
     if tag not in (None, "!", _STR_TAG):
-        faults.append(Fault(name, *mark, f"the tag {tag} means nothing here: take it out"))
+        faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
     text = event.value
     if any("\ud800" <= char <= "\udfff" for char in text):
         # JSON writes what lies above U+FFFF as two escapes; together they are a character, alone they are none.
@@ -193,6 +193,10 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[Fault]) -> 
         if "\ufffd" in text:
             faults.append(Fault(name, *mark, "half of a surrogate pair is no character: write the character itself"))
     return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
+
+
+def _shorthand(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _scalar(text: str) -> str | int | float | bool | None:
