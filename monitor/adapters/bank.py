@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from schemas.codec import Refused, convert
-
 from monitor.adapters.base import Row
 from monitor.adapters.csvsource import CsvRows
-from monitor.adapters.errors import MappingError, Reject, shown
+from monitor.adapters.errors import Flaw, MappingError, Reject, shown
 from monitor.adapters.pseudonym import pseudonym
 from monitor.adapters.spec import Dialect
 from monitor.adapters.times import to_ms, zone
-from monitor.policy.errors import Fault, did_you_mean
+from monitor.policy.errors import Fault
+from schemas.codec import Refused, convert
+from schemas.faults import Fault as Word
 from schemas.inputs import Cdr
 
 NAME: Final = "bank-calls"
@@ -63,10 +63,8 @@ class BankAdapter:
         source = CsvRows(lines, _DIALECT, "ascii")
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
-            raise MappingError(
-                Fault(NAME, 1, 1, f"the file has no column `{column}`{did_you_mean(column, source.names)}")
-                for column in absent
-            )
+            message = f"the file has no column {', '.join(absent)}; its header is {','.join(source.names)}"
+            raise MappingError([Fault(NAME, 1, 1, message)])
         index = [source.names.index(column) for column in COLUMNS] if source.names else []
         for line, raw in source.records():
             try:
@@ -89,7 +87,7 @@ class BankAdapter:
         elif call.outcome == "PHANTOM":
             end, outcome = max(waited, ser_exit) if served else waited, "failed"
         else:
-            raise Reject(f"outcome: {shown(call.outcome)} is none of AGENT, HANG, PHANTOM")
+            raise Reject(f"{Word.UNKNOWN_VALUE}: outcome: {shown(call.outcome)} is none of AGENT, HANG, PHANTOM")
         data: dict[str, Any] = {
             "type": "cdr",
             "call_id": f"{call.line}-{call.call_id}",
@@ -116,7 +114,7 @@ class BankAdapter:
             try:
                 day = self._days[date] = datetime.strptime(date, "%y%m%d")
             except ValueError:
-                raise Reject(f"date: {shown(date)} is no date of the form yymmdd") from None
+                raise Reject(f"{Flaw.UNREADABLE_TIME}: date: {shown(date)} is no date of the form yymmdd") from None
         return to_ms(day + timedelta(seconds=seconds), self._zone)
 
 
@@ -143,9 +141,9 @@ def _seconds(name: str, text: str) -> int:
     hours, _, rest = text.partition(":")
     minutes, _, seconds = rest.partition(":")
     if not all(part.isascii() and part.isdigit() and len(part) <= 2 for part in (hours, minutes, seconds)):
-        raise Reject(f"{name}: {shown(text)} is no time of the form h:mm:ss")
+        raise Reject(f"{Flaw.UNREADABLE_TIME}: {name}: {shown(text)} is no time of the form h:mm:ss")
     if int(hours) >= 48 or int(minutes) >= 60 or int(seconds) >= 60:
-        raise Reject(f"{name}: {shown(text)} is no time of a day")
+        raise Reject(f"{Flaw.UNREADABLE_TIME}: {name}: {shown(text)} is no time of a day")
     return int(hours) * 3_600 + int(minutes) * 60 + int(seconds)
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from monitor.adapters.errors import Reject, shown
+from monitor.adapters.errors import Flaw, Reject, shown
 from monitor.adapters.spec import Dialect
 
 # A quoted cell may hold line breaks. A quote that is never closed must not swallow the file, so the search for
@@ -105,10 +105,12 @@ class CsvRows:
         try:
             text = raw.decode(self._encoding)
         except UnicodeDecodeError as error:
-            raise Reject(f"byte {error.start + 1} of the row is not {self._encoding}: {error.reason}") from None
+            raise Reject(
+                f"{Flaw.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
+            ) from None
         cells = self._split(text)
         if len(cells) != self._width and self._width:
-            raise Reject(f"the row has {len(cells)} cells, the header {self._width}")
+            raise Reject(f"{Flaw.MALFORMED_ROW}: {len(cells)} cells; expected {self._width}, as in the header")
         return cells
 
     def _split(self, text: str) -> list[str]:
@@ -116,12 +118,12 @@ class CsvRows:
         if not dialect.quote or dialect.quote not in text:
             return text.split(dialect.delimiter)
         if not self._whole.fullmatch(text):
-            raise Reject("a quoted cell that is not closed")
+            raise Reject(f"{Flaw.MALFORMED_ROW}: a quoted cell is not closed")
         try:
             # In a list: the reader would take a bare text for a file of one-letter lines.
             return next(csv.reader([text], delimiter=dialect.delimiter, quotechar=dialect.quote))
         except (csv.Error, StopIteration) as error:
-            raise Reject(f"no CSV row: {error}, at {shown(text)}") from None
+            raise Reject(f"{Flaw.MALFORMED_ROW}: {error}, in {shown(text)}") from None
 
 
 def _whole(dialect: Dialect) -> re.Pattern[str]:

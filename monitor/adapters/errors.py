@@ -6,8 +6,25 @@ ValueError
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from monitor.policy.errors import Fault
+
+
+class Flaw(StrEnum):
+    """The code words of reasons that are the adapters' own; others are `schemas.faults.Fault`'s. None ever changes."""
+
+    EXCLUDED = "excluded"
+    """The mapping's ``reject`` says that such a row is no record."""
+
+    MALFORMED_ROW = "malformed_row"
+    """The row has the wrong count of cells, or a quoted cell that is not closed."""
+
+    NOT_TEXT = "not_text"
+    """A byte is not of the file's encoding."""
+
+    UNREADABLE_TIME = "unreadable_time"
+    """A time or a duration has none of the forms that the mapping names."""
 
 
 class MappingError(ValueError):

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from monitor.adapters.errors import Reject, shown
+from monitor.adapters.errors import Flaw, Reject, shown
 from monitor.adapters.numbers import NumberWriter
 from monitor.adapters.pseudonym import pseudonym
 from monitor.adapters.spec import Condition, Shift, Value
 from monitor.adapters.spec import Mapping as Spec
 from monitor.adapters.times import TimeReader
+from schemas.faults import Fault
 
 Cells = list[str]
 Text = Callable[[Cells], str]
@@ -28,7 +29,7 @@ class Fields:
         self._fixed: Data = {"type": spec.record}
         self._first: list[tuple[tuple[str, ...], Make]] = []
         self._later: list[tuple[str, Callable[[Cells, Data], bool], Make]] = []
-        self._refusals = [(_all(refusal.when, index), refusal.reason) for refusal in spec.refusals]
+        self._refusals = [(all_hold(refusal.when, index), refusal.reason) for refusal in spec.refusals]
         self._required = spec.required
         self._sources = {name: _source(value) for name, value in spec.fields.items()}
         same: dict[Value, list[str]] = {}
@@ -55,19 +56,18 @@ class Fields:
         """The record's data. Raises `Reject` for a row that the mapping refuses or a value that it cannot read."""
         for refused, reason in self._refusals:
             if refused(cells):
-                raise Reject(reason)
-        data = dict(self._fixed)
+                raise Reject(f"{Flaw.EXCLUDED}: {reason}")
+        data = self._fixed.copy()
         for names, make in self._first:
             try:
                 value = make(cells)
             except Reject as error:
-                raise Reject(f"{names[0]}: {error}") from None
-            for name in names:
-                if value is None:
-                    if name in self._required:
-                        raise Reject(f"{name}: {self._sources[name]} is empty")
-                else:
+                raise _of_field(names[0], error) from None
+            if value is not None:
+                for name in names:
                     data[name] = value
+            else:
+                self._require(names)
         if self._later:
             self._add_later(cells, data)
         return data
@@ -78,16 +78,21 @@ class Fields:
             try:
                 value = make(cells) if holds(cells, data) else None
             except Reject as error:
-                raise Reject(f"{name}: {error}") from None
+                raise _of_field(name, error) from None
             if value is not None:
                 data[name] = value
-            elif name in self._required:
-                raise Reject(f"{name}: {self._sources[name]} is empty")
+            else:
+                self._require((name,))
+
+    def _require(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name in self._required:
+                raise Reject(f"{Fault.MISSING_FIELD}: {name}: {self._sources[name]} is empty")
 
 
 def source_text(value: Value, index: Index, key: bytes) -> Text:
     """The text of a field before any table, time or number is applied to it; "" where it is empty."""
-    empty = value.empty
+    empty, separator = value.empty, value.separator
     at = [index[column] for column in value.columns]
 
     def cell(cells: Cells, n: int) -> str:
@@ -95,8 +100,8 @@ def source_text(value: Value, index: Index, key: bytes) -> Text:
         return "" if text in empty else text
 
     def joined(cells: Cells) -> str:
-        parts = [cell(cells, n) for n in at]
-        return value.separator.join(parts) if all(parts) else ""
+        parts = [cell(cells, n) for n in at] if empty else [cells[n].strip() for n in at]
+        return separator.join(parts) if all(parts) else ""
 
     def first(cells: Cells) -> str:
         for n in at:
@@ -106,8 +111,8 @@ def source_text(value: Value, index: Index, key: bytes) -> Text:
         return ""
 
     def hashed(cells: Cells) -> str:
-        parts = [cells[n].strip() for n in at]
-        return pseudonym(parts, key) if any(part not in empty for part in parts if part) else ""
+        parts = [cell(cells, n) for n in at] if empty else [cells[n].strip() for n in at]
+        return pseudonym(parts, key) if any(parts) else ""
 
     if value.how == "const":
         return lambda cells: value.const
@@ -124,7 +129,7 @@ def _make(value: Value, index: Index, key: bytes) -> Make:
     change = _change(value)
     default = value.default
     conditions = tuple(condition for condition in value.when if condition.made is None)
-    test = _all(conditions, index) if conditions else None
+    test = all_hold(conditions, index) if conditions else None
     shifts = [(index[shift.column], shift) for shift in value.shifts]
 
     def make(cells: Cells) -> Any:
@@ -163,7 +168,7 @@ def _change(value: Value) -> Callable[[str], Any] | None:
         if found is not None:
             return found
         if otherwise == "reject":
-            raise Reject(f"{shown(text)} has no entry in the table")
+            raise Reject(f"{Fault.UNKNOWN_VALUE}: {shown(text)} has no entry in the table")
         return text if otherwise == "keep" else table.otherwise_value
 
     return look_up
@@ -177,9 +182,9 @@ def _shifted(time_ms: Any, cells: Cells, shifts: list[tuple[int, Shift]]) -> int
         try:
             ms = round(float(text) * shift.unit_ms)
         except (ValueError, OverflowError):
-            raise Reject(f"{shown(text)} in {shift.column} is no duration") from None
+            raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} in {shift.column} is no duration") from None
         if abs(ms) > _LONGEST_MS:
-            raise Reject(f"{shown(text)} in {shift.column} is longer than a year")
+            raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} in {shift.column} is longer than a year")
         time_ms += ms
     return int(time_ms)
 
@@ -192,19 +197,30 @@ def _holds(condition: Condition, text: str) -> bool:
     return condition.pattern is None or condition.pattern.fullmatch(text) is not None
 
 
-def _all(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells], bool]:
+def all_hold(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells], bool]:
+    """A test of a row's cells: every condition on a column holds. Those on fields are not asked."""
     tests = [(index[c.column], c) for c in conditions if c.column is not None]
+    if len(tests) == 1:
+        # By far the most frequent, and asked of every row.
+        ((at, only),) = tests
+        return lambda cells: _holds(only, cells[at].strip())
     return lambda cells: all(_holds(condition, cells[n].strip()) for n, condition in tests)
 
 
 def _made_test(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells, Data], bool]:
-    of_cells = _all(conditions, index)
+    of_cells = all_hold(conditions, index)
     of_fields = [(c.made, c) for c in conditions if c.made is not None]
 
     def test(cells: Cells, data: Data) -> bool:
         return of_cells(cells) and all(_holds(c, str(data.get(name, ""))) for name, c in of_fields)
 
     return test
+
+
+def _of_field(name: str, error: Reject) -> Reject:
+    """The same reason, with the field between its code word and the rest."""
+    word, _, rest = str(error).partition(": ")
+    return Reject(f"{word}: {name}: {rest}")
 
 
 def _source(value: Value) -> str:

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from monitor.adapters.errors import Reject, shown
+from schemas.faults import Fault
 
 Physical = tuple[int, bytes]
 
@@ -89,9 +90,9 @@ class JsonRows:
         try:
             row = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            raise Reject(f"not JSON: {error.msg}, at character {error.pos + 1} of the row") from None
+            raise Reject(f"{Fault.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
         if not isinstance(row, dict):
-            raise Reject(f"the row is no JSON object but {shown(raw[:60].decode('utf-8', 'replace'))}")
+            raise Reject(f"{Fault.NOT_AN_OBJECT}: {shown(raw[:60].decode('utf-8', 'replace'))}")
         return [_text(row, column, path) for column, path in self._getters]
 
 
@@ -109,7 +110,8 @@ def _text(row: dict[str, Any], column: str, path: tuple[str, ...]) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    raise Reject(f"{column} is {'a list' if isinstance(value, list) else 'an object'}, a text or a number is wanted")
+    found = "a list" if isinstance(value, list) else "an object"
+    raise Reject(f"{Fault.WRONG_TYPE}: {column} is {found}; expected a text or a number")
 
 
 def _is_value(data: bytes) -> bool:

@@ -1,5 +1,6 @@
 """The adapters shipped by name, and the one door to them and to mapping files."""
 
+import inspect
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import chain
@@ -46,9 +47,19 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
     return MappedAdapter(read_mapping(text, name, constants), key)
 
 
-def shipped_files(name: str) -> tuple[str, ...]:
-    """The mapping files behind a shipped name; none where it is a Python adapter."""
-    return _MAPPINGS.get(name, ())
+def about(name: str) -> str:
+    """One line on a shipped adapter."""
+    if name == bank.NAME:
+        return bank.ABOUT
+    file = _MAPPINGS[name][-1]
+    return read_mapping(shipped_text(file), file).about
+
+
+def described(name: str) -> str:
+    """A shipped adapter's mappings as they stand in their files, or what a Python adapter says of itself."""
+    if name == bank.NAME:
+        return f"{bank.__doc__}\n{inspect.getdoc(bank.BankAdapter)}\n"
+    return "---\n".join(shipped_text(file) for file in _MAPPINGS[name])
 
 
 def shipped_text(file: str) -> str:

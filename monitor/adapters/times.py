@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from monitor.adapters.errors import Reject, shown
+from monitor.adapters.errors import Flaw, Reject, shown
 
 EPOCH_S: Final = "epoch_s"
 EPOCH_MS: Final = "epoch_ms"
@@ -75,7 +75,8 @@ class TimeReader:
                 return self._read_as(text, form)
             except (ValueError, OverflowError):
                 continue
-        raise Reject(f"{shown(text)} is no time of the form {' or '.join(self.forms)}")
+        forms = " or ".join(self.forms)
+        raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} is no time of the form {forms}")
 
     def _read_as(self, text: str, form: str) -> int:
         if form == EPOCH_S:

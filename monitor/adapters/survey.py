@@ -1,0 +1,231 @@
+"""The dry run: what an adapter makes of a file, and what the mapping's author should know of it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from monitor.adapters.bank import COLUMNS, BankAdapter
+from monitor.adapters.base import Adapter, Row
+from monitor.adapters.errors import Reject
+from monitor.adapters.fields import Cells, all_hold, source_text
+from monitor.adapters.mapped import MappedAdapter, Reader
+from monitor.adapters.read import record_fields
+from monitor.adapters.shipped import ByHeader
+from monitor.adapters.spec import ROW, Mapping
+from monitor.masking import mask_numbers
+from schemas.inputs import Cdr, Record
+
+# What is counted by value is bounded: a file of another kind could have a new one in each row.
+_KINDS: Final = 1_000
+_OTHER: Final = "(others)"
+_LOOKED_AT: Final = 1_000
+_DEEP: Final = 3
+# Two reasons are of one kind when they differ only in quoted values and in numbers.
+_VALUE: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[0-9]+""")
+
+
+@dataclass(slots=True)
+class Why:
+    """One kind of reason: an example of it, how many rows have it, and the first line that does."""
+
+    example: str
+    rows: int
+    line: int
+
+
+@dataclass(slots=True)
+class TableUse:
+    """How a value table met the file: entries that no row has, and values without an entry, with their rows."""
+
+    columns: tuple[str, ...]
+    otherwise: str
+    never_met: list[str]
+    without_entry: dict[str, int]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What became of the rows looked at, in the order of the file. Times in ms.
+
+    ``steps_back`` counts records before the one just above them, ``behind`` those before any above them.
+    """
+
+    mapping: str
+    columns: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
+    rows: int = 0
+    records: int = 0
+    reasons: list[Why] = field(default_factory=list)
+    tables: dict[str, TableUse] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+    first_ms: int | None = None
+    last_ms: int | None = None
+    steps_back: int = 0
+    behind: int = 0
+    furthest_behind_ms: int = 0
+    sorts: bool = True
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def unused(self) -> list[str]:
+        """Columns of the file that the mapping does not read."""
+        return [column for column in self.columns if column not in self.used]
+
+    @property
+    def never_filled(self) -> list[str]:
+        """Fields that no record has."""
+        return [name for name, count in self.filled.items() if not count]
+
+
+def survey(adapter: Adapter, lines: Iterator[bytes], limit: int | None = None, samples: int = 3) -> Survey:
+    """Looks at the first ``limit`` rows (default: all) of a file given as its lines, in their order.
+
+    Raises `MappingError` when the file is not one for the adapter. Keeps counts, no rows.
+    """
+    if isinstance(adapter, ByHeader):
+        adapter, lines = adapter.chosen(lines)
+    if isinstance(adapter, MappedAdapter):
+        return _Mapped(adapter, lines, samples).run(limit)
+    if isinstance(adapter, BankAdapter):
+        found = Survey("bank-calls", list(COLUMNS), list(COLUMNS))
+        seen = _Seen(found, samples, Cdr)
+        for row in islice(adapter.file_rows(lines), limit):
+            seen.add(row)
+        return seen.finish()
+    raise TypeError(f"no dry run for {type(adapter).__name__}")
+
+
+class _Seen:
+    """Counts rows into a survey."""
+
+    def __init__(self, found: Survey, samples: int, record_type: type[Any]) -> None:
+        self.found = found
+        self._samples = samples
+        self._reasons: dict[str, Why] = {}
+        self._filled: Counter[str] = Counter()
+        self._fields = tuple(record_fields(record_type))
+        self._before_ms = 0
+
+    def add(self, row: Row) -> None:
+        found = self.found
+        found.rows += 1
+        if row.record is None:
+            self._reject(row.reason or "", row.line)
+            return
+        found.records += 1
+        self._filled.update(name for name in self._fields if getattr(row.record, name) not in (None, "", []))
+        event_ms = row.record.end_ms if isinstance(row.record, Cdr) else row.record.updated_ms
+        if found.last_ms is not None and event_ms < found.last_ms:
+            found.steps_back += event_ms < self._before_ms
+            found.behind += 1
+            found.furthest_behind_ms = max(found.furthest_behind_ms, found.last_ms - event_ms)
+        self._before_ms = event_ms
+        found.first_ms = event_ms if found.first_ms is None else min(found.first_ms, event_ms)
+        found.last_ms = event_ms if found.last_ms is None else max(found.last_ms, event_ms)
+        if len(found.samples) < self._samples:
+            found.samples.append(masked(row.record))
+
+    def _reject(self, reason: str, line: int) -> None:
+        kind = _VALUE.sub("…", reason)
+        if kind not in self._reasons and len(self._reasons) >= _KINDS:
+            kind = reason = _OTHER
+        why = self._reasons.setdefault(kind, Why(mask_numbers(reason), 0, line))
+        why.rows += 1
+
+    def finish(self) -> Survey:
+        self.found.reasons = sorted(self._reasons.values(), key=lambda why: (-why.rows, why.line))
+        self.found.filled = {name: self._filled[name] for name in self._fields}
+        return self.found
+
+
+class _Mapped:
+    def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int) -> None:
+        self._mapping = adapter.mapping
+        self._reader = Reader(self._mapping, lines, b"dry run")
+        used = [column for column in self._mapping.columns if column != ROW]
+        columns = list(self._reader.names) if self._mapping.form == "csv" else []
+        found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)
+        self._seen = _Seen(found, samples, self._mapping.record_type)
+        self._tables = [_TableCount(self._mapping, self._reader, name) for name in _with_table(self._mapping)]
+        self._keys: dict[str, None] = {}
+
+    def run(self, limit: int | None) -> Survey:
+        for number, (line, raw) in enumerate(islice(self._reader.records(), limit), 1):
+            self._seen.add(self._reader.row(line, raw, number))
+            if self._mapping.form != "csv" and number <= _LOOKED_AT:
+                self._look(raw)
+            if self._tables:
+                try:
+                    cells = self._reader.cells(raw, number)
+                except Reject:
+                    continue
+                for table in self._tables:
+                    table.add(cells)
+        found = self._seen.finish()
+        found.columns = found.columns or list(self._keys)
+        found.tables = {table.field: table.use() for table in self._tables}
+        return found
+
+    def _look(self, raw: bytes) -> None:
+        try:
+            self._name(orjson.loads(raw), "", 1)
+        except orjson.JSONDecodeError:
+            return
+
+    def _name(self, value: Any, prefix: str, depth: int) -> None:
+        if not isinstance(value, dict):
+            return
+        for key, inner in value.items():
+            if len(self._keys) >= _KINDS:
+                return
+            if isinstance(inner, dict) and inner and depth < _DEEP:
+                self._name(inner, f"{prefix}{key}.", depth + 1)
+            else:
+                self._keys.setdefault(prefix + key)
+
+
+class _TableCount:
+    def __init__(self, mapping: Mapping, reader: Reader, name: str) -> None:
+        value = mapping.fields[name]
+        self.field = name
+        self._columns = value.columns
+        self._otherwise = value.table.otherwise if value.table else ""
+        self._applies = all_hold(value.when, reader.index)
+        self._text = source_text(value, reader.index, b"dry run")
+        self._left = dict.fromkeys(key for key, _ in (value.table.entries if value.table else ()))
+        self._known = frozenset(self._left)
+        self._without: Counter[str] = Counter()
+
+    def add(self, cells: Cells) -> None:
+        text = self._text(cells) if self._applies(cells) else ""
+        if text in self._known:
+            self._left.pop(text, None)
+        elif text:
+            self._without[text if text in self._without or len(self._without) < _KINDS else _OTHER] += 1
+
+    def use(self) -> TableUse:
+        without = {mask_numbers(text): count for text, count in self._without.most_common()}
+        return TableUse(self._columns, self._otherwise, list(self._left), without)
+
+
+def _with_table(mapping: Mapping) -> list[str]:
+    return [name for name, value in mapping.fields.items() if value.table is not None]
+
+
+def masked(record: Record) -> dict[str, Any]:
+    """A record as data to be shown: telephone numbers in its texts are masked, empty fields left out."""
+    found: dict[str, Any] = {"type": record.__struct_config__.tag}
+    for name, value in msgspec.structs.asdict(record).items():
+        if isinstance(value, str) and value:
+            found[name] = mask_numbers(value)
+        elif isinstance(value, list):
+            found[name] = [mask_numbers(item) for item in value]
+        elif value not in (None, ""):
+            found[name] = value
+    return found
