@@ -8,7 +8,8 @@ _SHOWN = 2
 # Between two digits of one number stand at most three of these: white space, dashes, dots, slashes, brackets, and the
 # invisible characters with which a number can be split without looking split. A comma is none: it groups thousands.
 _SEPARATOR = (
-    r"[ \t\u00a0\u1680\u2000-\u200f\u2010-\u2015\u202a-\u202f\u205f\u2060-\u2069\u2212\u3000\ufeff()（）.\-－/]"
+    r"[ \t()（）.\-－/\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2010-\u2015\u202a-\u202f\u205f-\u206f"
+    r"\u20e3\u2212\u2800\u3000\u3164\ufe00-\ufe0f\ufeff]"
 )
 # A calendar date is no telephone number, and reasons and raw records are full of them.
 _DATE = r"(?<![0-9])(?<![0-9][-./])(?<!\+)(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?!\d|[-./]\d)"

@@ -58,8 +58,8 @@ class LiveView:
             self._console.print(self._progress())
 
     def update(self, read: int, watermark_ms: int | None, decisions: Sequence[Enforcement]) -> None:
-        """``read`` rows so far, decided up to ``watermark_ms``; ``decisions`` are those since the last call."""
-        self._read, self._watermark_ms = read, watermark_ms
+        """Rows read so far, the watermark (None leaves it as it was), and what was decided since the last call."""
+        self._read, self._watermark_ms = read, watermark_ms or self._watermark_ms
         for event in decisions:
             self._tiers[event.data.tier or "none"] += event.data.kind not in ("reversal", "lapse")
             self._statuses[event.data.kind if event.data.kind in ("reversal", "lapse") else event.data.status] += 1

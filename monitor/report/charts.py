@@ -1,16 +1,16 @@
 """The charts' data: each ruled metric over time, thinned to a fixed number of points, for the tenants that matter."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from math import sqrt
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 import msgspec
+import numpy as np
 
 from monitor.metrics import METRICS
 from monitor.report.policy import PolicyView, RuleView
 from monitor.report.read import lines
+from monitor.shard.wilson import wilson_bound
 
 # Points a chart; of the windows that fall on one point the one nearest to (or furthest into) breach is kept.
 POINTS = 240
@@ -25,16 +25,16 @@ class _Line(msgspec.Struct):
     value: float | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Series:
     """One rule's metric for one tenant: window ends (ms), counts, and the bound where the rule has a confidence."""
 
     rule: RuleView
-    ends_ms: list[int] = field(default_factory=list)
-    numerators: list[int] = field(default_factory=list)
-    denominators: list[int | None] = field(default_factory=list)
-    bounds: list[float | None] = field(default_factory=list)
-    thresholds: list[float] = field(default_factory=list)
+    ends_ms: list[int]
+    numerators: list[int]
+    denominators: list[int | None]
+    bounds: list[float | None]
+    thresholds: list[float]
 
 
 @dataclass(slots=True)
@@ -46,18 +46,6 @@ class Charts:
     windows: int
     start_ms: int
     end_ms: int
-
-
-def wilson_bound(p: float, n: int, confidence: float, direction: str) -> float:
-    """The one-sided Wilson score bound of the proportion ``p`` out of ``n``: the lower for ``above``, else the upper.
-
-    Wilson (1927), as section 5 of the contract has it; ``p`` is capped at 1.
-    """
-    p = min(p, 1.0)
-    z = NormalDist().inv_cdf(confidence)
-    centre = p + z * z / (2 * n)
-    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - half if direction == "above" else centre + half) / (1 + z * z / n)
 
 
 def collect(path: Path, policy: PolicyView, involved: Iterable[str], limit: int) -> Charts:
@@ -110,23 +98,29 @@ def _thin(
     made: dict[str, list[Series]] = {}
     order = {rule: n for n, rule in enumerate(rules)}
     for (tenant, rule_id), points in sorted(kept.items(), key=lambda item: (item[0][0], order[item[0][1]])):
-        series = Series(rules[rule_id])
-        for _, line in sorted(points.values(), key=lambda point: point[1].end_ms):
-            _append(series, policy.rule_for(rules[rule_id], tenant, line.end_ms), line)
-        made.setdefault(tenant, []).append(series)
+        lines_kept = sorted((line for _, line in points.values()), key=lambda line: line.end_ms)
+        made.setdefault(tenant, []).append(_series(rules[rule_id], policy, lines_kept))
     return made
 
 
-def _append(series: Series, rule: RuleView, line: _Line) -> None:
-    n = line.denominator
+def _series(rule: RuleView, policy: PolicyView, kept: list[_Line]) -> Series:
+    stood = [policy.rule_for(rule, line.tenant_id, line.end_ms) for line in kept]
+    bounds: list[float | None] = [None] * len(kept)
     metric = METRICS.get(rule.metric)
-    bounded = rule.confidence is not None and n and line.value is not None and metric is not None and metric.proportion
-    series.ends_ms.append(line.end_ms)
-    series.numerators.append(line.numerator)
-    series.denominators.append(n)
-    series.thresholds.append(rule.threshold)
-    series.bounds.append(
-        wilson_bound(line.value or 0.0, n or 1, rule.confidence or 0.5, rule.direction) if bounded else None
+    for one in {r for r in stood if r.confidence is not None and metric is not None and metric.proportion}:
+        at = [k for k, line in enumerate(kept) if stood[k] == one and line.denominator]
+        numerators = np.array([kept[k].numerator for k in at], dtype=np.int64)
+        denominators = np.array([kept[k].denominator for k in at], dtype=np.int64)
+        found = wilson_bound(numerators, denominators, one.confidence or 0.5, lower=one.direction == "above")
+        for k, bound in zip(at, found.tolist(), strict=True):
+            bounds[k] = bound
+    return Series(
+        rule=rule,
+        ends_ms=[line.end_ms for line in kept],
+        numerators=[line.numerator for line in kept],
+        denominators=[line.denominator for line in kept],
+        bounds=bounds,
+        thresholds=[r.threshold for r in stood],
     )
 
 

@@ -87,7 +87,7 @@ def read(directory: Path) -> Replay:
     summary = _summary(directory / "summary.json")
     newest = [e.data.decided_ms for e in decisions[-1:]] + [e.data.decided_ms for e in list(shadow)[-1:]]
     newest += [a.updated_ms for a in alerts.values()]
-    newest += [summary[k] for k in ("until_ms", "end_ms", "to_ms", "watermark_ms") if isinstance(summary.get(k), int)]
+    newest += [summary[k] for k in ("until_ms", "last_event_ms") if isinstance(summary.get(k), int)]
     return Replay(
         summary=summary,
         policy=_policy(directory / "policy.json"),

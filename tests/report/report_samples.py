@@ -87,7 +87,7 @@ def decision(n: int, tenant: str, tier: str, at_ms: int, /, **changes: Any) -> E
     }
     fields.update(changes)
     return Enforcement(
-        id=f"{n:08x}" * 4, subject=tenant, time="2026-01-01T00:00:00.000Z", data=EnforcementData(**fields)
+        id=f"e{n:07x}" * 4, subject=tenant, time="2026-01-01T00:00:00.000Z", data=EnforcementData(**fields)
     )
 
 

@@ -1,0 +1,170 @@
+"""The page in a real browser: it draws, filters, speaks both languages, and nothing in a record runs."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_samples as samples
+
+from monitor.masking import mask_numbers
+from monitor.report.page import make
+
+pytestmark = pytest.mark.services
+
+FLAGS = (
+    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+    "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1440,1000", "lang=en-US",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        missing = "chromium and chromedriver are not on PATH"
+        if os.environ.get("CALLWARDEN_REQUIRE_SERVICES") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+def open_page(browser: Any, directory: Path) -> None:
+    """Opens the page of ``directory`` and waits until its charts are drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(make(directory, directory / "report.html").as_uri())
+    browser.execute_script("localStorage.clear()")
+    browser.refresh()
+    WebDriverWait(browser, 30).until(
+        lambda b: b.execute_script("return document.querySelector('#plots')?.dataset.drawn")
+    )
+
+
+def errors(browser: Any) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def shown(browser: Any, selector: str) -> list[str]:
+    """The visible elements' texts."""
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".filter(e => e.checkVisibility()).map(e => e.innerText.trim())",
+        selector,
+    )
+    return found
+
+
+def choose(browser: Any, name: str, value: str) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element("name", name)).select_by_value(value)
+
+
+def test_the_page_opens_without_an_error_and_draws_each_rule(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, samples.lifelike(tmp_path))
+    assert errors(browser) == []
+    assert len(browser.find_elements("css selector", "#plots .canvas .main-svg")) >= len(samples.RULES)
+    # value, threshold and bound of the three proportions, value and threshold of the count, marks where decided
+    lines = "return document.querySelectorAll('#plots .scatterlayer .trace .lines path').length"
+    assert browser.execute_script(lines) >= 3 * 3 + 2
+    assert browser.execute_script("return document.querySelectorAll('#plots .plot.breach').length") == 1
+    first = browser.execute_script("return document.querySelector('#plots').dataset.drawn")
+    link = browser.find_element("css selector", "[data-chart='tenant-001']")
+    browser.execute_script("arguments[0].click()", link)
+    assert first != browser.execute_script("return document.querySelector('#plots').dataset.drawn") == "tenant-001"
+    assert errors(browser) == []
+
+
+def test_the_filter_narrows_the_decisions_and_says_how_far(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, samples.lifelike(tmp_path))
+    rows = "#decision-table tbody tr"
+    assert len(shown(browser, rows)) == 14
+    choose(browser, "tier", "severe")
+    assert len(shown(browser, rows)) == 1
+    assert shown(browser, "#shown") == ["1 / 14"]
+    choose(browser, "status", "pending_review")
+    assert shown(browser, rows) == []
+    assert shown(browser, "#none") == ["No decision matches."]
+    browser.execute_script("document.querySelector('#filter button[type=reset]').click()")
+    browser.find_element("name", "text").send_keys("COMPLAINT-12")
+    assert len(shown(browser, rows)) == 2
+    browser.execute_script("document.querySelector(\"[data-filter='dialler-blind']\").click()")
+    assert len(shown(browser, rows)) == 4
+    # A link to a hidden decision brings it back instead of leading nowhere.
+    browser.execute_script("document.querySelector('.mark.tier-severe[href]').click()")
+    assert len(shown(browser, rows)) == 14
+    assert errors(browser) == []
+
+
+def test_the_language_toggle_changes_every_text_and_is_remembered(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, samples.lifelike(tmp_path))
+    assert shown(browser, "h1") == ["Replay report"]
+    assert not re.search("[\u4e00-\u9fff]", "".join(shown(browser, "main")))
+    browser.find_element("id", "language").click()
+    assert shown(browser, "h1") == ["回放报告"]
+    assert shown(browser, "#plots h3")[0].startswith("短呼占比")
+    assert browser.find_element("name", "text").get_attribute("placeholder").startswith("搜索")
+    assert "answered calls in 24 h" not in "".join(shown(browser, "main"))
+    browser.refresh()
+    assert shown(browser, "h1") == ["回放报告"]
+    assert browser.execute_script("return document.documentElement.lang") == "zh-CN"
+    assert errors(browser) == []
+
+
+def test_nothing_in_a_record_runs_or_shows_a_number(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, samples.hostile(tmp_path))
+    assert browser.execute_script("return window.hacked") is None
+    assert errors(browser) == []
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    for text in shown(browser, "td, dd, summary, option, .plot, .axis, bdi"):
+        for line in text.splitlines():
+            assert mask_numbers(line) == line or re.fullmatch("[0-9a-f]{24,64}", line.strip())
+    assert browser.execute_script("return document.scripts.length") == 3
+    # The second lock: even a script that got in would not run.
+    browser.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)"
+    )
+    assert browser.execute_script("return window.hacked") is None
+    assert any("Content Security Policy" in message for message in errors(browser))
+
+
+def test_the_page_never_scrolls_sideways_and_is_readable_on_paper(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, samples.hostile(tmp_path))
+    sideways = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    for width in (1440, 480):
+        browser.set_window_size(width, 1000)
+        assert browser.execute_script(sideways) <= 0
+    browser.set_window_size(1440, 1000)
+    assert len(browser.print_page()) > 20_000
+
+
+def test_dark_is_dark_and_charts_follow(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    open_page(browser, samples.lifelike(tmp_path))
+    colours = (
+        "const line = document.querySelector('#plots .scatterlayer .lines path');"
+        "return [getComputedStyle(document.body).backgroundColor, getComputedStyle(line).stroke]"
+    )
+    wanted = {
+        "light": ["rgb(245, 246, 248)", "rgb(31, 95, 208)"],
+        "dark": ["rgb(15, 20, 27)", "rgb(122, 169, 255)"],
+    }
+    for scheme, seen in wanted.items():
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        WebDriverWait(browser, 10).until(lambda b, seen=seen: b.execute_script(colours) == seen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,354 @@
+"""The page without a browser: what is in it, that nothing in a record can act, that no number shows, its size."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from math import isclose, sqrt
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import msgspec
+import pytest
+import report_samples as samples
+from typer.testing import CliRunner
+
+from monitor import report
+from monitor.cli.app import build
+from monitor.masking import mask_numbers
+from monitor.report.charts import POINTS, collect
+from monitor.report.page import make
+from monitor.report.policy import PolicyView
+from monitor.report.read import NotAReplayError, reason_code
+from monitor.report.text import identifier, raw_line, readable
+from schemas.outputs import Evidence, JudgedWindow, Reason, Rejected
+
+OURS = set(
+    re.findall(r"<([a-z0-9]+)", (Path(report.__file__).parent / "templates" / "page.html.j2").read_text("utf-8"))
+)
+OURS |= set(
+    re.findall(r"<([a-z0-9]+)", (Path(report.__file__).parent / "templates" / "rows.html.j2").read_text("utf-8"))
+)
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """The page as a browser's parser would see it: elements with attributes, text by element, balance."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(samples.lifelike(tmp_path_factory.mktemp("life")), tmp_path_factory.mktemp("out") / "r.html")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(samples.hostile(tmp_path_factory.mktemp("hostile")), tmp_path_factory.mktemp("out") / "r.html")
+
+
+def parsed(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_every_section_and_count_is_on_the_page(life: Path) -> None:
+    page = parsed(life)
+    ids = {attrs.get("id") for _, attrs in page.elements}
+    assert {"summary", "tenants", "pending", "decisions", "charts", "alerts", "shadow", "rejected", "late"} <= ids
+    for told in (
+        "48,241 读入 read = 48,211 接受 accepted + 4 拒收 rejected + 17 重复 duplicates + 9 迟到 late",
+        "200 of 1,031 answered calls in 24 h lasted at most 6 s",
+        "过去 24 小时 1,031 个接通中有 200 个通话不超过 6 秒",
+        "Complaint complaint-77 (fraud) was verified",
+        "较重违规",
+        "保留追究法律责任的权利",
+        "6 天 13 小时 6 d 13 h",
+        "not_json 2",
+        "14 tenants and 6,664 windows were judged; 14 tenants are drawn",
+    ):
+        assert told in page.text, told
+
+
+def test_each_text_stands_in_both_languages(life: Path) -> None:
+    page = parsed(life)
+    classes = [str(attrs.get("class") or "").split() for _, attrs in page.elements]
+    assert sum("zh" in c for c in classes) == sum("en" in c for c in classes) > 200
+
+
+@pytest.mark.parametrize("name", ["life", "hostile"])
+def test_the_page_needs_no_network_and_only_its_own_scripts_may_run(name: str, request: pytest.FixtureRequest) -> None:
+    page = parsed(request.getfixturevalue(name))
+    assert page.unbalanced == []
+    assert page.open == []
+    for tag, attrs in page.elements:
+        assert not [a for a in attrs if a.startswith("on")], (tag, attrs)
+        assert tag not in ("iframe", "object", "embed", "base", "img")
+        for link in ("src", "href", "srcset", "action"):
+            assert str(attrs.get(link, "#")).startswith(("#", "data:,")), (tag, attrs)
+    data, plotly, own = page.scripts
+    assert json.loads(data)["rules"]
+    policy = next(a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a)
+    allowed = re.findall(r"'sha256-([^']+)'", str(policy))
+    assert allowed == [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in (plotly, own)]
+    assert "default-src 'none'" in str(policy)
+
+
+@pytest.mark.parametrize("name", ["life", "hostile"])
+def test_no_number_and_no_party_is_in_the_file_in_clear(name: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(name)
+    page = parsed(path)
+    attributes = [
+        str(v) for _, attrs in page.elements for k, v in attrs.items() if k not in ("content", "style", "title", "d")
+    ]
+    for text in (*page.texts, *attributes):
+        if not re.fullmatch(r"[0-9a-f]{24,64}", text.strip()):
+            assert mask_numbers(text) == text
+    everything = path.read_text(encoding="utf-8")
+    for secret in ("13812345678", "8613900005678", "75583765566", "12345678", "95588", "alice-the-pseudonym"):
+        assert secret not in everything.replace(page.scripts[1], ""), secret
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "</script><script>window.hacked=1</script>",
+        '"><svg onload=x>',
+        "{{ 7*7 }}{% for %}",
+        "\u2028\u202e\x00\x1b[0m",
+        "]]>-->",
+    ],
+)
+def test_hostile_text_is_shown_and_does_nothing(payload: str, tmp_path: Path) -> None:
+    page = parsed(make(samples.hostile(tmp_path, payload * 3), tmp_path / "r.html"))
+    assert len(page.scripts) == 3
+    assert {tag for tag, _ in page.elements} <= OURS
+    visible = payload.replace("\u2028", "\\u2028").replace("\u202e", "\\u202e").replace("\x00", "\\u0000")
+    assert visible.replace("\x1b", "\\u001b") in page.text
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]",
+        (tmp_path / "r.html").read_text("utf-8").replace(page.scripts[1], ""),
+    )
+
+
+def test_tenants_whose_masked_names_are_alike_stay_apart(tmp_path: Path) -> None:
+    events = [samples.decision(n, f"+86138123400{n}78", "minor", samples.START) for n in range(3)]
+    page = parsed(make(samples.write(tmp_path, events), tmp_path / "r.html"))
+    shown = {attrs["data-tenant"] for tag, attrs in page.elements if tag == "tr" and "data-tenant" in attrs}
+    assert shown == {f"+••••••••••••78 #{n}" for n in (1, 2, 3)}
+
+
+def test_the_same_directory_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    first = make(samples.lifelike(tmp_path / "a"), tmp_path / "a.html").read_bytes()
+    shutil.copytree(tmp_path / "a", tmp_path / "elsewhere" / "b")
+    assert make(tmp_path / "elsewhere" / "b", tmp_path / "deep" / "b.html").read_bytes() == first
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["b.html"]
+
+
+def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path: Path) -> None:
+    text = "<&\"'>" * 819
+    reason = Reason(zh="违" * 4096, en=text)
+    names = tuple(f"{text[:110]}{n}" for n in range(20))
+    evidence = Evidence(call_ids=names, complaint_ids=names, finding_ids=names, enforcement_ids=names)
+    events = [
+        samples.decision(n, f"{text[:100]}{n % 700}", "severe", samples.START + n * 1000, reason=reason,
+                         evidence=evidence, status="pending_review" if n % 3 else "final")
+        for n in range(2_500)
+    ]  # fmt: skip
+    alerts = [
+        samples.alert(f"{text[:100]}{n % 900}", text[:128], samples.START + n, None, None, reason) for n in range(2_500)
+    ]
+    late = [samples.call(f"{n}{text[:99]}", text[:128], samples.START) for n in range(2_000)]
+    rejected = [Rejected(text, n, f"{text}{n}", text * 3) for n in range(2_000)]
+    windows = [
+        JudgedWindow(f"{text[:100]}{n}", rule["id"], rule["metric"], samples.DAY, samples.START + h * samples.HOUR,
+                     10_000_000 + h, 99_999_999, (10_000_000 + h) / 99_999_999)
+        for h in range(60) for n in range(100) for rule in samples.RULES
+    ]  # fmt: skip
+    samples.write(tmp_path, events, alerts, list(events), late, rejected, windows)
+    made = make(tmp_path, tmp_path / "r.html")
+    page = parsed(made)
+    assert made.stat().st_size < 10_000_000
+    assert page.unbalanced == []
+    told = re.findall(r"([\d,]+) shown, ([\d,]+) left out to keep the page small; all of them are in (\S+)", page.text)
+    rows = [attrs for tag, attrs in page.elements if tag == "tr" and "data-kind" in attrs]
+    shown = sum("id" in attrs for attrs in rows)
+    assert shown > 30
+    assert (str(shown), f"{2_500 - shown:,}", "enforcement.jsonl") in told
+    targets = {str(attrs["href"])[1:] for tag, attrs in page.elements if tag == "a"}
+    assert targets <= {attrs.get("id") for _, attrs in page.elements}
+
+
+def test_a_reversed_decision_does_not_look_as_if_it_stood(life: Path) -> None:
+    page = parsed(life)
+    rows = {
+        (a["data-tenant"], a["data-kind"]): "data-undone" in a
+        for tag, a in page.elements
+        if tag == "tr" and "data-kind" in a
+    }
+    assert rows["harasser", "termination"]
+    assert not rows["harasser", "reversal"]
+    assert not rows["fraud-slow", "ban"]
+    assert "已撤销 Reversed" in page.text
+
+
+def test_a_bare_directory_gives_a_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "enforcement.jsonl").touch()
+    page = parsed(make(tmp_path, tmp_path / "r.html"))
+    for told in ("Nothing was decided", "There is no windows.jsonl", "Nothing was rejected", "None was late"):
+        assert told in page.text
+
+
+def test_what_is_no_replay_is_refused_with_the_place(tmp_path: Path) -> None:
+    with pytest.raises(NotAReplayError, match="holds no enforcement"):
+        make(tmp_path, tmp_path / "r.html")
+    samples.lifelike(tmp_path / "x", windows=False)
+    with (tmp_path / "x" / "alerts.jsonl").open("ab") as file:
+        file.write(b'{"type":"alert"\n')
+    with pytest.raises(NotAReplayError, match=r"alerts\.jsonl:14: "):
+        make(tmp_path / "x", tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_the_command_writes_beside_the_replay_and_refuses_with_2(tmp_path: Path) -> None:
+    samples.lifelike(tmp_path, windows=False)
+    done = CliRunner().invoke(build("report"), ["report", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "report.html").is_file()
+    assert CliRunner().invoke(build("report"), ["report", str(tmp_path / "none")]).exit_code == 2
+
+
+def _windows(path: Path, lines: list[tuple[str, str, int, int, int]]) -> Path:
+    records = [JudgedWindow(t, r, "x", samples.DAY, end, n, d, n / d) for t, r, end, n, d in lines]
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in records))
+    return path
+
+
+def _policy(**changes: Any) -> PolicyView:
+    return msgspec.convert(samples.POLICY | changes, PolicyView)
+
+
+def test_the_involved_come_first_then_those_nearest_to_a_threshold(tmp_path: Path) -> None:
+    shares = {"far": 10, "near": 140, "nearer": 149, "involved": 1, "tiny": 900}
+    lines = [(t, "short-calls-day", samples.START, n, 1000) for t, n in shares.items() if t != "tiny"]
+    lines.append(("tiny", "short-calls-day", samples.START, 9, 10))
+    path = _windows(tmp_path / "w", lines)
+    assert list(collect(path, _policy(), ["involved", "silent"], 3).tenants) == ["involved", "nearer", "near"]
+
+
+def test_thinning_keeps_the_window_nearest_to_breach(tmp_path: Path) -> None:
+    lines = [
+        ("t", "short-calls-day", samples.START + n * 60_000, 10 + (150 if n == 3_333 else 0), 1000)
+        for n in range(5_000)
+    ]
+    lines += [
+        ("t", "consent", samples.START + n * 60_000, 990 - (500 if n == 1_234 else 0), 1000) for n in range(5_000)
+    ]
+    short, consent = collect(_windows(tmp_path / "w", lines), _policy(), [], 1).tenants["t"]
+    assert len(short.ends_ms) == POINTS
+    assert short.ends_ms == sorted(short.ends_ms)
+    assert max(short.numerators) == 160
+    assert min(consent.numerators) == 490
+    assert all(b is not None and b < n / 1000 for b, n in zip(short.bounds, short.numerators, strict=True))
+    assert all(b is not None and b > n / 1000 for b, n in zip(consent.bounds, consent.numerators, strict=True))
+
+
+def test_the_drawn_bound_is_where_the_score_test_turns(tmp_path: Path) -> None:
+    lines = [
+        (t, r, samples.START + n * 60_000, n, 100)
+        for n in range(101)
+        for t, r in (("t", "short-calls-day"), ("t", "consent"))
+    ]
+    short, consent = collect(_windows(tmp_path / "w", lines), _policy(), [], 1).tenants["t"]
+    z = NormalDist().inv_cdf(0.95)
+    for series, sign in ((short, -1), (consent, 1)):
+        for n, bound in zip(series.numerators, series.bounds, strict=True):
+            assert bound is not None
+            assert isclose(bound, n / 100 + sign * z * sqrt(max(bound * (1 - bound), 0.0) / 100), abs_tol=1e-9)
+
+
+def test_an_override_moves_the_line_only_until_it_expires(tmp_path: Path) -> None:
+    eased = samples.RULES[0] | {"threshold": 0.4}
+    override = {"tenant": "t", "rule": eased, "expires_ms": samples.START + 2 * samples.HOUR}
+    lines = [(t, "short-calls-day", samples.START + n * samples.HOUR, 1, 9) for n in range(4) for t in "tu"]
+    tenants = collect(_windows(tmp_path / "w", lines), _policy(overrides=[override]), [], 2).tenants
+    assert tenants["t"][0].thresholds == [0.4, 0.4, 0.15, 0.15]
+    assert tenants["u"][0].thresholds == [0.15] * 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("future_event", "future_event"),
+        ("not_json: line is truncated", "not_json"),
+        ("field `end_ms`: expected int, got 7", "field"),
+        ("Expected `int`, got `str` - at 17", "Expected …, got … - at …"),
+        ("Ungültig 1", "Ungültig …"),
+    ],
+)
+def test_lines_with_one_fault_fall_into_one_group(reason: str, code: str) -> None:
+    assert reason_code(reason) == code
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"caller":"alice","callee" : "bob","x":1}',
+        '{"caller":"alice',
+        "{'callee':'alice'}",
+        '{"\\u0063aller":"alice"}',
+        "caller=alice;callee=bob",
+        '{"caller_number":"alice \\"bob\\""}',
+    ],
+)
+def test_a_party_of_any_form_is_hidden_in_a_rejected_line(raw: str) -> None:
+    assert "alice" not in raw_line(raw)
+    assert "bob" not in raw_line(raw)
+
+
+def test_a_number_at_the_cut_is_not_shown_by_halves() -> None:
+    assert "1381234" not in readable("x" * 594 + "13812345678", 600)
+    assert readable("a" * 700, 600) == "a" * 600 + "… (+100)"
+    assert "1381234" not in raw_line("y" * 395 + "13812345678" + "z" * 10_000_000)
+
+
+def test_our_own_ids_stay_whole_and_others_are_masked() -> None:
+    ours = "0123456789abcdef0123456789abcdef"
+    assert identifier(ours) == ours
+    assert identifier("call-13812345678") == "call-•••••••••78"
+    assert identifier("138123456781381234567813812345") != "138123456781381234567813812345"
