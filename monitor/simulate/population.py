@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.simulate.kinds import KINDS, Kind
-from monitor.simulate.profiles import PROFILES
+from monitor.simulate.profiles import OUTCOME_SPREAD, OUTCOMES, PROFILES, TALK_SPREAD
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
 from monitor.simulate.words import DECLARED, NAME_PARTS
 
@@ -39,7 +39,7 @@ class Population:
     few: Ints
     agents: Ints
     talk_factor: Floats
-    answer_bend: Floats
+    outcome_factor: Floats
     burst_at: Floats
 
     def __len__(self) -> int:
@@ -119,8 +119,8 @@ def populate(settings: Settings, rng: np.random.Generator) -> Population:
         book=_at_least_one(np.maximum(daily, 5) * np.array([p.book_days for p in profiles])),
         few=_at_least_one(daily / np.array([p.few_calls for p in latest])),
         agents=_at_least_one(daily / 70.0) * np.array([p.agents for p in profiles], dtype=np.int64),
-        talk_factor=np.exp(rng.normal(0.0, 0.1, count)),
-        answer_bend=np.exp(rng.normal(0.0, 0.08, count)),
+        talk_factor=np.exp(rng.normal(0.0, TALK_SPREAD, count)),
+        outcome_factor=np.exp(rng.normal(0.0, 1.0, (count, len(OUTCOMES))) * np.array(OUTCOME_SPREAD)),
         burst_at=rng.random(count),
     )
 

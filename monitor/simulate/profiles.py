@@ -21,6 +21,11 @@ OUTCOMES = (
     "failed",
 )
 
+# How much tenants of one profile differ in each outcome: sigma of a log-normal factor on its weight.
+OUTCOME_SPREAD = (0.1, 0.15, 0.3, 0.25, 0.35, 0.3, 0.4, 0.5, 0.3, 0.3)
+# The same of the length of their calls.
+TALK_SPREAD = 0.15
+
 # Share of a weekday's calls by hour of the day in Asia/Shanghai, 00 to 23; scaled to a sum of 1 on use.
 HOURS: dict[str, tuple[float, ...]] = {
     "office": (0, 0, 0, 0, 0, 0, 0, 0, 2, 9, 12, 11, 4, 6, 11, 12, 11, 8, 3, 1, 0, 0, 0, 0),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.population import PROFILE_NAMES, Ints, Population, Words
+from monitor.simulate.population import PROFILE_NAMES, Floats, Ints, Population, Words
 from monitor.simulate.profiles import HOURS, OUTCOMES, PROFILES, WEEKS, Profile
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SHANGHAI_MS
 
@@ -102,14 +102,11 @@ class Tables:
         profiles = [PROFILES[name] for name in PROFILE_NAMES]
         self.hours = np.array([_shares(HOURS[p.hours]) for p in profiles])
         self.weeks = np.array([WEEKS[p.week] for p in profiles])
-        outbound = [_shares(tuple(p.outcomes[name] for name in OUTCOMES)) for p in profiles]
-        inbound = [_inbound(p) for p in profiles]
-        # Row p: outbound, row count + p: inbound. The last bound is left out, so that no rounding goes past it.
-        self.outcome_bounds = np.cumsum(np.array(outbound + inbound), axis=1)[:, :-1]
+        self.outcomes = np.array([[p.outcomes[name] for name in OUTCOMES] for p in profiles])
+        self.inbound_bounds = _bounds(np.array([_inbound(p) for p in profiles]))
         most = max(len(p.talk) for p in profiles)
         talk = np.array([(*p.talk, *((0.0, 1.0, 0.0),) * (most - len(p.talk))) for p in profiles])
-        weights = talk[:, :, 0] / talk[:, :, 0].sum(axis=1, keepdims=True)
-        self.talk_bounds = np.cumsum(weights, axis=1)[:, :-1]
+        self.talk_bounds = _bounds(talk[:, :, 0])
         self.talk_mu = np.log(talk[:, :, 1] * 1000.0)
         self.talk_sigma = talk[:, :, 2]
         self.inbound = np.array([p.inbound for p in profiles])
@@ -132,6 +129,12 @@ def _shares(weights: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(w / total for w in weights)
 
 
+def _bounds(weights: Floats) -> Floats:
+    """Where a uniform variate passes from one choice to the next, a row of weights each; the last is left out."""
+    bounds: Floats = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, :-1]
+    return bounds
+
+
 def _inbound(profile: Profile) -> tuple[float, ...]:
     shares = {"answered": 1.0 - profile.abandoned - 0.003, "cancelled": profile.abandoned, "failed": 0.003}
     return tuple(shares.get(name, 0.0) for name in OUTCOMES)
@@ -149,6 +152,7 @@ class Traffic:
         self.first_bad_ms = np.full(len(population), NONE, dtype=np.int64)
         self.stop_ms = np.full(len(population), np.iinfo(np.int64).max, dtype=np.int64)
         self._mood = np.ones(len(population))
+        self._outcome_bounds = np.empty((len(population), 0))
 
     def hour(self, start_ms: int) -> Calls:
         """The calls that begin in ``[start_ms, start_ms + 1 h)``."""
@@ -159,6 +163,7 @@ class Traffic:
             # How busy each tenant is today.
             self._mood = np.exp(rng.normal(0.0, 0.12, len(people)))
         profile_of = np.where(start_ms >= people.turn_ms, people.turned, people.profile)
+        self._outcome_bounds = _bounds(tables.outcomes[profile_of] * people.outcome_factor)
         # 1970-01-01 was a Thursday.
         load = people.daily * self._mood * tables.hours[profile_of, hour] * tables.weeks[profile_of, (day + 3) % 7]
         load[start_ms >= self.stop_ms] = 0.0
@@ -229,10 +234,8 @@ class Traffic:
         """Outcome, ring, answer and end of each call, and who ended it."""
         tables, rng = self.tables, self.rng
         n = len(tenant)
-        # Bending the uniform variate shifts each tenant's answer ratio a little.
-        u = rng.random(n) ** self.population.answer_bend[tenant]
-        bounds = tables.outcome_bounds[profile + len(PROFILE_NAMES) * inbound]
-        outcome = (u[:, None] > bounds).sum(axis=1)
+        bounds = np.where(inbound[:, None], tables.inbound_bounds[profile], self._outcome_bounds[tenant])
+        outcome = (rng.random(n)[:, None] > bounds).sum(axis=1)
         answered = outcome == ANSWERED
         rang = answered | (outcome == NO_ANSWER) | (outcome == REJECTED) | (outcome == CANCELLED)
 

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from monitor.simulate.labels import Label, read_labels
 from monitor.simulate.run import Summary, simulate
 from monitor.simulate.settings import Settings
+from schemas import codec
 from schemas.inputs import Cdr, Record
 
 SEED = 20260302
@@ -31,8 +30,7 @@ class World:
 
 
 def read(path: Path) -> list[Record]:
-    decoder = msgspec.json.Decoder(Record)
-    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+    return [codec.decode(line) for line in path.read_bytes().splitlines()]
 
 
 def make_world(folder: Path, **settings: object) -> World:

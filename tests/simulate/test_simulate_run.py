@@ -14,6 +14,7 @@ from simulated_world import World, make_world
 from monitor.simulate.kinds import BY_NAME
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from schemas import codec
 from schemas.inputs import Cdr, Complaint, Finding, Record, Tenant
 
 SMALL = Settings(tenants=40, days=2, seed=77, calls_per_day=4_000)
@@ -40,6 +41,14 @@ def test_another_seed_gives_other_records(tmp_path: Path) -> None:
     simulate(SMALL, tmp_path / "a")
     simulate(replace(SMALL, seed=78), tmp_path / "b")
     assert bytes_of(tmp_path / "a")["records.jsonl"] != bytes_of(tmp_path / "b")["records.jsonl"]
+
+
+def test_every_record_is_valid_to_the_letter(tmp_path: Path) -> None:
+    for name, more in (("whole", {}), ("bare", {"optional": False, "split": True})):
+        summary = simulate(replace(SMALL, **more), tmp_path / name)
+        for path in summary.files:
+            for line in path.read_bytes().splitlines():
+                codec.read(line)  # raises Refused with the reason
 
 
 def test_every_tenant_has_one_label_that_agrees_with_its_kind(world: World) -> None:
