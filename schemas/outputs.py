@@ -1,8 +1,11 @@
-"""Output records: the enforcement event (CloudEvents 1.0, structured JSON) and the alert."""
+"""Output records: the enforcement event (CloudEvents 1.0, structured JSON), the alert, and the lines of a replay.
 
-from typing import Literal
+The descriptions of the fields are what the exported JSON Schemas say (`schemas.jsonschema`).
+"""
 
-from msgspec import Struct
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
 
 Kind = Literal["warning", "termination", "ban", "admission_rejected", "reversal", "lapse"]
 Status = Literal["final", "pending_review"]
@@ -19,121 +22,156 @@ Action = Literal[
 Refunds = Literal["frozen", "released", "unaffected"]
 
 
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+_TENANT = _doc("The platform's id of the tenant.")
+_RULE = _doc("The id of the rule or escalation; for decisions of records the behaviour's name.")
+_METRIC = _doc("The metric's name in the contract's table.")
+_NUMERATOR = _doc("What was counted; for metrics in seconds a sum in ms.")
+_DENOMINATOR = _doc("Out of how many; null for counts.")
+
+
 class Reason(Struct, frozen=True):
     """One sentence in each language, with the numbers in it."""
 
-    zh: str
-    en: str
+    zh: Annotated[str, _doc("In Chinese.")]
+    en: Annotated[str, _doc("In English.")]
 
 
 class PolicyRef(Struct, frozen=True):
-    """The policy under which it was decided; ``sha256`` is that of the resolved policy."""
+    """The policy under which it was decided."""
 
-    id: str
-    version: str
-    sha256: str
+    id: Annotated[str, _doc("The policy's id.")]
+    version: Annotated[str, _doc("The policy's version.")]
+    sha256: Annotated[str, _doc("SHA-256 of the resolved policy, in hexadecimal.")]
 
 
 class Window(Struct, frozen=True):
-    """Event time ``[start_ms, end_ms)``."""
+    """A span of event time, ``[start_ms, end_ms)``."""
 
-    start_ms: int
-    end_ms: int
+    start_ms: Annotated[int, _doc("The first instant inside, epoch ms UTC.")]
+    end_ms: Annotated[int, _doc("The first instant after, epoch ms UTC.")]
 
 
 class Measure(Struct, frozen=True):
-    """What was measured. ``denominator`` is null for counts, ``bound`` (12 significant digits) without confidence."""
+    """What was measured: the value is numerator / denominator; a metric in seconds divides by 1000 as well."""
 
-    metric: str
-    numerator: int
-    denominator: int | None
-    value: float | None
-    threshold: float
-    bound: float | None
+    metric: Annotated[str, _METRIC]
+    numerator: Annotated[int, _NUMERATOR]
+    denominator: Annotated[int | None, _DENOMINATOR]
+    value: Annotated[float | None, _doc("The value as judged; null for escalations and where there is none.")]
+    threshold: Annotated[float, _doc("The rule's threshold, in the unit of the value.")]
+    bound: Annotated[
+        float | None,
+        _doc(
+            "The one-sided Wilson bound, beyond the threshold too, with 12 significant digits; null without confidence."
+        ),
+    ]
 
 
 class Evidence(Struct, frozen=True):
-    """Ids, each list the newest 20 by event time then id, then sorted by code point."""
+    """Ids, each list the newest 20 by event time then id, sorted by code point."""
 
-    call_ids: tuple[str, ...] = ()
-    complaint_ids: tuple[str, ...] = ()
-    finding_ids: tuple[str, ...] = ()
-    application_ids: tuple[str, ...] = ()
-    review_ids: tuple[str, ...] = ()
-    enforcement_ids: tuple[str, ...] = ()
+    call_ids: Annotated[
+        tuple[str, ...], _doc("Calls of the numerator, or of the denominator outside it for `below`.")
+    ] = ()
+    complaint_ids: Annotated[tuple[str, ...], _doc("Complaints.")] = ()
+    finding_ids: Annotated[tuple[str, ...], _doc("Findings of quality inspection.")] = ()
+    application_ids: Annotated[tuple[str, ...], _doc("Applications for numbers.")] = ()
+    review_ids: Annotated[tuple[str, ...], _doc("Reviews.")] = ()
+    enforcement_ids: Annotated[
+        tuple[str, ...], _doc("Earlier decisions, such as the violations that an escalation used.")
+    ] = ()
 
 
 class EnforcementData(Struct, frozen=True):
     """One decision on one tenant."""
 
-    tenant_id: str
-    kind: Kind
-    status: Status
-    behaviour: str
-    clause: int | None
-    tier: TierName | None
-    actions: tuple[Action, ...]
-    proposed_actions: tuple[Action, ...]
-    refunds: Refunds
-    rule_id: str
+    tenant_id: Annotated[str, _TENANT]
+    kind: Annotated[Kind, _doc("What it is; reversal and lapse take an earlier decision back.")]
+    status: Annotated[Status, _doc("pending_review: waits for a review until review_by_ms and is no violation yet.")]
+    behaviour: Annotated[str, _doc("The behaviour, in the words of the access rules.")]
+    clause: Annotated[int | None, _doc("The clause of the access rules, 1 to 7; null for what no clause names.")]
+    tier: Annotated[TierName | None, _doc("minor 违规, major 较重违规, severe 严重违规; null for applications.")]
+    actions: Annotated[tuple[Action, ...], _doc("What is in force from now on; empty while pending.")]
+    proposed_actions: Annotated[tuple[Action, ...], _doc("What will be in force when a review upholds it.")]
+    refunds: Annotated[
+        Refunds, _doc("frozen: a hold on refunds is added under the event's id; released: one is taken away.")
+    ]
+    rule_id: Annotated[str, _RULE]
     policy: PolicyRef
-    decided_ms: int
-    review_by_ms: int | None
-    window: Window | None
-    measure: Measure | None
+    decided_ms: Annotated[int, _doc("The event time at which it was decided, epoch ms UTC.")]
+    review_by_ms: Annotated[
+        int | None, _doc("When a pending decision lapses without a review, epoch ms UTC; else null.")
+    ]
+    window: Annotated[Window | None, _doc("The window that a measured rule judged; else null.")]
+    measure: Annotated[Measure | None, _doc("What was measured; null for decisions of records, reversals and lapses.")]
     evidence: Evidence
-    violations_on_record: int
-    reverses: str | None
-    supersedes: str | None
+    violations_on_record: Annotated[int, _doc("The tenant's unreversed violations, this one included.")]
+    reverses: Annotated[str | None, _doc("The id of the decision that this takes back; else null.")]
+    supersedes: Annotated[str | None, _doc("The id of the pending decision that this makes final; else null.")]
     reason: Reason
 
 
 class Enforcement(Struct, frozen=True):
-    """The CloudEvents envelope. Billing's holds need subject, id, refunds, reverses, supersedes alone."""
+    """An enforcement event in the CloudEvents 1.0 envelope, structured mode.
 
-    id: str
-    subject: str
-    time: str
+    Billing's holds need ``subject``, ``id``, ``refunds``, ``reverses`` and ``supersedes`` alone. Handling an id twice
+    changes nothing.
+    """
+
+    id: Annotated[str, _doc("Deterministic: the same facts give the same id on any machine, after any crash.")]
+    subject: Annotated[str, _TENANT]
+    time: Annotated[str, _doc("decided_ms as an RFC 3339 time in UTC.")]
     data: EnforcementData
-    specversion: Literal["1.0"] = "1.0"
-    source: Literal["/callwarden"] = "/callwarden"
-    type: Literal["callwarden.enforcement.v1"] = "callwarden.enforcement.v1"
-    datacontenttype: Literal["application/json"] = "application/json"
+    specversion: Annotated[Literal["1.0"], _doc("The version of CloudEvents.")] = "1.0"
+    source: Annotated[Literal["/callwarden"], _doc("The same on any machine.")] = "/callwarden"
+    type: Annotated[Literal["callwarden.enforcement.v1"], _doc("The event's type and version.")] = (
+        "callwarden.enforcement.v1"
+    )
+    datacontenttype: Annotated[Literal["application/json"], _doc("The media type of data.")] = "application/json"
 
 
 class Alert(Struct, frozen=True, tag_field="type", tag="alert"):
-    """An early sign about one rule and tenant; may be taken back. ``alert_id`` is from tenant, rule, ``since_ms``."""
+    """An early sign about one rule and tenant: it may be taken back, and may come more than once."""
 
-    alert_id: str
-    tenant_id: str
-    rule_id: str
-    severity: Literal["info", "warning", "critical"]
-    state: Literal["firing", "resolved"]
-    measure: Measure | None
-    since_ms: int
-    updated_ms: int
-    enforcement_id: str | None
+    alert_id: Annotated[str, _doc("From tenant, rule and since_ms: firing and resolved of one alert share it.")]
+    tenant_id: Annotated[str, _TENANT]
+    rule_id: Annotated[str, _doc("The id of the measured rule.")]
+    severity: Annotated[
+        Literal["info", "warning", "critical"],
+        _doc("info: a shadow rule; critical: a tier above minor; else warning."),
+    ]
+    state: Annotated[Literal["firing", "resolved"], _doc("Whether the rule is in breach.")]
+    measure: Annotated[Measure | None, _doc("What was measured; null when there is no value any more.")]
+    since_ms: Annotated[int, _doc("When it began to fire, epoch ms UTC.")]
+    updated_ms: Annotated[int, _doc("When it came into this state, epoch ms UTC.")]
+    enforcement_id: Annotated[str | None, _doc("The decision that came of it, once there is one; else null.")]
     reason: Reason
 
 
 class JudgedWindow(Struct, frozen=True):
     """A line of ``windows.jsonl``: what one rule saw of one tenant at one window end."""
 
-    tenant_id: str
-    rule_id: str
-    metric: str
-    window_ms: int
-    end_ms: int
-    numerator: int
-    denominator: int | None
-    value: float | None
+    tenant_id: Annotated[str, _TENANT]
+    rule_id: Annotated[str, _doc("The id of the measured rule.")]
+    metric: Annotated[str, _METRIC]
+    window_ms: Annotated[int, _doc("The window's length in ms.")]
+    end_ms: Annotated[int, _doc("The window's end, epoch ms UTC, not inside it.")]
+    numerator: Annotated[int, _NUMERATOR]
+    denominator: Annotated[int | None, _DENOMINATOR]
+    value: Annotated[float | None, _doc("numerator / denominator, or the count; null where the denominator is 0.")]
 
 
 class Rejected(Struct, frozen=True, omit_defaults=True):
-    """A line of ``rejected.jsonl``. ``raw`` is base64 where the bytes are not UTF-8 (``raw_encoding`` says so)."""
+    """A line of ``rejected.jsonl``: an input line that was not taken, and why."""
 
-    file: str
-    line: int
-    reason: str
-    raw: str
-    raw_encoding: Literal["utf-8", "base64"] = "utf-8"
+    file: Annotated[str, _doc("The file as it was named on the command line.")]
+    line: Annotated[int, _doc("The line's number in it, from 1.")]
+    reason: Annotated[str, _doc("Why; it begins with a stable code word and a colon.")]
+    raw: Annotated[str, _doc("The line as it came; base64 where raw_encoding says so.")]
+    raw_encoding: Annotated[
+        Literal["utf-8", "base64"], _doc("base64 where the bytes are not UTF-8; else left out.")
+    ] = "utf-8"
