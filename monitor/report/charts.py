@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from monitor.metrics import METRICS
-from monitor.report.policy import PolicyView, RuleView
+from monitor.policy.model import Policy, Rule
 from monitor.report.read import lines
 from monitor.shard.wilson import wilson_bound
 
@@ -29,7 +29,7 @@ class _Line(msgspec.Struct):
 class Series:
     """One rule's metric for one tenant: window ends (ms), counts, and the bound where the rule has a confidence."""
 
-    rule: RuleView
+    rule: Rule
     ends_ms: list[int]
     numerators: list[int]
     denominators: list[int | None]
@@ -48,7 +48,7 @@ class Charts:
     end_ms: int
 
 
-def collect(path: Path, policy: PolicyView, involved: Iterable[str], limit: int) -> Charts:
+def collect(path: Path, policy: Policy, involved: Iterable[str], limit: int) -> Charts:
     """The series of at most ``limit`` tenants out of ``windows.jsonl``: first ``involved`` in their order, then those
     that came nearest to a threshold.
 
@@ -69,7 +69,7 @@ def collect(path: Path, policy: PolicyView, involved: Iterable[str], limit: int)
         if rule is None:
             continue
         if (line.tenant_id, rule.id) in overridden:
-            rule = policy.rule_for(rule, line.tenant_id, line.end_ms)
+            rule = _rule_for(policy, rule, line.tenant_id, line.end_ms)
         near = _nearness(rule, line)
         if near > nearest.get(line.tenant_id, -1.0):
             nearest[line.tenant_id] = near
@@ -82,7 +82,7 @@ def collect(path: Path, policy: PolicyView, involved: Iterable[str], limit: int)
 
 
 def _thin(
-    path: Path, policy: PolicyView, rules: dict[str, RuleView], chosen: set[str], start_ms: int, end_ms: int
+    path: Path, policy: Policy, rules: dict[str, Rule], chosen: set[str], start_ms: int, end_ms: int
 ) -> dict[str, list[Series]]:
     """For each chosen tenant and rule one line a point of time."""
     span = max(end_ms - start_ms, 1)
@@ -92,7 +92,7 @@ def _thin(
             continue
         points = kept.setdefault((line.tenant_id, line.rule_id), {})
         point = (line.end_ms - start_ms) * (POINTS - 1) // span
-        near = _nearness(policy.rule_for(rules[line.rule_id], line.tenant_id, line.end_ms), line)
+        near = _nearness(_rule_for(policy, rules[line.rule_id], line.tenant_id, line.end_ms), line)
         if point not in points or near > points[point][0]:
             points[point] = (near, line)
     made: dict[str, list[Series]] = {}
@@ -103,8 +103,8 @@ def _thin(
     return made
 
 
-def _series(rule: RuleView, policy: PolicyView, kept: list[_Line]) -> Series:
-    stood = [policy.rule_for(rule, line.tenant_id, line.end_ms) for line in kept]
+def _series(rule: Rule, policy: Policy, kept: list[_Line]) -> Series:
+    stood = [_rule_for(policy, rule, line.tenant_id, line.end_ms) for line in kept]
     bounds: list[float | None] = [None] * len(kept)
     metric = METRICS.get(rule.metric)
     for one in {r for r in stood if r.confidence is not None and metric is not None and metric.proportion}:
@@ -124,7 +124,15 @@ def _series(rule: RuleView, policy: PolicyView, kept: list[_Line]) -> Series:
     )
 
 
-def _nearness(rule: RuleView, line: _Line) -> float:
+def _rule_for(policy: Policy, rule: Rule, tenant: str, end_ms: int) -> Rule:
+    """``rule`` as it stood for ``tenant`` at the window end ``end_ms``."""
+    for override in policy.overrides:
+        if override.tenant == tenant and override.rule.id == rule.id and end_ms < override.expires_ms:
+            return override.rule
+    return rule
+
+
+def _nearness(rule: Rule, line: _Line) -> float:
     """How near the window came to breach: 1 at the threshold, above 1 beyond; 0 where nothing could be judged."""
     if line.value is None or (line.denominator is not None and line.denominator < rule.min_denominator):
         return 0.0

@@ -6,19 +6,21 @@ from typing import Any
 import msgspec
 
 from monitor.metrics import METRICS
+from monitor.policy.model import Condition, Rule
 from monitor.report import labels
 from monitor.report.charts import Charts, Series
-from monitor.report.labels import label
-from monitor.report.policy import RuleView
+from monitor.report.labels import Label, label
 from monitor.report.read import Replay
 from monitor.report.text import identifier
 from monitor.report.views import Viewer, duration, quantity
 from schemas.outputs import Enforcement
 
+_SIGNS = {"above": ">", "below": "<", "at_least": "≥", "at_most": "≤"}
+
 
 def chart_json(charts: Charts | None, replay: Replay, viewer: Viewer, budget: int) -> tuple[str, list[str]]:
     """JSON fit for a script element, and the shown names of the tenants in it: as many as ``budget`` bytes hold."""
-    if charts is None:
+    if charts is None or replay.policy is None:
         return '{"rules":{},"tenants":[],"base":0}', []
     base = viewer.clock.shifted(charts.start_ms)
     made: defaultdict[tuple[str, str], list[Enforcement]] = defaultdict(list)
@@ -40,7 +42,7 @@ def chart_json(charts: Charts | None, replay: Replay, viewer: Viewer, budget: in
     return f'{{"rules":{rules},"base":{base},"tenants":[{",".join(tenants)}]}}', names
 
 
-def _rule(rule: RuleView) -> dict[str, Any]:
+def _rule(rule: Rule) -> dict[str, Any]:
     metric = METRICS.get(rule.metric)
     return {
         "name": label(labels.METRIC_NAMES, rule.metric),
@@ -52,7 +54,14 @@ def _rule(rule: RuleView) -> dict[str, Any]:
         "window": duration(rule.window_ms),
         "confidence": rule.confidence,
         "min": rule.min_denominator,
+        "also": [_condition(one) for one in rule.also],
     }
+
+
+def _condition(condition: Condition) -> Label:
+    name = label(labels.METRIC_NAMES, condition.metric)
+    said = f"{_SIGNS[condition.op]} {quantity(condition.metric, condition.value)}"
+    return Label(f"{name.zh} {said}", f"{name.en.lower()} {said}")
 
 
 def _series(series: Series, events: list[Enforcement], viewer: Viewer, base: int) -> dict[str, Any]:

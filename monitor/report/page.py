@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -82,7 +83,8 @@ def render(replay: Replay, plotly: str) -> str:
     )
     environment.globals.update(L=labels, label=label, number=number)
     rows: Any = environment.get_template("rows.html.j2").module
-    clock, names = Clock(replay.policy.zone), Names()
+    zone = replay.policy.params.timezone if replay.policy else "UTC"
+    clock, names = Clock(ZoneInfo(zone)), Names()
     standings = Standings(replay.decisions, replay.alerts, replay.shadow_tenants)
     ranked = standings.ranked()
     viewer = Viewer(replay.policy, clock, names, standings, replay.end_ms)
@@ -115,9 +117,8 @@ def render(replay: Replay, plotly: str) -> str:
         counts=_counts(replay),
         tiles=_tiles(replay, ranked),
         facts=_facts(replay, clock),
-        policy=replay.policy,
-        policy_id=readable(replay.policy.id, 64),
-        policy_version=readable(replay.policy.version, 64),
+        policy=_policy(replay),
+        zone=zone,
         replay=replay,
         axis=axis,
         charts=charts,
@@ -145,9 +146,17 @@ def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> Part:
 
 
 def _charts(replay: Replay, ranked: list[TenantStanding]) -> Charts | None:
-    if replay.windows is None or not replay.policy.rules:
+    if replay.windows is None or replay.policy is None or not replay.policy.rules:
         return None
     return collect(replay.windows, replay.policy, (t.tenant for t in ranked), CHARTED_TENANTS)
+
+
+def _policy(replay: Replay) -> dict[str, str]:
+    """The policy's name; that of the newest decision where the directory does not hold the policy."""
+    policy = replay.policy or next((event.data.policy for event in replay.decisions[::-1]), None)
+    if policy is None:
+        return {"id": "—", "version": "", "sha256": ""}
+    return {"id": readable(policy.id, 64), "version": readable(policy.version, 64), "sha256": identifier(policy.sha256)}
 
 
 def _tenant(tenant: TenantStanding, viewer: Viewer, axis: Axis, charted: Iterable[str]) -> dict[str, Any]:

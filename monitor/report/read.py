@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from monitor.report.policy import PolicyView
+from monitor.policy.load import PolicyError, load
+from monitor.policy.model import Policy
 from schemas.inputs import Cdr
 from schemas.outputs import Alert, Enforcement, Rejected
 
@@ -43,11 +44,13 @@ class RejectedGroup:
 class Replay:
     """A replay's output. ``decisions`` and ``alerts`` (newest state of each) are whole, the rest sampled and counted.
 
+    ``policy`` is None where the directory does not hold it: then there are no charts and times are told in UTC.
+
     ``end_ms`` is the largest time that the output knows: pending decisions are looked at from there.
     """
 
     summary: dict[str, Any]
-    policy: PolicyView
+    policy: Policy | None
     decisions: list[Enforcement]
     alerts: list[Alert]
     shadow: deque[Enforcement]
@@ -128,18 +131,17 @@ def _rejected(path: Path) -> list[RejectedGroup]:
 def _summary(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    return _whole(path, dict[str, Any])
-
-
-def _policy(path: Path) -> PolicyView:
-    return _whole(path, PolicyView) if path.is_file() else PolicyView()
-
-
-def _whole(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise NotAReplayError(f"{path}: {error}") from error
+
+
+def _policy(path: Path) -> Policy | None:
+    try:
+        return load(str(path)) if path.is_file() else None
+    except PolicyError as error:
+        raise NotAReplayError(str(error)) from error
 
 
 def lines(path: Path, kind: type[T]) -> Iterator[T]:

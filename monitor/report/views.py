@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from monitor.metrics import METRICS
+from monitor.policy.model import Policy
 from monitor.report import labels
 from monitor.report.labels import Label, label
-from monitor.report.policy import PolicyView
 from monitor.report.standing import Fate, Standings
 from monitor.report.text import identifier, readable
 from schemas.outputs import Alert, Enforcement, Measure, Window
@@ -172,7 +172,7 @@ def measure_view(measure: Measure | None) -> MeasureView | None:
 class Viewer:
     """Turns decisions and alerts into views; knows the policy, the clock, the names and every decision's anchor."""
 
-    def __init__(self, policy: PolicyView, clock: Clock, names: Names, standings: Standings, end_ms: int) -> None:
+    def __init__(self, policy: Policy | None, clock: Clock, names: Names, standings: Standings, end_ms: int) -> None:
         self.policy, self.clock, self.names, self.standings, self.end_ms = policy, clock, names, standings, end_ms
         self.anchors: dict[str, str] = {}
 
@@ -250,7 +250,7 @@ class Viewer:
         return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"
 
     def _behaviour(self, code: str) -> Label:
-        wording = self.policy.behaviours.get(code)
+        wording = self.policy.behaviours.get(code) if self.policy else None
         if wording is not None and code not in labels.BEHAVIOURS:
             return Label(readable(wording.zh), readable(wording.en))
         return label(labels.BEHAVIOURS, code)

@@ -1,11 +1,14 @@
 """Hand-made output directories of a replay, for the tests of the report: one that looks like life, one hostile."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
 from schemas.inputs import Cdr
 from schemas.outputs import (
     Alert,
@@ -33,28 +36,20 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
 }
 KINDS: dict[str, Any] = {"minor": "warning", "major": "termination", "severe": "ban"}
 RULES: list[dict[str, Any]] = [
-    {"id": "short-calls-day", "behaviour": "blind_calling", "metric": "short_call_ratio", "direction": "above",
-     "threshold": 0.15, "window_ms": DAY, "step_ms": HOUR, "min_denominator": 100, "confidence": 0.95,
-     "mode": "enforce"},
-    {"id": "invalid-numbers", "behaviour": "blind_calling", "metric": "invalid_number_ratio", "direction": "above",
-     "threshold": 0.2, "window_ms": DAY, "step_ms": HOUR, "min_denominator": 100, "confidence": 0.95, "mode": "review"},
-    {"id": "callees-too-often", "behaviour": "blind_calling", "metric": "callee_over_limit", "direction": "above",
-     "threshold": 20, "window_ms": DAY, "step_ms": HOUR, "min_denominator": 1, "confidence": None, "mode": "enforce"},
-    {"id": "consent", "behaviour": "no_consent", "metric": "consent_coverage", "direction": "below",
-     "threshold": 0.8, "window_ms": 7 * DAY, "step_ms": HOUR, "min_denominator": 100, "confidence": 0.95,
-     "mode": "shadow"},
+    {"id": "short-calls-day", "behaviour": "blind_calling", "metric": "short_call_ratio", "above": 0.15,
+     "window": "24h", "step": "1h", "min_denominator": 100, "confidence": 0.95, "also": [{"metric": "attempts", "at_least": 50}]},
+    {"id": "invalid-numbers", "behaviour": "blind_calling", "metric": "invalid_number_ratio", "above": 0.2,
+     "window": "24h", "step": "1h", "min_denominator": 100, "confidence": 0.95, "mode": "review"},
+    {"id": "callees-too-often", "behaviour": "blind_calling", "metric": "callee_over_limit", "above": 20,
+     "window": "24h", "step": "1h"},
+    {"id": "consent", "behaviour": "no_consent", "metric": "consent_coverage", "below": 0.8, "window": "7d",
+     "step": "1h", "min_denominator": 100, "confidence": 0.95, "mode": "shadow"},
 ]  # fmt: skip
-POLICY: dict[str, Any] = {
-    "id": "access-rules",
-    "version": "2026-11",
-    "sha256": "ab" * 32,
-    "lateness_ms": 600_000,
-    "params": {"short_call_ms": 6000, "callee_limit": 5, "timezone": "Asia/Shanghai"},
-    "tiers": {},
-    "behaviours": {"blind_calling": {"id": "blind_calling", "clause": 6, "tier": "minor", "zh": "盲呼", "en": "Blind"}},
-    "rules": RULES,
-    "overrides": [],
-}
+
+
+def policy(**changes: Any) -> Policy:
+    """The access rules with these rules; ``changes`` are sections of the policy file."""
+    return loads(json.dumps({"id": "house-rules", "version": "2026-11", "rules": RULES} | changes), "policy.json")
 
 
 def decision(n: int, tenant: str, tier: str, at_ms: int, /, **changes: Any) -> Enforcement:
@@ -218,12 +213,12 @@ def _judged(rng: random.Random, tenant: str) -> list[JudgedWindow]:
         answered = int(400 + 300 * rng.random())
         for rule in RULES:
             share = (0.19 if bad else 0.06) + 0.03 * rng.random()
-            if rule["direction"] == "below":
+            if "below" in rule:
                 share = 1 - share * (2 if tenant.startswith("tenant") else 0.3)
             count = rule["metric"] == "callee_over_limit"
             n = int(answered * share * (0.1 if count else 1))
             lines.append(
-                JudgedWindow(tenant, rule["id"], rule["metric"], rule["window_ms"], START + hour * HOUR, n,
+                JudgedWindow(tenant, rule["id"], rule["metric"], DAY, START + hour * HOUR, n,
                              None if count else answered, float(n) if count else n / answered)
             )  # fmt: skip
     return lines
@@ -254,5 +249,5 @@ def write(
         "duplicates": 17, "late": len(late), "enforcement": len(events), "alerts": len(alerts), "tenants": 14,
     }  # fmt: skip
     (out / "summary.json").write_bytes(msgspec.json.encode(summary))
-    (out / "policy.json").write_bytes(msgspec.json.encode(POLICY))
+    (out / "policy.json").write_bytes(msgspec.json.encode(to_plain(policy())))
     return out

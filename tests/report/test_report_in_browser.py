@@ -80,7 +80,7 @@ def test_the_page_opens_without_an_error_and_draws_each_rule(browser: Any, tmp_p
     # value, threshold and bound of the three proportions, value and threshold of the count, marks where decided
     lines = "return document.querySelectorAll('#plots .scatterlayer .trace .lines path').length"
     assert browser.execute_script(lines) >= 3 * 3 + 2
-    assert browser.execute_script("return document.querySelectorAll('#plots .plot.breach').length") == 1
+    assert browser.execute_script("return document.querySelectorAll('#plots .plot.beyond').length") == 1
     first = browser.execute_script("return document.querySelector('#plots').dataset.drawn")
     link = browser.find_element("css selector", "[data-chart='tenant-001']")
     browser.execute_script("arguments[0].click()", link)

@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from math import isclose, sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +20,6 @@ from monitor.cli.app import build
 from monitor.masking import mask_numbers
 from monitor.report.charts import POINTS, collect
 from monitor.report.page import make
-from monitor.report.policy import PolicyView
 from monitor.report.read import NotAReplayError, reason_code
 from monitor.report.text import identifier, raw_line, readable
 from schemas.outputs import Evidence, JudgedWindow, Reason, Rejected
@@ -259,16 +257,12 @@ def _windows(path: Path, lines: list[tuple[str, str, int, int, int]]) -> Path:
     return path
 
 
-def _policy(**changes: Any) -> PolicyView:
-    return msgspec.convert(samples.POLICY | changes, PolicyView)
-
-
 def test_the_involved_come_first_then_those_nearest_to_a_threshold(tmp_path: Path) -> None:
     shares = {"far": 10, "near": 140, "nearer": 149, "involved": 1, "tiny": 900}
     lines = [(t, "short-calls-day", samples.START, n, 1000) for t, n in shares.items() if t != "tiny"]
     lines.append(("tiny", "short-calls-day", samples.START, 9, 10))
     path = _windows(tmp_path / "w", lines)
-    assert list(collect(path, _policy(), ["involved", "silent"], 3).tenants) == ["involved", "nearer", "near"]
+    assert list(collect(path, samples.policy(), ["involved", "silent"], 3).tenants) == ["involved", "nearer", "near"]
 
 
 def test_thinning_keeps_the_window_nearest_to_breach(tmp_path: Path) -> None:
@@ -279,7 +273,7 @@ def test_thinning_keeps_the_window_nearest_to_breach(tmp_path: Path) -> None:
     lines += [
         ("t", "consent", samples.START + n * 60_000, 990 - (500 if n == 1_234 else 0), 1000) for n in range(5_000)
     ]
-    short, consent = collect(_windows(tmp_path / "w", lines), _policy(), [], 1).tenants["t"]
+    short, consent = collect(_windows(tmp_path / "w", lines), samples.policy(), [], 1).tenants["t"]
     assert len(short.ends_ms) == POINTS
     assert short.ends_ms == sorted(short.ends_ms)
     assert max(short.numerators) == 160
@@ -294,7 +288,7 @@ def test_the_drawn_bound_is_where_the_score_test_turns(tmp_path: Path) -> None:
         for n in range(101)
         for t, r in (("t", "short-calls-day"), ("t", "consent"))
     ]
-    short, consent = collect(_windows(tmp_path / "w", lines), _policy(), [], 1).tenants["t"]
+    short, consent = collect(_windows(tmp_path / "w", lines), samples.policy(), [], 1).tenants["t"]
     z = NormalDist().inv_cdf(0.95)
     for series, sign in ((short, -1), (consent, 1)):
         for n, bound in zip(series.numerators, series.bounds, strict=True):
@@ -303,10 +297,10 @@ def test_the_drawn_bound_is_where_the_score_test_turns(tmp_path: Path) -> None:
 
 
 def test_an_override_moves_the_line_only_until_it_expires(tmp_path: Path) -> None:
-    eased = samples.RULES[0] | {"threshold": 0.4}
-    override = {"tenant": "t", "rule": eased, "expires_ms": samples.START + 2 * samples.HOUR}
+    override = {"tenant": "t", "rule": "short-calls-day", "above": 0.4, "owner": "ops", "reason": "agreed",
+                "expires": "2026-01-01T02:00:00Z"}  # fmt: skip
     lines = [(t, "short-calls-day", samples.START + n * samples.HOUR, 1, 9) for n in range(4) for t in "tu"]
-    tenants = collect(_windows(tmp_path / "w", lines), _policy(overrides=[override]), [], 2).tenants
+    tenants = collect(_windows(tmp_path / "w", lines), samples.policy(overrides=[override]), [], 2).tenants
     assert tenants["t"][0].thresholds == [0.4, 0.4, 0.15, 0.15]
     assert tenants["u"][0].thresholds == [0.15] * 4
 
