@@ -1,0 +1,41 @@
+"""`callwarden schema`: the JSON Schemas of all records and the AsyncAPI document of all topics."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("export")
+def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if absent.")]) -> None:
+    """Write json/<record>.schema.json for every record, and asyncapi.json."""
+    from schemas.export import export as write
+
+    try:
+        written = write(folder)
+    except OSError as error:
+        typer.echo(f"{folder}: cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    for path in written:
+        typer.echo(path)
+
+
+@app.command("check")
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The exported files; default: those that came installed.")
+    ] = None,
+) -> None:
+    """Tell whether exported files are those that this version generates. Exit status 1 when they are not."""
+    from schemas.export import COMMITTED, differences
+
+    where = folder or COMMITTED
+    found = differences(where)
+    for line in found:
+        typer.echo(line, err=True)
+    if found:
+        typer.echo(f"To mend it: callwarden schema export {where}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{where}: the schemas are those of this version")

@@ -1,0 +1,208 @@
+"""The AsyncAPI 3 document: every topic of the contract with its key, direction, messages and headers."""
+
+from typing import Any, Final, NamedTuple
+
+from schemas.faults import Fault
+from schemas.jsonschemas import RECORDS, components, example
+
+VERSION: Final = "3.0.0"
+"""The version of AsyncAPI."""
+
+DOCUMENT_VERSION: Final = "1.0.0"
+"""The version of the contract that the document describes: the minor part grows with each field that is added."""
+
+_BINDING: Final = "0.5.0"
+_KEY: Final = "The tenant_id as UTF-8, placed by murmur2 as Java's client does."
+_TYPE: Final = {"type": "string", "enum": ["policy", "skip", "accept", "end_outage"]}
+
+
+class Topic(NamedTuple):
+    """One topic: its channel's name, the messages, who does what, the key, and configuration that matters."""
+
+    channel: str
+    address: str
+    actions: tuple[str, ...]
+    messages: tuple[str, ...]
+    about: str
+    key: str = _KEY
+    config: dict[str, Any] | None = None
+
+
+TOPICS: Final = (
+    Topic("cdr", "callwarden.cdr", ("receive",), ("cdr",), "Finished call legs, written by the platform."),
+    Topic("complaints", "callwarden.complaints", ("receive",), ("complaint",), "Complaints, written by the platform."),
+    Topic("findings", "callwarden.findings", ("receive",), ("finding",), "Findings, written by quality inspection."),
+    Topic(
+        "tenants",
+        "callwarden.tenants",
+        ("receive",),
+        ("tenant", "application"),
+        "What tenants declare and ask for, written by registration.",
+    ),
+    Topic("reviews", "callwarden.reviews", ("receive",), ("review",), "Verdicts, written by the ops team."),
+    Topic(
+        "enforcement",
+        "callwarden.enforcement",
+        ("send",),
+        ("enforcement",),
+        "Every decision. Written in transactions: read it with isolation level read_committed. Never compacted, never "
+        "expires. Billing's holds: an event with refunds frozen adds a hold under its id; supersedes and reverses take "
+        "that id's hold away, for good; a tenant's refunds are frozen while a hold is left.",
+        config={"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
+    ),
+    Topic("alerts", "callwarden.alerts", ("send",), ("alert",), "Early signs, sent at least once; may be taken back."),
+    Topic("late", "callwarden.late", ("send",), ("lateCdr",), "Calls that came too late for any window, as they came."),
+    Topic(
+        "deadLetter",
+        "callwarden.dead-letter",
+        ("send",),
+        ("deadLetter",),
+        "Records that were rejected: the bytes as they came, the reason in a header.",
+        key="As it came.",
+    ),
+    Topic(
+        "shadow",
+        "callwarden.shadow",
+        ("send",),
+        ("shadow",),
+        "What rules in shadow mode would decide, with the status that the mode enforce would give. It changes nothing.",
+    ),
+    Topic(
+        "control",
+        "callwarden.control",
+        ("receive",),
+        ("control",),
+        "The operator's commands, read by the owner of the partition. No source of the watermark.",
+        key="The partition number that the command is for, as decimal digits.",
+    ),
+    Topic(
+        "state",
+        "callwarden.state",
+        ("send", "receive"),
+        ("state",),
+        "The shards' state. Its format is Callwarden's own and may change: do not read it.",
+        key="Callwarden's own.",
+        config={"cleanup.policy": ["compact"]},
+    ),
+    Topic(
+        "clock",
+        "callwarden.clock",
+        ("send", "receive"),
+        ("clock",),
+        "What was not in the inputs and yet decided: idle movements of clocks, policy switches, skips. A replay from "
+        "topics reads it. Its format is Callwarden's own, documented with the worker.",
+        key="Callwarden's own.",
+    ),
+)
+
+# message: the Struct of its payload, and the record whose example it shows
+_RECORD_MESSAGES: Final = {name: name for name in RECORDS if name not in ("window", "rejected")} | {
+    "lateCdr": "cdr",
+    "shadow": "enforcement",
+}
+_CLOUDEVENT: Final = frozenset({"enforcement", "shadow"})
+_INPUT_NOTE: Final = (
+    "All input topics have the same number of partitions and message.timestamp.type LogAppendTime; keys are placed by "
+    "murmur2, the default of Java's client and of aiokafka (librdkafka needs partitioner=murmur2_random). The prefixes "
+    "of inputs and of outputs, both `callwarden.` here, are separate settings."
+)
+
+
+def document() -> dict[str, Any]:
+    """The document as JSON values."""
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "Callwarden",
+            "version": DOCUMENT_VERSION,
+            "description": "Callwarden judges the calls of a call-centre platform. `receive` is what Callwarden reads, "
+            "`send` what it writes. " + _INPUT_NOTE,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {topic.channel: _channel(topic) for topic in TOPICS},
+        "operations": dict(_operation(topic, action) for topic in TOPICS for action in topic.actions),
+        "components": {"messages": _messages(), "schemas": components("#/components/schemas/{name}")},
+    }
+
+
+def _channel(topic: Topic) -> dict[str, Any]:
+    kafka: dict[str, Any] = {"topic": topic.address}
+    if topic.config:
+        kafka["topicConfiguration"] = topic.config
+    return {
+        "address": topic.address,
+        "description": f"{topic.about} Key: {topic.key}",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in topic.messages},
+        "bindings": {"kafka": kafka | {"bindingVersion": _BINDING}},
+    }
+
+
+def _operation(topic: Topic, action: str) -> tuple[str, dict[str, Any]]:
+    name = action + topic.channel[0].upper() + topic.channel[1:]
+    return name, {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{topic.channel}"},
+        "messages": [{"$ref": f"#/channels/{topic.channel}/messages/{message}"} for message in topic.messages],
+    }
+
+
+def _messages() -> dict[str, Any]:
+    return {message: _message(topic, message) for topic in TOPICS for message in topic.messages}
+
+
+def _message(topic: Topic, name: str) -> dict[str, Any]:
+    binding = {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": _BINDING}}
+    if name not in _RECORD_MESSAGES:
+        return {"name": name, "title": name, **_OWN[name], "bindings": binding}
+    record = _RECORD_MESSAGES[name]
+    body: dict[str, Any] = {
+        "name": name,
+        "title": name,
+        "contentType": "application/cloudevents+json" if name in _CLOUDEVENT else "application/json",
+        "payload": {"$ref": f"#/components/schemas/{RECORDS[record].__name__}"},
+    }
+    if name in _CLOUDEVENT:
+        media = {"type": "string", "const": "application/cloudevents+json"}
+        body["headers"] = {"type": "object", "required": ["content-type"], "properties": {"content-type": media}}
+    return body | {"bindings": binding, "examples": [{"name": name, "payload": example(record)}]}
+
+
+_OWN: Final[dict[str, dict[str, Any]]] = {
+    "deadLetter": {
+        "contentType": "application/octet-stream",
+        "payload": {"description": "The rejected bytes as they came; they need not be JSON, nor text."},
+        "headers": {
+            "type": "object",
+            "required": ["reason"],
+            "properties": {
+                "reason": {
+                    "type": "string",
+                    "description": "Why, in UTF-8: a stable code word, a colon, then which field, which value and what "
+                    "was expected. Telephone numbers are masked. The reader's code words: " + ", ".join(Fault) + ".",
+                }
+            },
+        },
+    },
+    "control": {
+        "contentType": "application/json",
+        "payload": {
+            "type": "object",
+            "description": "One command of the operator. Its further fields are Callwarden's own, documented with the "
+            "worker; write it with Callwarden's commands.",
+            "required": ["type"],
+            "properties": {"type": _TYPE},
+        },
+    },
+    "state": {
+        "contentType": "application/octet-stream",
+        "payload": {"description": "A part of a shard's state; an empty value removes it."},
+    },
+    "clock": {
+        "contentType": "application/json",
+        "payload": {
+            "type": "object",
+            "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC).",
+        },
+    },
+}
