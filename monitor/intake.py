@@ -27,7 +27,7 @@ class Decoded:
     """One piece of a source, row by row in its order.
 
     ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
-    the rows' bytes as they came, ``line`` their line numbers; ``blank`` counts lines that are no rows.
+    the rows' bytes as they came, ``line`` their line numbers.
     """
 
     event_ms: NDArray[np.int64]
@@ -161,10 +161,9 @@ class Source:
 
 @dataclass(slots=True)
 class Refused:
-    """A row that was no record: its place in the logs, its line number, why, and its bytes as they came."""
+    """A row that was no record: its place in the logs (as in `Waiting`), why, and its bytes as they came."""
 
-    log: tuple[int, int, int]
-    line: int
+    log: tuple[int, int, int, int]
     reason: str
     raw: bytes
 
@@ -189,7 +188,6 @@ class Batch:
     waiting: list[Waiting]
     late: list[Late]
     refused: list[Refused]
-    line_of: dict[tuple[int, int, int], int]  # line numbers of the waiting records
 
 
 def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
@@ -198,7 +196,7 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
     Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
     source's clock before them, then by source, then by their place in it.
     """
-    batch = Batch(0, [], None, [], [], [], {})
+    batch = Batch(0, [], None, [], [], [])
     parts: list[Calls] = []
     clocks: list[NDArray[np.int64]] = []
     for placed, start, stop in pieces:
@@ -206,13 +204,11 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
         batch.rows += stop - start
         for row, reason in decoded.refused:
             if start <= row < stop:
-                batch.refused.append(Refused(_log(placed, row), int(decoded.line[row]), reason, decoded.raw[row]))
+                batch.refused.append(Refused(_log(placed, row), reason, decoded.raw[row]))
         for row, record in decoded.others:
             if start <= row < stop:
                 at_ms = max(record.updated_ms, int(placed.after_ms[row]) - lateness_ms)
-                waiting = Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row])
-                batch.waiting.append(waiting)
-                batch.line_of[waiting.log] = int(decoded.line[row])
+                batch.waiting.append(Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row]))
         if decoded.calls is None:
             continue
         first, after = np.searchsorted(decoded.call_rows, [start, stop])
@@ -239,5 +235,5 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
     return batch
 
 
-def _log(placed: Placed, row: int) -> tuple[int, int, int]:
-    return int(placed.before_ms[row]), placed.source, int(placed.offset[row])
+def _log(placed: Placed, row: int) -> tuple[int, int, int, int]:
+    return int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row])

@@ -303,11 +303,9 @@ class Decisions:
         ]
         if len(unused) < escalation.at_least:
             return
-        for violation in unused:
-            violation.used_by.append(escalation.id)
         count = len(unused)
         newest = sorted((violation.decided_ms, violation.id) for violation in unused)[-NEWEST:]
-        self._open(
+        case = self._open(
             standing,
             at_ms,
             final=escalation.mode == "enforce",
@@ -324,6 +322,10 @@ class Decisions:
             escalation=escalation.id,
             used=[violation.id for violation in unused],
         )
+        # Two measured violations of one instant give one id: the second decides nothing, and so uses nothing.
+        if case is not None:
+            for violation in unused:
+                violation.used_by.append(escalation.id)
 
     def _close(
         self, standing: Standing, case: Case, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason

@@ -188,10 +188,8 @@ class Judge:
             enough &= view.denominator >= rule.min_denominator
         beyond = enough & (view.value > rule.threshold if above else view.value < rule.threshold)
         breach = view.where(beyond)
-        bound = None
-        if rule.confidence is not None and len(breach.tenants):
-            assert breach.denominator is not None
-            bound = wilson_bound(breach.numerator, breach.denominator, rule.confidence, lower=above)
+        bound = _bound(rule, breach, np.arange(len(breach.tenants)))
+        if rule.confidence is not None:
             sure = bound > rule.threshold if above else bound < rule.threshold
             breach, bound = breach.where(sure), bound[sure]
         also: list[tuple[Condition, Floats]] = []
@@ -201,7 +199,7 @@ class Judge:
             value = self._other(docket, rule, condition.metric, tenants)[breach.tenants]
             holds = _OPS[condition.op](value, condition.value)
             breach = breach.where(holds)
-            bound = None if bound is None else bound[holds]
+            bound = bound[holds]
             also = [(c, v[holds]) for c, v in also] + [(condition, value[holds])]
 
         decided: dict[int, str | None] = {}
@@ -209,7 +207,7 @@ class Judge:
         fresh = np.array([t not in docket.firing for t in breach.tenants.tolist()], np.bool_)
         for row in np.flatnonzero(may | fresh):
             tenant = int(breach.tenants[row])
-            measure = _measure(docket.metric, rule, breach, row, None if bound is None else float(bound[row]))
+            measure = _measure(docket.metric, rule, breach, row, bound[row])
             if may[row]:
                 values = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in also)
                 decided[tenant] = self._decide(docket, rule, tenant, measure, values, end_ms)
@@ -231,7 +229,9 @@ class Judge:
         value = view.value[rows]
         still = enough[rows] & (value > rule.recover if rule.direction == "above" else value < rule.recover)
         for row in rows[~still]:
-            measure = _measure(docket.metric, rule, view, row, None) if view.present[row] else None
+            measure = None
+            if view.present[row]:
+                measure = _measure(docket.metric, rule, view, row, _bound(rule, view, np.array([row]))[0])
             self._resolve(docket, rule, int(view.tenants[row]), measure, end_ms)
 
     def _resolve(self, docket: _Docket, rule: Rule, tenant: int, measure: Measure | None, end_ms: int) -> None:
@@ -310,7 +310,7 @@ class Judge:
             seen, at = view, row
             if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
                 seen = self._look(docket, len(view.tenants), docket.overrides[tenant][0])
-            measure = _measure(docket.metric, rule, seen, at, None)
+            measure = _measure(docket.metric, rule, seen, at, np.nan)
             self._sink.windows.append(
                 JudgedWindow(
                     self._standing_of(tenant).tenant_id,
@@ -364,7 +364,17 @@ def _values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Fl
     return value
 
 
-def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound: float | None) -> Measure:
+def _bound(rule: Rule, view: _View, rows: Rows) -> Floats:
+    """The Wilson bounds that a rule with a confidence judges by, NaN where there is none."""
+    bound = np.full(len(rows), np.nan)
+    if rule.confidence is not None and view.denominator is not None:
+        some = view.denominator[rows] > 0
+        numerator, denominator = view.numerator[rows][some], view.denominator[rows][some]
+        bound[some] = wilson_bound(numerator, denominator, rule.confidence, lower=rule.direction == "above")
+    return bound
+
+
+def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound: float) -> Measure:
     value = float(view.value[row])
     return Measure(
         metric=metric.name,
@@ -372,5 +382,5 @@ def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound:
         denominator=None if view.denominator is None else int(view.denominator[row]),
         value=None if np.isnan(value) else int(value) if view.denominator is None else value,
         threshold=rule.threshold,
-        bound=None if bound is None else float(f"{bound:.12g}"),
+        bound=None if np.isnan(bound) else float(f"{bound:.12g}"),
     )

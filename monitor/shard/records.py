@@ -3,7 +3,7 @@
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from monitor import reasons
 from monitor.policy.catalogue import Catalogue, Match
@@ -44,7 +44,7 @@ _BEHAVIOUR_OF = {
 class Waiting(NamedTuple):
     """A record that waits for the watermark. The fields before ``record`` are the decision order.
 
-    ``log`` places it in the logs, as (clock of its source before it, source, offset): what was read first comes
+    ``log`` places it in the logs, as (clock of its source before it, source, offset, line): what was read first comes
     first where all else is equal. ``at_ms`` is its event time, raised to the late line of its source where it
     came below that.
     """
@@ -53,12 +53,12 @@ class Waiting(NamedTuple):
     type_order: int
     id: str
     status_order: int
-    log: tuple[int, int, int]
+    log: tuple[int, int, int, int]
     record: Other
     raw: bytes
 
     @classmethod
-    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int], raw: bytes) -> "Waiting":
+    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int, int], raw: bytes) -> "Waiting":
         """``record`` as it waits, with its bytes as they came."""
         status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
         return cls(
@@ -176,10 +176,10 @@ class Records:
         about_business = finding.behaviour == "undeclared_business"
         row = finding.catalogue_row or None if about_business else None
         if row is not None and self._catalogue.row(row) is None:
-            reason = (
+            refusal = (
                 f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
             )
-            self._sink.refused.append(Refusal(waiting.log, reason, waiting.raw))
+            self._sink.refused.append(Refusal(waiting.log, refusal, waiting.raw))
             return
         entry = standing.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
@@ -262,11 +262,14 @@ class Records:
             return
         self._note(standing, "application", application.application_id, version, at_ms)
         origin = Origin("application", application.application_id)
-        fields = {"declared_business": application.declared_business, "scenario": application.scenario or ""}
-        found = [(match, name) for name, text in fields.items() if (match := self._catalogue.match(text))]
+        texts: dict[Literal["declared_business", "scenario"], str] = {
+            "declared_business": application.declared_business,
+            "scenario": application.scenario or "",
+        }
+        found = [(match, name) for name, text in texts.items() if (match := self._catalogue.match(text))]
         if found:
             match, name = max(found, key=lambda one: one[0].certain)  # the more certain; at a tie the first
-            reason = reasons.admission(match, name, application.application_id, fields[name])
+            reason = reasons.admission(match, name, application.application_id, texts[name])
             self._decisions.of_application(
                 standing, at_ms, "prohibited_business_application", match.certain, origin, reason
             )

@@ -227,6 +227,11 @@ class Shard:
             panes = seal(Calls.concat(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
             self._sealed.extend(panes)
 
+    @property
+    def tenants(self) -> int:
+        """How many tenants it has seen."""
+        return len(self._names)
+
     # Tenants ----------------------------------------------------------------------------------------------------
 
     def _tenant(self, tenant_id: str) -> int:

@@ -12,7 +12,7 @@ class Refusal:
     ``log`` is its place in the logs, as in `monitor.shard.records.Waiting`, ``raw`` its bytes as they came.
     """
 
-    log: tuple[int, int, int]
+    log: tuple[int, int, int, int]
     reason: str
     raw: bytes
 

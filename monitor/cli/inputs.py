@@ -1,0 +1,62 @@
+"""What commands are told: policies, formats, times. A fault ends the command with exit status 2."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from monitor.adapters.base import Adapter
+    from monitor.policy.model import Policy
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and end with exit status 2: wrong usage or policy."""
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+def policy_for(path: str | None) -> "Policy":
+    """The policy of that file, or the built-in one."""
+    from monitor.policy.errors import PolicyError
+    from monitor.policy.load import load
+
+    try:
+        return load(path)
+    except PolicyError as error:
+        fail(str(error))
+
+
+def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | None":
+    """The adapter of ``--format``, with the constants of ``--set``; None for files of records."""
+    if name_or_path is None:
+        if constants:
+            fail("--set: constants go with --format")
+        return None
+    from monitor.adapters import open_adapter
+    from monitor.adapters.errors import MappingError
+
+    pairs = {}
+    for constant in constants:
+        field, equals, value = constant.partition("=")
+        if not equals:
+            fail(f"--set {constant}: expected FIELD=VALUE")
+        pairs[field] = value
+    try:
+        return open_adapter(name_or_path, pairs)
+    except MappingError as error:
+        fail(str(error))
+
+
+def moment(option: str, text: str) -> int:
+    """A time of the command line, RFC 3339 or epoch ms, as epoch ms."""
+    if text.isascii() and text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} {text}: expected RFC 3339 (2026-03-02T08:00:00Z) or epoch milliseconds")
+    if when.tzinfo is None:
+        fail(f"{option} {text}: expected a time zone, such as {text}Z or {text}+08:00")
+    since = when - datetime(1970, 1, 1, tzinfo=UTC)
+    return round(since.total_seconds() * 1000)

@@ -1,0 +1,275 @@
+"""Replay: judges files of records. The oracle of everything else: the same records, the same decisions."""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from os import PathLike
+from typing import BinaryIO
+
+import numpy as np
+
+from monitor.adapters.base import Adapter
+from monitor.files import open_input, pieces
+from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Late, Placed, Refused, Source, merge
+from monitor.policy.model import Policy
+from monitor.shard.columns import Calls
+from monitor.shard.keys import salt_of
+from monitor.shard.shard import Shard
+from monitor.shard.sink import Sink
+from schemas.outputs import Alert, Enforcement, JudgedWindow
+
+PIECE_LINES = 5_000
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a replay read and brought about; ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
+
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    late: int = 0
+    enforcement: int = 0
+    shadow: int = 0
+    alerts: int = 0
+    windows: int = 0
+    tenants: int = 0
+    first_event_ms: int | None = None
+    last_event_ms: int | None = None
+    not_after_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Rejection:
+    """A rejected row: which file and line, why, and its bytes as they came."""
+
+    file: str
+    line: int
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract)."""
+
+    enforcement: list[Enforcement] = field(default_factory=list)
+    shadow: list[Enforcement] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    windows: list[JudgedWindow] = field(default_factory=list)
+    late: list[bytes] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay has come: rows read, the watermark (None before the first), and what was decided since."""
+
+    read: int
+    watermark_ms: int | None
+    decided: Sequence[Enforcement]
+
+
+def replay(
+    paths: Sequence[str | PathLike[str]],
+    policy: Policy,
+    *,
+    windows: bool = False,
+    not_after_ms: int | None = None,
+    until_ms: int | None = None,
+    adapter: Adapter | None = None,
+    shards: int = 1,
+    piece_lines: int = PIECE_LINES,
+    secret: bytes = b"",
+    progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Judge files of records by a policy.
+
+    Each file is a source. ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the
+    last record (UntilTooEarlyError when it lies before it). ``shards`` and ``piece_lines`` change nothing but the speed.
+    ``secret`` salts the keys by which numbers are counted.
+    """
+    run = _Run(paths, policy, windows, until_ms, shards, progress)
+    decoder = Decoder(run.shards[0].layout, salt_of(secret), not_after_ms)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(open_input(str(path))) for path in paths]
+        run.read([_decoded(stream, decoder, adapter, piece_lines) for stream in streams])
+    run.outcome.summary.not_after_ms = not_after_ms
+    return run.finish()
+
+
+class UntilTooEarlyError(ValueError):
+    """``--until`` lies before the largest event time of the input."""
+
+
+def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_lines: int) -> Iterator[Decoded]:
+    if adapter is None:
+        for first_line, lines in pieces(stream, piece_lines):
+            yield decoder.lines(lines, first_line)
+    else:
+        rows = iter(adapter.rows(stream))
+        while piece := list(islice(rows, piece_lines)):
+            yield decoder.rows(piece)
+
+
+class _Feed:
+    """A source that is being read: the piece at hand and how far into it."""
+
+    def __init__(self, number: int, decoded: Iterator[Decoded]) -> None:
+        self.source = Source(number)
+        self._decoded = decoded
+        self.piece: Placed | None = None
+        self.at = 0
+        self.next_piece()
+
+    def next_piece(self) -> None:
+        """Go on to the next piece that has rows; ``piece`` is None when there is none."""
+        self.piece, self.at = None, 0
+        for decoded in self._decoded:
+            if len(decoded.event_ms):
+                self.piece = self.source.place(decoded)
+                return
+
+    @property
+    def clock_ms(self) -> int:
+        """The clock before the next row."""
+        assert self.piece is not None
+        return int(self.piece.before_ms[self.at])
+
+
+class _Run:
+    def __init__(
+        self,
+        paths: Sequence[str | PathLike[str]],
+        policy: Policy,
+        windows: bool,
+        until_ms: int | None,
+        shards: int,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.outcome = Outcome()
+        self.shards = [Shard(policy, windows) for _ in range(shards)]
+        self._paths = [str(path) for path in paths]
+        self._policy = policy
+        self._until_ms = until_ms
+        self._progress = progress
+        self._late: list[Late] = []
+        self._refused: list[Refused] = []
+
+    def read(self, sources: Sequence[Iterator[Decoded]]) -> None:
+        """Read all sources to their ends, in the one reading order, and decide as far as the watermark allows."""
+        feeds = [_Feed(number, decoded) for number, decoded in enumerate(sources)]
+        while reading := [feed for feed in feeds if feed.piece is not None]:
+            watermark_ms = min(feed.clock_ms for feed in reading) - self._policy.lateness_ms
+            self._take(merge(_ready(reading), self._policy.lateness_ms), watermark_ms)
+            for feed in reading:
+                if feed.piece is not None and feed.at == len(feed.piece):
+                    feed.next_piece()
+            left = [feed.clock_ms for feed in feeds if feed.piece is not None]
+            if left and min(left) > NO_CLOCK_MS:
+                self._advance(min(left) - self._policy.lateness_ms)
+        clocks = [feed.source.clock_ms for feed in feeds if feed.source.clock_ms > NO_CLOCK_MS]
+        if clocks:
+            last_ms = max(clocks)
+            if self._until_ms is not None and self._until_ms < last_ms:
+                raise UntilTooEarlyError(f"--until {self._until_ms} is before the largest event time {last_ms}")
+            self.outcome.summary.last_event_ms = last_ms
+            for shard in self.shards:
+                shard.finish(last_ms, self._until_ms)
+            self._collect(None)
+
+    def _take(self, batch: Batch, watermark_ms: int) -> None:
+        self.outcome.summary.read += batch.rows
+        self._late += batch.late
+        self._refused += batch.refused
+        for waiting in batch.waiting:
+            self.shards[_shard_of(waiting.record.tenant_id, len(self.shards))].wait(waiting)
+        if batch.calls is None:
+            return
+        if len(self.shards) == 1:
+            self.shards[0].apply(batch.names, batch.calls, watermark_ms)
+            return
+        for shard, (names, calls) in zip(self.shards, _split(batch.names, batch.calls, len(self.shards)), strict=True):
+            shard.apply(names, calls, watermark_ms)
+
+    def _advance(self, watermark_ms: int) -> None:
+        for shard in self.shards:
+            shard.advance(watermark_ms)
+        self._collect(watermark_ms)
+
+    def _collect(self, watermark_ms: int | None) -> None:
+        sinks = [shard.take() for shard in self.shards]
+        decided = [event for sink in sinks for event in sink.enforcement]
+        for sink in sinks:
+            self._keep(sink)
+        if self._progress is not None:
+            self._progress(Progress(self.outcome.summary.read, watermark_ms, decided))
+
+    def _keep(self, sink: Sink) -> None:
+        outcome = self.outcome
+        outcome.enforcement += sink.enforcement
+        outcome.shadow += sink.shadow
+        outcome.alerts += sink.alerts
+        outcome.windows += sink.windows
+        outcome.summary.duplicates += sink.duplicates
+        self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+
+    def finish(self) -> Outcome:
+        """The outcome, sorted and counted."""
+        outcome, summary = self.outcome, self.outcome.summary
+        outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+        outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+        outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
+        outcome.windows.sort(key=lambda w: (w.end_ms, w.tenant_id, w.rule_id))
+        self._late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
+        outcome.late = [late.raw for late in self._late]
+        self._refused.sort(key=lambda r: r.log)
+        outcome.rejected = [Rejection(self._paths[r.log[1]], r.log[3], r.reason, r.raw) for r in self._refused]
+        summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
+        summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
+        summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
+        summary.alerts, summary.windows = len(outcome.alerts), len(outcome.windows)
+        summary.tenants = sum(shard.tenants for shard in self.shards)
+        return outcome
+
+
+def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:
+    """What can be read now without looking at later pieces: the rest of one piece, and what others have before it.
+
+    That one is the piece whose source ends with the least clock (at a tie the first): all rows that come before
+    the end of it are at hand.
+    """
+    last = min(reading, key=lambda feed: (feed.source.clock_ms, feed.source.number))
+    ready = []
+    for feed in reading:
+        assert feed.piece is not None
+        stop = len(feed.piece)
+        if feed is not last:
+            earlier = feed.source.number < last.source.number
+            stop = int(np.searchsorted(feed.piece.before_ms, last.source.clock_ms, "right" if earlier else "left"))
+        if stop > feed.at:
+            ready.append((feed.piece, feed.at, stop))
+            feed.at = stop
+    return ready
+
+
+def _shard_of(tenant_id: str, shards: int) -> int:
+    return zlib.crc32(tenant_id.encode()) % shards
+
+
+def _split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], Calls]]:
+    """The calls of each shard's tenants, in reading order."""
+    home = np.array([_shard_of(name, shards) for name in names], np.int32)
+    parts = []
+    for shard in range(shards):
+        mine = np.flatnonzero(home == shard)
+        place = np.full(len(names), -1, np.int32)
+        place[mine] = np.arange(len(mine), dtype=np.int32)
+        part = calls.take(np.flatnonzero(home[calls.tenant] == shard))
+        part.tenant = place[part.tenant]
+        parts.append(([names[i] for i in mine], part))
+    return parts
