@@ -13,9 +13,10 @@ Readings, where a sentence of the contract leaves room:
     what was rejected when read does not.
 5.  An id (not a call's) is forgotten at a record with ``event time > last accepted record + retention``; event
     times are those after raising; duplicates and rejected records do not prolong it. A forgotten id starts anew.
-6.  Decisions are no input records: their ids are never forgotten, only the records behind them are, so that a
-    `dismissed` after that no longer finds the decision.
-7.  A duplicate is looked for before a reason to reject is (an uphold repeated under the same id is a duplicate).
+6.  Decisions are no input records, but what is closed (reversed, lapsed) and what is no violation (admission) is
+    forgotten likewise: at a record with ``event time > its last event + retention``. What is pending stays.
+7.  A review is looked at as a duplicate before a reason to reject it is looked for (an uphold repeated under the
+    same id is a duplicate); a finding with an unknown row is rejected even where it would be a duplicate.
 8.  At one instant, for one id and status, the order is that of the log (tenants and applications: all of them).
     Reviews of one id at one instant: uphold before overturn.
 9.  Duplicates of complaints are no complaint record in the window: they do not make a tenant judged.
@@ -26,8 +27,8 @@ Readings, where a sentence of the contract leaves room:
     `complaint_rate` and `verified_complaint_rate` `below`: the answered calls.
 13. A shadow decision has status final, the full actions, the tier's refunds, and the count of violations that
     it would have brought. It is no decision that an alert's ``enforcement_id`` can name.
-14. An alert's ``enforcement_id`` is the first decision of that rule and tenant while it stood. Severity is by the
-    rule as it stands at that record's instant.
+14. An alert's ``enforcement_id`` is the newest decision of that rule and tenant while it stood, up to that
+    record's instant. Severity is by the rule as it stands at that record's instant.
 15. The cool-down that counts is that of the deciding rule at its instant (overrides included).
 16. A decision that itself terminates or bans stands before escalations are looked at: they decide nothing.
 17. An escalation's own final decision is a violation on the record, but counts for no escalation.

@@ -71,7 +71,7 @@ class Life:
 
 @dataclass
 class Firing:
-    """An alert that stands: its firing record, and the first decision made while it stands."""
+    """An alert that stands: its firing record, and the newest decision made while it stands."""
 
     record: dict[str, Any]
     named: Key | None = None
@@ -281,7 +281,7 @@ class _Court:
             measured=rule.mode,
         )
         firing = tenant.alerts[rule.id]
-        if decision and rule.mode != "shadow" and firing.named is None:
+        if decision and rule.mode != "shadow":
             firing.named = decision.event["key"]
             if firing.record["updated_ms"] == end:
                 firing.record["enforcement"] = firing.named
@@ -470,10 +470,11 @@ class _Court:
         life = tenant.lives.get(name)
         if life is not None and r["t"] > life.last + self.rules.retention:
             life = None
-        if life is not None and mark in life.seen:
+        reason = self._unknown_row(r)
+        if reason is None and life is not None and mark in life.seen:
             self.duplicates += 1
             return
-        reason = self._refused(tenant, r)
+        reason = reason or self._refused(tenant, r)
         if reason is not None:
             self.rejected.append((r["seq"], r["file"], r["line"], reason))
             return
@@ -494,10 +495,12 @@ class _Court:
         elif r["type"] == "review":
             self._review(tenant, r)
 
+    def _unknown_row(self, r: dict[str, Any]) -> str | None:
+        if r["type"] != "finding" or r["behaviour"] != "undeclared_business" or r["catalogue_row"] is None:
+            return None
+        return None if r["catalogue_row"] in {row["key"] for row in self.rules.catalogue} else "unknown_row"
+
     def _refused(self, tenant: Tenant, r: dict[str, Any]) -> str | None:
-        if r["type"] == "finding" and r["behaviour"] == "undeclared_business" and r["catalogue_row"] is not None:
-            known = {row["key"] for row in self.rules.catalogue}
-            return None if r["catalogue_row"] in known else "unknown_row"
         if r["type"] != "review":
             return None
         named = self._named(tenant, r)
@@ -511,7 +514,10 @@ class _Court:
         """The decision that a review means, in its newest form; ``enforcement_id`` is an id by `id_of`."""
         for key, decision in tenant.decisions.items():
             if review["enforcement_id"] == id_of(key):
-                return decision.upheld_as or decision
+                newest = decision.upheld_as or decision
+                kept = newest.state == "pending" or (newest.state == "final" and newest.violation)
+                forgotten = not kept and review["t"] > newest.event["decided_ms"] + self.rules.retention
+                return None if forgotten else newest
         return None
 
     def _statement(self, tenant: Tenant, life: Life, r: dict[str, Any]) -> None:

@@ -1,0 +1,63 @@
+"""The product beside the oracle: `monitor.replay` over lines, its output in the form of `oracle.compare.as_output`."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from monitor.policy.load import load, loads
+from monitor.replay import replay
+from oracle.compare import holds
+
+FAR = 4_102_444_799_999  # the last ms of 2099: nothing is refused as of the future unless a test wants it
+
+
+def run(
+    files: Sequence[Sequence[str | bytes | dict[str, Any]]],
+    policy: dict[str, Any] | None,
+    *,
+    not_after_ms: int = FAR,
+    until_ms: int | None = None,
+    windows: bool = True,
+    **how: Any,
+) -> dict[str, Any]:
+    """Judge files of lines (dicts are written as JSON); policy None is the built-in one. ``how`` goes to replay."""
+    ruled = load(None) if policy is None else loads(json.dumps(policy, ensure_ascii=False), "policy.json")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for n, lines in enumerate(files):
+            path = Path(folder) / f"records-{n}.jsonl"
+            path.write_bytes(b"".join(_line(line) + b"\n" for line in lines))
+            paths.append(path)
+        result = replay(paths, ruled, windows=windows, not_after_ms=not_after_ms, until_ms=until_ms, **how)
+        places = {str(path): n for n, path in enumerate(paths)}
+        enforcement = [_flat(e) for e in result.enforcement]
+        return {
+            "enforcement": enforcement,
+            "shadow": [_flat(e) for e in result.shadow],
+            "alerts": msgspec.to_builtins(result.alerts),
+            "windows": msgspec.to_builtins(result.windows),
+            "late": [json.loads(raw)["call_id"] for raw in result.late],
+            "rejected": [(places[r.file], r.line) for r in result.rejected],
+            "summary": msgspec.to_builtins(result.summary),
+            "holds": holds(enforcement),
+        }
+
+
+def _line(line: str | bytes | dict[str, Any]) -> bytes:
+    if isinstance(line, dict):
+        line = json.dumps(line, ensure_ascii=False)
+    return line.encode() if isinstance(line, str) else line
+
+
+def _flat(event: Any) -> dict[str, Any]:
+    """The event's data and id in one dict, the envelope checked on the way."""
+    whole = json.loads(msgspec.json.encode(event))
+    data: dict[str, Any] = whole["data"]
+    assert whole["subject"] == data["tenant_id"]
+    assert (whole["specversion"], whole["source"]) == ("1.0", "/callwarden")
+    assert whole["type"] == "callwarden.enforcement.v1"
+    return {"id": whole["id"], **data}

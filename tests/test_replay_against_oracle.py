@@ -1,0 +1,118 @@
+"""Replay and the independent oracle give the same: every window, decision, alert, and every line accounted for."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracle import judge
+from oracle.compare import as_output, differences
+from oracle.generate import Scenario, permuted, scenario, short_names, solve
+from oracle.product import FAR, run
+from oracle.worked import resolve
+
+from monitor.policy.load import load, to_plain
+from monitor.simulate.run import simulate
+from monitor.simulate.settings import Settings
+
+FAST = range(16)
+SOAK = range(1_000, 5_000)
+BIG = range(10_000, 10_032)
+
+
+def by_replay(made: Scenario) -> dict[str, Any]:
+    """In pieces and shards of any number; without windows, too, as the judge then skips what cannot have changed."""
+    rng = random.Random(made.seed)
+    how: dict[str, Any] = {"piece_lines": rng.choice((1, 3, 40, 5_000)), "shards": rng.choice((1, 1, 2, 5))}
+    times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
+    resolved: list[list[list[str]]] = []
+
+    def once(files: list[list[str]]) -> dict[str, Any]:
+        resolved.append(files)
+        return run(files, made.policy, **times, **how)
+
+    whole = resolve(made.files, once, short_names)
+    without = run(resolved[-1], made.policy, windows=False, **times)
+    assert {**whole, "windows": []} == {**without, "summary": {**without["summary"], "windows": len(whole["windows"])}}
+    return whole
+
+
+def compare(made: Scenario) -> None:
+    found = differences(solve(made), by_replay(made))
+    print(f"seed {made.seed} flavour {made.flavour}: {len(found)} differences")
+    assert found[:20] == []
+
+
+@pytest.mark.parametrize("seed", FAST)
+def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
+    compare(scenario(seed, size=120))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", SOAK[::100])
+def test_replay_does_not_decide_otherwise_on_many_more(first: int) -> None:
+    for seed in range(first, first + 100):
+        compare(scenario(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", BIG)
+def test_replay_does_not_decide_otherwise_on_two_thousand_records(seed: int) -> None:
+    compare(scenario(seed, size=2_000))
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_replay_does_not_decide_otherwise_on_simulated_traffic(seed: int, tmp_path: Path) -> None:
+    compare(simulated(tmp_path, Settings(tenants=6, days=1, seed=seed, calls_per_day=120, split=True)))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_replay_does_not_decide_otherwise_on_simulated_days(seed: int, tmp_path: Path) -> None:
+    compare(simulated(tmp_path, Settings(tenants=30, days=4, seed=seed, calls_per_day=3_000, split=seed % 2 == 0)))
+
+
+def simulated(folder: Path, settings: Settings) -> Scenario:
+    """Simulated traffic under the built-in policy; its reviews name the product's ids, which become names."""
+    paths = simulate(settings, folder).files
+    files = [path.read_text(encoding="utf-8").splitlines() for path in paths]
+    events = run(files, None)["enforcement"]
+    by_id = {event_id: f"@{name}" for event_id, name in short_names(events).items()}
+
+    def named(line: str) -> str:
+        record = json.loads(line)
+        if record["type"] == "review":
+            record["enforcement_id"] = by_id.get(record["enforcement_id"], record["enforcement_id"])
+        return json.dumps(record)
+
+    policy = to_plain(load(None))
+    return Scenario(settings.seed, "simulated", [[named(line) for line in lines] for lines in files], policy, FAR)
+
+
+@pytest.mark.parametrize("seed", range(500, 506))
+def test_the_order_of_records_within_lateness_changes_nothing(seed: int) -> None:
+    """All valid, all distinct: the oracle on the sorted file, replay on a permuted one."""
+    made = scenario(seed, "random")
+    lines = distinct(made)
+    rng = random.Random(seed)
+    lateness = int(made.policy["defaults"]["lateness"][:-1]) * 60_000
+    expected = as_output(judge([permuted(rng, lines, 0)], made.policy, not_after_ms=None))
+    actual = run([permuted(rng, lines, lateness)], made.policy)
+    for out in (expected, actual):
+        out["rejected"] = []  # its lines are those of the file as read
+    print(f"seed {seed}")
+    assert differences(expected, actual) == []
+
+
+def distinct(made: Scenario) -> list[str]:
+    """One line of each id, so that the order decides nothing; reviews are left unresolved."""
+    kept: dict[tuple[str, ...], str] = {}
+    for line in (line for lines in made.files for line in lines if line.strip()):
+        record = json.loads(line)
+        own = [record.get(f) for f in ("call_id", "complaint_id", "finding_id", "application_id", "review_id")]
+        if record["type"] == "cdr":
+            own = own[:1]
+        key = (record["type"], record["tenant_id"], *map(str, own), str(record.get("status") or record.get("verdict")))
+        kept.setdefault(key, line)
+    return list(kept.values())
