@@ -89,12 +89,15 @@ def render(replay: Replay, plotly: str) -> str:
     ranked = standings.ranked()
     viewer = Viewer(replay.policy, clock, names, standings, replay.end_ms)
     newest, shadow = replay.decisions[::-1], list(replay.shadow)[::-1]
-    # Anchors by position, so a link is there for whatever may be shown; what is cut loses its anchors again below.
     viewer.anchor(newest, "d")
     for tenant in ranked:
         names(tenant.tenant)
     decisions = _fit("decisions", newest, lambda e: rows.decision(viewer.decision(e), False))
-    viewer.anchors = {e.id: viewer.anchors[e.id] for e in newest[: len(decisions.rows)]}
+    if decisions.left:
+        # Nothing may link to what was cut: once more, knowing what is there.
+        kept = newest[: len(decisions.rows)]
+        viewer.anchors = {event.id: viewer.anchors[event.id] for event in kept}
+        decisions = Part([Markup(rows.decision(viewer.decision(event), False)) for event in kept], len(newest))
     charts = _charts(replay, ranked)
     axis = Axis.of(replay, charts, clock)
     firing = sorted(replay.alerts, key=lambda a: (a.state != "firing", -a.updated_ms, a.tenant_id, a.rule_id))

@@ -11,7 +11,7 @@ _ACTIVE = re.compile(
 )
 # Names that our own code makes (hashes, UUIDs) are no telephone numbers, whatever digits they hold.
 _OPAQUE = re.compile(
-    r"(?=[0-9a-f-]*[a-f])(?:[0-9a-f]{24,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    r"(?:cw[a-z]-)?(?=[0-9a-f-]*[a-f])(?:[0-9a-f]{24,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 )
 _ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _PARTY = re.compile(

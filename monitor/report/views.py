@@ -58,10 +58,10 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceView:
-    """One kind of evidence with its ids."""
+    """One kind of evidence: its ids, each with the place on the page that shows it, if one does."""
 
     label: Label
-    ids: list[str]
+    ids: list[tuple[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class Viewer:
         data, clock = event.data, self.clock
         fate: Fate = "stands" if shadow else self.standings.fate(event)
         evidence = [
-            EvidenceView(name, [identifier(i, 40) for i in getattr(data.evidence, key)])
+            EvidenceView(name, [(identifier(i, 40), self.anchors.get(i)) for i in getattr(data.evidence, key)])
             for key, name in labels.EVIDENCE.items()
         ]
         waits = fate == "open" and data.review_by_ms is not None

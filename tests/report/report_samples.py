@@ -37,7 +37,8 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
 KINDS: dict[str, Any] = {"minor": "warning", "major": "termination", "severe": "ban"}
 RULES: list[dict[str, Any]] = [
     {"id": "short-calls-day", "behaviour": "blind_calling", "metric": "short_call_ratio", "above": 0.15,
-     "window": "24h", "step": "1h", "min_denominator": 100, "confidence": 0.95, "also": [{"metric": "attempts", "at_least": 50}]},
+     "window": "24h", "step": "1h", "min_denominator": 100, "confidence": 0.95,
+     "also": [{"metric": "attempts", "at_least": 50}]},
     {"id": "invalid-numbers", "behaviour": "blind_calling", "metric": "invalid_number_ratio", "above": 0.2,
      "window": "24h", "step": "1h", "min_denominator": 100, "confidence": 0.95, "mode": "review"},
     {"id": "callees-too-often", "behaviour": "blind_calling", "metric": "callee_over_limit", "above": 20,
@@ -82,7 +83,7 @@ def decision(n: int, tenant: str, tier: str, at_ms: int, /, **changes: Any) -> E
     }
     fields.update(changes)
     return Enforcement(
-        id=f"e{n:07x}" * 4, subject=tenant, time="2026-01-01T00:00:00.000Z", data=EnforcementData(**fields)
+        id=f"cwe-{n:07x}e" + "a" * 24, subject=tenant, time="2026-01-01T00:00:00.000Z", data=EnforcementData(**fields)
     )
 
 

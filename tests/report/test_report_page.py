@@ -135,7 +135,7 @@ def test_no_number_and_no_party_is_in_the_file_in_clear(name: str, request: pyte
         str(v) for _, attrs in page.elements for k, v in attrs.items() if k not in ("content", "style", "title", "d")
     ]
     for text in (*page.texts, *attributes):
-        if not re.fullmatch(r"[0-9a-f]{24,64}", text.strip()):
+        if not re.fullmatch(r"(cwe-)?[0-9a-f]{24,64}", text.strip()):
             assert mask_numbers(text) == text
     everything = path.read_text(encoding="utf-8")
     for secret in ("13812345678", "8613900005678", "75583765566", "12345678", "95588", "alice-the-pseudonym"):
@@ -182,7 +182,11 @@ def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path:
     text = "<&\"'>" * 819
     reason = Reason(zh="违" * 4096, en=text)
     names = tuple(f"{text[:110]}{n}" for n in range(20))
-    evidence = Evidence(call_ids=names, complaint_ids=names, finding_ids=names, enforcement_ids=names)
+    first = (
+        samples.decision(0, "t", "minor", samples.START).id,
+        samples.decision(2_499, "t", "minor", samples.START).id,
+    )
+    evidence = Evidence(call_ids=names, complaint_ids=names, finding_ids=names, enforcement_ids=first)
     events = [
         samples.decision(n, f"{text[:100]}{n % 700}", "severe", samples.START + n * 1000, reason=reason,
                          evidence=evidence, status="pending_review" if n % 3 else "final")
@@ -210,6 +214,7 @@ def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path:
     assert (str(shown), f"{2_500 - shown:,}", "enforcement.jsonl") in told
     targets = {str(attrs["href"])[1:] for tag, attrs in page.elements if tag == "a"}
     assert targets <= {attrs.get("id") for _, attrs in page.elements}
+    assert any(target.startswith("d") for target in targets)
 
 
 def test_a_reversed_decision_does_not_look_as_if_it_stood(life: Path) -> None:
@@ -343,6 +348,8 @@ def test_a_number_at_the_cut_is_not_shown_by_halves() -> None:
 
 def test_our_own_ids_stay_whole_and_others_are_masked() -> None:
     ours = "0123456789abcdef0123456789abcdef"
-    assert identifier(ours) == ours
+    for one in (ours, f"cwe-{ours}", f"cwa-{ours}", "12345678-1234-1234-1234-123456789abc", ours * 2):
+        assert identifier(one) == one
     assert identifier("call-13812345678") == "call-•••••••••78"
-    assert identifier("138123456781381234567813812345") != "138123456781381234567813812345"
+    for one in ("1" * 32, "cwe-" + "1" * 32, "abc13812345678def"):
+        assert identifier(one) != one
