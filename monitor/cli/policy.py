@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.inputs import moment, policy_for
+
 if TYPE_CHECKING:
-    from monitor.policy.model import Policy
+    from monitor.preflight import Preflight
 
 app = typer.Typer(no_args_is_help=True)
+
+_SHOWN = 5  # tenants named for each rule
 
 PolicyOption = Annotated[
     str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
@@ -22,8 +26,8 @@ def check(file: Annotated[str, typer.Argument(help="A policy file.")]) -> None:
 
     from monitor.policy.notes import notes
 
-    policy = _load(file)
-    for note in notes(policy, int(time.time() * 1000)):
+    policy = policy_for(file)
+    for note in notes(policy, time.time_ns() // 1_000_000):
         typer.echo(f"{file}: note: {note}", err=True)
     parts = (
         _count(len(policy.rules), "rule"),
@@ -46,7 +50,7 @@ def show(
     from monitor.policy.plain import to_plain
     from monitor.policy.write import dump_json, dump_yaml
 
-    policy = _load(file)
+    policy = policy_for(file)
     plain = to_plain(policy)
     text = dump_json(plain) if as_json else f"# sha256 {policy.sha256}\n{dump_yaml(plain)}"
     sys.stdout.buffer.write(text.encode())  # whatever the terminal's encoding: the file is UTF-8
@@ -60,7 +64,7 @@ def diff(
     """Say what changes from policy A to policy B once both are resolved."""
     from monitor.policy.diff import diff as differences
 
-    old, new = (_load(None if name == "access-rules" and not Path(name).exists() else name) for name in (a, b))
+    old, new = (policy_for(None if name == "access-rules" and not Path(name).exists() else name) for name in (a, b))
     lines = differences(old, new)
     if not lines:
         typer.echo(f"the same policy, sha256 {old.sha256}")
@@ -75,10 +79,12 @@ def explain(
     at: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.  [default: now]")] = None,
 ) -> None:
     """Say which rules hold for one tenant, with whose overrides and exemptions, in Chinese and English."""
+    import time
+
     from monitor.policy.explain import explain as explained
 
-    at_ms = _time_ms(at)
-    for line in explained(_load(policy), tenant, at_ms):
+    at_ms = moment("--at", at) if at is not None else time.time_ns() // 1_000_000
+    for line in explained(policy_for(policy), tenant, at_ms):
         typer.echo(line)
 
 
@@ -89,7 +95,7 @@ def match(
     """Say which prohibited businesses a text names: row, term, and the `unless` word that takes a match away."""
     from monitor.policy.catalogue import Catalogue
 
-    catalogue = Catalogue(_load(policy).catalogue)
+    catalogue = Catalogue(policy_for(policy).catalogue)
     best = catalogue.match(text)
     hits = catalogue.explain(text)
     for hit in hits:
@@ -107,32 +113,95 @@ def match(
         typer.echo(f"prohibited, {'certain' if best.certain else 'likely'}: {best.row.key}, by `{best.term}`")
 
 
-def _load(path: str | None) -> "Policy":
-    from monitor.policy.load import PolicyError, load
+@app.command()
+def preflight(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+    ],
+    policy: PolicyOption = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Before anything is enforced: how far each optional field is filled, and how many tenants each rule would hit."""
+    from monitor.cli.inputs import adapter_for, fail
+    from monitor.preflight import preflight as look
 
+    ruled = policy_for(policy)
+    adapter = adapter_for(format_, set_ or [])
     try:
-        return load(path)
-    except PolicyError as error:
-        for fault in error.faults:
-            typer.echo(str(fault), err=True)
-        raise typer.Exit(2) from None
+        found = look(files, ruled, adapter)
+    except FileNotFoundError as error:
+        fail(f"{error.filename}: no such file; expected a file of records, or - for standard input")
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(_as_json(found)).decode())
+        return
+    for line in _told(found):
+        typer.echo(line)
 
 
-def _time_ms(text: str | None) -> int:
-    import time
+def _as_json(found: "Preflight") -> dict[str, object]:
+    return {
+        "records": found.records,
+        "rejected": found.rejected,
+        "tenants": found.tenants,
+        "fields": [
+            {
+                "field": f.name,
+                "of": f.of,
+                "filled": f.filled,
+                "total": f.total,
+                "share": f.share,
+                "tenants": f.tenants,
+                "filled_by": f.filled_by,
+                "tenant_share": f.tenant_share,
+            }
+            for f in found.fields
+        ],
+        "rules": [
+            {
+                "rule": r.rule.id,
+                "mode": r.rule.mode,
+                "in_breach": len(r.tenants),
+                "share": len(r.tenants) / found.tenants if found.tenants else None,
+                "tenants": r.tenants,
+                "not_filled": r.scanty,
+            }
+            for r in found.rules
+        ],
+    }
 
-    from monitor.policy.durations import parse_instant
 
-    if text is None:
-        return int(time.time() * 1000)
-    if text.isascii() and text.isdecimal():
-        return int(text)
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        typer.echo(f"callwarden policy: --at: {error}", err=True)
-        raise typer.Exit(2) from None
+def _told(found: "Preflight") -> list[str]:
+    by = {field.name: _share(field.tenant_share) for field in found.fields}
+    lines = [f"{found.records:,} records of {_count(found.tenants, 'tenant')}, {found.rejected:,} lines rejected", ""]
+    lines.append(f"{'field':<32}{'filled':>8}  {'by tenants':>10}  of")
+    lines += [
+        f"{field.name:<32}{_share(field.share):>8}  {by[field.name]:>10}  {field.total:,} {field.of}"
+        for field in found.fields
+    ]
+    lines += ["", f"{'rule':<32}{'mode':<9}{'in breach':>9}  tenants"]
+    for breaches in found.rules:
+        share = _share(len(breaches.tenants) / found.tenants if found.tenants else None)
+        names = ", ".join(breaches.tenants[:_SHOWN])
+        more = f" and {len(breaches.tenants) - _SHOWN:,} more" if len(breaches.tenants) > _SHOWN else ""
+        lines.append(f"{breaches.rule.id:<32}{breaches.rule.mode:<9}{share:>9}  {names}{more}".rstrip())
+        for name in breaches.scanty:
+            lines.append(
+                f"    rests on {name}, which {by[name]} of the tenants fill: do not enforce it on such records"
+            )
+    return lines
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _count(number: int, word: str, plural: str = "s") -> str:
-    return f"{number} {word}{plural if number != 1 else ''}"
+    return f"{number:,} {word}{plural if number != 1 else ''}"
