@@ -6,6 +6,7 @@ UTF-8, and how deep it can nest depends on the Python version and on the caller'
 could give other decisions elsewhere. `plain` finds the rare lines for which either could matter, `flaw` judges them.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -161,7 +162,7 @@ def _struct_for(obj: Mapping[str, Any]) -> Any:
 def _surrogate_field(obj: Mapping[str, Any]) -> str:
     for name, value in obj.items():
         try:
-            str(value).encode()
+            json.dumps(value, ensure_ascii=False, default=str).encode()
         except UnicodeEncodeError:
             return f"{name} holds half a surrogate pair"
     return "a field holds half a surrogate pair"

@@ -35,6 +35,7 @@ _PATH = re.compile(r"at `\$\.?([A-Za-z_]*)(?:\[(\d+)\])?")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _BYTE = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$", re.DOTALL)
 _LAST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_INTEGER = re.compile(r"-?[0-9]+")
 _DIGIT = re.compile(r"\d")
 _KINDS: Final = {
     '"': "a string",
@@ -46,6 +47,7 @@ _KINDS: Final = {
 }
 _EACH: Final = "an array, each item "
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder(msgspec.Raw)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -89,13 +91,18 @@ def _explain(raw: bytes, error: Exception) -> str:
         return str(error)
     if isinstance(error, RecursionError):
         return _too_deep()
-    if isinstance(error, msgspec.ValidationError):
-        return _invalid(str(error), lambda field, item: _in_bytes(raw, field, item))
-    if isinstance(error, UnicodeDecodeError | msgspec.DecodeError) and (reason := not_utf8(raw)):
+    if not isinstance(error, UnicodeDecodeError | msgspec.DecodeError):
+        return f"{Fault.UNREADABLE}: {type(error).__name__}"
+    if reason := not_utf8(raw):
         return reason
-    if isinstance(error, msgspec.DecodeError):
-        return _malformed(raw, str(error))
-    return f"{Fault.UNREADABLE}: {type(error).__name__}"
+    if isinstance(error, msgspec.ValidationError):
+        # The decoder stops at the first field that does not fit, but of a line that is cut that says nothing.
+        try:
+            _ANY.decode(raw)
+        except msgspec.DecodeError as broken:
+            return _malformed(raw, str(broken))
+        return _invalid(str(error), lambda field, item: _in_bytes(raw, field, item))
+    return _malformed(raw, str(error))
 
 
 def _too_deep() -> str:
@@ -133,25 +140,25 @@ def _invalid(message: str, lookup: Lookup) -> str:
     field, item = path.group(1), path.group(2)
     given = lookup(field, int(item) if item else None)
     place = f"{field}[{item}]" if item else field
-    fault = _fault(message, field)
+    fault = _fault(message, field, given)
     shown = f"is {show(field, given, fault)}" if given is not None else "does not fit"
     expected = _expected(tag, field)
     return f"{fault}: {place} {shown}; expected {expected.removeprefix(_EACH) if item else expected}"
 
 
-def _fault(message: str, field: str) -> Fault:
+def _fault(message: str, field: str, given: Given | None) -> Fault:
     if message.startswith("Invalid value") and field == "type":
         return Fault.UNKNOWN_TYPE
     if message.startswith("Invalid enum value"):
         # A time may be "" and nothing else that is a string; the decoder speaks of an enumeration there.
         return Fault.WRONG_TYPE if field.endswith("_ms") else Fault.UNKNOWN_VALUE
-    if message.startswith("Number out of range"):
-        return Fault.WRONG_TYPE
     if " of length " in message:
         return Fault.WRONG_LENGTH
     if message.startswith(("Expected `int` >", "Expected `int` <")):
         return Fault.OUT_OF_RANGE
-    return Fault.WRONG_TYPE
+    # An integer of more digits than a float holds is taken for a float.
+    whole = given is not None and given.kind == "a number" and _INTEGER.fullmatch(given.text)
+    return Fault.OUT_OF_RANGE if whole and field.endswith("_ms") else Fault.WRONG_TYPE
 
 
 def show(field: str, given: Given, fault: Fault = Fault.WRONG_TYPE) -> str:

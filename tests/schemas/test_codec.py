@@ -1,0 +1,228 @@
+"""The codec takes what the contract admits and nothing else, from bytes and from Python values alike."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from near_records import SAMPLES, near_records, raw
+from oracle.records import parse
+
+from schemas.codec import Fault, Refused, check, convert, decode, encode, event_time, plain, read, record_id
+from schemas.examples import EXAMPLES
+from schemas.explain import EXPECTED, NUMBER_FIELDS
+from schemas.inputs import Cdr, Record
+from schemas.jsonschemas import INPUTS
+
+CALL = SAMPLES["cdr"]
+START = CALL["start_ms"]
+
+
+def accepted(line: bytes) -> bool:
+    try:
+        read(line)
+    except Refused:
+        return False
+    return True
+
+
+def outcome(reader: Callable[[Any], Record], given: Any) -> Record | str:
+    try:
+        return reader(given)
+    except Refused as refusal:
+        return str(refusal)
+
+
+def code(error: pytest.ExceptionInfo[Refused]) -> str:
+    return str(error.value).partition(":")[0]
+
+
+@settings(max_examples=1500, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@given(near_records())
+def test_the_reader_takes_what_an_independent_reading_of_the_contract_takes(record: dict[str, Any]) -> None:
+    line = raw(record)
+    assert accepted(line) == (parse(line) is not None), line
+
+
+@settings(max_examples=800, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@given(near_records())
+def test_python_values_are_taken_as_strictly_as_json(record: dict[str, Any]) -> None:
+    # The same record, or the same reason.
+    assert outcome(convert, record) == outcome(read, raw(record))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_field_of_tomorrow_is_ignored(name: str) -> None:
+    strange = {"tomorrow": {"a": [1, None, "x"]}, "": 0, "type ": "x"}
+    assert read(raw(strange | SAMPLES[name])) == read(raw(SAMPLES[name]))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_null_empty_and_absent_mean_the_same(name: str) -> None:
+    optional = [f.name for f in msgspec.structs.fields(INPUTS[name]) if not f.required]
+    sample = {k: v for k, v in SAMPLES[name].items() if k not in optional}
+    if name == "cdr":
+        sample["outcome"] = "busy"
+    for nothing in (None, ""):
+        record = read(raw(sample | dict.fromkeys(optional, nothing)))
+        assert all((getattr(record, field) or None) is None for field in optional)
+        assert check(record) is None
+    assert read(raw(sample))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    "written", [r"\ud800", r"\uDBFF", r"\udc00", r"\uDFFF", r"\ud83d\ud83d", r"\ude00\ud83d", r"a\ud83dz"]
+)
+def test_a_lone_surrogate_is_refused_in_every_known_text_field(name: str, written: str) -> None:
+    for field, value in SAMPLES[name].items():
+        if isinstance(value, int):
+            continue
+        line = json.dumps(SAMPLES[name] | {field: "MARK" if isinstance(value, str) else ["MARK"]})
+        with pytest.raises(Refused) as caught:
+            read(line.replace("MARK", written).encode())
+        assert code(caught) == Fault.LONE_SURROGATE, (field, caught.value)
+
+
+def test_a_lone_surrogate_in_a_python_string_is_refused() -> None:
+    for field in ("call_id", "caller", "source"):
+        with pytest.raises(Refused, match=rf"^lone_surrogate: {field} ") as caught:
+            convert(CALL | {field: "a\ud83d"})
+        str(caught.value).encode()
+    with pytest.raises(Refused, match=r"^lone_surrogate: numbers "):
+        convert(SAMPLES["tenant"] | {"numbers": ["1", "\udc00"]})
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    line = raw(CALL).replace(b'"acme"', rb'"' + rb"\ud83d\ude00" * 128 + rb'"')
+    assert read(line).tenant_id == "\U0001f600" * 128
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{}.0",
+        "{}e0",
+        "{}E0",
+        "{}.5",
+        '"{}"',
+        "true",
+        "false",
+        "[{}]",
+        "1.7955792e12",
+        "179557920000e1",
+        "{{}}",
+        "1e400",
+    ],
+)
+@pytest.mark.parametrize("field", ["start_ms", "ring_ms", "answer_ms", "end_ms"])
+def test_a_time_that_is_not_written_as_an_integer_is_refused(field: str, written: str) -> None:
+    line = raw(CALL).replace(f'"{field}": {CALL[field]}'.encode(), f'"{field}": {written.format(CALL[field])}'.encode())
+    assert line != raw(CALL)
+    with pytest.raises(Refused, match=f"^wrong_type: {field} .*expected an integer"):
+        read(line)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"ring_ms": START - 1}, "impossible_times: ring_ms"),
+        ({"answer_ms": CALL["ring_ms"] - 1}, "impossible_times: answer_ms"),
+        ({"answer_ms": START - 1, "ring_ms": None}, "impossible_times: answer_ms"),
+        ({"end_ms": CALL["answer_ms"] - 1}, "impossible_times: end_ms"),
+        ({"end_ms": START - 1, "ring_ms": "", "answer_ms": "", "outcome": "busy"}, "impossible_times: end_ms"),
+        ({"ring_ms": CALL["end_ms"] + 1, "answer_ms": "", "outcome": "busy"}, "impossible_times: end_ms"),
+        ({"answer_ms": None}, "answer_mismatch: outcome is answered but answer_ms is missing"),
+        ({"outcome": "failed"}, "answer_mismatch: outcome is failed but answer_ms is 1"),
+    ],
+)
+def test_times_out_of_order_are_refused_with_both_times(changed: dict[str, Any], fault: str) -> None:
+    with pytest.raises(Refused) as caught:
+        read(raw(CALL | changed))
+    assert str(caught.value).startswith(fault)
+    assert check(decode(raw(CALL | changed))) == str(caught.value)
+
+
+def test_times_that_are_all_the_same_are_possible() -> None:
+    assert read(raw(CALL | dict.fromkeys(("ring_ms", "answer_ms", "end_ms"), START)))
+
+
+@settings(max_examples=300, deadline=None, print_blob=True)
+@given(st.integers(1, 12).flatmap(lambda n: st.tuples(*[st.text("0123456789", min_size=n + 6, max_size=n + 6)] * 2)))
+def test_a_reason_never_tells_a_telephone_number(numbers: tuple[str, str]) -> None:
+    number, other = numbers
+    for wrong in (number * 20, "+" + number * 20, int("8" + number), [number], {"n": number}, number + "\n" * 150):
+        for field in sorted(NUMBER_FIELDS - {"numbers"}):
+            sample = SAMPLES["complaint" if field == "complainant" else "cdr"]
+            with pytest.raises(Refused) as caught:
+                read(raw(sample | {field: wrong}))
+            assert field in str(caught.value)
+            assert number[:-2] not in str(caught.value)
+        for strange in ({"agent_id": wrong}, {"outcome": str(wrong)[:50]}, {"type": str(wrong)[:50]}):
+            with pytest.raises(Refused) as caught:
+                read(raw(CALL | strange))
+            assert number[:-2] not in str(caught.value)
+    with pytest.raises(Refused) as caught:
+        read(raw(SAMPLES["tenant"] | {"numbers": [other, int("8" + number)]}))
+    assert str(caught.value).startswith("wrong_type: numbers[1] is •")
+    assert number[:-2] not in str(caught.value)
+
+
+def test_a_reason_names_field_value_and_what_was_expected() -> None:
+    with pytest.raises(Refused) as caught:
+        read(raw(CALL | {"direction": "sideways"}))
+    assert str(caught.value) == 'unknown_value: direction is "sideways"; expected one of inbound, outbound'
+    with pytest.raises(Refused) as caught:
+        read(raw(CALL | {"callee": ""}))
+    assert str(caught.value) == 'wrong_length: callee is "" (0 characters); expected a string of 1 to 64 characters'
+
+
+def test_of_a_field_given_twice_the_reason_does_not_show_the_wrong_one() -> None:
+    line = raw(CALL)[:-1] + b', "direction": "sideways", "direction": "outbound"}'
+    with pytest.raises(Refused) as caught:
+        read(line)
+    assert str(caught.value) == "unknown_value: direction does not fit; expected one of inbound, outbound"
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_field_says_what_it_expects(name: str) -> None:
+    assert set(EXPECTED[name]) == {field.encode_name for field in msgspec.structs.fields(INPUTS[name])}
+    assert all(EXPECTED[name].values())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_encoding_keeps_the_order_of_fields_and_reads_back_equal(name: str) -> None:
+    record = EXAMPLES[name]
+    written = encode(record)
+    assert b"\n" not in written
+    assert written == encode(msgspec.json.decode(written, type=type(record)))
+    assert msgspec.json.decode(written, type=type(record)) == record
+    names = [field.encode_name for field in msgspec.structs.fields(type(record))]
+    keys = [key for key in json.loads(written) if key in names]
+    assert keys == [name for name in names if name in keys]
+
+
+def test_encoding_leaves_text_unescaped_and_floats_shortest() -> None:
+    written = encode(EXAMPLES["alert"])
+    assert "可以确信高于 15 %".encode() in written
+    assert b'"value":0.19398642095053345,' in written
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_event_time_and_id_are_those_of_the_contract(name: str) -> None:
+    sample = SAMPLES[name]
+    record = read(raw(sample))
+    assert event_time(record) == sample["end_ms" if name == "cdr" else "updated_ms"]
+    assert record_id(record) == sample[{"cdr": "call_id"}.get(name, f"{name}_id")]
+
+
+def test_an_ordinary_batch_needs_no_second_look() -> None:
+    lines = [raw(CALL), raw(SAMPLES["review"])]
+    assert plain(lines)
+    assert plain([])
+    assert not plain([*lines, raw(SAMPLES["tenant"])]), "Chinese text is looked at for being UTF-8"
+    assert not plain([*lines, raw(CALL | {"source": "x" * 1_000})]), "a long line is looked at for its nesting"
+    assert isinstance(read(lines[0]), Cdr)
