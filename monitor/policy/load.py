@@ -64,8 +64,6 @@ def _built_in_document() -> Document:
     folder = files("monitor.policy")
     faults: list[Fault] = []
     document = read_document(parse((folder / BUILT_IN).read_text("utf-8"), BUILT_IN), faults)
-    if not (folder / CATALOGUE).is_file():
-        return document
     catalogue = parse((folder / CATALOGUE).read_text("utf-8"), CATALOGUE)
     if faults:
         raise PolicyError(faults)

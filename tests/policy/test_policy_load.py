@@ -243,6 +243,7 @@ def test_the_built_in_policy_holds_what_was_promised() -> None:
             assert rule.mode == "shadow", f"{rule.id} rests on a field that may be empty"
         if rule.mode == "enforce" and METRICS[rule.metric].unit == "ratio":
             assert rule.also, f"{rule.id}: a ratio alone is weak evidence"
+    assert len(policy.catalogue) > 40
     limits = {(r.window_ms, r.params.callee_limit) for r in policy.rules if r.metric == "callee_over_limit"}
     assert {(DAY, 5), (300_000, 3)} <= limits
     assert {r.window_ms for r in policy.rules if "complaint_rate" in r.metric} == {30 * DAY}
