@@ -1,14 +1,15 @@
 """Reads and writes wire records: bytes to Struct strictly, Struct to bytes the same on every machine.
 
-The hot way is `plain` once for a batch, then `decode` and `check` for each line; `read` does all three for one
-line. `decode` alone is not the whole of the contract: it skips unknown fields without looking whether they are
-UTF-8, and how deep it can nest depends on the Python version and on the caller's stack, so that the same log
-could give other decisions elsewhere. `plain` finds the rare lines for which either could matter, `flaw` judges them.
+The hot way is `decoder_for` once for a batch, then the decoder that it gives and `check` for each line; `read` does
+all of it for one line. `decode` alone is not the whole of the contract: it skips unknown fields without looking
+whether they are UTF-8, and how deep it can nest depends on the Python version and on the caller's stack, so that the
+same log could give other decisions elsewhere. `plain` finds the rare batches for which either could matter, `flaw`
+judges their lines.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ __all__ = [
     "check",
     "convert",
     "decode",
+    "decoder_for",
     "encode",
     "event_time",
     "explain",
@@ -42,8 +44,8 @@ DECODER: Final = msgspec.json.Decoder[Record](Record)
 decode = DECODER.decode
 """One record from its bytes, or one of `DECODE_ERRORS`. About half a microsecond."""
 
-DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that `decode` raises; hand the error to `explain`."""
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused)
+"""All that `decode` and the decoders of `decoder_for` raise; hand the error to `explain`."""
 
 # Far above what a record can need, far below what every supported Python can decode under a deep stack
 # (3.11: 1,000 less the frames in use).
@@ -59,6 +61,18 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 def plain(lines: Sequence[bytes]) -> bool:
     """Whether no line needs `flaw`: all are ASCII and short. About 30 ns a line; when False ask `flaw` of each."""
     return not lines or (len(max(lines, key=len)) <= _SHALLOW_BYTES and b"".join(lines).isascii())
+
+
+def decoder_for(lines: Sequence[bytes]) -> Callable[[bytes], Record]:
+    """The decoder for a batch: `decode` where the batch is `plain`, else one that asks `flaw` of each line first."""
+    return decode if plain(lines) else _decode_with_care
+
+
+def _decode_with_care(raw: bytes) -> Record:
+    if reason := flaw(raw):
+        raise Refused(reason)
+    record: Record = decode(raw)
+    return record
 
 
 def flaw(raw: bytes) -> str | None:
@@ -117,10 +131,8 @@ def _impossible(record: Cdr) -> str:
 
 def read(raw: bytes) -> Record:
     """The record in ``raw``, checked in every way that needs no other record. Raises `Refused` with the reason."""
-    if reason := flaw(raw):
-        raise Refused(reason)
     try:
-        record: Record = decode(raw)
+        record = _decode_with_care(raw)
     except DECODE_ERRORS as error:
         raise Refused(explain(raw, error)) from None
     if reason := check(record):

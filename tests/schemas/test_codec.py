@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from near_records import SAMPLES, near_records, raw
 from oracle.records import parse
 
-from schemas.codec import Fault, Refused, check, convert, decode, encode, event_time, plain, read, record_id
+from schemas.codec import (
+    Fault,
+    Refused,
+    check,
+    convert,
+    decode,
+    decoder_for,
+    encode,
+    event_time,
+    plain,
+    read,
+    record_id,
+)
 from schemas.examples import EXAMPLES
 from schemas.explain import EXPECTED, NUMBER_FIELDS
 from schemas.inputs import Cdr, Record
@@ -226,3 +238,13 @@ def test_an_ordinary_batch_needs_no_second_look() -> None:
     assert not plain([*lines, raw(SAMPLES["tenant"])]), "Chinese text is looked at for being UTF-8"
     assert not plain([*lines, raw(CALL | {"source": "x" * 1_000})]), "a long line is looked at for its nesting"
     assert isinstance(read(lines[0]), Cdr)
+
+
+def test_the_decoder_for_a_batch_refuses_what_the_bare_one_would_skip() -> None:
+    line = raw(CALL)
+    bad = line[:-1] + b', "x": "\xff"}'
+    assert decoder_for([line]) is decode
+    careful = decoder_for([line, bad])
+    assert careful(line) == decode(line) == decode(bad)
+    with pytest.raises(Refused, match=r"^not_utf8: "):
+        careful(bad)
