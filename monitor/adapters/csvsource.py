@@ -24,7 +24,8 @@ class CsvRows:
     def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
         self._dialect = dialect
         self._encoding = encoding
-        self._whole = _whole(dialect)
+        self._whole = _whole(dialect, strict=False)
+        self._strict = _whole(dialect, strict=True)
         self._lines = iter(enumerate(lines, 1))
         self._back: deque[Physical] = deque()
         self._width = 0
@@ -69,15 +70,19 @@ class CsvRows:
             number, line = found
             if not line or line.isspace():
                 continue
-            if quote and quote in line and not self._closed(line):
+            if quote and quote in line and not self._closed(line, self._whole):
                 line = self._joined(number, line)
             yield number, line.rstrip(b"\r\n")
 
-    def _closed(self, raw: bytes) -> bool:
-        return self._whole.fullmatch(raw.decode(self._encoding, "replace")) is not None
+    def _closed(self, raw: bytes, whole: re.Pattern[str]) -> bool:
+        return whole.fullmatch(raw.rstrip(b"\r\n").decode(self._encoding, "replace")) is not None
 
     def _joined(self, number: int, first: bytes) -> bytes:
-        """``first`` with the lines that its open cell goes on over, or alone if that makes no row."""
+        """``first`` with the lines that its open cell goes on over, or alone if that makes no row.
+
+        Within one line a closed quote may be followed by anything, as the csv module has it. Over lines only a
+        delimiter or the end may follow, or a stray quote would find its end in the next stray quote.
+        """
         quote = self._dialect.quote.encode()
         taken: list[Physical] = []
         raw = first
@@ -87,7 +92,7 @@ class CsvRows:
                 break
             taken.append(found)
             raw += found[1]
-            if quote in found[1] and self._closed(raw):
+            if quote in found[1] and self._closed(raw, self._strict):
                 if self._width in (0, self._count(raw)):
                     return raw
                 break
@@ -126,9 +131,14 @@ class CsvRows:
             raise Reject(f"{Flaw.MALFORMED_ROW}: {error}, in {shown(text)}") from None
 
 
-def _whole(dialect: Dialect) -> re.Pattern[str]:
-    """Matches a row in which every quoted cell is closed, by the rules of Python's csv module, without backtracking."""
+def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:
+    """Matches a row in which every quoted cell is closed, without backtracking.
+
+    By the rules of Python's csv module; ``strict``, of RFC 4180: nothing stands between a closing quote and the
+    delimiter.
+    """
     delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or '"')
     plain = f"[^{delimiter}]*+"
-    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{plain}|(?!{quote}){plain})"
+    after = "" if strict else plain
+    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{after}|(?!{quote}){plain})"
     return re.compile(f"{cell}(?:{delimiter}{cell})*+", re.DOTALL)

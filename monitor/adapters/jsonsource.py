@@ -52,8 +52,9 @@ class JsonRows:
         data = b"".join(head)
         if not data.strip():
             return
-        # A document that is broken is one broken row, unless its lines show that they are rows themselves.
-        if _is_value(data) or not any(map(_is_object, head[:_LOOKED_AT])):
+        # A document that is broken is one broken row, unless most of its lines show that they are rows themselves.
+        some = [line for line in head[:_LOOKED_AT] if not line.isspace()]
+        if _is_value(data) or 2 * sum(map(_is_object, some)) < len(some):
             yield from self._within(1 + _breaks_before(data), data.strip())
         else:
             yield from self._by_line(head)

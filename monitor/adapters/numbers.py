@@ -7,7 +7,7 @@ import phonenumbers
 
 _US_TEN: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 # Letters are dialled on a keypad, so the library would read a masked `130xxxxxxxx` as 13099999999.
-_DIALLED: Final = re.compile(r"\+?[0-9][0-9 ().\-/]*")
+_DIALLED: Final = re.compile(r"\+?[0-9(][0-9 ().\-/]*")
 _NANP: Final = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 _REMEMBERED: Final = 65_536
 

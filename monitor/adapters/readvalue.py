@@ -1,9 +1,8 @@
 """Reads one field of a mapping: where its value comes from, what becomes of it, and when."""
 
 import re
-from typing import Any, Literal, cast, get_args
-
-import msgspec
+from collections.abc import Iterator
+from typing import Any, Literal, cast, get_args, get_origin
 
 from monitor.adapters.checks import Checker, not_a_word
 from monitor.adapters.numbers import is_region
@@ -21,23 +20,26 @@ _UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
 def words_of(kind: Any) -> tuple[str, ...]:
     """The words that a field of the type ``kind`` may hold, or nothing if it holds any text."""
-    found: list[str] = []
-    for part in (kind, *get_args(kind)):
-        if getattr(part, "__origin__", None) is Literal:
-            found.extend(word for word in get_args(part) if isinstance(word, str) and word)
-    return tuple(dict.fromkeys(found)) if int not in _flat(kind) else ()
-
-
-def _flat(kind: Any) -> set[Any]:
-    parts = {kind}
-    for part in get_args(kind):
-        parts |= _flat(part) if not isinstance(part, (str, int, msgspec.Meta)) else set()
-    return parts
+    found = [word for part in _parts(kind) if get_origin(part) is Literal for word in get_args(part) if word]
+    return tuple(dict.fromkeys(found))
 
 
 def is_time(field: str) -> bool:
     """Whether a field of a record holds epoch milliseconds."""
     return field.endswith("_ms")
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a field of the type ``kind`` holds a list."""
+    return any(get_origin(part) is list for part in _parts(kind))
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """A type and the types inside it: of a union, of a list, under its annotations."""
+    yield kind
+    if get_origin(kind) is not Literal:
+        for part in get_args(kind):
+            yield from _parts(part)
 
 
 class ValueReader(Checker):
@@ -168,12 +170,11 @@ class ValueReader(Checker):
         return given, only
 
     def split(self, value: dict[str, Any], place: Place, kind: Any) -> str:
-        is_list = getattr(kind, "__origin__", None) is list
         if "split" not in value:
-            if is_list:
+            if is_list(kind):
                 self.wrong(place, 'this field is a list: add `split: ";"`, or what stands between its items')
             return ""
-        if not is_list:
+        if not is_list(kind):
             self.faults.append(place.child("split").key_fault("this field is no list: take `split` out"))
             return ""
         return self.text(value, place, "split", ";") or ";"

@@ -1,0 +1,73 @@
+"""Numbers in E.164 where they can be, as they came where they cannot."""
+
+import re
+
+import phonenumbers
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.adapters.numbers import NumberWriter, e164
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("13800138000", "CN", "+8613800138000"),
+        ("008613800138000", "CN", "+8613800138000"),
+        ("+8613800138000", "US", "+8613800138000"),
+        ("0755-8601 3388", "CN", "+8675586013388"),
+        ("8675586013388", "CN", "+8675586013388"),
+        ("(212) 555-0123", "US", "+12125550123"),
+        ("2125550123", "US", "+12125550123"),
+        ("00442071838750", "CN", "+442071838750"),
+    ],
+)
+def test_numbers_become_e164(text: str, region: str, expected: str) -> None:
+    assert NumberWriter(region)(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("10086", "CN"),
+        ("130xxxxxxxx", "CN"),
+        ("0086130xxxxxxxx", "CN"),
+        ("8005078317;222", "US"),
+        ("2370290", "US"),
+        ("0123456789", "US"),
+        ("1234567890", "US"),
+        ("2121234567", "US"),
+        ("__________", "US"),
+        ("anonymous", "CN"),
+        ("e5398d175f40810f", "CN"),
+        ("1" * 300, "CN"),
+        ("١٣٨٠٠١٣٨٠٠٠", "CN"),
+        ("", "CN"),
+        ("+", "CN"),
+    ],
+)
+def test_what_is_no_number_stays_as_it_came(text: str, region: str) -> None:
+    assert NumberWriter(region)(text) == text
+
+
+def test_only_what_the_pattern_matches_in_full_is_converted() -> None:
+    writer = NumberWriter("US", re.compile("[0-9]{10}"))
+    assert writer("2125550123") == "+12125550123"
+    assert writer("12125550123") == "12125550123"
+    assert writer("212-555-0123") == "212-555-0123"
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.from_regex("[0-9]{10}", fullmatch=True))
+def test_the_quick_way_for_the_us_agrees_with_the_library(text: str) -> None:
+    assert NumberWriter("US")(text) == e164(text, "US")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("0123456789+- ()xX;", max_size=24), st.sampled_from(["CN", "US", "IL", "DE"]))
+def test_a_number_once_written_stays_so(text: str, region: str) -> None:
+    once = e164(text, region)
+    assert e164(once, region) == once
+    if once != text:
+        assert phonenumbers.is_possible_number(phonenumbers.parse(once, None))

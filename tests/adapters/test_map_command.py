@@ -1,0 +1,138 @@
+"""`callwarden map`: the dry run says what a mapping makes of a file, and shows no number."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+from adapter_rows import SMALL
+from typer.testing import CliRunner, Result
+
+from monitor.cli.map import app
+
+T = 1_700_000_000
+CONTENT = (
+    f"id,to,end,code,spare\n1,+8613800138000,{T},1,x\n2,+8613800138001,{T - 60},7,x\n3,2,soon,1,x\n4,2\n5,2,{T},1,x\n"
+)
+TABLE = SMALL.replace("{const: busy}", '{column: code, table: {"1": busy, "2": failed}}')
+
+
+def run(*words: str, data: bytes = b"") -> Result:
+    return CliRunner().invoke(app, list(words), input=data)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "calls.csv").write_text(CONTENT)
+    (tmp_path / "acme.yaml").write_text(TABLE)
+    return str(tmp_path / "calls.csv"), str(tmp_path / "acme.yaml")
+
+
+def test_the_dry_run_says_what_becomes_of_the_rows(files: tuple[str, str]) -> None:
+    result = run("check", files[0], "--format", files[1])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].endswith("5 rows by " + files[1] + ": 2 become records, 3 do not")
+    assert "  columns not read: spare" in lines
+    assert "  columns read: id, to, end, code" in lines
+    assert "  event time: 2023-11-14T22:13:20Z to 2023-11-14T22:13:20Z" in lines
+    assert "  order: by event time" in lines
+    assert any(line.startswith("  fields never filled: ring_ms, answer_ms") for line in lines)
+    assert "    entries never met: '2'" in lines
+    assert "    values without an entry (rejected): '7' (1 rows)" in lines
+    assert any("1 rows, first at line 3: unknown_value: outcome" in line for line in lines)
+    assert any("1 rows, first at line 4: unreadable_time: start_ms" in line for line in lines)
+    assert any("1 rows, first at line 5: malformed_row: 2 cells" in line for line in lines)
+
+
+def test_the_dry_run_shows_no_number(files: tuple[str, str]) -> None:
+    Path(files[0]).write_text(CONTENT + "6,2,13800138000x,1,x\n7,2,1700000000,13800138002,x\n")
+    for words in ((), ("--json",)):
+        output = run("check", files[0], "--format", files[1], *words).output
+        assert '"call_id"' in output
+        for n in range(3):
+            assert f"1380013800{n}" not in output
+
+
+def test_the_dry_run_tells_the_order(files: tuple[str, str]) -> None:
+    Path(files[0]).write_text(f"id,to,end,code\n1,2,{T},1\n2,2,{T - 60},1\n3,2,{T - 50},1\n4,2,{T + 5},1\n")
+    expected = "1 steps back in time; 2 records lie before an earlier row's, the furthest by 60 s; replay sorts them"
+    assert f"  order: {expected}" in run("check", files[0], "--format", files[1]).output.splitlines()
+    Path(files[1]).write_text("sort: false\n" + TABLE)
+    assert "leaves them so, and the oldest will be late" in run("check", files[0], "--format", files[1]).output
+
+
+def test_the_dry_run_can_look_at_the_first_rows_only(files: tuple[str, str]) -> None:
+    found = json.loads(run("check", files[0], "--format", files[1], "--rows", "2", "--json").output)
+    assert (found["rows"], found["records"]) == (2, 1)
+    assert found["reasons"][0]["line"] == 3
+
+
+def test_reasons_that_differ_only_in_values_are_one_kind(files: tuple[str, str]) -> None:
+    body = "".join(f"{n},2,{T},{n % 50 + 3},x\n" for n in range(500))
+    Path(files[0]).write_text("id,to,end,code,spare\n" + body)
+    found = json.loads(run("check", files[0], "--format", files[1], "--json").output)
+    assert [(why["rows"], why["line"]) for why in found["reasons"]] == [(500, 2)]
+    assert sum(found["tables"]["outcome"]["without_entry"].values()) == 500
+
+
+@pytest.mark.parametrize("how", ["gz", "zst", "stdin"])
+def test_compressed_files_and_standard_input_are_read(files: tuple[str, str], how: str) -> None:
+    data = CONTENT.encode()
+    if how == "gz":
+        Path(files[0] + ".gz").write_bytes(gzip.compress(data))
+    elif how == "zst":
+        # Two frames, as appending makes them.
+        parts = (zstandard.compress(data[:40]), zstandard.compress(data[40:]))
+        Path(files[0] + ".zst").write_bytes(b"".join(parts))
+    name = "-" if how == "stdin" else f"{files[0]}.{how}"
+    result = run("check", name, "--format", files[1], data=data)
+    assert "5 rows by" in result.output
+
+
+def test_constants_are_given_on_the_command_line(files: tuple[str, str]) -> None:
+    output = run("check", files[0], "--format", files[1], "--set", "tenant_id=b=c").output
+    assert '"tenant_id":"b=c"' in output
+    assert run("check", files[0], "--format", files[1], "--set", "tenant_id").exit_code == 2
+
+
+def test_a_fault_of_the_mapping_ends_with_2(files: tuple[str, str]) -> None:
+    Path(files[1]).write_text(TABLE.replace("column: to", "column: too"))
+    result = run("check", files[0], "--format", files[1])
+    assert result.exit_code == 2
+    assert f"{files[1]}:8:20: the file has no column `too`; did you mean `to`?" in result.output
+
+
+def test_a_file_that_cannot_be_read_ends_with_1(files: tuple[str, str]) -> None:
+    assert run("check", files[0] + "x", "--format", files[1]).exit_code == 1
+    for suffix, data in ((".gz", gzip.compress(b"x" * 9999)[:-12]), (".zst", b"no frame"), (".gz", b"no gzip")):
+        Path(files[0] + suffix).write_bytes(data)
+        result = run("check", files[0] + suffix, "--format", files[1])
+        assert result.exit_code == 1, (suffix, data, result.output)
+        assert "cannot be read" in result.output
+
+
+def test_json_columns_are_found_by_looking(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(SMALL.replace("format: csv", "format: jsonl").replace("column: to", "column: a.b"))
+    (tmp_path / "f").write_text(f'{{"id": 1, "a": {{"b": "x", "c": [1]}}, "end": {T}}}\n{{"new": 1}}\n[\n')
+    found = json.loads(run("check", str(tmp_path / "f"), "--format", str(tmp_path / "m.yaml"), "--json").output)
+    assert found["columns"] == ["id", "a.b", "a.c", "end", "new"]
+    assert (found["rows"], found["records"]) == (3, 1)
+
+
+def test_shipped_adapters_are_listed_and_shown() -> None:
+    listed = run("list").output.splitlines()
+    assert [line.split()[0] for line in listed] == ["bank-calls", "ftc-dnc", "tccc"]
+    assert "限" not in run("show", "ftc-dnc").output
+    assert "外呼时段拦截" in run("show", "tccc").output
+    assert "PHANTOM" in run("show", "bank-calls").output
+    result = run("show", "tcc")
+    assert result.exit_code == 2
+    assert "bank-calls, ftc-dnc, tccc" in result.output
+
+
+def test_a_shown_mapping_is_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_bytes(run("show", "tccc").stdout_bytes)
+    assert run("check", "-", "--format", str(path), data=b"").exit_code == 0
