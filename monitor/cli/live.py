@@ -19,23 +19,28 @@ from schemas.outputs import Enforcement
 
 STYLES = {"severe": "bold red", "major": "bold dark_orange", "minor": "yellow", "none": "cyan"}
 _LAST = 6
-# Without a terminal: a line of progress at most this often, and no more decisions than one can read.
+# Without a terminal: a line of progress at most this often.
 _EVERY_S = 5.0
-_PLAIN_DECISIONS = 40
 
 
 class LiveView:
     """Shows a replay on ``console`` while it runs; give it to replay's progress as ``update``.
 
     ``total`` is the number of input rows where it is known. On a terminal a panel is redrawn four times a second;
-    elsewhere (a pipe, a log) plain lines come, so that nothing is lost and nothing blinks.
+    elsewhere (a pipe, a log) plain lines come, the first ``plain_decisions`` decisions among them.
     """
 
-    def __init__(self, console: Console, total: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        total: int | None = None,
+        plain_decisions: int = 40,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console, self._total, self._clock = console, total, clock
         self._live: Live | None = None
         self._started = self._spoken = clock()
-        self._read, self._printed = 0, 0
+        self._read, self._left_to_print = 0, plain_decisions
         self._watermark_ms: int | None = None
         self._tiers: Counter[str] = Counter()
         self._statuses: Counter[str] = Counter()
@@ -91,10 +96,10 @@ class LiveView:
         return Text(f"已读 read {self._read:,}{share} · {self._read / elapsed:,.0f}/s{at} · {counts}")
 
     def _say(self, decisions: Sequence[Enforcement]) -> None:
-        for event in decisions[: _PLAIN_DECISIONS - self._printed]:
+        for event in decisions[: self._left_to_print]:
             self._console.print(decision_line(event), soft_wrap=True)
-            self._printed += 1
-            if self._printed == _PLAIN_DECISIONS:
+            self._left_to_print -= 1
+            if not self._left_to_print:
                 self._console.print("… 其余决定只计数 / further decisions are counted only")
         if self._clock() - self._spoken >= _EVERY_S:
             self._spoken = self._clock()
@@ -104,8 +109,8 @@ class LiveView:
 _SHOWN = labels.STATUSES | {kind: labels.KINDS[kind] for kind in ("reversal", "lapse")}
 
 
-def decision_cells(event: Enforcement) -> tuple[Text, Text, Text]:
-    """A decision as time and tenant, tier and kind, and its reason in both languages."""
+def decision_cells(event: Enforcement, limit: int = 240) -> tuple[Text, Text, Text]:
+    """A decision as time and tenant, tier and kind, and its reason in both languages, each of ``limit`` characters."""
     data = event.data
     tier, kind, status = data.tier or "none", label(labels.KINDS, data.kind), label(labels.STATUSES, data.status)
     at = f"{datetime.fromtimestamp(data.decided_ms // 1000, UTC):%m-%d %H:%M}"
@@ -114,13 +119,13 @@ def decision_cells(event: Enforcement) -> tuple[Text, Text, Text]:
     return (
         Text(f"{at}\n{identifier(event.subject, 24)}"),
         Text(f"{name} {kind.zh}{note}\n{kind.en}".strip(), style=STYLES[tier]),
-        Text(f"{readable(data.reason.zh, 160)}\n{readable(data.reason.en, 240)}"),
+        Text(f"{readable(data.reason.zh, limit)}\n{readable(data.reason.en, limit)}"),
     )
 
 
-def decision_line(event: Enforcement) -> Text:
-    """A decision as two lines of text: who, what, and the reason in each language."""
-    when, what, why = (cell.plain.split("\n") for cell in decision_cells(event))
+def decision_line(event: Enforcement, limit: int = 240) -> Text:
+    """A decision as three lines of text: who and what, and the reason in each language."""
+    when, what, why = (cell.plain.split("\n") for cell in decision_cells(event, limit))
     text = Text(f"{when[0]} UTC  {when[1]}  ")
     text.append(" / ".join(what), style=STYLES[event.data.tier or "none"])
     return text.append(f"\n    {why[0]}\n    {why[1]}")

@@ -61,7 +61,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 def _condition(condition: Condition) -> Label:
     name = label(labels.METRIC_NAMES, condition.metric)
     said = f"{_SIGNS[condition.op]} {quantity(condition.metric, condition.value)}"
-    return Label(f"{name.zh} {said}", f"{name.en.lower()} {said}")
+    return Label(f"{name.zh} {said}", f"{name.en[:1].lower()}{name.en[1:]} {said}")
 
 
 def _series(series: Series, events: list[Enforcement], viewer: Viewer, base: int) -> dict[str, Any]:

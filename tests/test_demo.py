@@ -1,0 +1,115 @@
+"""The demonstration as a whole: it runs without a terminal, tells the truth about the tenants, and names its files."""
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli.app import build
+from monitor.demo import attempts_of, rows_of
+from monitor.replay import Outcome
+from monitor.simulate.labels import Label
+from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    done = CliRunner().invoke(
+        build("demo"), ["demo", "--out", str(out), "--tenants", "16", "--days", "1", "--seed", "3"]
+    )
+    assert done.exit_code == 0, done.output
+    return out, done.output
+
+
+def test_it_ends_by_naming_the_files_that_it_wrote(told: tuple[Path, str]) -> None:
+    out, text = told
+    named = [Path(line) for line in text.splitlines() if line.startswith(str(out))]
+    assert {path.name for path in named} >= {
+        "records.jsonl", "labels.jsonl", "enforcement.jsonl", "windows.jsonl", "report.html",
+    }  # fmt: skip
+    assert all(path.is_file() for path in named)
+    assert {path for path in out.rglob("*") if path.is_file()} == set(named)
+
+
+def test_every_decision_is_printed_with_its_reason_in_both_languages(told: tuple[Path, str]) -> None:
+    out, text = told
+    events = [
+        msgspec.json.decode(line, type=Enforcement) for line in (out / "enforcement.jsonl").read_bytes().splitlines()
+    ]
+    assert events
+    for event in events:
+        assert event.data.reason.zh in text
+        assert event.data.reason.en in text
+
+
+def test_plain_output_carries_no_terminal_codes(told: tuple[Path, str]) -> None:
+    assert "\x1b" not in told[1]
+    assert "\r" not in told[1]
+
+
+def test_the_table_has_every_tenant_once(told: tuple[Path, str]) -> None:
+    out, text = told
+    labels = [
+        msgspec.json.decode(line, type=Label) for line in (out / "input" / "labels.jsonl").read_bytes().splitlines()
+    ]
+    table = text.split("租户 Tenants", 1)[1].split("违规租户", 1)[0]
+    alone = sum(int(line.split("×")[0]) for line in table.splitlines() if "×" in line)
+    listed = [label.tenant_id for label in labels if label.tenant_id in table]
+    assert len(listed) + alone == len(labels) == 16
+    assert [label for label in labels if not label.honest and label.tenant_id not in listed] == []
+
+
+def decision(n: int, tenant: str, kind: str = "warning", **changes: object) -> Enforcement:
+    fields = {
+        "tenant_id": tenant, "kind": kind, "status": "final", "behaviour": "blind_calling", "clause": 6,
+        "tier": "minor",
+        "actions": ("warn", "record_violation"), "proposed_actions": (), "refunds": "unaffected", "rule_id": "r",
+        "policy": PolicyRef("p", "1", ""), "decided_ms": n, "review_by_ms": None, "window": None, "measure": None,
+        "evidence": Evidence(), "violations_on_record": 1, "reverses": None, "supersedes": None,
+        "reason": Reason("", ""),
+    }  # fmt: skip
+    data = msgspec.convert(msgspec.to_builtins(fields | changes), EnforcementData)
+    return Enforcement(id=f"e{n}", subject=tenant, time="", data=data)
+
+
+def test_a_tenant_is_called_what_its_label_and_its_decisions_make_it() -> None:
+    labels = {
+        name: Label(name, "kind", honest, None if name == "later" else 5, None, None)
+        for name, honest in (
+            ("found", False), ("shadowed", False), ("missed", False), ("later", False),
+            ("touched", True), ("corrected", True), ("alone", True),
+        )
+    }  # fmt: skip
+    outcome = Outcome(
+        enforcement=[
+            decision(1, "found", "ban", tier="severe", refunds="frozen"),
+            decision(2, "touched"),
+            decision(3, "corrected"),
+            decision(4, "corrected", "reversal", actions=(), reverses="e3"),
+        ],
+        shadow=[decision(5, "shadowed"), decision(6, "alone")],
+    )
+    rows = {row.tenant: row for row in rows_of(outcome, labels, Counter({"found": 7}))}
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "found": "found", "shadowed": "shadow", "missed": "missed", "later": "not yet",
+        "touched": "touched", "corrected": "taken back", "alone": "left alone",
+    }  # fmt: skip
+    assert (rows["found"].tier, rows["found"].violations, rows["found"].frozen, rows["found"].attempts) == (
+        "severe", 1, True, 7,
+    )  # fmt: skip
+    assert (rows["corrected"].tier, rows["corrected"].violations) == (None, 0)
+
+
+def test_a_call_sent_twice_is_one_attempt(tmp_path: Path) -> None:
+    call = b'{"type":"cdr","tenant_id":"t","call_id":"%s","direction":"%s","outcome":"%s"}\n'
+    (tmp_path / "r").write_bytes(
+        call % (b"a", b"outbound", b"busy") * 2
+        + call % (b"b", b"outbound", b"answered")
+        + call % (b"c", b"outbound", b"policy_blocked")
+        + call % (b"d", b"inbound", b"answered")
+        + b'{"type":"complaint","tenant_id":"t","call_id":null,"complaint_id":"q"}\n'
+    )
+    assert attempts_of([tmp_path / "r"]) == {"t": 2}
