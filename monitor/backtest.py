@@ -5,24 +5,24 @@ reviewer) and ``shown`` (these and the shadow rules'). Tiers count only what has
 decision even if it was taken back, for it was made.
 """
 
-import gzip
-import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 import msgspec
-import zstandard
 
+from monitor.adapters.base import Adapter
+from monitor.files import open_input, pieces
 from monitor.policy.model import Policy
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, PolicyRef, Reason
 
 HOUR_MS = 3_600_000
+PIECE_LINES = 5_000
 Channel = Literal["final", "pending", "shadow"]
 Selection = Literal["final", "referred", "shown"]
 SELECTIONS: dict[Selection, tuple[Channel, ...]] = {
@@ -125,11 +125,13 @@ class Scores:
     rules: dict[str, Score]
 
 
-def judge(paths: Sequence[Path], policy: Policy) -> Judged:
-    """What ``policy`` decides on the records of these files: the one place that knows replay."""
+def judge(
+    paths: Sequence[Path], policy: Policy, not_after_ms: int | None = None, adapter: Adapter | None = None
+) -> Judged:
+    """What ``policy`` decides on these files' records up to ``not_after_ms``: the one place that knows replay."""
     from monitor.replay import replay
 
-    result = replay([str(path) for path in paths], policy)
+    result = replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter)
     ref = PolicyRef(policy.id, policy.version, policy.sha256)
     return Judged(ref, tuple(decisions_of(result.enforcement, result.shadow)))
 
@@ -214,27 +216,15 @@ def verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     """``(tenant_id, verdict)`` of the reviews in files of JSON lines, also ``.gz`` and ``.zst``."""
     decoder = msgspec.json.Decoder(Review)
     for path in paths:
-        with _opened(path) as lines:
-            for line in lines:
+        with open_input(str(path)) as stream:
+            for _, lines in pieces(stream, PIECE_LINES):
                 # Cheap before dear: a review carries this word, a call does not.
-                if b'"verdict"' not in line:
-                    continue
-                try:
-                    review = decoder.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
-                yield review.tenant_id, review.verdict
-
-
-def _opened(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path))
-    if path.suffix == ".zst":
-        return cast(
-            BinaryIO,
-            io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)),
-        )
-    return path.open("rb")
+                for line in (line for line in lines if b'"verdict"' in line):
+                    try:
+                        review = decoder.decode(line)
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        continue  # Replay rejects it, too.
+                    yield review.tenant_id, review.verdict
 
 
 def truths_of_labels(path: Path) -> dict[str, Truth]:

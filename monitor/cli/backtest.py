@@ -1,6 +1,6 @@
 """`callwarden backtest`: compare two policies on the same records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,13 +8,16 @@ import typer
 
 if TYPE_CHECKING:
     from monitor.backtest import Change, Judged, Score, Scores
-    from monitor.policy.model import Policy
 
 BUILT_IN = "access-rules"
+# As replay: a record may be this far ahead of the time of the run.
+MAX_AHEAD_MS = 300_000
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of records, as for replay.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files of records, as for replay; not standard input.")
+    ],
     against: Annotated[str, typer.Option(metavar="B", help="The policy to try.")],
     policy: Annotated[
         str, typer.Option(metavar="A", help="The policy in force; `access-rules` is built in.")
@@ -22,26 +25,45 @@ def run(
     labels: Annotated[
         Path | None, typer.Option(help="labels.jsonl of simulate.  [default: the reviews among the records]")
     ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
+    ] = None,
+    not_after: Annotated[
+        str | None,
+        typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say which tenants change tier from policy A to B and why, and how often each policy is right."""
-    from monitor import backtest
+    import time
 
+    from monitor import backtest
+    from monitor.cli.inputs import adapter_for, fail, moment, policy_for
+
+    policies = [
+        policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
+    ]
+    adapter = adapter_for(format_, set_ or [])
+    not_after_ms = moment("--not-after", not_after) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
     try:
-        policies = [_load(name) for name in (policy, against)]
         for path in files:
             path.open("rb").close()
-        truths = backtest.truths_of_labels(labels) if labels else backtest.truths_of_reviews(backtest.verdicts(files))
+        if labels:
+            truths = backtest.truths_of_labels(labels)
+        else:
+            truths = backtest.truths_of_reviews(backtest.verdicts(files) if adapter is None else ())
     except (OSError, ValueError) as error:
-        typer.echo(f"callwarden backtest: {error}", err=True)
-        raise typer.Exit(2) from error
-    before, after = (backtest.judge(files, each) for each in policies)
+        fail(f"callwarden backtest: {error}")
+    before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)
     changed = backtest.changes(before, after)
     scored = {
         side: [backtest.scores(judged, truths, selection) for selection in backtest.SELECTIONS] if truths else []
         for side, judged in (("a", before), ("b", after))
     }
-    source = "labels" if labels else "reviews" if truths else None
+    source = None if not truths else "labels" if labels else "reviews"
     if as_json:
         import orjson
 
@@ -49,12 +71,6 @@ def run(
         typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
     else:
         _print(before, after, changed, scored, source)
-
-
-def _load(name: str) -> "Policy":
-    from monitor.policy.load import load
-
-    return load(None if name == BUILT_IN and not Path(name).exists() else name)
 
 
 def _as_json(
@@ -116,32 +132,35 @@ def _score(score: "Score") -> dict[str, Any]:
 def _print(
     before: "Judged", after: "Judged", changed: "list[Change]", scored: "dict[str, list[Scores]]", source: str | None
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(soft_wrap=True, highlight=False)
     for side, judged in (("A", before), ("B", after)):
         ref = judged.policy
-        console.print(f"{side}: {ref.id} {ref.version}, {len(judged.decisions):,} decisions, sha256 {ref.sha256[:12]}")
-    console.print(f"{len(changed):,} tenants change tier", markup=False)
+        typer.echo(f"{side}: {ref.id} {ref.version}, {len(judged.decisions):,} decisions, sha256 {ref.sha256[:12]}")
+    typer.echo(f"{len(changed):,} tenants change tier")
     for line in _change_lines(changed):
-        console.print(line, markup=False)
+        typer.echo(line)
     if source is None:
-        console.print("no labels and no reviews among the records: precision and recall are not known")
-        return
-    for n, selection in enumerate(scores.selection for scores in scored["a"]):
-        a, b = scored["a"][n], scored["b"][n]
-        table = Table(title=f"{selection} decisions, judged by {source}: A | B", title_justify="left")
-        for heading in ("", "tenants", "right", "wrong", "taken back", "precision", "recall", "median h", "p90 h"):
-            table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
-        table.add_row(*_cells("all", a.overall.bad, a.overall, b.overall))
-        table.add_section()
-        for kind, (tenants, score) in a.kinds.items():
-            table.add_row(*_cells(kind, tenants, score, b.kinds[kind][1]))
-        table.add_section()
-        for rule_id in sorted(a.rules.keys() | b.rules.keys()):
-            table.add_row(*_cells(f"rule {rule_id}", None, a.rules.get(rule_id), b.rules.get(rule_id)))
-        console.print(table, soft_wrap=False, width=max(console.width, 150))
+        typer.echo("no labels and no reviews among the records: precision and recall are not known")
+    for a, b in zip(scored["a"], scored["b"], strict=True):
+        typer.echo(f"\n{a.selection} decisions, judged by {source}: A | B")
+        for line in _aligned(_score_rows(a, b)):
+            typer.echo(line)
+
+
+def _score_rows(a: "Scores", b: "Scores") -> Iterator[list[str]]:
+    yield ["", "tenants", "right", "wrong", "taken back", "precision", "recall", "median h", "p90 h"]
+    yield _cells("all bad", a.overall.bad, a.overall, b.overall)
+    for kind, (tenants, score) in a.kinds.items():
+        yield _cells(kind, tenants, score, b.kinds[kind][1])
+    for rule_id in sorted(a.rules.keys() | b.rules.keys()):
+        yield _cells(f"rule {rule_id}", None, a.rules.get(rule_id), b.rules.get(rule_id))
+
+
+def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *figures in table:
+        cells = (figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True))
+        yield "  ".join((name.ljust(widths[0]), *cells))
 
 
 def _change_lines(changed: "list[Change]") -> Iterator[str]:

@@ -27,6 +27,7 @@ def run(
 
     import orjson
 
+    from monitor.cli.inputs import fail, moment
     from monitor.simulate.run import simulate
     from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
 
@@ -36,7 +37,7 @@ def run(
             days=days,
             seed=seed,
             calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT if calls_per_day is None else calls_per_day,
-            start_ms=_time_ms(start),
+            start_ms=moment("--start", start),
             lateness_ms=round(lateness * 60_000),
             late_share=late_share,
             duplicate_share=duplicate_share,
@@ -44,8 +45,7 @@ def run(
             split=split,
         )
     except ValueError as error:
-        typer.echo(f"callwarden simulate: {error}", err=True)
-        raise typer.Exit(2) from error
+        fail(f"callwarden simulate: {error}")
     began = time.perf_counter()
     summary = simulate(settings, out)
     took = time.perf_counter() - began
@@ -67,14 +67,3 @@ def run(
     typer.echo(f"{took:.1f} s, {lines / max(took, 1e-9):,.0f} records/s")
     for path in (*summary.files, summary.labels):
         typer.echo(str(path))
-
-
-def _time_ms(text: str) -> int:
-    from datetime import UTC, datetime, timedelta
-
-    if text.isdecimal():
-        return int(text)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"--start {text} has no zone; expected RFC 3339 such as 2026-03-02T00:00:00+08:00")
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -1,4 +1,7 @@
-"""What befalls tenants apart from their calls, as data: complaints, findings, applications and their fate."""
+"""What befalls tenants apart from their calls, as data: complaints, findings, applications and their fate.
+
+Ranges and delays are such that everything that matters for a label is decided, and reviewed, before the run ends.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -41,7 +44,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
         Step(
             "finding",
             "undeclared_business",
-            (0.1, 0.4),
+            (0.1, 0.35),
             _CONFIRMED,
             wording="likely",
             review="uphold",
@@ -93,7 +96,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
             review_of="likely",
             review_after=(2, 24),
         ),
-        Step("finding", "in_call_abuse", (0.2, 0.5), (*_CONFIRMED, *_DISMISSED)),
-        Step("complaint", "abuse", (0.2, 0.5), _VERIFIED, review="overturn"),
+        Step("finding", "in_call_abuse", (0.05, 0.2), (("confirmed", 1.0, 12.0), ("dismissed", 4.0, 48.0))),
+        Step("complaint", "abuse", (0.1, 0.3), _VERIFIED, review="overturn"),
     ),
 }

@@ -44,7 +44,7 @@ def test_start_may_be_rfc_3339_or_epoch_ms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--start", "2026-03-02"), "no zone"),
+        (("--start", "2026-03-02"), "time zone"),
         (("--start", "yesterday"), "yesterday"),
         (("--late-share", "0.9"), "late share"),
         (("--duplicate-share", "-0.1"), "duplicate share"),
