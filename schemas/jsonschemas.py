@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.codec import MAX_DEPTH
+from schemas.codec import MAX_DEPTH, encode
 from schemas.examples import EXAMPLES
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import Alert, Enforcement, JudgedWindow, Rejected
@@ -74,7 +74,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def example(name: str) -> Any:
     """The example of the record ``name`` as JSON values, nulls of optional fields left out."""
-    value = msgspec.to_builtins(EXAMPLES[name])
+    value = msgspec.json.decode(encode(EXAMPLES[name]))
     optional = {f.encode_name for f in msgspec.structs.fields(RECORDS[name]) if not f.required}
     return {field: v for field, v in value.items() if v is not None or field not in optional}
 
