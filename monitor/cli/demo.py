@@ -53,16 +53,17 @@ def run(
 
 def _table(rows: "list[TenantRow]") -> "Table":
     """The bad tenants and the touched honest ones, one a line; the honest ones left alone together by kind."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from monitor.cli.live import STYLES
     from monitor.report.labels import TIERS, label
 
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("租户\ntenant", "实为\ntruly", "外呼\nattempts", "级别\ntier", "违规\nviolations", "退款\nrefunds"):
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    table.add_column("决定\ndecisions", justify="right")
+    table.add_column("决定\ndecisions", justify="right", min_width=9)
     table.add_column("结论\nverdict", no_wrap=True)
     for row in rows:
         if row.verdict == "left alone":
@@ -93,11 +94,11 @@ def _table(rows: "list[TenantRow]") -> "Table":
 _NUMBERS = ("外呼\nattempts", "违规\nviolations")
 _WORDS: "dict[Verdict, str]" = {
     "found": "已发现 found",
-    "shadow": "仅影子规则 shadow only",
+    "shadow": "影子规则 shadow only",
     "missed": "未发现 missed",
     "not yet": "尚未违规 not yet bad",
     "touched": "被误及 touched",
-    "taken back": "误及后撤销 touched, taken back",
+    "taken back": "误后撤销 taken back",
     "left alone": "未打扰 left alone",
 }
 

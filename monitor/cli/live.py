@@ -18,7 +18,10 @@ from monitor.report.text import identifier, readable
 from schemas.outputs import Enforcement
 
 STYLES = {"severe": "bold red", "major": "bold dark_orange", "minor": "yellow", "none": "cyan"}
-_LAST = 6
+# The newest decisions on a terminal: as many as its height holds, about so many lines each at 120 columns.
+_LAST = 8
+_LINES_EACH = 4
+_LINES_ELSE = 8
 # Without a terminal: a line of progress at most this often.
 _EVERY_S = 5.0
 
@@ -77,8 +80,9 @@ class LiveView:
         tiers = Table.grid(padding=(0, 3))
         tiers.add_row(*(self._tier(tier) for tier in labels.TIERS))
         last = Table.grid(padding=(0, 1))
-        for event in self._last:
-            last.add_row(*decision_cells(event))
+        room = max(1, (self._console.height - _LINES_ELSE) // _LINES_EACH)
+        for event in list(self._last)[-room:]:
+            last.add_row(*decision_cells(event, 160))
         body = Group(self._progress(), Text(), tiers, Text(), last) if self._last else Group(self._progress(), tiers)
         return Panel(body, title="Callwarden", border_style="blue")
 

@@ -60,8 +60,18 @@ def test_a_terminal_shows_progress_tiers_and_the_last_decisions_with_both_reason
     ):
         assert counted in last, counted
     assert "Reason 12." in last
-    assert "理由7。" in last
+    assert "理由5。" in last
+    assert "Reason 4." not in last
+
+
+def test_a_low_terminal_shows_the_newest_decisions_instead_of_cutting_them_off() -> None:
+    out = io.StringIO()
+    with LiveView(Console(file=out, force_terminal=True, width=140, height=20)) as view:
+        view.update(1, None, [decision(n) for n in range(10)])
+    last = out.getvalue()[out.getvalue().rindex("Callwarden") :]
+    assert "Reason 9." in last
     assert "Reason 6." not in last
+    assert last.count("\n") < 20
 
 
 def test_without_a_terminal_come_plain_lines_and_no_more_than_one_can_read() -> None:
