@@ -1,23 +1,73 @@
 # Every target uses the virtual environment that `make setup` makes in the project's root.
-PYTHON ?= python3
+# PYTHON may name another interpreter; the first that runs and is 3.11 to 3.13 is taken.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+# What `make test-all-pythons` looks for; those that are absent are skipped by name.
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FAST := not services and not soak
+INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 
-.PHONY: setup demo test test-services soak bench lint schemas clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lint test test-services test-all-pythons soak bench schemas tools clean
 
-setup: $(STAMP)
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+
+setup: $(STAMP) ## Make .venv with Callwarden and all that its tests need.
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+	@python=$$(.ci/find-python $(PYTHON)) && { "$$python" -m venv $(VENV) || { \
+	  echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; }
+	$(BIN)/python $(INSTALL)
+	@touch $(STAMP)
 
-lint: setup
+demo: setup ## Simulate tenants, judge them before your eyes, and make the report in demo-out/.
+	@$(BIN)/callwarden demo --out demo-out
+
+lint: setup ## Style, types, import contracts.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: setup lint
-	$(BIN)/python -m pytest -m 'not services and not soak'
+test: setup lint ## The fast suite: no service, no browser.
+	$(BIN)/python -m pytest -m '$(FAST)'
+
+# Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
+test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services.
+	$(BIN)/python -m pytest -m services
+
+test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
+	@ran=; for name in $(PYTHONS); do \
+	  python=$$(.ci/find-python $$name 2>/dev/null) || { echo "== $$name is not here: skipped"; continue; }; \
+	  venv=.venv-$${name#python}; echo "== $$name: $$venv"; \
+	  "$$python" -m venv $$venv && $$venv/bin/python $(INSTALL) && \
+	  $$venv/bin/python -m pytest -p no:cacheprovider -m '$(FAST)' || exit 1; \
+	  ran="$$ran $$name"; \
+	done; [ -n "$$ran" ] || { echo "None of $(PYTHONS) is here." >&2; exit 1; }; echo "== passed on$$ran"
+
+soak: setup ## The long suites.
+	$(BIN)/python -m pytest -m soak
+
+bench: setup ## Records a second, and where the time goes; ARGS are handed on.
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
+	$(BIN)/callwarden schema export schemas
+
+tools: ## What the service tests need: a browser and its driver, by apt-get where that can be.
+	@absent=; for tool in chromium chromedriver; do command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
+	if [ -z "$$absent" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-noto-cjk >/dev/null; \
+	else \
+	  echo "Absent:$$absent. On Debian: sudo apt-get install chromium chromium-driver fonts-noto-cjk" >&2; exit 1; \
+	fi
+
+clean: ## Remove all that these targets made.
+	rm -rf .venv .venv-* .tools build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"""Where services are required, a test that skips itself for want of one must not pass unseen."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+import pytest
+
+@pytest.mark.services
+def test_with_a_service():
+    pytest.skip("no broker here")
+
+@pytest.mark.services
+@pytest.mark.skipif(True, reason="no database here")
+def test_with_another():
+    pass
+
+def test_without_a_service():
+    pytest.skip("other reasons")
+"""
+
+
+@pytest.mark.parametrize(
+    ("required", "status", "closing"), [("1", 1, "1 failed, 1 skipped, 1 error"), ("", 0, "3 skipped")]
+)
+def test_a_skipped_service_test_fails_exactly_where_services_are_required(
+    tmp_path: Path, required: str, status: int, closing: str
+) -> None:
+    (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = services: x\n")
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        env=os.environ | {"CALLWARDEN_REQUIRE_SERVICES": required},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    assert closing in done.stdout
+    assert ("no broker here" in done.stdout) is bool(required)
