@@ -3,7 +3,6 @@
 import hmac
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 # Known to everybody, so that a demonstration gives the same bytes on any machine. It hides nothing.
@@ -12,16 +11,8 @@ VARIABLE: Final = "CALLWARDEN_PSEUDONYM_KEY"
 _BETWEEN: Final = "\x1f"
 
 
-def key_from(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> bytes:
-    """The key: the file's content (surrounding white space cut off), else the environment's, else the public one.
-
-    Raises OSError for a file that cannot be read and ValueError for one that is empty.
-    """
-    if path is not None:
-        key = path.read_bytes().strip()
-        if not key:
-            raise ValueError(f"{path} is empty; a key of 32 random characters is right")
-        return key
+def key_from(environ: Mapping[str, str] = os.environ) -> bytes:
+    """The key in the environment's ``CALLWARDEN_PSEUDONYM_KEY``, else the public one."""
     return environ.get(VARIABLE, "").encode() or PUBLIC_KEY
 
 

@@ -1,5 +1,7 @@
 """What a field's text becomes: sources, tables, conditions, durations, lists, pseudonyms."""
 
+import io
+
 import pytest
 from adapter_rows import ONE, SMALL, rows, value
 
@@ -142,12 +144,17 @@ def test_a_pseudonym_is_hmac_sha_256_of_the_parts() -> None:
     assert pseudonym(("x", "y"), b"k") == hmac.new(b"k", b"x\x1fy", hashlib.sha256).hexdigest()[:32]
 
 
-def test_the_key_is_the_files_else_the_environments_else_the_public_one(tmp_path) -> None:
-    file = tmp_path / "key"
-    file.write_bytes(b"secret\n")
-    assert key_from(file, {VARIABLE: "other"}) == b"secret"
-    assert key_from(None, {VARIABLE: "other"}) == b"other"
-    assert key_from(None, {}) == PUBLIC_KEY
-    file.write_bytes(b"\n")
-    with pytest.raises(ValueError, match="is empty"):
-        key_from(file, {})
+def test_the_key_is_the_environments_else_the_public_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from monitor.adapters import open_adapter
+
+    content = b"created_date,api_offset,company_phone_number,consumer_area_code\n2021-01-24,5,2125550123,216\n"
+
+    def name(key: bytes | None = None) -> str:
+        (row,) = open_adapter("ftc-dnc", key=key).rows(io.BytesIO(content))
+        return row.record.complainant
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert name() == name(PUBLIC_KEY)
+    monkeypatch.setenv(VARIABLE, "secret")
+    assert name() == name(b"secret") != name(PUBLIC_KEY)
+    assert key_from({VARIABLE: ""}) == PUBLIC_KEY
