@@ -53,13 +53,13 @@ class Decoder:
         records: list[Record | None] = []
         refused: list[tuple[int, str]] = []
         blank: list[int] = []
-        decode = codec.decode
-        append = records.append
-        for line in lines:
+        to_come = iter(lines)
+        while len(records) < len(lines):
             try:
-                append(decode(line))
+                records.extend(map(codec.decode, to_come))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                append(None)
+                line = lines[len(records)]
+                records.append(None)
                 if line.isspace() or not line:
                     blank.append(len(records) - 1)
                 else:
@@ -90,10 +90,10 @@ class Decoder:
     ) -> Decoded:
         event_ms = np.full(len(records), -1, np.int64)
         cdrs = [record for record in records if type(record) is Cdr]
-        if len(cdrs) == len(records):
-            rows = np.arange(len(records))
-        else:
-            rows = np.array([row for row, record in enumerate(records) if type(record) is Cdr], np.intp)
+        is_call = np.ones(len(records), np.bool_)
+        if len(cdrs) < len(records):
+            is_call = np.array([type(record) is Cdr for record in records], np.bool_)
+        rows = np.flatnonzero(is_call)
         names: list[str] = []
         calls = None
         if cdrs:
@@ -103,16 +103,16 @@ class Decoder:
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
         others: list[tuple[int, Other]] = []
-        if len(cdrs) < len(records):
-            for row, record in enumerate(records):
-                if record is None or isinstance(record, Cdr):
-                    continue
-                fault = codec.check(record)
-                if fault is None:
-                    others.append((row, record))
-                    event_ms[row] = record.updated_ms
-                else:
-                    refused.append((row, fault))
+        for row in np.flatnonzero(~is_call).tolist():
+            record = records[row]
+            if record is None or isinstance(record, Cdr):
+                continue
+            fault = codec.check(record)
+            if fault is None:
+                others.append((row, record))
+                event_ms[row] = record.updated_ms
+            else:
+                refused.append((row, fault))
         if self.not_after_ms is not None and (event_ms > self.not_after_ms).any():
             ahead = event_ms > self.not_after_ms
             reason = f"future_event: expected an event time of at most {self.not_after_ms}"
@@ -170,8 +170,9 @@ class Refused:
 
 @dataclass(slots=True)
 class Late:
-    """A late call: what it is sorted by, and its bytes as they came."""
+    """A late call: its place in the logs, what it is sorted by, and its bytes as they came."""
 
+    log: tuple[int, int, int, int]
     end_ms: int
     tenant_id: str
     call_id: str
@@ -222,7 +223,8 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
         if late.any():
             for i in np.flatnonzero(late):
                 name = decoded.names[calls.tenant[i]]
-                batch.late.append(Late(int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
+                log = _log(placed, int(rows[i]))
+                batch.late.append(Late(log, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
             calls, rows = calls.take(~late), rows[~late]
         calls.tenant = calls.tenant + np.int32(len(batch.names))
         batch.names += decoded.names

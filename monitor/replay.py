@@ -83,6 +83,7 @@ def replay(
     until_ms: int | None = None,
     adapter: Adapter | None = None,
     shards: int = 1,
+    jobs: int = 1,
     piece_lines: int = PIECE_LINES,
     secret: bytes = b"",
     progress: Callable[[Progress], None] | None = None,
@@ -191,10 +192,11 @@ class _Run:
         if batch.calls is None:
             return
         if len(self.shards) == 1:
-            self.shards[0].apply(batch.names, batch.calls, watermark_ms)
+            duplicate = self.shards[0].apply(batch.names, batch.calls, watermark_ms)
+            self.outcome.summary.duplicates += int(duplicate.sum())
             return
         for shard, (names, calls) in zip(self.shards, _split(batch.names, batch.calls, len(self.shards)), strict=True):
-            shard.apply(names, calls, watermark_ms)
+            self.outcome.summary.duplicates += int(shard.apply(names, calls, watermark_ms).sum())
 
     def _advance(self, watermark_ms: int) -> None:
         for shard in self.shards:

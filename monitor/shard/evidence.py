@@ -68,6 +68,20 @@ def _newest(
     return rows[kept]
 
 
+def thin(parts: Sequence[EvidenceRows], ruled: int, start_ms: int = 0) -> EvidenceRows:
+    """The newest calls of each tenant and of each of ``ruled`` fields since ``start_ms``, by tenant and time."""
+    rows = EvidenceRows(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
+    rows = rows.take(np.flatnonzero(rows.end_ms >= start_ms))
+    rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
+    mask = np.zeros(len(rows), np.uint64)
+    for k in range(ruled):
+        chosen = np.flatnonzero((rows.mask >> np.uint64(k)) & np.uint64(1))
+        newest = _newest(chosen, rows.tenant[chosen].astype(np.int64), rows.end_ms[chosen], rows.call_id)
+        mask[newest] |= np.uint64(1 << k)
+    kept = np.flatnonzero(mask)
+    return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept])
+
+
 class Evidence:
     """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms``.
 
@@ -103,16 +117,6 @@ class Evidence:
 
     def _thin(self, start_ms: int) -> None:
         """One part, sorted by tenant and time, of what can still be among the newest."""
-        columns = (np.concatenate([getattr(p, f.name) for p in self._parts]) for f in fields(EvidenceRows))
-        rows = EvidenceRows(*columns)
-        rows = rows.take(np.flatnonzero(rows.end_ms >= start_ms))
-        rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
-        mask = np.zeros(len(rows), np.uint64)
-        for k in range(self._ruled):
-            chosen = np.flatnonzero((rows.mask >> np.uint64(k)) & np.uint64(1))
-            newest = _newest(chosen, rows.tenant[chosen].astype(np.int64), rows.end_ms[chosen], rows.call_id)
-            mask[newest] |= np.uint64(1 << k)
-        kept = np.flatnonzero(mask)
-        thinned = EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept])
+        thinned = thin(self._parts, self._ruled, start_ms)
         self._parts = [thinned]
-        self._rows = len(kept)
+        self._rows = len(thinned)

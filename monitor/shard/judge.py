@@ -1,11 +1,10 @@
 """The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from monitor import reasons
@@ -15,6 +14,7 @@ from monitor.shard.decisions import Decisions
 from monitor.shard.evidence import NEWEST
 from monitor.shard.evidence import Evidence as CallEvidence
 from monitor.shard.fields import BIT, Layout
+from monitor.shard.firing import Firing
 from monitor.shard.gates import Gates
 from monitor.shard.ids import alert_id
 from monitor.shard.sink import Sink
@@ -33,13 +33,6 @@ _OPS: dict[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
     "at_least": lambda value, limit: value >= limit,
     "at_most": lambda value, limit: value <= limit,
 }
-
-
-class Firing(Struct):
-    """An alert that stands: since when, and the latest decision made while it stood."""
-
-    since_ms: int
-    enforcement_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -111,6 +104,9 @@ class Judge:
         self._dockets = [
             _Docket(rule, METRICS[rule.metric], spans[rule.window_ms], {}, {}, {}) for rule in policy.rules
         ]
+        self._by_step: dict[int, list[_Docket]] = {}
+        for docket in self._dockets:
+            self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
         self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
 
     def know(self, tenant_id: str, tenant: int) -> None:
@@ -126,19 +122,24 @@ class Judge:
                     if docket.rule.id in exemption.rules:
                         docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
 
-    def due(self, after_ms: int, bounds: Sequence[int]) -> int | None:
-        """The next end after ``after_ms`` at which a rule has anything to judge; ``bounds``: the rules' last ends."""
-        ends = []
-        for docket, bound in zip(self._dockets, bounds, strict=True):
-            end = (after_ms // docket.rule.step_ms + 1) * docket.rule.step_ms
-            if end <= bound and (docket.span.live or docket.firing):
-                ends.append(end)
-        return min(ends, default=None)
+    def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
+        """The next end after ``after_ms`` at which a rule has anything to judge.
 
-    def judge(self, end_ms: int, tenants: int, bounds: Sequence[int]) -> None:
+        ``bounds`` has the last end for each step.
+        """
+        found = None
+        for step_ms, dockets in self._by_step.items():
+            end_ms = (after_ms // step_ms + 1) * step_ms
+            if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
+                continue
+            if any(docket.span.live or docket.firing for docket in dockets):
+                found = end_ms
+        return found
+
+    def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``, in file order."""
-        for docket, bound in zip(self._dockets, bounds, strict=True):
-            if end_ms % docket.rule.step_ms == 0 and end_ms <= bound:
+        for docket in self._dockets:
+            if end_ms % docket.rule.step_ms == 0 and end_ms <= bounds[docket.rule.step_ms]:
                 docket.span.leave(end_ms - docket.rule.window_ms)
                 if docket.span.live or docket.firing:
                     self._judge(docket, end_ms, tenants)

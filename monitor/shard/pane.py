@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.shard.columns import Calls
-from monitor.shard.evidence import EvidenceRows, newest_of_groups
+from monitor.shard.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.shard.fields import BIT, Layout, count_bits
 from monitor.shard.parties import KeyCounts
 
@@ -80,16 +80,15 @@ def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int,
     return panes
 
 
-def merge(panes: Sequence[Pane], width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Several panes' sums as one: ``(tenant [g] ascending, sums [g, width])``."""
-    if not panes:
-        return np.empty(0, np.int32), np.empty((0, width), np.int64)
+def merge(panes: Sequence[Pane], start_ms: int, ruled: int) -> Pane:
+    """Several panes (at least one) as one that begins at ``start_ms``, without parties: long windows have none."""
     tenant = np.concatenate([p.tenant for p in panes])
     order = np.argsort(tenant, kind="stable")
     tenant = tenant[order]
     starts = _run_starts(tenant)
     sums = np.add.reduceat(np.concatenate([p.sums for p in panes])[order], starts, axis=0)
-    return tenant[starts], sums
+    empty = KeyCounts.empty()
+    return Pane(start_ms, tenant[starts], sums, empty, empty, thin([p.evidence for p in panes], ruled))
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -13,10 +13,13 @@ What it keeps, and what an active tenant costs (bytes, measured by ``tests/bench
 Each is bounded by the length of a window, by a number of entries, or by ``retention``.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
@@ -32,6 +35,8 @@ from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
 from monitor.shard.span import FINE_MS, HOUR_MS, Span
 from monitor.shard.standing import Standing
+from monitor.shard.state import PaneStore, ShardHead, SpanHead, WaitingHead, decode_head
+from schemas import codec
 
 _FIVE_MINUTES_MS = 300_000
 
@@ -40,14 +45,16 @@ class Shard:
     """Some tenants' calls, complaints and standing, judged by one policy.
 
     ``apply`` and ``wait`` take what was read, ``advance`` decides what the watermark allows, ``finish`` ends the
-    input; what they bring about lies in ``sink`` until ``take`` fetches it.
+    input; what they bring about lies in ``sink`` until ``take`` fetches it. With ``keep_state``, `snapshot` gives
+    the sealed panes and a head from which `restore` goes on.
     """
 
-    def __init__(self, policy: Policy, keep_windows: bool = False) -> None:
+    def __init__(self, policy: Policy, keep_windows: bool = False, keep_state: bool = False) -> None:
         self.policy = policy
         every_rule = (*policy.rules, *(override.rule for override in policy.overrides))
         self.layout = Layout.of(policy.params, every_rule)
-        self.pane_ms = int(np.gcd.reduce([_FIVE_MINUTES_MS, *(rule.step_ms for rule in policy.rules)]))
+        self._steps = sorted({rule.step_ms for rule in policy.rules})
+        self.pane_ms = int(np.gcd.reduce([_FIVE_MINUTES_MS, *self._steps]))
         self.sink = Sink()
         self._index: dict[str, int] = {}
         self._names: list[str] = []
@@ -85,6 +92,9 @@ class Shard:
             self.sink,
             keep_windows,
         )
+        fine_ms = max((span.window_ms for span in self._fine), default=0)
+        coarse_ms = max((span.window_ms for span in self._coarse), default=0)
+        self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
         self._open: list[Calls] = []
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
@@ -94,21 +104,28 @@ class Shard:
 
     # Taking in --------------------------------------------------------------------------------------------------
 
-    def apply(self, names: Sequence[str], calls: Calls, watermark_ms: int) -> None:
-        """Take valid calls that are not late, in reading order. ``names`` is the table that ``calls.tenant`` indexes.
+    def apply(
+        self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        """Take valid calls that are not late, in reading order; which of them are duplicates.
 
-        ``watermark_ms`` is that before these calls: no late line is below it.
+        ``names`` is the table that ``calls.tenant`` indexes. ``watermark_ms`` is that before these calls: no late
+        line is below it. ``known_duplicate`` marks those that were duplicates before a restart.
         """
         if not len(calls):
-            return
-        place = np.fromiter((self._tenant(name) for name in names), np.int32, len(names))
+            return np.zeros(0, np.bool_)
+        place = np.fromiter(map(self._index.get, names, itertools.repeat(-1)), np.int32, len(names))
+        for new in np.flatnonzero(place < 0).tolist():
+            place[new] = self._tenant(names[new])
         calls.tenant = place[calls.tenant]
-        duplicate = self._seen.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms)
-        if duplicate.any():
-            self.sink.duplicates += int(duplicate.sum())
-            calls = calls.take(~duplicate)
+        duplicate = self._seen.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
+        # After a restart calls come again whose pane is sealed already.
+        taken = ~duplicate & (calls.end_ms >= self._sealed_ms)
+        if not taken.all():
+            calls = calls.take(taken)
         if len(calls):
             self._open.append(calls)
+        return duplicate
 
     def wait(self, waiting: Waiting) -> None:
         """Take a record that is not a call; it is decided at its event time."""
@@ -119,7 +136,7 @@ class Shard:
     def advance(self, watermark_ms: int) -> None:
         """Decide all that the watermark allows: windows ending at or before it, records before it."""
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
-        self._run(watermark_ms, [watermark_ms] * len(self.policy.rules), watermark_ms)
+        self._run(watermark_ms, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -129,10 +146,10 @@ class Shard:
         """
         self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
-            bounds = [(last_ms // rule.step_ms + 1) * rule.step_ms for rule in self.policy.rules]
+            bounds = {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
             self._run(last_ms + 1, bounds, last_ms)
         else:
-            self._run(last_ms + 1, [until_ms] * len(self.policy.rules), until_ms)
+            self._run(last_ms + 1, dict.fromkeys(self._steps, until_ms), until_ms)
 
     def take(self) -> Sink:
         """What was brought about since the last call."""
@@ -148,9 +165,9 @@ class Shard:
         self.sink.windows, self.sink.refused, self.sink.duplicates = [], [], 0
         return taken
 
-    def _run(self, records_before_ms: int, bounds: Sequence[int], lapses_until_ms: int) -> None:
+    def _run(self, records_before_ms: int, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
         """Everything in event-time order; at one instant first lapses, then windows, then records."""
-        coarse = [bound for bound, rule in zip(bounds, self.policy.rules, strict=True) if rule.window_ms > FINE_MS]
+        coarse = [bounds[rule.step_ms] for rule in self.policy.rules if rule.window_ms > FINE_MS]
         last_hour_ms = max(coarse, default=0)
         while True:
             lapse_ms = self._decisions.next_lapse(lapses_until_ms)
@@ -170,7 +187,7 @@ class Shard:
                 self._at_ms = max(self._at_ms, now_ms // self.pane_ms * self.pane_ms)
                 self._records.decide_next()
 
-    def _next_end(self, bounds: Sequence[int], last_hour_ms: int) -> int | None:
+    def _next_end(self, bounds: Mapping[int, int], last_hour_ms: int) -> int | None:
         """The next instant at which a pane enters the windows or a rule has something to judge."""
         ends = []
         if self._sealed:
@@ -184,7 +201,7 @@ class Shard:
             ends.append(due)
         return min(ends, default=None)
 
-    def _end(self, end_ms: int, bounds: Sequence[int]) -> None:
+    def _end(self, end_ms: int, bounds: Mapping[int, int]) -> None:
         """Panes up to ``end_ms`` enter the windows, and the rules that are due are judged."""
         tenants = len(self._names)
         while self._sealed and self._sealed[0].start_ms < end_ms:
@@ -200,11 +217,12 @@ class Shard:
         self._at_ms = end_ms
 
     def _end_hour(self, tenants: int) -> None:
-        start_ms = self._hour[0].start_ms // HOUR_MS * HOUR_MS
-        tenant, sums = merge(self._hour, self.layout.width)
+        hour = merge(self._hour, self._hour[0].start_ms // HOUR_MS * HOUR_MS, len(self._ruled))
         for span in self._coarse:
-            span.level.enter(start_ms, tenant, sums, tenants)
+            span.enter(hour, tenants)
         self._hour = []
+        if self._store is not None:
+            self._store.add_hour(hour)
 
     def _seal(self, before_ms: int) -> None:
         """Seal the panes that end at or before ``before_ms``."""
@@ -226,11 +244,97 @@ class Shard:
         if ripe:
             panes = seal(Calls.concat(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
             self._sealed.extend(panes)
+            if self._store is not None:
+                self._store.add(panes)
+
+    @property
+    def at_ms(self) -> int:
+        """Windows that end up to here have been judged."""
+        return self._at_ms
 
     @property
     def tenants(self) -> int:
         """How many tenants it has seen."""
         return len(self._names)
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def open_since(self) -> dict[int, tuple[int, int]]:
+        """For each source with calls in open panes: the offset of the first of them, and its late line."""
+        first: dict[int, tuple[int, int]] = {}
+        for calls in self._open:
+            for source in np.unique(calls.source).tolist():
+                mine = np.flatnonzero(calls.source == source)
+                row = mine[np.argmin(calls.offset[mine])]
+                candidate = (int(calls.offset[row]), int(calls.line_ms[row]))
+                first[source] = min(first.get(source, candidate), candidate)
+        return first
+
+    def snapshot(self) -> bytes:
+        """All but the sealed panes (`stored_panes`) and the open ones, which are the input since `open_since`.
+
+        To be called when all that the watermark allows has been decided.
+        """
+        assert not self._sealed
+        head = ShardHead(
+            at_ms=self._at_ms,
+            sealed_ms=self._sealed_ms,
+            names=self._names,
+            standings=list(self._standings.values()),
+            waiting=[WaitingHead(w.at_ms, w.log, w.raw, codec.encode(w.record)) for w in self._records.waiting],
+            firing=self._judge.firing(),
+            spans={
+                length: SpanHead(
+                    span.left_ms,
+                    span.callees.levels if span.callees else {},
+                    span.callers.levels if span.callers else {},
+                )
+                for length, span in self._spans.items()
+            },
+        )
+        return msgspec.msgpack.encode(head)
+
+    @property
+    def stored_panes(self) -> PaneStore:
+        """The sealed panes as they are stored."""
+        assert self._store is not None, "keep_state is off"
+        return self._store
+
+    def restore(self, snapshot: bytes, panes: Mapping[str, bytes]) -> None:
+        """Become what `snapshot` was taken of; the shard must be new, its policy the same. StateFormatError."""
+        assert self._store is not None, "keep_state is off"
+        head = decode_head(snapshot)
+        for name in head.names:
+            self._tenant(name)
+        self._at_ms, self._sealed_ms = head.at_ms, head.sealed_ms
+        self._standings = {standing.tenant: standing for standing in head.standings}
+        waiting = [Waiting.of(codec.decode(w.record), w.at_ms, w.log, w.raw) for w in head.waiting]
+        self._decisions.restore(head.standings)
+        self._records.restore(head.standings, waiting)
+        self._judge.restore(head.firing)
+        for length, span in self._spans.items():
+            known = head.spans[length]
+            if span.callees is not None:
+                span.callees.levels = dict(known.callee_levels)
+            if span.callers is not None:
+                span.callers.levels = dict(known.caller_levels)
+            span.leave(known.left_ms)
+        fine, hours = self._store.load(panes)
+        tenants = len(self._names)
+        first_fine_ms = fine[0].start_ms if fine else self._sealed_ms
+        for hour in hours:
+            if hour.start_ms + HOUR_MS <= first_fine_ms:
+                self._evidence.add(hour.evidence, hour.start_ms + HOUR_MS)
+            for span in self._coarse:
+                if hour.start_ms >= span.left_ms:
+                    span.enter(hour, tenants)
+        for pane in fine:
+            self._evidence.add(pane.evidence, pane.start_ms + self.pane_ms)
+            for span in self._fine:
+                if pane.start_ms >= span.left_ms:
+                    span.enter(pane, tenants)
+            if self._coarse and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
+                self._hour.append(pane)
 
     # Tenants ----------------------------------------------------------------------------------------------------
 

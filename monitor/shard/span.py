@@ -25,6 +25,7 @@ class Span:
     def __init__(self, window_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
         self.fine = window_ms <= FINE_MS
+        self.left_ms = 0  # what happened before has left
         self._layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
         fields = set()
@@ -51,6 +52,7 @@ class Span:
 
     def leave(self, before_ms: int) -> None:
         """What happened before ``before_ms``, the window's start, leaves."""
+        self.left_ms = max(self.left_ms, before_ms)
         self.level.leave(before_ms)
         self.complaints.leave(before_ms)
         for tally in (self.callees, self.callers):

@@ -1,0 +1,122 @@
+"""A partition that stops anywhere and goes on from its snapshot decides, counts and puts out what a replay does."""
+
+import json
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from oracle.generate import Scenario, scenario
+
+from monitor.partition import Partition
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from monitor.replay import replay
+
+
+def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int) -> dict[str, Any]:
+    """Read the files side by side in random pieces, stopping at random: work since the last snapshot is lost."""
+    stored_head: bytes | None = None
+    stored_panes: dict[str, bytes] = {}
+    kept: list[Any] = []
+    stored_at: list[int] = []
+    restarts = 0
+    partition = Partition(policy, len(files), not_after_ms=not_after_ms)
+    at = [0] * len(files)
+    while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
+        source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
+        stop = min(len(files[source]), at[source] + rng.choice((1, 2, 7, 60)))
+        partition.feed(source, files[source][at[source] : stop])
+        at[source] = stop
+        if rng.random() < 0.7:
+            partition.advance([place >= len(lines) for place, lines in zip(at, files, strict=True)])
+            if rng.random() < 0.4:
+                stored_head, fresh, gone = partition.snapshot()
+                stored_at = list(at)
+                stored_panes |= fresh
+                stored_panes = {key: blob for key, blob in stored_panes.items() if key not in gone}
+                kept.append(partition.take())
+        halfway = restarts == 0 and 2 * sum(at) > sum(map(len, files))
+        if rng.random() < 0.1 or halfway:
+            restarts += 1
+            partition = Partition(policy, len(files), not_after_ms=not_after_ms)
+            at = [0] * len(files)
+            if stored_head is not None:
+                at = partition.restore(stored_head, stored_panes)
+                for source, lines in enumerate(files):
+                    while at[source] < stored_at[source]:
+                        stop = min(stored_at[source], at[source] + rng.choice((1, 5, 100)))
+                        partition.feed(source, lines[at[source] : stop])
+                        at[source] = stop
+    partition.finish()
+    kept.append(partition.take())
+    return {
+        "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.sink.enforcement),
+        "shadow": sorted(bytes_of(e) for taken in kept for e in taken.sink.shadow),
+        "alerts": sorted(bytes_of(a) for taken in kept for a in taken.sink.alerts),
+        "late": sorted(late.raw for taken in kept for late in taken.late),
+        "rejected": sorted(
+            (r.log[1], r.log[3], r.reason) for taken in kept for r in (*taken.refused, *taken.sink.refused)
+        ),
+        "read": sum(taken.rows for taken in kept),
+        "duplicates": sum(taken.duplicates for taken in kept),
+        "restarts": restarts,
+    }
+
+
+def whole(policy: Policy, files: list[list[bytes]], not_after_ms: int, folder: Any) -> dict[str, Any]:
+    paths = []
+    for number, lines in enumerate(files):
+        path = folder / f"{number}.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        paths.append(path)
+    out = replay(paths, policy, not_after_ms=not_after_ms)
+    places = {str(path): number for number, path in enumerate(paths)}
+    return {
+        "enforcement": sorted(map(bytes_of, out.enforcement)),
+        "shadow": sorted(map(bytes_of, out.shadow)),
+        "alerts": sorted(map(bytes_of, out.alerts)),
+        "late": sorted(out.late),
+        "rejected": sorted((places[r.file], r.line, r.reason) for r in out.rejected),
+        "read": out.summary.read,
+        "duplicates": out.summary.duplicates,
+    }
+
+
+def bytes_of(record: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def lines_of(made: Scenario) -> list[list[bytes]]:
+    """The scenario's files without blank lines, and with contents that do not depend on which copy was first."""
+    files = []
+    content: dict[tuple[str, str], bytes] = {}
+    for file in made.files:
+        lines = []
+        for line in file:
+            raw = line.encode() if isinstance(line, str) else line
+            if not raw.strip():
+                continue
+            try:
+                record = json.loads(raw)
+                key = (str(record["tenant_id"]), str(record["call_id"]))
+                raw = content.setdefault(key, raw)
+            except (ValueError, KeyError, TypeError):
+                pass  # a line that is no record is rejected on both sides
+            lines.append(raw)
+        files.append(lines)
+    return files
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
+    made = scenario(seed)
+    rng = random.Random(seed)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    files = lines_of(made)
+    print(f"seed {seed}")
+    expected = whole(policy, files, made.not_after_ms, tmp_path)
+    got = interrupted(policy, files, rng, made.not_after_ms)
+    restarts = got.pop("restarts")
+    assert restarts > 0
+    assert got == expected
