@@ -9,11 +9,13 @@ from typing import Any
 from oracle import measures
 from oracle.compare import as_output, names
 from oracle.deciding import judge
+from oracle.records import YEAR_1990, YEAR_2100
 from oracle.worked import resolve
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+YEAR_2050 = 2_524_608_000_000
 MARCH_2 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 
 FLAVOURS = ("random", "boundary", "identities", "disputes", "sources", "long", "hostile", "ratios")
@@ -123,7 +125,7 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
     for _ in range(count):
         _add(rng, made, flavour, tenants, start, span, lateness)
     sources = 1 if flavour in {"random", "boundary"} else rng.randint(1, 3)
-    last = max(t for t, _ in made.records)
+    last = max(t for t, _ in made.records if t < YEAR_2050)
     not_after = last + DAY
     if rng.random() < 0.15:
         not_after = last - rng.randint(0, span // 8)
@@ -134,7 +136,7 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
     for rounds_left in (2, 1, 0):
         out.files = _files(random.Random(seed + 1), made, sources, lateness, flavour)
         if until is not None:
-            out.until_ms = max(until, *(t for t, _ in made.records))
+            out.until_ms = max(until, *(t for t, _ in made.records if t < YEAR_2050))
         if rounds_left:
             _review(rng, made, solve(out), start, span)
     return out
@@ -159,10 +161,12 @@ def _ms(text: str) -> int:
 
 
 def _policy(rng: random.Random, flavour: str, tenants: list[str], lateness: int) -> dict[str, Any]:
-    rules = [_rule(rng, f"r{i}", flavour) for i in range(rng.randint(1, 9))]
+    # Half of the long scenarios remember for a short time only, so that ids are forgotten and come again.
+    spans = SPANS if flavour != "long" or rng.random() < 0.5 else SPANS[5:] + LONG_SPANS * 2
+    rules = [_rule(rng, f"r{i}", spans) for i in range(rng.randint(1, 9))]
     if flavour == "ratios":
         metrics = rng.sample(measures.ALL, len(measures.ALL))
-        rules = [_rule(rng, f"m{i}", flavour, metric) for i, metric in enumerate(metrics[: rng.randint(9, 27)])]
+        rules = [_rule(rng, f"m{i}", spans, metric) for i, metric in enumerate(metrics[: rng.randint(9, 27)])]
     longest = max(_ms(r["window"]) for r in rules)
     retention = max(longest, rng.choice((DAY, 3 * DAY, 400 * DAY)))
     windows = [w for w in ("30m", "4h", "24h", "30d") if _ms(w) <= retention]
@@ -196,7 +200,7 @@ def _policy(rng: random.Random, flavour: str, tenants: list[str], lateness: int)
             "lateness": f"{lateness // MINUTE}m",
             "short_call_s": rng.choice((6.0, 5, 1)),
             "callee_limit": rng.choice((1, 2, 5)),
-            "timezone": rng.choice(("Asia/Shanghai", "America/New_York", "UTC")),
+            "timezone": rng.choice(("Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "UTC")),
             "review_within": rng.choice(("20m", "3h", "24h", "7d")),
             "retention": f"{retention // HOUR}h",
         },
@@ -221,10 +225,11 @@ def _recover(rng: random.Random, direction: str, threshold: float) -> float:
     return threshold * rng.choice((1, 0.5)) if direction == "above" else threshold * rng.choice((1, 1.5))
 
 
-def _rule(rng: random.Random, name: str, flavour: str, metric: str | None = None) -> dict[str, Any]:
+def _rule(
+    rng: random.Random, name: str, spans: tuple[tuple[str, str], ...], metric: str | None = None
+) -> dict[str, Any]:
     metric = metric or rng.choice(measures.ALL)
-    spans = SPANS if metric in measures.OF_PARTIES or flavour != "long" else SPANS[5:] + LONG_SPANS * 2
-    window, step = rng.choice(spans)
+    window, step = rng.choice(SPANS if metric in measures.OF_PARTIES else spans)
     direction = "above" if rng.random() < 0.75 else "below"
     threshold = _threshold(rng, metric)
     mode = rng.choice(("enforce", "enforce", "review", "shadow"))
@@ -309,6 +314,8 @@ def _add(
     rng: random.Random, made: _Made, flavour: str, tenants: list[str], start: int, span: int, lateness: int
 ) -> None:
     time = _time(rng, flavour, start, span)
+    if rng.random() < 0.003:  # the edges of what a time may be; `not_after` refuses the later one
+        time = rng.choice((YEAR_1990 + 3 * HOUR, YEAR_2100 - 1))
     tenant = rng.choice(tenants)
     made.serial += 1
     roll = rng.random()
@@ -321,7 +328,7 @@ def _add(
     if rng.random() < (0.4 if flavour == "identities" else 0.08):
         again = dict(record)
         later = time
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and YEAR_1990 + DAY < time < YEAR_2050:
             later = time + rng.choice((0, 1, lateness, lateness + 1, lateness - 1, rng.randint(0, 3 * HOUR)))
         if rng.random() < 0.5:  # changed content under the same id
             again["tenant_id"] = rng.choice(tenants)
@@ -501,4 +508,5 @@ def _files(rng: random.Random, made: _Made, sources: int, lateness: int, flavour
             place = time + rng.choice((lateness, lateness + 1, rng.uniform(0, lateness + 3 * HOUR)))
         line = record if isinstance(record, str) else json.dumps(record, ensure_ascii=rng.random() < 0.5)
         files[rng.randrange(sources)].append((place, n, line))
-    return [[line for _, _, line in sorted(lines, key=lambda item: item[:2])] for lines in files]
+    dealt = [[line for _, _, line in sorted(lines, key=lambda item: item[:2])] for lines in files]
+    return [*dealt, rng.choice(([], ["", "  "]))] if sources > 1 and rng.random() < 0.1 else dealt
