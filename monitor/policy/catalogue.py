@@ -12,8 +12,8 @@ _DROPPED = frozenset("ZPSC")
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The row that a text names, by which term as the catalogue writes it (``""`` where a record names the row
-    itself), and whether for certain (the text *is* the term) or likely (the text contains it)."""
+    """The row that a text names, by which term as the catalogue writes it (``""`` or the key where a record names
+    the row itself), and whether for certain (the text *is* the term) or likely (the text contains it)."""
 
     row: CatalogueRow
     term: str

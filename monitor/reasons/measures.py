@@ -199,7 +199,7 @@ def measured(
 def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour) -> Reason:
     """Why an alert fires, or why it is over: nothing to judge, too little, or no longer beyond ``recover``."""
     long_zh, long_en = span(rule.window_ms)
-    head_zh, head_en = ("告警", "Alert") if state == "firing" else ("告警解除", "Alert over")
+    head_zh, head_en = ("预警", "Alert") if state == "firing" else ("预警解除", "Alert over")
     clause_zh, clause_en = clause(behaviour)
     if rule.mode == "shadow":
         clause_zh, clause_en = clause_zh + "；影子规则，仅作观察", clause_en + "; a shadow rule, only observed"

@@ -57,7 +57,7 @@ def finding(
         then_zh, then_en = f"，{row_zh}", f", which {row_en}"
         if not match.certain:
             pending_zh, pending_en = referred(review_by_ms)
-    elif behaviour.id == "undeclared_prohibited_business":
+    elif behaviour.id == "undeclared_prohibited_business" or not is_en:
         then_zh, then_en = "", ""
     return Reason(
         f"{head_zh}：{zh}{then_zh}{clause_zh}{pending_zh}", f"{head_en}: {en}{then_en}{clause_en}{pending_en}"
@@ -141,15 +141,16 @@ def admission(
 def banned_applicant(application_id: str) -> Reason:
     """Why an application is refused whatever it asks for: a banned account gets nothing any more."""
     return Reason(
-        f"申请方账号已被封号且不再开通，驳回号码申请{named(application_id)}",
-        f"Application {named(application_id)} is refused: the applicant's account is banned and will not be opened again",
+        f"申请方已被封号，不再开通，驳回号码申请{named(application_id)}",
+        f"Application {named(application_id)} is refused: the applicant is banned, and no new service is opened",
     )
 
 
 def _row(match: Match) -> tuple[str, str]:
     """Which prohibited business, how sure that is, and by what it was recognised."""
     row_zh, row_en = f"“{match.row.zh}”", f"“{match.row.en}”"
-    if not match.term:
+    if match.term in ("", match.row.key):
+        # The record itself named the row.
         return f"属于禁止接入业务{row_zh}", f"is the prohibited business {row_en}"
     if match.certain:
         return (

@@ -31,10 +31,7 @@ def exact(value: float) -> str:
 
 
 def rounded(value: float, anchors: Iterable[float] = ()) -> str:
-    """Three significant digits, more where they are needed to tell ``value`` from an anchor that it differs from.
-
-    Rounding keeps the order, so what lies beyond a threshold is shown beyond it.
-    """
+    """Three significant digits, more where they are needed to show on which side of each anchor ``value`` lies."""
     return _plain(_rounded(_decimal(value), [_decimal(a) for a in anchors]))
 
 
@@ -54,11 +51,11 @@ def _decimal(value: float) -> Decimal:
 
 
 def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
-    others = [a for a in anchors if a != whole]
     for digits in range(_DIGITS, _MOST_DIGITS + 1):
         places = min(0, whole.adjusted() + 1 - digits)
         near = whole.quantize(Decimal(1).scaleb(places), rounding=ROUND_HALF_EVEN)
-        if near not in others:
+        # `Decimal.compare` is -1, 0 or 1: the side on which it lies.
+        if all(near.compare(anchor) == whole.compare(anchor) for anchor in anchors):
             return near
     return whole
 
