@@ -59,8 +59,8 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def plain(lines: Sequence[bytes]) -> bool:
-    """Whether no line needs `flaw`: all are ASCII and short. About 30 ns a line; when False ask `flaw` of each."""
-    return not lines or (len(max(lines, key=len)) <= _SHALLOW_BYTES and b"".join(lines).isascii())
+    """Whether no line needs `flaw`: all are ASCII and short. A tenth of decoding; when False ask `flaw` of each."""
+    return not lines or (max(map(len, lines)) <= _SHALLOW_BYTES and b"".join(lines).isascii())
 
 
 def decoder_for(lines: Sequence[bytes]) -> Callable[[bytes], Record]:
