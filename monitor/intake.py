@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.adapters.base import Row
-from monitor.shard.columns import Calls, to_columns
+from monitor.shard.columns import Calls, Gathered, to_columns
 from monitor.shard.fields import Layout
 from monitor.shard.records import Other, Waiting
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
+_AT_ONCE = 1024  # lines decoded and taken apart together, so that the records stay in the processor's cache
 NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
 
 
@@ -40,6 +41,39 @@ class Decoded:
     line: NDArray[np.int64]
 
 
+class _Parsed:
+    """Records sorted into calls and others, with their rows; a row with neither is refused or blank."""
+
+    def __init__(self) -> None:
+        self.calls = Gathered()
+        self.call_rows = np.empty(0, np.intp)
+        self.others: list[tuple[int, Other]] = []
+        self.refused: list[tuple[int, str]] = []
+        self._rows = 0
+
+    def add(self, records: Sequence[Record | None]) -> None:
+        """The next rows."""
+        cdrs = [record for record in records if type(record) is Cdr]
+        first, self._rows = self._rows, self._rows + len(records)
+        rows = np.arange(first, self._rows)
+        if len(cdrs) < len(records):
+            is_call = np.array([type(record) is Cdr for record in records], np.bool_)
+            for place in np.flatnonzero(~is_call).tolist():
+                record = records[place]
+                if record is not None and not isinstance(record, Cdr):
+                    self.others.append((first + place, record))
+            rows = rows[is_call]
+        self.call_rows = np.concatenate([self.call_rows, rows])
+        self.calls.add(cdrs)
+
+    def drop(self, kept: NDArray[np.bool_]) -> None:
+        """Number the rows anew without those that are not kept."""
+        place = np.cumsum(kept) - 1
+        self.call_rows = place[self.call_rows]
+        self.others = [(int(place[row]), record) for row, record in self.others]
+        self.refused = [(int(place[row]), reason) for row, reason in self.refused]
+
+
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing)."""
@@ -50,63 +84,55 @@ class Decoder:
 
     def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
         """JSON lines; lines of white space alone are left out."""
-        records: list[Record | None] = []
-        refused: list[tuple[int, str]] = []
+        parsed = _Parsed()
         blank: list[int] = []
-        to_come = iter(lines)
-        while len(records) < len(lines):
-            try:
-                records.extend(map(codec.decode, to_come))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                line = lines[len(records)]
-                records.append(None)
-                if line.isspace() or not line:
-                    blank.append(len(records) - 1)
-                else:
-                    refused.append((len(records) - 1, codec.explain(line, error)))
+        for start in range(0, len(lines), _AT_ONCE):
+            some = lines[start : start + _AT_ONCE]
+            to_come = iter(some)
+            records: list[Record | None] = []
+            while len(records) < len(some):
+                try:
+                    records.extend(map(codec.decode, to_come))
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    line = some[len(records)]
+                    if line.isspace() or not line:
+                        blank.append(start + len(records))
+                    else:
+                        parsed.refused.append((start + len(records), codec.explain(line, error)))
+                    records.append(None)
+            parsed.add(records)
         numbers = np.arange(first_line, first_line + len(lines))
         if blank:
             kept = np.ones(len(lines), np.bool_)
             kept[blank] = False
-            place = np.cumsum(kept) - 1
-            refused = [(int(place[row]), reason) for row, reason in refused]
-            records = [record for record, keep in zip(records, kept, strict=True) if keep]
+            parsed.drop(kept)
             lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
             numbers = numbers[kept]
-        return self._columns(records, refused, lines, numbers)
+        return self._columns(parsed, lines, numbers)
 
     def rows(self, rows: Sequence[Row]) -> Decoded:
         """An adapter's rows."""
-        refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        parsed = _Parsed()
+        parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        parsed.add([row.record for row in rows])
         numbers = np.array([row.line for row in rows], np.int64)
-        return self._columns([row.record for row in rows], refused, [row.raw for row in rows], numbers)
+        return self._columns(parsed, [row.raw for row in rows], numbers)
 
-    def _columns(
-        self,
-        records: list[Record | None],
-        refused: list[tuple[int, str]],
-        raw: Sequence[bytes],
-        line: NDArray[np.int64],
-    ) -> Decoded:
-        event_ms = np.full(len(records), -1, np.int64)
-        cdrs = [record for record in records if type(record) is Cdr]
-        is_call = np.ones(len(records), np.bool_)
-        if len(cdrs) < len(records):
-            is_call = np.array([type(record) is Cdr for record in records], np.bool_)
-        rows = np.flatnonzero(is_call)
+    def _columns(self, parsed: "_Parsed", raw: Sequence[bytes], line: NDArray[np.int64]) -> Decoded:
+        event_ms = np.full(len(raw), -1, np.int64)
+        refused = parsed.refused
+        rows = parsed.call_rows
         names: list[str] = []
         calls = None
-        if cdrs:
-            names, calls, valid = to_columns(cdrs, self.layout, self.salt)
+        if len(rows):
+            names, calls, valid = to_columns(parsed.calls, self.layout, self.salt)
             if not valid.all():
-                refused += [(int(rows[i]), codec.check(cdrs[i]) or "") for i in np.flatnonzero(~valid)]
+                faults = [(int(rows[i]), codec.check(parsed.calls.call(int(i)))) for i in np.flatnonzero(~valid)]
+                refused += [(row, fault or "") for row, fault in faults]
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
         others: list[tuple[int, Other]] = []
-        for row in np.flatnonzero(~is_call).tolist():
-            record = records[row]
-            if record is None or isinstance(record, Cdr):
-                continue
+        for row, record in parsed.others:
             fault = codec.check(record)
             if fault is None:
                 others.append((row, record))

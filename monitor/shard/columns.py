@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from monitor.shard.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
@@ -24,6 +26,8 @@ _OUTCOMES = (
     "cancelled",
     "failed",
 )
+_AT_ONCE = 256
+_BY_CALLEE = {"callee": True, "caller": False, "system": False, "": False, None: False}
 _DIRECTION_CODE = {"inbound": 0, "outbound": 1}
 _OUTCOME_CODE = {name: code for code, name in enumerate(_OUTCOMES)}
 
@@ -93,23 +97,51 @@ class Calls:
         return Calls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Calls)))
 
 
-def to_columns(cdrs: Sequence[Cdr], layout: Layout, salt: np.uint64) -> tuple[list[str], Calls, NDArray[np.bool_]]:
+class Gathered:
+    """The fields of calls as lists, gathered a few hundred calls at a time while these are in the processor's cache.
+
+    Reading twelve fields of each of thousands of records, field by field, costs three times as much.
+    """
+
+    def __init__(self) -> None:
+        self._lists: list[list[Any]] = [[] for _ in Cdr.__struct_fields__]
+        self._place = {name: place for place, name in enumerate(Cdr.__struct_fields__)}
+
+    def __len__(self) -> int:
+        return len(self._lists[0])
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return self._lists[self._place[name]]
+
+    def add(self, cdrs: Sequence[Cdr]) -> None:
+        """Gather more calls."""
+        for start in range(0, len(cdrs), _AT_ONCE):
+            some = map(astuple, cdrs[start : start + _AT_ONCE])
+            for column, values in zip(self._lists, zip(*some, strict=True), strict=True):
+                column += values
+
+    def call(self, row: int) -> Cdr:
+        """One of the calls, as it was."""
+        return Cdr(*(column[row] for column in self._lists))
+
+
+def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The batch's table of tenants, the calls as columns, and which of them are valid.
 
     Valid by section 2 of the contract: ordered times, and an answer time exactly when answered; the columns of
     the others mean nothing. ``source``, ``offset`` and ``line_ms`` are zero: whoever read the records fills them in.
     """
-    count = len(cdrs)
-    names, tenant = _tabulate([c.tenant_id for c in cdrs])
+    count = len(gathered)
+    names, tenant = _tabulate(gathered["tenant_id"])
     tenant_salts = text_keys(names, np.full(len(names), salt))[tenant]
 
     # An absent time is 0 (times begin in 1990).
-    start = np.array([c.start_ms for c in cdrs], np.int64)
-    end = np.array([c.end_ms for c in cdrs], np.int64)
-    ring = np.array([c.ring_ms or 0 for c in cdrs], np.int64)
-    answer = np.array([c.answer_ms or 0 for c in cdrs], np.int64)
-    outcome = np.fromiter(map(_OUTCOME_CODE.__getitem__, [c.outcome for c in cdrs]), np.uint8, count)
-    outbound = np.fromiter(map(_DIRECTION_CODE.__getitem__, [c.direction for c in cdrs]), np.uint8, count)
+    start = np.array(gathered["start_ms"], np.int64)
+    end = np.array(gathered["end_ms"], np.int64)
+    ring = np.array([ms or 0 for ms in gathered["ring_ms"]], np.int64)
+    answer = np.array([ms or 0 for ms in gathered["answer_ms"]], np.int64)
+    outcome = np.fromiter(map(_OUTCOME_CODE.__getitem__, gathered["outcome"]), np.uint8, count)
+    outbound = np.fromiter(map(_DIRECTION_CODE.__getitem__, gathered["direction"]), np.uint8, count)
     ring_or_start = np.maximum(ring, np.where(ring > 0, 0, start))
     answer_or_ring = np.maximum(answer, np.where(answer > 0, 0, ring_or_start))
     valid = (start <= ring_or_start) & (ring_or_start <= answer_or_ring) & (answer_or_ring <= end)
@@ -122,10 +154,9 @@ def to_columns(cdrs: Sequence[Cdr], layout: Layout, salt: np.uint64) -> tuple[li
     _set(word, rang, BIT["rang"])
     _set(word, answered & (talk == 0), BIT["zero_second"])
     _set(word, talk >= LONG_CALL_MS, BIT["long"])
-    by_callee = np.array([c.hangup_by == "callee" for c in cdrs], np.bool_)
+    by_callee = np.fromiter(map(_BY_CALLEE.__getitem__, gathered["hangup_by"]), np.bool_, count)
     _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
-    consented = np.array([bool(c.consent_id) for c in cdrs], np.bool_)
-    _set(word, answered & consented, BIT["consented"])
+    _set(word, answered & np.fromiter(map(bool, gathered["consent_id"]), np.bool_, count), BIT["consented"])
     for limit in layout.short_call_ms:
         _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
     for timezone in layout.timezones:
@@ -133,22 +164,21 @@ def to_columns(cdrs: Sequence[Cdr], layout: Layout, salt: np.uint64) -> tuple[li
         outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
         _set(word, attempt & outside, layout.hours_bit(timezone))
 
-    callee_key, callee_numeric = number_keys([c.callee for c in cdrs], tenant_salts)
-    caller_key, _ = number_keys([c.caller for c in cdrs], tenant_salts)
-    call_ids = [c.call_id for c in cdrs]
-    object_ids = np.empty(count, np.object_)
-    object_ids[:] = call_ids
+    callee_key, callee_numeric = number_keys(gathered["callee"], tenant_salts)
+    caller_key, _ = number_keys(gathered["caller"], tenant_salts)
+    call_ids = np.empty(count, np.object_)
+    call_ids[:] = gathered["call_id"]
     calls = Calls(
         tenant=tenant,
         word=word,
         end_ms=end,
         talk_ms=talk,
         ring_delay_ms=np.where(rang, ring - start, 0),
-        id_key=text_keys(call_ids, tenant_salts),
+        id_key=text_keys(gathered["call_id"], tenant_salts),
         callee_key=callee_key,
         callee_numeric=callee_numeric,
         caller_key=caller_key,
-        call_id=object_ids,
+        call_id=call_ids,
         source=np.zeros(count, np.int16),
         offset=np.zeros(count, np.int64),
         line_ms=np.zeros(count, np.int64),

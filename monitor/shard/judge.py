@@ -59,7 +59,6 @@ class _View:
     tenants: Rows
     numerator: Counts
     denominator: Counts | None
-    value: Floats
     present: NDArray[np.bool_]
 
     def where(self, rows: NDArray[np.bool_] | Rows) -> "_View":
@@ -67,7 +66,6 @@ class _View:
             self.tenants[rows],
             self.numerator[rows],
             None if self.denominator is None else self.denominator[rows],
-            self.value[rows],
             self.present[rows],
         )
 
@@ -149,45 +147,52 @@ class Judge:
         expired = any(docket.settled_ms < expiry <= end_ms for expiry in self._expiries)
         if docket.settled == span.version and not expired and not self._keep_windows:
             return
-        view = self._look(docket, tenants)
+        view = self._look(docket, rule, tenants)
         if self._keep_windows:
             self._write_windows(docket, view, end_ms)
+        view = view.where(self._concerned(docket, view, tenants))
         apart = {t for t, (_, expires) in docket.overrides.items() if end_ms < expires and t < tenants}
         exempt = {t for t, expires in docket.exempt.items() if end_ms < expires and t < tenants}
         common = view
         if apart or exempt:
-            rest = np.ones(tenants, np.bool_)
-            rest[list(apart | exempt)] = False
-            common = view.where(rest)
+            common = view.where(~np.isin(view.tenants, list(apart | exempt)))
         found = self._apply(docket, rule, common, end_ms, tenants)
         for tenant in sorted(apart - exempt):
             override = docket.overrides[tenant][0]
-            found |= self._apply(
-                docket, override, self._look(docket, tenants, override).where(np.array([tenant])), end_ms, tenants
-            )
+            alone = self._look(docket, override, tenants).where(np.array([tenant]))
+            found |= self._apply(docket, override, alone, end_ms, tenants)
         for tenant in sorted(exempt & docket.firing.keys()):
             self._resolve(docket, rule, tenant, None, end_ms)
         docket.settled = None if found or docket.firing else span.version
         docket.settled_ms = end_ms
 
-    def _look(self, docket: _Docket, tenants: int, rule: Rule | None = None) -> _View:
-        rule = rule or docket.rule
+    @staticmethod
+    def _look(docket: _Docket, rule: Rule, tenants: int) -> _View:
         numerator, denominator = docket.span.measure(rule.metric, rule, tenants)
-        return _View(
-            np.arange(tenants),
-            numerator,
-            denominator,
-            _values(docket.metric, numerator, denominator),
-            docket.span.present(tenants),
-        )
+        return _View(np.arange(tenants), numerator, denominator, docket.span.present(tenants))
+
+    @staticmethod
+    def _concerned(docket: _Docket, view: _View, tenants: int) -> Rows:
+        """Who may be in breach by the cheapest look, or has an alert standing; all dearer looks are at them alone."""
+        rule = docket.rule
+        if view.denominator is not None:
+            may = view.denominator >= rule.min_denominator
+        elif rule.direction == "above":
+            may = view.numerator > rule.threshold
+        else:
+            may = view.numerator < rule.threshold
+        may &= view.present
+        may[list(docket.firing)] = True
+        return np.flatnonzero(may)
 
     def _apply(self, docket: _Docket, rule: Rule, view: _View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants; whether any of them is in breach."""
         above = rule.direction == "above"
+        value = _values(docket.metric, view.numerator, view.denominator)
         enough = view.present.copy()
         if view.denominator is not None:
             enough &= view.denominator >= rule.min_denominator
-        beyond = enough & (view.value > rule.threshold if above else view.value < rule.threshold)
+        beyond = enough & (value > rule.threshold if above else value < rule.threshold)
         breach = view.where(beyond)
         bound = _bound(rule, breach, np.arange(len(breach.tenants)))
         if rule.confidence is not None:
@@ -197,11 +202,11 @@ class Judge:
         for condition in rule.also:
             if not len(breach.tenants):
                 break
-            value = self._other(docket, rule, condition.metric, tenants)[breach.tenants]
-            holds = _OPS[condition.op](value, condition.value)
+            beside = self._other(docket, rule, condition.metric, breach.tenants, tenants)
+            holds = _OPS[condition.op](beside, condition.value)
             breach = breach.where(holds)
             bound = bound[holds]
-            also = [(c, v[holds]) for c, v in also] + [(condition, value[holds])]
+            also = [(c, v[holds]) for c, v in also] + [(condition, beside[holds])]
 
         decided: dict[int, str | None] = {}
         may = self._gates.open(rule, end_ms, breach.tenants)
@@ -217,17 +222,19 @@ class Judge:
                 self._alert(docket, rule, tenant, "firing", measure, end_ms)
             elif decided.get(tenant):
                 docket.firing[tenant].enforcement_id = decided[tenant]
-        self._recover(docket, rule, view, enough, end_ms)
+        self._recover(docket, rule, view, value, enough, end_ms)
         return len(breach.tenants) > 0
 
-    def _recover(self, docket: _Docket, rule: Rule, view: _View, enough: NDArray[np.bool_], end_ms: int) -> None:
+    def _recover(
+        self, docket: _Docket, rule: Rule, view: _View, values: Floats, enough: NDArray[np.bool_], end_ms: int
+    ) -> None:
         """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there."""
         if not docket.firing or not len(view.tenants):
             return
         standing = np.fromiter(docket.firing, np.int64, len(docket.firing))
         rows = np.searchsorted(view.tenants, standing)
         rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == standing)]
-        value = view.value[rows]
+        value = values[rows]
         still = enough[rows] & (value > rule.recover if rule.direction == "above" else value < rule.recover)
         for row in rows[~still]:
             measure = None
@@ -239,9 +246,10 @@ class Judge:
         self._alert(docket, rule, tenant, "resolved", measure, end_ms)
         del docket.firing[tenant]
 
-    def _other(self, docket: _Docket, rule: Rule, name: str, tenants: int) -> Floats:
+    @staticmethod
+    def _other(docket: _Docket, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
         numerator, denominator = docket.span.measure(name, rule, tenants)
-        return _values(METRICS[name], numerator, denominator)
+        return _values(METRICS[name], numerator[who], None if denominator is None else denominator[who])
 
     def _decide(
         self,
@@ -310,7 +318,7 @@ class Judge:
             tenant = int(view.tenants[row])
             seen, at = view, row
             if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
-                seen = self._look(docket, len(view.tenants), docket.overrides[tenant][0])
+                seen = self._look(docket, docket.overrides[tenant][0], len(view.tenants))
             measure = _measure(docket.metric, rule, seen, at, np.nan)
             self._sink.windows.append(
                 JudgedWindow(
@@ -376,7 +384,10 @@ def _bound(rule: Rule, view: _View, rows: Rows) -> Floats:
 
 
 def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound: float) -> Measure:
-    value = float(view.value[row])
+    some = slice(row, row + 1)
+    value = float(
+        _values(metric, view.numerator[some], None if view.denominator is None else view.denominator[some])[0]
+    )
     return Measure(
         metric=metric.name,
         numerator=int(view.numerator[row]),

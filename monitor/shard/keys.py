@@ -45,25 +45,29 @@ def number_keys(texts: Sequence[str], salts: U64) -> tuple[U64, NDArray[np.bool_
     A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
     count of digits, so that key + 1 is the key of the next number written the same way. Anything else hashes.
     """
-    keys = np.empty(len(texts), np.uint64)
-    numeric = np.zeros(len(texts), np.bool_)
+    value = np.zeros(len(texts), np.uint64)
+    shape = np.zeros(len(texts), np.uint64)  # 0: not a number
     for rows, matrix in _by_length(texts):
         plus = matrix[:, 0] == _PLUS
         for sign in (False, True):
             mine = plus == sign
             if not mine.any():
                 continue
-            here, digits = rows[mine], matrix[mine][:, int(sign) :] - np.uint8(_ZERO)
-            is_number = (digits <= _NINE).all(axis=1) if digits.shape[1] else np.zeros(len(here), np.bool_)
-            value = np.zeros(len(here), np.uint64)
+            here, written = rows[mine], matrix[mine]
+            digits = written[:, int(sign) :] - np.uint8(_ZERO)
+            is_number = (digits <= _NINE).all(axis=1) & (digits.shape[1] > 0)
+            number = np.zeros(len(here), np.uint64)
             for column in digits.T:
-                value = value * np.uint64(10) + column
-            as_number = value + mix(salts[here] ^ _spread(2 * digits.shape[1] + sign))
-            if is_number.all():
-                keys[here] = as_number
-            else:
-                keys[here] = np.where(is_number, as_number, _hash_rows(matrix[mine], salts[here]))
-            numeric[here] = is_number
+                number = number * np.uint64(10) + column
+            value[here] = number
+            shape[here[is_number]] = _spread(2 * digits.shape[1] + sign)
+            if not is_number.all():
+                other = ~is_number
+                value[here[other]] = _hash_rows(written[other], np.zeros(int(other.sum()), np.uint64))
+    numeric = shape != 0
+    keys = value + mix(salts ^ shape)
+    if not numeric.all():
+        keys = np.where(numeric, keys, mix(value ^ salts))
     return keys, numeric
 
 
