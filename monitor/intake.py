@@ -8,7 +8,6 @@ reading order of section 3 of the contract.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +84,7 @@ class Decoder:
     def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
         """JSON lines; lines of white space alone are left out."""
         parsed = _Parsed()
+        decode = codec.decoder_for(lines)
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
             some = lines[start : start + _AT_ONCE]
@@ -92,8 +92,8 @@ class Decoder:
             records: list[Record | None] = []
             while len(records) < len(some):
                 try:
-                    records.extend(map(codec.decode, to_come))
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                    records.extend(map(decode, to_come))
+                except codec.DECODE_ERRORS as error:
                     line = some[len(records)]
                     if line.isspace() or not line:
                         blank.append(start + len(records))

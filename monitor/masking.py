@@ -8,7 +8,8 @@ _SHOWN = 2
 # Between two digits of one number stand at most three of these: white space, dashes, dots, slashes, brackets, and the
 # invisible characters with which a number can be split without looking split. A comma is none: it groups thousands.
 _SEPARATOR = (
-    r"[ \t()（）.\-－/\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2010-\u2015\u202a-\u202f\u205f-\u206f"
+    r"[ \t()（）.\-－/"
+    r"\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2010-\u2015\u202a-\u202f\u205f-\u206f"
     r"\u20e3\u2212\u2800\u3000\u3164\ufe00-\ufe0f\ufeff]"
 )
 # A calendar date is no telephone number, and reasons and raw records are full of them.

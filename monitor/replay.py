@@ -91,7 +91,7 @@ def replay(
     """Judge files of records by a policy.
 
     Each file is a source. ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the
-    last record (UntilTooEarlyError when it lies before it). ``shards`` and ``piece_lines`` change nothing but the speed.
+    last record (UntilTooEarlyError when it lies before it). ``shards`` and ``piece_lines`` change the speed alone.
     ``secret`` salts the keys by which numbers are counted.
     """
     run = _Run(paths, policy, windows, until_ms, shards, progress)

@@ -384,10 +384,8 @@ def _bound(rule: Rule, view: _View, rows: Rows) -> Floats:
 
 
 def _measure(metric: Metric, rule: Rule, view: _View, row: np.intp | int, bound: float) -> Measure:
-    some = slice(row, row + 1)
-    value = float(
-        _values(metric, view.numerator[some], None if view.denominator is None else view.denominator[some])[0]
-    )
+    one = view.where(np.array([row]))
+    value = float(_values(metric, one.numerator, one.denominator)[0])
     return Measure(
         metric=metric.name,
         numerator=int(view.numerator[row]),
