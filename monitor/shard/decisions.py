@@ -304,6 +304,7 @@ class Decisions:
         if len(unused) < escalation.at_least:
             return
         count = len(unused)
+        review_by_ms = at_ms + self._policy.review_within_ms if escalation.mode == "review" else None
         newest = sorted((violation.decided_ms, violation.id) for violation in unused)[-NEWEST:]
         case = self._open(
             standing,
@@ -317,7 +318,7 @@ class Decisions:
             origin=Origin(*latest.origin),
             freeze=escalation.freeze,
             evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
-            reason=reasons.repeated(escalation, count, standing.name),
+            reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
             measure=Measure("violations", count, None, count, escalation.at_least, None),
             escalation=escalation.id,
             used=[violation.id for violation in unused],

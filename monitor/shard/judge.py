@@ -264,7 +264,8 @@ class Judge:
         behaviour = self._policy.behaviours[rule.behaviour]
         window = Window(end_ms - rule.window_ms, end_ms)
         status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
-        reason = reasons.measured(rule, measure, window, status, behaviour, also)
+        review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
+        reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
         evidence = self._evidence(docket, rule, standing, window)
         return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
 

@@ -199,6 +199,7 @@ class Records:
             if match is None and about_business and finding.actual_business:
                 match = self._catalogue.match(finding.actual_business)
             behaviour_id = "undeclared_prohibited_business" if match else finding.behaviour
+            certain = match is None or match.certain
             reason = reasons.finding(
                 self._policy.behaviours[behaviour_id],
                 finding.finding_id,
@@ -206,8 +207,8 @@ class Records:
                 finding.actual_business or None,
                 match,
                 standing.name,
+                None if certain else at_ms + self._policy.review_within_ms,
             )
-            certain = match is None or match.certain
             entry.case = self._decisions.of_record(standing, at_ms, behaviour_id, certain, origin, reason)
         elif finding.status == "dismissed":
             self._dismissed(standing, entry.case, at_ms, origin, Evidence(finding_ids=(finding.finding_id,)))
@@ -269,7 +270,8 @@ class Records:
         found = [(match, name) for name, text in texts.items() if (match := self._catalogue.match(text))]
         if found:
             match, name = max(found, key=lambda one: one[0].certain)  # the more certain; at a tie the first
-            reason = reasons.admission(match, name, application.application_id, texts[name])
+            review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
+            reason = reasons.admission(match, name, application.application_id, texts[name], review_by_ms)
             self._decisions.of_application(
                 standing, at_ms, "prohibited_business_application", match.certain, origin, reason
             )

@@ -61,7 +61,7 @@ class Shard:
         self._standings: dict[int, Standing] = {}
         lengths = sorted({rule.window_ms for rule in policy.rules})
         self._spans = {
-            length: Span(length, bit, [r for r in every_rule if r.window_ms == length], self.layout)
+            length: Span(length, self.pane_ms, bit, [r for r in every_rule if r.window_ms == length], self.layout)
             for bit, length in enumerate(lengths)
         }
         ruled = {ruled_field(rule, self.layout) for rule in every_rule}

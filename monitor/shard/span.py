@@ -11,7 +11,7 @@ from monitor.shard.complaints import ComplaintWindow
 from monitor.shard.fields import Layout
 from monitor.shard.level import Level
 from monitor.shard.pane import Pane
-from monitor.shard.tally import Tally
+from monitor.shard.tally import PaneTally, Tally
 
 Counts = NDArray[np.int64]
 
@@ -22,7 +22,7 @@ FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang 
 class Span:
     """One window length: running sums, tallies of parties, complaints. Built for the rules that use it."""
 
-    def __init__(self, window_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
+    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
         self.fine = window_ms <= FINE_MS
         self.left_ms = 0  # what happened before has left
@@ -38,8 +38,14 @@ class Span:
         names = {metric.name for metric, _ in asked}
         limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
         of_callees = {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names
-        self.callees = Tally(window_ms, limits, "sequential_ratio" in names) if of_callees else None
-        self.callers = Tally(window_ms) if "caller_peak" in names else None
+        self.callees: Tally | PaneTally | None = None
+        self.callers: Tally | PaneTally | None = None
+        one_pane = window_ms == pane_ms
+        if of_callees:
+            sequences = "sequential_ratio" in names
+            self.callees = PaneTally(window_ms) if one_pane else Tally(window_ms, limits, sequences)
+        if "caller_peak" in names:
+            self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
         self.complaints = ComplaintWindow(window_ms, bit, "complainants" in names)
 
     def enter(self, pane: Pane, tenants: int) -> None:

@@ -19,6 +19,61 @@ _ONE = np.uint64(1)
 _SMALLEST_TABLE = 1 << 10
 
 
+class PaneTally:
+    """The counts of a window that is one pane: read off the pane's own keys when asked, nothing is kept up to date."""
+
+    def __init__(self, window_ms: int) -> None:
+        self.window_ms = window_ms
+        self._start_ms = 0
+        self._keys = KeyCounts.empty()
+
+    @property
+    def levels(self) -> dict[int, int]:
+        """The sampling level of each tenant, where above 0: the pane's own."""
+        return self._keys.levels
+
+    @levels.setter
+    def levels(self, levels: dict[int, int]) -> None:
+        """Nothing to take over: the pane knows."""
+
+    def enter(self, start_ms: int, keys: KeyCounts, tenants: int) -> None:
+        """The pane of the window."""
+        self._start_ms, self._keys = start_ms, keys
+
+    def leave(self, before_ms: int) -> None:
+        """Take away the pane if it began before ``before_ms``, the window's start."""
+        if self._start_ms < before_ms:
+            self._keys = KeyCounts.empty()
+
+    def distinct(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys of each tenant ``[tenants]``."""
+        return self._count(np.ones(len(self._keys), np.bool_), tenants)
+
+    def numbers(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys that are numbers."""
+        return self._count(self._keys.numeric, tenants)
+
+    def sequential(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct numbers whose number less 1 is there too."""
+        keys = self._keys
+        follows = np.zeros(len(keys), np.bool_)
+        follows[1:] = (keys.key[1:] == keys.key[:-1] + _ONE) & keys.numeric[1:] & keys.numeric[:-1]
+        return _make_up(self._count(follows, tenants), self.numbers(tenants), keys.levels)
+
+    def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys attempted more than ``limit`` times."""
+        return self._count(self._keys.count > limit, tenants)
+
+    def peak(self, tenants: int) -> NDArray[np.int64]:
+        """The most attempts of one key."""
+        most = np.zeros(tenants, np.int64)
+        np.maximum.at(most, self._keys.owner, self._keys.count)
+        return most
+
+    def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
+        return _scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)
+
+
 class Tally:
     """How often each party was attempted within one window, with the counts that rules ask for.
 
@@ -68,11 +123,7 @@ class Tally:
 
     def sequential(self, tenants: int) -> NDArray[np.int64]:
         """Distinct numbers whose number less 1 is there too."""
-        found, numbers = self._scaled(self._sequential, tenants), self._scaled(self._numbers, tenants)
-        for tenant in self.levels:
-            # One of 64 neighbours has its predecessor outside the sample, which the estimate makes up for.
-            found[tenant] = min(found[tenant] * 64 // 63, numbers[tenant])
-        return found
+        return _make_up(self._scaled(self._sequential, tenants), self.numbers(tenants), self.levels)
 
     def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
         """Distinct keys attempted more than ``limit`` times."""
@@ -89,9 +140,7 @@ class Tally:
         scaled = np.zeros(tenants, np.int64)
         known = min(tenants, len(counts))
         scaled[:known] = counts[:known]
-        for tenant, level in self.levels.items():
-            scaled[tenant] <<= level
-        return scaled
+        return _scale(scaled, self.levels)
 
     def _grow(self, tenants: int) -> None:
         have = len(self._distinct)
@@ -226,3 +275,17 @@ class Tally:
             slots *= 2
         self._clear(slots)
         self._count[self._claim(KeyCounts(key, owner, count, numeric))] = count
+
+
+def _scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+    """Counts of a sample as estimates of the whole, in place."""
+    for tenant, level in levels.items():
+        counts[tenant] <<= level
+    return counts
+
+
+def _make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+    """One of 64 neighbours has its predecessor outside the sample, which the estimate makes up for, in place."""
+    for tenant in levels:
+        sequential[tenant] = min(sequential[tenant] * 64 // 63, numbers[tenant])
+    return sequential
