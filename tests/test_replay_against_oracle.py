@@ -2,21 +2,26 @@
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from oracle import judge
 from oracle.compare import as_output, differences
-from oracle.generate import Scenario, permuted, scenario, short_names, solve
+from oracle.generate import MARCH_2, Scenario, permuted, scenario, short_names, solve
+from oracle.made_policies import DAY, HOUR
 from oracle.product import FAR, run
 from oracle.worked import resolve
 
 from monitor.policy.load import load, to_plain
+from monitor.shard.evidence import Evidence, EvidenceRows
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 
-FAST = range(16)
+FAST = range(27)
 SOAK = range(1_000, 5_000)
 BIG = range(10_000, 10_032)
 
@@ -32,10 +37,24 @@ def by_replay(made: Scenario) -> dict[str, Any]:
         resolved.append(files)
         return run(files, made.policy, **times, **how)
 
-    whole = resolve(made.files, once, short_names)
+    with cramped() if made.seed % 2 else nullcontext():
+        whole = resolve(made.files, once, short_names)
     without = run(resolved[-1], made.policy, windows=False, **times)
     assert {**whole, "windows": []} == {**without, "summary": {**without["summary"], "windows": len(whole["windows"])}}
     return whole
+
+
+@contextmanager
+def cramped() -> Iterator[None]:
+    """What is tidied up after thousands of calls is tidied up at every step: remembered ids, evidence."""
+    add = Evidence.add
+
+    def thinning(self: Evidence, rows: EvidenceRows, end_ms: int) -> None:
+        self._thin_at = 0
+        add(self, rows, end_ms)
+
+    with patch("monitor.shard.seen._SMALLEST_FILTER", 16), patch.object(Evidence, "add", thinning):
+        yield
 
 
 def compare(made: Scenario) -> None:
@@ -88,6 +107,47 @@ def simulated(folder: Path, settings: Settings) -> Scenario:
 
     policy = to_plain(load(None))
     return Scenario(settings.seed, "simulated", [[named(line) for line in lines] for lines in files], policy, FAR)
+
+
+def agreed(records: list[dict[str, Any]], policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The decisions on which oracle and replay agree."""
+    whole = policy | {"id": "test", "version": "1", "escalations": [], "prohibited_businesses": []}
+    expected = as_output(judge([[json.dumps(r) for r in records]], whole))
+    for windows in (True, False):
+        actual = run([records], whole, windows=windows)
+        assert differences(expected, {**actual, "windows": expected["windows"]}) == []
+    events: list[dict[str, Any]] = expected["enforcement"]
+    return events
+
+
+@pytest.mark.parametrize(("after", "decisions"), [(3 * DAY, 1), (3 * DAY + 1, 2)])
+def test_an_id_is_not_forgotten_before_its_retention_is_over(after: int, decisions: int) -> None:
+    first: dict[str, Any] = {"type": "complaint", "complaint_id": "p1", "tenant_id": "acme", "category": "number_leak"}
+    first |= {"status": "verified", "reported_ms": MARCH_2, "updated_ms": MARCH_2}
+    again = first | {"updated_ms": MARCH_2 + after}
+    assert len(agreed([first, again], {"rules": [], "defaults": {"retention": "3d"}})) == decisions
+
+
+def test_an_exemption_is_not_taken_to_last_while_no_call_comes() -> None:
+    """Quiet windows are skipped; the end of an exemption or an override must not be skipped with them."""
+    rule = {"id": "some", "behaviour": "blind_calling", "metric": "attempts", "above": 3, "window": "24h", "step": "1h"}
+    until = {"owner": "ops", "reason": "for the test", "expires": "2026-03-03"}
+    calls = [
+        {"type": "cdr", "call_id": f"c{n}", "tenant_id": tenant, "direction": "outbound", "outcome": "busy"}
+        | {"caller": "1", "callee": "2", "start_ms": MARCH_2 + 20 * HOUR + n, "end_ms": MARCH_2 + 20 * HOUR + n}
+        for n in range(5)
+        for tenant in ("exempt", "apart")
+    ]
+    clock = {"type": "tenant", "tenant_id": "clock", "declared_businesses": [], "numbers": []}
+    events = agreed(
+        [*calls, clock | {"updated_ms": MARCH_2 + DAY + 5 * HOUR}],
+        {
+            "rules": [rule],
+            "exemptions": [{"tenant": "exempt", "rules": ["some"], **until}],
+            "overrides": [{"tenant": "apart", "rule": "some", "above": 9, **until}],
+        },
+    )
+    assert [(e["tenant_id"], e["decided_ms"]) for e in events] == [("apart", MARCH_2 + DAY), ("exempt", MARCH_2 + DAY)]
 
 
 @pytest.mark.parametrize("seed", range(500, 506))
