@@ -84,10 +84,10 @@ class Decoder:
     def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
         """JSON lines; lines of white space alone are left out."""
         parsed = _Parsed()
-        decode = codec.decoder_for(lines)
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
             some = lines[start : start + _AT_ONCE]
+            decode = codec.decoder_for(some)
             to_come = iter(some)
             records: list[Record | None] = []
             while len(records) < len(some):

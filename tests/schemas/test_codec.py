@@ -235,8 +235,10 @@ def test_an_ordinary_batch_needs_no_second_look() -> None:
     lines = [raw(CALL), raw(SAMPLES["review"])]
     assert plain(lines)
     assert plain([])
-    assert not plain([*lines, raw(SAMPLES["tenant"])]), "Chinese text is looked at for being UTF-8"
-    assert not plain([*lines, raw(CALL | {"source": "x" * 1_000})]), "a long line is looked at for its nesting"
+    assert plain([*lines, raw(SAMPLES["tenant"])]), "Chinese text is UTF-8"
+    assert plain([*lines, raw(CALL | {"source": "x" * 1_000})]), "a long line need not nest"
+    assert not plain([*lines, raw(CALL)[:-1] + b', "x": "\xff"}'])
+    assert not plain([*lines, raw(CALL)[:-1] + b', "x": ' + b"[" * 600 + b"]" * 600 + b"}"])
     assert isinstance(read(lines[0]), Cdr)
 
 
