@@ -2,33 +2,96 @@
 
 import contextlib
 import gzip
+import io
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _BLOCK = 1 << 20
+# Three bytes of zstd can stand for 128 KB, so little is taken at a time, lest a hostile file take all memory.
+_ZST_BLOCK = 1 << 11
 # A line above this is cut off: no record is near it, and one endless line must not take all memory.
 MAX_LINE = 32 << 20
 
 
 @contextlib.contextmanager
 def open_input(path: str) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; ``-`` is standard input. OSError when it cannot be read."""
+    """The decompressed bytes of a file; ``-`` is standard input.
+
+    OSError when it cannot be read, DamagedFileError when that shows on the way.
+    """
     if path == "-":
         yield sys.stdin.buffer
         return
-    with contextlib.ExitStack() as stack:
+    with Path(path).open("rb") as raw:
         if path.endswith(".gz"):
-            yield cast(BinaryIO, stack.enter_context(gzip.open(path, "rb")))
+            with gzip.open(raw, "rb") as unzipped:
+                yield io.BufferedReader(_Decompressed(path, unzipped.read), _BLOCK)
         elif path.endswith(".zst"):
-            raw = stack.enter_context(Path(path).open("rb"))
-            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-            yield cast(BinaryIO, stack.enter_context(reader))
+            yield io.BufferedReader(_Decompressed(path, _Frames(raw).read), _BLOCK)
         else:
-            yield stack.enter_context(Path(path).open("rb"))
+            yield raw
+
+
+class DamagedFileError(OSError):
+    """A compressed file is cut off, or is not what its name says."""
+
+
+class _Decompressed(io.RawIOBase):
+    """What ``read`` gives, with every library's own error as DamagedFileError."""
+
+    def __init__(self, path: str, read: Callable[[int], bytes]) -> None:
+        self._path = path
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
+        try:
+            content = self._read(len(room))
+        except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+            raise DamagedFileError(f"{self._path}: damaged: {error}") from error
+        room[: len(content)] = content
+        return len(content)
+
+
+class _Frames:
+    """The content of zstd frames, one after the other; EOFError where the file ends within one.
+
+    zstandard's own reader takes the end of a file that was cut off for the end of its content.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._left = b""  # read, but not decompressed
+        self._content = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, ``size`` at most; none at the end."""
+        while not self._content:
+            block = self._left or self._raw.read(_ZST_BLOCK)
+            if not block:
+                if self._frame is not None:
+                    raise EOFError("the file ends within a frame")
+                return b""
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._content = memoryview(self._frame.decompress(block))
+            self._left = b""
+            if self._frame.eof:
+                self._left, self._frame = self._frame.unused_data, None
+        some, self._content = self._content[:size], self._content[size:]
+        return bytes(some)
 
 
 def pieces(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:

@@ -27,7 +27,8 @@ class Decoded:
     """One piece of a source, row by row in its order.
 
     ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
-    the rows' bytes as they came, ``line`` their line numbers.
+    the rows' bytes as they came, ``line`` their line numbers. ``number``
+    is whatever a host numbers its pieces by.
     """
 
     event_ms: NDArray[np.int64]
@@ -38,6 +39,7 @@ class Decoded:
     refused: list[tuple[int, str]]
     raw: Sequence[bytes]
     line: NDArray[np.int64]
+    number: int = 0
 
 
 class _Parsed:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from os import PathLike
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -91,16 +91,27 @@ def replay(
     """Judge files of records by a policy.
 
     Each file is a source. ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the
-    last record (UntilTooEarlyError when it lies before it). ``shards`` and ``piece_lines`` change the speed alone.
-    ``secret`` salts the keys by which numbers are counted.
+    last record (UntilTooEarlyError when it lies before it). ``shards``, ``jobs`` (processes, a shard each)
+    and ``piece_lines`` change the speed alone. ``secret`` salts the keys by which numbers are counted.
     """
-    run = _Run(paths, policy, windows, until_ms, shards, progress)
-    decoder = Decoder(run.shards[0].layout, salt_of(secret), not_after_ms)
+    salt = salt_of(secret)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
-        run.read([_decoded(stream, decoder, adapter, piece_lines) for stream in streams])
-    run.outcome.summary.not_after_ms = not_after_ms
-    return run.finish()
+        if jobs > 1:
+            from monitor.parallel import Pool  # starts processes, which import this module
+
+            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms))
+            run = _Run(pool, paths, policy, until_ms, progress)
+            decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
+        else:
+            local = LocalShards(policy, shards, windows)
+            run = _Run(local, paths, policy, until_ms, progress)
+            decoder = Decoder(local.shards[0].layout, salt, not_after_ms)
+            decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
+        run.read(decoded)
+        outcome = run.finish()
+    outcome.summary.not_after_ms = not_after_ms
+    return outcome
 
 
 class UntilTooEarlyError(ValueError):
@@ -142,18 +153,83 @@ class _Feed:
         return int(self.piece.before_ms[self.at])
 
 
+class Shards(Protocol):
+    """Where the calls and records of a replay go: the shards in this process, or in others (`monitor.parallel`)."""
+
+    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+        """Take rows in reading order: ``batch`` is the merged ``ready``; ``watermark_ms`` is that before them."""
+        ...
+
+    def advance(self, watermark_ms: int) -> None:
+        """Decide what the watermark allows."""
+        ...
+
+    def finish(self, last_ms: int, until_ms: int | None) -> None:
+        """The input has ended."""
+        ...
+
+    def collect(self) -> list[Sink]:
+        """What has been brought about since the last call, or is known of it by now; after `finish` all of it."""
+        ...
+
+    @property
+    def tenants(self) -> int:
+        """How many tenants there were."""
+        ...
+
+
+class LocalShards:
+    """Shards in this process."""
+
+    def __init__(self, policy: Policy, shards: int, windows: bool) -> None:
+        self.shards = [Shard(policy, windows) for _ in range(shards)]
+        self._duplicates = 0
+
+    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+        """Take rows in reading order."""
+        count = len(self.shards)
+        for waiting in batch.waiting:
+            self.shards[shard_of(waiting.record.tenant_id, count)].wait(waiting)
+        if batch.calls is None:
+            return
+        parts = [(batch.names, batch.calls)] if count == 1 else split(batch.names, batch.calls, count)
+        for shard, (names, calls) in zip(self.shards, parts, strict=True):
+            self._duplicates += int(shard.apply(names, calls, watermark_ms).sum())
+
+    def advance(self, watermark_ms: int) -> None:
+        """Decide what the watermark allows."""
+        for shard in self.shards:
+            shard.advance(watermark_ms)
+
+    def finish(self, last_ms: int, until_ms: int | None) -> None:
+        """The input has ended."""
+        for shard in self.shards:
+            shard.finish(last_ms, until_ms)
+
+    def collect(self) -> list[Sink]:
+        """What has been brought about since the last call."""
+        sinks = [shard.take() for shard in self.shards]
+        sinks[0].duplicates += self._duplicates
+        self._duplicates = 0
+        return sinks
+
+    @property
+    def tenants(self) -> int:
+        """How many tenants there were."""
+        return sum(shard.tenants for shard in self.shards)
+
+
 class _Run:
     def __init__(
         self,
+        shards: Shards,
         paths: Sequence[str | PathLike[str]],
         policy: Policy,
-        windows: bool,
         until_ms: int | None,
-        shards: int,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.outcome = Outcome()
-        self.shards = [Shard(policy, windows) for _ in range(shards)]
+        self._shards = shards
         self._paths = [str(path) for path in paths]
         self._policy = policy
         self._until_ms = until_ms
@@ -164,61 +240,43 @@ class _Run:
     def read(self, sources: Sequence[Iterator[Decoded]]) -> None:
         """Read all sources to their ends, in the one reading order, and decide as far as the watermark allows."""
         feeds = [_Feed(number, decoded) for number, decoded in enumerate(sources)]
+        watermark_ms = NO_CLOCK_MS
         while reading := [feed for feed in feeds if feed.piece is not None]:
-            watermark_ms = min(feed.clock_ms for feed in reading) - self._policy.lateness_ms
-            self._take(merge(_ready(reading), self._policy.lateness_ms), watermark_ms)
+            ready = _ready(reading)
+            batch = merge(ready, self._policy.lateness_ms)
+            self.outcome.summary.read += batch.rows
+            self._shards.take(ready, batch, watermark_ms)
+            self._late += batch.late
+            self._refused += batch.refused
             for feed in reading:
                 if feed.piece is not None and feed.at == len(feed.piece):
                     feed.next_piece()
             left = [feed.clock_ms for feed in feeds if feed.piece is not None]
             if left and min(left) > NO_CLOCK_MS:
-                self._advance(min(left) - self._policy.lateness_ms)
-        clocks = [feed.source.clock_ms for feed in feeds if feed.source.clock_ms > NO_CLOCK_MS]
-        if clocks:
-            last_ms = max(clocks)
+                watermark_ms = min(left) - self._policy.lateness_ms
+                self._shards.advance(watermark_ms)
+                self._collect(watermark_ms)
+        last_ms = max((feed.source.clock_ms for feed in feeds), default=NO_CLOCK_MS)
+        if last_ms > NO_CLOCK_MS:
             if self._until_ms is not None and self._until_ms < last_ms:
                 raise UntilTooEarlyError(f"--until {self._until_ms} is before the largest event time {last_ms}")
             self.outcome.summary.last_event_ms = last_ms
-            for shard in self.shards:
-                shard.finish(last_ms, self._until_ms)
-            self._collect(None)
-
-    def _take(self, batch: Batch, watermark_ms: int) -> None:
-        self.outcome.summary.read += batch.rows
-        self._late += batch.late
-        self._refused += batch.refused
-        for waiting in batch.waiting:
-            self.shards[_shard_of(waiting.record.tenant_id, len(self.shards))].wait(waiting)
-        if batch.calls is None:
-            return
-        if len(self.shards) == 1:
-            duplicate = self.shards[0].apply(batch.names, batch.calls, watermark_ms)
-            self.outcome.summary.duplicates += int(duplicate.sum())
-            return
-        for shard, (names, calls) in zip(self.shards, _split(batch.names, batch.calls, len(self.shards)), strict=True):
-            self.outcome.summary.duplicates += int(shard.apply(names, calls, watermark_ms).sum())
-
-    def _advance(self, watermark_ms: int) -> None:
-        for shard in self.shards:
-            shard.advance(watermark_ms)
-        self._collect(watermark_ms)
+            self._shards.finish(last_ms, self._until_ms)
+        self._collect(None)
 
     def _collect(self, watermark_ms: int | None) -> None:
-        sinks = [shard.take() for shard in self.shards]
-        decided = [event for sink in sinks for event in sink.enforcement]
-        for sink in sinks:
-            self._keep(sink)
-        if self._progress is not None:
-            self._progress(Progress(self.outcome.summary.read, watermark_ms, decided))
-
-    def _keep(self, sink: Sink) -> None:
+        decided: list[Enforcement] = []
         outcome = self.outcome
-        outcome.enforcement += sink.enforcement
-        outcome.shadow += sink.shadow
-        outcome.alerts += sink.alerts
-        outcome.windows += sink.windows
-        outcome.summary.duplicates += sink.duplicates
-        self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+        for sink in self._shards.collect():
+            decided += sink.enforcement
+            outcome.enforcement += sink.enforcement
+            outcome.shadow += sink.shadow
+            outcome.alerts += sink.alerts
+            outcome.windows += sink.windows
+            outcome.summary.duplicates += sink.duplicates
+            self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+        if self._progress is not None:
+            self._progress(Progress(outcome.summary.read, watermark_ms, decided))
 
     def finish(self) -> Outcome:
         """The outcome, sorted and counted."""
@@ -235,7 +293,7 @@ class _Run:
         summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
         summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
         summary.alerts, summary.windows = len(outcome.alerts), len(outcome.windows)
-        summary.tenants = sum(shard.tenants for shard in self.shards)
+        summary.tenants = self._shards.tenants
         return outcome
 
 
@@ -259,13 +317,14 @@ def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:
     return ready
 
 
-def _shard_of(tenant_id: str, shards: int) -> int:
+def shard_of(tenant_id: str, shards: int) -> int:
+    """Which of so many shards a tenant belongs to."""
     return zlib.crc32(tenant_id.encode()) % shards
 
 
-def _split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], Calls]]:
+def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], Calls]]:
     """The calls of each shard's tenants, in reading order."""
-    home = np.array([_shard_of(name, shards) for name in names], np.int32)
+    home = np.array([shard_of(name, shards) for name in names], np.int32)
     parts = []
     for shard in range(shards):
         mine = np.flatnonzero(home == shard)

@@ -48,7 +48,7 @@ class Catalogue:
     """Matches texts against the rows of the prohibited catalogue, in file order.
 
     ``rows`` without a word that vanishes when compared and without two rows of one key; else ``ValueError``.
-    With the built-in catalogue (61 rows, 2,900 terms) a line of text takes about 0.03 ms.
+    With the built-in catalogue (61 rows, 2,900 terms) a line of text takes 5 to 150 us, 4,096 code points 1.5 ms.
     """
 
     def __init__(self, rows: Sequence[CatalogueRow]) -> None:

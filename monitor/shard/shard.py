@@ -115,7 +115,9 @@ class Shard:
         if not len(calls):
             return np.zeros(0, np.bool_)
         place = np.fromiter(map(self._index.get, names, itertools.repeat(-1)), np.int32, len(names))
-        for new in np.flatnonzero(place < 0).tolist():
+        used = np.zeros(len(names), np.bool_)  # the table also names those whose calls were late or rejected
+        used[calls.tenant] = True
+        for new in np.flatnonzero((place < 0) & used).tolist():
             place[new] = self._tenant(names[new])
         calls.tenant = place[calls.tenant]
         duplicate = self._seen.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)

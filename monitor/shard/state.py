@@ -76,6 +76,10 @@ class _Versioned(Struct):
     format: int
 
 
+class _VersionedPane(Struct, array_like=True):
+    format: int
+
+
 class StateFormatError(ValueError):
     """The stored state is of a format that this release does not know."""
 
@@ -154,9 +158,11 @@ def _encode(pane: Pane) -> bytes:
 
 
 def _decode(blob: bytes) -> Pane:
-    stored = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(blob), type=_StoredPane)
-    if stored.format != FORMAT:
-        raise StateFormatError(f"a stored pane has format {stored.format}; this release knows {FORMAT}")
+    packed = zstandard.ZstdDecompressor().decompress(blob)
+    known = msgspec.msgpack.decode(packed, type=_VersionedPane)
+    if known.format != FORMAT:
+        raise StateFormatError(f"a stored pane has format {known.format}; this release knows {FORMAT}")
+    stored = msgspec.msgpack.decode(packed, type=_StoredPane)
     tenant = _array(stored.tenant, np.int32)
     ids = np.empty(len(stored.evidence_ids), np.object_)
     ids[:] = stored.evidence_ids
