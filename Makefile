@@ -52,7 +52,7 @@ soak: setup ## The long suites.
 	$(BIN)/python -m pytest -m soak
 
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
-	$(BIN)/python tests/bench/run.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
 schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
 	$(BIN)/callwarden schema export schemas

@@ -1,0 +1,129 @@
+"""The child: one piece of work in a process of its own, told by JSON, answered by JSON on standard output."""
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import usage
+
+Answer = dict[str, Any]
+_AT_ONCE = 1_024  # as replay decodes
+_DECIDED = ("enforcement.jsonl", "shadow.jsonl", "alerts.jsonl", "late.jsonl")
+
+
+def workload(name: str, tenants: int, calls: int, days: int, cache: str) -> Answer:
+    """Make a workload, unless it is there."""
+    from bench.workload import Workload, make
+
+    return asdict(make(Workload(name, tenants, calls, days), Path(cache)))
+
+
+def decode(path: str, piece_lines: int) -> Answer:
+    """Read, split and decode only, without looking for what msgspec lets pass: the least that any reader must do."""
+    from monitor.files import open_input, pieces
+    from schemas import codec
+
+    def work() -> int:
+        records = 0
+        with open_input(path) as stream:
+            for _, lines in pieces(stream, piece_lines):
+                for start in range(0, len(lines), _AT_ONCE):
+                    records += len(list(map(codec.decode, lines[start : start + _AT_ONCE])))
+        return records
+
+    records, cost = usage.cost_of(work)
+    return {"records": records, **asdict(cost), "peak_bytes": usage.peak_bytes()}
+
+
+def replay(path: str, policy: str, piece_lines: int, jobs: int) -> Answer:
+    """Replay as the command does it, its output written, too."""
+    return _replay(path, policy, piece_lines, jobs, nullcontext())
+
+
+def phases(path: str, policy: str, piece_lines: int) -> Answer:
+    """The same replay, with a clock at the functions where one phase hands over to the next."""
+    from bench.phases import Clock, watched
+
+    clock = Clock()
+    with watched(clock):
+        answer = _replay(path, policy, piece_lines, 1, clock)
+    return {**answer, "phases": [[name, ns / 1e9, clock.calls[name]] for name, ns in clock.spent_ns.most_common()]}
+
+
+def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: AbstractContextManager[object]) -> Answer:
+    from bench.policies import named
+
+    from monitor import output
+    from monitor import replay as replaying
+
+    ruled = named(policy)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def work() -> replaying.Summary:
+            with around:
+                outcome = replaying.replay([path], ruled, piece_lines=piece_lines, jobs=jobs)
+                output.write(outcome, ruled, Path(folder), windows=False)
+            return outcome.summary
+
+        summary, cost = usage.cost_of(work)
+        return {
+            "records": summary.read,
+            **asdict(cost),
+            "peak_bytes": usage.peak_bytes(),
+            "children_peak_bytes": usage.children_peak_bytes(),
+            "enforcement": summary.enforcement,
+            "alerts": summary.alerts,
+            "tenants": summary.tenants,
+            "digest": digest(Path(folder)),
+        }
+
+
+def store(path: str, policy: str, piece_lines: int, folder: str) -> Answer:
+    """Judge with the state kept, a snapshot at each new window end, the last of them left in ``folder``."""
+    from bench.policies import named
+    from bench.state import judge_and_store
+
+    answer, cost = usage.cost_of(lambda: judge_and_store(path, named(policy), piece_lines, Path(folder)))
+    return {**answer, **asdict(cost), "peak_bytes": usage.peak_bytes()}
+
+
+def restore(policy: str, folder: str) -> Answer:
+    """Become what was stored; what that costs and what it holds."""
+    from bench.memory import parts_of
+    from bench.policies import named
+    from bench.state import load
+
+    ruled = named(policy)
+    become = load(ruled, Path(folder))
+    before = usage.resident_bytes()
+    partition, cost = usage.cost_of(become)
+    after = usage.resident_bytes()
+    return {
+        **asdict(cost),
+        "tenants": partition.shard.tenants,
+        "resident_bytes": None if before is None or after is None else after - before,
+        "parts": parts_of(partition.shard),
+    }
+
+
+def digest(folder: Path) -> str:
+    """Of all that a replay decided."""
+    found = hashlib.sha256()
+    for name in _DECIDED:
+        found.update((folder / name).read_bytes())
+    return found.hexdigest()
+
+
+TASKS: dict[str, Callable[..., Answer]] = {
+    task.__name__: task for task in (workload, decode, replay, phases, store, restore)
+}
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    print(json.dumps(TASKS[told.pop("task")](**told)))

@@ -1,0 +1,128 @@
+"""Measuring: each piece of work in a fresh process, in pairs A B A B, so that what disturbs one disturbs the other."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.scenarios import Scenario
+from bench.workload import ROOT
+
+Answer = dict[str, Any]
+
+
+class DisagreementError(Exception):
+    """Two replays of the same records by the same policy did not decide the same."""
+
+
+class ChildError(Exception):
+    """A child ended badly; its standard error was shown as it came."""
+
+
+def child(task: str, **told: Any) -> Answer:
+    """What a child answers."""
+    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.child", json.dumps({"task": task, **told})],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise ChildError(f"{task} {told} ended with {done.returncode}")
+    answer: Answer = json.loads(done.stdout)
+    return answer
+
+
+@dataclass(slots=True)
+class Result:
+    """A scenario's pairs: the reference (reading and decoding, or one job), and the replay."""
+
+    scenario: Scenario
+    records: int
+    pairs: list[tuple[Answer, Answer]]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How much of the replay's cost the reference has, pair by pair: CPU, or for two jobs the speed-up by wall."""
+        what = "wall_s" if self.scenario.reference == "one-job" else "cpu_s"
+        return [reference[what] / replay[what] for reference, replay in self.pairs]
+
+    def replayed(self, what: str) -> float:
+        """The median over the replays."""
+        return float(median(replay[what] for _, replay in self.pairs))
+
+    def referred(self, what: str) -> float:
+        """The median over the references."""
+        return float(median(reference[what] for reference, _ in self.pairs))
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that any process of a replay held."""
+        return int(max(max(replay["peak_bytes"], replay["children_peak_bytes"]) for _, replay in self.pairs))
+
+    @property
+    def records_per_cpu_s(self) -> float:
+        """Of the replay, at the median of its CPU seconds."""
+        return self.records / self.replayed("cpu_s")
+
+
+@dataclass(slots=True)
+class Bench:
+    """All that a run measured. ``say`` is told what is going on."""
+
+    cache: Path
+    say: Callable[[str], None]
+    results: list[Result] = field(default_factory=list)
+    phases: dict[str, Answer] = field(default_factory=dict)
+    states: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
+    _decided: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def measure(self, scenario: Scenario, rounds: int) -> None:
+        """The scenario's pairs."""
+        made = self._made(scenario)
+        reading = {"path": made["path"], "piece_lines": scenario.piece_lines}
+        judging = {**reading, "policy": scenario.policy}
+        pairs = []
+        for number in range(rounds):
+            self.say(f"{scenario.name}: {scenario.about}, pair {number + 1} of {rounds}")
+            if scenario.reference == "one-job":
+                reference = self._agreed(scenario, child("replay", **judging, jobs=1))
+            else:
+                reference = child("decode", **reading)
+            replay = self._agreed(scenario, child("replay", **judging, jobs=scenario.jobs))
+            if not reference["records"] == replay["records"] == made["records"]:
+                raise DisagreementError(f"{scenario.name}: {reference} and {replay} of {made}")
+            pairs.append((reference, replay))
+        self.results.append(Result(scenario, made["records"], pairs))
+
+    def profile(self, scenario: Scenario) -> None:
+        """Where the time goes."""
+        self.say(f"{scenario.name}: where the time goes")
+        told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
+        self.phases[scenario.name] = self._agreed(scenario, child("phases", **told))
+
+    def state(self, scenario: Scenario) -> None:
+        """What is stored of a shard, what the return from it costs, and what the shard then holds."""
+        self.say(f"{scenario.name}: state and memory")
+        told = {"path": self._made(scenario)["path"], "policy": scenario.policy, "piece_lines": scenario.piece_lines}
+        with tempfile.TemporaryDirectory() as folder:
+            stored = child("store", **told, folder=folder)
+            self.states[scenario.name] = stored, child("restore", policy=scenario.policy, folder=folder)
+
+    def _made(self, scenario: Scenario) -> Answer:
+        of = scenario.workload
+        return child("workload", name=of.name, tenants=of.tenants, calls=of.calls, days=of.days, cache=str(self.cache))
+
+    def _agreed(self, scenario: Scenario, replay: Answer) -> Answer:
+        before = self._decided.setdefault((scenario.workload.name, scenario.policy), replay["digest"])
+        if before != replay["digest"]:
+            raise DisagreementError(f"{scenario.name}: the decisions differ from those of an earlier replay")
+        return replay

@@ -1,0 +1,55 @@
+"""Memory: how many bytes a shard holds, part by part, counted object by object."""
+
+import gc
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from monitor.shard.shard import Shard
+
+_SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+
+
+def parts_of(shard: Shard) -> dict[str, int]:
+    """Bytes of each part of a shard; what two parts share counts for the first, the policy for none."""
+    spans = list(shard._spans.values())
+    tallies = [tally for span in spans for tally in (span.callees, span.callers) if tally is not None]
+    seen: set[int] = set()
+    size_of([shard.policy, shard.layout], seen)
+    return {
+        "names": size_of([shard._names, shard._index], seen),
+        "stored panes": size_of([shard._store], seen),
+        "open calls": size_of(shard._open, seen),
+        "ids remembered": size_of([shard._seen], seen),
+        "running sums and panes": size_of([*(span.level for span in spans), shard._hour, shard._sealed], seen),
+        "tallies of callees and callers": size_of(tallies, seen),
+        "evidence": size_of([shard._evidence], seen),
+        "what is not a call": size_of([shard._standings, shard._records, shard._decisions], seen),
+        "else": size_of([shard], seen),
+    }
+
+
+def size_of(objects: Iterable[Any], seen: set[int]) -> int:
+    """Bytes of these objects and all that they hold, without what is in ``seen``, to which they are added."""
+    size = 0
+    waiting = list(objects)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, _SKIPPED):
+            continue
+        seen.add(id(one))
+        size += sys.getsizeof(one)
+        if isinstance(one, np.ndarray):
+            if one.base is not None:
+                waiting.append(one.base)  # a view has no data of its own, and keeps all of its base alive
+            elif one.dtype == object:
+                waiting.extend(one.tolist())
+        elif isinstance(one, msgspec.Struct):
+            waiting.extend(getattr(one, name) for name in one.__struct_fields__)
+        else:
+            waiting.extend(gc.get_referents(one))
+    return size

@@ -1,0 +1,183 @@
+"""The report of a run: Markdown tables to read, plain data to keep."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.measure import Bench, Result
+
+MB = 1_000_000
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on beside the code."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def as_data(bench: Bench, at: dict[str, Any]) -> dict[str, Any]:
+    """All that was measured, for a program."""
+    return {
+        "machine": at,
+        "scenarios": [
+            {
+                "name": result.scenario.name,
+                "about": result.scenario.about,
+                "records": result.records,
+                "reference": result.scenario.reference,
+                "ratio": median(result.ratios),
+                "records_per_cpu_s": result.records_per_cpu_s,
+                "pairs": [{"reference": reference, "replay": replay} for reference, replay in result.pairs],
+            }
+            for result in bench.results
+        ],
+        "phases": bench.phases,
+        "states": {name: {"stored": stored, "restored": back} for name, (stored, back) in bench.states.items()},
+    }
+
+
+def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
+    """All that was measured, for a reader."""
+    load = ", ".join(str(value) for value in at["load"])
+    lines = [
+        f"{at['date']}, {at['python']}, {at['system']}, {at['processor']}, {at['cores']} cores; "
+        f"load before the run {load}.",
+        "",
+    ]
+    alone = [result for result in bench.results if result.scenario.reference == "decode"]
+    if alone:
+        lines += ["**Replay against reading and decoding alone** (CPU seconds, one core)", "", *_alone(alone)]
+    for result in bench.results:
+        if result.scenario.reference == "one-job":
+            lines += ["**Two jobs against one** (wall seconds)", "", *_together(result)]
+    for name, answer in bench.phases.items():
+        lines += [f"**Where the time goes**: {name}", "", *_phases(answer)]
+    if bench.states:
+        lines += ["**State**, written whenever a window has ended", "", *_states(bench)]
+        lines += ["**Memory** of the restored shard, bytes a tenant", "", *_memory(bench)]
+    return "\n".join(lines)
+
+
+def _alone(results: Sequence[Result]) -> list[str]:
+    return _table(
+        (
+            "scenario",
+            "records",
+            "read and decode, us",
+            "replay, us",
+            "records a CPU second",
+            "ratio",
+            "from",
+            "to",
+            "peak MB",
+        ),
+        (
+            (
+                f"{result.scenario.name}: {result.scenario.about}",
+                f"{result.records:,}",
+                f"{result.referred('cpu_s') / result.records * 1e6:.2f}",
+                f"{result.replayed('cpu_s') / result.records * 1e6:.2f}",
+                f"{result.records_per_cpu_s:,.0f}",
+                f"{median(result.ratios):.3f}",
+                f"{min(result.ratios):.3f}",
+                f"{max(result.ratios):.3f}",
+                f"{result.peak_bytes / MB:,.0f}",
+            )
+            for result in results
+        ),
+    )
+
+
+def _together(result: Result) -> list[str]:
+    return _table(
+        ("", "one job", f"{result.scenario.jobs} jobs"),
+        (
+            ("wall s", f"{result.referred('wall_s'):.2f}", f"{result.replayed('wall_s'):.2f}"),
+            ("CPU s", f"{result.referred('cpu_s'):.2f}", f"{result.replayed('cpu_s'):.2f}"),
+            ("times as fast", "1", f"{median(result.ratios):.2f}"),
+            ("from, to", "", f"{min(result.ratios):.2f}, {max(result.ratios):.2f}"),
+            ("peak MB of the largest process", "", f"{result.peak_bytes / MB:,.0f}"),
+        ),
+    )
+
+
+def _phases(answer: dict[str, Any]) -> list[str]:
+    total_s = sum(spent_s for _, spent_s, _ in answer["phases"])
+    rows = [
+        (name, f"{spent_s / answer['records'] * 1e6:.3f}", f"{spent_s / total_s:.1%}", f"{calls:,}")
+        for name, spent_s, calls in answer["phases"]
+    ]
+    all_of_it = ("together", f"{total_s / answer['records'] * 1e6:.3f}", "100.0%", "")
+    return _table(("phase", "us a record", "share", "calls"), [*rows, all_of_it])
+
+
+def _states(bench: Bench) -> list[str]:
+    rows = []
+    for name, (stored, back) in bench.states.items():
+        rows.append(
+            (
+                name,
+                f"{stored['cpu_s'] / stored['records'] * 1e6:.2f}",
+                f"{stored['snapshots']:,}",
+                f"{stored['snapshot_cpu_s'] / max(stored['snapshots'], 1) * 1e3:.1f}",
+                f"{stored['written_bytes'] / MB:,.0f}",
+                f"{stored['written_head_bytes'] / MB:,.0f}",
+                f"{stored['stored_bytes'] / MB:,.1f}",
+                f"{stored['stored_bytes'] / max(stored['tenants'], 1):,.0f}",
+                f"{back['cpu_s']:.2f}",
+            )
+        )
+    return _table(
+        (
+            "scenario",
+            "us a record",
+            "snapshots",
+            "ms a snapshot",
+            "MB written",
+            "of them heads",
+            "MB stored at the end",
+            "bytes a tenant",
+            "s to restore",
+        ),
+        rows,
+    )
+
+
+def _memory(bench: Bench) -> list[str]:
+    names = list(bench.states)
+    backs = [back for _, back in bench.states.values()]
+    per = [max(back["tenants"], 1) for back in backs]
+    rows = [("tenants", *(f"{back['tenants']:,}" for back in backs))]
+    for part in backs[0]["parts"]:
+        rows.append((part, *(f"{back['parts'][part] / n:,.0f}" for back, n in zip(backs, per, strict=True))))
+    rows.append(("together", *(f"{sum(back['parts'].values()) / n:,.0f}" for back, n in zip(backs, per, strict=True))))
+    resident = (
+        "–" if back["resident_bytes"] is None else f"{back['resident_bytes'] / n:,.0f}"
+        for back, n in zip(backs, per, strict=True)
+    )
+    rows.append(("grown in memory by the restore", *resident))
+    return _table(("part", *names), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table whose columns but the first are aligned to the right, and an empty line."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return [*(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)), ""]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "an unknown processor"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "a processor")

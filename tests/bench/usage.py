@@ -1,0 +1,62 @@
+"""What a piece of work costs: CPU and wall seconds, memory of the process."""
+
+import gc
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of CPU (user and system, of the process and of those it waited for) and of wall time."""
+
+    cpu_s: float
+    wall_s: float
+
+
+def cost_of(work: Callable[[], T]) -> tuple[T, Cost]:
+    """What ``work`` gives, and what it cost."""
+    gc.collect()
+    cpu_s, wall_s = _cpu_s(), time.perf_counter()
+    result = work()
+    return result, Cost(_cpu_s() - cpu_s, time.perf_counter() - wall_s)
+
+
+def resident_bytes() -> int | None:
+    """What the process holds in memory now; None where the system does not tell."""
+    return _status("VmRSS")
+
+
+def peak_bytes() -> int:
+    """The most that the process held, without what its parent held before it began (as `ru_maxrss` would)."""
+    peak = _status("VmHWM")
+    if peak is not None:
+        return peak
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def children_peak_bytes() -> int:
+    """The most that any one process held that this one waited for; 0 when there was none."""
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _cpu_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _status(name: str) -> int | None:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    line = next((line for line in status.splitlines() if line.startswith(f"{name}:")), None)
+    return None if line is None else int(line.split()[1]) * 1024

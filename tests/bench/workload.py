@@ -1,0 +1,68 @@
+"""Workloads: simulated records of a fixed seed, made once and kept, so that every run of the bench reads the same."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SEED = 20260302
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".tools" / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is simulated: so many tenants of skewed size, so many days, so many calls in all."""
+
+    name: str
+    tenants: int
+    calls: int
+    days: int = 1
+
+    def small(self) -> "Workload":
+        """A twentieth of it, to try the bench itself."""
+        return Workload(f"{self.name}-quick", max(self.tenants // 20, 1), self.calls // 20, self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A workload on disk: the file, how many records it has and how many of them are calls."""
+
+    path: str
+    records: int
+    calls: int
+    size_bytes: int
+
+
+def make(workload: Workload, cache: Path) -> Made:
+    """The workload's file in ``cache``, simulated when it is not there or the simulator has changed since."""
+    folder = cache / f"{workload.name}-{_digest(workload)}"
+    about = folder / "about.json"
+    if not about.exists():
+        for old in cache.glob(f"{workload.name}-" + "?" * 12):
+            shutil.rmtree(old)
+        _simulate(workload, folder, about)
+    return Made(str(folder / "records.jsonl"), **json.loads(about.read_text()))
+
+
+def _simulate(workload: Workload, folder: Path, about: Path) -> None:
+    from monitor.simulate.run import simulate
+    from monitor.simulate.settings import Settings
+
+    settings = Settings(workload.tenants, workload.days, SEED, calls_per_day=workload.calls / workload.days)
+    summary = simulate(settings, folder)
+    counts = {
+        "records": sum(summary.records.values()),
+        "calls": summary.records["cdr"],
+        "size_bytes": (folder / "records.jsonl").stat().st_size,
+    }
+    # Written last: a folder without it was left by a run that was broken off.
+    about.write_text(json.dumps(counts))
+
+
+def _digest(workload: Workload) -> str:
+    made_by = hashlib.sha256(json.dumps([SEED, asdict(workload)]).encode())
+    for source in sorted((ROOT / "monitor" / "simulate").glob("*.py")):
+        made_by.update(source.read_bytes())
+    return made_by.hexdigest()[:12]
