@@ -45,6 +45,7 @@ Readings, where a sentence of the contract leaves room:
 25. A digit of a number is one of 0 to 9. A number of value 0 has no number before it.
 26. A review that names an id of another tenant, or of the shadow output, names an unknown id.
 27. With `--until`, rules are judged to the last multiple of their step that is not after it, and no further.
+28. A lone surrogate makes a line invalid wherever it stands, in names and in fields that nobody knows, too.
 """
 
 from oracle.deciding import Outcome, judge

@@ -110,9 +110,15 @@ def _refuse_constant(name: str) -> None:
 
 
 def _is_text(value: Any, least: int, most: int) -> bool:
-    if not isinstance(value, str) or not least <= len(value) <= most:
-        return False
-    return not any(0xD800 <= ord(c) <= 0xDFFF for c in value)
+    return isinstance(value, str) and least <= len(value) <= most
+
+
+def _has_lone_surrogate(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_lone_surrogate(k) or _has_lone_surrogate(v) for k, v in value.items())
+    if isinstance(value, list):
+        return any(map(_has_lone_surrogate, value))
+    return isinstance(value, str) and any(0xD800 <= ord(c) <= 0xDFFF for c in value)
 
 
 def _fits(value: Any, shape: Any) -> bool:
@@ -137,6 +143,8 @@ def parse(line: str | bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     if not isinstance(raw, dict) or not isinstance(raw.get("type"), str) or raw["type"] not in SHAPES:
+        return None
+    if _has_lone_surrogate(raw):
         return None
     record: dict[str, Any] = {"type": raw["type"]}
     for field, (shape, optional) in SHAPES[raw["type"]].items():
