@@ -103,6 +103,7 @@ class Records:
         self._catalogue = catalogue
         self._decisions = decisions
         self._windows = list(windows)
+        self._counting = [window for window in self._windows if window.counting]
         self._standing_of = standing_of
         self._sink = sink
         self.waiting: list[Waiting] = []  # a heap
@@ -147,7 +148,7 @@ class Records:
             standing.complaints[complaint.complaint_id] = entry
         elif complaint.updated_ms >= entry.written_ms:
             if complainant != entry.complainant:
-                for window in self._windows:
+                for window in self._counting:
                     window.renamed(entry, complainant)
                 entry.complainant = complainant
             entry.written_ms = complaint.updated_ms
@@ -156,6 +157,7 @@ class Records:
         self._remember(at_ms, standing, "complaints", complaint.complaint_id)
         for window in self._windows:
             window.record(at_ms, standing.tenant)
+        for window in self._counting:
             if new:
                 window.first(entry)
             if complaint.status == "verified":
@@ -327,12 +329,14 @@ class Records:
         self._to_forget = deque(sorted(kept, key=lambda one: one[0]))
         for entry in complaints:
             entry.first_in = entry.verified_in = 0
+        times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.decided.values())
         for window in self._windows:
-            times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.decided.values())
             for at_ms, tenant in times:
                 window.record(at_ms, tenant)
-            for entry in sorted(complaints, key=lambda one: one.first_ms):
+        complaints.sort(key=lambda one: one.first_ms)
+        verified = sorted((e for e in complaints if "verified" in e.decided), key=lambda one: one.decided["verified"])
+        for window in self._counting:
+            for entry in complaints:
                 window.first(entry)
-            verified = [entry for entry in complaints if "verified" in entry.decided]
-            for entry in sorted(verified, key=lambda one: one.decided["verified"]):
+            for entry in verified:
                 window.verified(entry)

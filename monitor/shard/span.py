@@ -46,7 +46,8 @@ class Span:
             self.callees = PaneTally(window_ms) if one_pane else Tally(window_ms, limits, sequences)
         if "caller_peak" in names:
             self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
-        self.complaints = ComplaintWindow(window_ms, bit, "complainants" in names)
+        counting = any(metric.family == "complaints" for metric, _ in asked)
+        self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
     def enter(self, pane: Pane, tenants: int) -> None:
         """A sealed pane enters; ``tenants`` is how many the shard knows by now."""
