@@ -64,6 +64,17 @@ class Result:
         return float(median(reference[what] for reference, _ in self.pairs))
 
     @property
+    def possible_speed_up(self) -> float:
+        """By how much the jobs could be faster on idle cores, one for each: the busiest decides.
+
+        The jobs share their work evenly, the process that reads the files works beside them.
+        """
+        jobs = self.scenario.jobs
+        own_s = self.replayed("cpu_s") - self.replayed("children_cpu_s")
+        busiest_s = max(own_s, self.replayed("children_cpu_s") / jobs, self.replayed("cpu_s") / jobs)
+        return self.referred("cpu_s") / busiest_s
+
+    @property
     def peak_bytes(self) -> int:
         """The most that any process of a replay held."""
         return int(max(max(replay["peak_bytes"], replay["children_peak_bytes"]) for _, replay in self.pairs))

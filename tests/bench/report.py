@@ -104,8 +104,10 @@ def _together(result: Result) -> list[str]:
         (
             ("wall s", f"{result.referred('wall_s'):.2f}", f"{result.replayed('wall_s'):.2f}"),
             ("CPU s", f"{result.referred('cpu_s'):.2f}", f"{result.replayed('cpu_s'):.2f}"),
+            ("of them in the jobs", "", f"{result.replayed('children_cpu_s'):.2f}"),
             ("times as fast", "1", f"{median(result.ratios):.2f}"),
             ("from, to", "", f"{min(result.ratios):.2f}, {max(result.ratios):.2f}"),
+            ("times as fast by CPU time, on as many idle cores", "", f"{result.possible_speed_up:.2f}"),
             ("peak MB of the largest process", "", f"{result.peak_bytes / MB:,.0f}"),
         ),
     )

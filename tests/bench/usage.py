@@ -14,18 +14,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of CPU (user and system, of the process and of those it waited for) and of wall time."""
+    """Seconds of CPU (user and system), of those in processes that it started and waited for, and of wall time."""
 
     cpu_s: float
+    children_cpu_s: float
     wall_s: float
 
 
 def cost_of(work: Callable[[], T]) -> tuple[T, Cost]:
     """What ``work`` gives, and what it cost."""
     gc.collect()
-    cpu_s, wall_s = _cpu_s(), time.perf_counter()
+    own_s, children_s, wall_s = _cpu_s(resource.RUSAGE_SELF), _cpu_s(resource.RUSAGE_CHILDREN), time.perf_counter()
     result = work()
-    return result, Cost(_cpu_s() - cpu_s, time.perf_counter() - wall_s)
+    wall_s = time.perf_counter() - wall_s
+    own_s, children_s = _cpu_s(resource.RUSAGE_SELF) - own_s, _cpu_s(resource.RUSAGE_CHILDREN) - children_s
+    return result, Cost(own_s + children_s, children_s, wall_s)
 
 
 def resident_bytes() -> int | None:
@@ -48,9 +51,9 @@ def children_peak_bytes() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def _cpu_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+def _cpu_s(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def _status(name: str) -> int | None:
