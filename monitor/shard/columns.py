@@ -85,16 +85,33 @@ class Calls:
     def __len__(self) -> int:
         return len(self.end_ms)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Calls":
-        """Those rows, in that order."""
-        return Calls(*(getattr(self, f.name)[rows] for f in fields(self)))
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_], names: Sequence[str] = ()) -> "Calls":
+        """Those rows, in that order; with ``names`` of these columns alone, the others as they were."""
+        return Calls(
+            *(getattr(self, name)[rows] if not names or name in names else getattr(self, name) for name in _COLUMNS)
+        )
 
     @staticmethod
     def concat(parts: Sequence["Calls"]) -> "Calls":
         """All rows of the parts (at least one), one part after the other."""
         if len(parts) == 1:
             return parts[0]
-        return Calls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Calls)))
+        return Calls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
+
+    @staticmethod
+    def gather(parts: Sequence[tuple["Calls", NDArray[np.intp] | None]]) -> "Calls":
+        """Those rows of the parts (at least one; None: all rows), one part after the other."""
+        return Calls(
+            *(
+                np.concatenate(
+                    [getattr(calls, name)[rows] if rows is not None else getattr(calls, name) for calls, rows in parts]
+                )
+                for name in _COLUMNS
+            )
+        )
+
+
+_COLUMNS = tuple(field.name for field in fields(Calls))
 
 
 class Gathered:

@@ -11,6 +11,18 @@ from monitor.shard.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.shard.fields import BIT, Layout, count_bits
 from monitor.shard.parties import KeyCounts
 
+# What a pane is made of; the rest of a call's columns are left as they are when its rows are sorted.
+_SEALED = (
+    "tenant",
+    "word",
+    "end_ms",
+    "talk_ms",
+    "ring_delay_ms",
+    "callee_key",
+    "callee_numeric",
+    "caller_key",
+    "call_id",
+)
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 
 
@@ -40,8 +52,11 @@ def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int,
     first = int(pane.min())
     tenants = int(calls.tenant.max()) + 1
     group_of_row = (pane - first) * tenants + calls.tenant
-    order = np.argsort(group_of_row * pane_ms + (calls.end_ms - pane * pane_ms))
-    calls, group_of_row = calls.take(order), group_of_row[order]
+    if int(group_of_row.max()) < 2**62 // pane_ms:
+        order = np.argsort(group_of_row * pane_ms + (calls.end_ms - pane * pane_ms))
+    else:  # millions of tenants over a century: the one number would not hold both
+        order = np.lexsort((calls.end_ms, group_of_row))
+    calls, group_of_row = calls.take(order, _SEALED), group_of_row[order]
     starts = _run_starts(group_of_row)
     groups = group_of_row[starts]
     sums = np.empty((len(starts), layout.width), np.int64)

@@ -96,7 +96,7 @@ class Shard:
         coarse_ms = max((span.window_ms for span in self._coarse), default=0)
         self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
-        self._open: list[Calls] = []
+        self._open: list[tuple[Calls, NDArray[np.intp] | None]] = []  # with the rows that are open, None: all
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._hour: list[Pane] = []  # panes of the running hour, which will make up its hour pane
         self._sealed_ms = 0  # what ended before is sealed
@@ -126,7 +126,7 @@ class Shard:
         if not taken.all():
             calls = calls.take(taken)
         if len(calls):
-            self._open.append(calls)
+            self._open.append((calls, None))
         return duplicate
 
     def wait(self, waiting: Waiting) -> None:
@@ -231,20 +231,22 @@ class Shard:
         if before_ms <= self._sealed_ms:
             return
         self._sealed_ms = before_ms
-        ripe: list[Calls] = []
-        still_open: list[Calls] = []
-        for calls in self._open:
-            inside = calls.end_ms < before_ms
+        ripe: list[tuple[Calls, NDArray[np.intp] | None]] = []
+        still_open: list[tuple[Calls, NDArray[np.intp] | None]] = []
+        for calls, rows in self._open:
+            end_ms = calls.end_ms if rows is None else calls.end_ms[rows]
+            inside = end_ms < before_ms
             if inside.all():
-                ripe.append(calls)
+                ripe.append((calls, rows))
             elif inside.any():
-                ripe.append(calls.take(inside))
-                still_open.append(calls.take(~inside))
+                every = np.arange(len(calls)) if rows is None else rows
+                ripe.append((calls, every[inside]))
+                still_open.append((calls, every[~inside]))
             else:
-                still_open.append(calls)
+                still_open.append((calls, rows))
         self._open = still_open
         if ripe:
-            panes = seal(Calls.concat(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
+            panes = seal(Calls.gather(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
             self._sealed.extend(panes)
             if self._store is not None:
                 self._store.add(panes)
@@ -264,7 +266,8 @@ class Shard:
     def open_since(self) -> dict[int, tuple[int, int]]:
         """For each source with calls in open panes: the offset of the first of them, and its late line."""
         first: dict[int, tuple[int, int]] = {}
-        for calls in self._open:
+        for some, rows in self._open:
+            calls = some if rows is None else some.take(rows)
             for source in np.unique(calls.source).tolist():
                 mine = np.flatnonzero(calls.source == source)
                 row = mine[np.argmin(calls.offset[mine])]
