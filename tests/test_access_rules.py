@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
+
 from oracle.product import run
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from oracle.generate import Scenario, scenario
 
 from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
+from oracle.generate import Scenario, scenario
 
 
 def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int) -> dict[str, Any]:

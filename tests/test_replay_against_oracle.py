@@ -9,6 +9,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+
+from monitor.policy.load import load, to_plain
+from monitor.shard.evidence import Evidence, EvidenceRows
+from monitor.simulate.run import simulate
+from monitor.simulate.settings import Settings
 from oracle import judge
 from oracle.compare import as_output, differences
 from oracle.generate import MARCH_2, Scenario, permuted, scenario, short_names, solve
@@ -16,11 +21,6 @@ from oracle.made_lines import spoilt
 from oracle.made_policies import DAY, HOUR
 from oracle.product import FAR, run
 from oracle.worked import resolve
-
-from monitor.policy.load import load, to_plain
-from monitor.shard.evidence import Evidence, EvidenceRows
-from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
 
 FAST = range(27)
 SOAK = range(1_000, 2_000)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final
 
 import numpy as np
-from schemas.codec import Refused, convert
 
 from monitor.adapters.base import Row
 from monitor.adapters.csvsource import CsvRows
@@ -14,6 +13,7 @@ from monitor.adapters.fields import Cells, Fields
 from monitor.adapters.jsonsource import JsonRows
 from monitor.adapters.spec import ROW, Mapping
 from monitor.policy.errors import did_you_mean
+from schemas.codec import Refused, convert
 
 # The place of rows without an event time: before all others, in the order of the file.
 _FIRST: Final = -(1 << 62)

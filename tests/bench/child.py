@@ -58,7 +58,6 @@ def phases(path: str, policy: str, piece_lines: int) -> Answer:
 
 def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: AbstractContextManager[object]) -> Answer:
     from bench.policies import named
-
     from monitor import output
     from monitor import replay as replaying
 

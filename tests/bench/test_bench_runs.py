@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bench import policies, run
 from bench.child import digest
 from bench.measure import Bench, DisagreementError, Result
@@ -12,7 +13,6 @@ from bench.memory import size_of
 from bench.phases import PHASES, REST, Clock, watched
 from bench.scenarios import SCENARIOS
 from bench.workload import SEED, make
-
 from monitor.output import write
 from monitor.policy.load import load
 from monitor.replay import replay

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from monitor.cli.app import main
 from oracle import judge
 from oracle.compare import as_output, holds
 from oracle.rulebook import instant, parse_policy
 from oracle.worked import case_folders, disagreements, files_of, resolve
-
-from monitor.cli.app import main
 
 CASES = case_folders()
 pytestmark = pytest.mark.skipif(not CASES, reason="the worked examples (../shared/cases) are not here")

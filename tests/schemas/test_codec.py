@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from near_records import SAMPLES, near_records, raw
-from oracle.records import parse
 
+from oracle.records import parse
 from schemas.codec import (
     Fault,
     Refused,
