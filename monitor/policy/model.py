@@ -10,6 +10,12 @@ Direction = Literal["above", "below"]
 TierId = Literal["minor", "major", "severe"]
 
 
+# A call's word has 64 bits, 16 of them for what every call is counted by; the rest are for values of short_call_s and
+# time zones. Evidence is kept for 64 kinds of calls: a metric's numerator or what is outside it.
+MAX_VARIANTS = 48
+MAX_EVIDENCE = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Params:
     """What a metric can be told: the short-call limit in ms, the callee limit, the IANA time zone."""

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
+from monitor.metrics import METRICS
 from monitor.policy import plain
 from monitor.policy.errors import Fault, PolicyError, did_you_mean
 from monitor.policy.model import (
+    MAX_EVIDENCE,
+    MAX_VARIANTS,
     Behaviour,
     CatalogueRow,
     Escalation,
@@ -97,6 +100,7 @@ class _Resolver:
         escalations = self._escalations(frame)
         overrides = self._overrides(fields, frame)
         exemptions = self._exemptions(fields)
+        self._room(params, [*rules, *(override.rule for override in overrides)])
         catalogue = self._catalogue()
         if self.faults:
             raise PolicyError(self.faults)
@@ -117,6 +121,22 @@ class _Resolver:
             catalogue=tuple(catalogue),
         )
         return replace(policy, sha256=plain.sha256(policy))
+
+    def _room(self, params: Params, rules: list[Rule]) -> None:
+        """Whether a call's word and the evidence have room for all that the rules tell apart."""
+        place = self.own.sections["rules"].at if "rules" in self.own.sections else self.own.head.place
+        every = [params, *(rule.params for rule in rules)]
+        variants = len({p.short_call_ms for p in every}) + len({p.timezone for p in every})
+        if variants > MAX_VARIANTS:
+            said = (
+                f"the rules have {variants} different values of `short_call_s` and `timezone`; at most {MAX_VARIANTS}"
+            )
+            self.faults.append(place.fault(said))
+        kinds = {(r.metric, r.direction, r.params.short_call_ms, r.params.timezone) for r in rules}
+        kinds = {kind for kind in kinds if METRICS[kind[0]].family == "calls" or kind[1] == "below"}
+        if len(kinds) > MAX_EVIDENCE:
+            said = f"the rules look at {len(kinds)} different kinds of calls; at most {MAX_EVIDENCE}"
+            self.faults.append(place.fault(said))
 
     # Sections
 

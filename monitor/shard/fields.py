@@ -33,7 +33,6 @@ SUMS = ("talk_ms", "ring_delay_ms")  # sums in ms: of answered calls, of attempt
 LONG_CALL_MS = 60_000  # `long_call_ratio`: d >= 60 s
 CALLEE_HANGUP_MS = 10_000  # `callee_hangup_ratio`: d <= 10 s
 DAY_OPENS_MIN, DAY_CLOSES_MIN = 8 * 60, 21 * 60  # `out_of_hours_ratio`: [08:00, 21:00) local time
-MAX_VARIANTS = 64 - len(FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +47,12 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params, rules: Iterable[Rule]) -> "Layout":
-        """The layout that the defaults and all rules (overrides' too) need; ValueError above 48 variants."""
+        """The layout that the defaults and all rules (overrides' too) need; a policy has at most 48 such variants."""
         every = [params, *(rule.params for rule in rules)]
-        layout = cls(
+        return cls(
             tuple(sorted({p.short_call_ms for p in every})),
             tuple(sorted({p.timezone for p in every})),
         )
-        if layout.bits > 64:
-            raise ValueError(
-                f"{layout.bits - len(FIXED)} variants of short_call_s and timezone; at most {MAX_VARIANTS}"
-            )
-        return layout
 
     @property
     def bits(self) -> int:
