@@ -1,0 +1,193 @@
+"""Files: every line of plain, .gz and .zst files and of standard input; damage is never taken for the end."""
+
+import gzip
+import io
+import random
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.files import DamagedFileError, open_input, pieces
+
+SKIPPABLE = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"hello"
+tries = settings(
+    max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def plain_lines(content: bytes) -> list[bytes]:
+    """Lines end with a line feed; the last one need not."""
+    lines = content.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def read(path: Path | str, size: int = 5_000) -> list[bytes]:
+    """All lines, their numbers held to be one after the other."""
+    out: list[bytes] = []
+    with open_input(str(path)) as stream:
+        for first, lines in pieces(stream, size):
+            assert first == len(out) + 1
+            assert 1 <= len(lines) <= size
+            out += lines
+    return out
+
+
+def zst(content: bytes, level: int = 1) -> bytes:
+    return zstandard.ZstdCompressor(level=level).compress(content)
+
+
+def gz_members(content: bytes, cuts: list[int]) -> bytes:
+    return b"".join(map(gzip.compress, _parts(content, cuts)))
+
+
+def zst_frames(content: bytes, cuts: list[int]) -> bytes:
+    return b"".join(zst(part) for part in _parts(content, cuts))
+
+
+def _parts(content: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted(min(cut, len(content)) for cut in cuts)
+    return [content[a:b] for a, b in zip([0, *places], [*places, len(content)], strict=True)]
+
+
+contents = st.lists(
+    st.sampled_from((b"", b"\r", b"a", b"\n", b"\n", b"\r\n", b"{}\n", b"\0", b"\xff", b"long " * 50))
+).map(b"".join)
+Packer = Callable[[bytes, list[int]], bytes]
+PACKED: dict[str, Packer] = {".jsonl": lambda content, _: content, ".gz": gz_members, ".zst": zst_frames}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@tries
+@given(contents, st.lists(st.integers(0, 400), max_size=3), st.integers(1, 7), st.sampled_from((1, 2, 3, 64)))
+def test_no_line_is_lost_split_or_joined(
+    ending: str, tmp_path: Path, content: bytes, cuts: list[int], size: int, block: int
+) -> None:
+    """In blocks of any size, in members and frames cut anywhere, also within a line, also empty ones."""
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(PACKED[ending](content, cuts))
+    with patch("monitor.files._BLOCK", block), patch("monitor.files._ZST_BLOCK", block):
+        assert read(path, size) == plain_lines(content)
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"\n\n",
+        b"one",
+        b"one\n",
+        b"one\ntwo",
+        b"one\r\ntwo\r\n",
+        b"\r\n",
+        b"\n one \n\n",
+        b"\xef\xbb\xbf{}\n",
+    ],
+)
+def test_ends_of_lines_are_line_feeds_alone(ending: str, content: bytes, tmp_path: Path) -> None:
+    """An empty file, one without a final line feed, CRLF (the CR stays), blank lines, a byte order mark."""
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(PACKED[ending](content, []))
+    assert read(path) == plain_lines(content)
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_megabytes_come_through_in_pieces(ending: str, tmp_path: Path) -> None:
+    seed = 1
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    lines = [rng.randbytes(rng.choice((0, 3, 200, 5_000))).replace(b"\n", b"") for _ in range(3_000)]
+    lines += [b"x" * 3_000_000, b"last"]
+    path = tmp_path / f"x{ending}"
+    content = b"\n".join(lines) + b"\n"
+    path.write_bytes(PACKED[ending](content, [1_000_000, 1_000_001, 2_500_000]))
+    assert read(path, 700) == lines
+
+
+def test_standard_input_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\r\n\ntwo")))
+    assert read("-") == [b"one\r", b"", b"two"]
+
+
+def test_an_endless_line_is_cut_off_and_those_beside_it_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    for length in (99, 100, 101, 250, 1_000):
+        path.write_bytes(b"before\n" + b"y" * length + b"\nafter\n")
+        for block in (1, 7, 64, 100):
+            with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", block):
+                assert read(path) == [b"before", b"y" * min(length, 100), b"after"]
+        path.write_bytes(b"y" * length)
+        with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", 7):
+            assert read(path) == [b"y" * min(length, 100)]
+
+
+CONTENT = b"".join(b'{"n": %d}\n' % n for n in range(3_000))
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5, 100, 2_000])
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_file_that_was_cut_off_is_not_taken_for_whole(ending: str, missing: int, tmp_path: Path) -> None:
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(PACKED[ending](CONTENT, [15_000])[:-missing])
+    with pytest.raises(DamagedFileError, match=rf"x\{ending}: damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+@pytest.mark.parametrize("content", [b"plain text\n", b"\0" * 100, b"\x1f\x8b", zst(b"x")[:3]])
+def test_a_file_that_is_not_what_its_name_says_is_refused(ending: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        read(path)
+
+
+def test_garbage_after_the_last_frame_is_refused_but_skippable_frames_are_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "x.zst"
+    path.write_bytes(SKIPPABLE + zst(b"one\nt") + SKIPPABLE + zst(b"") + zst(b"wo\n") + SKIPPABLE)
+    assert read(path) == [b"one", b"two"]
+    path.write_bytes(zst(b"one\n") + b"garbage")
+    with pytest.raises(DamagedFileError):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_damage_in_the_middle_is_found(ending: str, tmp_path: Path) -> None:
+    """By the checksum, at the latest."""
+    whole = bytearray(gzip.compress(CONTENT))
+    if ending == ".zst":
+        whole = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(CONTENT))
+    path = tmp_path / f"x{ending}"
+    for place in range(20, len(whole), len(whole) // 40):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 0x55
+        path.write_bytes(spoilt)
+        with pytest.raises(DamagedFileError):
+            read(path)
+
+
+def test_a_bomb_does_not_take_all_memory(tmp_path: Path) -> None:
+    """300 MB of one byte in 30 KB: only a part of it is decompressed at a time."""
+    path = tmp_path / "x.zst"
+    path.write_bytes(zst(b"y" * 300_000_000, 3))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    with open_input(str(path)) as stream:
+        assert sum(map(len, iter(lambda: stream.read(1 << 20), b""))) == 300_000_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150_000_000
+
+
+def test_what_is_not_there_is_an_error_of_the_file(tmp_path: Path) -> None:
+    for name in ("no-such.jsonl", "no-such.gz", "no-such.zst"):
+        with pytest.raises(FileNotFoundError, match=name), open_input(str(tmp_path / name)):
+            pass
