@@ -77,9 +77,9 @@ def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
     return kept
 
 
-def level_for(keys: U64, at_least: int) -> int:
-    """The lowest level, from ``at_least`` on, that keeps at most `EXACT_KEYS` of one tenant's distinct keys."""
-    level = at_least
-    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > EXACT_KEYS:
+def level_for(keys: U64, at_least: int, most: int | None = None) -> int:
+    """The lowest level, from ``at_least`` on, that keeps at most ``most`` of one tenant's distinct keys."""
+    level, most = at_least, EXACT_KEYS if most is None else most
+    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > most:
         level += 1
     return level

@@ -281,6 +281,8 @@ class Shard:
         To be called when all that the watermark allows has been decided.
         """
         assert not self._sealed
+        for length, span in self._spans.items():
+            span.leave(self._at_ms - length)  # no window to come begins before that
         head = ShardHead(
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,

@@ -24,6 +24,7 @@ class Span:
 
     def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
+        self._pane_ms = pane_ms if window_ms <= FINE_MS else HOUR_MS
         self.fine = window_ms <= FINE_MS
         self.left_ms = 0  # what happened before has left
         self._layout = layout
@@ -50,7 +51,8 @@ class Span:
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
     def enter(self, pane: Pane, tenants: int) -> None:
-        """A sealed pane enters; ``tenants`` is how many the shard knows by now."""
+        """A sealed pane enters, for a window that ends with it; ``tenants`` is how many the shard knows by now."""
+        self.leave(pane.start_ms + self._pane_ms - self.window_ms)
         self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         if self.callees is not None:
             self.callees.enter(pane.start_ms, pane.callees, tenants)

@@ -1,10 +1,11 @@
 """Tallies: distinct callees, callees called too often, sequential callees and the busiest caller of a window.
 
-Exact up to `EXACT_KEYS` (32,768) distinct keys a tenant and window, above that a sample (`monitor.shard.parties`).
-Right after a tenant's level rose, 16,384 keys are left at the least in the mean, hence a standard error of 0.8 % of
-a count of distinct keys (1 / sqrt(16384)); as old keys leave, the sample thins to 4,096 (1.6 %) before the level
-falls. Wholly sequential dialling is sampled 64 numbers at a time, so its errors are 8 times larger for counts; a
-ratio of two such counts suffers less. `caller_peak` becomes a lower bound.
+Exact up to `EXACT_KEYS` (32,768) distinct keys a tenant and window; above twice as many a sample
+(`monitor.shard.parties`), between the two exact or a sample. Right after a tenant's level rose, 16,384 keys are left at
+the least in the mean, hence a standard error of 0.8 % of a count of distinct keys (1 / sqrt(16384)); as old keys leave,
+the sample may thin to 4,096 (1.6 %) before the tenant is counted anew. Wholly sequential dialling is sampled 64 numbers
+at a time, so its errors are 8 times larger for counts; a ratio of two such counts suffers less. `caller_peak` becomes a
+lower bound.
 """
 
 from collections import deque
@@ -79,7 +80,7 @@ class Tally:
 
     An open-addressing hash table in columns (linear probing, at most half full): a pane's keys enter and leave in
     a few vector operations whose cost depends on the pane, not on the window. Memory: 17 bytes a slot, so 34 to
-    136 bytes a distinct key, at most `EXACT_KEYS` keys a tenant; and 17 bytes a key for the panes inside.
+    136 bytes a distinct key, at most 2 `EXACT_KEYS` keys a tenant; and 17 bytes a key for the panes inside.
     """
 
     def __init__(self, window_ms: int, limits: tuple[int, ...] = (), sequences: bool = False) -> None:
@@ -103,14 +104,14 @@ class Tally:
         self._inside.append((start_ms, keys))
         self._add(keys.thinned(self.levels))
         owners = np.unique(keys.owner)
-        for tenant in owners[self._distinct[owners] > EXACT_KEYS].tolist():
+        for tenant in owners[self._distinct[owners] > 2 * EXACT_KEYS].tolist():
             self._raise(tenant, level_for(self._keys_of(tenant).key, self.levels.get(tenant, 0)))
 
     def leave(self, before_ms: int) -> None:
         """Take away the panes that began before ``before_ms``, the window's start."""
         while self._inside and self._inside[0][0] < before_ms:
             self._subtract(self._inside.popleft()[1].thinned(self.levels))
-            for tenant in [t for t in self.levels if self._distinct[t] < EXACT_KEYS // 8]:
+            for tenant in [t for t in self.levels if self._thin(t)]:
                 self._lower(tenant)
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
@@ -160,12 +161,17 @@ class Tally:
             self._subtract(held.select(~np.isin(held.key, kept.key, assume_unique=True)))
             self.levels[tenant] = level
 
+    def _thin(self, tenant: int) -> bool:
+        """Whether a tenant's window may be small enough to be exact by now, or its sample is too small."""
+        held = int(self._distinct[tenant])
+        return held << self.levels[tenant] < 2 * EXACT_KEYS or held < EXACT_KEYS // 8
+
     def _lower(self, tenant: int) -> None:
-        """Count a tenant anew from the panes, at the lowest level that they allow."""
+        """Count a tenant anew from the panes, at the lowest level that they allow and that will last for a while."""
         panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
         floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
         every = np.unique(np.concatenate([keys.key for keys in panes])) if panes else np.empty(0, np.uint64)
-        level = level_for(every, floor)
+        level = level_for(every, floor, EXACT_KEYS * 3 // 2)
         if level >= self.levels[tenant]:
             return
         self._subtract(self._keys_of(tenant))
