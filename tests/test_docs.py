@@ -1,0 +1,227 @@
+"""The documents must not promise what is not there, nor be silent about what is."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.adapters import NAMES
+from monitor.cli.app import COMMANDS
+from monitor.metrics import METRICS
+from monitor.policy.durations import format_duration
+from monitor.policy.load import load, loads
+from monitor.policy.model import Rule
+from schemas.outputs import Enforcement, EnforcementData
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+POLICY_DOC = (ROOT / "docs" / "policy.md").read_text("utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def section(text: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found, f"no section `{title}`"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's rows, without its head; ``\\|`` is a bar inside a cell."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    return subprocess.run(["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+# Links and paths -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_link_leads_nowhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8"))
+    local = [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("mailto:")]
+    assert [target for target in local if target and not (document.parent / target).exists()] == []
+
+
+def test_no_module_that_the_documents_name_has_gone() -> None:
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+        named = re.findall(r"`((?:monitor|schemas|tests|docs)/[\w./-]*)`", document.read_text("utf-8"))
+        assert [path for path in named if not (ROOT / path).exists()] == [], document.name
+
+
+def test_no_module_of_the_domain_is_missing_from_the_table_of_modules() -> None:
+    table = section((ROOT / "docs" / "architecture.md").read_text("utf-8"), "The modules")
+    there = {f"monitor/{path.name}" for path in (ROOT / "monitor").glob("*.py") if path.name != "__init__.py"}
+    there |= {f"monitor/{path.parent.name}/" for path in (ROOT / "monitor").glob("*/__init__.py")}
+    small = {"monitor/files.py", "monitor/masking.py"}  # they carry one function for others
+    assert there - small - set(re.findall(r"`(monitor/[\w./]+)`", table)) == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_make_target_is_promised_that_is_not_in_the_makefile(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text("utf-8"), re.MULTILINE))
+    assert named - targets == set()
+
+
+# README --------------------------------------------------------------------------------------------------------------
+
+
+def subcommands(command: str) -> list[str]:
+    """The names under a command that has several, as its module registers them."""
+    tree = ast.parse((ROOT / "monitor" / "cli" / f"{command}.py").read_text("utf-8"))
+    names = []
+    for node in tree.body:
+        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "app.command":
+                names.append(str(ast.literal_eval(mark.args[0])) if mark.args else node.name)
+    return names
+
+
+def test_no_command_is_missing_from_the_readme() -> None:
+    examples = section(README, "Commands")
+    wanted = []
+    for command in COMMANDS:
+        under = subcommands(command)
+        # Of `schema`, a maker's tool, one example is enough.
+        wanted += [f"{command} {name}" for name in under] if under and command != "schema" else [command]
+    assert len(wanted) > len(COMMANDS), "no subcommand was found"
+    assert [name for name in wanted if f"callwarden {name} " not in examples.replace("`", " ")] == []
+
+
+def test_no_field_of_an_enforcement_event_is_left_unexplained() -> None:
+    text = section(README, "How to read an enforcement event")
+    explained = {name for cell, *_ in rows(text) for name in re.findall(r"`(\w+)`", cell)}
+    assert explained == set(EnforcementData.__struct_fields__)
+    envelope = text.partition("In `data`")[0]
+    assert [name for name in Enforcement.__struct_fields__ if name != "data" and f"`{name}`" not in envelope] == []
+
+
+def test_no_shipped_format_is_missing_from_the_readme() -> None:
+    assert [name for name in NAMES if f"`{name}`" not in README] == []
+
+
+def same(shown: Any, real: Any) -> bool:
+    """Whether the event as shown is the real one; ``…`` stands for what was left out."""
+    if isinstance(shown, dict):
+        return isinstance(real, dict) and shown.keys() == real.keys() and all(same(shown[k], real[k]) for k in shown)
+    if isinstance(shown, list):
+        if shown and shown[-1] == "…":
+            return isinstance(real, list) and len(real) >= len(shown) and shown[:-1] == real[: len(shown) - 1]
+        return bool(shown == real)
+    if isinstance(shown, str) and shown.endswith("…"):
+        return isinstance(real, str) and real.startswith(shown[:-1]) and real != shown[:-1]
+    return bool(shown == real and type(shown) is type(real))
+
+
+def make_example(folder: Path) -> None:
+    """Do what the README says under "A rule, and the event that it makes"."""
+    text = section(README, "A rule, and the event that it makes")
+    (folder / "demo-out").mkdir(exist_ok=True)
+    (folder / "demo-out" / "house.yaml").write_text(blocks(text, "yaml")[0], "utf-8")
+    done = shell(blocks(text, "sh")[0], folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_event_in_the_readme_is_what_its_rule_makes(tmp_path: Path) -> None:
+    make_example(tmp_path)
+    lines = (tmp_path / "demo-out" / "acme" / "enforcement.jsonl").read_text("utf-8").splitlines()
+    shown = json.loads(blocks(section(README, "A rule, and the event that it makes"), "json")[0])
+    assert len(lines) == 1
+    real = json.loads(lines[0])
+    assert same(shown, real), json.dumps(real, ensure_ascii=False, indent=1)
+    assert not same(shown | {"subject": "other"}, real), "the comparison sees nothing"
+
+
+def test_every_command_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    demo = shell("callwarden demo --tenants 30 --days 1 --out demo-out", tmp_path)
+    assert demo.returncode == 0, demo.stderr
+    make_example(tmp_path)
+    commands = [example.strip("`") for _, example in rows(section(README, "Commands"))]
+    assert len(commands) >= len(COMMANDS)
+    for command in commands:
+        done = shell(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert done.stdout, command
+
+
+# docs/policy.md ------------------------------------------------------------------------------------------------------
+
+
+def rule_row(rule: Rule) -> list[str]:
+    also = "; ".join(f"`{c.metric}` {c.op} {c.value:g}" for c in rule.also) or "-"
+    return [
+        f"`{rule.id}`",
+        f"`{rule.behaviour}`",
+        f"`{rule.metric}` {rule.direction} {rule.threshold:g}",
+        also,
+        f"{format_duration(rule.window_ms)} / {format_duration(rule.step_ms)}",
+        str(rule.min_denominator),
+        "-" if rule.confidence is None else f"{rule.confidence:g}",
+        rule.mode,
+    ]
+
+
+def test_no_built_in_rule_differs_from_its_row_in_the_policy_document() -> None:
+    assert rows(section(POLICY_DOC, "The built-in rules")) == [rule_row(rule) for rule in load(None).rules]
+
+
+def test_no_behaviour_differs_from_its_row_in_the_policy_document() -> None:
+    policy = load(None)
+    told = [
+        (int(clause), re.findall(r"`(\w+)`", name)[0], tier, kind)
+        for clause, name, tier, kind, _ in rows(section(POLICY_DOC, "The seven behaviours"))
+    ]
+    behaviours = policy.behaviours.values()
+    assert told == [(b.clause, b.id, b.tier, policy.tiers[b.tier].kind) for b in behaviours]
+
+
+def test_no_escalation_of_the_built_in_policy_is_missing_from_the_policy_document() -> None:
+    text = section(POLICY_DOC, "Escalations")
+    for escalation in load(None).escalations:
+        said = f"`{escalation.id}`, {escalation.at_least} violations in {escalation.window_ms // 86_400_000} days, "
+        said += f"tier {escalation.tier}, mode {escalation.mode}, {'freeze' if escalation.freeze else 'no freeze'}"
+        assert said in text
+
+
+def test_no_rule_is_named_in_the_documents_that_is_not_built_in_or_their_own_example() -> None:
+    ids = {rule.id for rule in load(None).rules} | {escalation.id for escalation in load(None).escalations}
+    own = {
+        rule.id for text in (README, POLICY_DOC) for block in blocks(text, "yaml") for rule in loads(block, "").rules
+    }
+    prose = re.sub(r"^```.*?^```$", "", POLICY_DOC, flags=re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", prose)) - ids - own == {"access-rules"}
+
+
+def test_no_metric_is_missing_from_the_policy_document_nor_in_the_wrong_group() -> None:
+    listed = section(POLICY_DOC, "A rule").partition("**Metrics.**")[2].partition("[monitor/metrics.py]")[0]
+    groups = re.split(r"Proportions|Other ratios|Seconds", listed)
+    told = [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups]
+    kinds = [
+        {m.name for m in METRICS.values() if m.unit == "count"},
+        {m.name for m in METRICS.values() if m.proportion},
+        {m.name for m in METRICS.values() if m.unit == "ratio" and not m.proportion},
+        {m.name for m in METRICS.values() if m.unit == "seconds"},
+    ]
+    assert told == kinds
+
+
+def test_every_policy_that_a_document_shows_is_good() -> None:
+    shown = [block for text in (README, POLICY_DOC) for block in blocks(text, "yaml")]
+    assert len(shown) == 2
+    for block in shown:
+        assert loads(block, "document").rules
