@@ -86,7 +86,9 @@ def subcommands(command: str) -> list[str]:
     tree = ast.parse((ROOT / "monitor" / "cli" / f"{command}.py").read_text("utf-8"))
     names = []
     for node in tree.body:
-        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "app.command":
                 names.append(str(ast.literal_eval(mark.args[0])) if mark.args else node.name)
     return names
