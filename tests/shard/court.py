@@ -9,6 +9,7 @@ from monitor.shard.records import Waiting
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from schemas import codec
+from schemas.inputs import Cdr
 from schemas.outputs import Enforcement
 
 SHORT = {"metric": "short_call_ratio", "above": 0.5, "window": "10m", "step": "5m", "behaviour": "blind_calling"}
@@ -39,7 +40,9 @@ class Court:
         at_ms = T0 + round(minute * MINUTE)
         raw = {"type": kind, "tenant_id": "acme", "updated_ms": at_ms, **fields}
         self._serial += 1
-        self.shard.wait(Waiting.of(codec.convert(raw), at_ms, (0, 0, self._serial, self._serial), b"raw"))
+        record = codec.convert(raw)
+        assert not isinstance(record, Cdr)
+        self.shard.wait(Waiting.of(record, at_ms, (0, 0, self._serial, self._serial), b"raw"))
 
     def complaint(self, minute: float, status: str = "verified", name: str = "p1", **fields: Any) -> None:
         """A complaint, of number leaks (a warning) unless told otherwise."""

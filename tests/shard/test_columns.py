@@ -1,5 +1,6 @@
 """Columns: each bit and sum of a call is what the contract's sentence says of it, on random calls, one by one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -35,7 +36,7 @@ def out_of_hours(c: Cdr, timezone: str) -> bool:
     return not 8 <= local.hour < 21
 
 
-SENTENCES = {
+SENTENCES: dict[str, Callable[[Cdr], bool]] = {
     "rows": lambda c: True,
     "attempts": network,
     "answered": answered,

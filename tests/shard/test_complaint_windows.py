@@ -116,7 +116,8 @@ def test_windows_count_what_a_loop_over_the_records_counts(seed: int, count: int
     """At every minute: dismissed, renamed, leaving, repeated; with the register made anew out of the standing."""
     rng = random.Random(seed)
     todo = some_records(rng, count)
-    register, decided = Register(POLICY), []
+    register = Register(POLICY)
+    decided: list[tuple[int, Complaint]] = []
     end_ms = T0
     for serial, (at_ms, record) in enumerate(todo):
         while end_ms <= at_ms:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shard_samples import policy_of, tries
 
 from monitor.metrics import METRICS
-from monitor.policy.model import Params
-from monitor.shard.fields import BIT, FIXED, MAX_VARIANTS, SUMS, Layout, count_bits
+from monitor.policy.model import MAX_VARIANTS, Params
+from monitor.shard.fields import BIT, FIXED, SUMS, Layout, count_bits
 
 ALL_BITS = 2**64 - 1
 words = st.one_of(st.integers(0, ALL_BITS), st.sampled_from((0, 1, 2**63, ALL_BITS)))
@@ -23,7 +23,8 @@ def plain_counts(groups: list[list[int]], bits: int) -> list[list[int]]:
 def counted(groups: list[list[int]], bits: int) -> list[list[int]]:
     flat = np.array(list(itertools.chain.from_iterable(groups)), np.uint64)
     starts = np.cumsum([0, *map(len, groups[:-1])]).astype(np.intp)
-    return count_bits(flat, starts, bits).tolist()
+    counts: list[list[int]] = count_bits(flat, starts, bits).tolist()
+    return counts
 
 
 @tries(150)
@@ -94,21 +95,7 @@ def test_the_layout_has_what_rules_and_their_overrides_ask_for() -> None:
     assert layout == Layout((2_500, 6_000), ("Asia/Shanghai", "Europe/London"))
 
 
-def test_more_variants_than_a_word_has_bits_are_refused() -> None:
-    policy = policy_of(
-        rules=[
-            {
-                "id": f"r{n}",
-                "behaviour": "blind_calling",
-                "metric": "short_call_ratio",
-                "above": 0.5,
-                "window": "1h",
-                "step": "1h",
-                "with": {"short_call_s": n + 10},
-            }
-            for n in range(MAX_VARIANTS)
-        ]
-    )
-    with pytest.raises(ValueError, match=f"at most {MAX_VARIANTS}"):
-        Layout.of(policy.params, policy.rules)
-    assert Layout.of(policy.params, policy.rules[2:]).bits == 64
+def test_as_many_variants_as_a_policy_may_have_fill_the_word() -> None:
+    layout = Layout(tuple(range(1, MAX_VARIANTS)), ("UTC",))
+    assert layout.bits == 64
+    assert layout.field("out_of_hours", params()) == 63

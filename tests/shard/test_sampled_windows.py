@@ -11,10 +11,11 @@ import msgspec
 import pytest
 from shard_samples import MINUTE, T0, cdr, policy_of
 
-from monitor.partition import Partition
+from monitor.partition import Partition, Taken
 from monitor.policy.model import Policy
 from monitor.replay import replay
 from schemas import codec
+from schemas.inputs import Cdr
 
 EXACT = 100
 
@@ -41,7 +42,8 @@ def rule(window: str, step: str, metric: str = "distinct_callee_ratio") -> dict[
 
 def calls(rng: random.Random, minutes: int, per_minute: list[int]) -> list[bytes]:
     """So many calls in each minute, to numbers far from each other, a tenth of them called before."""
-    lines, known = [], ["+8613800000000"]
+    lines: list[tuple[int, bytes]] = []
+    known = ["+8613800000000"]
     for minute in range(minutes):
         for _ in range(per_minute[minute]):
             if rng.random() < 0.9:
@@ -53,7 +55,8 @@ def calls(rng: random.Random, minutes: int, per_minute: list[int]) -> list[bytes
 
 
 def true_distinct(lines: list[bytes], start_ms: int, end_ms: int) -> int:
-    return len({c.callee for c in map(codec.decode, lines) if start_ms <= codec.event_time(c) < end_ms})  # type: ignore[union-attr]
+    calls = [call for call in map(codec.decode, lines) if isinstance(call, Cdr)]
+    return len({call.callee for call in calls if start_ms <= call.end_ms < end_ms})
 
 
 def windows_of(lines: list[bytes], policy: Policy, folder: Path) -> list[Any]:
@@ -89,7 +92,9 @@ def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_pat
 
 def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
     """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
-    decided, panes, at = [], {}, 0
+    decided: list[Taken] = []
+    panes: dict[str, bytes] = {}
+    at = 0
     partition = Partition(policy, 1)
     for stop in [*stops, len(lines)]:
         partition.feed(0, lines[at:stop])

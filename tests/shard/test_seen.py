@@ -29,11 +29,12 @@ class PlainSeen:
 
 
 def admit(seen: Seen, rows: list[Row], watermark_ms: int, known: list[bool] | None = None) -> list[bool]:
-    keys, times, lines = (
-        np.array([row[i] for row in rows], kind) for i, kind in enumerate((np.uint64, *[np.int64] * 2))
-    )
+    keys = np.array([key for key, _, _ in rows], np.uint64)
+    times = np.array([event_ms for _, event_ms, _ in rows], np.int64)
+    lines = np.array([line_ms for _, _, line_ms in rows], np.int64)
     told = None if known is None else np.array(known, np.bool_)
-    return seen.admit(keys, times, lines, watermark_ms, told).tolist()
+    duplicates: list[bool] = seen.admit(keys, times, lines, watermark_ms, told).tolist()
+    return duplicates
 
 
 class Reader:

@@ -1,5 +1,7 @@
 """Standing: section 5 of the contract on quiet rules, reviews, lapses, escalations, forgetting, as time lines."""
 
+from typing import Any
+
 import pytest
 from court import Court, escalation, rule, told
 from shard_samples import MINUTE, T0
@@ -167,7 +169,8 @@ def test_an_escalation_says_what_it_has_counted() -> None:
 
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "frozen")])
 def test_a_pending_escalation_freezes_refunds_unless_told_not_to(freeze: bool | None, refunds: str) -> None:
-    court = Court(escalations=[escalation(at_least=1, **({} if freeze is None else {"freeze": freeze}))])
+    changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
+    court = Court(escalations=[escalation(at_least=1, **changes)])
     warned(court, 1)
     assert court.until(2)[1].data.refunds == refunds
 
@@ -290,7 +293,7 @@ def test_an_upheld_decision_keeps_measure_window_and_evidence_and_names_the_revi
 
 @pytest.mark.parametrize(("freeze", "refunds"), [(True, "frozen"), (False, "unaffected"), (None, "unaffected")])
 def test_a_pending_measured_decision_freezes_only_where_its_rule_says_so(freeze: bool | None, refunds: str) -> None:
-    changes = {} if freeze is None else {"freeze": freeze}
+    changes: dict[str, Any] = {} if freeze is None else {"freeze": freeze}
     court = Court(rules=[rule("ask", mode="review", behaviour="in_call_abuse", **changes)])
     court.short_calls(4)
     (pending,) = court.until(5)

@@ -10,6 +10,7 @@ import zstandard
 from court import Court, escalation, rule
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, policy_of, some_cdrs, tries
 
 from monitor.shard.fields import BIT
@@ -32,9 +33,10 @@ def plain(pane: Pane) -> dict[str, Any]:
 
 
 def dtypes(pane: Pane) -> list[str]:
-    arrays = [pane.tenant, pane.sums, pane.callees.key, pane.callees.owner, pane.callees.count, pane.callees.numeric]
-    rows = pane.evidence
-    return [str(array.dtype) for array in (*arrays, rows.tenant, rows.end_ms, rows.mask, rows.call_id)]
+    keys, rows = pane.callees, pane.evidence
+    arrays: list[NDArray[Any]] = [pane.tenant, pane.sums, keys.key, keys.owner, keys.count, keys.numeric]
+    arrays += [rows.tenant, rows.end_ms, rows.mask, rows.call_id]
+    return [str(array.dtype) for array in arrays]
 
 
 def reloaded(panes: list[Pane], hours: list[Pane]) -> tuple[list[Pane], list[Pane]]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from shard_samples import MINUTE, T0, key_counts, tries
 
 from monitor.shard.parties import EXACT_KEYS, KeyCounts
@@ -99,7 +100,8 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
 def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    tally, inside = Tally(4 * MINUTE, LIMITS, sequences=True), []
+    tally = Tally(4 * MINUTE, LIMITS, sequences=True)
+    inside: list[Attempts] = []
     for number in range(14):
         size = rng.choice((10, 500, 4_000))
         inside.append([(rng.randrange(TENANTS), rng.randrange(6_000)) for _ in range(size)])
@@ -137,7 +139,9 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
     """Random numbers, each called once; every fourth pane's are called again and again."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally, inside, seen_levels = Tally(8 * MINUTE, LIMITS, sequences=True), [], set()
+    tally = Tally(8 * MINUTE, LIMITS, sequences=True)
+    inside: list[NDArray[np.uint64]] = []
+    seen_levels = set()
     sizes = [2_000] * 8 + [40_000] * 8 + [2_000] * 12 + [300] * 9
     for number, size in enumerate(sizes):
         keys = np.unique(rng.integers(0, 2**63, size).astype(np.uint64))
