@@ -1,9 +1,10 @@
 """The output directory of a replay: the files of section 8 of the contract, and what the report needs beside them."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
 
 import orjson
 
@@ -11,11 +12,35 @@ from monitor.policy.model import Policy
 from monitor.policy.plain import to_plain
 from monitor.replay import Outcome, Rejection
 from schemas import codec
-from schemas.outputs import Rejected
+from schemas.outputs import JudgedWindow, Rejected
+
+
+class WindowFile:
+    """``windows.jsonl``, written while the replay goes on: there may be more windows than memory holds."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "windows.jsonl"
+        self._file = self.path.open("wb")
+
+    def __enter__(self) -> "WindowFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, windows: Sequence[JudgedWindow]) -> None:
+        """The next windows, in order."""
+        self._file.writelines(codec.encode(window) + b"\n" for window in windows)
 
 
 def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list[Path]:
-    """Write an outcome into ``folder`` (made when absent); the paths written. OSError when that fails."""
+    """Write an outcome into ``folder`` (made when absent); the paths written. OSError when that fails.
+
+    ``windows`` writes the outcome's windows, too; a `WindowFile` has written them already.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lines: dict[str, Iterable[bytes]] = {
         "enforcement.jsonl": map(codec.encode, outcome.enforcement),

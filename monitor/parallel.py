@@ -298,6 +298,11 @@ class Pool:
         """How many tenants there were; known after `finish`."""
         return self._tenants
 
+    @property
+    def settled(self) -> bool:
+        """Only at the end: the processes go each at its own pace."""
+        return self._done == len(self._processes)
+
     # Pieces -----------------------------------------------------------------------------------------------------
 
     def _ask(self, lines: list[bytes], first_line: int) -> _Piece:

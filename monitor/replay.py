@@ -37,7 +37,6 @@ class Summary:
     alerts: int = 0
     windows: int = 0
     tenants: int = 0
-    first_event_ms: int | None = None
     last_event_ms: int | None = None
     not_after_ms: int | None = None
 
@@ -79,6 +78,7 @@ def replay(
     policy: Policy,
     *,
     windows: bool = False,
+    on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
     not_after_ms: int | None = None,
     until_ms: int | None = None,
     adapter: Adapter | None = None,
@@ -90,9 +90,11 @@ def replay(
 ) -> Outcome:
     """Judge files of records by a policy.
 
-    Each file is a source. ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the
-    last record (UntilTooEarlyError when it lies before it). ``shards``, ``jobs`` (processes, a shard each)
-    and ``piece_lines`` change the speed alone. ``secret`` salts the keys by which numbers are counted.
+    Each file is a source. ``windows`` asks for every judged window; ``on_windows`` gets them, in the order of their
+    file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
+    ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the last record
+    (UntilTooEarlyError when it lies before it). ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
+    change the speed alone. ``secret`` salts the keys by which numbers are counted.
     """
     salt = salt_of(secret)
     with ExitStack() as stack:
@@ -101,11 +103,11 @@ def replay(
             from monitor.parallel import Pool  # starts processes, which import this module
 
             pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms))
-            run = _Run(pool, paths, policy, until_ms, progress)
+            run = _Run(pool, paths, policy, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
         else:
             local = LocalShards(policy, shards, windows)
-            run = _Run(local, paths, policy, until_ms, progress)
+            run = _Run(local, paths, policy, until_ms, progress, on_windows)
             decoder = Decoder(local.shards[0].layout, salt, not_after_ms)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
         run.read(decoded)
@@ -177,6 +179,11 @@ class Shards(Protocol):
         """How many tenants there were."""
         ...
 
+    @property
+    def settled(self) -> bool:
+        """Whether all shards have decided equally far, so that no window is still to come before those collected."""
+        ...
+
 
 class LocalShards:
     """Shards in this process."""
@@ -218,8 +225,15 @@ class LocalShards:
         """How many tenants there were."""
         return sum(shard.tenants for shard in self.shards)
 
+    @property
+    def settled(self) -> bool:
+        """Always: they advance together."""
+        return True
+
 
 class _Run:
+    """One replay: reads the sources in order, feeds the shards, gathers what they bring about."""
+
     def __init__(
         self,
         shards: Shards,
@@ -227,7 +241,10 @@ class _Run:
         policy: Policy,
         until_ms: int | None,
         progress: Callable[[Progress], None] | None,
+        on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
     ) -> None:
+        self._on_windows = on_windows
+        self._windows: list[JudgedWindow] = []
         self.outcome = Outcome()
         self._shards = shards
         self._paths = [str(path) for path in paths]
@@ -272,19 +289,31 @@ class _Run:
             outcome.enforcement += sink.enforcement
             outcome.shadow += sink.shadow
             outcome.alerts += sink.alerts
-            outcome.windows += sink.windows
+            self._windows += sink.windows
             outcome.summary.duplicates += sink.duplicates
             self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+        if self._on_windows is not None and self._shards.settled:
+            self._hand_over(self._on_windows)
         if self._progress is not None:
             self._progress(Progress(outcome.summary.read, watermark_ms, decided))
+
+    def _hand_over(self, on_windows: Callable[[Sequence[JudgedWindow]], None]) -> None:
+        self._windows.sort(key=_order_of_windows)
+        self.outcome.summary.windows += len(self._windows)
+        on_windows(self._windows)
+        self._windows = []
 
     def finish(self) -> Outcome:
         """The outcome, sorted and counted."""
         outcome, summary = self.outcome, self.outcome.summary
+        if self._on_windows is None:
+            outcome.windows = sorted(self._windows, key=_order_of_windows)
+            summary.windows = len(outcome.windows)
+        else:
+            self._hand_over(self._on_windows)
         outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
         outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
         outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
-        outcome.windows.sort(key=lambda w: (w.end_ms, w.tenant_id, w.rule_id))
         self._late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
         outcome.late = [late.raw for late in self._late]
         self._refused.sort(key=lambda r: r.log)
@@ -292,9 +321,13 @@ class _Run:
         summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
         summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
         summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
-        summary.alerts, summary.windows = len(outcome.alerts), len(outcome.windows)
+        summary.alerts = len(outcome.alerts)
         summary.tenants = self._shards.tenants
         return outcome
+
+
+def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:
+    return window.end_ms, window.tenant_id, window.rule_id
 
 
 def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:

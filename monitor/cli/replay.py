@@ -46,13 +46,14 @@ def run(
     rejected do not fail the run: they are counted, kept in rejected.jsonl, and shown.
     """
     import time
+    from contextlib import nullcontext
     from dataclasses import asdict
 
     import orjson
 
     from monitor.cli.inputs import adapter_for, fail, moment, policy_for
     from monitor.cli.progress import Reporter
-    from monitor.output import write
+    from monitor.output import WindowFile, write
     from monitor.replay import UntilTooEarlyError, replay
 
     ruled = policy_for(policy)
@@ -62,11 +63,12 @@ def run(
     until_ms = moment("--until", until) if until else None
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
-        with Reporter(shown=not quiet) as reporter:
+        with Reporter(shown=not quiet) as reporter, WindowFile(out) if windows else nullcontext() as window_file:
             outcome = replay(
                 files,
                 ruled,
                 windows=windows,
+                on_windows=window_file.write if window_file else None,
                 not_after_ms=not_after_ms,
                 until_ms=until_ms,
                 adapter=adapter,
@@ -75,7 +77,7 @@ def run(
                 secret=secret,
                 progress=reporter.update,
             )
-        write(outcome, ruled, out, windows)
+        write(outcome, ruled, out, windows=False)
     except UntilTooEarlyError as error:
         fail(str(error))
     except FileNotFoundError as error:
