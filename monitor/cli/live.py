@@ -119,10 +119,11 @@ def decision_cells(event: Enforcement, limit: int = 240) -> tuple[Text, Text, Te
     tier, kind, status = data.tier or "none", label(labels.KINDS, data.kind), label(labels.STATUSES, data.status)
     at = f"{datetime.fromtimestamp(data.decided_ms // 1000, UTC):%m-%d %H:%M}"
     name = label(labels.TIERS, tier).zh if data.tier else ""
-    note = f" {status.zh}" if data.status == "pending_review" else ""
+    pending = data.status == "pending_review"
+    zh, en = (f"{kind.zh} {status.zh}", f"{kind.en} ({status.en.lower()})") if pending else (kind.zh, kind.en)
     return (
         Text(f"{at}\n{identifier(event.subject, 24)}"),
-        Text(f"{name} {kind.zh}{note}\n{kind.en}".strip(), style=STYLES[tier]),
+        Text(f"{name} {zh}\n{en}".strip(), style=STYLES[tier]),
         Text(f"{readable(data.reason.zh, limit)}\n{readable(data.reason.en, limit)}"),
     )
 
