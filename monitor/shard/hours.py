@@ -2,13 +2,15 @@
 
 import importlib.resources
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MINUTE_MS = 60_000
+# Look-ups that are remembered, about 10 MB: years of hours, but not a century of them where records lie at random.
+_REMEMBERED = 1 << 16
 
 
 @cache
@@ -20,7 +22,7 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo.from_file(data, key=name)
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def _offset_minutes(name: str, minute: int) -> int:
     local = datetime.fromtimestamp(minute * 60, UTC).astimezone(zone(name))
     offset = local.utcoffset()
