@@ -110,6 +110,10 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
     evidence = Evidence(len(WANTED), DAY)
     evidence.add(rows_of(made), T0 + PANE)
     assert evidence.newest(0, 0, T0) == newest
+    cut = [(1, T0, 1, name) for name in ("B", "a", *(f"z{n:02d}" for n in range(19)))]
+    evidence.add(rows_of(cut), T0 + PANE)
+    assert "B" not in evidence.newest(1, 0, T0)
+    assert "a" in evidence.newest(1, 0, T0)
     halves = [rows_of(made[:14]), rows_of(made[14:])]
     assert sorted(thin(halves, len(WANTED)).call_id.tolist()) == sorted(newest)
 
