@@ -122,6 +122,37 @@ def test_pieces_and_shards_change_no_byte(
     assert outputs(folder / "b", files, policy, piece_lines=piece_lines, shards=shards, **times) == whole
 
 
+@pytest.mark.parametrize("piece_lines", [1, 2, 3, 5_000])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_tenants_of_whom_nothing_was_taken_are_not_counted_however_the_input_is_cut(
+    piece_lines: int, shards: int, tmp_path: Path
+) -> None:
+    """Their calls were impossible, late, or too far ahead."""
+
+    def call(tenant: str, name: str, end_ms: int, **changes: Any) -> bytes:
+        record: dict[str, Any] = {
+            "type": "cdr",
+            "call_id": name,
+            "tenant_id": tenant,
+            "direction": "outbound",
+            "caller": "1",
+        }
+        record |= {"callee": "2", "start_ms": end_ms, "end_ms": end_ms, "outcome": "busy"}
+        return json.dumps({**record, **changes}).encode()
+
+    start = 1_772_409_600_000
+    lines = [
+        call("good", "c1", start),
+        call("impossible", "c2", start, start_ms=start + 1),
+        call("good", "c3", start + 3_600_000),
+        call("late", "c4", start),
+        call("ahead", "c5", start + 7_200_000),
+    ]
+    how = {"piece_lines": piece_lines, "shards": shards, "not_after_ms": start + 3_600_000}
+    written = outputs(tmp_path, [lines], load(None), **how)
+    assert json.loads(written["summary.json"])["tenants"] == 1
+
+
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[list[bytes]]:
     """A day of simulated tenants: calls in one file, the rest in others."""

@@ -593,3 +593,26 @@ def test_an_instant_is_written_to_the_millisecond() -> None:
     assert rfc3339(T0 + 7) == "2026-03-02T00:00:00.007Z"
     assert rfc3339(631_152_000_000) == "1990-01-01T00:00:00.000Z"
     assert rfc3339(4_102_444_799_999) == "2099-12-31T23:59:59.999Z"
+
+
+class Unwalkable(dict[str, Any]):
+    """A dictionary that may be looked into, not walked through."""
+
+    def values(self) -> Any:
+        raise AssertionError("all of a tenant's record was walked through")
+
+    items = __iter__ = values
+
+
+def test_a_violation_more_or_less_does_not_walk_through_all_of_a_long_record() -> None:
+    court = Court(escalations=[escalation(at_least=2)])
+    for n in range(6):
+        court.complaint(n, name=f"p{n}")
+    assert len(court.until(6)) == 6 + 3
+    standing = court.shard._standings[0]
+    standing.violations, standing.cases = Unwalkable(standing.violations), Unwalkable(standing.cases)
+    court.complaint(7, name="p6")
+    court.complaint(8, "dismissed", name="p0")  # of the first escalation one is left, which is unused again
+    court.complaint(9, name="p7")
+    events = told(court.until(10))
+    assert [kind for kind, *_ in events] == ["warning", "reversal", "reversal", "warning", "termination"]

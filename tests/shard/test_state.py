@@ -178,6 +178,37 @@ def test_restarts_anywhere_change_nothing_that_is_decided(seed: int) -> None:
     assert sum(map(len, said["whole"])) > 8
 
 
+def test_what_escalations_have_used_and_what_is_unused_again_outlives_a_restart() -> None:
+    """A referral that fell, one that was overturned, one that still waits when its violations are taken back."""
+    whole, stopped = (StoredCourt(escalations=[escalation(at_least=2)]) for _ in range(2))
+    said: dict[str, list[Any]] = {"whole": [], "stopped": []}
+    for name, court in (("whole", whole), ("stopped", stopped)):
+
+        def until(minute: float, name: str = name, court: StoredCourt = court) -> list[Any]:
+            said[name] += court.until(minute)
+            if court is stopped:
+                court.restart()
+            return court.sink.enforcement
+
+        for minute in (1, 2):
+            court.complaint(minute, name=f"p{minute}")
+        until(3)
+        court.complaint(4, "dismissed", name="p1")
+        assert [e.data.kind for e in until(5)] == ["reversal", "reversal"]
+        court.complaint(6, name="p6")
+        referral = until(7)[-1]
+        assert referral.data.measure.numerator == 2
+        court.review(8, "overturn", referral)
+        until(9)
+        court.complaint(10, name="p10")
+        assert len(until(11)) == 1
+        court.complaint(12, name="p12")
+        until(13)
+        court.complaint(14, "dismissed", name="p10")
+        assert len(until(15)) == 2
+    assert said["stopped"] == said["whole"]
+
+
 def test_no_more_panes_are_kept_than_windows_can_need() -> None:
     """Fine panes from the beginning of an hour, for the longest fine window; hours for the longest window."""
     court = StoredCourt(rules=[rule("fine", window="2h"), rule("long", window="72h", step="1h", metric="answered")])

@@ -182,6 +182,23 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
     assert level >= 2
 
 
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_sampled(share: float) -> None:
+    """One of 64 neighbours has the number before it outside; both counts come from one sample, so this shows."""
+    seed = 8
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    tally = Tally(9 * MINUTE, LIMITS, sequences=True)
+    for number in range(8):
+        in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
+        others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
+        keys = np.unique(np.concatenate([in_a_row, others]))
+        tally.enter(T0 + number * MINUTE, KeyCounts.of(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+    assert tally.levels[0] >= 2
+    spread = 0.0 if share == 1 else 0.3
+    assert abs(tally.sequential(1)[0] / tally.numbers(1)[0] - share) < 0.005 + 5 * spread * 8 / 16_384**0.5
+
+
 def test_a_busy_tenants_sample_leaves_others_exact() -> None:
     seed = 6
     print(f"seed {seed}")
