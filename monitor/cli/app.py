@@ -57,4 +57,19 @@ def _named_only() -> None:
 def main() -> None:
     """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
     chosen = sys.argv[1] if len(sys.argv) > 1 else None
-    build(chosen)()
+    try:
+        build(chosen)()
+    except OSError as error:
+        # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
+        typer.echo(_told(error), err=True)
+        sys.exit(2 if isinstance(error, _WRONG_PATH) else 1)
+
+
+_WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
+def _told(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}"

@@ -59,8 +59,8 @@ def run(
     ruled = policy_for(policy)
     adapter = adapter_for(format_, set_ or [])
     now_ms = time.time_ns() // 1_000_000
-    not_after_ms = moment("--not-after", not_after) if not_after else now_ms + _MAX_AHEAD_MS
-    until_ms = moment("--until", until) if until else None
+    not_after_ms = moment("--not-after", not_after) if not_after is not None else now_ms + _MAX_AHEAD_MS
+    until_ms = moment("--until", until) if until is not None else None
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
         with Reporter(shown=not quiet) as reporter, WindowFile(out) if windows else nullcontext() as window_file:
@@ -81,7 +81,8 @@ def run(
     except UntilTooEarlyError as error:
         fail(str(error))
     except FileNotFoundError as error:
-        fail(f"{error.filename}: no such file; expected a file of records, or - for standard input")
+        hint = "; expected a file of records, or - for standard input" if error.filename in files else ""
+        fail(f"{error.filename}: no such file{hint}")
     summary = asdict(outcome.summary)
     if json_:
         typer.echo(orjson.dumps(summary).decode())

@@ -1,0 +1,55 @@
+"""`callwarden replay` with paths that cannot be read or written: a sentence and an exit status, never a traceback."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CALL = (
+    b'{"type":"cdr","call_id":"c1","tenant_id":"acme","direction":"outbound","caller":"+861","callee":"+862",'
+    b'"start_ms":1772409600000,"end_ms":1772409600000,"outcome":"busy"}\n'
+)
+
+
+def told(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and standard error of a replay."""
+    command = [sys.executable, "-c", "from monitor.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    path = tmp_path / "records.jsonl"
+    path.write_bytes(CALL)
+    return path
+
+
+def test_a_folder_given_as_a_file_of_records_is_wrong_usage(tmp_path: Path) -> None:
+    assert told(tmp_path, "--out", tmp_path / "out") == (2, f"{tmp_path}: is a directory\n")
+
+
+@pytest.mark.parametrize("below", [".", "deeper"])
+def test_a_file_where_the_output_folder_should_be_is_wrong_usage(records: Path, below: str) -> None:
+    status, error = told(records, "--out", records / below)
+    assert (status, error.count("\n")) == (2, 1)
+    assert str(records) in error
+    assert "expected a file of records" not in error
+
+
+@pytest.mark.parametrize("content", [gzip.compress(CALL * 50)[:40], CALL])
+def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "records.jsonl.gz"
+    path.write_bytes(content)
+    status, error = told(path, "--out", tmp_path / "out")
+    assert (status, error.count("\n")) == (1, 1)
+    assert error.startswith(f"{path}: damaged: ")
+
+
+@pytest.mark.parametrize("option", ["--until", "--not-after"])
+def test_an_empty_time_is_wrong_usage_and_not_the_default(records: Path, option: str) -> None:
+    status, error = told(records, "--out", records.parent / "out", option, "")
+    assert status == 2
+    assert error.startswith(option)
