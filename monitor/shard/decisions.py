@@ -1,6 +1,7 @@
 """Decisions: cases are opened, upheld, reversed and lapse, violations go on record and repeated ones escalate."""
 
 import heapq
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,10 @@ class Decisions:
         self._sink = sink
         self._lapses: list[tuple[int, str, str, Standing]] = []  # heap of (review_by_ms, tenant id, case, standing)
         self._ended: deque[tuple[int, Standing, str]] = deque()
+        # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
+        # not used, by (escalation, tenant), oldest first, and the pending escalations that used a violation, by its id.
+        self._unused: dict[tuple[str, int], list[Violation]] = {}
+        self._users: dict[str, list[Case]] = {}
 
     # What decides -----------------------------------------------------------------------------------------------
 
@@ -145,15 +150,16 @@ class Decisions:
         unused again.
         """
         self._close(standing, case, at_ms, "reversal", evidence, reason)
-        pending = [c for c in standing.cases.values() if c.status == "pending" and case.final_id in c.used]
-        for other in pending:
+        for other in self._users.get(case.final_id or "", [])[:]:
             assert other.measure is not None
             assert other.escalation is not None
             left = [standing.violations[used] for used in other.used if used in standing.violations]
             at_least = int(other.measure.threshold)
             if len(left) < at_least:
+                unused = self._unused.setdefault((other.escalation, standing.tenant), [])
                 for violation in left:
                     violation.used_by.remove(other.escalation)
+                    insort(unused, violation, key=_by_age)
                 fallen = reasons.escalation_fallen(other.escalation, len(left), at_least)
                 self._close(standing, other, at_ms, "reversal", evidence, fallen)
 
@@ -195,6 +201,8 @@ class Decisions:
                 self._gates.quieten(key, standing.tenant, until_ms)
             if standing.stops:
                 self._gates.stopped(standing.tenant, len(standing.stops))
+            for violation in standing.violations.values():
+                self._not_used_yet(standing, violation)
             for case in standing.cases.values():
                 if case.status == "pending":
                     self._await_review(standing, case)
@@ -267,10 +275,22 @@ class Decisions:
         heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing))
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, 1)
+        for used in case.used:
+            self._users.setdefault(used, []).append(case)
 
     def _no_longer_pending(self, standing: Standing, case: Case) -> None:
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, -1)
+        for used in case.used:
+            users = self._users[used]
+            users.remove(case)
+            if not users:
+                del self._users[used]
+
+    def _not_used_yet(self, standing: Standing, violation: Violation) -> None:
+        for escalation in self._policy.escalations if violation.counts else ():
+            if escalation.id not in violation.used_by:
+                self._unused.setdefault((escalation.id, standing.tenant), []).append(violation)
 
     def _in_force(self, standing: Standing, case: Case, origin: Origin, supersedes: str | None) -> None:
         """A case has become final: say so, put the violation on record, and look at the escalations."""
@@ -279,6 +299,7 @@ class Decisions:
         if "record_violation" in actions:
             violation = Violation(case.id, case.decided_ms, origin, counts=case.escalation is None)
             standing.violations[case.id] = violation
+            self._not_used_yet(standing, violation)
         if case.kind in ("termination", "ban"):
             standing.stops[case.first_id] = case.kind
             self._gates.stopped(standing.tenant, len(standing.stops))
@@ -294,12 +315,12 @@ class Decisions:
         if standing.stops:
             return
         at_ms = latest.decided_ms
-        unused = [
+        key = (escalation.id, standing.tenant)
+        # What has been reversed or has left the window never counts again.
+        unused = self._unused[key] = [
             violation
-            for violation in standing.violations.values()
-            if violation.counts
-            and at_ms - escalation.window_ms < violation.decided_ms <= at_ms
-            and escalation.id not in violation.used_by
+            for violation in self._unused.get(key, ())
+            if violation.id in standing.violations and at_ms - escalation.window_ms < violation.decided_ms
         ]
         if len(unused) < escalation.at_least:
             return
@@ -325,6 +346,7 @@ class Decisions:
         )
         # Two measured violations of one instant give one id: the second decides nothing, and so uses nothing.
         if case is not None:
+            del self._unused[key]
             for violation in unused:
                 violation.used_by.append(escalation.id)
 
@@ -450,6 +472,10 @@ class Decisions:
     @staticmethod
     def _emit(out: list[Enforcement], standing: Standing, event_id: str, data: EnforcementData) -> None:
         out.append(Enforcement(id=event_id, subject=standing.tenant_id, time=rfc3339(data.decided_ms), data=data))
+
+
+def _by_age(violation: Violation) -> tuple[int, str]:
+    return violation.decided_ms, violation.id
 
 
 def rfc3339(at_ms: int) -> str:

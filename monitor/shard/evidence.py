@@ -97,7 +97,7 @@ class Evidence:
         self._thin_at = 4096
 
     def add(self, rows: EvidenceRows, end_ms: int) -> None:
-        """Take a sealed pane's rows; the pane ended at ``end_ms``, and none after it begins earlier."""
+        """Take a sealed pane's rows, sorted by tenant; it ended at ``end_ms``, and none after it begins earlier."""
         if not len(rows):
             return
         self._parts.append(rows)
@@ -110,9 +110,12 @@ class Evidence:
         """Ids of the newest calls of that field since ``start_ms``, sorted by code point."""
         found: list[tuple[int, str]] = []
         bit = np.uint64(1 << field)
-        for part in reversed(self._parts):
-            rows = np.flatnonzero((part.tenant == tenant) & ((part.mask & bit) != 0) & (part.end_ms >= start_ms))
-            found.extend(zip(part.end_ms[rows].tolist(), part.call_id[rows].tolist(), strict=True))
+        for part in self._parts:
+            # A part is sorted by tenant: thousands may be asked for at one window end, so not all rows are looked at.
+            first, after = np.searchsorted(part.tenant, np.array([tenant, tenant + 1], part.tenant.dtype))
+            mine = part.slice(first, after)
+            rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
+            found.extend(zip(mine.end_ms[rows].tolist(), mine.call_id[rows].tolist(), strict=True))
         return tuple(sorted(call_id for _, call_id in sorted(found)[-NEWEST:]))
 
     def _thin(self, start_ms: int) -> None:
