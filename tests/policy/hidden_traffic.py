@@ -356,6 +356,22 @@ def survey_institute(m: Maker, days: int) -> None:
         m.call(at, m.fresh(), habit)
 
 
+def one_question_poll(m: Maker, days: int) -> None:
+    """Random digits, too, but nobody is asked for more than a minute: a survey without its long talks."""
+    rng = m.rng
+    habit = Habit(
+        asr=rng.uniform(0.12, 0.3),
+        talk=m.mixed((rng.uniform(0.05, 0.22), m.brief()), (1.0, m.talk(rng.uniform(35, 90)))),
+        rejected=rng.uniform(0.04, 0.15),
+        invalid=rng.uniform(0.03, 0.14),
+        callers=rng.randint(1, 20),
+        consent=rng.uniform(0.9, 1.0),
+        whole_seconds=rng.random() < 0.4,
+    )
+    for at in m.spread(days, rng.randint(300, 2500), rng.uniform(8.5, 10), rng.uniform(18, 20.8)):
+        m.call(at, m.fresh(), habit)
+
+
 def night_desk(m: Maker, days: int) -> None:
     """Roadside help, logistics, a hospital: calls at night, few and welcome, often to the same people."""
     rng = m.rng
@@ -420,7 +436,8 @@ def giant(m: Maker, days: int, daily: int = 15_000) -> None:
     habit.callers = m.rng.randint(5, 10)
     habit.asr = m.rng.uniform(0.4, 0.75)
     pool = [m.fresh() for _ in range(round(daily * m.rng.uniform(0.8, 3)))]
-    for at in m.spread(days, daily, m.rng.uniform(7.5, 9), m.rng.uniform(18, 22)):
+    opens, closes = m.rng.choice(((7.5, 19), (9, 22), (0, 24)))
+    for at in m.spread(days, daily, opens, closes):
         m.call(at, m.rng.choice(pool), habit)
 
 
@@ -552,6 +569,19 @@ def harasser_of_few(m: Maker, days: int) -> None:
         m.call(at, rng.choice(victims) if rng.random() < 0.9 else m.fresh(), habit)
 
 
+def harasser_among_others(m: Maker, days: int) -> None:
+    """Calls some people all day, beside an ordinary desk's calls whose figures hide it."""
+    habit = m.sales()
+    habit.asr = m.rng.uniform(0.3, 0.55)
+    victims, times = m.rng.randint(5, 20), m.rng.randint(16, 30)
+    for day in range(days):
+        callees = [m.fresh() for _ in range(victims)] * times
+        callees += [m.fresh() for _ in range(int(m.rng.uniform(0.5, 1.4) * len(callees)))]
+        m.rng.shuffle(callees)
+        for at, callee in zip(m.times(MONDAY + day * DAY, len(callees), 8.5, 20.5), callees, strict=True):
+            m.call(at, callee, habit)
+
+
 def redialler(m: Maker, days: int) -> None:
     """Calls everybody four to eight times within five minutes."""
     rng = m.rng
@@ -631,6 +661,7 @@ HONEST: dict[str, Callable[[Maker, int], None]] = {
         reminder_robot,
         courier,
         survey_institute,
+        one_question_poll,
         night_desk,
         tiny,
         start_up,
@@ -651,6 +682,7 @@ BAD: dict[str, Callable[[Maker, int], None]] = {
         rotation_unblocked,
         harasser,
         harasser_of_few,
+        harasser_among_others,
         redialler,
         two_second_burst,
         night_caller,

@@ -106,7 +106,12 @@ def test_what_only_the_consent_field_shows_is_found_by_the_shadow_rule(world: Wo
 
 def test_the_clause_named_says_what_was_done(world: World) -> None:
     """Dialling strangers is blind calling, calling people again and again or at night is calling without consent."""
-    clauses = dict.fromkeys(hidden.BAD, 6) | {"harasser": 7, "harasser_of_few": 7, "redialler": 7}
+    clauses = dict.fromkeys(hidden.BAD, 6) | {
+        "harasser": 7,
+        "harasser_of_few": 7,
+        "harasser_among_others": 7,
+        "redialler": 7,
+    }
     # Who sells at night dials blindly, too, and so either may be named first.
     either = {"night_caller", "night_caller_unrefused"}
     for event in world.decided:
