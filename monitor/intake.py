@@ -18,7 +18,7 @@ from monitor.shard.records import Other, Waiting
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
-_AT_ONCE = 1024  # lines decoded and taken apart together, so that the records stay in the processor's cache
+_AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
 NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 
 
-class ComplaintEntry(Struct):
+class ComplaintEntry(Struct, gc=False):
     """What is kept of one complaint. Times are event times in ms as they were decided.
 
     ``decided`` has the time of each status that was taken. ``written_ms`` is the largest ``updated_ms`` as written,

@@ -117,8 +117,8 @@ class Records:
         """The event time of the first waiting record."""
         return self.waiting[0].at_ms if self.waiting else None
 
-    def decide_next(self) -> None:
-        """Decide the first waiting record."""
+    def decide_next(self) -> bool:
+        """Decide the first waiting record; whether it may have entered windows (a complaint)."""
         waiting = heapq.heappop(self.waiting)
         self.forget(waiting.at_ms)
         standing = self._standing_of(waiting.record.tenant_id)
@@ -133,6 +133,7 @@ class Records:
                 self._application(standing, application, waiting.at_ms)
             case Tenant() as tenant:
                 self._tenant(standing, tenant, waiting.at_ms)
+        return isinstance(waiting.record, Complaint)
 
     def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
         complainant = complaint.complainant or None

@@ -171,9 +171,9 @@ class Shard:
         """Everything in event-time order; at one instant first lapses, then windows, then records."""
         coarse = [bounds[rule.step_ms] for rule in self.policy.rules if rule.window_ms > FINE_MS]
         last_hour_ms = max(coarse, default=0)
+        end_ms = self._next_end(bounds, last_hour_ms)
         while True:
             lapse_ms = self._decisions.next_lapse(lapses_until_ms)
-            end_ms = self._next_end(bounds, last_hour_ms)
             record_ms = self._records.next_at()
             if record_ms is not None and record_ms >= records_before_ms:
                 record_ms = None
@@ -185,9 +185,11 @@ class Shard:
                 self._decisions.lapse(now_ms)
             elif end_ms == now_ms:
                 self._end(now_ms, bounds)
+                end_ms = self._next_end(bounds, last_hour_ms)
             else:
                 self._at_ms = max(self._at_ms, now_ms // self.pane_ms * self.pane_ms)
-                self._records.decide_next()
+                if self._records.decide_next():
+                    end_ms = self._next_end(bounds, last_hour_ms)
 
     def _next_end(self, bounds: Mapping[int, int], last_hour_ms: int) -> int | None:
         """The next instant at which a pane enters the windows or a rule has something to judge."""

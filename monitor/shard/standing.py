@@ -7,7 +7,7 @@ from monitor.shard.ids import Origin
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 
 
-class Violation(Struct):
+class Violation(Struct, gc=False):
     """One final decision with ``record_violation``. ``origin`` is its deciding record's type and id.
 
     ``counts`` is false for an escalation's own decisions, ``used_by`` are the escalations that have used it.
@@ -58,7 +58,7 @@ class Case(Struct):
         return in_force
 
 
-class FindingEntry(Struct):
+class FindingEntry(Struct, gc=False):
     """What is kept of one finding."""
 
     last_ms: int
@@ -71,7 +71,7 @@ class FindingEntry(Struct):
         return "dismissed" in self.statuses
 
 
-class SeenRecord(Struct):
+class SeenRecord(Struct, gc=False):
     """What is kept of a tenant record, an application or a review: its versions, to know a duplicate."""
 
     last_ms: int

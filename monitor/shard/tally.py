@@ -203,20 +203,20 @@ class Tally:
         went = (after == 0) & (before > 0)
         step = came.astype(np.int64) - went
         moved = np.flatnonzero(step)
-        np.add.at(self._distinct, keys.owner[moved], step[moved])
+        _add(self._distinct, keys.owner[moved], step[moved])
         moved = moved[keys.numeric[moved]]
-        np.add.at(self._numbers, keys.owner[moved], step[moved])
+        _add(self._numbers, keys.owner[moved], step[moved])
         for limit, counts in self._over.items():
             crossed = (after > limit).astype(np.int64) - (before > limit)
             rows = np.flatnonzero(crossed)
-            np.add.at(counts, keys.owner[rows], crossed[rows])
+            _add(counts, keys.owner[rows], crossed[rows])
         if self._sequences and len(moved):
             # Each pair of neighbours is looked at once: with everything in place, of which these keys are a part.
             self._count[at] = np.where(went, before, after)
             number, sign = keys.key[moved], step[moved]
             has_previous = self._present(number - _ONE)
             has_next = self._present(number + _ONE) & ~np.isin(number + _ONE, number, assume_unique=True)
-            np.add.at(self._sequential, keys.owner[moved], sign * (has_previous.astype(np.int64) + has_next))
+            _add(self._sequential, keys.owner[moved], sign * (has_previous.astype(np.int64) + has_next))
         self._count[at] = after
 
     def _present(self, keys: U64) -> NDArray[np.bool_]:
@@ -281,6 +281,13 @@ class Tally:
             slots *= 2
         self._clear(slots)
         self._count[self._claim(KeyCounts(key, owner, count, numeric))] = count
+
+
+def _add(counts: NDArray[np.int64], owner: NDArray[np.int32], steps: NDArray[np.int64]) -> None:
+    """Add each step to its owner's count; every count below 2^53, so that bincount's doubles are exact."""
+    if len(owner):
+        found = np.bincount(owner, steps)
+        counts[: len(found)] += found.astype(np.int64)
 
 
 def _scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
