@@ -1,5 +1,6 @@
 """The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from monitor import reasons
 from monitor.metrics import METRICS, Metric
-from monitor.policy.model import Behaviour, Condition, Policy, Rule
+from monitor.policy.model import Behaviour, Condition, Exemption, Override, Params, Policy, Rule
 from monitor.shard.decisions import Decisions
 from monitor.shard.evidence import NEWEST
 from monitor.shard.evidence import Evidence as CallEvidence
@@ -106,19 +107,24 @@ class Judge:
         for docket in self._dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
         self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
+        # By tenant, so that thousands of exceptions do not make each new tenant dearer.
+        self._overrides: dict[str, list[Override]] = {}
+        for override in policy.overrides:
+            self._overrides.setdefault(override.tenant, []).append(override)
+        self._exemptions: dict[str, list[Exemption]] = {}
+        for exemption in policy.exemptions:
+            self._exemptions.setdefault(exemption.tenant, []).append(exemption)
 
     def know(self, tenant_id: str, tenant: int) -> None:
         """A tenant got its index: overrides and exemptions that name it apply from now on."""
-        for override in self._policy.overrides:
-            if override.tenant == tenant_id:
-                for docket in self._dockets:
-                    if docket.rule.id == override.rule.id:
-                        docket.overrides[tenant] = (override.rule, override.expires_ms)
-        for exemption in self._policy.exemptions:
-            if exemption.tenant == tenant_id:
-                for docket in self._dockets:
-                    if docket.rule.id in exemption.rules:
-                        docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
+        for override in self._overrides.get(tenant_id, ()):
+            for docket in self._dockets:
+                if docket.rule.id == override.rule.id:
+                    docket.overrides[tenant] = (override.rule, override.expires_ms)
+        for exemption in self._exemptions.get(tenant_id, ()):
+            for docket in self._dockets:
+                if docket.rule.id in exemption.rules:
+                    docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
         """The next end after ``after_ms`` at which a rule has anything to judge.
@@ -144,12 +150,13 @@ class Judge:
 
     def _judge(self, docket: _Docket, end_ms: int, tenants: int) -> None:
         rule, span = docket.rule, docket.span
-        expired = any(docket.settled_ms < expiry <= end_ms for expiry in self._expiries)
+        expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
         if docket.settled == span.version and not expired and not self._keep_windows:
             return
-        view = self._look(docket, rule, tenants)
+        views: dict[Params, _View] = {}
+        view = everybody = self._look(docket, rule, tenants)
         if self._keep_windows:
-            self._write_windows(docket, view, end_ms)
+            self._write_windows(docket, view, end_ms, views)
         view = view.where(self._concerned(docket, view, tenants))
         apart = {t for t, (_, expires) in docket.overrides.items() if end_ms < expires and t < tenants}
         exempt = {t for t, expires in docket.exempt.items() if end_ms < expires and t < tenants}
@@ -158,8 +165,10 @@ class Judge:
             common = view.where(~np.isin(view.tenants, list(apart | exempt)))
         found = self._apply(docket, rule, common, end_ms, tenants)
         for tenant in sorted(apart - exempt):
+            if not everybody.present[tenant] and tenant not in docket.firing:
+                continue
             override = docket.overrides[tenant][0]
-            alone = self._look(docket, override, tenants).where(np.array([tenant]))
+            alone = self._look_once(docket, override, tenants, views).where(np.array([tenant]))
             found |= self._apply(docket, override, alone, end_ms, tenants)
         for tenant in sorted(exempt & docket.firing.keys()):
             self._resolve(docket, rule, tenant, None, end_ms)
@@ -170,6 +179,12 @@ class Judge:
     def _look(docket: _Docket, rule: Rule, tenants: int) -> _View:
         numerator, denominator = docket.span.measure(rule.metric, rule, tenants)
         return _View(np.arange(tenants), numerator, denominator, docket.span.present(tenants))
+
+    def _look_once(self, docket: _Docket, override: Rule, tenants: int, views: dict[Params, _View]) -> _View:
+        """What overrides with these parameters see, looked up once at an end and kept in ``views``."""
+        if override.params not in views:
+            views[override.params] = self._look(docket, override, tenants)
+        return views[override.params]
 
     @staticmethod
     def _concerned(docket: _Docket, view: _View, tenants: int) -> Rows:
@@ -313,13 +328,13 @@ class Judge:
             )
         )
 
-    def _write_windows(self, docket: _Docket, view: _View, end_ms: int) -> None:
+    def _write_windows(self, docket: _Docket, view: _View, end_ms: int, views: dict[Params, _View]) -> None:
         rule = docket.rule
         for row in np.flatnonzero(view.present):
             tenant = int(view.tenants[row])
             seen, at = view, row
             if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
-                seen = self._look(docket, docket.overrides[tenant][0], len(view.tenants))
+                seen = self._look_once(docket, docket.overrides[tenant][0], len(view.tenants), views)
             measure = _measure(docket.metric, rule, seen, at, np.nan)
             self._sink.windows.append(
                 JudgedWindow(
