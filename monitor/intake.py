@@ -5,7 +5,7 @@ the decoded pieces in the order of the source and says what is late; `merge` put
 reading order of section 3 of the contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +110,7 @@ class Decoder:
             parsed.drop(kept)
             lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
             numbers = numbers[kept]
-        return self._columns(parsed, lines, numbers)
+        return self._columns(parsed, lines, numbers, lambda row: codec.decode(lines[row]))
 
     def rows(self, rows: Sequence[Row]) -> Decoded:
         """An adapter's rows."""
@@ -118,9 +118,15 @@ class Decoder:
         parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
         parsed.add([row.record for row in rows])
         numbers = np.array([row.line for row in rows], np.int64)
-        return self._columns(parsed, [row.raw for row in rows], numbers)
+        return self._columns(parsed, [row.raw for row in rows], numbers, lambda row: rows[row].record)
 
-    def _columns(self, parsed: "_Parsed", raw: Sequence[bytes], line: NDArray[np.int64]) -> Decoded:
+    def _columns(
+        self,
+        parsed: "_Parsed",
+        raw: Sequence[bytes],
+        line: NDArray[np.int64],
+        record_of: Callable[[int], Record | None],
+    ) -> Decoded:
         event_ms = np.full(len(raw), -1, np.int64)
         refused = parsed.refused
         rows = parsed.call_rows
@@ -129,8 +135,9 @@ class Decoder:
         if len(rows):
             names, calls, valid = to_columns(parsed.calls, self.layout, self.salt)
             if not valid.all():
-                faults = [(int(rows[i]), codec.check(parsed.calls.call(int(i)))) for i in np.flatnonzero(~valid)]
-                refused += [(row, fault or "") for row, fault in faults]
+                for row in rows[~valid].tolist():
+                    record = record_of(row)  # decoded once more, for the words of the reason
+                    refused.append((row, (record is not None and codec.check(record)) or ""))
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
         others: list[tuple[int, Other]] = []

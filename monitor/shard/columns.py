@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.shard.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
 from monitor.shard.hours import minute_of_day
-from monitor.shard.keys import U64, number_keys, text_keys
+from monitor.shard.keys import U64, Texts, number_keys, text_keys
 from schemas.inputs import Cdr
 
 _OUTCOMES = (
@@ -26,7 +26,7 @@ _OUTCOMES = (
     "cancelled",
     "failed",
 )
-_AT_ONCE = 256
+_AT_ONCE = 512
 _BY_CALLEE = {"callee": True, "caller": False, "system": False, "": False, None: False}
 _DIRECTION_CODE = {"inbound": 0, "outbound": 1}
 _OUTCOME_CODE = {name: code for code, name in enumerate(_OUTCOMES)}
@@ -115,31 +115,61 @@ _COLUMNS = tuple(field.name for field in fields(Calls))
 
 
 class Gathered:
-    """The fields of calls as lists, gathered a few hundred calls at a time while these are in the processor's cache.
+    """Calls taken apart a few hundred at a time, while they are in the processor's cache, so that they can be let go.
 
-    Reading twelve fields of each of thousands of records, field by field, costs three times as much.
+    Keeping thousands of records and their strings until all are there costs twice the time of decoding them. What
+    is kept: a row of each array in ``arrays`` a portion, the numbers' and ids' bytes, and the ids themselves.
     """
 
     def __init__(self) -> None:
-        self._lists: list[list[Any]] = [[] for _ in Cdr.__struct_fields__]
-        self._place = {name: place for place, name in enumerate(Cdr.__struct_fields__)}
+        self.tenants: dict[str, int] = {}  # each tenant's first row
+        self.call_ids: list[str] = []
+        self.id_texts, self.callees, self.callers = Texts(), Texts(), Texts()
+        self._portions: list[tuple[NDArray[Any], ...]] = []
 
     def __len__(self) -> int:
-        return len(self._lists[0])
-
-    def __getitem__(self, name: str) -> list[Any]:
-        return self._lists[self._place[name]]
+        return len(self.call_ids)
 
     def add(self, cdrs: Sequence[Cdr]) -> None:
-        """Gather more calls."""
+        """Take more calls apart."""
         for start in range(0, len(cdrs), _AT_ONCE):
-            some = map(astuple, cdrs[start : start + _AT_ONCE])
-            for column, values in zip(self._lists, zip(*some, strict=True), strict=True):
-                column += values
+            self._add(cdrs[start : start + _AT_ONCE])
 
-    def call(self, row: int) -> Cdr:
-        """One of the calls, as it was."""
-        return Cdr(*(column[row] for column in self._lists))
+    def _add(self, cdrs: Sequence[Cdr]) -> None:
+        count, before = len(cdrs), len(self.call_ids)
+        ids, tenants, directions, callers, callees, starts, ends, outcomes, rings, answers, sides, *rest = zip(
+            *map(astuple, cdrs), strict=True
+        )
+        consents = rest[4]
+        rows = map(self.tenants.setdefault, tenants, itertools.count(before))
+        self._portions.append(
+            (
+                np.fromiter(rows, np.int64, count),
+                np.array(starts, np.int64),
+                # An absent time is 0 (times begin in 1990).
+                np.array([ms or 0 for ms in rings], np.int64),
+                np.array([ms or 0 for ms in answers], np.int64),
+                np.array(ends, np.int64),
+                np.fromiter(map(_DIRECTION_CODE.__getitem__, directions), np.uint8, count),
+                np.fromiter(map(_OUTCOME_CODE.__getitem__, outcomes), np.uint8, count),
+                np.fromiter(map(_BY_CALLEE.__getitem__, sides), np.bool_, count),
+                np.fromiter(map(bool, consents), np.bool_, count),
+            )
+        )
+        self.call_ids += ids
+        self.id_texts.add(ids)
+        self.callees.add(callees)
+        self.callers.add(callers)
+
+    def tenant(self, first_rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Each call's place in the table of tenants, from the first rows of the tenants."""
+        place = np.empty(len(self), np.int32)
+        place[list(self.tenants.values())] = np.arange(len(self.tenants), dtype=np.int32)
+        return place[first_rows]
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """First row of the tenant, start, ring, answer, end, outbound, outcome, released by callee, with consent."""
+        return [np.concatenate(column) for column in zip(*self._portions, strict=True)]
 
 
 def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[list[str], Calls, NDArray[np.bool_]]:
@@ -149,16 +179,10 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
     the others mean nothing. ``source``, ``offset`` and ``line_ms`` are zero: whoever read the records fills them in.
     """
     count = len(gathered)
-    names, tenant = _tabulate(gathered["tenant_id"])
+    first_rows, start, ring, answer, end, outbound, outcome, by_callee, consented = gathered.arrays()
+    names, tenant = list(gathered.tenants), gathered.tenant(first_rows)
     tenant_salts = text_keys(names, np.full(len(names), salt))[tenant]
 
-    # An absent time is 0 (times begin in 1990).
-    start = np.array(gathered["start_ms"], np.int64)
-    end = np.array(gathered["end_ms"], np.int64)
-    ring = np.array([ms or 0 for ms in gathered["ring_ms"]], np.int64)
-    answer = np.array([ms or 0 for ms in gathered["answer_ms"]], np.int64)
-    outcome = np.fromiter(map(_OUTCOME_CODE.__getitem__, gathered["outcome"]), np.uint8, count)
-    outbound = np.fromiter(map(_DIRECTION_CODE.__getitem__, gathered["direction"]), np.uint8, count)
     ring_or_start = np.maximum(ring, np.where(ring > 0, 0, start))
     answer_or_ring = np.maximum(answer, np.where(answer > 0, 0, ring_or_start))
     valid = (start <= ring_or_start) & (ring_or_start <= answer_or_ring) & (answer_or_ring <= end)
@@ -171,9 +195,8 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
     _set(word, rang, BIT["rang"])
     _set(word, answered & (talk == 0), BIT["zero_second"])
     _set(word, talk >= LONG_CALL_MS, BIT["long"])
-    by_callee = np.fromiter(map(_BY_CALLEE.__getitem__, gathered["hangup_by"]), np.bool_, count)
     _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
-    _set(word, answered & np.fromiter(map(bool, gathered["consent_id"]), np.bool_, count), BIT["consented"])
+    _set(word, answered & consented, BIT["consented"])
     for limit in layout.short_call_ms:
         _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
     for timezone in layout.timezones:
@@ -181,17 +204,17 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
         outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
         _set(word, attempt & outside, layout.hours_bit(timezone))
 
-    callee_key, callee_numeric = number_keys(gathered["callee"], tenant_salts)
-    caller_key, _ = number_keys(gathered["caller"], tenant_salts)
+    callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts)
+    caller_key, _ = number_keys(gathered.callers, tenant_salts)
     call_ids = np.empty(count, np.object_)
-    call_ids[:] = gathered["call_id"]
+    call_ids[:] = gathered.call_ids
     calls = Calls(
         tenant=tenant,
         word=word,
         end_ms=end,
         talk_ms=talk,
         ring_delay_ms=np.where(rang, ring - start, 0),
-        id_key=text_keys(gathered["call_id"], tenant_salts),
+        id_key=text_keys(gathered.id_texts, tenant_salts),
         callee_key=callee_key,
         callee_numeric=callee_numeric,
         caller_key=caller_key,
@@ -201,15 +224,6 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
         line_ms=np.zeros(count, np.int64),
     )
     return names, calls, valid
-
-
-def _tabulate(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
-    """The distinct texts in order of appearance, and each text's place among them."""
-    first: dict[str, int] = {}
-    rows = np.fromiter(map(first.setdefault, texts, itertools.count()), np.int64, len(texts))
-    place = np.empty(len(texts), np.int32)
-    place[list(first.values())] = np.arange(len(first), dtype=np.int32)
-    return list(first), place[rows]
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:

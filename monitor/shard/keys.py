@@ -31,15 +31,57 @@ def salt_of(secret: bytes) -> np.uint64:
     return np.uint64(text_keys([secret.hex()], np.zeros(1, np.uint64))[0])
 
 
-def text_keys(texts: Sequence[str], salts: U64) -> U64:
+class Texts:
+    """Strings as their UTF-8 bytes, one after the other, with their lengths: all that keys are made of."""
+
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self._bytes: list[bytes] = []
+        self._lengths: list[NDArray[np.int64]] = []
+        if texts:
+            self.add(texts)
+
+    def add(self, texts: Sequence[str]) -> None:
+        """More strings."""
+        joined = "".join(texts)
+        if joined.isascii():
+            self._bytes.append(joined.encode())
+            self._lengths.append(np.fromiter(map(len, texts), np.int64, len(texts)))
+        else:
+            encoded = [text.encode() for text in texts]
+            self._bytes.append(b"".join(encoded))
+            self._lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lengths))
+
+    def by_length(self) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+        """The strings' bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
+        if not len(self):
+            return []
+        blob = np.frombuffer(b"".join(self._bytes), np.uint8)
+        lengths = np.concatenate(self._lengths)
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        groups = []
+        for length in np.flatnonzero(np.bincount(lengths)).tolist():
+            rows = np.flatnonzero(lengths == length)
+            if len(rows) == len(lengths):
+                matrix = blob.reshape(len(rows), length)
+            else:
+                matrix = np.lib.stride_tricks.sliding_window_view(blob, length)[starts[rows]]
+            groups.append((rows, matrix))
+        return groups
+
+
+def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
     """A key for each text, salted row by row: ``[n]`` texts and ``[n]`` salts give ``[n]`` keys."""
     keys = np.empty(len(texts), np.uint64)
-    for rows, matrix in _by_length(texts):
+    for rows, matrix in _written(texts).by_length():
         keys[rows] = _hash_rows(matrix, salts[rows])
     return keys
 
 
-def number_keys(texts: Sequence[str], salts: U64) -> tuple[U64, NDArray[np.bool_]]:
+def number_keys(texts: Sequence[str] | Texts, salts: U64) -> tuple[U64, NDArray[np.bool_]]:
     """Keys of numbers and pseudonyms: ``([n] keys, [n] is it a number)``.
 
     A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
@@ -47,7 +89,7 @@ def number_keys(texts: Sequence[str], salts: U64) -> tuple[U64, NDArray[np.bool_
     """
     value = np.zeros(len(texts), np.uint64)
     shape = np.zeros(len(texts), np.uint64)  # 0: not a number
-    for rows, matrix in _by_length(texts):
+    for rows, matrix in _written(texts).by_length():
         plus = matrix[:, 0] == _PLUS
         for sign in (False, True):
             mine = plus == sign
@@ -76,28 +118,8 @@ def _spread(small: int) -> np.uint64:
     return np.uint64(small * int(_A) % 2**64)
 
 
-def _by_length(texts: Sequence[str]) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
-    """The texts' UTF-8 bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
-    count = len(texts)
-    joined = "".join(texts)
-    if joined.isascii():
-        blob = np.frombuffer(joined.encode(), np.uint8)
-        lengths = np.fromiter(map(len, texts), np.int64, count)
-    else:
-        encoded = [text.encode() for text in texts]
-        blob = np.frombuffer(b"".join(encoded), np.uint8)
-        lengths = np.fromiter(map(len, encoded), np.int64, count)
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    groups = []
-    for length in np.flatnonzero(np.bincount(lengths)) if count else ():
-        rows = np.flatnonzero(lengths == length)
-        if len(rows) == count:
-            matrix = blob.reshape(count, int(length))
-        else:
-            matrix = np.lib.stride_tricks.sliding_window_view(blob, int(length))[starts[rows]]
-        groups.append((rows, matrix))
-    return groups
+def _written(texts: Sequence[str] | Texts) -> Texts:
+    return texts if isinstance(texts, Texts) else Texts(texts)
 
 
 def _hash_rows(matrix: NDArray[np.uint8], salts: U64) -> U64:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shard_samples import LAYOUT, MINUTE, OUTCOMES, PARAMS, T0, cdr, columns, some_cdrs, tries
 
 from monitor.policy.model import Params
-from monitor.shard.columns import Calls, Gathered
+from monitor.shard.columns import Calls
 from monitor.shard.fields import Layout
 from monitor.shard.hours import zone
 from monitor.shard.keys import number_keys, text_keys
@@ -156,14 +156,3 @@ def test_taking_rows_and_joining_parts_keeps_columns_in_step(cdrs: list[Cdr], da
     joined = Calls.concat([taken, calls, calls.take(np.zeros(len(cdrs), np.bool_))])
     assert joined.call_id.tolist() == [cdrs[row].call_id for row in rows] + [c.call_id for c in cdrs]
     assert joined.word.tolist() == [*taken.word.tolist(), *calls.word.tolist()]
-
-
-def test_what_was_gathered_can_be_given_back_as_it_was() -> None:
-    """A rejected call is explained from what was gathered, over any number of portions."""
-    cdrs = [cdr(call_id=f"c{n}", agent_id=f"a{n % 7}", ring_ms="" if n % 2 else None) for n in range(700)]
-    gathered = Gathered()
-    gathered.add(cdrs[:300])
-    gathered.add([])
-    gathered.add(cdrs[300:])
-    assert len(gathered) == 700
-    assert [gathered.call(row) for row in range(700)] == cdrs
