@@ -78,6 +78,9 @@ def run(
                 progress=reporter.update,
             )
         write(outcome, ruled, out, windows=False)
+        if not windows:
+            # Those of an earlier run into the same folder would pass for this one's.
+            (out / "windows.jsonl").unlink(missing_ok=True)
     except UntilTooEarlyError as error:
         fail(str(error))
     except FileNotFoundError as error:

@@ -53,3 +53,11 @@ def test_an_empty_time_is_wrong_usage_and_not_the_default(records: Path, option:
     status, error = told(records, "--out", records.parent / "out", option, "")
     assert status == 2
     assert error.startswith(option)
+
+
+def test_the_windows_of_an_earlier_run_into_the_folder_do_not_pass_for_this_ones(records: Path) -> None:
+    out = records.parent / "out"
+    assert told(records, "--out", out, "--windows")[0] == 0
+    assert (out / "windows.jsonl").stat().st_size > 0
+    assert told(records, "--out", out)[0] == 0
+    assert not (out / "windows.jsonl").exists()
