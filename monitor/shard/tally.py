@@ -103,7 +103,7 @@ class Tally:
             self._raise(tenant, level)
         self._inside.append((start_ms, keys))
         self._add(keys.thinned(self.levels))
-        owners = np.unique(keys.owner)
+        owners = np.flatnonzero(np.bincount(keys.owner))
         for tenant in owners[self._distinct[owners] > 2 * EXACT_KEYS].tolist():
             self._raise(tenant, level_for(self._keys_of(tenant).key, self.levels.get(tenant, 0)))
 
@@ -183,6 +183,7 @@ class Tally:
 
     def _keys_of(self, tenant: int) -> KeyCounts:
         at = np.flatnonzero((self._owner == tenant) & (self._count > 0))
+        at = at[np.argsort(self._key[at])]
         return KeyCounts(self._key[at], self._owner[at], self._count[at], self._numeric[at])
 
     # Counting --------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Tally:
             self._change(self._find(keys.key), keys, -keys.count)
 
     def _change(self, at: NDArray[np.intp], keys: KeyCounts, by: NDArray[np.int32]) -> None:
-        """Change the counts at these distinct slots, and bring along what is derived from them."""
+        """Change the counts at these distinct slots, and bring along what is derived; ``keys`` are ascending."""
         before = self._count[at]
         after = before + by
         came = (after > 0) & (before == 0)
@@ -215,7 +216,8 @@ class Tally:
             self._count[at] = np.where(went, before, after)
             number, sign = keys.key[moved], step[moved]
             has_previous = self._present(number - _ONE)
-            has_next = self._present(number + _ONE) & ~np.isin(number + _ONE, number, assume_unique=True)
+            next_too = np.append(number[1:] == number[:-1] + _ONE, False)
+            has_next = self._present(number + _ONE) & ~next_too
             _add(self._sequential, keys.owner[moved], sign * (has_previous.astype(np.int64) + has_next))
         self._count[at] = after
 
