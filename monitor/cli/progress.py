@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from monitor.replay import Outcome, Progress
-from monitor.shard.decisions import rfc3339
+from monitor.shard.events import rfc3339
 
 _EVERY_S = 0.5
 _EVERY_S_IN_A_LOG = 10.0

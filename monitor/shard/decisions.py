@@ -4,27 +4,16 @@ import heapq
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from monitor import reasons
 from monitor.policy.model import Escalation, Policy, Rule
+from monitor.shard.events import Events
 from monitor.shard.evidence import NEWEST
 from monitor.shard.gates import Gates, keys_quieted_by
 from monitor.shard.ids import MEASURED, Origin, enforcement_id
 from monitor.shard.sink import Sink
 from monitor.shard.standing import Case, Standing, Violation
-from schemas.outputs import (
-    Action,
-    Enforcement,
-    EnforcementData,
-    Evidence,
-    Kind,
-    Measure,
-    PolicyRef,
-    Reason,
-    TierName,
-    Window,
-)
+from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
 
 REPEATED = "repeat_violation"
 
@@ -34,9 +23,8 @@ class Decisions:
 
     def __init__(self, policy: Policy, gates: Gates, sink: Sink) -> None:
         self._policy = policy
-        self._ref = PolicyRef(policy.id, policy.version, policy.sha256)
         self._gates = gates
-        self._sink = sink
+        self._events = Events(policy, sink)
         self._lapses: list[tuple[int, str, str, Standing]] = []  # heap of (review_by_ms, tenant id, case, standing)
         self._ended: deque[tuple[int, Standing, str]] = deque()
         # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
@@ -98,7 +86,7 @@ class Decisions:
             standing.quiet[key] = max(standing.quiet.get(key, 0), at_ms + rule.cooldown_ms)
             self._gates.quieten(key, standing.tenant, standing.quiet[key])
         if rule.mode == "shadow":
-            self._shadow(standing, rule, window, measure, evidence, reason)
+            self._events.shadow(standing, rule, window, measure, evidence, reason)
             return None
         case = self._open(
             standing,
@@ -267,7 +255,7 @@ class Decisions:
             self._in_force(standing, case, origin, supersedes=None)
         else:
             self._await_review(standing, case)
-            self._say(standing, case, proposed=self._actions(case))
+            self._events.decision(standing, case, proposed=self._actions(case))
         return case
 
     def _await_review(self, standing: Standing, case: Case) -> None:
@@ -303,7 +291,7 @@ class Decisions:
         if case.kind in ("termination", "ban"):
             standing.stops[case.first_id] = case.kind
             self._gates.stopped(standing.tenant, len(standing.stops))
-        self._say(standing, case, actions=actions, supersedes=supersedes)
+        self._events.decision(standing, case, actions=actions, supersedes=supersedes)
         if self._forgettable(standing, case):
             self._ended.append((case.last_ms, standing, case.first_id))
         if violation is not None and violation.counts:
@@ -368,120 +356,14 @@ class Decisions:
         case.last_ms = at_ms
         standing.case_of[closing_id] = case.first_id
         self._ended.append((at_ms, standing, case.first_id))
-        self._emit(
-            self._sink.enforcement,
-            standing,
-            closing_id,
-            EnforcementData(
-                tenant_id=standing.tenant_id,
-                kind=kind,
-                status="final",
-                behaviour=case.behaviour,
-                clause=case.clause,
-                tier=case.tier,
-                actions=(),
-                proposed_actions=(),
-                refunds="released" if case.frozen else "unaffected",
-                rule_id=case.rule_id,
-                policy=self._ref,
-                decided_ms=at_ms,
-                review_by_ms=None,
-                window=None,
-                measure=None,
-                evidence=evidence,
-                violations_on_record=len(standing.violations),
-                reverses=in_force,
-                supersedes=None,
-                reason=reason,
-            ),
-        )
+        self._events.closing(standing, case, kind, closing_id, in_force, at_ms, evidence, reason)
 
     def _actions(self, case: Case) -> tuple[Action, ...]:
         return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
 
-    def _say(
-        self,
-        standing: Standing,
-        case: Case,
-        actions: tuple[Action, ...] = (),
-        proposed: tuple[Action, ...] = (),
-        supersedes: str | None = None,
-    ) -> None:
-        self._emit(
-            self._sink.enforcement,
-            standing,
-            case.id,
-            EnforcementData(
-                tenant_id=standing.tenant_id,
-                kind=case.kind,
-                status="final" if case.final_id else "pending_review",
-                behaviour=case.behaviour,
-                clause=case.clause,
-                tier=case.tier,
-                actions=actions,
-                proposed_actions=proposed,
-                refunds="frozen" if case.frozen else "unaffected",
-                rule_id=case.rule_id,
-                policy=self._ref,
-                decided_ms=case.decided_ms,
-                review_by_ms=case.review_by_ms,
-                window=case.window,
-                measure=case.measure,
-                evidence=case.evidence,
-                violations_on_record=len(standing.violations),
-                reverses=None,
-                supersedes=supersedes,
-                reason=case.reason,
-            ),
-        )
-
-    def _shadow(
-        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
-    ) -> None:
-        """What `enforce` would have said, on the shadow output alone."""
-        behaviour = self._policy.behaviours[rule.behaviour]
-        tier = self._policy.tiers[behaviour.tier]
-        self._emit(
-            self._sink.shadow,
-            standing,
-            enforcement_id(standing.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED),
-            EnforcementData(
-                tenant_id=standing.tenant_id,
-                kind=tier.kind,
-                status="final",
-                behaviour=behaviour.id,
-                clause=behaviour.clause,
-                tier=tier.id,
-                actions=tier.actions,
-                proposed_actions=(),
-                refunds="frozen" if tier.freezes else "unaffected",
-                rule_id=rule.id,
-                policy=self._ref,
-                decided_ms=window.end_ms,
-                review_by_ms=None,
-                window=window,
-                measure=measure,
-                evidence=evidence,
-                violations_on_record=len(standing.violations) + ("record_violation" in tier.actions),
-                reverses=None,
-                supersedes=None,
-                reason=reason,
-            ),
-        )
-
-    @staticmethod
-    def _emit(out: list[Enforcement], standing: Standing, event_id: str, data: EnforcementData) -> None:
-        out.append(Enforcement(id=event_id, subject=standing.tenant_id, time=rfc3339(data.decided_ms), data=data))
-
 
 def _by_age(violation: Violation) -> tuple[int, str]:
     return violation.decided_ms, violation.id
-
-
-def rfc3339(at_ms: int) -> str:
-    """An instant as CloudEvents write it, in UTC with milliseconds."""
-    seconds, ms = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
 def _evidence_of(origin: Origin) -> Evidence:
