@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
+from schemas import codec
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 20
 # Three bytes of zstd can stand for 128 KB, so little is taken at a time, lest a hostile file take all memory.
 _ZST_BLOCK = 1 << 11
-# A line above this is cut off: no record is near it, and one endless line must not take all memory.
-MAX_LINE = 32 << 20
+MAX_LINE = codec.MAX_BYTES  # of a longer line only this much is read, and the decoder refuses it for its length
 
 
 @contextlib.contextmanager

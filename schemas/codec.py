@@ -22,6 +22,7 @@ from schemas.inputs import Application, Cdr, Complaint, Finding, Record, Review,
 __all__ = [
     "DECODER",
     "DECODE_ERRORS",
+    "MAX_BYTES",
     "MAX_DEPTH",
     "Fault",
     "Refused",
@@ -50,6 +51,8 @@ DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError,
 # Far above what a record can need, far below what every supported Python can decode under a deep stack
 # (3.11: 1,000 less the frames in use).
 MAX_DEPTH: Final = 128
+# A line of so many bytes is refused for its length: an endless line must not take all memory.
+MAX_BYTES: Final = 32 << 20
 # Shorter lines cannot nest deeper than that and still close what they opened.
 _SHALLOW_BYTES: Final = 2 * MAX_DEPTH + 128
 
@@ -79,7 +82,9 @@ def _decode_with_care(raw: bytes) -> Record:
 
 
 def flaw(raw: bytes) -> str | None:
-    """What makes ``raw`` unfit although `decode` may take it: bytes that are not UTF-8, nesting over `MAX_DEPTH`."""
+    """What makes ``raw`` unfit although `decode` may take it: length, bytes that are not UTF-8, too deep nesting."""
+    if len(raw) >= MAX_BYTES:
+        return f"{Fault.TOO_LONG}: the line has {MAX_BYTES:,} bytes or more; expected a record"
     if not raw.isascii() and (reason := not_utf8(raw)):
         return reason
     if len(raw) > _SHALLOW_BYTES and (depth := _depth(raw)) > MAX_DEPTH:

@@ -21,6 +21,9 @@ class Fault(StrEnum):
     TOO_DEEP = "too_deep"
     """Arrays and objects are nested deeper than `schemas.codec.MAX_DEPTH`."""
 
+    TOO_LONG = "too_long"
+    """The line has `schemas.codec.MAX_BYTES` or more; of a longer one only so much is read."""
+
     NOT_AN_OBJECT = "not_an_object"
     """The text is JSON, but an array, a string, a number, a boolean or null."""
 

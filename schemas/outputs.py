@@ -61,7 +61,7 @@ class Measure(Struct, frozen=True):
     metric: Annotated[str, _METRIC]
     numerator: Annotated[int, _NUMERATOR]
     denominator: Annotated[int | None, _DENOMINATOR]
-    value: Annotated[float | None, _doc("The value as judged; null for escalations and where there is none.")]
+    value: Annotated[float | None, _doc("The value as judged; null where there is none.")]
     threshold: Annotated[float, _doc("The rule's threshold, in the unit of the value.")]
     bound: Annotated[
         float | None,

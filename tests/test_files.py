@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.files import DamagedFileError, open_input, pieces
+from monitor.policy.load import load
+from monitor.replay import replay
+from schemas.codec import MAX_BYTES
 
 SKIPPABLE = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"hello"
 tries = settings(
@@ -191,3 +194,16 @@ def test_what_is_not_there_is_an_error_of_the_file(tmp_path: Path) -> None:
     for name in ("no-such.jsonl", "no-such.gz", "no-such.zst"):
         with pytest.raises(FileNotFoundError, match=name), open_input(str(tmp_path / name)):
             pass
+
+
+def test_a_cut_line_is_no_record_even_if_its_beginning_is_one(tmp_path: Path) -> None:
+    """A valid record, white space up to the limit and garbage beyond it: the garbage is not read, but not forgiven."""
+    record = (
+        b'{"type": "tenant", "tenant_id": "t", "declared_businesses": [], "numbers": [], "updated_ms": 1772409600000}'
+    )
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(record + b"\n" + record + b" " * MAX_BYTES + b"garbage\n" + record + b"\n")
+    outcome = replay([path], load(None))
+    assert [(one.line, one.reason.split(":")[0]) for one in outcome.rejected] == [(2, "too_long")]
+    assert outcome.summary.accepted == 1  # the third line repeats the first
+    assert outcome.summary.duplicates == 1

@@ -53,8 +53,3 @@ class Level:
         if len(row) >= tenants:
             return row[:tenants]
         return np.pad(row, (0, tenants - len(row)))
-
-    @property
-    def next_leave_ms(self) -> int | None:
-        """The window end at which the oldest pane is outside, or None when the window is empty."""
-        return self._inside[0][0] + self.window_ms + 1 if self._inside else None
