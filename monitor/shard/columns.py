@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from msgspec.structs import astuple
@@ -12,20 +12,9 @@ from numpy.typing import NDArray
 from monitor.shard.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
 from monitor.shard.hours import minute_of_day
 from monitor.shard.keys import U64, Texts, number_keys, text_keys
-from schemas.inputs import Cdr
+from schemas.inputs import Cdr, Outcome
 
-_OUTCOMES = (
-    "answered",
-    "no_answer",
-    "busy",
-    "rejected",
-    "invalid_number",
-    "unreachable",
-    "carrier_blocked",
-    "policy_blocked",
-    "cancelled",
-    "failed",
-)
+_OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _AT_ONCE = 512
 _BY_CALLEE = {"callee": True, "caller": False, "system": False, "": False, None: False}
 _DIRECTION_CODE = {"inbound": 0, "outbound": 1}
