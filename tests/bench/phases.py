@@ -23,7 +23,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "columns": ("monitor.intake:to_columns",),
     "keys": ("monitor.shard.columns:text_keys", "monitor.shard.columns:number_keys"),
     "clocks and merge": ("monitor.intake:Source.place", "monitor.replay:merge"),
-    "tables of tenants": ("monitor.shard.columns:_tabulate",),
+    "tables of tenants": ("monitor.shard.columns:Gathered.tenant",),
     "copy rows": ("monitor.shard.columns:Calls.take", "monitor.shard.columns:Calls.concat"),
     "take in": ("monitor.shard.shard:Shard.apply",),
     "duplicates": ("monitor.shard.seen:Seen.admit",),
