@@ -17,6 +17,7 @@ from monitor.policy.model import Policy
 from monitor.shard.keys import salt_of
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
+from monitor.shard.state import FORMAT, check_format
 
 
 class SourceHead(Struct):
@@ -36,6 +37,7 @@ class PartitionHead(Struct):
 
     sources: list[SourceHead]
     shard: bytes
+    format: int = FORMAT
 
 
 @dataclass(slots=True)
@@ -121,7 +123,11 @@ class Partition:
         return msgspec.msgpack.encode(PartitionHead(heads, self.shard.snapshot())), fresh, gone
 
     def restore(self, snapshot: bytes, panes: Mapping[str, bytes]) -> list[int]:
-        """Become what the snapshot was taken of; the offsets at which the sources go on. The partition must be new."""
+        """Become what the snapshot was taken of; the offsets at which the sources go on. StateFormatError.
+
+        The partition must be new.
+        """
+        check_format(snapshot)
         head = msgspec.msgpack.decode(snapshot, type=PartitionHead)
         for source, known in zip(self._sources, head.sources, strict=True):
             source.offset, source.clock_ms = known.resume, known.clock_ms

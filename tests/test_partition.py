@@ -11,6 +11,7 @@ from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
+from monitor.shard.state import StateFormatError
 from oracle.generate import Scenario, scenario
 
 
@@ -120,3 +121,11 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
     restarts = got.pop("restarts")
     assert restarts > 0
     assert got == expected
+
+
+def test_a_head_of_another_format_is_refused() -> None:
+    policy = loads(json.dumps(scenario(1).policy), "policy.json")
+    head, panes, _ = Partition(policy, 1).snapshot()
+    later = msgspec.msgpack.decode(head) | {"format": 2}
+    with pytest.raises(StateFormatError, match="format 2"):
+        Partition(policy, 1).restore(msgspec.msgpack.encode(later), panes)

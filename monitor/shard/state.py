@@ -86,10 +86,15 @@ class StateFormatError(ValueError):
 
 def decode_head(data: bytes) -> ShardHead:
     """A stored head. StateFormatError when its format is not known."""
+    check_format(data)
+    return msgspec.msgpack.decode(data, type=ShardHead)
+
+
+def check_format(data: bytes) -> None:
+    """StateFormatError when a stored head, of a shard or a partition, is of a format that is not known."""
     known = msgspec.msgpack.decode(data, type=_Versioned)
     if known.format != FORMAT:
         raise StateFormatError(f"the stored head has format {known.format}; this release knows {FORMAT}")
-    return msgspec.msgpack.decode(data, type=ShardHead)
 
 
 class PaneStore:
