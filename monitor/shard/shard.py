@@ -4,10 +4,10 @@ What it keeps, and what an active tenant costs. In brackets bytes a tenant as ``
 tenants make a million calls a day; a tenant costs what it calls (docs/benchmarks.md).
 
 - running sums, 8 a window length and field that rules ask for, and the panes inside the windows, 8 a field and pane in
-  which the tenant called (4,900);
+  which the tenant called (5,800);
 - keys of callees and callers: 17 for each distinct one a pane, and 34 to 136 in the tally of each window length that
   counts them, at most 65,536 a tenant and window (9,600);
-- evidence: at most 40 calls of 24 bytes and an id for each ruled field (900);
+- evidence: at most 40 calls of 24 bytes and an id for each ruled field (1,100);
 - what is not a call: complaints and findings for ``retention``, decisions on record, standing (2,200);
 - with ``keep_state`` the sealed panes as they are stored, once more, compressed (2,200).
 

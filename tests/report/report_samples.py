@@ -228,7 +228,7 @@ def _judged(rng: random.Random, tenant: str) -> list[JudgedWindow]:
 def write(
     out: Path,
     events: list[Enforcement],
-    alerts: list[Alert] = [],  # noqa: B006
+    alerts: list[Alert] = [],  # noqa: B006 - read, never changed; so are those below
     shadow: list[Enforcement] = [],  # noqa: B006
     late: list[Cdr] = [],  # noqa: B006
     rejected: list[Rejected] = [],  # noqa: B006
