@@ -1,0 +1,1 @@
+"""The Faust shell: Callwarden's workers on a Kafka cluster. All that decides lies in `monitor`."""

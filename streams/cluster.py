@@ -1,0 +1,168 @@
+"""The seam between the engine and a Kafka cluster: what the engine needs of one, as protocols and plain data.
+
+`streams.kafka` is the real one. The crash tests have an in-memory one with the broker's semantics, so that the same
+engine runs on both. Nothing else of `streams` imports a Kafka library.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TP(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Unavailable(Exception):  # noqa: N818 - a state of the cluster, worth waiting for
+    """The cluster cannot be reached or cannot serve now: worth another try. The message is one readable line."""
+
+
+class Fenced(Exception):  # noqa: N818 - what Kafka calls it
+    """Another writer with the same transactional id has started, or the coordinator has given this one up."""
+
+
+class OffsetGone(Exception):  # noqa: N818 - a fact about the log
+    """A position does not exist any more: the log begins after it, or ends before it."""
+
+    def __init__(self, tp: TP, offset: int) -> None:
+        super().__init__(f"{tp.topic}-{tp.partition}: offset {offset} does not exist")
+        self.tp = tp
+        self.offset = offset
+
+
+class Refused(Exception):  # noqa: N818 - an answer
+    """The cluster will not do it however often it is asked: no authorisation, wrong credentials, no such topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Consecutive records of one partition, as columns ``[n]`` in offset order.
+
+    ``start`` is the position from which they were fetched and ``stop`` the position after them; offsets between may
+    be missing (markers of transactions, compaction). ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a
+    value may be None.
+    """
+
+    start: int
+    stop: int
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+class Out(NamedTuple):
+    """A record to be written."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Whom the consumer tells of a rebalance. Neither may raise, and ``assigned`` must be quick.
+
+    ``revoked`` is awaited before the partitions are given up. When ``assigned`` is called, the partitions are paused
+    already: nothing of them is fetched until `Consumer.resume`.
+    """
+
+    revoked: Callable[[frozenset[TP]], Awaitable[None]]
+    assigned: Callable[[frozenset[TP]], Awaitable[None]]
+
+
+class Consumer(Protocol):
+    """A member of the consumer group. It commits nothing itself."""
+
+    async def start(self, listener: Listener) -> None:
+        """Join the group for all topics that it was made for. Unavailable, Refused."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        ...
+
+    def assignment(self) -> frozenset[TP]:
+        """The partitions that are its own now."""
+        ...
+
+    def pause(self, tps: Sequence[TP]) -> None:
+        """Fetch these no more; those that are not assigned any more are passed over."""
+        ...
+
+    def resume(self, tps: Sequence[TP]) -> None:
+        """Fetch these again; those that are not assigned any more are passed over."""
+        ...
+
+    def seek(self, tp: TP, offset: int) -> None:
+        """Go on from ``offset``; passed over when ``tp`` is not assigned any more."""
+        ...
+
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+        """What has come on these partitions (never empty, all sought to), at most ``most`` records together.
+
+        Waits until something is there or ``timeout_s`` is over. OffsetGone, Unavailable, Refused.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """A transactional producer. After any error it is of no use any more but to be stopped."""
+
+    async def start(self) -> None:
+        """Fence every earlier writer of the same transactional id, and end what it had begun. Unavailable, Refused."""
+        ...
+
+    async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:
+        """Write the records (at least one) and commit the group's offsets in one transaction.
+
+        Returns the offset of the last record. Fenced, Unavailable, Refused: whether it was committed is then unknown.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Close; a transaction that is open is left to the broker to abort. Never raises."""
+        ...
+
+
+class Cluster(Protocol):
+    """A Kafka cluster as one worker sees it."""
+
+    def consumer(self, topics: Sequence[str]) -> Consumer:
+        """A new member of the worker's group, which assigns partition n of all topics to the same member."""
+        ...
+
+    def writer(self, transactional_id: str) -> Writer:
+        """A new transactional producer."""
+        ...
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        """How many partitions each of the topics has; those that do not exist are left out. Unavailable, Refused."""
+        ...
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        """The first offset of each that still exists. Unavailable, Refused."""
+        ...
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        """The offset after the last record of each that a `read_committed` reader can see. Unavailable, Refused."""
+        ...
+
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        """The committed records in ``[start, stop)``, without a group. OffsetGone, Unavailable, Refused."""
+        ...
+
+    async def stop(self) -> None:
+        """Close whatever is shared by the above."""
+        ...
