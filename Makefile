@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not services and not soak
+DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven
 INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 
 .DEFAULT_GOAL := help
@@ -57,15 +58,16 @@ bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
 	$(BIN)/callwarden schema export schemas
 
-tools: ## What the service tests need: a browser and its driver, by apt-get where that can be.
-	@absent=; for tool in chromium chromedriver; do command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
+tools: setup ## What the service tests need: a browser, Java and Maven by apt-get where that can be, Kafka's jars.
+	@absent=; for tool in chromium chromedriver java mvn; do command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
 	if [ -z "$$absent" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-noto-cjk >/dev/null; \
+	    apt-get install -y -qq --no-install-recommends $(DEBIAN_TOOLS) >/dev/null; \
 	else \
-	  echo "Absent:$$absent. On Debian: sudo apt-get install chromium chromium-driver fonts-noto-cjk" >&2; exit 1; \
+	  echo "Absent:$$absent. On Debian: sudo apt-get install $(DEBIAN_TOOLS)" >&2; exit 1; \
 	fi
+	@$(BIN)/callwarden dev-kafka --fetch
 
 clean: ## Remove all that these targets made.
 	rm -rf .venv .venv-* .tools build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "Make one self-contained HTML page of a replay.",
     "schema": "Export JSON Schemas and the AsyncAPI document.",
     "demo": "Simulate, judge with a live view, report.",
+    "dev-kafka": "Run a real Kafka node for development, without Docker.",
 }
 
 
@@ -42,7 +43,7 @@ def build(chosen: str | None) -> typer.Typer:
         if name != chosen:
             app.command(name, help=text)(_named_only)
             continue
-        module = importlib.import_module(f"monitor.cli.{name}")
+        module = importlib.import_module(f"monitor.cli.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
         else:

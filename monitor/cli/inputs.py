@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from monitor.policy.model import Policy
 
 
-def fail(message: str) -> NoReturn:
-    """Say what is wrong and end with exit status 2: wrong usage or policy."""
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
     typer.echo(message, err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(status)
 
 
 def policy_for(path: str | None) -> "Policy":

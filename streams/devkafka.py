@@ -1,0 +1,267 @@
+"""A real Apache Kafka node of one's own, for development and tests: KRaft, 127.0.0.1, no Docker."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from streams import kafkajars
+
+HOST = "127.0.0.1"
+START_S = 60.0
+STOP_S = 30.0
+# What a node of one's own must say and a cluster need not: nobody to replicate to, and groups form at once.
+_PROPERTIES = {
+    "node.id": "1",
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "8",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # After kill -9 a node waits until its former session is over before it serves again.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+_SCRAM = {
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "{}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+}
+# Any 16 bytes in URL-safe base64; storage carries it, so that a node never opens another cluster's.
+_CLUSTER_ID = "Y2FsbHdhcmRlbiBkZXZrYQ"
+_FAULT = re.compile(r"\] ERROR |^[^\[\s].*(?:Exception|Error): ")
+# A `Metadata` request, version 0, for all topics: a node that names a broker in its answer serves.
+_METADATA = struct.pack(">hhih", 3, 0, 1, -1) + struct.pack(">i", 0)
+
+
+class NodeFailed(Exception):  # noqa: N818 - what happened
+    """The node did not come up. The message has the last lines of its log."""
+
+
+class DevKafka:
+    """One Kafka node, its storage in ``data``, on fixed ports of 127.0.0.1.
+
+    ``port`` 0 takes any free one, and keeps it over restarts. ``listeners`` are further ones by name, with their
+    security protocol (``{"SECURE": "SASL_SSL"}``); `addresses` tells where they are. ``properties`` are added to
+    `server.properties`, and stand above everything else. ``scram`` are users with their passwords for SCRAM-SHA-512,
+    the mechanism of all `SASL_` listeners; they are written when the storage is new.
+
+    The node's output goes to ``data/kafka.log``. It does not outlive the process that started it, however that ends.
+    As a context it starts and stops.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        jars: Path,
+        *,
+        port: int = 0,
+        listeners: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        scram: Mapping[str, str] | None = None,
+        heap: str = "768m",
+    ) -> None:
+        self.data, self._jars, self._heap = data, jars, heap
+        self._protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
+        self._properties, self._scram = dict(properties or {}), dict(scram or {})
+        free = iter(_free_ports(len(self._protocols) + 1))
+        ports = {name: next(free) for name in self._protocols}
+        ports["PLAINTEXT"] = port or ports["PLAINTEXT"]
+        self._controller = f"{HOST}:{next(free)}"
+        self.addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
+        self.log = data / "kafka.log"
+        self._node: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it serves without encryption or login: `bootstrap.servers`."""
+        return self.addresses["PLAINTEXT"]
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there, paused or not."""
+        return self._node is not None and self._node.poll() is None
+
+    def start(self, timeout_s: float = START_S) -> None:
+        """Start it, on what its storage holds, and wait until it serves. Raises `Missing`, `NodeFailed`."""
+        if self.running:
+            return
+        java = kafkajars.java()
+        settings = self._write_settings()
+        with self.log.open("ab") as log:
+            said = log.tell()
+            if not (self.data / "storage" / "meta.properties").exists():
+                self._format(java, settings, log)
+            self._node = subprocess.Popen(
+                [
+                    java,
+                    f"-Xmx{self._heap}",
+                    "-XX:+ExitOnOutOfMemoryError",
+                    *self._class_path(),
+                    "kafka.Kafka",
+                    settings,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # or Ctrl-C in the terminal would end it before those who use it
+            )
+        # The pipe closes with this process, be it by kill -9.
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", 'cat; kill -9 "$0" 2>/dev/null', str(self._node.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            self._wait(timeout_s, said)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """End it in good order; by force after ``timeout_s``. Passed over when it does not run."""
+        if self._node is not None and self.running:
+            self.resume()
+            self._node.terminate()
+            try:
+                self._node.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._node.kill()
+        self._forget()
+
+    def kill(self) -> None:
+        """End it as a power cut would: kill -9."""
+        if self._node is not None:
+            self._node.kill()
+        self._forget()
+
+    def pause(self) -> None:
+        """Freeze it: connections stay, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def wait(self) -> int:
+        """Wait until its process ends by itself; its exit status."""
+        if self._node is None:
+            raise ValueError("the node was not started")
+        return self._node.wait()
+
+    def last_words(self, start: int = 0) -> str:
+        """The last lines of its log, those that name a fault if there are any, from byte ``start`` on."""
+        with self.log.open("rb") as log:
+            log.seek(start)
+            lines = log.read().decode(errors="replace").splitlines()
+        faults = [line for line in lines if _FAULT.search(line)]
+        return "\n".join(faults[-5:] or lines[-5:])
+
+    def __enter__(self) -> "DevKafka":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _class_path(self) -> tuple[str, str]:
+        return "-cp", str(self._jars / "*")
+
+    def _write_settings(self) -> str:
+        self.data.mkdir(parents=True, exist_ok=True)
+        protocols = {**self._protocols, "CONTROLLER": "PLAINTEXT"}
+        advertised = [f"{name}://{address}" for name, address in self.addresses.items()]
+        settings = {
+            **_PROPERTIES,
+            "log.dirs": str((self.data / "storage").absolute()),
+            "controller.quorum.voters": f"1@{self._controller}",
+            "listeners": ",".join([*advertised, f"CONTROLLER://{self._controller}"]),
+            "advertised.listeners": ",".join(advertised),
+            "listener.security.protocol.map": ",".join(f"{name}:{value}" for name, value in protocols.items()),
+        }
+        for name, protocol in self._protocols.items():
+            if protocol.startswith("SASL_"):
+                settings |= {key.format(f"listener.name.{name.lower()}"): value for key, value in _SCRAM.items()}
+        settings |= self._properties
+        path = self.data / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), "utf-8")
+        return str(path)
+
+    def _format(self, java: str, settings: str, log: IO[bytes]) -> None:
+        users = [f"SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._scram.items()]
+        command = [java, *self._class_path(), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", settings]
+        for user in users:
+            command += ["--add-scram", user]
+        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode:
+            raise NodeFailed(f"Kafka's storage in {self.data} could not be made:\n{self.last_words()}")
+
+    def _wait(self, timeout_s: float, said: int) -> None:
+        until = time.monotonic() + timeout_s
+        host, _, port = self.address.partition(":")
+        while not _serves(host, int(port)):
+            if not self.running:
+                raise NodeFailed(f"Kafka ended while it started; {self.log} says:\n{self.last_words(said)}")
+            if time.monotonic() > until:
+                raise NodeFailed(
+                    f"Kafka does not serve after {timeout_s:g} s; {self.log} says:\n{self.last_words(said)}"
+                )
+            time.sleep(0.1)
+
+    def _signal(self, number: int) -> None:
+        if self._node is not None and self.running:
+            os.kill(self._node.pid, number)
+
+    def _forget(self) -> None:
+        """Reap the processes; the guard first, or it might hit who gets the node's number next."""
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+        if self._node is not None:
+            self._node.wait()
+        self._node = self._guard = None
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ports of 127.0.0.1 that nobody listens at now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _serves(host: str, port: int) -> bool:
+    """Whether the node there names a broker that takes part, itself."""
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
+            answer = b""
+            while len(answer) < 12:  # size, correlation, how many brokers
+                part = connection.recv(12 - len(answer))
+                if not part:
+                    return False
+                answer += part
+    except OSError:
+        return False
+    return bool(struct.unpack(">iii", answer)[2])

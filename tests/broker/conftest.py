@@ -1,0 +1,42 @@
+"""The Kafka that the broker tests use: the one that CALLWARDEN_TEST_BROKER names, else a node of their own."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streams import kafkajars
+from streams.devkafka import DevKafka
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """``address`` is its `bootstrap.servers`; ``node`` its process, None where it is somebody else's."""
+
+    address: str
+    node: DevKafka | None
+
+
+@pytest.fixture(scope="session")
+def jars() -> Path:
+    """Kafka's jars, and a Java for them; without, the test is skipped, or fails where services are required."""
+    try:
+        kafkajars.java()
+        return kafkajars.fetch(TOOLS)
+    except kafkajars.Missing as missing:
+        pytest.skip(f"no Kafka: {missing}. Or name one: CALLWARDEN_TEST_BROKER=HOST:PORT")
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka that all tests of a run share: each makes topics of its own names, and leaves it running."""
+    named = os.environ.get("CALLWARDEN_TEST_BROKER")
+    if named:
+        yield Broker(named, None)
+        return
+    with DevKafka(tmp_path_factory.mktemp("kafka"), request.getfixturevalue("jars")) as node:
+        yield Broker(node.address, node)

@@ -1,0 +1,109 @@
+"""A node of one's own: it keeps what it acknowledged over kill -9, and does not outlive who started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from streams.devkafka import DevKafka, NodeFailed
+
+pytestmark = pytest.mark.services
+
+
+async def produce(address: str, *values: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        for value in values:
+            await producer.send_and_wait("t", value, partition=0)
+
+
+async def consume(address: str) -> list[bytes]:
+    async with AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
+        consumer.assign([TopicPartition("t", 0)])
+        end = (await consumer.end_offsets([TopicPartition("t", 0)]))[TopicPartition("t", 0)]
+        return [(await consumer.getone()).value for _ in range(end)]
+
+
+async def make_topic(address: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic("t", 1, 1)])
+    finally:
+        await admin.close()
+
+
+async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Path, tmp_path: Path) -> None:
+    with DevKafka(tmp_path, jars) as node:
+        await make_topic(node.address)
+        await produce(node.address, b"1", b"2")
+        address = node.address
+        node.kill()
+        assert not node.running
+        node.start()
+        assert node.address == address
+        await produce(node.address, b"3")
+        assert await consume(node.address) == [b"1", b"2", b"3"]
+        node.pause()
+        assert node.running
+        node.resume()
+        node.stop()
+        assert not node.running
+        node.start()
+        assert await consume(node.address) == [b"1", b"2", b"3"]
+    # Another node on the same storage, at other ports.
+    with DevKafka(tmp_path, jars) as other:
+        assert other.address != address
+        assert await consume(other.address) == [b"1", b"2", b"3"]
+
+
+def test_a_node_that_cannot_start_says_why(jars: Path, tmp_path: Path) -> None:
+    node = DevKafka(tmp_path, jars, properties={"log.retention.hours": "soon"})
+    with pytest.raises(NodeFailed, match=r"log\.retention\.hours"):
+        node.start()
+    assert not node.running
+
+
+def command(jars: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / "callwarden"), "dev-kafka", "--tools", str(jars.parent), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def of_java(data: Path) -> list[int]:
+    """The processes whose command line names that storage."""
+    found = subprocess.run(["pgrep", "-f", str(data / "server.properties")], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+async def test_ctrl_c_ends_the_command_and_its_node_without_a_traceback(jars: Path, tmp_path: Path) -> None:
+    with command(jars, "--port", "0", "--data", str(tmp_path)) as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stderr is not None
+        address = callwarden.stdout.readline().strip()
+        await make_topic(address)
+        callwarden.send_signal(signal.SIGINT)
+        assert callwarden.wait(60) == 0
+        assert "Traceback" not in callwarden.stderr.read()
+    assert of_java(tmp_path) == []
+
+
+def test_no_node_outlives_a_command_that_was_killed(jars: Path, tmp_path: Path) -> None:
+    with command(jars, "--port", "0", "--data", str(tmp_path)) as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stdout.readline()
+        assert len(of_java(tmp_path)) == 1
+        os.kill(callwarden.pid, signal.SIGKILL)
+        callwarden.wait(60)
+    until = time.monotonic() + 60
+    while of_java(tmp_path):
+        assert time.monotonic() < until, "the node goes on without its parent"
+        time.sleep(0.1)
