@@ -1,16 +1,17 @@
-"""One run of the simulator: settings in, files of records and of labels out."""
+"""One run of the simulator: settings in, what arrives out, hour by hour, or as files."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from monitor.simulate.arrivals import Arrivals, Way
 from monitor.simulate.cases import Cases
 from monitor.simulate.delivery import deliver
-from monitor.simulate.labels import labels_of, write_labels
+from monitor.simulate.labels import Label, labels_of, write_labels
 from monitor.simulate.lines import CallLines
 from monitor.simulate.population import populate
 from monitor.simulate.settings import HOUR_MS, Settings
@@ -35,56 +36,80 @@ class Summary:
     labels: Path = Path("labels.jsonl")
 
 
+class Run:
+    """The records of one run, the same for the same settings. ``summary`` counts those that were made so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(settings.seed).spawn(4)]
+        self.settings = settings
+        self.population = populate(settings, streams[0])
+        self.summary = Summary()
+        self._traffic = Traffic(self.population, streams[1])
+        self._cases = Cases(self.population, settings, streams[2])
+        self._arrivals = streams[3]
+        self._way = Way()
+        self._encode = msgspec.json.Encoder().encode
+
+    def hours(self) -> Iterator[Arrivals]:
+        """What arrives until the end of the first hour, of the second, and so on to the last; then all the rest.
+
+        To be gone through once; an hour is made when it is asked for.
+        """
+        settings, cases, summary = self.settings, self._cases, self.summary
+        write_line = CallLines(self.population, settings.optional)
+        tenants = np.array(self.population.ids, dtype=object)
+        self._send(cases.registrations())
+        self._send(cases.scripted())
+        for tenant, stop_ms in cases.stop_ms.items():
+            self._traffic.stop_ms[tenant] = stop_ms
+        for hour_ms in range(settings.start_ms, settings.end_ms, HOUR_MS):
+            calls = self._traffic.hour(hour_ms)
+            self._send(cases.complaints_about(calls))
+            lines, whose = write_line(calls), tenants[calls.tenant]
+            sent = deliver(calls.end, settings, self._arrivals)
+            self._way.calls(sent.first, whose, lines)
+            self._way.calls(sent.second, whose[sent.again], lines[sent.again])
+            summary.records["cdr"] += len(calls) + len(sent.again)
+            summary.duplicates += len(sent.again)
+            summary.late += sent.late
+            # Whatever the hours to come bring arrives after their beginning.
+            yield self._way.due(hour_ms + HOUR_MS)
+        yield self._way.due(np.iinfo(np.int64).max)
+
+    def labels(self) -> list[Label]:
+        """The truth about each tenant, as far as the run has come."""
+        return labels_of(self.population, self._traffic, self._cases)
+
+    def _send(self, records: Iterable[tuple[int, Record]]) -> None:
+        for when, record in records:
+            kind = str(type(record).__struct_config__.tag)
+            line = self._encode(record).decode() + "\n"
+            arrival = when + int(self._arrivals.integers(PROMPT_MS))
+            self._way.other(arrival, kind, record.tenant_id, line)
+            self.summary.records[kind] += 1
+            if self._arrivals.random() < self.settings.duplicate_share:
+                again = arrival + int(self._arrivals.integers(self.settings.lateness_ms))
+                self._way.other(again, kind, record.tenant_id, line)
+                self.summary.records[kind] += 1
+                self.summary.duplicates += 1
+
+
 def simulate(settings: Settings, folder: Path, progress: Callable[[float], None] | None = None) -> Summary:
     """Write the records of a run into ``folder``, and ``labels.jsonl`` beside them.
 
     The files are the same bytes for the same settings. ``progress`` is told the part done, once an hour of the run.
     """
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(settings.seed).spawn(4)]
-    population = populate(settings, streams[0])
-    traffic = Traffic(population, streams[1])
-    cases = Cases(population, settings, streams[2])
-    arrivals = streams[3]
-    write_line = CallLines(population, settings.optional)
-    summary = Summary(labels=folder / "labels.jsonl")
-    encode = msgspec.json.Encoder().encode
-
+    run = Run(settings)
+    summary = run.summary
     with Writer(folder, settings.split) as writer:
-
-        def hand_over(records: Iterable[tuple[int, Record]]) -> None:
-            for when, record in records:
-                kind = str(type(record).__struct_config__.tag)
-                line = encode(record).decode() + "\n"
-                arrival = when + int(arrivals.integers(PROMPT_MS))
-                writer.other(arrival, kind, line)
-                summary.records[kind] += 1
-                if arrivals.random() < settings.duplicate_share:
-                    writer.other(arrival + int(arrivals.integers(settings.lateness_ms)), kind, line)
-                    summary.records[kind] += 1
-                    summary.duplicates += 1
-
-        hand_over(cases.registrations())
-        hand_over(cases.scripted())
-        for tenant, stop_ms in cases.stop_ms.items():
-            traffic.stop_ms[tenant] = stop_ms
-        for hour_ms in range(settings.start_ms, settings.end_ms, HOUR_MS):
-            calls = traffic.hour(hour_ms)
-            hand_over(cases.complaints_about(calls))
-            lines = write_line(calls)
-            sent = deliver(calls.end, settings, arrivals)
-            writer.calls(sent.first, lines)
-            writer.calls(sent.second, lines[sent.again])
-            summary.records["cdr"] += len(calls) + len(sent.again)
-            summary.duplicates += len(sent.again)
-            summary.late += sent.late
-            # Whatever the hours to come bring arrives after their beginning.
-            writer.flush(hour_ms + HOUR_MS)
-            if progress:
-                progress((hour_ms + HOUR_MS - settings.start_ms) / (settings.end_ms - settings.start_ms))
-        writer.flush(np.iinfo(np.int64).max)
+        hours = (settings.end_ms - settings.start_ms) // HOUR_MS
+        for done, arrivals in enumerate(run.hours(), 1):
+            writer.write(arrivals)
+            if progress and done <= hours:
+                progress(done / hours)
         summary.files = writer.files
-
-    labels = labels_of(population, traffic, cases)
+    labels = run.labels()
+    summary.labels = folder / "labels.jsonl"
     write_labels(labels, summary.labels)
     summary.honest = sum(label.honest for label in labels)
     summary.bad = len(labels) - summary.honest
