@@ -1,6 +1,5 @@
 """A real Apache Kafka node of one's own, for development and tests: KRaft, 127.0.0.1, no Docker."""
 
-import os
 import re
 import signal
 import socket
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from streams import kafkajars
+from streams.child import Child
 
 HOST = "127.0.0.1"
 START_S = 60.0
@@ -85,8 +85,7 @@ class DevKafka:
         self._controller = f"{HOST}:{next(free)}"
         self.addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
         self.log = data / "kafka.log"
-        self._node: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._node: Child | None = None
 
     @property
     def address(self) -> str:
@@ -96,38 +95,21 @@ class DevKafka:
     @property
     def running(self) -> bool:
         """Whether its process is there, paused or not."""
-        return self._node is not None and self._node.poll() is None
+        return self._node is not None and self._node.running
 
     def start(self, timeout_s: float = START_S) -> None:
         """Start it, on what its storage holds, and wait until it serves. Raises `Missing`, `NodeFailed`."""
         if self.running:
             return
+        self.kill()  # what is left of one that ended by itself
         java = kafkajars.java()
         settings = self._write_settings()
         with self.log.open("ab") as log:
             said = log.tell()
             if not (self.data / "storage" / "meta.properties").exists():
                 self._format(java, settings, log)
-            self._node = subprocess.Popen(
-                [
-                    java,
-                    f"-Xmx{self._heap}",
-                    "-XX:+ExitOnOutOfMemoryError",
-                    *self._class_path(),
-                    "kafka.Kafka",
-                    settings,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # or Ctrl-C in the terminal would end it before those who use it
-            )
-        # The pipe closes with this process, be it by kill -9.
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", 'cat; kill -9 "$0" 2>/dev/null', str(self._node.pid)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+            heap = [f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError"]
+            self._node = Child([java, *heap, *self._class_path(), "kafka.Kafka", settings], log)
         try:
             self._wait(timeout_s, said)
         except BaseException:
@@ -136,28 +118,23 @@ class DevKafka:
 
     def stop(self, timeout_s: float = STOP_S) -> None:
         """End it in good order; by force after ``timeout_s``. Passed over when it does not run."""
-        if self._node is not None and self.running:
-            self.resume()
-            self._node.terminate()
-            try:
-                self._node.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._node.kill()
-        self._forget()
+        if self._node is not None:
+            self._node.stop(timeout_s)
 
     def kill(self) -> None:
         """End it as a power cut would: kill -9."""
         if self._node is not None:
             self._node.kill()
-        self._forget()
 
     def pause(self) -> None:
         """Freeze it: connections stay, nothing answers."""
-        self._signal(signal.SIGSTOP)
+        if self._node is not None:
+            self._node.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
-        self._signal(signal.SIGCONT)
+        if self._node is not None:
+            self._node.signal(signal.SIGCONT)
 
     def wait(self) -> int:
         """Wait until its process ends by itself; its exit status."""
@@ -224,19 +201,6 @@ class DevKafka:
                     f"Kafka does not serve after {timeout_s:g} s; {self.log} says:\n{self.last_words(said)}"
                 )
             time.sleep(0.1)
-
-    def _signal(self, number: int) -> None:
-        if self._node is not None and self.running:
-            os.kill(self._node.pid, number)
-
-    def _forget(self) -> None:
-        """Reap the processes; the guard first, or it might hit who gets the node's number next."""
-        if self._guard is not None:
-            self._guard.kill()
-            self._guard.communicate()
-        if self._node is not None:
-            self._node.wait()
-        self._node = self._guard = None
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,0 +1,69 @@
+"""A process that does not outlive the one that started it, however that ends."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+
+class Child:
+    """A running command, in a session of its own: Ctrl-C in the terminal does not reach it, `stop` does.
+
+    Both its outputs go to ``output``; ``environment`` is all that it sees, None what we see.
+    """
+
+    def __init__(
+        self, command: Sequence[str], output: IO[bytes] | int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        # Our end of this pipe closes with us, be it by kill -9.
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", 'cat; kill -9 "$0" 2>/dev/null', str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there, paused or not."""
+        return self._process.poll() is None
+
+    def stop(self, timeout_s: float) -> int:
+        """End it in good order, by force after ``timeout_s``; its exit status."""
+        if self.running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        return self.kill()
+
+    def kill(self) -> int:
+        """End it as a power cut would, if it still runs; its exit status."""
+        # The guard first, or it might hit who gets the number next.
+        self._guard.kill()
+        self._guard.communicate()
+        self._process.kill()
+        return self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Send it that signal, if it still runs."""
+        if self.running:
+            os.kill(self.pid, number)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait until it ends by itself; its exit status. Raises `subprocess.TimeoutExpired`."""
+        return self._process.wait(timeout_s)
