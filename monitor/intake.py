@@ -234,7 +234,6 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
     """
     batch = Batch(0, [], None, [], [], [])
     parts: list[Calls] = []
-    clocks: list[NDArray[np.int64]] = []
     for placed, start, stop in pieces:
         decoded = placed.decoded
         batch.rows += stop - start
@@ -253,6 +252,7 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
             calls, rows = calls.take(np.arange(first, after)), rows[first:after]
         calls.source = np.full(len(rows), placed.source, np.int16)
         calls.offset = placed.offset[rows]
+        calls.clock_ms = placed.before_ms[rows]
         calls.line_ms = placed.after_ms[rows] - lateness_ms
         late = calls.end_ms < calls.line_ms
         if late.any():
@@ -264,11 +264,10 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
         calls.tenant = calls.tenant + np.int32(len(batch.names))
         batch.names += decoded.names
         parts.append(calls)
-        clocks.append(placed.before_ms[rows])
     if parts:
         batch.calls = Calls.concat(parts)
         if len(parts) > 1:
-            batch.calls = batch.calls.take(np.lexsort((batch.calls.source, np.concatenate(clocks))))
+            batch.calls = batch.calls.take(np.lexsort((batch.calls.source, batch.calls.clock_ms)))
     return batch
 
 

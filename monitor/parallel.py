@@ -94,7 +94,8 @@ def _unpack(packed: bytes, before_ms: NDArray[np.int64]) -> Decoded:
     ids[:] = [part.ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     zeros = np.zeros(len(ids), np.int64)
     columns = dict(zip(_PACKED, part.columns, strict=True))
-    empty.calls = Calls(**columns, call_id=ids, source=zeros.astype(np.int16), offset=zeros, line_ms=zeros)
+    sources = zeros.astype(np.int16)
+    empty.calls = Calls(**columns, call_id=ids, source=sources, offset=zeros, clock_ms=zeros, line_ms=zeros)
     empty.names, empty.call_rows = part.names, part.rows
     return empty
 

@@ -1,8 +1,8 @@
 """A partition: some sources with their clocks and one shard, which can stop anywhere and go on from a snapshot.
 
-Between snapshots nothing is stored: open panes *are* the input since the resume offsets. After a restart that input
-is read again; what was decided, counted or put out before (below ``done``) is not a second time, and calls that were
-duplicates then, when more ids were remembered, are duplicates still.
+Between snapshots nothing is stored: open panes and waiting records *are* the input since the resume offsets. After a
+restart that input is read again; what was decided, counted or put out before (below ``done``) is not a second time, and
+calls that were duplicates then, when more ids were remembered, are duplicates still.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,9 @@ from monitor.policy.model import Policy
 from monitor.shard.keys import salt_of
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
-from monitor.shard.state import FORMAT, check_format
+from monitor.shard.state import FORMAT, ShardHead, check_format
+
+HEAD = "head"
 
 
 class SourceHead(Struct):
@@ -33,10 +35,11 @@ class SourceHead(Struct):
 
 
 class PartitionHead(Struct):
-    """The sources and the shard, without its panes."""
+    """The sources, the watermark up to which all is decided, and the shard without its entries."""
 
     sources: list[SourceHead]
-    shard: bytes
+    watermark_ms: int
+    shard: ShardHead
     format: int = FORMAT
 
 
@@ -79,7 +82,8 @@ class Partition:
         self._taken.late += [late for late in batch.late if late.log[2] >= done]
         self._taken.refused += [refused for refused in batch.refused if refused.log[2] >= done]
         for waiting in batch.waiting:
-            if waiting.log[2] >= done:
+            # What comes again and lies before the watermark was decided before the restart.
+            if waiting.log[2] >= done or waiting.at_ms >= self._watermark_ms:
                 self.shard.wait(waiting)
         if batch.calls is not None:
             known = self._duplicates[source]
@@ -110,28 +114,32 @@ class Partition:
         taken.duplicates += taken.sink.duplicates
         return taken
 
-    def snapshot(self) -> tuple[bytes, dict[str, bytes], set[str]]:
-        """A head, the panes to be written with it, and the keys of those to be deleted."""
+    def snapshot(self) -> list[tuple[str, bytes | None]]:
+        """The entries to be stored since the last call, None where one is to be deleted; the head last.
+
+        To be called after `advance`, before anything else is fed.
+        """
         since = self.shard.open_since()
         heads = []
         for source in self._sources:
             done = max(self._done[source.number], source.offset)
-            resume, line_ms = since.get(source.number, (source.offset, source.clock_ms - self._policy.lateness_ms))
+            resume, clock_ms = since.get(source.number, (source.offset, source.clock_ms))
             known = self._duplicates[source.number] = {o for o in self._duplicates[source.number] if o >= resume}
-            heads.append(SourceHead(resume, line_ms + self._policy.lateness_ms, done, sorted(known)))
-        fresh, gone = self.shard.stored_panes.flush(self.shard.at_ms)
-        return msgspec.msgpack.encode(PartitionHead(heads, self.shard.snapshot())), fresh, gone
+            heads.append(SourceHead(resume, clock_ms, done, sorted(known)))
+        head = PartitionHead(heads, self._watermark_ms, self.shard.head())
+        return [*self.shard.changes().items(), (HEAD, msgspec.msgpack.encode(head))]
 
-    def restore(self, snapshot: bytes, panes: Mapping[str, bytes]) -> list[int]:
-        """Become what the snapshot was taken of; the offsets at which the sources go on. StateFormatError.
+    def restore(self, entries: Mapping[str, bytes]) -> list[int]:
+        """Become what the entries were stored of; the offsets at which the sources go on. StateFormatError.
 
         The partition must be new.
         """
-        check_format(snapshot)
-        head = msgspec.msgpack.decode(snapshot, type=PartitionHead)
+        check_format(entries[HEAD])
+        head = msgspec.msgpack.decode(entries[HEAD], type=PartitionHead)
         for source, known in zip(self._sources, head.sources, strict=True):
             source.offset, source.clock_ms = known.resume, known.clock_ms
             self._done[source.number] = known.done
             self._duplicates[source.number] = set(known.duplicates)
-        self.shard.restore(head.shard, panes)
+        self._watermark_ms = head.watermark_ms
+        self.shard.restore(head.shard, entries)
         return [known.resume for known in head.sources]

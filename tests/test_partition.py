@@ -17,8 +17,7 @@ from oracle.generate import Scenario, scenario
 
 def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int) -> dict[str, Any]:
     """Read the files side by side in random pieces, stopping at random: work since the last snapshot is lost."""
-    stored_head: bytes | None = None
-    stored_panes: dict[str, bytes] = {}
+    stored: dict[str, bytes | None] = {}
     kept: list[Any] = []
     stored_at: list[int] = []
     restarts = 0
@@ -32,18 +31,16 @@ def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, no
         if rng.random() < 0.7:
             partition.advance([place >= len(lines) for place, lines in zip(at, files, strict=True)])
             if rng.random() < 0.4:
-                stored_head, fresh, gone = partition.snapshot()
+                stored |= partition.snapshot()
                 stored_at = list(at)
-                stored_panes |= fresh
-                stored_panes = {key: blob for key, blob in stored_panes.items() if key not in gone}
                 kept.append(partition.take())
         halfway = restarts == 0 and 2 * sum(at) > sum(map(len, files))
         if rng.random() < 0.1 or halfway:
             restarts += 1
             partition = Partition(policy, len(files), not_after_ms=not_after_ms)
             at = [0] * len(files)
-            if stored_head is not None:
-                at = partition.restore(stored_head, stored_panes)
+            if stored:
+                at = partition.restore({key: blob for key, blob in stored.items() if blob is not None})
                 for source, lines in enumerate(files):
                     while at[source] < stored_at[source]:
                         stop = min(stored_at[source], at[source] + rng.choice((1, 5, 100)))
@@ -125,7 +122,8 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
 
 def test_a_head_of_another_format_is_refused() -> None:
     policy = loads(json.dumps(scenario(1).policy), "policy.json")
-    head, panes, _ = Partition(policy, 1).snapshot()
+    ((key, head),) = Partition(policy, 1).snapshot()
+    assert head is not None
     later = msgspec.msgpack.decode(head) | {"format": 2}
     with pytest.raises(StateFormatError, match="format 2"):
-        Partition(policy, 1).restore(msgspec.msgpack.encode(later), panes)
+        Partition(policy, 1).restore({key: msgspec.msgpack.encode(later)})

@@ -53,8 +53,8 @@ class Calls:
 
     ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place.
     ``word`` has the fields' bits (`Layout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply.
-    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``line_ms`` the late line of
-    its source when it was read.
+    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
+    before it, ``line_ms`` the late line of its source when it was read.
     """
 
     tenant: NDArray[np.int32]
@@ -69,6 +69,7 @@ class Calls:
     call_id: NDArray[np.object_]
     source: NDArray[np.int16]
     offset: NDArray[np.int64]
+    clock_ms: NDArray[np.int64]
     line_ms: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -165,7 +166,7 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
     """The batch's table of tenants, the calls as columns, and which of them are valid.
 
     Valid by section 2 of the contract: ordered times, and an answer time exactly when answered; the columns of
-    the others mean nothing. ``source``, ``offset`` and ``line_ms`` are zero: whoever read the records fills them in.
+    the others mean nothing. The place in the source is zero: whoever read the records fills it in.
     """
     count = len(gathered)
     first_rows, start, ring, answer, end, outbound, outcome, by_callee, consented = gathered.arrays()
@@ -210,6 +211,7 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
         call_id=call_ids,
         source=np.zeros(count, np.int16),
         offset=np.zeros(count, np.int64),
+        clock_ms=np.zeros(count, np.int64),
         line_ms=np.zeros(count, np.int64),
     )
     return names, calls, valid

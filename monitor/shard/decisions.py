@@ -13,6 +13,7 @@ from monitor.shard.gates import Gates, keys_quieted_by
 from monitor.shard.ids import MEASURED, Origin, enforcement_id
 from monitor.shard.sink import Sink
 from monitor.shard.standing import Case, Standing, Violation
+from monitor.shard.standings import Standings
 from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
 
 REPEATED = "repeat_violation"
@@ -21,12 +22,13 @@ REPEATED = "repeat_violation"
 class Decisions:
     """Everything that turns a finding of fact into enforcement events and keeps the record of violations."""
 
-    def __init__(self, policy: Policy, gates: Gates, sink: Sink) -> None:
+    def __init__(self, policy: Policy, standings: Standings, gates: Gates, sink: Sink) -> None:
         self._policy = policy
+        self._standings = standings
         self._gates = gates
         self._events = Events(policy, sink)
-        self._lapses: list[tuple[int, str, str, Standing]] = []  # heap of (review_by_ms, tenant id, case, standing)
-        self._ended: deque[tuple[int, Standing, str]] = deque()
+        self._lapses: list[tuple[int, str, str, int, Case]] = []  # heap: (review_by_ms, tenant id, case id, tenant, ..)
+        self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
         # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
         # not used, by (escalation, tenant), oldest first, and the pending escalations that used a violation, by its id.
         self._unused: dict[tuple[str, int], list[Violation]] = {}
@@ -154,9 +156,8 @@ class Decisions:
     def next_lapse(self, until_ms: int) -> int | None:
         """The next instant, up to ``until_ms``, at which a pending decision lapses."""
         while self._lapses and self._lapses[0][0] <= until_ms:
-            at_ms, _, first_id, standing = self._lapses[0]
-            case = standing.cases.get(first_id)
-            if case is not None and case.status == "pending" and case.review_by_ms == at_ms:
+            at_ms, _, _, _, case = self._lapses[0]
+            if case.status == "pending" and case.review_by_ms == at_ms:
                 return at_ms
             heapq.heappop(self._lapses)  # it was decided in time
         return None
@@ -164,14 +165,15 @@ class Decisions:
     def lapse(self, at_ms: int) -> None:
         """All pending decisions whose time for review ends at this instant lapse."""
         while self.next_lapse(at_ms) is not None:
-            _, _, first_id, standing = heapq.heappop(self._lapses)
+            _, _, _, tenant, case = heapq.heappop(self._lapses)
             reason = reasons.lapsed(self._policy.review_within_ms)
-            self._close(standing, standing.cases[first_id], at_ms, "lapse", Evidence(), reason)
+            self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:
         """Forget closed cases, and decisions that are no violation, ``retention`` after their last event."""
         while self._ended and self._ended[0][0] + self._policy.retention_ms < now_ms:
-            ended_ms, standing, first_id = self._ended.popleft()
+            ended_ms, tenant, first_id = self._ended.popleft()
+            standing = self._standings.of(tenant)
             case = standing.cases.get(first_id)
             if case is not None and case.last_ms == ended_ms and self._forgettable(standing, case):
                 del standing.cases[first_id]
@@ -194,7 +196,12 @@ class Decisions:
             for case in standing.cases.values():
                 if case.status == "pending":
                     self._await_review(standing, case)
-        ended = [(c.last_ms, s, c.first_id) for s in standings for c in s.cases.values() if self._forgettable(s, c)]
+        ended = [
+            (case.last_ms, standing.tenant, case.first_id)
+            for standing in standings
+            for case in standing.cases.values()
+            if self._forgettable(standing, case)
+        ]
         self._ended = deque(sorted(ended, key=lambda one: one[0]))
 
     # Steps ------------------------------------------------------------------------------------------------------
@@ -260,7 +267,7 @@ class Decisions:
 
     def _await_review(self, standing: Standing, case: Case) -> None:
         assert case.review_by_ms is not None
-        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing))
+        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, 1)
         for used in case.used:
@@ -293,7 +300,7 @@ class Decisions:
             self._gates.stopped(standing.tenant, len(standing.stops))
         self._events.decision(standing, case, actions=actions, supersedes=supersedes)
         if self._forgettable(standing, case):
-            self._ended.append((case.last_ms, standing, case.first_id))
+            self._ended.append((case.last_ms, standing.tenant, case.first_id))
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
                 self._escalate(standing, escalation, violation)
@@ -355,7 +362,7 @@ class Decisions:
         case.closing_id = closing_id
         case.last_ms = at_ms
         standing.case_of[closing_id] = case.first_id
-        self._ended.append((at_ms, standing, case.first_id))
+        self._ended.append((at_ms, standing.tenant, case.first_id))
         self._events.closing(standing, case, kind, closing_id, in_force, at_ms, evidence, reason)
 
     def _actions(self, case: Case) -> tuple[Action, ...]:

@@ -21,6 +21,7 @@ from monitor.shard.ids import alert_id
 from monitor.shard.sink import Sink
 from monitor.shard.span import Counts, Span
 from monitor.shard.standing import Standing
+from monitor.shard.standings import Standings
 from monitor.shard.wilson import wilson_bound
 from schemas.outputs import Alert, Evidence, JudgedWindow, Measure, Window
 
@@ -74,8 +75,7 @@ class _View:
 class Judge:
     """Judges every rule at every multiple of its step, for all tenants at once.
 
-    ``spans`` are by window length, ``standing_of`` finds or makes a tenant's standing by index,
-    ``index_of`` tells the index of a tenant that is known.
+    ``spans`` are by window length.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Judge:
         decisions: Decisions,
         calls: CallEvidence,
         ruled: Sequence[tuple[int, int]],
-        standing_of: Callable[[int], Standing],
+        standings: Standings,
         sink: Sink,
         keep_windows: bool,
     ) -> None:
@@ -95,7 +95,7 @@ class Judge:
         self._gates = gates
         self._decisions = decisions
         self._calls = calls
-        self._standing_of = standing_of
+        self._standings = standings
         self._sink = sink
         self._keep_windows = keep_windows
         self._layout = layout
@@ -275,7 +275,7 @@ class Judge:
         also: tuple[tuple[Condition, float | None], ...],
         end_ms: int,
     ) -> str | None:
-        standing = self._standing_of(tenant)
+        standing = self._standings.of(tenant)
         behaviour = self._policy.behaviours[rule.behaviour]
         window = Window(end_ms - rule.window_ms, end_ms)
         status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
@@ -309,7 +309,7 @@ class Judge:
         measure: Measure | None,
         end_ms: int,
     ) -> None:
-        tenant_id = self._standing_of(tenant).tenant_id
+        tenant_id = self._standings.names[tenant]
         firing = docket.firing[tenant]
         behaviour = self._policy.behaviours[rule.behaviour]
         severity = _severity(rule, behaviour)
@@ -338,7 +338,7 @@ class Judge:
             measure = _measure(docket.metric, rule, seen, at, np.nan)
             self._sink.windows.append(
                 JudgedWindow(
-                    self._standing_of(tenant).tenant_id,
+                    self._standings.names[tenant],
                     rule.id,
                     rule.metric,
                     rule.window_ms,

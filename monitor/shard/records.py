@@ -1,7 +1,7 @@
 """What is not a call: complaints, findings, tenants, applications and reviews, one by one, in decision order."""
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from monitor.shard.decisions import Decisions
 from monitor.shard.ids import Origin
 from monitor.shard.sink import Refusal, Sink
 from monitor.shard.standing import FindingEntry, SeenRecord, Standing
+from monitor.shard.standings import Standings
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
 from schemas.outputs import Evidence
 
@@ -88,7 +89,10 @@ def id_of(record: Other) -> str:
 
 
 class Records:
-    """The waiting records, and what follows when the turn of each has come."""
+    """The waiting records, and what follows when the turn of each has come.
+
+    ``number_of`` finds or gives the number of a tenant.
+    """
 
     def __init__(
         self,
@@ -96,7 +100,8 @@ class Records:
         catalogue: Catalogue,
         decisions: Decisions,
         windows: Iterable[ComplaintWindow],
-        standing_of: Callable[[str], Standing],
+        standings: Standings,
+        number_of: Callable[[str], int],
         sink: Sink,
     ) -> None:
         self._policy = policy
@@ -104,24 +109,42 @@ class Records:
         self._decisions = decisions
         self._windows = list(windows)
         self._counting = [window for window in self._windows if window.counting]
-        self._standing_of = standing_of
+        self._standings = standings
+        self._number_of = number_of
         self._sink = sink
-        self.waiting: list[Waiting] = []  # a heap
-        self._to_forget: deque[tuple[int, Standing, str, str]] = deque()
+        self._waiting: list[Waiting] = []  # a heap
+        self._arrived: defaultdict[int, deque[Waiting]] = defaultdict(deque)  # by source, from its first that waits
+        self._decided_ms = 0  # the event time of the last one decided
+        self._to_forget: deque[tuple[int, int, str, str]] = deque()  # (last_ms, tenant, where, key)
 
     def wait(self, waiting: Waiting) -> None:
-        """Take a record that is to be decided at its event time."""
-        heapq.heappush(self.waiting, waiting)
+        """Take a record that is to be decided at its event time, in the order of its source."""
+        heapq.heappush(self._waiting, waiting)
+        source = waiting.log[1]
+        self._arrived[source].append(waiting)
+        self._first_waiting(source)
 
     def next_at(self) -> int | None:
         """The event time of the first waiting record."""
-        return self.waiting[0].at_ms if self.waiting else None
+        return self._waiting[0].at_ms if self._waiting else None
+
+    def waiting_since(self) -> dict[int, tuple[int, int]]:
+        """For each source with waiting records: the offset of the first of them, the source's clock before it."""
+        first = {source: self._first_waiting(source) for source in self._arrived}
+        return {source: (waiting.log[2], waiting.log[0]) for source, waiting in first.items() if waiting is not None}
+
+    def _first_waiting(self, source: int) -> Waiting | None:
+        arrived = self._arrived[source]
+        while arrived and arrived[0].at_ms <= self._decided_ms:
+            arrived.popleft()
+        return arrived[0] if arrived else None
 
     def decide_next(self) -> bool:
         """Decide the first waiting record; whether it may have entered windows (a complaint)."""
-        waiting = heapq.heappop(self.waiting)
+        waiting = heapq.heappop(self._waiting)
+        self._decided_ms = waiting.at_ms
         self.forget(waiting.at_ms)
-        standing = self._standing_of(waiting.record.tenant_id)
+        standing = self._standings.of(self._number_of(waiting.record.tenant_id))
         match waiting.record:
             case Complaint() as complaint:
                 self._complaint(standing, complaint, waiting.at_ms)
@@ -306,27 +329,27 @@ class Records:
         self._remember(at_ms, standing, "seen", key)
 
     def _remember(self, at_ms: int, standing: Standing, where: str, key: str) -> None:
-        self._to_forget.append((at_ms, standing, where, key))
+        self._to_forget.append((at_ms, standing.tenant, where, key))
 
     def forget(self, now_ms: int) -> None:
         """Forget the ids whose last record is more than ``retention`` ago."""
         self._decisions.forget(now_ms)
         while self._to_forget and self._to_forget[0][0] + self._policy.retention_ms < now_ms:
-            at_ms, standing, where, key = self._to_forget.popleft()
-            entries = getattr(standing, where)
+            at_ms, tenant, where, key = self._to_forget.popleft()
+            entries = getattr(self._standings.of(tenant), where)
             if key in entries and entries[key].last_ms == at_ms:
                 del entries[key]
 
-    def restore(self, standings: Sequence[Standing], waiting: Iterable[Waiting]) -> None:
-        """Take over what stood before a restart; the windows are still empty."""
-        self.waiting = list(waiting)
-        heapq.heapify(self.waiting)
+    def restore(self, standings: Sequence[Standing]) -> None:
+        """Take over what stood before a restart; the windows are still empty, and no record waits yet."""
         complaints: list[ComplaintEntry] = []
         kept = []
         for standing in standings:
             complaints.extend(standing.complaints.values())
             for where in ("complaints", "findings", "seen"):
-                kept += [(entry.last_ms, standing, where, key) for key, entry in getattr(standing, where).items()]
+                kept += [
+                    (entry.last_ms, standing.tenant, where, key) for key, entry in getattr(standing, where).items()
+                ]
         self._to_forget = deque(sorted(kept, key=lambda one: one[0]))
         for entry in complaints:
             entry.first_in = entry.verified_in = 0

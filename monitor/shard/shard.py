@@ -9,7 +9,7 @@ tenants make a million calls a day; a tenant costs what it calls (docs/benchmark
   counts them, at most 65,536 a tenant and window (9,600);
 - evidence: at most 40 calls of 24 bytes and an id for each ruled field (1,100);
 - what is not a call: complaints and findings for ``retention``, decisions on record, standing (2,200);
-- with ``keep_state`` the sealed panes as they are stored, once more, compressed (2,200).
+- with ``keep_state`` the keys of the stored panes (next to nothing).
 
 Each is bounded by the length of a window, by a number of entries, or by ``retention``.
 """
@@ -18,7 +18,6 @@ import itertools
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,9 +34,18 @@ from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
 from monitor.shard.span import FINE_MS, HOUR_MS, Span
-from monitor.shard.standing import Standing
-from monitor.shard.state import PaneStore, ShardHead, SpanHead, WaitingHead, decode_head
-from schemas import codec
+from monitor.shard.standings import Standings
+from monitor.shard.state import (
+    FORMAT,
+    PaneStore,
+    ShardHead,
+    SpanHead,
+    StateFormatError,
+    decode_names,
+    decode_standings,
+    encode_names,
+    encode_standing,
+)
 
 _FIVE_MINUTES_MS = 300_000
 
@@ -46,8 +54,8 @@ class Shard:
     """Some tenants' calls, complaints and standing, judged by one policy.
 
     ``apply`` and ``wait`` take what was read, ``advance`` decides what the watermark allows, ``finish`` ends the
-    input; what they bring about lies in ``sink`` until ``take`` fetches it. With ``keep_state``, `snapshot` gives
-    the sealed panes and a head from which `restore` goes on.
+    input; what they bring about lies in ``sink`` until ``take`` fetches it. With ``keep_state``, `changes` and `head`
+    give what is to be stored, from which `restore` goes on.
     """
 
     def __init__(self, policy: Policy, keep_windows: bool = False, keep_state: bool = False) -> None:
@@ -55,11 +63,13 @@ class Shard:
         every_rule = (*policy.rules, *(override.rule for override in policy.overrides))
         self.layout = Layout.of(policy.params, every_rule)
         self._steps = sorted({rule.step_ms for rule in policy.rules})
+        self._coarse_steps = {rule.step_ms for rule in policy.rules if rule.window_ms > FINE_MS}
         self.pane_ms = int(np.gcd.reduce([_FIVE_MINUTES_MS, *self._steps]))
         self.sink = Sink()
         self._index: dict[str, int] = {}
         self._names: list[str] = []
-        self._standings: dict[int, Standing] = {}
+        self._stored_names = 0
+        self._standings = Standings(self._names)
         lengths = sorted({rule.window_ms for rule in policy.rules})
         self._spans = {
             length: Span(length, self.pane_ms, bit, [r for r in every_rule if r.window_ms == length], self.layout)
@@ -72,13 +82,14 @@ class Shard:
         self._fine = [span for span in self._spans.values() if span.fine]
         self._evidence = Evidence(len(self._ruled), max(lengths, default=0))
         gates = Gates()
-        self._decisions = Decisions(policy, gates, self.sink)
+        self._decisions = Decisions(policy, self._standings, gates, self.sink)
         self._records = Records(
             policy,
             Catalogue(policy.catalogue),
             self._decisions,
             [span.complaints for span in self._spans.values()],
-            lambda tenant_id: self._standing(self._tenant(tenant_id)),
+            self._standings,
+            self._tenant,
             self.sink,
         )
         self._judge = Judge(
@@ -89,7 +100,7 @@ class Shard:
             self._decisions,
             self._evidence,
             self._ruled,
-            self._standing,
+            self._standings,
             self.sink,
             keep_windows,
         )
@@ -98,6 +109,7 @@ class Shard:
         self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
         self._open: list[tuple[Calls, NDArray[np.intp] | None]] = []  # with the rows that are open, None: all
+        self._open_from_ms = 0  # none of them ended before
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._hour: list[Pane] = []  # panes of the running hour, which will make up its hour pane
         self._sealed_ms = 0  # what ended before is sealed
@@ -127,6 +139,8 @@ class Shard:
         if not taken.all():
             calls = calls.take(taken)
         if len(calls):
+            first_ms = int(calls.end_ms.min())
+            self._open_from_ms = min(self._open_from_ms, first_ms) if self._open else first_ms
             self._open.append((calls, None))
         return duplicate
 
@@ -140,6 +154,18 @@ class Shard:
         """Decide all that the watermark allows: windows ending at or before it, records before it."""
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
         self._run(watermark_ms, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
+
+    def due(self, watermark_ms: int) -> bool:
+        """Whether `advance` would seal or decide anything; cheap enough to be asked at every turn."""
+        if self._open and self._open_from_ms < watermark_ms // self.pane_ms * self.pane_ms:
+            return True
+        record_ms = self._records.next_at()
+        if record_ms is not None and record_ms < watermark_ms:
+            return True
+        bounds = dict.fromkeys(self._steps, watermark_ms)
+        if self._next_end(bounds, self._last_hour_ms(bounds)) is not None:
+            return True
+        return self._decisions.next_lapse(watermark_ms) is not None
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -170,8 +196,7 @@ class Shard:
 
     def _run(self, records_before_ms: int, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
         """Everything in event-time order; at one instant first lapses, then windows, then records."""
-        coarse = [bounds[rule.step_ms] for rule in self.policy.rules if rule.window_ms > FINE_MS]
-        last_hour_ms = max(coarse, default=0)
+        last_hour_ms = self._last_hour_ms(bounds)
         end_ms = self._next_end(bounds, last_hour_ms)
         while True:
             lapse_ms = self._decisions.next_lapse(lapses_until_ms)
@@ -191,6 +216,10 @@ class Shard:
                 self._at_ms = max(self._at_ms, now_ms // self.pane_ms * self.pane_ms)
                 if self._records.decide_next():
                     end_ms = self._next_end(bounds, last_hour_ms)
+
+    def _last_hour_ms(self, bounds: Mapping[int, int]) -> int:
+        """Hours that end up to here enter the windows."""
+        return max((bounds[step_ms] for step_ms in self._coarse_steps), default=0)
 
     def _next_end(self, bounds: Mapping[int, int], last_hour_ms: int) -> int | None:
         """The next instant at which a pane enters the windows or a rule has something to judge."""
@@ -248,6 +277,8 @@ class Shard:
             else:
                 still_open.append((calls, rows))
         self._open = still_open
+        left = (calls.end_ms if rows is None else calls.end_ms[rows] for calls, rows in still_open)
+        self._open_from_ms = min((int(end_ms.min()) for end_ms in left), default=0)
         if ripe:
             panes = seal(Calls.gather(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
             self._sealed.extend(panes)
@@ -264,34 +295,40 @@ class Shard:
         """How many tenants it has seen."""
         return len(self._names)
 
+    @property
+    def open_rows(self) -> int:
+        """How many calls lie in open panes: what `advance` may have to seal."""
+        return sum(len(calls) if rows is None else len(rows) for calls, rows in self._open)
+
     # State ------------------------------------------------------------------------------------------------------
 
     def open_since(self) -> dict[int, tuple[int, int]]:
-        """For each source with calls in open panes: the offset of the first of them, and its late line."""
-        first: dict[int, tuple[int, int]] = {}
+        """For each source with calls in open panes or waiting records, of the first of them: its offset, the clock.
+
+        Neither is stored: from there on the source is to be read again, with the clock that it had before that row.
+        """
+        first = self._records.waiting_since()
         for some, rows in self._open:
             calls = some if rows is None else some.take(rows)
             for source in np.unique(calls.source).tolist():
                 mine = np.flatnonzero(calls.source == source)
                 row = mine[np.argmin(calls.offset[mine])]
-                candidate = (int(calls.offset[row]), int(calls.line_ms[row]))
+                candidate = (int(calls.offset[row]), int(calls.clock_ms[row]))
                 first[source] = min(first.get(source, candidate), candidate)
         return first
 
-    def snapshot(self) -> bytes:
-        """All but the sealed panes (`stored_panes`) and the open ones, which are the input since `open_since`.
+    def head(self) -> ShardHead:
+        """What is stored every time; to be encoded before the shard goes on.
 
-        To be called when all that the watermark allows has been decided.
+        Like `changes` to be called when all that the watermark allows has been decided.
         """
         assert not self._sealed
         for length, span in self._spans.items():
             span.leave(self._at_ms - length)  # no window to come begins before that
-        head = ShardHead(
+        return ShardHead(
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,
-            names=self._names,
-            standings=list(self._standings.values()),
-            waiting=[WaitingHead(w.at_ms, w.log, w.raw, codec.encode(w.record)) for w in self._records.waiting],
+            tenants=len(self._names),
             firing=self._judge.firing(),
             spans={
                 length: SpanHead(
@@ -302,25 +339,32 @@ class Shard:
                 for length, span in self._spans.items()
             },
         )
-        return msgspec.msgpack.encode(head)
 
-    @property
-    def stored_panes(self) -> PaneStore:
-        """The sealed panes as they are stored."""
+    def changes(self) -> dict[str, bytes | None]:
+        """The entries that are to be stored since the last call, None where one is to be deleted."""
         assert self._store is not None, "keep_state is off"
-        return self._store
+        changes = self._store.changes(self._at_ms)
+        changes |= encode_names(self._names, self._stored_names)
+        self._stored_names = len(self._names)
+        changes |= map(encode_standing, self._standings.changed())
+        return changes
 
-    def restore(self, snapshot: bytes, panes: Mapping[str, bytes]) -> None:
-        """Become what `snapshot` was taken of; the shard must be new, its policy the same. StateFormatError."""
+    def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
+        """Become what `head` and all `changes` so far were taken of; the shard must be new, its policy the same.
+
+        StateFormatError when their format is not known, or something is missing.
+        """
         assert self._store is not None, "keep_state is off"
-        head = decode_head(snapshot)
-        for name in head.names:
+        if head.format != FORMAT:
+            raise StateFormatError(f"the stored head has format {head.format}; this release knows {FORMAT}")
+        for name in decode_names(entries, head.tenants):
             self._tenant(name)
+        self._stored_names = len(self._names)
         self._at_ms, self._sealed_ms = head.at_ms, head.sealed_ms
-        self._standings = {standing.tenant: standing for standing in head.standings}
-        waiting = [Waiting.of(codec.decode(w.record), w.at_ms, w.log, w.raw) for w in head.waiting]
-        self._decisions.restore(head.standings)
-        self._records.restore(head.standings, waiting)
+        standings = decode_standings(entries)
+        self._standings.restore(standings)
+        self._decisions.restore(standings)
+        self._records.restore(standings)
         self._judge.restore(head.firing)
         for length, span in self._spans.items():
             known = head.spans[length]
@@ -329,7 +373,7 @@ class Shard:
             if span.callers is not None:
                 span.callers.levels = dict(known.caller_levels)
             span.leave(known.left_ms)
-        fine, hours = self._store.load(panes)
+        fine, hours = self._store.load(entries)
         tenants = len(self._names)
         first_fine_ms = fine[0].start_ms if fine else self._sealed_ms
         for hour in hours:
@@ -355,9 +399,3 @@ class Shard:
             self._names.append(tenant_id)
             self._judge.know(tenant_id, index)
         return index
-
-    def _standing(self, tenant: int) -> Standing:
-        standing = self._standings.get(tenant)
-        if standing is None:
-            standing = self._standings[tenant] = Standing(self._names[tenant], tenant)
-        return standing

@@ -1,7 +1,12 @@
-"""State: what a shard writes so that it can go on after a restart: sealed panes, once each, and a head, every time."""
+"""State: what a shard writes so that it can go on after a restart: entries that changed, and a small head every time.
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+Entries: ``f<start>`` and ``h<start>`` sealed panes, written once; ``n<number>`` the tenants' ids, `NAMES_TOGETHER` in
+each in the order of their numbers; ``t<number>`` a tenant's standing.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,17 +21,10 @@ from monitor.shard.parties import KeyCounts
 from monitor.shard.span import HOUR_MS
 from monitor.shard.standing import Standing
 
-FORMAT = 1
+FORMAT: Final = 1
+NAMES_TOGETHER: Final = 1_000
+S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
-
-
-class WaitingHead(Struct):
-    """A record that waits: ``record`` is it as JSON, ``raw`` its bytes as they came; the rest as in `Waiting`."""
-
-    at_ms: int
-    log: tuple[int, int, int, int]
-    raw: bytes
-    record: bytes
 
 
 class SpanHead(Struct):
@@ -38,13 +36,11 @@ class SpanHead(Struct):
 
 
 class ShardHead(Struct):
-    """All that a shard is, besides its panes. Tenants are numbered as in ``names``."""
+    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows, what fires."""
 
     at_ms: int
     sealed_ms: int
-    names: list[str]
-    standings: list[Standing]
-    waiting: list[WaitingHead]
+    tenants: int
     firing: dict[str, dict[int, Firing]]
     spans: dict[int, SpanHead]
     format: int = FORMAT
@@ -72,77 +68,115 @@ class _StoredPane(Struct, array_like=True):
     evidence_ids: list[str]
 
 
-class _Versioned(Struct):
+class _StoredNames(Struct, array_like=True):
+    format: int
+    names: list[str]
+
+
+class _StoredStanding(Struct, array_like=True):
+    format: int
+    standing: Standing
+
+
+class _VersionedHead(Struct):
     format: int
 
 
-class _VersionedPane(Struct, array_like=True):
+class _VersionedEntry(Struct, array_like=True):
     format: int
 
 
 class StateFormatError(ValueError):
-    """The stored state is of a format that this release does not know."""
-
-
-def decode_head(data: bytes) -> ShardHead:
-    """A stored head. StateFormatError when its format is not known."""
-    check_format(data)
-    return msgspec.msgpack.decode(data, type=ShardHead)
+    """The stored state is of a format that this release does not know, or something of it is missing."""
 
 
 def check_format(data: bytes) -> None:
-    """StateFormatError when a stored head, of a shard or a partition, is of a format that is not known."""
-    known = msgspec.msgpack.decode(data, type=_Versioned)
-    if known.format != FORMAT:
-        raise StateFormatError(f"the stored head has format {known.format}; this release knows {FORMAT}")
+    """StateFormatError when a stored head is of a format that is not known, whatever else is new in it."""
+    _check(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
+
+
+def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
+    """The entries that store ``names``, of which the first ``stored`` are stored already."""
+    if stored == len(names):
+        return {}
+    entries = {}
+    for number in range(stored // NAMES_TOGETHER, -(-len(names) // NAMES_TOGETHER)):
+        some = names[number * NAMES_TOGETHER : (number + 1) * NAMES_TOGETHER]
+        entries[f"n{number}"] = _packed(_StoredNames(FORMAT, list(some)))
+    return entries
+
+
+def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
+    """The ids of ``count`` tenants by number. StateFormatError when some are missing."""
+    names: list[str] = []
+    unpack = _Unpacker(_StoredNames, "an entry of names")
+    for number in range(-(-count // NAMES_TOGETHER)):
+        blob = entries.get(f"n{number}")
+        if blob is None:
+            raise StateFormatError(f"the stored state lacks n{number}, with names of its {count} tenants")
+        names += unpack(blob).names
+    if len(names) != count:
+        raise StateFormatError(f"the stored state has the names of {len(names)} tenants; its head counts {count}")
+    return names
+
+
+def encode_standing(standing: Standing) -> tuple[str, bytes]:
+    """The entry that stores a standing: its key and value."""
+    return f"t{standing.tenant}", _packed(_StoredStanding(FORMAT, standing))
+
+
+def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
+    """The stored standings, by the tenant's number. StateFormatError."""
+    unpack = _Unpacker(_StoredStanding, "a stored standing")
+    found = [unpack(entries[key]).standing for key in _keys_of("t", entries)]
+    return sorted(found, key=lambda standing: standing.tenant)
 
 
 class PaneStore:
-    """The sealed panes that windows still need, encoded, by a key that sorts by time: ``f`` fine, ``h`` hours.
+    """The sealed panes that windows still need, stored by a key that sorts by time: ``f`` fine, ``h`` hours.
 
-    ``fresh`` are those added and ``gone`` those dropped since `flush`: what a host has to write and delete. Fine
-    panes are kept from the beginning of an hour, so that an hour's evidence lies in its hour pane or in all of
+    Fine panes are kept from the beginning of an hour, so that an hour's evidence lies in its hour pane or in all of
     its fine panes.
     """
 
     def __init__(self, fine_ms: int, coarse_ms: int) -> None:
         self._fine_ms = fine_ms
         self._coarse_ms = coarse_ms
-        self.panes: dict[str, bytes] = {}
-        self.fresh: set[str] = set()
-        self.gone: set[str] = set()
+        self._stored: dict[str, deque[str]] = {"f": deque(), "h": deque()}  # keys, oldest first
+        self._fresh: dict[str, bytes] = {}
 
     def add(self, panes: Iterable[Pane]) -> None:
         """Panes were sealed."""
         for pane in panes:
-            self._put(f"f{pane.start_ms:013d}", pane)
+            self._fresh[f"f{pane.start_ms:013d}"] = _encode(pane)
 
     def add_hour(self, hour: Pane) -> None:
         """An hour pane was made."""
-        self._put(f"h{hour.start_ms:013d}", hour)
+        self._fresh[f"h{hour.start_ms:013d}"] = _encode(hour)
 
-    def flush(self, at_ms: int) -> tuple[dict[str, bytes], set[str]]:
-        """What is to be written and what deleted, now that windows up to ``at_ms`` have been judged."""
+    def changes(self, at_ms: int) -> dict[str, bytes | None]:
+        """What is to be written or deleted (None), now that windows up to ``at_ms`` have been judged."""
         # The running hour's fine panes will make up its hour pane, however short the fine windows are.
         fine_from = min(at_ms - self._fine_ms, at_ms) // HOUR_MS * HOUR_MS
         oldest = {"f": f"f{max(fine_from, 0):013d}", "h": f"h{max(at_ms - self._coarse_ms, 0):013d}"}
-        for key in [key for key in self.panes if key < oldest[key[0]]]:
-            del self.panes[key]
-            self.gone.add(key)
-        fresh = {key: self.panes[key] for key in self.fresh if key in self.panes}
-        gone = self.gone
-        self.fresh, self.gone = set(), set()
-        return fresh, gone
+        changes: dict[str, bytes | None] = {}
+        for kind, stored in self._stored.items():
+            while stored and stored[0] < oldest[kind]:
+                changes[stored.popleft()] = None
+        for key, blob in self._fresh.items():
+            if key >= oldest[key[0]]:
+                changes[key] = blob
+                self._stored[key[0]].append(key)
+        self._fresh = {}
+        return changes
 
-    def load(self, panes: Mapping[str, bytes]) -> tuple[list[Pane], list[Pane]]:
-        """Take over stored panes; the fine ones and the hours, each in order of time."""
-        self.panes = dict(sorted(panes.items()))
-        fine = [_decode(blob) for key, blob in self.panes.items() if key[0] == "f"]
-        return fine, [_decode(blob) for key, blob in self.panes.items() if key[0] == "h"]
-
-    def _put(self, key: str, pane: Pane) -> None:
-        self.panes[key] = _encode(pane)
-        self.fresh.add(key)
+    def load(self, entries: Mapping[str, bytes]) -> tuple[list[Pane], list[Pane]]:
+        """Take over stored panes; the fine ones and the hours, each in order of time. StateFormatError."""
+        for kind, stored in self._stored.items():
+            stored.extend(sorted(_keys_of(kind, entries)))
+        unpack = _Unpacker(_StoredPane, "a stored pane")
+        fine, hours = ([_decode(unpack(entries[key])) for key in stored] for stored in self._stored.values())
+        return fine, hours
 
 
 def _encode(pane: Pane) -> bytes:
@@ -159,15 +193,10 @@ def _encode(pane: Pane) -> bytes:
         _bytes(pane.evidence.mask),
         pane.evidence.call_id.tolist(),
     )
-    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(stored))
+    return _packed(stored)
 
 
-def _decode(blob: bytes) -> Pane:
-    packed = zstandard.ZstdDecompressor().decompress(blob)
-    known = msgspec.msgpack.decode(packed, type=_VersionedPane)
-    if known.format != FORMAT:
-        raise StateFormatError(f"a stored pane has format {known.format}; this release knows {FORMAT}")
-    stored = msgspec.msgpack.decode(packed, type=_StoredPane)
+def _decode(stored: _StoredPane) -> Pane:
     tenant = _array(stored.tenant, np.int32)
     ids = np.empty(len(stored.evidence_ids), np.object_)
     ids[:] = stored.evidence_ids
@@ -200,6 +229,34 @@ def _counts(stored: _StoredKeys) -> KeyCounts:
         _array(stored.numeric, np.bool_),
         stored.levels,
     )
+
+
+def _keys_of(kind: str, entries: Iterable[str]) -> list[str]:
+    return [key for key in entries if key[0] == kind and key[1:].isdigit()]
+
+
+def _packed(entry: Struct) -> bytes:
+    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(entry))
+
+
+class _Unpacker(Generic[S]):
+    """Unpacks entries of one kind; for one thread, and thousands of entries."""
+
+    def __init__(self, kind: type[S], what: str) -> None:
+        self._what = what
+        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._version = msgspec.msgpack.Decoder(_VersionedEntry)
+        self._decoder = msgspec.msgpack.Decoder(kind)
+
+    def __call__(self, blob: bytes) -> S:
+        packed = self._decompress(blob)
+        _check(self._version.decode(packed).format, self._what)
+        return self._decoder.decode(packed)
+
+
+def _check(known: int, what: str) -> None:
+    if known != FORMAT:
+        raise StateFormatError(f"{what} has format {known}; this release knows {FORMAT}")
 
 
 def _bytes(array: NDArray[np.generic]) -> bytes:

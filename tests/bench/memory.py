@@ -11,7 +11,7 @@ import numpy as np
 
 from monitor.shard.shard import Shard
 
-_SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
 def parts_of(shard: Shard) -> dict[str, int]:
@@ -22,7 +22,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
     size_of([shard.policy, shard.layout], seen)
     return {
         "names": size_of([shard._names, shard._index], seen),
-        "stored panes": size_of([shard._store], seen),
+        "keys of stored panes": size_of([shard._store], seen),
         "open calls": size_of(shard._open, seen),
         "ids remembered": size_of([shard._seen], seen),
         "running sums and panes": size_of([*(span.level for span in spans), shard._hour, shard._sealed], seen),

@@ -126,16 +126,17 @@ def _phases(answer: dict[str, Any]) -> list[str]:
 def _states(bench: Bench) -> list[str]:
     rows = []
     for name, (stored, back) in bench.states.items():
+        written, kept = stored["written_bytes"], stored["stored_bytes"]
         rows.append(
             (
                 name,
                 f"{stored['cpu_s'] / stored['records'] * 1e6:.2f}",
                 f"{stored['snapshots']:,}",
                 f"{stored['snapshot_cpu_s'] / max(stored['snapshots'], 1) * 1e3:.1f}",
-                f"{stored['written_bytes'] / MB:,.0f}",
-                f"{stored['written_head_bytes'] / MB:,.0f}",
-                f"{stored['stored_bytes'] / MB:,.1f}",
-                f"{stored['stored_bytes'] / max(stored['tenants'], 1):,.0f}",
+                f"{sum(written.values()) / MB:,.1f}",
+                *(f"{written.get(kind, 0) / MB:,.1f}" for kind in ("standings", "head")),
+                f"{sum(kept.values()) / MB:,.1f}",
+                f"{sum(kept.values()) / max(stored['tenants'], 1):,.0f}",
                 f"{back['cpu_s']:.2f}",
             )
         )
@@ -146,6 +147,7 @@ def _states(bench: Bench) -> list[str]:
             "snapshots",
             "ms a snapshot",
             "MB written",
+            "of them standings",
             "of them heads",
             "MB stored at the end",
             "bytes a tenant",

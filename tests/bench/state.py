@@ -1,6 +1,7 @@
 """State: a partition that writes a snapshot whenever a window has ended, as the worker does, and its return."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,18 @@ from typing import Any
 import msgspec
 
 from monitor.files import open_input, pieces
-from monitor.partition import Partition
+from monitor.partition import HEAD, Partition
 from monitor.policy.model import Policy
 
-_HEAD, _PANES = "head.msgpack", "panes.msgpack"
+_STORED = "stored.msgpack"
 
 
 def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -> dict[str, Any]:
     """Feed a file to its end, without the windows after its last record; the last snapshot goes to ``folder``."""
     partition = Partition(policy, 1)
-    panes: dict[str, bytes] = {}
-    head = b""
-    records = snapshots = head_bytes = pane_bytes = 0
+    stored: dict[str, bytes] = {}
+    written: Counter[str] = Counter()
+    records = snapshots = 0
     snapshot_s = 0.0
     with open_input(path) as stream:
         for _, lines in pieces(stream, piece_lines):
@@ -29,36 +30,42 @@ def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -
             if partition.shard.at_ms == ended_ms:
                 continue
             began_s = time.process_time()
-            head, fresh, gone = partition.snapshot()
+            changes = partition.snapshot()
             snapshot_s += time.process_time() - began_s
             snapshots += 1
-            head_bytes += len(head)
-            pane_bytes += sum(map(len, fresh.values()))
-            panes = {key: blob for key, blob in (panes | fresh).items() if key not in gone}
+            for key, blob in changes:
+                stored.pop(key, None)
+                if blob is not None:
+                    stored[key] = blob
+                    written[kind_of(key)] += len(blob)
             records += partition.take().rows
-    (folder / _HEAD).write_bytes(head)
-    (folder / _PANES).write_bytes(msgspec.msgpack.encode(panes))
+    (folder / _STORED).write_bytes(msgspec.msgpack.encode(stored))
+    kept: Counter[str] = Counter()
+    for key, blob in stored.items():
+        kept[kind_of(key)] += len(blob)
     return {
         "records": records + partition.take().rows,
         "tenants": partition.shard.tenants,
         "snapshots": snapshots,
         "snapshot_cpu_s": snapshot_s,
-        "written_bytes": head_bytes + pane_bytes,
-        "written_head_bytes": head_bytes,
-        "stored_bytes": len(head) + sum(map(len, panes.values())),
-        "stored_head_bytes": len(head),
-        "stored_panes": len(panes),
+        "written_bytes": dict(written),
+        "stored_bytes": dict(kept),
+        "stored_entries": dict(Counter(map(kind_of, stored))),
     }
+
+
+def kind_of(key: str) -> str:
+    """What an entry stores."""
+    return HEAD if key == HEAD else {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], Partition]:
     """Read what was stored; the call that makes a partition of it."""
-    head = (folder / _HEAD).read_bytes()
-    panes = msgspec.msgpack.decode((folder / _PANES).read_bytes(), type=dict[str, bytes])
+    stored = msgspec.msgpack.decode((folder / _STORED).read_bytes(), type=dict[str, bytes])
 
     def become() -> Partition:
         partition = Partition(policy, 1)
-        partition.restore(head, panes)
+        partition.restore(stored)
         return partition
 
     return become

@@ -42,7 +42,10 @@ class Court:
         self._serial += 1
         record = codec.convert(raw)
         assert not isinstance(record, Cdr)
-        self.shard.wait(Waiting.of(record, at_ms, (0, 0, self._serial, self._serial), b"raw"))
+        self._give(Waiting.of(record, at_ms, (at_ms, 0, self._serial, self._serial), b"raw"))
+
+    def _give(self, waiting: Waiting) -> None:
+        self.shard.wait(waiting)
 
     def complaint(self, minute: float, status: str = "verified", name: str = "p1", **fields: Any) -> None:
         """A complaint, of number leaks (a warning) unless told otherwise."""
@@ -91,6 +94,48 @@ class Court:
     def refused(self) -> list[str]:
         """Why records were refused since before the last `until`: the first word of each reason."""
         return [refusal.reason.split(":")[0] for refusal in self.sink.refused]
+
+
+class StoredCourt(Court):
+    """A court whose shard stores its state and can be made anew from it."""
+
+    def __init__(self, **sections: Any) -> None:
+        super().__init__(**sections)
+        self.policy = self.shard.policy
+        self.shard = Shard(self.policy, keep_state=True)
+        self.head = self.shard.head()
+        self.stored: dict[str, bytes] = {}
+        self._given: list[Waiting] = []
+        self._watermark_ms = 0
+
+    def _give(self, waiting: Waiting) -> None:
+        self._given.append(waiting)
+        super()._give(waiting)
+
+    def until(self, minute: float) -> list[Enforcement]:
+        """What is decided once the watermark is there."""
+        self._watermark_ms = T0 + round(minute * MINUTE)
+        return super().until(minute)
+
+    def store(self) -> dict[str, bytes | None]:
+        """Store what has changed, and say what that was."""
+        self.head, changes = self.shard.head(), self.shard.changes()
+        self.stored = {key: blob for key, blob in (self.stored | changes).items() if blob is not None}
+        return changes
+
+    def restored(self) -> Shard:
+        """Another shard, from what is stored alone."""
+        shard = Shard(self.policy, keep_state=True)
+        shard.restore(self.head, self.stored)
+        return shard
+
+    def restart(self) -> None:
+        """Go on with such a shard; the records that waited are read again."""
+        self.store()
+        self.shard = self.restored()
+        for waiting in self._given:
+            if waiting.at_ms >= self._watermark_ms:
+                self.shard.wait(waiting)
 
 
 def told(events: Iterable[Enforcement]) -> list[tuple[str, str, str, float]]:

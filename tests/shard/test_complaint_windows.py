@@ -15,7 +15,7 @@ from monitor.shard.decisions import Decisions
 from monitor.shard.gates import Gates
 from monitor.shard.records import Records, Waiting
 from monitor.shard.sink import Sink
-from monitor.shard.standing import Standing
+from monitor.shard.standings import Standings
 from schemas.inputs import Complaint
 
 LENGTHS = (3, 10)  # of the windows, in minutes
@@ -41,15 +41,16 @@ class Register:
 
     def __init__(self, policy: Policy) -> None:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
-        self.standings = {name: Standing(name, index) for index, name in enumerate(TENANTS)}
+        self.standings = Standings(TENANTS)
         sink, gates = Sink(), Gates()
         self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
         self.records = Records(
             policy,
             Catalogue(()),
-            Decisions(policy, gates, sink),
+            Decisions(policy, self.standings, gates, sink),
             [*self.windows, self.idle],
-            lambda tenant_id: self.standings[tenant_id],
+            self.standings,
+            TENANTS.index,
             sink,
         )
         self.sink = sink
@@ -65,8 +66,9 @@ class Register:
     def restarted(self, policy: Policy) -> "Register":
         """Another register out of the standing, as after a restart: the windows start empty."""
         other = Register(policy)
-        other.standings = self.standings
-        other.records.restore(list(self.standings.values()), self.records.waiting)
+        standings = [self.standings.of(tenant) for tenant in range(len(TENANTS))]
+        other.standings.restore(standings)
+        other.records.restore(standings)
         return other
 
 

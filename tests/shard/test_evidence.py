@@ -44,6 +44,7 @@ def calls_of(made: list[Made]) -> Calls:
         call_id=ids,
         source=zeros.astype(np.int16),
         offset=zeros,
+        clock_ms=zeros,
         line_ms=zeros,
     )
 

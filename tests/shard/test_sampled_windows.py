@@ -93,17 +93,16 @@ def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_pat
 def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
     """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
     decided: list[Taken] = []
-    panes: dict[str, bytes] = {}
+    stored: dict[str, bytes | None] = {}
     at = 0
     partition = Partition(policy, 1)
     for stop in [*stops, len(lines)]:
         partition.feed(0, lines[at:stop])
         partition.advance([False])
-        head, fresh, gone = partition.snapshot()
-        panes = {key: blob for key, blob in {**panes, **fresh}.items() if key not in gone}
+        stored |= partition.snapshot()
         decided.append(partition.take())
         partition = Partition(policy, 1)
-        at = partition.restore(head, panes)[0]
+        at = partition.restore({key: blob for key, blob in stored.items() if blob is not None})[0]
         partition.feed(0, lines[at:stop])
         at = stop
     partition.finish()

@@ -1,13 +1,14 @@
 """State: panes and heads come back as they were, unknown formats are refused, only what is needed is kept."""
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import zstandard
-from court import Court, escalation, rule
+from court import StoredCourt, escalation, rule
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,7 +18,16 @@ from monitor.shard.fields import BIT
 from monitor.shard.pane import Pane, seal
 from monitor.shard.parties import KeyCounts
 from monitor.shard.shard import Shard
-from monitor.shard.state import FORMAT, PaneStore, ShardHead, StateFormatError, decode_head
+from monitor.shard.state import (
+    FORMAT,
+    NAMES_TOGETHER,
+    PaneStore,
+    ShardHead,
+    StateFormatError,
+    check_format,
+    decode_names,
+    encode_names,
+)
 from schemas.inputs import Cdr
 
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1))
@@ -44,9 +54,12 @@ def reloaded(panes: list[Pane], hours: list[Pane]) -> tuple[list[Pane], list[Pan
     store.add(panes)
     for hour in hours:
         store.add_hour(hour)
-    written, gone = store.flush(T0)
-    assert not gone
-    return PaneStore(DAY, 30 * DAY).load(dict(reversed(written.items())))
+    return PaneStore(DAY, 30 * DAY).load(kept(reversed(store.changes(T0).items())))
+
+
+def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
+    """What is stored when these are the first changes."""
+    return {key: blob for key, blob in changes if blob is not None}
 
 
 @tries(40)
@@ -72,13 +85,16 @@ def test_the_levels_of_a_sampled_pane_come_back() -> None:
     assert plain(back) == plain(sampled)
 
 
-def stored_pane() -> bytes:
-    _, calls, _ = columns([cdr()])
-    store = PaneStore(DAY, DAY)
-    store.add(seal(calls, MINUTE, LAYOUT, WANTED, True))
-    return next(iter(store.panes.values()))
+def stored_entries() -> dict[str, bytes]:
+    court = StoredCourt()
+    court.short_calls(1)
+    court.complaint(1)
+    court.until(5)
+    court.store()
+    return court.stored
 
 
+@pytest.mark.parametrize("key", ["n0", "t0", f"f{T0:013d}"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -87,42 +103,50 @@ def stored_pane() -> bytes:
         lambda fields: [0, {"another": "shape"}, *fields[3:]],
     ],
 )
-def test_a_pane_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(change: Any) -> None:
-    fields = msgspec.msgpack.decode(zstandard.decompress(stored_pane()))
-    blob = zstandard.compress(msgspec.msgpack.encode(change(fields)))
+def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key: str, change: Any) -> None:
+    stored = stored_entries()
+    fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
+    stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=f"knows {FORMAT}"):
-        PaneStore(DAY, DAY).load({f"f{T0:013d}": blob})
+        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, 1, {}, {}), stored)
 
 
-@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": FORMAT + 1, "names": 7, "more": [1]}])
+@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": FORMAT + 1, "tenants": "many", "more": [1]}])
 def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(change: dict[str, Any]) -> None:
-    head = msgspec.msgpack.decode(Shard(policy_of(), keep_state=True).snapshot())
+    head = Shard(policy_of(), keep_state=True).head()
     with pytest.raises(StateFormatError, match=f"knows {FORMAT}"):
-        decode_head(msgspec.msgpack.encode({**head, **change}))
-    with pytest.raises(StateFormatError):
-        Shard(policy_of(), keep_state=True).restore(msgspec.msgpack.encode({**head, **change}), {})
+        check_format(msgspec.msgpack.encode({**msgspec.to_builtins(head), **change}))
+    head.format = FORMAT + 1
+    with pytest.raises(StateFormatError, match=f"knows {FORMAT}"):
+        Shard(policy_of(), keep_state=True).restore(head, {})
 
 
-def head_of(shard: Shard) -> ShardHead:
-    return decode_head(shard.snapshot())
+def test_names_that_are_missing_are_missed() -> None:
+    stored = stored_entries()
+    for count, entries, message in (
+        (1, {}, "lacks n0"),
+        (NAMES_TOGETHER + 1, stored, "lacks n1"),
+        (2, stored, "names of 1 tenants; its head counts 2"),
+    ):
+        with pytest.raises(StateFormatError, match=message):
+            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, count, {}, {}), entries)
 
 
-class StoredCourt(Court):
-    """A court whose shard keeps its state and can be made anew from it."""
-
-    def __init__(self, **sections: Any) -> None:
-        super().__init__(**sections)
-        self.policy = self.shard.policy
-        self.shard = Shard(self.policy, keep_state=True)
-        self.stored: dict[str, bytes] = {}
-
-    def restart(self) -> None:
-        """Another shard, from the head and the stored panes alone."""
-        fresh, gone = self.shard.stored_panes.flush(self.shard.at_ms)
-        self.stored = {key: blob for key, blob in {**self.stored, **fresh}.items() if key not in gone}
-        snapshot = self.shard.snapshot()
-        self.shard = Shard(self.policy, keep_state=True)
-        self.shard.restore(snapshot, self.stored)
+@pytest.mark.parametrize(
+    "steps", [[0], [1], [1, 1], [NAMES_TOGETHER], [NAMES_TOGETHER - 1, 2, 2 * NAMES_TOGETHER, 0, 1]]
+)
+def test_names_come_back_and_full_entries_are_written_once(steps: list[int]) -> None:
+    names: list[str] = []
+    stored: dict[str, bytes] = {}
+    for step in steps:
+        before = len(names)
+        names += [f"tenant-{before + n}" for n in range(step)]
+        fresh = encode_names(names, before)
+        assert len(fresh) <= step // NAMES_TOGETHER + 2
+        assert not any(int(key[1:]) < before // NAMES_TOGETHER for key in fresh)
+        assert bool(fresh) == bool(step)
+        stored |= fresh
+        assert decode_names(stored, len(names)) == names
 
 
 def busy_court() -> StoredCourt:
@@ -151,14 +175,10 @@ def busy_court() -> StoredCourt:
 def test_a_head_comes_back_as_it_was() -> None:
     court = busy_court()
     court.until(60)
-    before = head_of(court.shard)
-    assert (len(before.waiting), len(before.firing), len(before.standings)) == (2, 2, 2)
-    court.restart()
-    after = head_of(court.shard)
-    assert msgspec.to_builtins(after.standings) == msgspec.to_builtins(before.standings)
-    assert sorted(after.waiting, key=repr) == sorted(before.waiting, key=repr)
-    for name in ("at_ms", "sealed_ms", "names", "firing", "spans", "format"):
-        assert getattr(after, name) == getattr(before, name), name
+    court.store()
+    assert (len(court.head.firing), court.head.tenants) == (2, 2)
+    assert court.restored().head() == court.head
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardHead) == court.head
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -226,9 +246,17 @@ def test_what_is_dropped_is_told_once_and_what_is_new_too() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
     store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))
-    (key,) = store.panes
-    assert store.flush(T0 + MINUTE) == ({key: store.panes[key]}, set())
-    assert store.flush(T0 + MINUTE) == ({}, set())
-    assert store.flush(T0 + 2 * HOUR - 1) == ({}, set())
-    assert store.flush(T0 + 2 * HOUR) == ({}, {key})
-    assert store.flush(T0 + 2 * HOUR) == ({}, set())
+    key = f"f{T0:013d}"
+    assert list(store.changes(T0 + MINUTE)) == [key]
+    assert store.changes(T0 + MINUTE) == {}
+    assert store.changes(T0 + 2 * HOUR - 1) == {}
+    assert store.changes(T0 + 2 * HOUR) == {key: None}
+    assert store.changes(T0 + 2 * HOUR) == {}
+
+
+def test_what_no_window_needs_any_more_is_not_written_first() -> None:
+    _, calls, _ = columns([cdr()])
+    store = PaneStore(HOUR, 0)
+    store.add(seal(calls, MINUTE, LAYOUT, WANTED, False))
+    assert store.changes(T0 + 2 * HOUR) == {}
+    assert store.changes(T0 + 2 * HOUR) == {}

@@ -1,0 +1,71 @@
+"""What changes is stored, and little else: a shard made anew from the changes is the live one, after any traffic."""
+
+import msgspec
+import pytest
+from court import StoredCourt, rule
+from shard_samples import MINUTE, T0
+from standing_traffic import Traffic, all_of
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
+    """Every mutation of a standing, forgetting included, must have been told: one that was not shows here."""
+    print(f"seed {seed}")
+    traffic = Traffic(seed)
+    court, minute = traffic.court, 0
+    for _ in range(60):
+        start, minute = minute, minute + traffic.rng.choice((5, 10, 10, 35, 90, 1_500))
+        traffic.give(start, minute)
+        traffic.until(minute)
+        if traffic.rng.random() < 0.6:
+            court.store()
+            assert all_of(court.restored()) == all_of(court.shard)
+        if traffic.rng.random() < 0.2:
+            court.restart()
+
+
+def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -> None:
+    court = StoredCourt(rules=[rule("one")])
+    for n in range(2_500):
+        court.complaint(n / 1_000, name=f"p{n}", tenant_id=f"t{n}")
+    court.until(3)
+    assert len(court.store()) == 2_500 + 3
+    court.complaint(4, name="new", tenant_id="t7")
+    assert court.store() == {}
+    court.until(4)
+    assert court.store() == {}
+    court.until(4.01)
+    assert list(court.store()) == ["t7"]
+    court.complaint(4.5, "received", name="of-a-new-tenant", tenant_id="newcomer")
+    court.until(4.6)
+    assert list(court.store()) == ["n2", "t2500"]
+    court.short_calls(4.7, tenant="t7")
+    court.until(5)
+    assert list(court.store()) == [f"f{T0:013d}", "t7"]
+    court.until(5.1)
+    assert court.store() == {}
+    assert len(msgspec.msgpack.encode(court.head)) < 1_000
+
+
+def test_alerts_and_calls_alone_make_no_standing() -> None:
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2), rule("two", above=0.9, mode="shadow")])
+    court.short_calls(1, 2, tenant="bravo")
+    court.short_calls(1, 2, talk_ms=90_000)
+    court.until(5)
+    assert [alert.tenant_id for alert in court.sink.alerts] == ["bravo", "bravo"]
+    assert list(court.store()) == [f"f{T0:013d}", "n0", "t0"]
+
+
+def test_the_first_row_that_is_needed_again_is_told_with_the_clock_before_it() -> None:
+    court = StoredCourt(rules=[rule("one")])
+    assert court.shard.open_since() == {}
+    for minute in (3, 1, 2, 9):  # offsets 1 to 4
+        court.complaint(minute, name=f"p{minute}")
+    at = [T0 + minute * MINUTE for minute in (3, 1, 2, 9)]
+    assert court.shard.open_since() == {0: (1, at[0])}
+    court.until(2.5)
+    assert court.shard.open_since() == {0: (1, at[0])}
+    court.until(4)
+    assert court.shard.open_since() == {0: (4, at[3])}
+    court.until(10)
+    assert court.shard.open_since() == {}
