@@ -1,12 +1,13 @@
-"""Intake: lines of one source become columns of calls and waiting records, with the source's clock at each.
+"""Intake: what one source holds becomes columns of calls and waiting records, with the source's clock at each.
 
-Decoding (`decode`, `from_rows`) knows nothing of time and may be done anywhere, in any order; `Source` then reads
-the decoded pieces in the order of the source and says what is late; `merge` puts several sources into the one
-reading order of section 3 of the contract.
+Decoding (`Decoder`) knows nothing of time and may be done anywhere, in any order; `Source` then reads the decoded
+pieces in the order of the source; `merge` says what is late and puts several sources into the one reading order of
+section 3 of the contract.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from schemas import codec
 from schemas.inputs import Cdr, Record
 
 _AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
+_NO_VALUE = "no_value: the record has no value; expected a record as JSON"
 NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
 
 
@@ -27,8 +29,8 @@ class Decoded:
     """One piece of a source, row by row in its order.
 
     ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
-    the rows' bytes as they came, ``line`` their line numbers. ``number``
-    is whatever a host numbers its pieces by.
+    the rows' bytes as they came, ``line`` their line numbers (their offsets where they come from a topic).
+    ``number`` is whatever a host numbers its pieces by.
     """
 
     event_ms: NDArray[np.int64]
@@ -40,6 +42,19 @@ class Decoded:
     raw: Sequence[bytes]
     line: NDArray[np.int64]
     number: int = 0
+
+    def refuse(self, rows: Mapping[int, str]) -> None:
+        """Those rows are no records after all, for these reasons; what was refused before keeps its own."""
+        fresh = {row: reason for row, reason in rows.items() if self.event_ms[row] >= 0}
+        if not fresh:
+            return
+        self.refused = sorted([*self.refused, *fresh.items()])
+        self.event_ms[list(fresh)] = -1
+        self.others = [(row, record) for row, record in self.others if row not in fresh]
+        if self.calls is not None:
+            kept = self.event_ms[self.call_rows] >= 0
+            if not kept.all():
+                self.calls, self.call_rows = self.calls.take(kept), self.call_rows[kept]
 
 
 class _Parsed:
@@ -85,6 +100,35 @@ class Decoder:
 
     def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
         """JSON lines; lines of white space alone are left out."""
+        parsed, blank = self._parse(lines)
+        numbers = np.arange(first_line, first_line + len(lines))
+        if blank:
+            kept = np.ones(len(lines), np.bool_)
+            kept[blank] = False
+            parsed.drop(kept)
+            lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
+            numbers = numbers[kept]
+        return self._columns(parsed, lines, numbers, lambda row: codec.decode(lines[row]))
+
+    def messages(
+        self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
+    ) -> Decoded:
+        """The values of a topic's records; one without a value, or a blank one, is refused, for it is there.
+
+        ``skipped`` has reasons to refuse what is at some offsets without a look at it.
+        """
+        raw = [value or b"" for value in values] if None in values else cast(Sequence[bytes], values)
+        lines, reasons = raw, {}
+        if skipped:
+            reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped}
+            lines = [b"" if row in reasons else line for row, line in enumerate(raw)]
+        parsed, blank = self._parse(lines)
+        parsed.refused += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
+        return self._columns(parsed, raw, offsets, lambda row: codec.decode(raw[row]))
+
+    @staticmethod
+    def _parse(lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
+        """The records in these lines, and which lines are blank."""
         parsed = _Parsed()
         blank: list[int] = []
         for start in range(0, len(lines), _AT_ONCE):
@@ -103,14 +147,7 @@ class Decoder:
                         parsed.refused.append((start + len(records), codec.explain(line, error)))
                     records.append(None)
             parsed.add(records)
-        numbers = np.arange(first_line, first_line + len(lines))
-        if blank:
-            kept = np.ones(len(lines), np.bool_)
-            kept[blank] = False
-            parsed.drop(kept)
-            lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
-            numbers = numbers[kept]
-        return self._columns(parsed, lines, numbers, lambda row: codec.decode(lines[row]))
+        return parsed, blank
 
     def rows(self, rows: Sequence[Row]) -> Decoded:
         """An adapter's rows."""
@@ -148,16 +185,19 @@ class Decoder:
                 event_ms[row] = record.updated_ms
             else:
                 refused.append((row, fault))
-        if self.not_after_ms is not None and (event_ms > self.not_after_ms).any():
-            ahead = event_ms > self.not_after_ms
-            reason = f"future_event: expected an event time of at most {self.not_after_ms}"
-            refused += [(int(row), f"{reason}, got {event_ms[row]}") for row in np.flatnonzero(ahead)]
-            event_ms[ahead] = -1
-            others = [(row, record) for row, record in others if not ahead[row]]
-            if calls is not None:
-                near = ~ahead[rows]
-                calls, rows = calls.take(near), rows[near]
-        return Decoded(event_ms, names, calls, rows, others, sorted(refused), raw, line)
+        decoded = Decoded(event_ms, names, calls, rows, others, sorted(refused), raw, line)
+        if self.not_after_ms is not None:
+            refuse_later(decoded, np.int64(self.not_after_ms))
+        return decoded
+
+
+def refuse_later(decoded: Decoded, not_after_ms: NDArray[np.int64] | np.int64) -> None:
+    """Refuse the rows whose event time is beyond ``not_after_ms`` (one for all, or one for each row)."""
+    ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
+    if len(ahead):
+        limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
+        reason = "future_event: expected an event time of at most {}, got {}"
+        decoded.refuse({row: reason.format(limit[row], decoded.event_ms[row]) for row in ahead.tolist()})
 
 
 @dataclass(slots=True)
@@ -182,25 +222,34 @@ class Source:
         self.clock_ms = clock_ms
         self.offset = offset
 
-    def place(self, decoded: Decoded) -> Placed:
-        """The next piece of this source."""
+    def place(
+        self, decoded: Decoded, offset: NDArray[np.int64] | None = None, at_most_ms: NDArray[np.int64] | None = None
+    ) -> Placed:
+        """The next piece of this source.
+
+        ``offset`` ``[n]`` where offsets do not just count the rows; a row moves the clock to ``at_most_ms`` ``[n]``.
+        """
         rows = len(decoded.event_ms)
-        after = np.maximum(np.maximum.accumulate(decoded.event_ms), self.clock_ms) if rows else decoded.event_ms
-        before = np.concatenate([[self.clock_ms], after[:-1]]) if rows else after
-        offset = np.arange(self.offset, self.offset + rows)
-        if rows:
-            self.clock_ms = int(after[-1])
-            self.offset += rows
+        if offset is None:
+            offset = np.arange(self.offset, self.offset + rows)
+        if not rows:
+            return Placed(self.number, decoded, decoded.event_ms, decoded.event_ms, offset)
+        event_ms = decoded.event_ms if at_most_ms is None else np.minimum(decoded.event_ms, at_most_ms)
+        after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)
+        before = np.concatenate([[self.clock_ms], after[:-1]])
+        self.clock_ms = int(after[-1])
+        self.offset = int(offset[-1]) + 1
         return Placed(self.number, decoded, before, after, offset)
 
 
 @dataclass(slots=True)
 class Refused:
-    """A row that was no record: its place in the logs (as in `Waiting`), why, and its bytes as they came."""
+    """A row that was no record: its place in the logs (as in `Waiting`), why, its bytes and its key as they came."""
 
     log: tuple[int, int, int, int]
     reason: str
     raw: bytes
+    key: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -1,145 +1,465 @@
-"""A partition: some sources with their clocks and one shard, which can stop anywhere and go on from a snapshot.
+"""A partition: its sources with their clocks and one shard, which can stop anywhere and go on from a snapshot.
 
 Between snapshots nothing is stored: open panes and waiting records *are* the input since the resume offsets. After a
-restart that input is read again; what was decided, counted or put out before (below ``done``) is not a second time, and
-calls that were duplicates then, when more ids were remembered, are duplicates still.
+restart that input is read again; what was decided, counted or put out before (below ``done``) is not a second time,
+and calls that were duplicates then, when more ids were remembered, are duplicates still.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge
+from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
+from monitor.keying import Keying, Partitioner
+from monitor.notes import Limit, Move, Note, Skip
 from monitor.policy.model import Policy
 from monitor.shard.keys import salt_of
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from monitor.shard.state import FORMAT, ShardHead, check_format
+from monitor.stored import Cutter
+from monitor.topics import INPUTS
 
 HEAD = "head"
+"""The key of the stored head, which is written last: what it names is there when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive records of one source ``[n]``, in its order: ``stop`` is the position after them.
+
+    Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
+    """
+
+    stop: int
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def cut(self, at: Iterable[int]) -> "list[Rows]":
+        """These rows, parted before the first row at or above each of these offsets (ascending)."""
+        edges = [0, *np.searchsorted(self.offsets, list(at)).tolist(), len(self)]
+        parts = []
+        for start, stop in pairwise(edges):
+            if start < stop:
+                keys = None if self.keys is None else self.keys[start:stop]
+                after = self.stop if stop == len(self) else int(self.offsets[stop])
+                parts.append(
+                    Rows(after, self.offsets[start:stop], self.timestamps_ms[start:stop], self.values[start:stop], keys)
+                )
+        return parts
+
+
+class Live(Struct, frozen=True):
+    """The worker's settings that decide, kept in the state: ``max_ahead`` here, the others in `monitor.idle`."""
+
+    idle_after_ms: int = 30_000
+    max_ahead_ms: int = 300_000
+    outage_grace_ms: int = 14_400_000
+
+
+class Place(Struct, frozen=True):
+    """Which partition this is, of how many, and how producers place keys."""
+
+    number: int
+    partitions: int
+    partitioner: Partitioner = "murmur2"
 
 
 class SourceHead(Struct):
-    """Where a source goes on: at ``resume``, with its clock there; below ``done`` nothing is counted again.
+    """Where a source goes on: at ``resume``, with its clock there.
 
-    ``duplicates`` are the offsets in ``[resume, done)`` of calls that were duplicates.
+    Below ``done`` nothing is counted or put out again. ``duplicates`` are the offsets in ``[resume, done)`` of calls
+    that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters from ``resume`` on.
     """
 
     resume: int
     clock_ms: int
     done: int
     duplicates: list[int]
+    moves: list[Move]
+    limits: list[Limit]
+    skips: list[Skip]
 
 
 class PartitionHead(Struct):
-    """The sources, the watermark up to which all is decided, and the shard without its entries."""
+    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done."""
 
-    sources: list[SourceHead]
+    place: Place
+    policy_sha256: str
+    secret: str
+    live: Live
     watermark_ms: int
+    published_ms: int
+    control: int
+    sources: list[SourceHead]
     shard: ShardHead
     format: int = FORMAT
 
 
+class MismatchError(ValueError):
+    """The stored state was made under other circumstances, under which it cannot go on."""
+
+
 @dataclass(slots=True)
 class Taken:
-    """What was read since the last call, beside what the shard brought about; rows read again do not count."""
+    """What was read and brought about since the last call; rows read again do not count.
 
-    sink: Sink
+    ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number.
+    """
+
+    sink: Sink = field(default_factory=Sink)
     rows: int = 0
     late: list[Late] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     duplicates: int = 0
+    notes: list[tuple[int, Note]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Position:
+    """Where a source is, and what is kept of its past from the resume offset on.
+
+    The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
+    ``fresh`` are the offsets of skips that have not been told of yet.
+    """
+
+    source: Source
+    limits: list[Limit]
+    done: int = 0
+    duplicates: set[int] = field(default_factory=set)
+    moves: list[Move] = field(default_factory=list)
+    moved: int = 0
+    skips: dict[int, Skip] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+    ended: bool = False
+
+    def go(self, offset: int) -> None:
+        """The source is at ``offset``: moves up to it take effect."""
+        while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
+            self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
+            self.moved += 1
+
+    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far each of the records at ``offsets`` may be ahead of its timestamp."""
+        place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
+        return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
+
+    def forget(self, resume: int) -> None:
+        """The source will not be read again before ``resume``."""
+        self.duplicates = {offset for offset in self.duplicates if offset >= resume}
+        gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
+        self.moves, self.moved = self.moves[gone:], self.moved - gone
+        self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
+        self.skips = {offset: skip for offset, skip in self.skips.items() if offset >= resume}
+        self.fresh.clear()
+
+
+def _offset(note: Note) -> int:
+    return note.offset
 
 
 class Partition:
     """Feeds pieces of its sources to its shard, in whatever order they come, and advances as their clocks allow.
 
-    A source is a number from 0; its offsets count its rows. Whoever feeds it chooses the order; the decisions do
-    not depend on it but for duplicates with other content, where the first that was read stands; so where several
-    sources have calls, after a restart each is to be read up to where it was before any is read further.
+    Sources are numbered as in `monitor.topics.INPUTS`. Whoever feeds it chooses the order; the decisions do not depend
+    on it but for duplicates with other content, where the first that was read stands. ``place`` None: the rows come
+    from files, without keys and topics to be looked at.
     """
 
-    def __init__(self, policy: Policy, sources: int, secret: bytes = b"", not_after_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        secret: bytes = b"",
+        live: Live | None = None,
+        place: Place | None = None,
+        sources: int = len(INPUTS),
+    ) -> None:
         self.shard = Shard(policy, keep_state=True)
+        self.live = live or Live()
+        self.control = 0
+        self._place = place or Place(0, 1)
+        self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
         self._policy = policy
-        self._decoder = Decoder(self.shard.layout, salt_of(secret), not_after_ms)
-        self._sources = [Source(number) for number in range(sources)]
-        self._done = [0] * sources
-        self._duplicates: list[set[int]] = [set() for _ in range(sources)]
-        self._watermark_ms = 0
-        self._taken = Taken(Sink())
+        self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
+        self._decoder = Decoder(self.shard.layout, salt_of(secret))
+        limit = Limit(0, self.live.max_ahead_ms)
+        self._positions = [_Position(Source(number), [limit]) for number in range(sources)]
+        self._watermark_ms = NO_CLOCK_MS
+        self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
+        self._cutter = Cutter()
+        self._taken = Taken(notes=[(number, limit) for number in range(sources)])
+        self._published: set[str] = set()
+        self._published_ms = NO_CLOCK_MS
+        self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
 
-    def feed(self, source: int, lines: Sequence[bytes]) -> None:
-        """The next lines of a source, none of them blank: a line is a row, and its number is its offset + 1."""
-        reader = self._sources[source]
-        placed = reader.place(self._decoder.lines(lines, reader.offset + 1))
-        done = self._done[source]
+    # Taking in --------------------------------------------------------------------------------------------------
+
+    def feed(self, source: int, rows: Rows) -> None:
+        """The next rows of a source."""
+        position = self._positions[source]
+        coming = position.moves[position.moved :]
+        cuts = sorted({move.offset for move in coming if move.offset < rows.stop})
+        for part in rows.cut(cuts):
+            position.go(int(part.offsets[0]))
+            self._feed(position, part)
+        position.source.offset = rows.stop
+        position.go(rows.stop)
+
+    def _feed(self, position: _Position, rows: Rows) -> None:
+        reader, done = position.source, position.done
+        reasons = {offset: f"skipped: {skip.reason}" for offset, skip in position.skips.items()}
+        decoded = self._decoder.messages(rows.values, rows.offsets, reasons)
+        if self._keying is not None and rows.keys is not None:
+            self._keying.check(INPUTS[reader.number], decoded, rows.keys)
+        refuse_later(decoded, rows.timestamps_ms + position.max_ahead_ms(rows.offsets))
+        placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policy.lateness_ms)
-        self._taken.rows += int((placed.offset >= done).sum())
+        self._taken.rows += int((rows.offsets >= done).sum())
         self._taken.late += [late for late in batch.late if late.log[2] >= done]
-        self._taken.refused += [refused for refused in batch.refused if refused.log[2] >= done]
+        for refused in batch.refused:
+            offset = refused.log[2]
+            if offset >= done or offset in position.fresh:
+                if rows.keys is not None:
+                    refused.key = rows.keys[int(np.searchsorted(rows.offsets, offset))]
+                self._taken.refused.append(refused)
         for waiting in batch.waiting:
-            # What comes again and lies before the watermark was decided before the restart.
-            if waiting.log[2] >= done or waiting.at_ms >= self._watermark_ms:
+            if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
                 self.shard.wait(waiting)
         if batch.calls is not None:
-            known = self._duplicates[source]
-            before = np.fromiter((offset in known for offset in batch.calls.offset.tolist()), np.bool_)
+            known = position.duplicates
             offsets = batch.calls.offset
+            before = np.fromiter(map(known.__contains__, offsets.tolist()), np.bool_) if known else None
             duplicate = self.shard.apply(batch.names, batch.calls, self._watermark_ms, before)
-            again = set(offsets[duplicate].tolist())
-            self._taken.duplicates += sum(offset >= done for offset in again)
-            known |= again
+            if duplicate.any():
+                again = offsets[duplicate]
+                self._taken.duplicates += int((again >= done).sum())
+                known.update(again.tolist())
 
-    def advance(self, ended: Sequence[bool]) -> None:
-        """Decide what the clocks of the sources that have not ended allow."""
-        clocks = [source.clock_ms for source, over in zip(self._sources, ended, strict=True) if not over]
-        if clocks and min(clocks) > NO_CLOCK_MS:
-            self._watermark_ms = max(self._watermark_ms, min(clocks) - self._policy.lateness_ms)
+    def move(self, source: int, clock_ms: int) -> bool:
+        """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
+        position = self._positions[source]
+        if clock_ms <= position.source.clock_ms:
+            return False
+        move = Move(position.source.offset, clock_ms)
+        if position.moves and position.moves[-1].offset == move.offset:
+            position.moves.pop()  # only the last one at an offset shows
+            position.moved = min(position.moved, len(position.moves))
+        position.moves.append(move)
+        self._moves[source, move.offset] = move
+        position.go(move.offset)
+        return True
+
+    def skip(self, source: int, offset: int, reason: str) -> str | None:
+        """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
+        position = self._positions[source]
+        if offset < position.source.offset:
+            return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
+        position.skips[offset] = Skip(offset, reason)
+        position.fresh.add(offset)
+        self._taken.notes.append((source, position.skips[offset]))
+        return None
+
+    def recall(self, source: int, notes: Iterable[Note]) -> None:
+        """What a worker had noted of a source, out of the clock log, before the source is read."""
+        position = self._positions[source]
+        moves: dict[int, Move] = {}
+        for note in notes:
+            if isinstance(note, Move):
+                moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
+            elif isinstance(note, Limit):
+                position.limits.append(note)
+            else:
+                position.skips[note.offset] = note
+        position.moves = sorted(moves.values(), key=_offset)
+        position.limits.sort(key=_offset)
+        position.go(position.source.offset)
+
+    def place_at(self, source: int, offset: int) -> None:
+        """The source begins at ``offset``: what it had before is not there any more, or never was."""
+        position = self._positions[source]
+        position.source.offset = position.done = offset
+        position.duplicates = set()
+        position.go(offset)
+
+    def suppress(self, published: Mapping[str, int]) -> None:
+        """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
+        self._published = set(published)
+        self._published_ms = max(published.values(), default=NO_CLOCK_MS)
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether decisions that are out already may still be made again, so that `suppress` must know them."""
+        return self._published_ms >= self._watermark_ms > NO_CLOCK_MS
+
+    def end(self, source: int) -> None:
+        """The source has ended: its clock holds back nothing any more."""
+        self._positions[source].ended = True
+
+    # Deciding ---------------------------------------------------------------------------------------------------
+
+    @property
+    def watermark_ms(self) -> int:
+        """The least clock of the sources that have not ended, less ``lateness``; it never falls. 0: none yet."""
+        clocks = [position.source.clock_ms for position in self._positions if not position.ended]
+        if not clocks or min(clocks) == NO_CLOCK_MS:
+            return self._watermark_ms
+        return max(self._watermark_ms, min(clocks) - self._policy.lateness_ms)
+
+    @property
+    def clocks_ms(self) -> list[int]:
+        """The clock of each source, 0 where there is none yet."""
+        return [position.source.clock_ms for position in self._positions]
+
+    @property
+    def offsets(self) -> list[int]:
+        """The offset at which each source goes on."""
+        return [position.source.offset for position in self._positions]
+
+    @property
+    def done(self) -> list[int]:
+        """The offset of each source below which nothing is counted or put out again."""
+        return [position.done for position in self._positions]
+
+    @property
+    def due(self) -> bool:
+        """Whether `advance` would decide anything."""
+        return self.shard.due(self.watermark_ms)
+
+    def advance(self) -> None:
+        """Decide what the clocks of the sources allow."""
+        self._watermark_ms = self.watermark_ms
+        if self._watermark_ms > NO_CLOCK_MS:
             self.shard.advance(self._watermark_ms)
 
-    def finish(self) -> None:
-        """All sources have ended."""
-        last_ms = max(source.clock_ms for source in self._sources)
+    @property
+    def alerting(self) -> bool:
+        """Whether an alert has come that the outside should hear of at once."""
+        return bool(self.shard.sink.alerts)
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything at all has come that the outside must hear of."""
+        return bool(self._taken.late or self._taken.refused or self.shard.sink.refused or self.alerting)
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls lie in open panes: what `advance` may have to seal at once."""
+        return self.shard.open_calls
+
+    def finish(self, last_ms: int | None = None) -> None:
+        """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
+        last_ms = max(self.clocks_ms) if last_ms is None else last_ms
         if last_ms > NO_CLOCK_MS:
             self.shard.finish(last_ms)
 
     def take(self) -> Taken:
         """What came of it since the last call."""
-        taken, self._taken = self._taken, Taken(Sink())
+        taken, self._taken = self._taken, Taken()
+        taken.notes += [(source, move) for (source, _), move in self._moves.items()]
+        self._moves = {}
         taken.sink = self.shard.take()
+        if self._published:
+            taken.sink.enforcement = [one for one in taken.sink.enforcement if one.id not in self._published]
+            taken.sink.shadow = [one for one in taken.sink.shadow if one.id not in self._published]
         taken.duplicates += taken.sink.duplicates
+        taken.refused += [Refused(r.log, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
         return taken
 
-    def snapshot(self) -> list[tuple[str, bytes | None]]:
-        """The entries to be stored since the last call, None where one is to be deleted; the head last.
+    # State ------------------------------------------------------------------------------------------------------
 
-        To be called after `advance`, before anything else is fed.
+    def snapshot(self) -> list[tuple[str, bytes | None]]:
+        """The records of the stored state that changed, None where one is deleted, the head last.
+
+        To be called right after `advance` and `take`: what these gave must reach the outside with it.
         """
         since = self.shard.open_since()
         heads = []
-        for source in self._sources:
-            done = max(self._done[source.number], source.offset)
+        for position in self._positions:
+            source = position.source
+            position.done = max(position.done, source.offset)
             resume, clock_ms = since.get(source.number, (source.offset, source.clock_ms))
-            known = self._duplicates[source.number] = {o for o in self._duplicates[source.number] if o >= resume}
-            heads.append(SourceHead(resume, clock_ms, done, sorted(known)))
-        head = PartitionHead(heads, self._watermark_ms, self.shard.head())
-        return [*self.shard.changes().items(), (HEAD, msgspec.msgpack.encode(head))]
+            position.forget(resume)
+            heads.append(
+                SourceHead(
+                    resume,
+                    clock_ms,
+                    position.done,
+                    sorted(position.duplicates),
+                    position.moves,
+                    position.limits,
+                    list(position.skips.values()),
+                )
+            )
+        head = PartitionHead(
+            self._place,
+            self._policy.sha256,
+            self._secret,
+            self.live,
+            self._watermark_ms,
+            self._published_ms,
+            self.control,
+            heads,
+            self.shard.head(),
+        )
+        changes = sorted(self.shard.changes().items())
+        return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
-    def restore(self, entries: Mapping[str, bytes]) -> list[int]:
-        """Become what the entries were stored of; the offsets at which the sources go on. StateFormatError.
+    def restore(self, records: Mapping[str, bytes]) -> list[int]:
+        """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
 
-        The partition must be new.
+        StateFormatError, MissingPartError; MismatchError where policy, secret or place are other ones.
         """
-        check_format(entries[HEAD])
-        head = msgspec.msgpack.decode(entries[HEAD], type=PartitionHead)
-        for source, known in zip(self._sources, head.sources, strict=True):
-            source.offset, source.clock_ms = known.resume, known.clock_ms
-            self._done[source.number] = known.done
-            self._duplicates[source.number] = set(known.duplicates)
-        self._watermark_ms = head.watermark_ms
-        self.shard.restore(head.shard, entries)
+        blobs = self._cutter.join(records)
+        packed = blobs.pop(HEAD)
+        check_format(packed)
+        head = msgspec.msgpack.decode(packed, type=PartitionHead)
+        self._must_match(head)
+        self._taken = Taken()
+        for position, known in zip(self._positions, head.sources, strict=True):
+            position.source.offset, position.source.clock_ms = known.resume, known.clock_ms
+            position.done, position.duplicates = known.done, set(known.duplicates)
+            position.moves, position.limits = list(known.moves), list(known.limits)
+            position.skips = {skip.offset: skip for skip in known.skips}
+            if position.limits[-1].max_ahead_ms != self.live.max_ahead_ms:
+                limit = Limit(known.done, self.live.max_ahead_ms)
+                position.limits.append(limit)
+                self._taken.notes.append((position.source.number, limit))
+        self._watermark_ms = self._decided_ms = head.watermark_ms
+        self._published_ms = head.published_ms
+        self.control = head.control
+        self.shard.restore(head.shard, blobs)
         return [known.resume for known in head.sources]
+
+    def _must_match(self, head: PartitionHead) -> None:
+        mine = self._place
+        if head.place.partitions != mine.partitions:
+            raise MismatchError(
+                f"the state was made with {head.place.partitions} partitions, the topics have {mine.partitions}: "
+                "expected the same number, for another one puts tenants elsewhere"
+            )
+        if head.place.number != mine.number:
+            raise MismatchError(f"the state is that of partition {head.place.number}, expected {mine.number}")
+        if head.place.partitioner != mine.partitioner:
+            raise MismatchError(
+                f"the state was made with the partitioner {head.place.partitioner}, expected the same, got "
+                f"{mine.partitioner}"
+            )
+        if head.secret != self._secret:
+            raise MismatchError("the state was made with another secret; expected the same key file")
+        if head.policy_sha256 != self._policy.sha256:
+            raise MismatchError(
+                f"the state was made under the policy {head.policy_sha256[:12]}, expected the same, got "
+                f"{self._policy.sha256[:12]}"
+            )

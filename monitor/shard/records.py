@@ -205,7 +205,7 @@ class Records:
             refusal = (
                 f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
             )
-            self._sink.refused.append(Refusal(waiting.log, refusal, waiting.raw))
+            self._sink.refused.append(Refusal(waiting.log, finding.tenant_id, refusal, waiting.raw))
             return
         entry = standing.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
@@ -272,7 +272,7 @@ class Records:
         elif review.verdict == "uphold" and case.status == "final":
             refusal = f"nothing_to_change: decision {review.enforcement_id!r} is final already"
         if case is None or refusal:
-            self._sink.refused.append(Refusal(waiting.log, refusal or "", waiting.raw))
+            self._sink.refused.append(Refusal(waiting.log, review.tenant_id, refusal or "", waiting.raw))
             return
         self._note(standing, "review", review.review_id, review.verdict, at_ms)
         if review.verdict == "uphold":

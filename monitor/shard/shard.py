@@ -302,6 +302,11 @@ class Shard:
 
     # State ------------------------------------------------------------------------------------------------------
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls lie in open panes."""
+        return sum(len(calls) if rows is None else len(rows) for calls, rows in self._open)
+
     def open_since(self) -> dict[int, tuple[int, int]]:
         """For each source with calls in open panes or waiting records, of the first of them: its offset, the clock.
 

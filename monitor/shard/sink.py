@@ -13,6 +13,7 @@ class Refusal:
     """
 
     log: tuple[int, int, int, int]
+    tenant_id: str
     reason: str
     raw: bytes
 

@@ -7,26 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from monitor.files import open_input, pieces
-from monitor.partition import HEAD, Partition
+from monitor.partition import HEAD, Partition, Rows
 from monitor.policy.model import Policy
 
 _STORED = "stored.msgpack"
+_NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 
 
 def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -> dict[str, Any]:
     """Feed a file to its end, without the windows after its last record; the last snapshot goes to ``folder``."""
-    partition = Partition(policy, 1)
+    partition = Partition(policy, sources=1)
     stored: dict[str, bytes] = {}
     written: Counter[str] = Counter()
     records = snapshots = 0
     snapshot_s = 0.0
     with open_input(path) as stream:
-        for _, lines in pieces(stream, piece_lines):
-            partition.feed(0, lines)
+        for first_line, lines in pieces(stream, piece_lines):
+            offsets = np.arange(first_line, first_line + len(lines))
+            partition.feed(0, Rows(first_line + len(lines), offsets, np.full(len(lines), _NEVER_MS), lines))
             ended_ms = partition.shard.at_ms
-            partition.advance([False])
+            partition.advance()
             if partition.shard.at_ms == ended_ms:
                 continue
             began_s = time.process_time()
@@ -56,7 +59,7 @@ def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -
 
 def kind_of(key: str) -> str:
     """What an entry stores."""
-    return HEAD if key == HEAD else {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
+    return HEAD if key.startswith(HEAD) else {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], Partition]:
@@ -64,7 +67,7 @@ def load(policy: Policy, folder: Path) -> Callable[[], Partition]:
     stored = msgspec.msgpack.decode((folder / _STORED).read_bytes(), type=dict[str, bytes])
 
     def become() -> Partition:
-        partition = Partition(policy, 1)
+        partition = Partition(policy, sources=1)
         partition.restore(stored)
         return partition
 

@@ -1,0 +1,53 @@
+"""Stored entries: blobs under keys become records of a compacted topic, cut where they are too long for one."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+PART_BYTES: Final = 900_000
+"""A broker refuses records of a megabyte by default; the rest is room for key and headers."""
+
+_COUNT_BYTES: Final = 2
+
+
+class Cutter:
+    """Cuts blobs into parts ``<key>/<number>``, each led by the count of parts, and deletes parts that are no more."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, int] = {}  # of blobs with more than one
+
+    def cut(self, blobs: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+        """The records that store these blobs, in their order; None deletes."""
+        records: list[tuple[str, bytes | None]] = []
+        for key, blob in blobs:
+            before = self._parts.pop(key, 1)
+            count = 0
+            if blob is not None:
+                count = max(1, -(-len(blob) // PART_BYTES))
+                lead = count.to_bytes(_COUNT_BYTES, "big")
+                records += [
+                    (f"{key}/{part}", lead + blob[part * PART_BYTES : (part + 1) * PART_BYTES]) for part in range(count)
+                ]
+                if count > 1:
+                    self._parts[key] = count
+            records += [(f"{key}/{part}", None) for part in range(count, before)]
+        return records
+
+    def join(self, records: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The blobs that these records store. MissingPartError."""
+        blobs: dict[str, bytes] = {}
+        for name, value in records.items():
+            key, _, part = name.rpartition("/")
+            if part != "0":
+                continue
+            count = int.from_bytes(value[:_COUNT_BYTES], "big")
+            try:
+                blobs[key] = b"".join(records[f"{key}/{number}"][_COUNT_BYTES:] for number in range(count))
+            except KeyError as missing:
+                raise MissingPartError(f"the stored state lacks {missing.args[0]}, of {count} parts of {key}") from None
+            if count > 1:
+                self._parts[key] = count
+        return blobs
+
+
+class MissingPartError(ValueError):
+    """A stored blob is not whole."""

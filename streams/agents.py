@@ -1,0 +1,60 @@
+"""The Faust agents: one for each input topic, over a channel that the engine fills with batches."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+
+from monitor.topics import INPUTS
+from streams.engine import Batch, Deliver
+
+
+class App(faust.App):
+    """A Faust app whose agents read channels alone: the engine has the consumer and the producers.
+
+    Faust's own consumer and tables lose records in a rebalance and are not started at all.
+    """
+
+    class BootStrategy(faust.app.BootStrategy):
+        """Start sensors, web and agents, without Kafka."""
+
+        enable_kafka = False
+        enable_kafka_consumer = False
+        enable_kafka_producer = False
+
+    async def on_started(self) -> None:
+        """Faust would wait for the recovery of tables that are not there, and hold the channels' flow until then."""
+        self.flow_control.resume()
+        await self.on_started_init_extra_tasks()
+        await self.on_started_init_extra_services()
+        if self.on_startup_finished:
+            await self.on_startup_finished()
+
+
+async def process(batches: Any) -> None:
+    """The body of every agent: whole batches, in their order."""
+    async for batch in batches:
+        batch.process()
+        # The stream holds its last value until the next one comes; thousands of records must not wait with it.
+        batch.rows = None
+
+
+def add_agents(app: faust.App) -> Deliver:
+    """Give the app its agents; the function that hands a batch to the agent of its source."""
+    channels: list[Any] = []
+    for name in INPUTS:
+        channel = app.channel()
+        app.agent(channel, name=f"callwarden.{name}")(_body())
+        channels.append(channel)
+
+    async def deliver(batch: Batch) -> None:
+        await channels[batch.source].send(value=batch)
+
+    return deliver
+
+
+def _body() -> Callable[[Any], Awaitable[None]]:
+    async def body(batches: Any) -> None:
+        await process(batches)
+
+    return body

@@ -1,0 +1,46 @@
+"""The operator's commands, as the control topic has them. Partition n's are for the owner of partition n."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class SkipCommand(Struct, frozen=True, tag="skip"):
+    """Send the record at ``offset`` of this partition of ``topic`` to the dead letters instead of reading it."""
+
+    topic: str
+    offset: int
+    reason: str
+
+
+class AcceptCommand(Struct, frozen=True, tag="accept"):
+    """Go on although something is lost.
+
+    ``offset`` is the one that the refusal named, so that an old acceptance never covers a new loss: for
+    ``lost_input`` that at which ``topic`` begins now, for ``lost_state`` that at which enforcement ends.
+    """
+
+    what: Literal["lost_input", "lost_state"]
+    offset: int
+    reason: str
+    topic: str | None = None
+
+
+class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
+    """The calls are not away, there are none: let the clock follow system time until the next call comes."""
+
+    reason: str
+
+
+Command = SkipCommand | AcceptCommand | EndOutageCommand
+
+_DECODER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+
+
+def decode_command(value: bytes | None) -> Command | str:
+    """The command in a record's value, or what is wrong with it."""
+    try:
+        return _DECODER.decode(value or b"")
+    except msgspec.DecodeError as error:
+        return str(error)

@@ -1,0 +1,269 @@
+"""The engine: one consumer for all partitions that a worker owns, and an owner for each partition number."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from monitor.idle import CALLS, Silence, clock_ms, feed_is_current
+from monitor.partition import Partition, Rows
+from monitor.topics import INPUTS
+from schemas import codec
+from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable
+from streams.owner import Owner, Phase, Setup
+
+log = structlog.get_logger("callwarden")
+
+SLICE_ROWS = 5_000
+_POLL_ROWS = 20_000
+_POLL_S = 0.2
+_FEW_ROWS, _LINGER_S = 500, 0.02  # fewer rows at once cost more for each: wait a moment for more
+_LAST_RETRY_S = 15.0
+_TELL_AGAIN_MS = 3_600_000
+_NEWEST_ROWS = 20  # how far back the newest call is looked for, behind markers of transactions
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one source for an agent to process; ``done`` tells the engine when it has, or why not."""
+
+    owner: Owner
+    partition: Partition
+    source: int
+    rows: Rows
+    done: asyncio.Future[None]
+
+    def process(self) -> None:
+        """Count them."""
+        if self.done.done():
+            return
+        try:
+            self.owner.feed(self.partition, self.source, self.rows)
+        except Exception as error:  # noqa: BLE001 - the engine stops the partition, loudly
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+
+Deliver = Callable[[Batch], Awaitable[None]]
+"""Hands a batch to whoever processes batches of its source."""
+
+
+class Engine:
+    """Reads for the partitions that the group gives it, and has their owners decide.
+
+    ``run`` works until ``stop``; an error that stops more than a partition comes out of ``run``.
+    """
+
+    def __init__(self, setup: Setup, deliver: Deliver) -> None:
+        self._setup = setup
+        self._deliver = deliver
+        self.owners: dict[int, Owner] = {}
+        self._assigned: set[int] = set()
+        topics = [*setup.names.inputs, setup.names.output("control")]
+        self._consumer: Consumer = setup.cluster.consumer(topics)
+        self._stopping = False
+        self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
+        self._told_ms: int | None = None
+        self._away = False
+
+    async def run(self) -> None:
+        """Join the group and work until `stop` is called."""
+        await self._join()
+        looking = asyncio.create_task(self._look_on(), name="look")
+        try:
+            while not self._stopping:
+                if looking.done():
+                    looking.result()
+                await self._round()
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+            for number in sorted(self._assigned):
+                await self.owners[number].give_up()
+            await self._consumer.stop()
+
+    def stop(self) -> None:
+        """Ask `run` to end: what is due is committed, and the group is left."""
+        self._stopping = True
+
+    @property
+    def standing_still(self) -> dict[int, str]:
+        """The partitions that do not work, each with the reason."""
+        owned = ((number, self.owners[number]) for number in sorted(self._assigned))
+        return {n: f"{o.phase.value}: {o.why}" for n, o in owned if o.phase is not Phase.RUNNING}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the broker is there and all partitions that are its own work."""
+        return not self._away and not self.standing_still
+
+    async def _join(self) -> None:
+        delay = 0.5
+        while not self._stopping:
+            try:
+                await self._consumer.start(Listener(self._revoked, self._assign))
+            except Unavailable as error:
+                self._broker(str(error))
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LAST_RETRY_S)
+            else:
+                self._broker(None)
+                return
+
+    def _broker(self, why: str | None) -> None:
+        """The broker is there (None), or why not: told once."""
+        if why is not None and not self._away:
+            log.warning("the broker is away; waiting for it", why=why)
+        if why is None and self._away:
+            log.info("the broker is back")
+        self._away = why is not None
+        self._setup.telemetry.broker(self._away)
+
+    # The group --------------------------------------------------------------------------------------------------
+
+    async def _assign(self, tps: frozenset[TP]) -> None:
+        for number in sorted({tp.partition for tp in tps} - self._assigned):
+            owner = self.owners.get(number)
+            if owner is None:
+                owner = self.owners[number] = Owner(number, self._setup, self._consumer)
+            self._assigned.add(number)
+            owner.begin()
+
+    async def _revoked(self, tps: frozenset[TP]) -> None:
+        numbers = sorted({tp.partition for tp in tps} & self._assigned)
+        self._assigned -= set(numbers)
+        if numbers:
+            await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
+
+    # Reading and deciding ---------------------------------------------------------------------------------------
+
+    async def _round(self) -> None:
+        owners = [self.owners[number] for number in sorted(self._assigned)]
+        wanted = [tp for owner in owners for tp in owner.wanted]
+        fetched: dict[TP, Fetched] = {}
+        if wanted:
+            try:
+                fetched = await self._consumer.poll(wanted, _POLL_S, _POLL_ROWS)
+            except OffsetGone as gone:
+                owner = self.owners[gone.tp.partition]
+                log.warning("a log begins anew, its partition is opened again", why=str(gone))
+                owner.forget()
+                owner.begin()
+            except Unavailable as error:
+                self._broker(str(error))
+                await asyncio.sleep(1.0)
+        else:
+            await asyncio.sleep(_LINGER_S)
+        read: dict[int, int] = {}
+        for tp, batch in fetched.items():
+            read[tp.partition] = read.get(tp.partition, 0) + len(batch)
+            await self._take(tp, batch)
+        for owner in owners:
+            if owner.number in self._assigned:
+                owner.tick(idle=not read.get(owner.number))
+        if 0 < sum(read.values()) < _FEW_ROWS:
+            await asyncio.sleep(_LINGER_S)
+
+    async def _take(self, tp: TP, fetched: Fetched) -> None:
+        owner = self.owners.get(tp.partition)
+        if owner is None or tp.partition not in self._assigned or tp not in owner.wanted:
+            return  # sought again when it is opened
+        if fetched.start != owner.next_offset(tp):
+            self._setup.telemetry.stale()
+            self._consumer.seek(tp, owner.next_offset(tp))
+            return
+        source = self._setup.names.source(tp.topic)
+        if source is None:
+            owner.control(fetched)
+            return
+        partition = owner.partition
+        for rows in owner.slices(tp, fetched, SLICE_ROWS):
+            if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
+                return
+            batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
+            await self._deliver(batch)
+            try:
+                await batch.done
+            except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+                if partition is owner.partition:
+                    owner.failed(tp, rows, error)
+                return
+
+    # Silent sources ---------------------------------------------------------------------------------------------
+
+    async def _look_on(self) -> None:
+        every_s = min(self._setup.live.idle_after_ms / 6, 5_000) / 1000
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self._look()
+            except Unavailable as error:
+                self._silence.blind()
+                self._broker(str(error))
+            else:
+                self._broker(None)
+
+    async def _look(self) -> None:
+        """Look at the ends of the logs, and move the clocks of those that were silent for long enough."""
+        setup, loop = self._setup, asyncio.get_running_loop()
+        names, numbers = setup.names, sorted(self._assigned)
+        feed = [TP(names.inputs[INPUTS.index(CALLS)], number) for number in range(setup.partitions)]
+        inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
+        now_ms = setup.now_ms()  # before the look: what comes during it must not find the clock ahead of it
+        ends = await setup.cluster.ends(sorted({*feed, *inputs}))
+        self._silence.look(round(loop.time() * 1000), ends)
+        current = None
+        for number in numbers:
+            owner = self.owners[number]
+            for source, topic in enumerate(names.inputs):
+                tp = TP(topic, number)
+                partition = owner.partition
+                if owner.phase is not Phase.RUNNING or partition is None or owner.busy:
+                    continue
+                setup.telemetry.lag(topic, number, max(ends[tp] - partition.offsets[source], 0))
+                if not self._silence.silent(tp, partition.offsets[source]):
+                    continue
+                is_current = owner.grace_waived
+                if INPUTS[source] == CALLS and not is_current:
+                    if current is None:
+                        current = await self._feed_is_current(feed, ends, now_ms)
+                    is_current = current
+                    if owner.busy or owner.partition is not partition or tp.partition not in self._assigned:
+                        continue
+                partition.move(source, clock_ms(INPUTS[source], now_ms, setup.live.outage_grace_ms, is_current))
+        self._tell_of_outage(feed, now_ms)
+
+    async def _feed_is_current(self, feed: list[TP], ends: dict[TP, int], now_ms: int) -> bool:
+        newest: list[int | None] = []
+        for tp in feed:
+            if not self._silence.silent(tp):
+                newest.append(await self._newest_ms(tp, ends[tp]))
+                if newest[-1] is None:
+                    break
+        return feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
+
+    async def _newest_ms(self, tp: TP, end: int) -> int | None:
+        value: bytes | None = None
+        try:
+            async for fetched in self._setup.cluster.read(tp, max(end - _NEWEST_ROWS, 0), end):
+                if len(fetched):
+                    value = fetched.values[-1]
+            return codec.event_time(codec.read(value or b""))
+        except (codec.Refused, OffsetGone):
+            return None
+
+    def _tell_of_outage(self, feed: list[TP], now_ms: int) -> None:
+        silent_ms = min((self._silence.silent_ms(tp) for tp in feed), default=0)
+        away = silent_ms >= self._setup.live.idle_after_ms
+        self._setup.telemetry.feed_silent(silent_ms / 1000)
+        if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):
+            log.warning(
+                "no call comes in any partition; windows wait for the outage's grace",
+                silent_s=silent_ms // 1000,
+                grace_s=self._setup.live.outage_grace_ms // 1000,
+            )
+            self._told_ms = now_ms
+        elif not away:
+            self._told_ms = None

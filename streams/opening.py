@@ -1,0 +1,163 @@
+"""Opening a partition: its stored state is read and checked against the logs, and what does not fit is refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from monitor.notes import Note
+from monitor.partition import HEAD, MismatchError, Partition
+from monitor.shard.state import StateFormatError
+from monitor.stored import MissingPartError
+from streams.cluster import TP, Cluster
+from streams.control import AcceptCommand, Command, decode_command
+from streams.emit import decode_note
+from streams.names import Names
+
+
+class OpeningRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A partition at the offsets from which its sources are to be read on.
+
+    ``state_end`` is the end of the state's log: while nothing comes after it, nobody else has written.
+    ``commands`` are those that were not done yet, with their offsets; ``control_end`` is the offset after them.
+    """
+
+    partition: Partition
+    state_end: int
+    control_end: int
+    commands: list[tuple[int, Command | str]] = field(default_factory=list)
+
+
+async def open_partition(cluster: Cluster, names: Names, number: int, partition: Partition) -> Opened:
+    """Bring the new ``partition`` to where the stored state and the operator's commands say that it is.
+
+    The caller's writer must have been started: before that, a former owner could still write. OpeningRefused;
+    Unavailable, Refused of the cluster.
+    """
+    inputs = [TP(topic, number) for topic in names.inputs]
+    state, control = TP(names.output("state"), number), TP(names.output("control"), number)
+    starts = await cluster.starts([*inputs, state, control])
+    ends = await cluster.ends([*inputs, state, control])
+    stored: dict[str, bytes] = {}
+    async for fetched in cluster.read(state, starts[state], ends[state]):
+        for key, value in zip(fetched.keys, fetched.values, strict=True):
+            name = (key or b"").decode()
+            if value is None:
+                stored.pop(name, None)
+            else:
+                stored[name] = value
+    known = f"{HEAD}/0" in stored
+    if known:
+        try:
+            partition.restore(stored)
+        except (StateFormatError, MissingPartError, MismatchError) as error:
+            raise OpeningRefused(f"partition {number}: {error}") from None
+        if partition.rebuilding:
+            await suppress_published(cluster, names, number, partition)
+    commands: list[tuple[int, Command | str]] = []
+    async for fetched in cluster.read(control, max(partition.control, starts[control]), ends[control]):
+        commands += [
+            (offset, decode_command(value))
+            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True)
+        ]
+    accepted = [command for _, command in commands if isinstance(command, AcceptCommand)]
+    if not known:
+        await _begin(cluster, names, number, partition, accepted, {tp: starts[tp] for tp in inputs})
+    for source, tp in enumerate(inputs):
+        _check_source(partition, source, tp, starts[tp], ends[tp], accepted)
+    return Opened(partition, ends[state], ends[control], commands)
+
+
+async def _begin(
+    cluster: Cluster,
+    names: Names,
+    number: int,
+    partition: Partition,
+    accepted: Sequence[AcceptCommand],
+    starts: Mapping[TP, int],
+) -> None:
+    """There is no state: all is read from its beginning, unless decisions were made already."""
+    for source, start in enumerate(starts.values()):
+        partition.place_at(source, start)
+    enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
+    decided = await cluster.ends([enforcement, clock])
+    if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
+        return
+    offset = decided[enforcement]
+    if not any(accept.what == "lost_state" and accept.offset == offset for accept in accepted):
+        raise OpeningRefused(
+            f"partition {number}: its state is lost: {names.output('state')} has none, but decisions were made. "
+            "Expected the state. It can be made anew from all records that the input topics still have, with the "
+            "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
+            "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
+            "late and rejected records may be put out again. To accept that: "
+            f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
+        )
+    notes: dict[int, list[Note]] = {}
+    async for fetched in cluster.read(clock, 0, decided[clock]):
+        for value in fetched.values:
+            if value is not None:
+                source, note = decode_note(value)
+                notes.setdefault(source, []).append(note)
+    for source, noted in notes.items():
+        partition.recall(source, noted)
+    await suppress_published(cluster, names, number, partition)
+
+
+async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:
+    """Tell the partition what was published before its state was lost."""
+    published: dict[str, int] = {}
+    for topic in ("enforcement", "shadow"):
+        tp = TP(names.output(topic), number)
+        start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+        async for fetched in cluster.read(tp, start, end):
+            for value in fetched.values:
+                event = _EVENT.decode(value or b"{}")
+                published[event.id] = event.data.decided_ms
+    partition.suppress(published)
+
+
+class _EventData(msgspec.Struct):
+    decided_ms: int = 0
+
+
+class _Event(msgspec.Struct):
+    id: str = ""
+    data: _EventData = msgspec.field(default_factory=_EventData)
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
+    start = (await cluster.starts([tp]))[tp]
+    async for fetched in cluster.read(tp, start, end):
+        if len(fetched):
+            return True
+    return False
+
+
+def _check_source(
+    partition: Partition, source: int, tp: TP, start: int, end: int, accepted: Sequence[AcceptCommand]
+) -> None:
+    """The log must still have what is to be read again, and what was read."""
+    resume, done = partition.offsets[source], partition.done[source]
+    if start <= resume and done <= end:
+        return
+    if start > resume:
+        what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
+        loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
+    else:
+        what = f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
+        loss = f"it is read from its beginning, offset {start}, as if it were the first time"
+    if not any(a.what == "lost_input" and a.topic == tp.topic and a.offset == start for a in accepted):
+        raise OpeningRefused(
+            f"partition {tp.partition}: {what}. If that is accepted, {loss}. To accept it: "
+            f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
+        )
+    partition.place_at(source, start)

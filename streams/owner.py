@@ -1,0 +1,349 @@
+"""The owner of one partition number: opens its state, feeds what was read, and commits what was decided.
+
+One transaction carries everything that an advance brought about together with the state in which it was brought
+about, so that both are there or neither. After a transaction that failed, or may have, the memory is worth nothing:
+the state is read anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+import structlog
+
+from monitor.idle import CALLS
+from monitor.partition import Live, Partition, Place, Rows
+from monitor.policy.model import Policy
+from monitor.topics import INPUTS
+from streams import emit
+from streams.cluster import TP, Cluster, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
+from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
+from streams.names import Names
+from streams.opening import Opened, OpeningRefused, open_partition
+from streams.telemetry import Telemetry
+
+log = structlog.get_logger("callwarden")
+
+_LARGE = 100_000  # open calls that are too many to be sealed in the event loop: half a second
+_SOON_S = 1.0  # what nobody waits for is committed within this time
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+
+
+class Phase(Enum):
+    """What an owner is doing."""
+
+    OPENING = "opening"
+    RUNNING = "running"
+    PARKED = "parked"  # revoked, its memory kept for a quick return
+    REFUSED = "refused"  # the operator must decide
+    STOPPED = "stopped"  # an error that nobody foresaw
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure."""
+
+    cluster: Cluster
+    names: Names
+    policy: Policy
+    secret: bytes
+    live: Live
+    partitions: int
+    partitioner: str
+    application_id: str
+    rest_s: float
+    now_ms: Callable[[], int]
+    telemetry: Telemetry
+
+
+class Owner:
+    """One partition number of all topics, for as long as this worker has it."""
+
+    def __init__(self, number: int, setup: Setup, consumer: Consumer) -> None:
+        self.number = number
+        self.phase = Phase.OPENING
+        self.busy = False  # a thread works on the partition
+        self.control_next = 0
+        self.why = ""
+        self.grace_waived = False
+        self._setup = setup
+        self._consumer = consumer
+        self._tps = setup.names.of(number)
+        self._partition: Partition | None = None
+        self._writer: Writer | None = None
+        self._state_end = -1
+        self._task: asyncio.Task[None] | None = None
+        self._urgent = False
+        self._waiting_since: float | None = None
+        self._control_moved = False
+        self._probe: tuple[TP, int, int] | None = None
+        self._fed = False
+        self._caught_up = False
+
+    # Coming and going -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The partition is ours from now on, or is to be tried again."""
+        self._show(Phase.OPENING)
+        self._consumer.pause(self._tps)
+        self._task = asyncio.create_task(self._open(), name=f"open-{self.number}")
+
+    async def give_up(self) -> None:
+        """The partition goes to somebody else: end what runs, and keep the memory for a quick return."""
+        before, self.phase = self.phase, Phase.PARKED
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            if before is Phase.OPENING:
+                task.cancel()
+            await asyncio.wait([task])
+        if before is Phase.RUNNING and self._partition is not None and self._writer is not None:
+            # What is due is decided now, so that the next owner has less to read again.
+            await self._commit()
+        if self._writer is not None:
+            await self._writer.stop()
+            self._writer = None
+        self._show(Phase.PARKED)
+
+    async def _open(self) -> None:
+        delay = _FIRST_RETRY_S
+        while True:
+            try:
+                await self._open_once()
+            except (Unavailable, Fenced) as error:
+                log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LAST_RETRY_S)
+            except (OpeningRefused, Refused) as error:
+                self._halt(Phase.REFUSED, str(error))
+                return
+            except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+                self._fault("opening", error)
+                return
+            else:
+                return
+
+    async def _open_once(self) -> None:
+        setup = self._setup
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if self._writer is not None:
+            await self._writer.stop()
+        self._writer = setup.cluster.writer(f"{setup.application_id}-{self.number}")
+        await self._writer.start()
+        if not await self._still_mine():
+            self._partition = None
+            fresh = Partition(
+                setup.policy,
+                setup.secret,
+                setup.live,
+                Place(self.number, setup.partitions, setup.partitioner),  # type: ignore[arg-type]
+            )
+            try:
+                opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
+            except OpeningRefused:
+                control = self._tps[-1]
+                self.control_next = (await setup.cluster.ends([control]))[control]
+                raise
+            self._take_over(opened)
+        assert self._partition is not None
+        offsets = [*self._partition.offsets, self.control_next]
+        for tp, offset in zip(self._tps, offsets, strict=True):
+            self._consumer.seek(tp, offset)
+        self._show(Phase.RUNNING)
+        self._consumer.resume(self._tps)
+        setup.telemetry.opened(self.number, loop.time() - began)
+        log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
+
+    def _take_over(self, opened: Opened) -> None:
+        self._partition = opened.partition
+        self._state_end = opened.state_end
+        self._caught_up = self._fed = False
+        for offset, command in opened.commands:
+            self._command(offset, command)
+        self.control_next = self._partition.control = opened.control_end
+
+    async def _still_mine(self) -> bool:
+        """Whether the memory is what the stored state says, because nobody has written since."""
+        if self._partition is None:
+            return False
+        state = TP(self._setup.names.output("state"), self.number)
+        end = (await self._setup.cluster.ends([state]))[state]
+        async for fetched in self._setup.cluster.read(state, self._state_end, end):
+            if len(fetched):
+                return False
+        return True
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> list[TP]:
+        """What is to be read for it now; of a partition that stands still the operator's commands alone."""
+        if self.phase is Phase.RUNNING:
+            return [] if self.busy else self._tps
+        if self.phase in (Phase.REFUSED, Phase.STOPPED):
+            return self._tps[-1:]
+        return []
+
+    def next_offset(self, tp: TP) -> int:
+        """From where ``tp`` is to be read on."""
+        source = self._setup.names.source(tp.topic)
+        if source is None or self._partition is None:
+            return self.control_next
+        return self._partition.offsets[source]
+
+    def slices(self, tp: TP, fetched: Fetched, most: int) -> list[Rows]:
+        """What was fetched, as pieces of at most ``most`` rows; row by row where an error is being looked for."""
+        rows = Rows(fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+        if self._probe is not None and self._probe[0] == tp and self._probe[1] <= fetched.start < self._probe[2]:
+            most = 1
+        if len(rows) <= most:
+            return [rows]
+        return rows.cut(fetched.offsets[most::most].tolist())
+
+    def feed(self, partition: Partition, source: int, rows: Rows) -> None:
+        """The next rows, for the ``partition`` that they were fetched for: not for one opened since."""
+        if partition is not self._partition or self.busy:
+            return
+        partition.feed(source, rows)
+        self._fed = True
+        if len(rows):
+            self._caught_up = int(rows.timestamps_ms[-1]) >= self._setup.now_ms() - 10_000
+            self.grace_waived &= INPUTS[source] != CALLS
+
+    @property
+    def partition(self) -> Partition | None:
+        """What it has in memory."""
+        return self._partition
+
+    def failed(self, tp: TP, rows: Rows, error: BaseException) -> None:
+        """Feeding raised an error that nobody foresaw: find the record, then stop."""
+        if self._probe is None and len(rows) > 1:
+            # Open again and read the same rows one by one: then the error names its record.
+            self._probe = (tp, int(rows.offsets[0]), rows.stop)
+            self.forget()
+            self.begin()
+            return
+        self._probe = None
+        offset = int(rows.offsets[0]) if len(rows) else rows.stop
+        self._fault(f"{tp.topic} offset {offset}", error)
+
+    def control(self, fetched: Fetched) -> None:
+        """Commands have come."""
+        self.control_next = fetched.stop
+        if self.phase is not Phase.RUNNING:
+            if len(fetched):
+                self.forget()
+                self.begin()
+            return
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            self._command(offset, decode_command(value))
+        assert self._partition is not None
+        self._partition.control = fetched.stop
+
+    def _command(self, offset: int, command: object) -> None:
+        assert self._partition is not None
+        self._control_moved = True
+        wrong: str | None = None
+        if isinstance(command, SkipCommand):
+            source = self._setup.names.source(command.topic)
+            if source is None:
+                wrong = f"topic {command.topic!r} is no input; expected one of {', '.join(self._setup.names.inputs)}"
+            else:
+                wrong = self._partition.skip(source, command.offset, command.reason)
+        elif isinstance(command, EndOutageCommand):
+            self.grace_waived = True
+        elif not isinstance(command, AcceptCommand):
+            wrong = str(command)
+        if wrong:
+            log.error("command refused", partition=self.number, offset=offset, why=wrong)
+        else:
+            log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
+
+    # Deciding ---------------------------------------------------------------------------------------------------
+
+    def tick(self, idle: bool) -> None:
+        """Begin a transaction when there is something for one; ``idle``: nothing was read for it this time."""
+        if self.phase is not Phase.RUNNING or self._partition is None or (self._task and not self._task.done()):
+            return
+        partition = self._partition
+        now = asyncio.get_running_loop().time()
+        if partition.pending or self._control_moved:
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
+        if partition.due or partition.alerting or waited:
+            self._task = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
+
+    async def _commit(self) -> None:
+        assert self._partition is not None
+        assert self._writer is not None
+        partition, writer, setup = self._partition, self._writer, self._setup
+        loop = asyncio.get_running_loop()
+        try:
+            if partition.open_calls > _LARGE:
+                self.busy = True
+                try:
+                    outs, count = await asyncio.to_thread(self._decide, partition)
+                finally:
+                    self.busy = False
+            else:
+                outs, count = self._decide(partition)
+            done = dict(zip(self._tps, partition.done, strict=False))
+            began = loop.time()
+            self._state_end = await writer.commit(outs, done) + 1
+        except (Fenced, Unavailable) as error:
+            log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
+            setup.telemetry.transaction_failed(self.number)
+            self.forget()
+            if self.phase is Phase.RUNNING:
+                self._show(Phase.OPENING)
+                self._consumer.pause(self._tps)
+                await asyncio.sleep(setup.rest_s)
+                await self._open()
+        except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+            self.forget()
+            self._fault("deciding", error)
+        else:
+            count(loop.time() - began)
+
+    def _decide(self, partition: Partition) -> tuple[list[Out], Callable[[float], None]]:
+        partition.advance()
+        taken = partition.take()
+        state = partition.snapshot()
+        self._waiting_since, self._control_moved = None, False
+        outs = emit.records(self._setup.names, self.number, taken, state)
+        return outs, partial(self._setup.telemetry.committed, self.number, taken, partition.watermark_ms)
+
+    def forget(self) -> None:
+        """What is in memory is worth nothing any more."""
+        self._partition = None
+        self._state_end = -1
+        self._waiting_since, self._control_moved = None, False
+
+    # Standing still ---------------------------------------------------------------------------------------------
+
+    def _fault(self, at: str, error: BaseException) -> None:
+        log.error("partition stopped by an unforeseen error", partition=self.number, at=at, exc_info=error)
+        self._halt(Phase.STOPPED, f"{at}: {type(error).__name__}")
+
+    def _halt(self, phase: Phase, why: str) -> None:
+        self.why = why
+        self._show(phase)
+        if phase is Phase.REFUSED:
+            log.error("partition refused", partition=self.number, why=why)
+        self._consumer.pause(self._tps)
+        control = self._tps[-1]
+        self._consumer.seek(control, self.control_next)
+        self._consumer.resume([control])
+
+    def _show(self, phase: Phase) -> None:
+        self.phase = phase
+        if phase is Phase.RUNNING:
+            self.why = ""
+        self._setup.telemetry.phase(self.number, phase.value)
+
+
+def sources_of(names: Names, number: int) -> Mapping[TP, int]:
+    """The inputs of a partition number with their sources' numbers."""
+    return {TP(topic, number): source for source, topic in enumerate(names.inputs)}

@@ -1,0 +1,55 @@
+"""A silent source's clock follows system time only where nothing can be held up."""
+
+from monitor.idle import Silence, clock_ms, feed_is_current
+
+
+def looked(silence: Silence[str], ends: list[tuple[int, int]]) -> Silence[str]:
+    for at_ms, end in ends:
+        silence.look(at_ms, {"log": end})
+    return silence
+
+
+def test_a_log_is_silent_after_its_time_and_only_when_read_to_its_end() -> None:
+    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_000, 5_000)])
+    assert not silence.silent("log", 7)
+    silence.look(30_000, {"log": 7})
+    assert silence.silent("log", 7)
+    assert not silence.silent("log", 6)
+    assert not silence.silent("another", 0)
+
+
+def test_a_record_begins_the_wait_anew() -> None:
+    silence = looked(Silence(30_000), [(at_ms, 7 if at_ms < 20_000 else 8) for at_ms in range(0, 45_001, 5_000)])
+    assert silence.silent_ms("log") == 25_000
+    assert not silence.silent("log", 8)
+
+
+def test_what_could_not_be_seen_is_not_silence() -> None:
+    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
+    silence.blind()
+    assert not silence.silent("log", 7)
+    silence.look(35_000, {"log": 7})
+    assert not silence.silent("log", 7)
+
+
+def test_a_gap_between_looks_is_not_silence() -> None:
+    """A process that was stopped for three hours comes back and finds all as it was: its own doing."""
+    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
+    silence.look(10_800_000, {"log": 7})
+    assert not silence.silent("log", 7)
+    assert silence.silent_ms("log") == 0
+
+
+def test_calls_wait_for_the_grace_while_their_feed_may_be_away() -> None:
+    now_ms, grace_ms = 1_000_000_000, 14_400_000
+    assert clock_ms("complaints", now_ms, grace_ms, False) == now_ms
+    assert clock_ms("cdr", now_ms, grace_ms, False) == now_ms - grace_ms
+    assert clock_ms("cdr", now_ms, grace_ms, True) == now_ms
+
+
+def test_a_feed_that_brings_its_backlog_is_not_current() -> None:
+    now_ms, lateness_ms = 1_000_000_000, 600_000
+    assert not feed_is_current([], now_ms, lateness_ms)
+    assert feed_is_current([now_ms - 600_000, now_ms], now_ms, lateness_ms)
+    assert not feed_is_current([now_ms, now_ms - 600_001], now_ms, lateness_ms)
+    assert not feed_is_current([now_ms, None], now_ms, lateness_ms)

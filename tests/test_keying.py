@@ -1,0 +1,75 @@
+"""A record lies where its tenant's records belong, or is refused with what would be right."""
+
+import random
+
+import numpy as np
+import pytest
+
+from monitor.intake import Decoded, Decoder
+from monitor.keying import Keying, murmur2, partition_of
+from monitor.policy.load import load
+from monitor.shard.shard import Shard
+from schemas import codec
+from schemas.examples import EXAMPLES
+
+CALL = codec.encode(EXAMPLES["cdr"])
+TENANT = EXAMPLES["cdr"].tenant_id  # type: ignore[attr-defined]
+
+
+def decoded(*values: bytes) -> Decoded:
+    layout = Shard(load(None)).layout
+    return Decoder(layout, np.uint64(1)).messages(values, np.arange(len(values)), {})
+
+
+def test_murmur2_is_that_of_kafkas_clients() -> None:
+    # The figures of the tests of Kafka's own clients.
+    known = {"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "abc": 479470107}
+    for text, signed in known.items():
+        assert murmur2(text.encode()) == signed & 0xFFFFFFFF, text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_murmur2_is_that_of_aiokafka(seed: int) -> None:
+    from aiokafka.partitioner import murmur2 as theirs
+
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for _ in range(500):
+        key = rng.randbytes(rng.randint(0, 40))
+        assert murmur2(key) == theirs(key) & 0xFFFFFFFF
+
+
+def test_a_key_that_is_not_the_tenant_is_refused_with_its_number_masked() -> None:
+    tenant = TENANT
+    piece = decoded(CALL, CALL, CALL)
+    Keying(0, 1, "murmur2").check("cdr", piece, [tenant.encode(), None, b"+8613812345678"])
+    assert [row for row, _ in piece.refused] == [1, 2]
+    assert piece.refused[0][1] == f"wrong_key: expected the key to be tenant_id {tenant!r}, it has none"
+    assert piece.refused[1][1].startswith("wrong_key: ")
+    assert "13812345678" not in piece.refused[1][1]
+    assert piece.call_rows.tolist() == [0]
+    assert (piece.event_ms >= 0).tolist() == [True, False, False]
+
+
+def test_a_record_off_its_partition_names_the_setting_to_change() -> None:
+    tenant = TENANT
+    home = partition_of(tenant.encode(), 8, "murmur2")
+    right, wrong = decoded(CALL), decoded(CALL)
+    Keying(home, 8, "murmur2").check("cdr", right, [tenant.encode()])
+    Keying((home + 1) % 8, 8, "murmur2").check("cdr", wrong, [tenant.encode()])
+    assert right.refused == []
+    ((_, reason),) = wrong.refused
+    assert reason.startswith(f"wrong_partition: tenant_id {tenant!r} belongs into partition {home} of 8")
+    assert "partitioner=murmur2_random" in reason
+
+
+def test_a_record_of_another_topic_is_refused() -> None:
+    review = codec.encode(EXAMPLES["review"])
+    tenant = EXAMPLES["review"].tenant_id.encode()  # type: ignore[attr-defined]
+    piece = decoded(review)
+    Keying(0, 1, "murmur2").check("complaints", piece, [tenant])
+    assert piece.refused == [(0, "wrong_topic: type 'review' in the topic of complaints; expected complaint")]
+    assert piece.others == []
+    calls = decoded(CALL)
+    Keying(0, 1, "murmur2").check("reviews", calls, [TENANT.encode()])
+    assert calls.refused == [(0, "wrong_topic: type 'cdr' in the topic of reviews; expected review")]
