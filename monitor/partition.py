@@ -33,11 +33,12 @@ HEAD = "head"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Consecutive records of one source ``[n]``, in its order: ``stop`` is the position after them.
+    """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
 
     Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
     """
 
+    start: int
     stop: int
     offsets: NDArray[np.int64]
     timestamps_ms: NDArray[np.int64]
@@ -50,13 +51,21 @@ class Rows:
     def cut(self, at: Iterable[int]) -> "list[Rows]":
         """These rows, parted before the first row at or above each of these offsets (ascending)."""
         edges = [0, *np.searchsorted(self.offsets, list(at)).tolist(), len(self)]
-        parts = []
+        parts: list[Rows] = []
         for start, stop in pairwise(edges):
             if start < stop:
                 keys = None if self.keys is None else self.keys[start:stop]
+                before = parts[-1].stop if parts else self.start
                 after = self.stop if stop == len(self) else int(self.offsets[stop])
                 parts.append(
-                    Rows(after, self.offsets[start:stop], self.timestamps_ms[start:stop], self.values[start:stop], keys)
+                    Rows(
+                        before,
+                        after,
+                        self.offsets[start:stop],
+                        self.timestamps_ms[start:stop],
+                        self.values[start:stop],
+                        keys,
+                    )
                 )
         return parts
 
@@ -106,6 +115,10 @@ class PartitionHead(Struct):
     sources: list[SourceHead]
     shard: ShardHead
     format: int = FORMAT
+
+
+class OutOfPlaceError(ValueError):
+    """Rows were fed that do not follow those before them."""
 
 
 class MismatchError(ValueError):
@@ -207,8 +220,12 @@ class Partition:
     # Taking in --------------------------------------------------------------------------------------------------
 
     def feed(self, source: int, rows: Rows) -> None:
-        """The next rows of a source."""
+        """The next rows of a source. OutOfPlaceError when they are not the next."""
         position = self._positions[source]
+        if rows.start != position.source.offset:
+            raise OutOfPlaceError(
+                f"{INPUTS[source]}: rows from {rows.start} on, but the next is {position.source.offset}"
+            )
         coming = position.moves[position.moved :]
         cuts = sorted({move.offset for move in coming if move.offset < rows.stop})
         for part in rows.cut(cuts):
@@ -301,7 +318,7 @@ class Partition:
     @property
     def rebuilding(self) -> bool:
         """Whether decisions that are out already may still be made again, so that `suppress` must know them."""
-        return self._published_ms >= self._watermark_ms > NO_CLOCK_MS
+        return self._published_ms > NO_CLOCK_MS and self._published_ms >= self._watermark_ms
 
     def end(self, source: int) -> None:
         """The source has ended: its clock holds back nothing any more."""

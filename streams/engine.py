@@ -21,6 +21,7 @@ _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.02  # fewer rows at once cost more for each: wait a moment for more
 _LAST_RETRY_S = 15.0
 _TELL_AGAIN_MS = 3_600_000
+_PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
 _NEWEST_ROWS = 20  # how far back the newest call is looked for, behind markers of transactions
 
 
@@ -61,6 +62,7 @@ class Engine:
         self._deliver = deliver
         self.owners: dict[int, Owner] = {}
         self._assigned: set[int] = set()
+        self._parked_ms: dict[int, int] = {}
         topics = [*setup.names.inputs, setup.names.output("control")]
         self._consumer: Consumer = setup.cluster.consumer(topics)
         self._stopping = False
@@ -134,6 +136,7 @@ class Engine:
     async def _revoked(self, tps: frozenset[TP]) -> None:
         numbers = sorted({tp.partition for tp in tps} & self._assigned)
         self._assigned -= set(numbers)
+        self._parked_ms |= dict.fromkeys(numbers, self._setup.now_ms())
         if numbers:
             await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
@@ -234,6 +237,7 @@ class Engine:
                         continue
                 partition.move(source, clock_ms(INPUTS[source], now_ms, setup.live.outage_grace_ms, is_current))
         self._tell_of_outage(feed, now_ms)
+        self._let_go(now_ms)
 
     async def _feed_is_current(self, feed: list[TP], ends: dict[TP, int], now_ms: int) -> bool:
         newest: list[int | None] = []
@@ -253,6 +257,12 @@ class Engine:
             return codec.event_time(codec.read(value or b""))
         except (codec.Refused, OffsetGone):
             return None
+
+    def _let_go(self, now_ms: int) -> None:
+        """The memory of partitions that went to others is kept for a while only."""
+        for number in set(self.owners) - self._assigned:
+            if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
+                del self.owners[number]
 
     def _tell_of_outage(self, feed: list[TP], now_ms: int) -> None:
         silent_ms = min((self._silence.silent_ms(tp) for tp in feed), default=0)

@@ -99,7 +99,7 @@ async def _begin(
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
     notes: dict[int, list[Note]] = {}
-    async for fetched in cluster.read(clock, 0, decided[clock]):
+    async for fetched in cluster.read(clock, (await cluster.starts([clock]))[clock], decided[clock]):
         for value in fetched.values:
             if value is not None:
                 source, note = decode_note(value)

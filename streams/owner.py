@@ -6,7 +6,7 @@ the state is read anew.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -74,8 +74,8 @@ class Owner:
         self._partition: Partition | None = None
         self._writer: Writer | None = None
         self._state_end = -1
-        self._task: asyncio.Task[None] | None = None
-        self._urgent = False
+        self._opening: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._control_moved = False
         self._probe: tuple[TP, int, int] | None = None
@@ -84,21 +84,21 @@ class Owner:
 
     # Coming and going -------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """The partition is ours from now on, or is to be tried again."""
+    def begin(self, after_s: float = 0.0) -> None:
+        """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
         self._show(Phase.OPENING)
         self._consumer.pause(self._tps)
-        self._task = asyncio.create_task(self._open(), name=f"open-{self.number}")
+        self._opening = asyncio.create_task(self._open(after_s), name=f"open-{self.number}")
 
     async def give_up(self) -> None:
         """The partition goes to somebody else: end what runs, and keep the memory for a quick return."""
         before, self.phase = self.phase, Phase.PARKED
-        task, self._task = self._task, None
-        if task is not None and not task.done():
-            if before is Phase.OPENING:
-                task.cancel()
-            await asyncio.wait([task])
-        if before is Phase.RUNNING and self._partition is not None and self._writer is not None:
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+        if before is Phase.RUNNING and self._partition is not None:
             # What is due is decided now, so that the next owner has less to read again.
             await self._commit()
         if self._writer is not None:
@@ -106,7 +106,10 @@ class Owner:
             self._writer = None
         self._show(Phase.PARKED)
 
-    async def _open(self) -> None:
+    async def _open(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
         delay = _FIRST_RETRY_S
         while True:
             try:
@@ -195,16 +198,24 @@ class Owner:
 
     def slices(self, tp: TP, fetched: Fetched, most: int) -> list[Rows]:
         """What was fetched, as pieces of at most ``most`` rows; row by row where an error is being looked for."""
-        rows = Rows(fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
-        if self._probe is not None and self._probe[0] == tp and self._probe[1] <= fetched.start < self._probe[2]:
-            most = 1
+        rows = Rows(fetched.start, fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+        if self._probe is not None and self._probe[0] == tp:
+            _, first, last = self._probe
+            if fetched.start >= last:
+                self._probe = None  # this time there was no error
+            elif fetched.stop > first:
+                most = 1
         if len(rows) <= most:
             return [rows]
         return rows.cut(fetched.offsets[most::most].tolist())
 
     def feed(self, partition: Partition, source: int, rows: Rows) -> None:
-        """The next rows, for the ``partition`` that they were fetched for: not for one opened since."""
-        if partition is not self._partition or self.busy:
+        """The next rows, for the ``partition`` that they were fetched for: not for one opened since.
+
+        Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
+        """
+        if partition is not self._partition or self.busy or rows.start != partition.offsets[source]:
+            self._setup.telemetry.stale()
             return
         partition.feed(source, rows)
         self._fed = True
@@ -219,7 +230,7 @@ class Owner:
 
     def failed(self, tp: TP, rows: Rows, error: BaseException) -> None:
         """Feeding raised an error that nobody foresaw: find the record, then stop."""
-        if self._probe is None and len(rows) > 1:
+        if len(rows) > 1:
             # Open again and read the same rows one by one: then the error names its record.
             self._probe = (tp, int(rows.offsets[0]), rows.stop)
             self.forget()
@@ -265,7 +276,9 @@ class Owner:
 
     def tick(self, idle: bool) -> None:
         """Begin a transaction when there is something for one; ``idle``: nothing was read for it this time."""
-        if self.phase is not Phase.RUNNING or self._partition is None or (self._task and not self._task.done()):
+        if self.phase is not Phase.RUNNING or self._partition is None:
+            return
+        if self._committing is not None and not self._committing.done():
             return
         partition = self._partition
         now = asyncio.get_running_loop().time()
@@ -273,7 +286,7 @@ class Owner:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
         if partition.due or partition.alerting or waited:
-            self._task = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
+            self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
 
     async def _commit(self) -> None:
         assert self._partition is not None
@@ -297,12 +310,9 @@ class Owner:
             setup.telemetry.transaction_failed(self.number)
             self.forget()
             if self.phase is Phase.RUNNING:
-                self._show(Phase.OPENING)
-                self._consumer.pause(self._tps)
-                await asyncio.sleep(setup.rest_s)
-                await self._open()
+                # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
+                self.begin(setup.rest_s)
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly
-            self.forget()
             self._fault("deciding", error)
         else:
             count(loop.time() - began)
@@ -329,6 +339,7 @@ class Owner:
 
     def _halt(self, phase: Phase, why: str) -> None:
         self.why = why
+        self.forget()
         self._show(phase)
         if phase is Phase.REFUSED:
             log.error("partition refused", partition=self.number, why=why)
@@ -342,8 +353,3 @@ class Owner:
         if phase is Phase.RUNNING:
             self.why = ""
         self._setup.telemetry.phase(self.number, phase.value)
-
-
-def sources_of(names: Names, number: int) -> Mapping[TP, int]:
-    """The inputs of a partition number with their sources' numbers."""
-    return {TP(topic, number): source for source, topic in enumerate(names.inputs)}

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.partition import Live, Partition, Rows
+from monitor.partition import Live, OutOfPlaceError, Partition, Rows
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
@@ -17,11 +17,11 @@ from monitor.shard.state import StateFormatError
 from oracle.generate import Scenario, scenario
 
 
-def rows_of(lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int) -> Rows:
+def rows_of(before: int, lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int) -> Rows:
     """Those lines as rows of a topic, whose timestamps forbid event times beyond ``not_after_ms``."""
     after = offsets[stop] if stop < len(offsets) else offsets[-1] + 1
     stamps = np.full(stop - start, not_after_ms)
-    return Rows(after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
+    return Rows(before, after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
 
 
 def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int) -> dict[str, Any]:
@@ -40,7 +40,8 @@ def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, no
     at = [0] * len(files)
 
     def feed(source: int, stop: int) -> None:
-        partition.feed(source, rows_of(files[source], offsets[source], at[source], stop, not_after_ms))
+        before = partition.offsets[source]
+        partition.feed(source, rows_of(before, files[source], offsets[source], at[source], stop, not_after_ms))
         at[source] = stop
 
     while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
@@ -151,3 +152,12 @@ def test_a_head_of_another_format_is_refused() -> None:
     later = msgspec.msgpack.decode(head[2:]) | {"format": 2}
     with pytest.raises(StateFormatError, match="format 2"):
         Partition(policy).restore({key: head[:2] + msgspec.msgpack.encode(later)})
+
+
+def test_rows_that_do_not_follow_are_not_taken() -> None:
+    policy = loads(json.dumps(scenario(1).policy), "policy.json")
+    partition = Partition(policy)
+    with pytest.raises(OutOfPlaceError, match="rows from 5 on, but the next is 0"):
+        partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
+    assert partition.offsets[0] == 0
+    assert partition.take().refused == []

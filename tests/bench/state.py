@@ -26,8 +26,9 @@ def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -
     snapshot_s = 0.0
     with open_input(path) as stream:
         for first_line, lines in pieces(stream, piece_lines):
+            first_line -= 1
             offsets = np.arange(first_line, first_line + len(lines))
-            partition.feed(0, Rows(first_line + len(lines), offsets, np.full(len(lines), _NEVER_MS), lines))
+            partition.feed(0, Rows(first_line, first_line + len(lines), offsets, np.full(len(lines), _NEVER_MS), lines))
             ended_ms = partition.shard.at_ms
             partition.advance()
             if partition.shard.at_ms == ended_ms:
