@@ -202,6 +202,7 @@ class Partition:
         self.shard = Shard(policy, keep_state=True)
         self.live = live or Live()
         self.control = 0
+        self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
         self._place = place or Place(0, 1)
         self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
         self._policy = policy
@@ -251,6 +252,8 @@ class Partition:
                 if rows.keys is not None:
                     refused.key = rows.keys[int(np.searchsorted(rows.offsets, offset))]
                 self._taken.refused.append(refused)
+        if len(rows):
+            self.last_ms = max(self.last_ms, int(decoded.event_ms.max()), *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
                 self.shard.wait(waiting)

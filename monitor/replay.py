@@ -311,19 +311,28 @@ class _Run:
             summary.windows = len(outcome.windows)
         else:
             self._hand_over(self._on_windows)
-        outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
-        outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
-        outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
-        self._late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
-        outcome.late = [late.raw for late in self._late]
-        self._refused.sort(key=lambda r: r.log)
-        outcome.rejected = [Rejection(self._paths[r.log[1]], r.log[3], r.reason, r.raw) for r in self._refused]
-        summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
-        summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
-        summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
-        summary.alerts = len(outcome.alerts)
         summary.tenants = self._shards.tenants
+        settle(outcome, self._late, self._refused, self._paths)
         return outcome
+
+
+def settle(outcome: Outcome, late: list[Late], refused: list[Refused], names: Sequence[str]) -> None:
+    """Put everything but windows into the order of its file, and count it.
+
+    The summary has ``read`` and ``duplicates`` already; ``names`` are those of the sources, by number.
+    """
+    summary = outcome.summary
+    outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+    outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+    outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
+    late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
+    outcome.late = [one.raw for one in late]
+    refused.sort(key=lambda r: r.log)
+    outcome.rejected = [Rejection(names[r.log[1]], r.log[3], r.reason, r.raw) for r in refused]
+    summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
+    summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
+    summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
+    summary.alerts = len(outcome.alerts)
 
 
 def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:

@@ -1,0 +1,165 @@
+"""Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import msgspec
+import numpy as np
+
+from monitor.intake import NO_CLOCK_MS, Late
+from monitor.intake import Refused as RefusedRow
+from monitor.keying import Partitioner
+from monitor.notes import Note
+from monitor.partition import Live, Partition, Place, Rows
+from monitor.policy.model import Policy
+from monitor.replay import Outcome, Progress, settle
+from streams.cluster import TP, Cluster, Fetched, Refused
+from streams.emit import decode_note
+from streams.names import Names
+
+_SLICE_ROWS = 5_000
+
+
+async def replay_topics(
+    cluster: Cluster,
+    names: Names,
+    policy: Policy,
+    *,
+    secret: bytes = b"",
+    live: Live | None = None,
+    partitioner: Partitioner = "murmur2",
+    to_watermark: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Judge the input topics as they are now by a policy; rejected rows are named by topic-partition and offset.
+
+    ``live`` holds where the clock log does not say otherwise. ``to_watermark`` stops where the clocks of the logs
+    allow no more: that is what workers that have caught up have decided. Otherwise the logs are taken to have ended,
+    and all is decided, as in a replay of files. ``warn`` is told of records that are not there any more.
+    Unavailable, Refused, OffsetGone of the cluster.
+    """
+    count = await _partitions(cluster, names)
+    inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
+    clocks = [TP(names.output("clock"), number) for number in range(count)]
+    starts = await cluster.starts([*inputs, *clocks])
+    # The clock log is looked at last: then it has every note on what is read of the inputs.
+    ends = await cluster.ends(inputs)
+    ends |= await cluster.ends(clocks)
+    run = _Run(policy, count, progress)
+    for number in range(count):
+        partition = Partition(policy, secret, live, Place(number, count, partitioner))
+        for source, topic in enumerate(names.inputs):
+            start = starts[TP(topic, number)]
+            partition.place_at(source, start)
+            if start > 0 and warn is not None:
+                warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
+        await _recall(cluster, clocks[number], starts, ends, partition)
+        await run.read(cluster, [TP(topic, number) for topic in names.inputs], starts, ends, partition)
+    return run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
+
+
+async def _partitions(cluster: Cluster, names: Names) -> int:
+    """How many partitions there are. Refused where topics are missing or do not fit together."""
+    wanted = [*names.inputs, names.output("clock")]
+    counts = await cluster.partitions(wanted)
+    missing = [topic for topic in wanted if topic not in counts]
+    if missing:
+        raise Refused(f"there is no topic {', '.join(missing)}; `callwarden topics create` makes it")
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise Refused(f"expected the same number of partitions in all topics; {told}")
+    return counts[wanted[0]]
+
+
+async def _recall(
+    cluster: Cluster, clock: TP, starts: Mapping[TP, int], ends: Mapping[TP, int], partition: Partition
+) -> None:
+    notes: dict[int, list[Note]] = {}
+    async for fetched in cluster.read(clock, starts[clock], ends[clock]):
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            try:
+                source, note = decode_note(value or b"")
+            except (msgspec.DecodeError, ValueError, KeyError) as error:
+                at = f"{clock.topic}-{clock.partition} offset {offset}"
+                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+            notes.setdefault(source, []).append(note)
+    for source, noted in notes.items():
+        partition.recall(source, noted)
+
+
+class _Run:
+    """What the partitions of one replay bring about, one after the other."""
+
+    def __init__(self, policy: Policy, count: int, progress: Callable[[Progress], None] | None) -> None:
+        self._outcome = Outcome()
+        self._count = count
+        self._progress = progress
+        self._partitions: list[Partition] = []
+        self._late: list[Late] = []
+        self._refused: list[RefusedRow] = []
+
+    async def read(
+        self, cluster: Cluster, tps: list[TP], starts: Mapping[TP, int], ends: Mapping[TP, int], partition: Partition
+    ) -> None:
+        """Feed the next partition with all that its logs (those of its sources, in order) hold."""
+        self._partitions.append(partition)
+        logs: dict[int, AsyncIterator[Fetched]] = {
+            source: cluster.read(tp, starts[tp], ends[tp]) for source, tp in enumerate(tps)
+        }
+        while logs:
+            # The source that is behind holds the watermark back: what others have would only wait in memory.
+            source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
+            fetched = await anext(logs[source], None)
+            if fetched is None:
+                del logs[source]
+                partition.feed(source, _nothing(partition.offsets[source], ends[tps[source]]))
+            else:
+                offsets = fetched.offsets
+                rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+                for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
+                    partition.feed(source, piece)
+            if partition.due:
+                partition.advance()
+                self._collect(partition)
+
+    def finish(self, sources: list[str], to_watermark: bool) -> Outcome:
+        """The outcome; ``sources`` are the names of all topics' partitions, topic by topic."""
+        last_ms = max((partition.last_ms for partition in self._partitions), default=NO_CLOCK_MS)
+        summary = self._outcome.summary
+        for partition in self._partitions:
+            if to_watermark:
+                partition.advance()
+            else:
+                partition.finish(last_ms)
+            self._collect(partition)
+            summary.tenants += partition.shard.tenants
+        summary.last_event_ms = last_ms if last_ms > NO_CLOCK_MS else None
+        settle(self._outcome, self._late, self._refused, sources)
+        return self._outcome
+
+    def _collect(self, partition: Partition) -> None:
+        taken, outcome = partition.take(), self._outcome
+        outcome.enforcement += taken.sink.enforcement
+        outcome.shadow += taken.sink.shadow
+        outcome.alerts += taken.sink.alerts
+        outcome.summary.read += taken.rows
+        outcome.summary.duplicates += taken.duplicates
+        number = self._partitions.index(partition)
+        rows: list[Late | RefusedRow] = [*taken.late, *taken.refused]
+        for one in rows:
+            # A source is one partition of one topic, here among those of all numbers.
+            before_ms, source, offset, line = one.log
+            one.log = (before_ms, source * self._count + number, offset, line)
+        self._late += taken.late
+        self._refused += taken.refused
+        if self._progress is not None:
+            watermark_ms = partition.watermark_ms
+            decided = taken.sink.enforcement
+            self._progress(
+                Progress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
+            )
+
+
+def _nothing(start: int, stop: int) -> Rows:
+    """No rows, up to the end of a log: what was noted there takes effect."""
+    return Rows(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])
