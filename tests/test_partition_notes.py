@@ -1,0 +1,170 @@
+"""What was noted beside the records takes effect again at its offset, whenever the records are read again."""
+
+import json
+import random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitor.notes import Limit, Move, Note, Skip
+from monitor.partition import Live, MismatchError, Partition, Place, Rows, Taken
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from monitor.topics import CARRIES, INPUTS
+from oracle.generate import scenario
+from schemas import codec
+
+SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in CARRIES.items() for kind in kinds}
+
+
+def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
+    """A scenario's policy, its records by source, and the time that none of them may be beyond."""
+    made = scenario(seed)
+    sources: list[list[bytes]] = [[] for _ in INPUTS]
+    for line in (line for file in made.files for line in file):
+        raw = line.encode() if isinstance(line, str) else line
+        try:
+            source = SOURCE[json.loads(raw)["type"]]
+        except (ValueError, KeyError, TypeError):
+            source = 0
+        if raw.strip():
+            sources[source].append(raw)
+    return loads(json.dumps(made.policy), "policy.json"), sources, made.not_after_ms
+
+
+def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> Rows:
+    return Rows(start, stop, np.arange(start, stop), np.full(stop - start, stamp_ms), lines[start:stop])
+
+
+def outcome(taken: list[Taken]) -> dict[str, Any]:
+    return {
+        "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.sink.enforcement),
+        "late": sorted(late.raw for t in taken for late in t.late),
+        "refused": sorted((r.log[1], r.log[2], r.reason) for t in taken for r in t.refused),
+        "read": sum(t.rows for t in taken),
+        "duplicates": sum(t.duplicates for t in taken),
+    }
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
+    policy, sources, not_after_ms = sources_of(seed)
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    live = Live(max_ahead_ms=0)
+    partition = Partition(policy, live=live)
+    stored: dict[str, bytes] = {}
+    kept: list[Taken] = []
+    committed = [0] * len(INPUTS)
+    moved = restarts = 0
+
+    def feed(source: int, stop: int) -> None:
+        partition.feed(source, rows(sources[source], partition.offsets[source], stop, not_after_ms))
+
+    while any(at < len(lines) for at, lines in zip(partition.offsets, sources, strict=True)):
+        source = rng.randrange(len(INPUTS))
+        at, end = partition.offsets[source], len(sources[source])
+        if at < end:
+            feed(source, min(end, at + rng.choice((1, 3, 20))))
+        if rng.random() < 0.3:
+            clock_ms = max(partition.clocks_ms)
+            moved += partition.move(source, clock_ms - rng.randrange(600_000))
+        if rng.random() < 0.1 and partition.offsets[source] + 3 < end:
+            partition.skip(source, partition.offsets[source] + rng.randrange(3), "a test's whim")
+        if rng.random() < 0.4:
+            partition.advance()
+            kept.append(partition.take())
+            for key, value in partition.snapshot():
+                stored.pop(key, None)
+                if value is not None:
+                    stored[key] = value
+            committed = partition.offsets
+        if rng.random() < 0.08 and stored:
+            restarts += 1
+            live = Live(max_ahead_ms=rng.choice((0, 0, 1_000)))
+            partition = Partition(policy, live=live)
+            partition.restore(stored)
+            for number in rng.sample(range(len(INPUTS)), len(INPUTS)):
+                while partition.offsets[number] < committed[number]:
+                    feed(number, min(committed[number], partition.offsets[number] + rng.choice((1, 5, 100))))
+    partition.advance()
+    kept.append(partition.take())
+
+    notes: dict[int, list[Note]] = {}
+    for taken in kept:
+        for source, note in taken.notes:
+            notes.setdefault(source, []).append(note)
+    judge = Partition(policy, live=Live(max_ahead_ms=0))
+    for source, noted in notes.items():
+        judge.recall(source, noted)
+    for source, lines in enumerate(sources):
+        judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
+    judge.advance()
+    assert outcome(kept) == outcome([judge.take()])
+    assert judge.watermark_ms == partition.watermark_ms
+    assert moved > 0
+    kinds = {type(note) for noted in notes.values() for note in noted}
+    assert kinds >= {Move, Limit}
+    assert Skip in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
+
+
+def test_a_record_that_was_read_cannot_be_skipped() -> None:
+    policy, sources, not_after_ms = sources_of(1)
+    partition = Partition(policy, live=Live(max_ahead_ms=0))
+    partition.feed(0, rows(sources[0], 0, 5, not_after_ms))
+    assert partition.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
+    assert partition.skip(0, 5, "it is broken") is None
+    partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
+    taken = partition.take()
+    assert [(r.log[2], r.reason) for r in taken.refused if r.log[2] == 5] == [(5, "skipped: it is broken")]
+    assert (0, Skip(5, "it is broken")) in taken.notes
+
+
+def test_a_record_without_a_value_is_refused() -> None:
+    policy, _, _ = sources_of(1)
+    partition = Partition(policy)
+    partition.feed(0, Rows(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
+    refused = partition.take().refused
+    assert [r.log[2] for r in refused] == [0, 1, 2]
+    assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
+    assert [(r.key, r.raw) for r in refused] == [(b"k", b""), (None, b""), (b"k", b"  ")]
+
+
+def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
+    policy, sources, _ = sources_of(1)
+    call = next(line for line in sources[0] if b'"cdr"' in line and isinstance(_event_ms(line), int))
+    event_ms = _event_ms(call)
+    assert event_ms is not None
+    partition = Partition(policy, live=Live(max_ahead_ms=1_000))
+    partition.feed(0, Rows(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
+    assert partition.clocks_ms[0] == event_ms - 500
+    partition.feed(0, Rows(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
+    (refused,) = partition.take().refused
+    assert refused.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
+
+
+def _event_ms(line: bytes) -> int | None:
+    try:
+        return codec.event_time(codec.read(line))
+    except codec.Refused:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"place": Place(1, 8)}, "made with 4 partitions, the topics have 8"),
+        ({"place": Place(2, 4)}, "that of partition 1, expected 2"),
+        ({"place": Place(1, 4, "crc32")}, "partitioner murmur2"),
+        ({"place": Place(1, 4), "secret": b"another"}, "another secret"),
+    ],
+)
+def test_a_state_of_other_circumstances_is_refused(other: dict[str, Any], words: str) -> None:
+    policy, _, _ = sources_of(1)
+    stored = {key: value for key, value in Partition(policy, place=Place(1, 4)).snapshot() if value is not None}
+    with pytest.raises(MismatchError, match=words):
+        Partition(policy, **other).restore(stored)
+    with pytest.raises(MismatchError, match="under the policy"):
+        Partition(sources_of(2)[0], place=Place(1, 4)).restore(stored)
