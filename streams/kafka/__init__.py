@@ -1,0 +1,5 @@
+"""A real Kafka cluster behind the seam of `streams.cluster`, on aiokafka's public API."""
+
+from streams.kafka.cluster import KafkaCluster
+
+__all__ = ["KafkaCluster"]

@@ -1,0 +1,90 @@
+"""A Kafka cluster as one worker sees it: makes consumers and writers, answers questions, reads without a group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from streams.cluster import TP, Fetched, OffsetGone, Refused
+from streams.kafka.clients import Clients, close
+from streams.kafka.columns import before, columns
+from streams.kafka.consumer import KafkaConsumer
+from streams.kafka.errors import quiet
+from streams.kafka.questions import REQUEST_MS, Questions
+from streams.kafka.writer import KafkaWriter
+from streams.settings import Settings
+
+_STOP_S = 5.0
+_WAIT_MS = 200  # for records; it is not cut short by what holds markers alone
+_SILENT_S = 30.0
+
+
+class KafkaCluster:
+    """See `streams.cluster.Cluster`. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects to nothing yet. Raises OSError for certificates that cannot be read."""
+        quiet()
+        self._clients = Clients(settings)
+        self.questions = Questions(self._clients)
+
+    def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
+        return KafkaConsumer(self._clients, self.questions, topics)
+
+    def writer(self, transactional_id: str) -> KafkaWriter:
+        return KafkaWriter(self._clients, transactional_id)
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        return await self.questions.partitions(topics)
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return await self._offsets(tps, AIOKafkaConsumer.beginning_offsets)
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        if start >= stop:
+            return
+        at, mine, clock = start, TopicPartition(*tp), asyncio.get_running_loop().time
+        reader = self._clients.reader(request_timeout_ms=REQUEST_MS)
+        try:
+            await reader.start()
+            reader.assign([mine])
+            reader.seek(mine, start)
+            answer, since = None, clock()
+            while at < stop:
+                records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
+                position = await reader.position(mine)
+                if position > at:
+                    fetched, at = columns(at, position, records), position
+                    yield before(fetched, stop)
+                if reader.last_poll_timestamp(mine) != answer:
+                    answer, since = reader.last_poll_timestamp(mine), clock()
+                elif clock() - since > _SILENT_S:
+                    raise TimeoutError
+        except OffsetOutOfRangeError:
+            raise OffsetGone(tp, at) from None
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await self._clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
+        finally:
+            await close(reader.stop(), _STOP_S)
+
+    async def stop(self) -> None:
+        await self.questions.stop()
+
+    async def _offsets(
+        self, tps: Sequence[TP], which: Callable[..., Awaitable[dict[TopicPartition, int]]]
+    ) -> dict[TP, int]:
+        if not tps:
+            return {}
+        for topic, partition in tps:
+            if not await self.questions.exist(topic, partition):  # aiokafka would wait for it
+                raise Refused(f"there is no partition {partition} of topic {topic}")
+
+        async def look(reader: AIOKafkaConsumer, _: AIOKafkaAdminClient) -> dict[TP, int]:
+            return {TP(*tp): int(at) for tp, at in (await which(reader, [TopicPartition(*tp) for tp in tps])).items()}
+
+        return await self.questions.ask("looking up offsets", look)

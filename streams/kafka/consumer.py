@@ -1,0 +1,166 @@
+"""A member of the consumer group whose batches say truly from where to where they reach."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused
+from streams.kafka.clients import Clients, close
+from streams.kafka.columns import columns
+from streams.kafka.errors import translated
+from streams.kafka.questions import Questions
+
+_NOBODY: Final = TopicPartition("", 0)
+_JOIN_S = 90.0
+_STOP_S = 10.0
+_SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
+_REBALANCE_MS = 30_000  # how long the others wait for a member that gives up its partitions
+
+
+class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """See `streams.cluster.Consumer`.
+
+    A position is known once the engine has sought to it, and moves with what `poll` returns; it is forgotten in
+    every rebalance. So `Fetched.start` is where the former batch ended, whatever aiokafka has passed over since.
+    """
+
+    def __init__(self, clients: Clients, questions: Questions, topics: Sequence[str]) -> None:
+        self._clients = clients
+        self._questions = questions
+        self._topics = list(topics)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._listener: Listener | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._answers: dict[TopicPartition, int | None] = {}
+        self._silent_s = 0.0
+
+    async def start(self, listener: Listener) -> None:
+        if self._consumer is not None:
+            raise RuntimeError("a consumer starts once")
+        settings = self._clients.settings
+        self._listener = listener
+        missing = set(self._topics) - (await self._questions.partitions(self._topics)).keys()
+        if missing:  # aiokafka would wait for them, or have them made
+            raise Refused(f"no such topic: {', '.join(sorted(missing))}; `callwarden topics create` makes them")
+        self._consumer = self._clients.reader(
+            group_id=settings.group,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_ms,
+            rebalance_timeout_ms=max(_REBALANCE_MS, settings.session_timeout_ms),
+            # Longer than the broker takes to answer a join.
+            request_timeout_ms=max(_REBALANCE_MS, settings.session_timeout_ms) + 10_000,
+            # Or a member that owns nothing, so that nobody polls it, would leave the group after a while, for good.
+            max_poll_interval_ms=2**31 - 1,
+        )
+        self._consumer.subscribe(self._topics, listener=self)
+        try:
+            async with asyncio.timeout(_JOIN_S):
+                await self._consumer.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await self._clients.why(error, f"joining group {settings.group}") from None
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await close(self._consumer.stop(), _STOP_S)
+
+    def assignment(self) -> frozenset[TP]:
+        return frozenset(TP(*tp) for tp in self._started.assignment())
+
+    def pause(self, tps: Sequence[TP]) -> None:
+        self._started.pause(*self._mine(tps))
+
+    def resume(self, tps: Sequence[TP]) -> None:
+        self._started.resume(*self._mine(tps))
+
+    def seek(self, tp: TP, offset: int) -> None:
+        for mine in self._mine([tp]):
+            self._started.seek(mine, offset)
+            self._positions[mine] = offset
+
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+        consumer = self._started
+        wanted = [tp for tp in self._mine(tps) if tp in self._positions]
+        since = time.monotonic()
+        try:
+            # aiokafka's own timeout does not hold during a rebalance. To cancel it there loses no record.
+            async with asyncio.timeout(timeout_s + 0.1):
+                # An empty list would mean all; a name that is nobody's only looks after the membership.
+                batches = await consumer.getmany(
+                    *(wanted or [_NOBODY]), timeout_ms=round(timeout_s * 1000), max_records=most
+                )
+        except TimeoutError:
+            return {}
+        except OffsetOutOfRangeError as error:
+            for gone, offset in error.args[0].items():
+                if self._positions.get(gone) == offset:
+                    raise OffsetGone(TP(*gone), offset) from None
+            return {}  # of a position that is not ours any more
+        except KafkaError as error:
+            raise translated(error, "fetching") from None
+        fetched = {}
+        kept = self._mine(wanted)
+        for tp in kept:
+            start, stop = self._positions.get(tp), self._position(tp)
+            if start is not None and stop is not None and stop > start:
+                fetched[TP(*tp)] = columns(start, stop, batches.get(tp, ()))
+                self._positions[tp] = stop
+        await self._notice_silence(kept, bool(fetched), time.monotonic() - since)
+        return fetched
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        if revoked and self._listener is not None:
+            await self._listener.revoked(frozenset(TP(*tp) for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._positions.clear()
+        self._silent_s = 0.0
+        self._started.pause(*assigned)
+        for tp in assigned:
+            # Any will do: without a position aiokafka asks for the group's, and it is an error to have none.
+            self._started.seek(tp, 0)
+        if self._listener is not None:
+            await self._listener.assigned(frozenset(TP(*tp) for tp in assigned))
+
+    @property
+    def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the consumer is not started")
+        return self._consumer
+
+    def _mine(self, tps: Sequence[TP]) -> list[TopicPartition]:
+        assigned = self._started.assignment()
+        return [TopicPartition(*tp) for tp in tps if tp in assigned]
+
+    def _position(self, tp: TopicPartition) -> int | None:
+        """The consumer's position now; None when there is none, for which `position` would wait.
+
+        So it is in a rebalance, between the new assignment and its callback.
+        """
+        asking = self._started.position(tp)
+        try:
+            asking.send(None)
+        except StopIteration as answer:
+            return int(answer.value)
+        asking.close()
+        return None
+
+    async def _notice_silence(self, waited_for: Sequence[TopicPartition], came: bool, waited_s: float) -> None:
+        """Raise Unavailable, or why we are refused, when no fetch has been answered for a while.
+
+        A broker answers every fetch, empty or not; aiokafka only goes on asking.
+        """
+        answers = {tp: self._started.last_poll_timestamp(tp) for tp in waited_for}
+        if came or not waited_for or answers != self._answers:
+            self._answers = answers
+            self._silent_s = 0.0
+            return
+        self._silent_s += waited_s
+        if self._silent_s >= _SILENT_S:
+            self._silent_s = 0.0
+            raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")

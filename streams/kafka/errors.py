@@ -1,0 +1,94 @@
+"""What aiokafka raises, in the words of the seam: Unavailable, Fenced or Refused, each one readable line."""
+
+import logging
+import ssl
+from collections.abc import Iterator
+
+import aiokafka.errors as theirs
+
+from streams.cluster import Fenced, OffsetGone, Refused, Unavailable
+
+_FENCED = (
+    theirs.ProducerFenced,
+    theirs.InvalidProducerEpoch,
+    theirs.InvalidProducerIdMapping,
+    theirs.InvalidTxnState,
+    theirs.OutOfOrderSequenceNumber,
+    theirs.UnknownProducerId,
+)
+_LOGIN = (
+    theirs.SaslAuthenticationFailed,
+    theirs.UnsupportedSaslMechanismError,
+    theirs.IllegalSaslStateError,
+    theirs.AuthenticationFailedError,
+    theirs.AuthenticationMethodNotSupported,
+)
+_NOT_ALLOWED = (
+    theirs.TopicAuthorizationFailedError,
+    theirs.GroupAuthorizationFailedError,
+    theirs.ClusterAuthorizationFailedError,
+    theirs.TransactionalIdAuthorizationFailed,
+)
+_NEVER = (
+    theirs.UnknownTopicOrPartitionError,
+    theirs.InvalidTopicError,
+    theirs.MessageSizeTooLargeError,
+    theirs.RecordListTooLargeError,
+    theirs.RecordTooLargeError,
+    theirs.UnsupportedCodecError,
+    theirs.UnsupportedVersionError,
+    theirs.IncompatibleBrokerVersion,
+    theirs.InvalidTransactionTimeout,
+    theirs.InvalidSessionTimeoutError,
+    theirs.InvalidGroupIdError,
+    theirs.InconsistentGroupProtocolError,
+    theirs.InvalidReplicationFactorError,
+    theirs.InvalidPartitionsError,
+    theirs.InvalidConfigurationError,
+    theirs.PolicyViolationError,
+)
+_SEAM = (Unavailable, Fenced, Refused, OffsetGone)
+
+
+def translated(error: BaseException, doing: str) -> Exception:
+    """``error``, raised while ``doing`` something, as one of the seam's."""
+    if isinstance(error, _SEAM):
+        return error
+    for cause in _chain(error):
+        if isinstance(cause, _FENCED):
+            return Fenced(f"{doing}: another writer has taken over, or the transaction had timed out")
+        if isinstance(cause, _LOGIN):
+            return Refused(f"{doing}: the login was refused: {_said(cause)}")
+        if isinstance(cause, _NOT_ALLOWED):
+            return Refused(f"{doing}: not allowed: {_said(cause)}")
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Refused(f"{doing}: the server's certificate is not trusted: {cause.verify_message}")
+        if isinstance(cause, _NEVER):
+            return Refused(f"{doing}: refused: {_said(cause)}")
+    if isinstance(error, TimeoutError):
+        return Unavailable(f"{doing}: no answer in time")
+    return Unavailable(f"{doing}: {_said(error)}")
+
+
+def quiet() -> None:
+    """Leave it to us to tell of faults: aiokafka logs each retry, and errors that it also raises with tracebacks.
+
+    A level that somebody has set for its logger stands.
+    """
+    logger = logging.getLogger("aiokafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL + 1)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _said(error: BaseException) -> str:
+    """What the error says, on one line."""
+    if isinstance(error, theirs.BrokerResponseError):
+        details = ", ".join(str(detail) for detail in error.args)
+        return " ".join(f"{error.description or error.message} {f'({details})' if details else ''}".split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,76 @@
+"""Questions to a cluster, asked over connections that are shared, and made anew after a failure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.kafka.clients import Clients, close
+
+_ASK_S = 15.0
+_STOP_S = 5.0
+REQUEST_MS = 10_000
+
+T = TypeVar("T")
+
+
+class Questions:
+    """Belongs to the event loop in which the first question is asked."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = asyncio.Lock()
+        self._connected: tuple[AIOKafkaConsumer, AIOKafkaAdminClient] | None = None
+        self._counts: dict[str, int] = {}
+
+    async def ask(self, doing: str, question: Callable[[AIOKafkaConsumer, AIOKafkaAdminClient], Awaitable[T]]) -> T:
+        """The answer to ``question``. Raises Unavailable and Refused, which say that we were ``doing`` it."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await question(*await self._connect())
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise await self._clients.why(error, doing) from None
+
+    async def partitions(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of the topics has; those that do not exist are left out."""
+
+        async def count(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, int]:
+            # All of them: to ask for a topic by name may create it.
+            return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+
+        self._counts = await self.ask("listing the topics", count)
+        return {topic: self._counts[topic] for topic in topics if topic in self._counts}
+
+    async def exist(self, topic: str, partition: int) -> bool:
+        """Whether there is that partition. That there is one is remembered."""
+        if partition >= self._counts.get(topic, 0):
+            await self.partitions([topic])
+        return partition < self._counts.get(topic, 0)
+
+    async def stop(self) -> None:
+        """Close the connections; the next question makes new ones."""
+        connected, self._connected = self._connected, None
+        if connected is not None:
+            for closing in (connected[0].stop(), connected[1].close()):
+                await close(closing, _STOP_S)
+
+    async def _connect(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:
+        async with self._lock:
+            if self._connected is None:
+                made: Any = (
+                    self._clients.reader(request_timeout_ms=REQUEST_MS),
+                    AIOKafkaAdminClient(**self._clients.common(), request_timeout_ms=REQUEST_MS),
+                )
+                try:
+                    for client in made:
+                        await client.start()
+                except BaseException:
+                    await close(made[0].stop(), _STOP_S)
+                    await close(made[1].close(), _STOP_S)
+                    raise
+                self._connected = made
+            return self._connected
