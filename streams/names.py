@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from monitor.topics import INPUTS
 from streams.cluster import TP
 
+OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late", "dead-letter")
+"""The topics with the prefix of the outputs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -26,6 +29,11 @@ class Names:
     def output(self, name: str) -> str:
         """The topic of ours with that bare name: ``enforcement``, ``state``, ``control``..."""
         return self.output_prefix + name
+
+    @property
+    def all(self) -> list[str]:
+        """Every topic, inputs first."""
+        return [*self.inputs, *map(self.output, OUTPUTS)]
 
     def of(self, number: int) -> list[TP]:
         """What the owner of partition ``number`` reads: the inputs in order, then control."""
