@@ -19,8 +19,8 @@ def run(
 ) -> None:
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
 
-    All settings are environment variables; see `docs/live.md`. Exit status: 2 wrong settings or topics that do not
-    fit, 3 no broker.
+    All settings are environment variables; see `docs/live.md`. A broker that is away is waited for. Exit status: 2
+    wrong settings, or topics that do not fit.
     """
     import asyncio
     import time
@@ -28,11 +28,11 @@ def run(
     from monitor.cli.inputs import fail, policy_for
     from monitor.partition import Live
     from streams.app import make_app
-    from streams.cluster import Refused, Unavailable
+    from streams.cluster import Refused
     from streams.kafka import KafkaCluster
     from streams.names import Names
     from streams.owner import Setup
-    from streams.serve import serve, set_up_logs
+    from streams.serve import partition_count, serve, set_up_logs
     from streams.settings import SettingsError, load
     from streams.telemetry import Telemetry
 
@@ -55,20 +55,14 @@ def run(
     async def work() -> None:
         cluster = KafkaCluster(settings)
         try:
-            counts = await cluster.partitions(names.all)
-            absent = [topic for topic in names.all if topic not in counts]
-            if absent:
-                raise Refused(f"no such topics: {', '.join(absent)}; expected those of docs/live.md")
-            if len(set(counts.values())) > 1:
-                told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-                raise Refused(f"the topics have different numbers of partitions: {told}; expected the same for all")
+            partitions = await partition_count(cluster, names)
             setup = Setup(
                 cluster,
                 names,
                 ruled,
                 settings.secret(),
                 Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
-                max(counts.values(), default=0),
+                partitions,
                 settings.partitioner,
                 settings.application_id,
                 2 * settings.heartbeat_ms / 1000,
@@ -82,5 +76,5 @@ def run(
 
     try:
         asyncio.run(work())
-    except (Unavailable, Refused) as error:
-        fail(f"callwarden worker: {error}", 3 if isinstance(error, Unavailable) else 2)
+    except Refused as error:
+        fail(f"callwarden worker: {error}")
