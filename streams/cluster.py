@@ -44,9 +44,9 @@ class Refused(Exception):  # noqa: N818 - an answer
 class Fetched:
     """Consecutive records of one partition, as columns ``[n]`` in offset order.
 
-    ``start`` is the position from which they were fetched and ``stop`` the position after them; offsets between may
-    be missing (markers of transactions, compaction). ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a
-    value may be None.
+    ``start`` is the position from which they were fetched and ``stop``, above it, the position after them; offsets
+    between may be missing (markers and aborted records of transactions, compaction), even all: ``n`` may be 0.
+    ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None.
     """
 
     start: int
@@ -110,9 +110,11 @@ class Consumer(Protocol):
         ...
 
     async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
-        """What has come on these partitions (never empty, all sought to), at most ``most`` records together.
+        """What has come on these partitions, at most ``most`` records together; passes over those not sought to.
 
-        Waits until something is there or ``timeout_s`` is over. OffsetGone, Unavailable, Refused.
+        Waits until something is there or ``timeout_s`` is over, with no partition at all, too. Unavailable (no fetch
+        is answered): ask again, the member is still of use. OffsetGone: likewise, once it is sought elsewhere or
+        left out. Refused: stop it. Whether its membership is well is only known while it is polled.
         """
         ...
 
@@ -156,7 +158,11 @@ class Cluster(Protocol):
         ...
 
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
-        """The offset after the last record of each that a `read_committed` reader can see. Unavailable, Refused."""
+        """The position of a `read_committed` reader of each that has read all it can see. Unavailable, Refused.
+
+        Right after a commit it may lag: a transaction's marker is written once the commit is acknowledged. All
+        that earlier writers of an id had begun is behind it when a newer one has started.
+        """
         ...
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:

@@ -1,8 +1,9 @@
 """A member of the consumer group whose batches say truly from where to where they reach."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -15,6 +16,7 @@ from streams.kafka.columns import columns
 from streams.kafka.errors import translated
 from streams.kafka.questions import Questions
 
+_log = logging.getLogger(__name__)
 _NOBODY: Final = TopicPartition("", 0)
 _JOIN_S = 90.0
 _STOP_S = 10.0
@@ -102,7 +104,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                     raise OffsetGone(TP(*gone), offset) from None
             return {}  # of a position that is not ours any more
         except KafkaError as error:
-            raise translated(error, "fetching") from None
+            if type(error) is KafkaError:  # what aiokafka did not foresee has ended its task for the group
+                raise Refused(f"the membership of group {self._clients.settings.group} has failed: {error}") from None
+            raise translated(error, f"as member of group {self._clients.settings.group}") from None
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:
@@ -115,17 +119,25 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         if revoked and self._listener is not None:
-            await self._listener.revoked(frozenset(TP(*tp) for tp in revoked))
+            await self._tell(self._listener.revoked, revoked)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         self._positions.clear()
+        self._answers.clear()
         self._silent_s = 0.0
         self._started.pause(*assigned)
         for tp in assigned:
             # Any will do: without a position aiokafka asks for the group's, and it is an error to have none.
             self._started.seek(tp, 0)
         if self._listener is not None:
-            await self._listener.assigned(frozenset(TP(*tp) for tp in assigned))
+            await self._tell(self._listener.assigned, assigned)
+
+    async def _tell(self, callback: Callable[[frozenset[TP]], Awaitable[None]], tps: Sequence[TopicPartition]) -> None:
+        try:
+            await callback(frozenset(TP(*tp) for tp in tps))
+        except Exception:
+            _log.exception("a rebalance could not be handled")  # aiokafka would swallow it
+            raise
 
     @property
     def _started(self) -> AIOKafkaConsumer:
@@ -155,12 +167,18 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
         A broker answers every fetch, empty or not; aiokafka only goes on asking.
         """
-        answers = {tp: self._started.last_poll_timestamp(tp) for tp in waited_for}
-        if came or not waited_for or answers != self._answers:
-            self._answers = answers
+        asked = set(waited_for) - self._started.paused()
+        answers = {tp: self._started.last_poll_timestamp(tp) for tp in asked}
+        answered = any(self._answers.get(tp, -1) != answer for tp, answer in answers.items())
+        self._answers.update(answers)
+        if came or answered or not asked:
             self._silent_s = 0.0
             return
         self._silent_s += waited_s
         if self._silent_s >= _SILENT_S:
             self._silent_s = 0.0
+            # Private, and the only way to know: a task that has died fetches no more, and nobody is told.
+            fetcher = getattr(self._started, "_fetcher", None)
+            if fetcher is not None and fetcher.error_future.done():
+                raise Refused("fetching has ended by an error in the client")
             raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")

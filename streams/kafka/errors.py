@@ -78,6 +78,14 @@ def quiet() -> None:
     logger = logging.getLogger("aiokafka")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL + 1)
+    logging.getLogger("asyncio").addFilter(_not_told_elsewhere)  # once, however often it is added
+
+
+def _not_told_elsewhere(record: logging.LogRecord) -> bool:
+    """False for errors of aiokafka in futures that it leaves behind, of batches that failed with their transaction."""
+    error = record.exc_info[1] if record.exc_info else None
+    left_behind = record.getMessage().startswith("Future exception was never retrieved")
+    return not (left_behind and isinstance(error, theirs.KafkaError))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -91,4 +99,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, theirs.BrokerResponseError):
         details = ", ".join(str(detail) for detail in error.args)
         return " ".join(f"{error.description or error.message} {f'({details})' if details else ''}".split())
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -55,7 +55,6 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(_COMMIT_S):
                 await producer.begin_transaction()
-                _retrieve_failure(producer)
                 last = await self._send(producer, records)
                 if offsets:
                     group = self._clients.settings.group
@@ -111,13 +110,3 @@ async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(outcome, BaseException):
             raise outcome
     return results
-
-
-def _retrieve_failure(producer: AIOKafkaProducer) -> None:
-    """The end of the transaction is a future that nobody awaits when sending fails: asyncio would log a traceback.
-
-    A private name (aiokafka 0.14): without it, all else works.
-    """
-    manager = getattr(producer, "_txn_manager", None)
-    if manager is not None:
-        manager.wait_for_transaction_end().add_done_callback(lambda end: end.cancelled() or end.exception())

@@ -40,3 +40,9 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return
     with DevKafka(tmp_path_factory.mktemp("kafka"), request.getfixturevalue("jars")) as node:
         yield Broker(node.address, node)
+
+
+@pytest.fixture(scope="session")
+def address(kafka: Broker) -> str:
+    """Where that Kafka is, for tests that only talk to it."""
+    return kafka.address

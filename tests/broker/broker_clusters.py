@@ -1,0 +1,152 @@
+"""Topics, records and clusters for the broker tests, made by aiokafka directly."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from streams.cluster import TP, Consumer, Fetched, Listener
+from streams.kafka import KafkaCluster
+from streams.kafka.consumer import KafkaConsumer
+from streams.kafka.writer import KafkaWriter
+from streams.settings import Settings, load
+
+
+class TidyCluster(KafkaCluster):
+    """Stops whatever was made of it: a test that fails half-way would leave connections open."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._made: list[KafkaConsumer | KafkaWriter] = []
+
+    def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
+        self._made.append(made := super().consumer(topics))
+        return made
+
+    def writer(self, transactional_id: str) -> KafkaWriter:
+        self._made.append(made := super().writer(transactional_id))
+        return made
+
+    async def stop(self) -> None:
+        for made in self._made:
+            await made.stop()
+        await super().stop()
+
+
+@asynccontextmanager
+async def cluster_at(address: str, **options: object) -> AsyncIterator[KafkaCluster]:
+    """A cluster whose application nobody else has, unless ``options`` say so."""
+    cluster = TidyCluster(load({"bootstrap_servers": address, "application_id": f"app-{uuid.uuid4().hex}"} | options))
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()
+
+
+async def make_topic(address: str, partitions: int = 1, **config: str) -> str:
+    """A new topic; in ``config`` dots are underlines."""
+    name = f"t-{uuid.uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        named = {key.replace("_", "."): value for key, value in config.items()}
+        answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
+        assert all(not error for _, error, *_ in answer.topic_errors), answer
+    finally:
+        await admin.close()
+    return name
+
+
+async def delete_below(address: str, tp: TP, offset: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(*tp): RecordsToDelete(offset)})
+    finally:
+        await admin.close()
+
+
+async def produce(address: str, tp: TP, values: Sequence[bytes], **producer: object) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=address, **producer) as sender:
+        for value in values:
+            await sender.send(tp.topic, value, key=b"k", partition=tp.partition)
+        await sender.flush()
+
+
+async def in_transactions(address: str, tp: TP, *transactions: tuple[bool, Sequence[bytes]]) -> None:
+    """Write each (committed?, values) in a transaction of its own."""
+    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=uuid.uuid4().hex) as sender:
+        for committed, values in transactions:
+            await sender.begin_transaction()
+            for value in values:
+                await sender.send(tp.topic, value, partition=tp.partition)
+            await (sender.commit_transaction() if committed else sender.abort_transaction())
+
+
+async def until(holds: Callable[[], object], within_s: float = 60) -> None:
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def end_reaches(cluster: KafkaCluster, tp: TP, offset: int) -> None:
+    """A marker is written after the commit is acknowledged."""
+    async with asyncio.timeout(30):
+        while (await cluster.ends([tp]))[tp] < offset:
+            await asyncio.sleep(0.05)
+    assert await cluster.ends([tp]) == {tp: offset}
+
+
+class Member:
+    """A consumer with what its listener was told."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+        self.assigned: list[frozenset[TP]] = []
+        self.revoked: list[frozenset[TP]] = []
+        self.listener = Listener(self._revoked, self._assigned)
+
+    async def start(self) -> None:
+        await self.consumer.start(self.listener)
+        await until(lambda: self.assigned)
+
+    def go(self, *positions: tuple[TP, int]) -> None:
+        for tp, offset in positions:
+            self.consumer.seek(tp, offset)
+        self.consumer.resume([tp for tp, _ in positions])
+
+    async def take(self, tp: TP, count: int, most: int = 1000) -> list[Fetched]:
+        """Batches until they hold ``count`` records."""
+        batches: list[Fetched] = []
+        async with asyncio.timeout(60):
+            while sum(map(len, batches)) < count:
+                batches += (await self.consumer.poll([tp], 0.2, most)).values()
+        return batches
+
+    async def _assigned(self, tps: frozenset[TP]) -> None:
+        self.assigned.append(tps)
+
+    async def _revoked(self, tps: frozenset[TP]) -> None:
+        self.revoked.append(tps)
+
+
+def values(batches: Sequence[Fetched]) -> list[bytes | None]:
+    return [value for batch in batches for value in batch.values]
+
+
+def offsets(batches: Sequence[Fetched]) -> list[int]:
+    return [int(offset) for batch in batches for offset in batch.offsets]
+
+
+def assert_seamless(batches: Sequence[Fetched], start: int) -> None:
+    """Each batch begins where the one before it ended, and holds only what lies between its ends."""
+    for batch in batches:
+        assert batch.start == start
+        found = batch.offsets.tolist()
+        assert found == sorted(set(found))
+        assert not found or (start <= found[0] and found[-1] < batch.stop)
+        assert len(batch.keys) == len(batch.values) == len(batch.timestamps_ms) == len(found)
+        start = batch.stop

@@ -1,0 +1,241 @@
+"""A real consumer's batches: nothing twice, nothing left out, and never a wrong start, whatever the group does."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import (
+    Member,
+    assert_seamless,
+    cluster_at,
+    delete_below,
+    end_reaches,
+    in_transactions,
+    make_topic,
+    offsets,
+    produce,
+    until,
+    values,
+)
+
+from streams.cluster import TP, OffsetGone, Refused
+
+pytestmark = pytest.mark.services
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(first, first + count)]
+
+
+async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: str) -> None:
+    topic = await make_topic(address, 2)
+    zero, one = TP(topic, 0), TP(topic, 1)
+    await produce(address, zero, numbered(0, 10))
+    await produce(address, one, numbered(0, 10))
+    async with cluster_at(address) as cluster:
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        assert member.assigned == [{zero, one}]
+        assert member.consumer.assignment() == {zero, one}
+        # Longer than aiokafka takes to ask for committed offsets, of which there are none.
+        assert await member.consumer.poll([zero, one], 1.0, 100) == {}
+        # Resumed without a position: not ours to begin somewhere.
+        member.consumer.resume([one])
+        assert await member.consumer.poll([one], 0.5, 100) == {}
+        member.go((zero, 4))
+        batches = await member.take(zero, 6)
+        assert_seamless(batches, 4)
+        assert values(batches) == numbered(4, 6)
+
+
+async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(address: str) -> None:
+    topic = await make_topic(address, message_timestamp_type="LogAppendTime")
+    tp = TP(topic, 0)
+    before_ms = time.time_ns() // 1_000_000
+    await produce(address, tp, numbered(0, 3), compression_type="lz4")
+    await produce(address, tp, numbered(3, 3), compression_type="zstd")
+    await produce(address, tp, numbered(6, 3), compression_type="snappy")
+    async with cluster_at(address) as cluster:
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0))
+        batches = await member.take(tp, 9)
+        assert_seamless(batches, 0)
+        assert values(batches) == numbered(0, 9)
+        assert {key for batch in batches for key in batch.keys} == {b"k"}
+        stamps = [int(stamp) for batch in batches for stamp in batch.timestamps_ms]
+        assert all(before_ms <= stamp <= time.time_ns() // 1_000_000 for stamp in stamps)
+
+
+async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    await produce(address, tp, numbered(0, 1000))
+    async with cluster_at(address) as cluster:
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0))
+        batches = await member.take(tp, 1000, most=7)
+        assert max(map(len, batches)) == 7
+        assert_seamless(batches, 0)
+        assert values(batches) == numbered(0, 1000)
+
+
+async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(address: str) -> None:
+    topic = await make_topic(address, 2)
+    tp, other = TP(topic, 0), TP(topic, 1)
+    await produce(address, tp, numbered(0, 500))
+    await produce(address, other, numbered(0, 500))
+    async with cluster_at(address) as cluster:
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0), (other, 0))
+        # The rest of the fetch of both now waits in aiokafka.
+        first = await member.take(tp, 10, most=10)
+        assert_seamless(first, 0)
+        member.consumer.seek(tp, 300)
+        assert_seamless(again := await member.take(tp, 200), 300)
+        assert values(again) == numbered(300, 200)
+        await member.take(other, 10, most=10)
+        member.consumer.pause([other])
+        assert await member.consumer.poll([other], 0.3, 100) == {}
+        member.consumer.resume([other])
+        assert_seamless(rest := await member.take(other, 490), 10)
+        assert values(rest) == numbered(10, 490)
+        # Back to where a request may be on its way from.
+        for _ in range(20):
+            member.consumer.seek(tp, 500)
+            await asyncio.sleep(0)
+            member.consumer.seek(tp, 0)
+            batches = await member.take(tp, 1, most=1)
+            assert (batches[0].start, offsets(batches)) == (0, [0])
+
+
+async def test_only_committed_records_come_and_the_position_passes_what_is_left_out(address: str) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    await in_transactions(address, tp, (True, [b"a", b"b"]), (False, [b"x", b"y"]), (True, [b"c"]), (False, [b"z"]))
+    async with cluster_at(address) as cluster:
+        end = 10  # six records and four markers
+        await end_reaches(cluster, tp, end)
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0))
+        batches = await member.take(tp, 3)
+        while batches[-1].stop < end:  # a batch may be empty: it tells the new position
+            batches += (await member.consumer.poll([tp], 0.2, 100)).values()
+        assert_seamless(batches, 0)
+        assert values(batches) == [b"a", b"b", b"c"]
+        assert offsets(batches) == [0, 1, 6]
+        # Nothing but an aborted transaction comes: no record, but a new end, which a caught-up source must reach.
+        await in_transactions(address, tp, (False, [b"w"]))
+        await end_reaches(cluster, tp, end + 2)
+        (more,) = (await member.consumer.poll([tp], 5.0, 100)).values()
+        assert (more.start, more.stop, len(more)) == (end, end + 2, 0)
+
+
+async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> None:
+    topic = await make_topic(address, 2)
+    tp, other = TP(topic, 0), TP(topic, 1)
+    await produce(address, tp, numbered(0, 10))
+    await produce(address, other, numbered(0, 10))
+    await delete_below(address, tp, 6)
+    async with cluster_at(address) as cluster:
+        assert await cluster.starts([tp, other]) == {tp: 6, other: 0}
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        for offset in (5, 11):
+            member.go((tp, offset))
+            with pytest.raises(OffsetGone) as gone:
+                await member.take(tp, 1)
+            assert (gone.value.tp, gone.value.offset) == (tp, offset)
+        member.consumer.pause([tp])
+        # The other partition is none the worse, and this one is well again at an offset that exists.
+        member.go((other, 0))
+        assert values(await member.take(other, 10)) == numbered(0, 10)
+        member.go((tp, 6))
+        assert_seamless(batches := await member.take(tp, 4), 6)
+        assert values(batches) == numbered(6, 4)
+
+
+async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_lost_while_they_come_and_go(
+    address: str,
+) -> None:
+    """Members come and go under load; each partition's next owner goes on where the last one was."""
+    topics = [await make_topic(address, 4) for _ in range(2)]
+    tps = [TP(topic, partition) for topic in topics for partition in range(4)]
+    reached = dict.fromkeys(tps, 0)
+    seen: dict[TP, list[bytes | None]] = {tp: [] for tp in tps}
+    stopping = asyncio.Event()
+
+    async def write() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            for number in range(600):
+                for tp in tps:
+                    await producer.send(tp.topic, b"%d" % number, partition=tp.partition)
+                await asyncio.sleep(0.01)
+
+    async def work(member: Member) -> None:
+        """Owns what it is told to, as the engine would, and checks that it is all of some numbers."""
+        generations = 0
+        while not stopping.is_set():
+            if len(member.assigned) > generations:
+                generations = len(member.assigned)
+                mine = sorted(member.assigned[-1])
+                assert {tp for tp in tps if tp.partition in {each.partition for each in mine}} == set(mine)
+                member.go(*((tp, reached[tp]) for tp in mine))
+            fetched = await member.consumer.poll(sorted(member.consumer.assignment()), 0.1, 50)
+            for tp, batch in fetched.items():
+                assert_seamless([batch], reached[tp])
+                seen[tp] += batch.values
+                reached[tp] = batch.stop
+
+    application = f"group-{topics[0]}"
+    async with contextlib.AsyncExitStack() as clusters:
+        members, tasks = [], []
+        for _ in range(3):
+            cluster = await clusters.enter_async_context(
+                cluster_at(address, application_id=application, session_timeout_ms="6s", heartbeat_ms="1s")
+            )
+            members.append(Member(cluster.consumer(topics)))
+        writing = asyncio.create_task(write())
+        await members[0].start()
+        tasks.append(asyncio.create_task(work(members[0])))
+        for member in members[1:]:
+            await until(lambda: sum(map(len, seen.values())) > 300)
+            await member.start()
+            tasks.append(asyncio.create_task(work(member)))
+        await until(lambda: all(member.consumer.assignment() for member in members))
+        assert sum(len(member.consumer.assignment()) for member in members) == len(tps)
+        gone = members.pop()
+        await gone.consumer.stop()
+        tasks.pop().cancel()
+        await writing
+        await until(lambda: all(reached[tp] == 600 for tp in tps))
+        stopping.set()
+        await asyncio.gather(*tasks)
+        assert members[0].revoked
+    for tp in tps:
+        assert seen[tp] == numbered(0, 600), tp
+
+
+async def test_a_member_that_owns_nothing_stays_and_hears_of_faults(address: str) -> None:
+    topic = await make_topic(address)
+    options = {"application_id": f"group-{topic}"}
+    async with cluster_at(address, **options) as first, cluster_at(address, **options) as second:
+        one, two = Member(first.consumer([topic])), Member(second.consumer([topic]))
+        await one.start()
+        await two.start()
+        idle = one if not one.assigned[-1] else two
+        assert await idle.consumer.poll([], 0.2, 100) == {}
+        busy = two if idle is one else one
+        await busy.consumer.stop()
+        await until(lambda: idle.consumer.assignment() == {TP(topic, 0)})
+
+
+async def test_a_topic_that_does_not_exist_is_refused_by_name(address: str) -> None:
+    async with cluster_at(address) as cluster:
+        with pytest.raises(Refused, match="no such topic: never-made"):
+            await Member(cluster.consumer(["never-made"])).start()

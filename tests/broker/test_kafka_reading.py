@@ -1,0 +1,104 @@
+"""Reading a real log from here to there, without a group, and asking where it begins and ends."""
+
+import pytest
+from broker_clusters import (
+    assert_seamless,
+    cluster_at,
+    delete_below,
+    end_reaches,
+    in_transactions,
+    make_topic,
+    offsets,
+    produce,
+    values,
+)
+
+from streams.cluster import TP, Fetched, OffsetGone, Refused
+from streams.kafka import KafkaCluster
+
+pytestmark = pytest.mark.services
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(first, first + count)]
+
+
+async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[Fetched]:
+    return [batch async for batch in cluster.read(tp, start, stop)]
+
+
+async def test_a_read_is_cut_where_it_was_told_to_stop(address: str) -> None:
+    tp = TP(await make_topic(address), 0)
+    await produce(address, tp, numbered(0, 1000))
+    async with cluster_at(address) as cluster:
+        for start, stop in ((0, 1000), (3, 17), (500, 501), (999, 1000)):
+            batches = await read(cluster, tp, start, stop)
+            assert_seamless(batches, start)
+            assert batches[-1].stop == stop
+            assert values(batches) == numbered(start, stop - start)
+        assert await read(cluster, tp, 7, 7) == []
+        assert await read(cluster, tp, 1000, 1000) == []
+
+
+async def test_a_read_that_ends_in_markers_ends(address: str) -> None:
+    tp = TP(await make_topic(address), 0)
+    await in_transactions(address, tp, (True, [b"a"]), (False, [b"x"] * 5), (False, [b"y"]))
+    async with cluster_at(address) as cluster:
+        await end_reaches(cluster, tp, 10)
+        batches = await read(cluster, tp, 0, 10)
+        assert_seamless(batches, 0)
+        assert (values(batches), batches[-1].stop) == ([b"a"], 10)
+        assert values(await read(cluster, tp, 2, 10)) == []
+
+
+async def test_a_compacted_log_has_gaps_and_the_newest_of_each_key(address: str) -> None:
+    topic = await make_topic(
+        address,
+        cleanup_policy="compact",
+        segment_ms="200",
+        min_cleanable_dirty_ratio="0.01",
+        delete_retention_ms="100000",
+    )
+    tp = TP(topic, 0)
+    await produce(address, tp, numbered(0, 300))
+    async with cluster_at(address) as cluster:
+        # The cleaner comes by every few seconds, and leaves the segment alone that is being written.
+        for _ in range(300):
+            await produce(address, tp, [b"newest"])
+            end = (await cluster.ends([tp]))[tp]
+            batches = await read(cluster, tp, 0, end)
+            assert_seamless(batches, 0)
+            assert (offsets(batches)[-1], batches[-1].stop) == (end - 1, end)
+            if len(offsets(batches)) < 300:
+                break
+        else:
+            pytest.fail("the broker did not compact")
+        assert values(batches)[-1] == b"newest"
+        assert await cluster.starts([tp]) == {tp: 0}
+
+
+async def test_what_has_been_deleted_is_gone_and_not_passed_over(address: str) -> None:
+    tp = TP(await make_topic(address), 0)
+    await produce(address, tp, numbered(0, 10))
+    await delete_below(address, tp, 4)
+    async with cluster_at(address) as cluster:
+        assert await cluster.starts([tp]) == {tp: 4}
+        with pytest.raises(OffsetGone) as gone:
+            await read(cluster, tp, 3, 10)
+        assert (gone.value.tp, gone.value.offset) == (tp, 3)
+        assert values(await read(cluster, tp, 4, 10)) == numbered(4, 6)
+
+
+async def test_topics_that_do_not_exist_are_left_out_of_counts_and_refused_as_partitions(address: str) -> None:
+    topic = await make_topic(address, 3)
+    async with cluster_at(address) as cluster:
+        assert await cluster.partitions([topic, "never-made"]) == {topic: 3}
+        assert await cluster.partitions(["never-made"]) == {}
+        assert await cluster.ends([]) == {}
+        for tp in (TP("never-made", 0), TP(topic, 3)):
+            with pytest.raises(Refused, match=f"no partition {tp.partition} of topic {tp.topic}"):
+                await cluster.ends([TP(topic, 0), tp])
+        assert await cluster.ends([TP(topic, 2), TP(topic, 0)]) == {TP(topic, 0): 0, TP(topic, 2): 0}
+        # A topic made since the last look is found.
+        later = await make_topic(address)
+        assert await cluster.ends([TP(later, 0)]) == {TP(later, 0): 0}

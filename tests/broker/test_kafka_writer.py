@@ -1,0 +1,162 @@
+"""A real writer: all or nothing, in order, and nothing more once a newer one has started."""
+
+import asyncio
+import gc
+import logging
+import uuid
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
+
+from streams.cluster import TP, Fenced, Fetched, Out, Refused
+from streams.kafka import KafkaCluster
+from streams.kafka.writer import KafkaWriter
+
+pytestmark = pytest.mark.services
+
+
+async def started(cluster: KafkaCluster, transactional_id: str) -> KafkaWriter:
+    writer = cluster.writer(transactional_id)
+    await writer.start()
+    return writer
+
+
+async def all_of(cluster: KafkaCluster, tp: TP) -> list[Fetched]:
+    return [batch async for batch in cluster.read(tp, 0, (await cluster.ends([tp]))[tp])]
+
+
+async def committed(address: str, group: str, tp: TP) -> int | None:
+    async with AIOKafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False) as consumer:
+        return await consumer.committed(TopicPartition(*tp))
+
+
+async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(address: str) -> None:
+    one, two = await make_topic(address, 2), await make_topic(address)
+    head, other, source = TP(one, 1), TP(two, 0), TP(await make_topic(address, 4), 3)
+    await produce(address, TP(one, 1), [b"before"])
+    async with cluster_at(address) as cluster:
+        writer = await started(cluster, one)
+        records = [
+            Out(one, 1, b"k", b"first", (("reason", b"no reason"),)),
+            Out(two, 0, None, b"elsewhere"),
+            Out(one, 1, b"k", None),
+            Out(two, 0, None, None),
+            Out(one, 1, b"", b"last"),
+        ]
+        last = await writer.commit(records, {source: 77})
+        await end_reaches(cluster, head, 5)
+        batches = await all_of(cluster, head)
+        assert values(batches) == [b"before", b"first", None, b"last"]
+        assert offsets(batches) == [0, 1, 2, last]
+        assert [key for batch in batches for key in batch.keys] == [b"k", b"k", b"k", b""]
+        assert values(await all_of(cluster, other)) == [b"elsewhere", None]
+        group = cluster.writer("")._clients.settings.group
+        assert await committed(address, group, source) == 77
+        # Without offsets, and at once again: the former transaction may still be in the making.
+        assert await writer.commit([Out(one, 1, None, b"more")], {}) == last + 2
+
+
+async def test_large_transactions_go_out_in_batches_that_the_broker_takes(address: str) -> None:
+    topic, source = await make_topic(address, 2), TP(await make_topic(address), 0)
+    async with cluster_at(address) as cluster:
+        writer = await started(cluster, topic)
+        large = [Out(topic, 0, b"pane-%d" % n, uuid.uuid4().bytes * 56_000) for n in range(10)]  # 896 KB each
+        small = [Out(topic, 1, b"%d" % n, uuid.uuid4().bytes * 4) for n in range(50_000)]
+        last = await writer.commit([*large, *small, Out(topic, 0, b"head", b"h")], {source: 1})
+        assert last == 10
+        await end_reaches(cluster, TP(topic, 1), 50_001)
+        await end_reaches(cluster, TP(topic, 0), 12)
+        assert values(await all_of(cluster, TP(topic, 0))) == [*(out.value for out in large), b"h"]
+        assert values(await all_of(cluster, TP(topic, 1))) == [out.value for out in small]
+
+
+async def test_what_compresses_may_be_larger_than_a_message(address: str) -> None:
+    """A dead letter may have come in a compressed batch; uncompressed it is too large for any topic."""
+    topic = await make_topic(address)
+    value = b"x" * 5_000_000
+    await produce(address, TP(topic, 0), [value], compression_type="gzip", max_request_size=10_000_000)
+    async with cluster_at(address) as cluster:
+        writer = await started(cluster, topic)
+        await writer.commit([Out(topic, 0, None, value, (("reason", b"too long"),))], {})
+        await end_reaches(cluster, TP(topic, 0), 3)
+        assert values(await all_of(cluster, TP(topic, 0))) == [value, value]
+
+
+async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    topic, source = await make_topic(address), TP(await make_topic(address), 0)
+    tp = TP(topic, 0)
+    caplog.set_level(logging.WARNING)
+    async with cluster_at(address) as cluster:
+        zombie = await started(cluster, topic)
+        await zombie.commit([Out(topic, 0, None, b"by the zombie, in time")], {})
+        newer = await started(cluster, topic)
+        with pytest.raises(Fenced, match=topic):
+            await zombie.commit([Out(topic, 0, None, b"by the zombie, too late")], {source: 1})
+        await newer.commit([Out(topic, 0, None, b"by the newer")], {})
+        await end_reaches(cluster, tp, 4)
+        assert values(await all_of(cluster, tp)) == [b"by the zombie, in time", b"by the newer"]
+        # A third, while the second's transaction is open, between any two steps.
+        for step in ("_send", "_offsets", "_end"):
+            older, fence = await started(cluster, topic), cluster.writer(topic)
+            await _fence_before(older, step, fence)
+            with pytest.raises(Fenced):
+                await older.commit([Out(topic, 0, None, b"torn")], {source: 2})
+            await older.stop()
+            await fence.commit([Out(topic, 0, None, b"after")], {})
+            await fence.stop()
+        await end_reaches(cluster, tp, (await cluster.ends([tp]))[tp])
+        assert b"torn" not in values(await all_of(cluster, tp))
+        assert values(await all_of(cluster, tp)).count(b"after") >= 2  # the last marker may be on its way
+        group = cluster.writer("")._clients.settings.group
+        assert await committed(address, group, source) is None
+    gc.collect()
+    await asyncio.sleep(0)
+    assert caplog.records == []
+
+
+async def _fence_before(writer: KafkaWriter, step: str, fence: KafkaWriter) -> None:
+    """Have ``fence`` start right before that step of the writer's next transaction."""
+    producer = writer._producer
+    assert producer is not None
+    name = {"_send": "send_batch", "_offsets": "send_offsets_to_transaction", "_end": "commit_transaction"}[step]
+    original = getattr(producer, name)
+
+    async def fenced_first(*args: object, **named: object) -> object:
+        await fence.start()
+        return await original(*args, **named)
+
+    setattr(producer, name, fenced_first)
+
+
+async def test_an_open_transaction_of_a_dead_writer_is_ended_by_the_next_ones_start(address: str) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    await produce(address, tp, [b"before"])
+    # Written, never committed, and its process is gone.
+    dead = AIOKafkaProducer(bootstrap_servers=address, transactional_id=topic)
+    await dead.start()
+    await dead.begin_transaction()
+    await dead.send_and_wait(topic, b"half", partition=0)
+    await dead.client.close()
+    async with cluster_at(address) as cluster:
+        await produce(address, tp, [b"behind it"])
+        assert await cluster.ends([tp]) == {tp: 1}  # the open transaction hides what follows
+        assert values(await all_of(cluster, tp)) == [b"before"]
+        await started(cluster, topic)
+        assert await cluster.ends([tp]) == {tp: 4}  # at once: no waiting after `start`
+        assert values(await all_of(cluster, tp)) == [b"before", b"behind it"]
+    await dead.stop()
+
+
+async def test_what_the_broker_does_not_take_is_refused(address: str) -> None:
+    topic = await make_topic(address, max_message_bytes="1000")
+    async with cluster_at(address) as cluster:
+        writer = await started(cluster, topic)
+        with pytest.raises(Refused, match="maximum message size"):
+            await writer.commit([Out(topic, 0, None, b"".join(uuid.uuid4().bytes for _ in range(500)))], {})
+        # Nothing of it is left, and the next one is well.
+        writer = await started(cluster, topic)
+        await writer.commit([Out(topic, 0, None, b"small")], {})
+        await end_reaches(cluster, TP(topic, 0), 3)  # the marker of what was given up comes first
+        assert values(await all_of(cluster, TP(topic, 0))) == [b"small"]
