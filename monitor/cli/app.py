@@ -8,7 +8,7 @@ import typer
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here. A module with
 # one command calls it `run`; one with several exposes `app`, a `typer.Typer`.
 COMMANDS = {
-    "replay": "Judge files of records and write every decision with its reason.",
+    "replay": "Judge files of records, or topics, and write every decision with its reason.",
     "policy": "Check, show, compare and explain policies.",
     "map": "Check how a mapping turns a file into records.",
     "simulate": "Write labelled traffic of honest and bad tenants.",
@@ -18,6 +18,10 @@ COMMANDS = {
     "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
     "demo": "Simulate, judge with a live view, report.",
     "dev-kafka": "Run a real Kafka node for development, without Docker.",
+    "dead-letter": "Look at records that could not be read, and write them back.",
+    "skip": "Send a record that stops its partition to the dead letters.",
+    "accept": "Let a worker go on although something is lost.",
+    "end-outage": "Say that no calls are coming, rather than that they are away.",
 }
 
 

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from monitor.adapters.base import Adapter
     from monitor.policy.model import Policy
+    from streams.settings import Settings
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
@@ -24,6 +25,16 @@ def policy_for(path: str | None) -> "Policy":
     try:
         return load(path)
     except PolicyError as error:
+        fail(str(error))
+
+
+def settings_for(options: dict[str, object]) -> "Settings":
+    """The settings of the environment, with those options of the command line that are not None above them."""
+    from streams.settings import SettingsError, load
+
+    try:
+        return load(options)
+    except SettingsError as error:
         fail(str(error))
 
 

@@ -1,19 +1,33 @@
-"""`callwarden replay`: judge files of records."""
+"""`callwarden replay`: judge files of records, or all that the input topics hold."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from monitor.cli.progress import Reporter
+    from monitor.policy.model import Policy
+    from monitor.replay import Outcome
 
 # A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
 _MAX_AHEAD_MS = 300_000
 
 
 def run(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
-    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+    ] = None,
+    from_topics: Annotated[
+        bool, typer.Option("--from-topics", help="Judge the input topics of a Kafka cluster in place of files.")
+    ] = False,
+    to_watermark: Annotated[
+        bool, typer.Option("--to-watermark", help="Of topics: only what caught-up workers have decided by now.")
+    ] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
     ] = None,
@@ -44,18 +58,40 @@ def run(
 
     Each file is a source of its own; they are read side by side, the one that is behind first. Records that are
     rejected do not fail the run: they are counted, kept in rejected.jsonl, and shown.
+
+    With --from-topics each partition of each input topic is a source, with the clocks that the workers noted; its
+    settings are the worker's environment variables. Exit status 3: no broker.
     """
     import time
     from contextlib import nullcontext
-    from dataclasses import asdict
-
-    import orjson
 
     from monitor.cli.inputs import adapter_for, fail, moment, policy_for
     from monitor.cli.progress import Reporter
     from monitor.output import WindowFile, write
     from monitor.replay import UntilTooEarlyError, replay
 
+    of_files = {
+        "FILE": files,
+        "--format": format_,
+        "--set": set_,
+        "--windows": windows,
+        "--until": until,
+        "--not-after": not_after,
+        "--jobs": jobs > 1,
+    }
+    of_topics = {"--to-watermark": to_watermark, "--bootstrap": bootstrap}
+    if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
+        fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
+    if not files and not from_topics:
+        fail("nothing to judge: expected FILE..., or --from-topics")
+    if from_topics:
+        with Reporter(shown=not quiet) as reporter:
+            outcome, ruled = _judge_topics(bootstrap, policy, key_file, to_watermark, reporter)
+        write(outcome, ruled, out, windows=False)
+        (out / "windows.jsonl").unlink(missing_ok=True)
+        _say(outcome, reporter, out, json_)
+        return
+    files = files or []
     ruled = policy_for(policy)
     adapter = adapter_for(format_, set_ or [])
     now_ms = time.time_ns() // 1_000_000
@@ -86,8 +122,45 @@ def run(
     except FileNotFoundError as error:
         hint = "; expected a file of records, or - for standard input" if error.filename in files else ""
         fail(f"{error.filename}: no such file{hint}")
-    summary = asdict(outcome.summary)
-    if json_:
-        typer.echo(orjson.dumps(summary).decode())
-        return
-    reporter.summary(outcome, out)
+    _say(outcome, reporter, out, json_)
+
+
+def _judge_topics(
+    bootstrap: str | None, policy: str | None, key_file: Path | None, to_watermark: bool, reporter: "Reporter"
+) -> "tuple[Outcome, Policy]":
+    """What the topics come to, and under which policy."""
+    from monitor.cli.inputs import policy_for, settings_for
+    from monitor.cli.operator import operate
+    from monitor.partition import Live
+    from streams.names import Names
+    from streams.topicreplay import replay_topics
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "key_file": key_file})
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+    outcome = operate(
+        "replay",
+        settings,
+        lambda cluster: replay_topics(
+            cluster,
+            Names(settings.input_prefix, settings.output_prefix),
+            ruled,
+            secret=settings.secret(),
+            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            partitioner=settings.partitioner,
+            to_watermark=to_watermark,
+            progress=reporter.update,
+            warn=lambda warning: typer.echo(f"warning: {warning}", err=True),
+        ),
+    )
+    return outcome, ruled
+
+
+def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+
+    if as_json:
+        typer.echo(orjson.dumps(asdict(outcome.summary)).decode())
+    else:
+        reporter.summary(outcome, out)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
@@ -46,6 +46,16 @@ class KafkaCluster:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        async for at, position, records in self._read(tp, start, stop):
+            yield before(columns(at, position, records), stop)
+
+    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
+        """As `read`, but with all that the client says of a record, such as headers."""
+        async for _, _, records in self._read(tp, start, stop):
+            yield [record for record in records if record.offset < stop]
+
+    async def _read(self, tp: TP, start: int, stop: int) -> AsyncIterator[tuple[int, int, list[ConsumerRecord]]]:
+        """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
         if start >= stop:
             return
         at, mine, clock = start, TopicPartition(*tp), asyncio.get_running_loop().time
@@ -59,8 +69,8 @@ class KafkaCluster:
                 records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
                 position = await reader.position(mine)
                 if position > at:
-                    fetched, at = columns(at, position, records), position
-                    yield before(fetched, stop)
+                    since_at, at = at, position
+                    yield since_at, position, records
                 if reader.last_poll_timestamp(mine) != answer:
                     answer, since = reader.last_poll_timestamp(mine), clock()
                 elif clock() - since > _SILENT_S:

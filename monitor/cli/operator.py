@@ -1,0 +1,30 @@
+"""What the commands on a cluster share: the cluster for one task, and what to say when it is away."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from monitor.cli.inputs import fail
+from streams.cluster import OffsetGone, Refused, Unavailable
+from streams.kafka import KafkaCluster
+from streams.settings import Settings
+
+T = TypeVar("T")
+
+
+def operate(command: str, settings: Settings, work: Callable[[KafkaCluster], Coroutine[Any, Any, T]]) -> T:
+    """What ``work`` gives on the cluster. Ends with exit status 3 where that is away, 2 where it will not do it."""
+
+    async def run() -> T:
+        cluster = KafkaCluster(settings)
+        try:
+            return await work(cluster)
+        finally:
+            await cluster.stop()
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        fail(f"callwarden {command}: {error}", 3)
+    except (Refused, OffsetGone) as error:
+        fail(f"callwarden {command}: {error}")

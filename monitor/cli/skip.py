@@ -1,0 +1,59 @@
+"""`callwarden skip`: have a record sent to the dead letters instead of being read."""
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0)],
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0)],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter.")],
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
+) -> None:
+    """Tell the partition's worker to send one record to the dead letters instead of reading it.
+
+    For a record that stops its partition: the worker's log names it. It decides nothing then, and
+    `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken in time, 3 no broker.
+    """
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import operate
+    from streams.cluster import TP, Cluster, Refused
+    from streams.commands import SkipWatch, send
+    from streams.control import SkipCommand
+    from streams.names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    source = names.source(topic)
+    if source is None:
+        fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
+
+    async def work(cluster: Cluster) -> bool:
+        log = TP(topic, partition)
+        start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
+        if not start <= offset < end:
+            raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
+        watch = SkipWatch(cluster, names, partition, source, offset)
+        await watch.begin()
+        await send(cluster, names, settings.application_id, [partition], SkipCommand(topic, offset, reason))
+        return no_wait or await watch.taken(wait)
+
+    taken = operate("skip", settings, work)
+    record = f"{topic}-{partition} offset {offset}"
+    if no_wait:
+        typer.echo(f"written: {record} is skipped when the worker of partition {partition} reads the command")
+    elif taken:
+        typer.echo(f"taken: {record} goes to the dead letters")
+    else:
+        fail(
+            f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
+            f"when a worker opens partition {partition}; only if the record was read already, the worker's log says "
+            "`command refused`, and nothing changes",
+            1,
+        )

@@ -1,0 +1,82 @@
+"""What an operator tells the workers: writes commands into the control topic, and sees whether a skip was taken."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from monitor.notes import Skip
+from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable
+from streams.control import Command
+from streams.emit import decode_note
+from streams.names import Names
+
+_LOOK_S = 0.5
+
+
+async def write(cluster: Cluster, application_id: str, records: Sequence[Out]) -> int:
+    """Write the records in one transaction; the offset of the last. Unavailable, Refused.
+
+    All operators of an application share a transactional id: of two who write at once, one is told so.
+    """
+    writer = cluster.writer(f"{application_id}-operator")
+    try:
+        await writer.start()
+        return await writer.commit(records, {})
+    except Fenced:
+        raise Unavailable("another operator's command was being written; whether this one was is not known") from None
+    finally:
+        await writer.stop()
+
+
+async def send(
+    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command
+) -> list[TP]:
+    """Write a command for the owners of these partition numbers; where it was written. Unavailable, Refused."""
+    topic, value = names.output("control"), msgspec.json.encode(command)
+    await write(cluster, application_id, [Out(topic, number, str(number).encode(), value) for number in numbers])
+    return [TP(topic, number) for number in numbers]
+
+
+async def partition_count(cluster: Cluster, names: Names) -> int:
+    """How many partitions the control topic has. Unavailable; Refused where it does not exist."""
+    topic = names.output("control")
+    counts = await cluster.partitions([topic])
+    if topic not in counts:
+        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+    return counts[topic]
+
+
+class SkipWatch:
+    """Looks for the note that a skip was taken, in what comes into the clock log after the watch began."""
+
+    def __init__(self, cluster: Cluster, names: Names, number: int, source: int, offset: int) -> None:
+        self._cluster = cluster
+        self._log = TP(names.output("clock"), number)
+        self._source, self._offset = source, offset
+        self._at = 0
+
+    async def begin(self) -> None:
+        """To be called before the command is sent."""
+        self._at = (await self._cluster.ends([self._log]))[self._log]
+
+    async def taken(self, within_s: float) -> bool:
+        """Whether the note comes in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while True:
+            if await self._look():
+                return True
+            if loop.time() >= until:
+                return False
+            await asyncio.sleep(_LOOK_S)
+
+    async def _look(self) -> bool:
+        end = (await self._cluster.ends([self._log]))[self._log]
+        start, self._at = self._at, end
+        async for fetched in self._cluster.read(self._log, start, end):
+            for value in fetched.values:
+                source, note = decode_note(value or b"")
+                if source == self._source and isinstance(note, Skip) and note.offset == self._offset:
+                    return True
+        return False

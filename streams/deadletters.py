@@ -1,0 +1,122 @@
+"""Dead letters: what could not be read, as the dead-letter topic has it, and its way back.
+
+Whoever writes a letter back leaves a mark in the dead-letter topic, in the same transaction: a record without a value,
+with the header ``retried``, the letter's offset in that partition. So what was retried once is known to everybody.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from aiokafka import ConsumerRecord
+
+from monitor.keying import Partitioner, partition_of
+from streams.cluster import TP, Cluster, Out
+from streams.commands import write
+from streams.kafka import KafkaCluster
+from streams.names import Names
+
+_AT_ONCE = 500  # letters in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was refused: where it came from and why, and at which offset of the dead letters it lies."""
+
+    number: int
+    offset: int
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    origin: TP
+    origin_offset: int
+
+    @property
+    def id(self) -> str:
+        """By which an operator names it: partition and offset."""
+        return f"{self.number}-{self.offset}"
+
+
+async def read(
+    cluster: KafkaCluster, names: Names, wanted: Callable[[DeadLetter], bool], most: int | None = None
+) -> tuple[list[DeadLetter], set[str]]:
+    """The letters that are wanted, the newest ``most``, oldest first; and the ids of all that were retried.
+
+    Unavailable, Refused, OffsetGone.
+    """
+    topic = names.output("dead-letter")
+    count = (await cluster.partitions([topic])).get(topic, 0)
+    tps = [TP(topic, number) for number in range(count)]
+    starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+    letters: list[DeadLetter] = []
+    retried: set[str] = set()
+    for tp in tps:
+        here: list[DeadLetter] = []
+        async for records in cluster.records(tp, starts[tp], ends[tp]):
+            for record in records:
+                headers = {name: value.decode(errors="replace") for name, value in record.headers}
+                if "retried" in headers:
+                    retried.add(f"{tp.partition}-{headers['retried']}")
+                elif wanted(letter := _letter(record, headers)):
+                    here.append(letter)
+            here = _newest(here, most)
+        letters += here
+    return _newest(sorted(letters, key=lambda letter: (letter.at_ms, letter.number, letter.offset)), most), retried
+
+
+def _newest(letters: list[DeadLetter], most: int | None) -> list[DeadLetter]:
+    return letters if most is None else letters[max(len(letters) - most, 0) :]
+
+
+def _letter(record: ConsumerRecord, headers: dict[str, str]) -> DeadLetter:
+    def number(name: str) -> int:
+        text = headers.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() else -1
+
+    return DeadLetter(
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        headers.get("reason", ""),
+        TP(headers.get("topic", ""), number("partition")),
+        number("offset"),
+    )
+
+
+async def retry(
+    cluster: Cluster, names: Names, application_id: str, letters: Sequence[DeadLetter], home: "Home"
+) -> None:
+    """Write each letter back to its input topic, and mark it, both or neither. Unavailable, Refused."""
+    topic = names.output("dead-letter")
+    for start in range(0, len(letters), _AT_ONCE):
+        outs: list[Out] = []
+        for letter in letters[start : start + _AT_ONCE]:
+            origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
+            outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
+            mark = (("retried", str(letter.offset).encode()),)
+            outs.append(Out(topic, letter.number, letter.key, None, mark))
+        await write(cluster, application_id, outs)
+
+
+Home = Callable[[DeadLetter], int]
+"""To which partition of its topic a letter goes back."""
+
+
+def home_among(partitions: int, partitioner: Partitioner) -> Home:
+    """Where the letter's key belongs; without a key where it came from."""
+
+    def home(letter: DeadLetter) -> int:
+        return letter.origin.partition if letter.key is None else partition_of(letter.key, partitions, partitioner)
+
+    return home
+
+
+def not_ours(letters: Iterable[DeadLetter], names: Names, partitions: int) -> list[DeadLetter]:
+    """Letters that cannot go back: they do not name an input topic and one of its partitions."""
+    return [
+        letter
+        for letter in letters
+        if names.source(letter.origin.topic) is None or not 0 <= letter.origin.partition < partitions
+    ]

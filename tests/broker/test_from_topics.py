@@ -1,0 +1,222 @@
+"""The operator's commands on a real Kafka: what they read there, what they write there, and what they say."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from monitor.keying import partition_of
+from monitor.notes import Skip
+from monitor.simulate.arrivals import TOPICS
+from monitor.simulate.run import Run
+from monitor.simulate.settings import DAY_MS, Settings
+from monitor.topics import INPUTS
+from streams.control import AcceptCommand, Command, EndOutageCommand, SkipCommand, decode_command
+from streams.emit import encode_note
+
+pytestmark = pytest.mark.services
+
+PARTITIONS = 2
+START_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+OURS = ("clock", "control", "dead-letter")
+
+
+class World:
+    """Topics of their own names, and the command with the settings for them."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.prefix = f"w{uuid.uuid4().hex[:12]}."
+
+    async def make(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+        await admin.start()
+        try:
+            # The records are of the past: they must not be deleted for it.
+            kept = {"retention.ms": "-1"}
+            topics = [NewTopic(self.prefix + name, PARTITIONS, 1, topic_configs=kept) for name in (*INPUTS, *OURS)]
+            answer = await admin.create_topics(topics)
+            assert all(not error for _, error, *_ in answer.topic_errors), answer
+        finally:
+            await admin.close()
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        settings = {"BOOTSTRAP_SERVERS": self.address, "INPUT_PREFIX": self.prefix, "OUTPUT_PREFIX": self.prefix}
+        settings["APPLICATION_ID"] = self.prefix.rstrip(".")
+        environment = os.environ | {f"CALLWARDEN_{name}": value for name, value in settings.items()}
+        command = [Path(sys.executable).parent / "callwarden", *arguments]
+        return subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """What the command printed on both streams."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == status, out + err
+        return out + err
+
+    def producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(bootstrap_servers=self.address)
+
+    async def records(self, name: str, partition: int, at_least: int = 0) -> list[ConsumerRecord]:
+        """All records of a partition, when there are so many."""
+        tp, found = TopicPartition(self.prefix + name, partition), list[ConsumerRecord]()
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.address, isolation_level="read_committed", enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            await consumer.seek_to_beginning(tp)
+            end = (await consumer.end_offsets([tp]))[tp]
+            while await consumer.position(tp) < end or len(found) < at_least:
+                found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
+        finally:
+            await consumer.stop()
+        return found
+
+    async def commands(self, partition: int, at_least: int = 1) -> list[Command | str]:
+        records = await self.records("control", partition, at_least)
+        assert all(record.key == str(partition).encode() for record in records)
+        return [decode_command(record.value) for record in records]
+
+
+@pytest.fixture
+async def world(kafka: Any) -> World:
+    made = World(kafka.address)
+    await made.make()
+    return made
+
+
+async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, tmp_path: Path) -> None:
+    settings = Settings(6, 2, 11, calls_per_day=6_000, start_ms=START_MS)
+    files: dict[str, list[bytes]] = {f"{world.prefix}{name}-{n}": [] for name in INPUTS for n in range(PARTITIONS)}
+    async with world.producer() as producer:
+
+        async def send(name: str, number: int, key: bytes | None, line: bytes, at_ms: int) -> None:
+            topic = world.prefix + name
+            await producer.send(topic, line, key, partition=number, timestamp_ms=at_ms)
+            files[f"{topic}-{number}"].append(line)
+
+        for hour in Run(settings).hours():
+            for at in np.arange(len(hour)).tolist():
+                tenant, line = str(hour.tenant[at]), str(hour.line[at]).rstrip("\n").encode()
+                number = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+                await send(TOPICS[hour.topic[at]], number, tenant.encode(), line, START_MS + 9 * DAY_MS)
+        await send("cdr", 1, b"x", b"{broken", START_MS + 9 * DAY_MS)
+        await producer.flush()
+    for name, lines in files.items():
+        (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
+    by_files, by_topics, by_now = tmp_path / "by-files", tmp_path / "by-topics", tmp_path / "by-now"
+    world.run("replay", *(str(tmp_path / name) for name in files), "--out", str(by_files), "--quiet")
+    said = json.loads(world.run("replay", "--from-topics", "--out", str(by_topics), "--quiet", "--json"))
+    assert said["enforcement"] > 0
+    assert (said["read"], said["rejected"]) == (sum(map(len, files.values())), 1)
+    for name in ("enforcement.jsonl", "alerts.jsonl", "shadow.jsonl", "late.jsonl"):
+        assert (by_topics / name).read_bytes() == (by_files / name).read_bytes(), name
+    rejected = json.loads((by_topics / "rejected.jsonl").read_bytes())
+    assert (rejected["file"], rejected["raw"]) == (f"{world.prefix}cdr-1", "{broken")
+    assert rejected["line"] == len(files[f"{world.prefix}cdr-1"]) - 1
+    # No worker has moved a clock: with any source silent from the start, nothing can have been decided.
+    world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
+    decided = (by_now / "enforcement.jsonl").read_bytes().splitlines()
+    assert set(decided) < set((by_files / "enforcement.jsonl").read_bytes().splitlines())
+
+
+async def test_dead_letters_are_listed_and_written_back_once(world: World) -> None:
+    letters = [
+        (b"acme", b'{"caller":"+8613812345678"}', "wrong_key: it is 'other'", "cdr", 0, 7),
+        (None, b"\x1b[2J{", "json: no record", "reviews", 1, 3),
+        (b"acme", b"{}", "json: no record", "elsewhere", 0, 1),
+    ]
+    async with world.producer() as producer:
+        for key, value, reason, name, number, offset in letters:
+            headers = {"reason": reason, "topic": world.prefix + name, "partition": number, "offset": offset}
+            stamped = [(header, str(text).encode()) for header, text in headers.items()]
+            await producer.send_and_wait(world.prefix + "dead-letter", value, key, partition=1, headers=stamped)
+    listed = world.run("dead-letter", "list")
+    assert f"{world.prefix}cdr-0-7\n    wrong_key: it is 'other'" in listed
+    assert "13812345678" not in listed
+    assert "•78" in listed
+    assert "\x1b" not in listed
+    (only,) = world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json").splitlines()
+    told = json.loads(only)
+    assert (told["id"], told["offset"], told["retried"]) == ("1-1", 3, False)
+    assert len(world.run("dead-letter", "list", "--limit", "1", "--json").splitlines()) == 1
+
+    world.run("dead-letter", "retry", status=2)
+    world.run("dead-letter", "retry", "--all", status=1)  # nobody is there to say yes
+    assert await world.records("reviews", 1) == []
+    said = world.run("dead-letter", "retry", "--all", "--yes")
+    assert "1-2: left out" in said
+    assert "2 written back" in said
+    home = partition_of(b"acme", PARTITIONS, "murmur2")
+    (back,) = await world.records("cdr", home, 1)
+    assert (back.key, back.value) == letters[0][:2]
+    assert back.headers == (("retried-from", f"{world.prefix}dead-letter-1-0".encode()),)
+    (keyless,) = await world.records("reviews", 1, 1)
+    assert (keyless.key, keyless.value) == letters[1][:2]
+
+    said = world.run("dead-letter", "retry", "1-0", "--yes")
+    assert "left out, retried before: 1-0" in said
+    assert "nothing to retry" in said
+    assert "(retried)" in world.run("dead-letter", "list", "--topic", world.prefix + "cdr")
+    assert "1-0, which was retried before" in world.run("dead-letter", "retry", "1-0", "--again", "--yes")
+    assert len(await world.records("cdr", home, 2)) == 2
+    assert "0-99" in world.run("dead-letter", "retry", "0-99", "--yes", status=2)
+
+
+async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
+    topic = world.prefix + "complaints"
+    async with world.producer() as producer:
+        for value in (b"one", b"two"):
+            await producer.send_and_wait(topic, value, partition=1)
+        assert "expected 0 to 1" in world.run("skip", topic, "1", "2", "--reason", "bad", status=2)
+        assert "no input topic" in world.run("skip", "complaints", "1", "1", "--reason", "bad", status=2)
+        said = world.run("skip", topic, "1", "1", "--reason", "bad", "--wait", "1", status=1)
+        assert "not taken within 1 s" in said
+        assert "written" in world.run("skip", topic, "1", "1", "--reason", "bad", "--no-wait")
+        process = world.start("skip", topic, "1", "1", "--reason", "bad")
+        assert await world.commands(1, 3) == [SkipCommand(topic, 1, "bad")] * 3
+        note = encode_note(INPUTS.index("complaints"), Skip(1, "bad"))
+        await producer.send_and_wait(world.prefix + "clock", note, partition=1)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.startswith(f"taken: {topic}-1 offset 1")
+
+
+async def test_acceptances_and_the_end_of_an_outage_reach_their_partitions(world: World) -> None:
+    topic = world.prefix + "cdr"
+    at = ("--partition", "1", "--offset", "17", "--reason", "disk lost")
+    world.run("accept", "lost-state", *at)
+    world.run("accept", "lost-input", "--topic", topic, *at)
+    assert await world.commands(1, 2) == [
+        AcceptCommand("lost_state", 17, "disk lost"),
+        AcceptCommand("lost_input", 17, "disk lost", topic),
+    ]
+    assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
+    assert "2 partitions" in world.run("end-outage", "--reason", "holiday")
+    assert "1 partition:" in world.run("end-outage", "--partition", "0", "--reason", "holiday")
+    counted: Counter[Any] = Counter()
+    for number in range(PARTITIONS):
+        for command in await world.commands(number):
+            if isinstance(command, EndOutageCommand):
+                counted[number, msgspec.json.encode(command)] += 1
+    end = msgspec.json.encode(EndOutageCommand("holiday"))
+    assert counted == {(0, end): 2, (1, end): 1}

@@ -1,0 +1,63 @@
+"""The commands on a cluster say in one line what is wrong, and end with the status that the contract names."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def callwarden(*arguments: str, **environment: str) -> tuple[int, str]:
+    """The exit status, and what was said on standard error."""
+    command = [Path(sys.executable).parent / "callwarden", *arguments]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens, and nobody else can."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("replay", "--from-topics", "--out", "out"),
+        ("dead-letter", "list"),
+        ("dead-letter", "retry", "--all"),
+        ("skip", "callwarden.cdr", "0", "1", "--reason", "r"),
+        ("accept", "lost-state", "--partition", "0", "--offset", "1", "--reason", "r"),
+        ("end-outage", "--reason", "r"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_broker_that_is_away_is_status_3_and_one_line(command: tuple[str, ...], nobody: str) -> None:
+    status, said = callwarden(*command, CALLWARDEN_BOOTSTRAP_SERVERS=nobody)
+    assert status == 3, said
+    assert len(said.splitlines()) == 1
+    assert nobody in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--out", "out"], "nothing to judge: expected FILE..., or --from-topics"),
+        (["a.jsonl", "--from-topics", "--out", "out"], "FILE: not with --from-topics"),
+        (["--from-topics", "--windows", "--jobs", "2", "--out", "out"], "--windows, --jobs: not with --from-topics"),
+        (["a.jsonl", "--to-watermark", "--out", "out"], "--to-watermark: only with --from-topics"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(arguments: list[str], wanted: str) -> None:
+    assert callwarden("replay", *arguments) == (2, wanted + "\n")
+
+
+def test_a_setting_that_is_wrong_is_status_2() -> None:
+    status, said = callwarden("end-outage", "--reason", "r", "--bootstrap", "here")
+    assert status == 2
+    assert "--bootstrap-servers" in said or "HOST:PORT" in said
