@@ -8,24 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.simulate.population import Ints
+from monitor.topics import CARRIES, INPUTS
 
-# The topics' names without their prefix, and which of them carries a record of that type.
-TOPICS = ("cdr", "complaints", "findings", "tenants", "reviews")
-TOPIC_OF = {
-    "cdr": "cdr",
-    "complaint": "complaints",
-    "finding": "findings",
-    "tenant": "tenants",
-    "application": "tenants",
-    "review": "reviews",
-}
-CALLS = TOPICS.index("cdr")
+# Which topic carries a record of that type, as an index into INPUTS.
+TOPIC_OF = {str(kind.__struct_config__.tag): topic for topic, name in enumerate(INPUTS) for kind in CARRIES[name]}
+CALLS = TOPIC_OF["cdr"]
 Texts = NDArray[np.object_]
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Records, one row each: ``topic`` is an index into TOPICS, ``tenant`` an id, ``line`` JSON with a line feed."""
+    """Records, one row each: ``topic`` is an index into INPUTS, ``tenant`` an id, ``line`` JSON with a line feed."""
 
     arrival_ms: Ints
     topic: Ints
@@ -60,7 +53,7 @@ class Way:
     def other(self, arrival_ms: int, kind: str, tenant: str, line: str) -> None:
         """Take one record that is not a call; ``kind`` is its type."""
         self._given += 1
-        heapq.heappush(self._others, (arrival_ms, self._given, TOPICS.index(TOPIC_OF[kind]), tenant, line))
+        heapq.heappush(self._others, (arrival_ms, self._given, TOPIC_OF[kind], tenant, line))
 
     def due(self, before_ms: int) -> Arrivals:
         """What arrives before that time, sorted; nothing that arrives earlier may be given after this."""

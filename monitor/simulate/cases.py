@@ -180,7 +180,8 @@ class Cases:
 
     def _id(self, letter: str) -> str:
         self._made += 1
-        return f"{letter}{self._made:06d}"
+        mark = f"{self.settings.mark}-" if self.settings.mark else ""
+        return f"{letter}{mark}{self._made:06d}"
 
     def _within(self, when: int, record: Record) -> Iterator[tuple[int, Record]]:
         if when < self.settings.end_ms:

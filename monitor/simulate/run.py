@@ -44,7 +44,7 @@ class Run:
         self.settings = settings
         self.population = populate(settings, streams[0])
         self.summary = Summary()
-        self._traffic = Traffic(self.population, streams[1])
+        self._traffic = Traffic(self.population, streams[1], settings.mark)
         self._cases = Cases(self.population, settings, streams[2])
         self._arrivals = streams[3]
         self._way = Way()

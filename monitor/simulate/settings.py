@@ -18,7 +18,7 @@ class Settings:
     """One run. ``calls_per_day`` is what is expected of a weekday, all tenants together; shares are of calls.
 
     ``start_ms`` is rounded down to the hour. ``optional`` False is a platform that fills neither ``consent_id``
-    nor ``hangup_by`` nor ring times.
+    nor ``hangup_by`` nor ring times. ``mark`` tells the ids of runs apart whose records come together.
     """
 
     tenants: int
@@ -31,10 +31,13 @@ class Settings:
     duplicate_share: float = 0.001
     optional: bool = True
     split: bool = False
+    mark: int = 0
 
     def __post_init__(self) -> None:
         if self.tenants < 1 or self.days < 1 or self.seed < 0:
             raise ValueError("tenants and days are at least 1, the seed at least 0")
+        if not 0 <= self.mark < 1 << 31:
+            raise ValueError(f"the mark is {self.mark}, expected 0 to 2^31 - 1")
         if not self.calls_per_day > 0:
             raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0")
         if self.lateness_ms < 1_000:

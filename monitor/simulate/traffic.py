@@ -143,11 +143,12 @@ def _inbound(profile: Profile) -> tuple[float, ...]:
 class Traffic:
     """Makes the calls of one hour after the other. ``first_bad_ms`` is each tenant's first call in a bad profile."""
 
-    def __init__(self, population: Population, rng: np.random.Generator) -> None:
+    def __init__(self, population: Population, rng: np.random.Generator, mark: int = 0) -> None:
         self.population = population
         self.tables = Tables()
         self.rng = rng
         self.made = 0
+        self._mark = mark
         self.dialled = np.zeros(len(population), dtype=np.int64)
         self.first_bad_ms = np.full(len(population), NONE, dtype=np.int64)
         self.stop_ms = np.full(len(population), np.iinfo(np.int64).max, dtype=np.int64)
@@ -182,7 +183,7 @@ class Traffic:
         calls = Calls(
             tenant=tenant,
             profile=profile,
-            serial=np.arange(self.made, self.made + n),
+            serial=np.arange(self.made, self.made + n) + (self._mark << 32),
             inbound=inbound,
             caller=np.where(inbound, outside, own),
             callee=np.where(inbound, own, outside),

@@ -4,7 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from monitor.simulate.arrivals import TOPICS, Arrivals
+from monitor.simulate.arrivals import Arrivals
+from monitor.topics import INPUTS
 
 
 class Writer:
@@ -12,7 +13,7 @@ class Writer:
 
     def __init__(self, folder: Path, split: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.files = [folder / f"{name}.jsonl" for name in (TOPICS if split else ("records",))]
+        self.files = [folder / f"{name}.jsonl" for name in (INPUTS if split else ("records",))]
         self._stack = ExitStack()
 
     def __enter__(self) -> "Writer":

@@ -169,3 +169,15 @@ def test_no_other_record_falls_below_the_late_line(world: World) -> None:
         if not isinstance(record, Cdr) and (line := msgspec.json.encode(record)) not in seen:
             assert when >= clock - world.settings.lateness_ms
             seen.add(line)
+
+
+def test_no_id_comes_again_in_a_run_of_another_mark(tmp_path: Path) -> None:
+    def ids(mark: int) -> set[str]:
+        simulate(replace(SMALL, mark=mark), tmp_path / str(mark))
+        lines = (tmp_path / str(mark) / "records.jsonl").read_bytes().splitlines()
+        records = [record for line in lines if not isinstance(record := codec.read(line), Tenant)]
+        return {codec.record_id(record) for record in records}
+
+    first, second = ids(1), ids(2)
+    assert len(first) > 1_000
+    assert first & second == set()
