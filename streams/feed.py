@@ -3,17 +3,26 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
-from monitor.simulate.arrivals import CALLS, TOPICS, Arrivals
+from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.topics import INPUTS
+from streams.cluster import TP, Refused
+from streams.kafka import KafkaCluster
+from streams.kafka.clients import Clients
+from streams.settings import Settings as Connection
 
 # Acknowledgements are awaited for so many records together.
-_MOST = 5_000
+_MOST = 20_000
+# So long a broker may be away before a record is given up.
+_GIVE_UP_MS = 120_000
 # Live, records are sent at most so often: the fewer requests, the less it costs.
 _TICK_S = 0.02
 
@@ -24,9 +33,13 @@ def now_ms() -> int:
 
 
 def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, lateness_ms: int) -> Settings:
-    """A run whose first day ends at ``at_ms``, up to an hour earlier; ``rate`` is calls a second on a weekday."""
+    """A run whose first day ends at ``at_ms``, up to an hour earlier; ``rate`` is calls a second on a weekday.
+
+    Its ids are its own, but for runs that began in the same hour: those are one and the same.
+    """
     start_ms = (at_ms - DAY_MS) // HOUR_MS * HOUR_MS
-    return Settings(tenants, days, seed, calls_per_day=rate * DAY_MS / 1000, start_ms=start_ms, lateness_ms=lateness_ms)
+    per_day = rate * DAY_MS / 1000
+    return Settings(tenants, days, seed, per_day, start_ms, lateness_ms=lateness_ms, mark=start_ms // HOUR_MS)
 
 
 class Feed:
@@ -44,7 +57,7 @@ class Feed:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._producer, self._settings = producer, settings
-        self._topics = [prefix + name for name in TOPICS]
+        self._topics = [prefix + name for name in INPUTS]
         self._clock_ms, self._sleep = clock_ms, sleep
         self.sent: Counter[str] = Counter()
         self.began_ms = clock_ms()
@@ -90,4 +103,39 @@ class Feed:
             for outcome in await asyncio.gather(*sending, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
-            self.sent.update(TOPICS[topic] for topic in topics)
+            self.sent.update(INPUTS[topic] for topic in topics)
+
+
+async def untouched(connection: Connection) -> bool:
+    """Whether no call was ever written. Raises `Refused` for an input topic that is not there, `Unavailable`."""
+    topics = [connection.input_prefix + name for name in INPUTS]
+    cluster = KafkaCluster(connection)
+    try:
+        counts = await cluster.partitions(topics)
+        for topic in topics:
+            if topic not in counts:
+                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        ends = await cluster.ends([TP(topics[CALLS], number) for number in range(counts[topics[CALLS]])])
+        return not any(ends.values())
+    finally:
+        await cluster.stop()
+
+
+@asynccontextmanager
+async def producer_for(connection: Connection) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for `Feed`; what it raises inside comes out as `Unavailable` or `Refused`."""
+    clients = Clients(connection)
+    producer = AIOKafkaProducer(
+        **clients.common(),
+        enable_idempotence=True,
+        linger_ms=20,
+        max_batch_size=1 << 19,
+        request_timeout_ms=_GIVE_UP_MS,
+    )
+    try:
+        await producer.start()
+        yield producer
+    except (KafkaError, OSError) as error:
+        raise await clients.why(error, "sending traffic") from None
+    finally:
+        await producer.stop()

@@ -22,7 +22,7 @@ def run(
     """Simulate tenants, judge them while you watch, and make the report: no Kafka, nothing to prepare."""
     from rich.console import Console
 
-    from monitor.cli.live import LiveView, decision_line
+    from monitor.cli.liveview import LiveView, decision_line
     from monitor.demo import conclude, judge, prepare
     from monitor.policy.load import load
 
@@ -57,7 +57,7 @@ def _table(rows: "list[TenantRow]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from monitor.cli.live import STYLES
+    from monitor.cli.liveview import STYLES
     from monitor.report.labels import TIERS, label
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)

@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter
 from typing import Any, NamedTuple
 
-from monitor.simulate.arrivals import CALLS, TOPICS, Arrivals
+from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS
+from monitor.topics import INPUTS
 from streams.feed import Feed, around
 
 NOW_MS = 1_772_507_000_123
@@ -60,11 +61,11 @@ async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arr
     await feed.live()
     all_of_it = everything()
     expected = Counter(
-        (f"in.{TOPICS[topic]}", tenant.encode(), line.strip().encode())
+        (f"in.{INPUTS[topic]}", tenant.encode(), line.strip().encode())
         for topic, tenant, line in zip(all_of_it.topic, all_of_it.tenant, all_of_it.line, strict=True)
     )
     assert Counter((sent.topic, sent.key, sent.value) for sent in world.sent) == expected
-    assert feed.sent == Counter(TOPICS[topic] for topic in all_of_it.topic.tolist())
+    assert feed.sent == Counter(INPUTS[topic] for topic in all_of_it.topic.tolist())
     arrives = {}
     for arrival, line in zip(all_of_it.arrival_ms.tolist(), all_of_it.line, strict=True):
         arrives.setdefault(line.strip().encode(), arrival)
@@ -76,7 +77,7 @@ async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arr
 async def test_no_call_of_the_past_is_sent_before_a_record_whose_clock_would_hold_it_back() -> None:
     world: Any = World()
     await Feed(world, SETTINGS, "", world.clock_ms, world.sleep).past()
-    calls = [sent.topic == TOPICS[CALLS] for sent in world.sent]
+    calls = [sent.topic == INPUTS[CALLS] for sent in world.sent]
     assert calls == sorted(calls)
     assert 0 < sum(calls) < len(calls)
 

@@ -1,0 +1,57 @@
+"""`callwarden tail`: decisions and alerts as they come out of Kafka."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.settings import Settings
+
+
+def run(
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
+    alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+) -> None:
+    """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing."""
+    import asyncio
+
+    from rich.console import Console
+
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.signals import until_stopped
+    from streams.cluster import Refused, Unavailable
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    with until_stopped():
+        try:
+            asyncio.run(show(Console(highlight=False), settings, from_start, alerts))
+        except (Unavailable, Refused) as error:
+            fail(f"callwarden tail: {error}", 3)
+
+
+async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:
+    """Print each decision, and each alert if these are wanted, for as long as it is let."""
+    import msgspec
+
+    from monitor.cli.lines import alert, decision
+    from schemas.outputs import Alert, Enforcement
+    from streams.tail import follow
+
+    enforcement = f"{settings.output_prefix}enforcement"
+    topics = [enforcement, f"{settings.output_prefix}alerts"][: 1 + alerts]
+    async for topic, value in follow(settings, topics, from_start):
+        try:
+            if topic == enforcement:
+                line = decision(msgspec.json.decode(value, type=Enforcement))
+            else:
+                line = alert(msgspec.json.decode(value, type=Alert))
+        except msgspec.DecodeError as error:
+            # Somebody else's, or a newer release's.
+            console.print(f"{topic}: a record that cannot be read: {error}", style="red", markup=False, soft_wrap=True)
+            continue
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,143 @@
+"""The commands that fill the input topics and show the outputs, on a real broker."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from monitor.keying import partition_of
+from monitor.topics import INPUTS
+from schemas import codec
+from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, PolicyRef, Reason
+
+pytestmark = pytest.mark.services
+PARTITIONS = 4
+
+
+async def make_topics(address: str, *names: str) -> str:
+    """The prefix, which nobody else has, of new topics of those names."""
+    prefix = f"{uuid.uuid4().hex}."
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(prefix + name, PARTITIONS, 1) for name in names])
+    finally:
+        await admin.close()
+    return prefix
+
+
+def command(address: str, prefix: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": prefix,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / "callwarden"), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and_tenants_demand(address: str) -> None:
+    prefix = await make_topics(address, *INPUTS)
+    with command(address, prefix, "traffic", "--no-live", "--rate", "0.05", "--seed", "11") as callwarden:
+        said, wrong = callwarden.communicate(timeout=120)
+    assert (callwarden.returncode, wrong) == (0, "")
+    with command(address, prefix, "traffic", "--no-live") as again:
+        assert again.communicate(timeout=120)[0].startswith("there are calls already")
+    counts = Counter[str]()
+    first_call_ms, last_other_ms = 1 << 62, 0
+    async with AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
+        partitions = [TopicPartition(prefix + name, n) for name in INPUTS for n in range(PARTITIONS)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                name = tp.topic.removeprefix(prefix)
+                counts[name] += len(records)
+                for each in records:
+                    record = codec.read(each.value)
+                    kind = str(type(record).__struct_config__.tag)
+                    assert name == {"cdr": "cdr", "application": "tenants"}.get(kind, f"{kind}s")
+                    assert each.key == record.tenant_id.encode()
+                    assert each.partition == partition_of(each.key, PARTITIONS, "murmur2")
+                    if kind == "cdr":
+                        first_call_ms = min(first_call_ms, each.timestamp)
+                    else:
+                        last_other_ms = max(last_other_ms, each.timestamp)
+    assert last_other_ms <= first_call_ms
+    assert counts["cdr"] > 1_000
+    assert said == f"the past day is sent: {', '.join(f'{n:,} to {name}' for name, n in sorted(counts.items()))}\n"
+
+
+async def test_a_topic_that_is_not_there_is_not_waited_for(address: str) -> None:
+    prefix = await make_topics(address, "cdr", "enforcement")
+    for arguments, absent in ((["traffic"], "complaints"), (["tail"], "alerts")):
+        with command(address, prefix, *arguments) as callwarden:
+            said, wrong = callwarden.communicate(timeout=120)
+        assert (callwarden.returncode, said) == (3, "")
+        assert f"there is no topic {prefix}{absent}; `callwarden topics create` makes it" in wrong
+
+
+def test_a_broker_that_is_away_is_told_in_one_line() -> None:
+    for name in ("traffic", "tail"):
+        with command("127.0.0.1:1", "x.", name) as callwarden:
+            said, wrong = callwarden.communicate(timeout=120)
+        assert (callwarden.returncode, said) == (3, "")
+        assert wrong.startswith(f"callwarden {name}: ")
+        assert "127.0.0.1:1" in wrong
+        assert wrong.count("\n") == 1
+
+
+def decision(tenant: str, reason: str) -> bytes:
+    data = EnforcementData(
+        tenant_id=tenant, kind="termination", status="pending_review", behaviour="in_call_abuse", clause=5,
+        tier="major", actions=(), proposed_actions=("terminate_service",), refunds="frozen", rule_id="in_call_abuse",
+        policy=PolicyRef("p", "1", ""), decided_ms=1_767_225_600_000, review_by_ms=1_767_830_400_000, window=None,
+        measure=None, evidence=Evidence(), violations_on_record=0, reverses=None, supersedes=None,
+        reason=Reason(f"理由 {reason}", f"Reason {reason}"),
+    )  # fmt: skip
+    return msgspec.json.encode(Enforcement(id=tenant, subject=tenant, time="", data=data))
+
+
+async def test_tail_shows_what_is_committed_and_no_number_in_clear(address: str) -> None:
+    prefix = await make_topics(address, "enforcement", "alerts")
+    enforcement = f"{prefix}enforcement"
+    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=uuid.uuid4().hex) as producer:
+        for tenant, committed in (("aborted", False), ("acme", True)):
+            await producer.begin_transaction()
+            await producer.send(enforcement, decision(tenant, "+8613812345678"), partition=0)
+            await (producer.commit_transaction() if committed else producer.abort_transaction())
+    sign = Alert(
+        "a", "acme", "short-calls", "warning", "firing", None, 0, 1_767_225_601_000, None, Reason("短", "Short")
+    )
+    with command(address, prefix, "tail", "--from-start") as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stderr is not None
+        first = callwarden.stdout.readline()
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            await producer.send_and_wait(enforcement, b"{}", partition=1)
+            second = callwarden.stdout.readline()
+            await producer.send_and_wait(f"{prefix}alerts", msgspec.json.encode(sign), partition=2)
+            third = callwarden.stdout.readline()
+        callwarden.send_signal(signal.SIGINT)
+        assert callwarden.wait(60) == 0
+        assert callwarden.stderr.read() == ""
+    assert first == (
+        "01-01 00:00:00  acme  较重违规·终止服务（待复核） Major · Termination (pending review)  [in_call_abuse]"
+        "  理由 +•••••••••••78 / Reason +•••••••••••78\n"
+    )
+    assert second.startswith(f"{enforcement}: a record that cannot be read: ")
+    assert third == "01-01 00:00:01  acme  预警·警示 Alert · Warning  [short-calls]  短 / Short\n"
