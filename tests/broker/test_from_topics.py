@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.services
 
 PARTITIONS = 2
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
-OURS = ("clock", "control", "dead-letter")
+OURS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "control", "state", "clock")
 
 
 class World:
@@ -98,8 +100,8 @@ class World:
 
 
 @pytest.fixture
-async def world(kafka: Any) -> World:
-    made = World(kafka.address)
+async def world(address: str) -> World:
+    made = World(address)
     await made.make()
     return made
 
@@ -220,3 +222,53 @@ async def test_acceptances_and_the_end_of_an_outage_reach_their_partitions(world
                 counted[number, msgspec.json.encode(command)] += 1
     end = msgspec.json.encode(EndOutageCommand("holiday"))
     assert counted == {(0, end): 2, (1, end): 1}
+
+
+async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_back(
+    world: World, tmp_path: Path
+) -> None:
+    cdr, now_ms = world.prefix + "cdr", time.time_ns() // 1_000_000
+    number = partition_of(b"acme", PARTITIONS, "murmur2")
+    async with world.producer() as producer:
+        for n in range(3):
+            await producer.send_and_wait(cdr, call(f"c{n}", now_ms - 1000), b"acme")
+    # No worker is there yet: the command waits for one.
+    world.run("skip", cdr, str(number), "1", "--reason", "it stops the worker", "--no-wait")
+    worker = world.start("worker", "--idle-after", "1s", "--web-port", str(free_port()))
+    try:
+        (letter,) = await world.records("dead-letter", number, 1)
+        assert letter.value == call("c1", now_ms - 1000)
+        (told,) = world.run("dead-letter", "list", "--json").splitlines()
+        assert json.loads(told)["reason"] == "skipped: it stops the worker"
+        assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
+        said = world.run("skip", cdr, str(number), "0", "--reason", "too late", "--wait", "2", status=1)
+        assert "command refused" in said
+    finally:
+        worker.terminate()
+        _, log = worker.communicate(timeout=60)
+    assert worker.returncode == 0, log
+    assert "was read already" in log
+    said = world.run("replay", "--from-topics", "--to-watermark", "--out", str(tmp_path), "--quiet", "--json")
+    summary = json.loads(said)
+    assert (summary["read"], summary["accepted"], summary["rejected"]) == (4, 3, 1)
+
+
+def call(call_id: str, end_ms: int) -> bytes:
+    record = {
+        "type": "cdr",
+        "call_id": call_id,
+        "tenant_id": "acme",
+        "direction": "outbound",
+        "caller": "+8619000000001",
+        "callee": "+8613800000001",
+        "start_ms": end_ms,
+        "end_ms": end_ms,
+        "outcome": "no_answer",
+    }
+    return json.dumps(record).encode()
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
