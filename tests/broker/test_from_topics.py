@@ -19,7 +19,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from monitor.keying import partition_of
 from monitor.notes import Skip
-from monitor.simulate.arrivals import TOPICS
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
 from monitor.topics import INPUTS
@@ -120,7 +119,7 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
             for at in np.arange(len(hour)).tolist():
                 tenant, line = str(hour.tenant[at]), str(hour.line[at]).rstrip("\n").encode()
                 number = partition_of(tenant.encode(), PARTITIONS, "murmur2")
-                await send(TOPICS[hour.topic[at]], number, tenant.encode(), line, START_MS + 9 * DAY_MS)
+                await send(INPUTS[hour.topic[at]], number, tenant.encode(), line, START_MS + 9 * DAY_MS)
         await send("cdr", 1, b"x", b"{broken", START_MS + 9 * DAY_MS)
         await producer.flush()
     for name, lines in files.items():
