@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.output import write
-from monitor.partition import Partition
+from monitor.partition import Partition, Rows
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
@@ -212,23 +213,30 @@ def check_jobs(seed: int, jobs: int, folder: Path) -> None:
 
 def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[bytes]]:
     """Sources read side by side in pieces, the partition made anew from its snapshot after any of them."""
+
+    def rows(source: int, start: int, stop: int) -> Rows:
+        return Rows(start, stop, np.arange(start, stop), np.full(stop - start, FAR), files[source][start:stop])
+
     kept: list[Any] = []
-    panes: dict[str, bytes] = {}
-    partition, at, restarts = Partition(policy, len(files), not_after_ms=FAR), [0] * len(files), 0
+    stored: dict[str, bytes] = {}
+    partition, at, restarts = Partition(policy, sources=len(files)), [0] * len(files), 0
     while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
         source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
         stop = min(len(files[source]), at[source] + rng.choice((1, 50, 700)))
-        partition.feed(source, files[source][at[source] : stop])
+        partition.feed(source, rows(source, at[source], stop))
         at[source] = stop
-        partition.advance([place >= len(lines) for place, lines in zip(at, files, strict=True)])
+        for number, lines in enumerate(files):
+            if at[number] == len(lines):
+                partition.end(number)
+        partition.advance()
         if rng.random() < 0.2 or not restarts:
             restarts += 1
-            head, fresh, gone = partition.snapshot()
-            panes = {key: blob for key, blob in {**panes, **fresh}.items() if key not in gone}
             kept.append(partition.take())
-            partition = Partition(policy, len(files), not_after_ms=FAR)
-            for number, place in enumerate(partition.restore(head, panes)):
-                partition.feed(number, files[number][place : at[number]])
+            changes = dict(partition.snapshot())
+            stored = {key: blob for key, blob in {**stored, **changes}.items() if blob is not None}
+            partition = Partition(policy, sources=len(files))
+            for number, place in enumerate(partition.restore(stored)):
+                partition.feed(number, rows(number, place, at[number]))
     partition.finish()
     kept.append(partition.take())
     print(f"{restarts} restarts")
