@@ -4,38 +4,40 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
 import structlog
 
-from streams.cluster import Cluster, Refused, Unavailable
-from streams.names import Names
+from streams.cluster import Refused, Unavailable
+from streams.settings import Settings
+from streams.topics import Existing, mismatches, partitions_for, told
 
 log = structlog.get_logger("callwarden")
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 
 
-async def partition_count(cluster: Cluster, names: Names) -> int:
-    """How many partitions the topics have, once the broker is there. Refused when they do not fit."""
+async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]]) -> int:
+    """How many partitions the topics have, once the broker is there. Refused when a topic is not as it must be.
+
+    ``look`` tells what topics there are; it may raise Unavailable.
+    """
     delay_s = _FIRST_RETRY_S
     while True:
         try:
-            counts = await cluster.partitions(names.all)
+            found = await look()
         except Unavailable as error:
             log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LAST_RETRY_S)
         else:
             break
-    absent = [topic for topic in names.all if topic not in counts]
-    if absent:
-        raise Refused(f"no such topics: {', '.join(absent)}; expected those of docs/live.md")
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-        raise Refused(f"the topics have different numbers of partitions: {told}; expected the same for all")
-    return counts[names.inputs[0]]
+    faults = mismatches(settings, found)
+    if faults:
+        raise Refused(f"the topics are not as they must be\n{told(faults)}")
+    return partitions_for(settings, found)
 
 
 async def serve(app: faust.App) -> None:

@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     # Aliases alone: by their bare names, SSL_CERT_FILE and the like would be taken from the environment, too.
     model_config = SettingsConfigDict(
         alias_generator=lambda field: variable(field).lower(),
+        env_ignore_empty=True,
         frozen=True,
         validate_default=True,
         extra="forbid",
@@ -225,7 +226,8 @@ def load(options: Mapping[str, object] | None = None) -> Settings:
     given = {field: value for field, value in (options or {}).items() if value is not None}
 
     def named(field: str) -> str:
-        return f"--{field.removesuffix('_ms').replace('_', '-')}" if field in given else variable(field)
+        option = "bootstrap" if field == "bootstrap_servers" else field.removesuffix("_ms").replace("_", "-")
+        return f"--{option}" if field in given else variable(field)
 
     faults = list(_misspelt(os.environ))
     try:

@@ -15,6 +15,7 @@ COMMANDS = {
     "backtest": "Compare two policies on the same records.",
     "report": "Make one self-contained HTML page of a replay.",
     "schema": "Export JSON Schemas and the AsyncAPI document.",
+    "topics": "Make and check the topics of a Kafka cluster.",
     "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
     "demo": "Simulate, judge with a live view, report.",
     "dev-kafka": "Run a real Kafka node for development, without Docker.",

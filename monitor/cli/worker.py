@@ -30,11 +30,13 @@ def run(
     from streams.app import make_app
     from streams.cluster import Refused
     from streams.kafka import KafkaCluster
+    from streams.kafka.admin import look
     from streams.names import Names
     from streams.owner import Setup
     from streams.serve import partition_count, serve, set_up_logs
     from streams.settings import SettingsError, load
     from streams.telemetry import Telemetry
+    from streams.topics import table
 
     try:
         settings = load(
@@ -55,7 +57,7 @@ def run(
     async def work() -> None:
         cluster = KafkaCluster(settings)
         try:
-            partitions = await partition_count(cluster, names)
+            partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)))
             setup = Setup(
                 cluster,
                 names,

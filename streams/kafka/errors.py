@@ -29,8 +29,8 @@ _NOT_ALLOWED = (
     theirs.ClusterAuthorizationFailedError,
     theirs.TransactionalIdAuthorizationFailed,
 )
+# Not among them: UnknownTopicOrPartitionError, which aiokafka raises for any topic while the broker is away.
 _NEVER = (
-    theirs.UnknownTopicOrPartitionError,
     theirs.InvalidTopicError,
     theirs.MessageSizeTooLargeError,
     theirs.RecordListTooLargeError,

@@ -224,8 +224,10 @@ async def test_acceptances_and_the_end_of_an_outage_reach_their_partitions(world
 
 
 async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_back(
-    world: World, tmp_path: Path
+    address: str, tmp_path: Path
 ) -> None:
+    world = World(address)
+    world.run("topics", "create", "--partitions", str(PARTITIONS), "--replication-factor", "1")
     cdr, now_ms = world.prefix + "cdr", time.time_ns() // 1_000_000
     number = partition_of(b"acme", PARTITIONS, "murmur2")
     async with world.producer() as producer:

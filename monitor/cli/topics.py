@@ -1,0 +1,107 @@
+"""`callwarden topics`: make the topics of a cluster, and tell what is wrong with them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
+    from streams.settings import Settings
+    from streams.topics import Existing
+
+app = typer.Typer()
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
+OutputPrefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
+InputRetention = Annotated[
+    str | None, typer.Option("--input-retention", metavar="30d", help="How long inputs are kept, at least.")
+]
+
+
+@app.command("create")
+def create(
+    partitions: Annotated[
+        str | None, typer.Option("--partitions", help="Of every topic, when there are none yet.  [default: 8]")
+    ] = None,
+    replication_factor: Annotated[
+        str | None, typer.Option("--replication-factor", help="1 for a cluster of one broker.  [default: 3]")
+    ] = None,
+    input_retention: InputRetention = None,
+    input_prefix: InputPrefix = None,
+    output_prefix: OutputPrefix = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Make the topics that are not there, then check all. Those that are there stay as they are.
+
+    Exit status: 1 something is not as it must be, each with the command that mends it; 3 no broker.
+    """
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import operate
+    from streams.kafka import admin
+    from streams.topics import partitions_for, table
+
+    settings = settings_for(
+        {
+            "partitions": partitions,
+            "replication_factor": replication_factor,
+            "input_retention_ms": input_retention,
+            "input_prefix": input_prefix,
+            "output_prefix": output_prefix,
+            "bootstrap_servers": bootstrap,
+        }
+    )
+    wanted = table(settings)
+
+    async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
+        found = await admin.look(cluster.questions, wanted)
+        missing = [topic for topic in wanted if topic.topic not in found]
+        count = partitions_for(settings, found)
+        await admin.create(cluster.questions, missing, count, settings.replication_factor)
+        for topic in missing:
+            typer.echo(f"made {topic.topic}: {count} partitions")
+        return await admin.look_for(cluster.questions, wanted)
+
+    _tell(settings, operate("topics create", settings, make))
+
+
+@app.command("check")
+def check(
+    input_retention: InputRetention = None,
+    input_prefix: InputPrefix = None,
+    output_prefix: OutputPrefix = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Tell all that is not as it must be, each with the command that mends it. A worker refuses to start on any.
+
+    Exit status: 1 something is not as it must be; 3 no broker.
+    """
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import operate
+    from streams.kafka import admin
+    from streams.topics import table
+
+    settings = settings_for(
+        {
+            "input_retention_ms": input_retention,
+            "input_prefix": input_prefix,
+            "output_prefix": output_prefix,
+            "bootstrap_servers": bootstrap,
+        }
+    )
+    found = operate("topics check", settings, lambda cluster: admin.look(cluster.questions, table(settings)))
+    _tell(settings, found)
+
+
+def _tell(settings: "Settings", found: "dict[str, Existing]") -> None:
+    from monitor.cli.inputs import fail
+    from streams.topics import mismatches, partitions_for, table, told
+
+    faults = mismatches(settings, found)
+    if faults:
+        fail(told(faults), 1)
+    typer.echo(
+        f"all {len(table(settings))} topics are as they must be, with {partitions_for(settings, found)} partitions"
+    )

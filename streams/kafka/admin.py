@@ -1,0 +1,86 @@
+"""Looking at topics, and making them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    BrokerResponseError,
+    InvalidReplicationFactorError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from streams.cluster import Refused
+from streams.kafka.errors import translated
+from streams.kafka.questions import Questions
+from streams.topics import Existing, Wanted, judged_names
+
+_AT_LEAST_TWO = {"min.insync.replicas": "2"}
+
+
+async def look(questions: Questions, wanted: Sequence[Wanted]) -> dict[str, Existing]:
+    """Those of the wanted topics that exist, by their full names. Unavailable, Refused."""
+    names = dict.fromkeys(judged_names(wanted))
+    counts = await questions.partitions([topic.topic for topic in wanted])
+
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, Existing]:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic, names) for topic in counts]
+        found = {}
+        for answer in await admin.describe_configs(asked) if asked else []:
+            for code, message, _kind, topic, entries, *_ in answer.resources:
+                error = for_code(code)
+                if error is UnknownTopicOrPartitionError:
+                    continue  # deleted since
+                if error is not NoError:
+                    raise translated(error(message or topic), f"looking at the settings of topic {topic}")
+                found[topic] = Existing(counts[topic], {name: value for name, value, *_ in entries})
+        return found
+
+    return await questions.ask("looking at the topics' settings", ask)
+
+
+async def look_for(questions: Questions, wanted: Sequence[Wanted], within_s: float = 10.0) -> dict[str, Existing]:
+    """As `look`, for topics that have just been made: not every broker knows of them at once."""
+    until = time.monotonic() + within_s
+    while len(found := await look(questions, wanted)) < len(wanted) and time.monotonic() < until:
+        await asyncio.sleep(0.2)
+    return found
+
+
+async def create(questions: Questions, missing: Sequence[Wanted], partitions: int, replicas: int) -> None:
+    """Make topics, each with all its settings; one that is there already stays as it is. Unavailable, Refused."""
+    durable = _AT_LEAST_TWO if replicas >= 3 else {}
+    new = [
+        NewTopic(
+            topic.topic,
+            partitions,
+            replicas,
+            topic_configs={config.name: config.value for config in topic.configs} | durable,
+        )
+        for topic in missing
+    ]
+
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, str]:
+        answer = await admin.create_topics(new)
+        fine = (NoError, TopicAlreadyExistsError)
+        faults = [(topic, for_code(code), message) for topic, code, message in answer.topic_errors]
+        # The same fault of many topics is told once.
+        return {_why(error, message): topic for topic, error, message in faults if error not in fine}
+
+    if new:
+        faults = await questions.ask("making topics", ask)
+        if faults:
+            raise Refused("\n".join(f"{topic} cannot be made: {why}" for why, topic in faults.items()))
+
+
+def _why(error: type[BrokerResponseError], message: str | None) -> str:
+    hint = ""
+    if error is InvalidReplicationFactorError:
+        hint = " As many as there are brokers would be right: --replication-factor, CALLWARDEN_REPLICATION_FACTOR."
+    return f"{message or error.description}{hint}"

@@ -1,0 +1,219 @@
+"""What the topics must be like, as a table; what of that is not so, and the command that mends it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from monitor.policy.durations import DAY, HOUR, format_duration
+from monitor.topics import INPUTS
+from streams.names import OUTPUTS, Names
+from streams.settings import Settings
+
+_ENDLESS: Final = "-1"
+_MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
+_IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
+_ROOM: Final = 65_536  # for the headers of a dead letter
+
+
+class Judged(Enum):
+    """How a topic's setting is compared with the one in the table."""
+
+    EXACTLY = "exactly"
+    AT_LEAST = "at least"  # -1 is endless
+    FREELY = "as one likes"  # `topics create` sets it, and that is all
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A setting of a topic by Kafka's name, and what happens where it is not kept."""
+
+    name: str
+    value: str
+    judged: Judged
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic by its bare name and its full one, with its settings."""
+
+    name: str
+    topic: str
+    configs: tuple[Config, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A topic as it is. ``configs`` has the value of each setting in the table."""
+
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What is wrong with a topic, and how to mend it, or that nothing does."""
+
+    topic: str
+    wrong: str
+    mend: str
+
+
+def told(faults: Iterable[Mismatch]) -> str:
+    """All of them for people to read; topics with the same fault and the same remedy are named together."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        same.setdefault((fault.wrong, fault.mend), []).append(fault.topic)
+    return "\n".join(f"{', '.join(topics)}: {wrong}\n  {mend}" for (wrong, mend), topics in same.items())
+
+
+def _exactly(name: str, value: str, otherwise: str) -> Config:
+    return Config(name, value, Judged.EXACTLY, otherwise)
+
+
+def _at_least(name: str, value: int | str, otherwise: str) -> Config:
+    return Config(name, str(value), Judged.AT_LEAST, otherwise)
+
+
+def _freely(**configs: float | str) -> tuple[Config, ...]:
+    return tuple(Config(name.replace("_", "."), str(value), Judged.FREELY) for name, value in configs.items())
+
+
+def _kept(policy: str, otherwise: str) -> Config:
+    return _exactly("cleanup.policy", policy, otherwise)
+
+
+_DELETE = _kept("delete", "compaction would drop all but a tenant's newest record")
+_BY_TIME_ALONE = _exactly("retention.bytes", _ENDLESS, "records would go before their time")
+_LOG_TIME = _exactly("message.timestamp.type", "LogAppendTime", "a producer whose clock is wrong would move ours")
+_FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail, and its partition stop")
+_FITS_ANY_INPUT = "what was refused or late could be too large for it, and its partition would stop"
+
+
+def table(settings: Settings) -> list[Wanted]:
+    """All topics of section 1 of the contract, inputs first."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    inputs = (
+        _DELETE,
+        _at_least("retention.ms", settings.input_retention_ms, "what was decided could not be judged again"),
+        _BY_TIME_ALONE,
+        _LOG_TIME,
+    )
+    for_good = (_at_least("retention.ms", _ENDLESS, "decisions could not be accounted for"), _BY_TIME_ALONE)
+    outputs: dict[str, tuple[Config, ...]] = {
+        "control": (
+            _DELETE,
+            _at_least("retention.ms", 400 * DAY, "a command could be gone before it is obeyed"),
+            _BY_TIME_ALONE,
+            _LOG_TIME,
+        ),
+        "state": (
+            _kept("compact", "the state would be lost by and by, or never shrink"),
+            _FITS,
+            # The cleaner leaves the newest segment alone: small ones, so that there is little to read at the start.
+            *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
+        ),
+        "clock": (_DELETE, *for_good, _FITS),
+        "enforcement": (_DELETE, *for_good, _FITS),
+        "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
+        "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
+        "late": (_DELETE, *_freely(retention_ms=30 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
+        "dead-letter": (_DELETE, *_freely(retention_ms=90 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
+    }
+    return [
+        *(Wanted(name, topic, inputs) for name, topic in zip(INPUTS, names.inputs, strict=True)),
+        *(Wanted(name, names.output(name), outputs[name]) for name in OUTPUTS),
+    ]
+
+
+def judged_names(wanted: Iterable[Wanted]) -> list[str]:
+    """The settings that `mismatches` needs of every topic."""
+    names = {config.name for topic in wanted for config in topic.configs if config.judged is not Judged.FREELY}
+    return sorted(names | {"max.message.bytes"})
+
+
+def partitions_for(settings: Settings, found: Mapping[str, Existing]) -> int:
+    """How many partitions all topics must have.
+
+    As many as the state has, for it is stored by them; before there is one, as many as the platform has given its
+    own topics; before there are any, what the settings say.
+    """
+    names = Names(settings.input_prefix, settings.output_prefix)
+    state = found.get(names.output("state"))
+    if state is not None:
+        return state.partitions
+    counts = {found[topic].partitions for topic in names.inputs if topic in found}
+    return counts.pop() if len(counts) == 1 else settings.partitions
+
+
+def mismatches(settings: Settings, found: Mapping[str, Existing]) -> list[Mismatch]:
+    """All that is not as it must be, in the order of the table. ``found`` has the topics that exist."""
+    wanted, servers = table(settings), settings.bootstrap_servers
+    partitions = partitions_for(settings, found)
+    largest = max(
+        (int(found[topic.topic].configs["max.message.bytes"]) for topic in wanted if _given(topic, found)), default=0
+    )
+    faults = []
+    for topic in wanted:
+        existing = found.get(topic.topic)
+        if existing is None:
+            faults.append(Mismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
+            continue
+        if existing.partitions != partitions:
+            faults.append(_of_partitions(topic, existing.partitions, partitions, servers))
+        configs = [config for config in topic.configs if config.judged is not Judged.FREELY]
+        if topic.name in ("late", "dead-letter"):
+            configs.append(_at_least("max.message.bytes", max(largest, _MESSAGE) + _ROOM, _FITS_ANY_INPUT))
+        for fault in _of_configs(topic.topic, configs, existing.configs, servers):
+            meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
+            faults.append(replace(fault, mend=fault.mend + _IF_MEANT) if meant else fault)
+    return faults
+
+
+def _given(topic: Wanted, found: Mapping[str, Existing]) -> bool:
+    return topic.name in INPUTS and topic.topic in found
+
+
+def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str) -> Mismatch:
+    wrong = f"it has {are} partitions, and must have {should_be}, like all the others"
+    tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
+    if topic.name not in INPUTS and are < should_be:
+        return Mismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
+    why = "a tenant's records would lie in two partitions" if are < should_be else "Kafka takes no partitions away"
+    return Mismatch(
+        topic.topic,
+        wrong,
+        f"It cannot be mended where records lie in it: {why}. Then begin anew under other names, by "
+        "CALLWARDEN_INPUT_PREFIX, CALLWARDEN_OUTPUT_PREFIX and CALLWARDEN_APPLICATION_ID.\n"
+        f"  Where it is empty: {tool} --delete; then: callwarden topics create",
+    )
+
+
+def _of_configs(topic: str, configs: Iterable[Config], are: Mapping[str, str], servers: str) -> Iterator[Mismatch]:
+    tool = f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic}"
+    for config in configs:
+        value = are[config.name]
+        if _holds(config, value):
+            continue
+        least = "at least " if config.judged is Judged.AT_LEAST and config.value != _ENDLESS else ""
+        yield Mismatch(
+            topic,
+            f"{config.name} is {_said(config.name, value)}, and must be {least}{_said(config.name, config.value)}: "
+            f"{config.otherwise}",
+            f"To mend it: {tool} --add-config {config.name}={config.value}",
+        )
+
+
+def _holds(config: Config, value: str) -> bool:
+    if config.judged is Judged.EXACTLY or not value.lstrip("-").isdigit():
+        return value == config.value
+    return value == _ENDLESS or (config.value != _ENDLESS and int(value) >= int(config.value))
+
+
+def _said(name: str, value: str) -> str:
+    if name.startswith("retention.") and value == _ENDLESS:
+        return f"{value} (endless)"
+    if name == "retention.ms" and value.isdigit():
+        return f"{value} ({format_duration(int(value))})"
+    return value

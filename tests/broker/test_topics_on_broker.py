@@ -1,0 +1,121 @@
+"""`callwarden topics` on a real broker: makes what is missing, leaves what is there, and tells what does not fit."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams.devkafka import DevKafka
+
+pytestmark = pytest.mark.services
+
+
+class Callwarden:
+    """The command, with topics that nobody else has."""
+
+    def __init__(self, address: str) -> None:
+        self.prefix = f"{uuid.uuid4().hex}."
+        self._environment = os.environ | {
+            "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+            "CALLWARDEN_INPUT_PREFIX": self.prefix,
+            "CALLWARDEN_OUTPUT_PREFIX": self.prefix,
+        }
+
+    def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        command = [Path(sys.executable).parent / "callwarden", *arguments]
+        done = subprocess.run(
+            command, env=self._environment | settings, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+
+async def configure(address: str, topic: str, **configs: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        named = {name.replace("_", "."): value for name, value in configs.items()}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, named)])
+    finally:
+        await admin.close()
+
+
+async def make(address: str, topic: str, partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, partitions, 1)])
+    finally:
+        await admin.close()
+
+
+def test_topics_are_made_once_and_are_as_they_must_be(address: str) -> None:
+    callwarden = Callwarden(address)
+    status, _, said = callwarden("topics", "check")
+    assert (status, said.count("there is no such topic")) == (1, 1)
+    status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "3")
+    assert (status, wrong) == (0, "")
+    assert said.count("made ") == 13
+    assert "all 13 topics are as they must be, with 3 partitions" in said
+    assert callwarden("topics", "check") == (0, "all 13 topics are as they must be, with 3 partitions\n", "")
+    # Again, and with another number: what is there stays.
+    status, said, _ = callwarden("topics", "create", "--replication-factor", "1", "--partitions", "5")
+    assert (status, said) == (0, "all 13 topics are as they must be, with 3 partitions\n")
+
+
+async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) -> None:
+    callwarden = Callwarden(address)
+    assert callwarden("topics", "create", "--replication-factor", "1", "--partitions", "2")[0] == 0
+    # This sets everything else back to the broker's defaults, too: retention among them.
+    await configure(address, f"{callwarden.prefix}enforcement", cleanup_policy="compact")
+    status, _, said = callwarden("topics", "check")
+    assert status == 1
+    for line in ("cleanup.policy is compact, and must be delete", "retention.ms is 604800000 (7d), and must be -1"):
+        assert f"{callwarden.prefix}enforcement: {line}" in said
+    status, _, refused = callwarden("worker", "--web-port", "36066")
+    assert status == 2
+    assert "the topics are not as they must be" in refused
+    assert said.strip() in refused
+
+
+async def test_the_platforms_own_topics_say_how_many_partitions(address: str) -> None:
+    callwarden = Callwarden(address)
+    await make(address, f"{callwarden.prefix}cdr", 4)
+    status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
+    assert status == 1
+    assert f"made {callwarden.prefix}state: 4 partitions" in said
+    assert f"{callwarden.prefix}cdr: message.timestamp.type is CreateTime" in wrong
+    assert "partitions, and must have" not in wrong
+    await configure(address, f"{callwarden.prefix}cdr", message_timestamp_type="LogAppendTime", retention_ms="-1")
+    assert callwarden("topics", "check")[0] == 0
+
+
+async def test_a_partition_count_that_is_not_the_states_is_refused(address: str) -> None:
+    callwarden = Callwarden(address)
+    await make(address, f"{callwarden.prefix}state", 2)
+    await make(address, f"{callwarden.prefix}cdr", 3)
+    status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
+    assert status == 1
+    assert f"made {callwarden.prefix}alerts: 2 partitions" in said
+    assert f"{callwarden.prefix}cdr: it has 3 partitions, and must have 2, like all the others" in wrong
+    assert "It cannot be mended where records lie in it" in wrong
+
+
+def test_too_few_brokers_for_the_copies_is_said_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
+    with DevKafka(tmp_path, jars) as node:
+        status, _, said = Callwarden(node.address)("topics", "create")
+    assert status == 2
+    assert len(said.splitlines()) == 1
+    assert "--replication-factor, CALLWARDEN_REPLICATION_FACTOR" in said
+
+
+def test_no_broker_is_status_3_and_one_line() -> None:
+    for command in ("create", "check"):
+        status, _, said = Callwarden("127.0.0.1:1")("topics", command)
+        assert (status, len(said.splitlines())) == (3, 1)
+        assert "127.0.0.1:1: connection refused" in said

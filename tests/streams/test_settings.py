@@ -1,0 +1,183 @@
+"""Settings are read from the environment, the command line stands above it, and all faults are told at once."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings, SettingsError, load, variable
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("CALLWARDEN_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    class Environment(dict[str, str]):
+        def __setitem__(self, name: str, value: str) -> None:
+            monkeypatch.setenv(f"CALLWARDEN_{name}", value)
+
+    return Environment()
+
+
+def faults(options: Mapping[str, object] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as wrong:
+        load(options)
+    return list(wrong.value.faults)
+
+
+def test_without_any_setting_a_broker_on_this_machine_is_used() -> None:
+    settings = load()
+    assert settings.bootstrap_servers == "127.0.0.1:9092"
+    assert (settings.application_id, settings.input_prefix, settings.output_prefix) == (
+        "callwarden",
+        "callwarden.",
+        "callwarden.",
+    )
+    assert (settings.session_timeout_ms, settings.heartbeat_ms) == (10_000, 3_000)
+    assert (settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms) == (30_000, 300_000, 14_400_000)
+    assert settings.partitioner == "murmur2"
+    assert settings.secret() == b""
+    assert settings.ssl_context() is None
+
+
+def test_the_environment_is_read_and_the_command_line_stands_above_it(given: dict[str, str]) -> None:
+    given["BOOTSTRAP_SERVERS"] = "kafka-1:9092, [::1]:9093"
+    given["IDLE_AFTER"] = "90s"
+    given["OUTAGE_GRACE"] = "2h"
+    given["SECURITY"] = "plaintext"
+    given["PARTITIONS"] = ""
+    settings = load({"idle_after_ms": "5m", "outage_grace_ms": None})
+    assert settings.bootstrap_servers == "kafka-1:9092,[::1]:9093"
+    assert settings.idle_after_ms == 300_000
+    assert settings.outage_grace_ms == 7_200_000
+    assert settings.security == "PLAINTEXT"
+    assert settings.partitions == 8
+
+
+def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    monkeypatch.setenv("PARTITIONS", "none")
+    monkeypatch.setenv("POLICY", "none")
+    assert load().partitions == 8
+
+
+def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, str]) -> None:
+    given["BOOTSTRAP_SERVERS"] = "kafka"
+    given["SECURITY"] = "sasl_ssl"
+    given["SASL_PASWORD"] = "secret"
+    given["SESSION_TIMEOUT"] = "6s"
+    given["POLICY"] = "/no/policy.yaml"
+    given["IDLE_AFTER"] = "30"
+    given["PARTITIONS"] = "0"
+    assert faults({"outage_grace_ms": "4", "bootstrap_servers": None, "web_port": "http"}) == [
+        "CALLWARDEN_SASL_PASWORD: unknown; CALLWARDEN_SASL_PASSWORD would be right",
+        "CALLWARDEN_BOOTSTRAP_SERVERS: `kafka` is no server; HOST:PORT would be right, several parted by commas",
+        "CALLWARDEN_SASL_USER: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_SASL_PASSWORD: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD",
+        "CALLWARDEN_HEARTBEAT: `3s` is more than a third of the session timeout (6s): one lost heartbeat would end "
+        "the session; at most 2s would be right",
+        "CALLWARDEN_POLICY: `/no/policy.yaml` is no file that can be seen here; the path of a file would be right",
+        "CALLWARDEN_IDLE_AFTER: `30` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
+        "`30d`; did you mean `30s`?",
+        "--outage-grace: `4` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, `30d`; did "
+        "you mean `4s`?",
+        "--web-port: `http` is not allowed; a whole number from 1 to 65535 would be right",
+        "CALLWARDEN_PARTITIONS: `0` is not allowed; a whole number from 1 to 10000 would be right",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("BOOTSTRAP_SERVERS", "kafka:0", "`kafka:0` is no server"),
+        ("BOOTSTRAP_SERVERS", "kafka:9092,,", "`` is no server"),
+        ("BOOTSTRAP_SERVERS", "SSL://kafka:9092", "HOST:PORT would be right"),
+        ("SECURITY", "TLS", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL would be right"),
+        ("SASL_MECHANISM", "GSSAPI", "one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN would be right"),
+        ("PARTITIONER", "random", "one of murmur2, crc32 would be right"),
+        ("APPLICATION_ID", "call warden", "`call warden` is no name for Kafka"),
+        ("APPLICATION_ID", "", None),
+        ("OUTPUT_PREFIX", "calls/", "`calls/` cannot begin a topic's name"),
+        ("OUTPUT_PREFIX", "x" * 240, "cannot begin a topic's name; at most 238"),
+        ("SESSION_TIMEOUT", "5s", "`5s` is not allowed; 6s to 30m would be right"),
+        ("SSL_CA_FILE", "/no/ca.pem", "no file that can be seen here"),
+        ("INPUT_RETENTION", "10m", "`10m` is not allowed; 1h to 36500d would be right"),
+        ("REPLICATION_FACTOR", "-1", "a whole number from 1 to 100 would be right"),
+    ],
+)
+def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, says: str | None) -> None:
+    given[name] = value
+    if says is None:
+        load()  # empty is not given
+        return
+    (fault,) = faults()
+    assert fault.startswith(f"CALLWARDEN_{name}: ")
+    assert says in fault
+
+
+def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], tmp_path: Path) -> None:
+    there = tmp_path / "there.pem"
+    there.write_text("no certificate")
+    given["SSL_CA_FILE"] = str(there)
+    assert faults() == [
+        "CALLWARDEN_SSL_CA_FILE: PLAINTEXT uses no certificates; SSL or SASL_SSL as CALLWARDEN_SECURITY would be right"
+    ]
+    given["SECURITY"] = "SSL"
+    (fault,) = faults()
+    assert "not all can be read" in fault
+    assert "files in PEM" in fault
+    given["SSL_KEY_FILE"] = str(there)
+    assert faults() == [
+        "CALLWARDEN_SSL_KEY_FILE: a key needs its certificate; CALLWARDEN_SSL_CERT_FILE as well would be right"
+    ]
+
+
+def test_a_key_that_is_not_the_certificates_is_a_fault(given: dict[str, str], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-days", "1"),
+                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    given["SECURITY"] = "SSL"
+    given["SSL_CERT_FILE"] = str(tmp_path / "one.pem")
+    given["SSL_KEY_FILE"] = str(tmp_path / "two.key")
+    (fault,) = faults()
+    assert "the key with its own certificate" in fault
+    given["SSL_KEY_FILE"] = str(tmp_path / "one.key")
+    assert load().ssl_context() is not None
+
+
+def test_secrets_are_not_shown(given: dict[str, str]) -> None:
+    given["SECURITY"] = "SASL_SSL"
+    given["SASL_USER"] = "warden"
+    given["SASL_PASSWORD"] = "hunter2"
+    assert "hunter2" not in repr(load())
+    assert "hunter2" not in str(load())
+    given["SASL_USER"] = ""
+    assert "hunter2" not in "".join(faults())
+
+
+def test_the_secret_salt_is_what_the_key_file_holds(given: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b" salt \n")
+    given["KEY_FILE"] = str(tmp_path / "key")
+    assert load().secret() == b"salt"
+
+
+def test_settings_are_frozen_and_every_one_has_a_variable() -> None:
+    settings = load()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.partitions = 9
+    names = [variable(field) for field in Settings.model_fields]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("CALLWARDEN_") and not name.endswith("_MS") for name in names)

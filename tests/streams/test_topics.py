@@ -1,0 +1,152 @@
+"""What the topics must be like: every mismatch is found, and told with what mends it, or that nothing does."""
+
+from dataclasses import replace
+
+import pytest
+
+from monitor.topics import INPUTS
+from streams.names import OUTPUTS
+from streams.settings import Settings, load
+from streams.topics import Existing, Mismatch, judged_names, mismatches, partitions_for, table, told
+
+SETTINGS = load({"bootstrap_servers": "kafka:9092", "input_prefix": "in.", "output_prefix": "out."})
+# What a broker gives where `topics create` says nothing.
+DEFAULTS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "CreateTime",
+    "max.message.bytes": "1048588",
+}
+
+
+def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, Existing]:
+    """The topics as `topics create` makes them."""
+    return {
+        topic.topic: Existing(partitions, DEFAULTS | {config.name: config.value for config in topic.configs})
+        for topic in table(settings)
+    }
+
+
+def changed(topic: str, partitions: int = 8, **configs: str) -> dict[str, Existing]:
+    found = made()
+    named = {name.replace("_", "."): value for name, value in configs.items()}
+    found[topic] = replace(found[topic], partitions=partitions, configs={**found[topic].configs, **named})
+    return found
+
+
+def only(found: dict[str, Existing]) -> Mismatch:
+    (fault,) = mismatches(SETTINGS, found)
+    return fault
+
+
+def test_all_thirteen_topics_are_as_they_must_be_once_made() -> None:
+    assert [topic.name for topic in table(SETTINGS)] == [*INPUTS, *OUTPUTS]
+    assert len(table(SETTINGS)) == 13
+    assert mismatches(SETTINGS, made()) == []
+    assert mismatches(SETTINGS, made(partitions=3)) == []
+
+
+def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_time() -> None:
+    configs = {t.name: {config.name: config.value for config in t.configs} for t in table(SETTINGS)}
+    for name in ("enforcement", "clock"):
+        assert configs[name]["cleanup.policy"] == "delete"
+        assert (configs[name]["retention.ms"], configs[name]["retention.bytes"]) == ("-1", "-1")
+    assert configs["state"]["cleanup.policy"] == "compact"
+    for name in (*INPUTS, "control"):
+        assert configs[name]["message.timestamp.type"] == "LogAppendTime"
+    assert configs["cdr"]["retention.ms"] == str(30 * 86_400_000)
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "value", "wanted"),
+    [
+        ("in.cdr", "cleanup.policy", "compact", "delete"),
+        ("in.cdr", "cleanup.policy", "compact,delete", "delete"),
+        ("in.reviews", "message.timestamp.type", "CreateTime", "LogAppendTime"),
+        ("in.cdr", "retention.ms", "604800000", "2592000000"),
+        ("in.cdr", "retention.bytes", "1000000", "-1"),
+        ("out.control", "message.timestamp.type", "CreateTime", "LogAppendTime"),
+        ("out.enforcement", "cleanup.policy", "compact", "delete"),
+        ("out.enforcement", "retention.ms", "9999999999999", "-1"),
+        ("out.enforcement", "retention.bytes", "1000000000", "-1"),
+        ("out.clock", "retention.ms", "604800000", "-1"),
+        ("out.state", "cleanup.policy", "delete", "compact"),
+        ("out.state", "max.message.bytes", "1000000", "1048588"),
+        ("out.dead-letter", "cleanup.policy", "compact", "delete"),
+        ("out.dead-letter", "max.message.bytes", "1048588", "1114124"),
+    ],
+)
+def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
+    topic: str, name: str, value: str, wanted: str
+) -> None:
+    fault = only(changed(topic, **{name: value}))
+    assert fault.topic == topic
+    assert fault.wrong.startswith(f"{name} is {value}")
+    assert f"must be {wanted}" in fault.wrong or f"must be at least {wanted}" in fault.wrong
+    line = (
+        f"kafka-configs.sh --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name {topic} "
+        f"--add-config {name}={wanted}"
+    )
+    assert line in fault.mend
+    # And it does mend it.
+    assert mismatches(SETTINGS, changed(topic, **{name: wanted})) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "value"),
+    [
+        ("in.cdr", "retention.ms", "-1"),
+        ("in.cdr", "retention.ms", str(400 * 86_400_000)),
+        ("out.alerts", "retention.ms", "3600000"),
+        ("out.state", "segment.bytes", "1073741824"),
+        ("out.enforcement", "max.message.bytes", "10000000"),
+    ],
+)
+def test_more_than_enough_and_what_is_a_matter_of_taste_are_no_faults(topic: str, name: str, value: str) -> None:
+    assert mismatches(SETTINGS, changed(topic, **{name: value})) == []
+
+
+def test_a_shorter_retention_may_be_meant() -> None:
+    assert "CALLWARDEN_INPUT_RETENTION" in only(changed("in.cdr", retention_ms="604800000")).mend
+    meant = load({"input_prefix": "in.", "output_prefix": "out.", "input_retention_ms": "7d"})
+    assert mismatches(meant, changed("in.cdr", retention_ms="604800000")) == []
+
+
+def test_dead_letters_have_room_for_the_largest_input() -> None:
+    found = changed("in.findings", max_message_bytes="5000000")
+    assert [fault.topic for fault in mismatches(SETTINGS, found)] == ["out.late", "out.dead-letter"]
+    assert all("5065536" in fault.mend for fault in mismatches(SETTINGS, found))
+
+
+def test_missing_topics_are_told_together() -> None:
+    found = made()
+    del found["in.cdr"], found["out.late"]
+    assert told(mismatches(SETTINGS, found)) == (
+        "in.cdr, out.late: there is no such topic\n  To mend it: callwarden topics create"
+    )
+
+
+def test_all_topics_have_as_many_partitions_as_the_state() -> None:
+    assert partitions_for(SETTINGS, made(partitions=5)) == 5
+    grown = only(changed("in.cdr", partitions=12))
+    assert grown.wrong == "it has 12 partitions, and must have 8, like all the others"
+    assert "It cannot be mended where records lie in it: Kafka takes no partitions away" in grown.mend
+    assert "CALLWARDEN_INPUT_PREFIX" in grown.mend
+    assert "It cannot be mended where records lie in it: a tenant's" in only(changed("in.cdr", partitions=4)).mend
+    assert only(changed("out.alerts", partitions=4)).mend == (
+        "To mend it: kafka-topics.sh --bootstrap-server kafka:9092 --topic out.alerts --alter --partitions 8"
+    )
+
+
+def test_before_there_is_a_state_the_platforms_topics_say_how_many() -> None:
+    inputs = {topic: existing for topic, existing in made(partitions=24).items() if topic.startswith("in.")}
+    assert partitions_for(SETTINGS, inputs) == 24
+    some = {"in.cdr": inputs["in.cdr"]}
+    assert partitions_for(SETTINGS, some) == 24
+    assert partitions_for(SETTINGS, some | {"in.reviews": replace(inputs["in.cdr"], partitions=2)}) == 8
+    assert partitions_for(SETTINGS, {}) == 8
+
+
+def test_what_is_judged_is_asked_for() -> None:
+    assert judged_names(table(SETTINGS)) == sorted(DEFAULTS)
