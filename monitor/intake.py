@@ -248,7 +248,7 @@ class Refused:
 
     log: tuple[int, int, int, int]
     reason: str
-    raw: bytes
+    raw: bytes | None
     key: bytes | None = None
 
 

@@ -250,7 +250,8 @@ class Partition:
             offset = refused.log[2]
             if offset >= done or offset in position.fresh:
                 if rows.keys is not None:
-                    refused.key = rows.keys[int(np.searchsorted(rows.offsets, offset))]
+                    row = int(np.searchsorted(rows.offsets, offset))
+                    refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
         if len(rows):
             self.last_ms = max(self.last_ms, int(decoded.event_ms.max()), *(one.at_ms for one in batch.waiting))

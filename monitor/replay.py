@@ -328,7 +328,7 @@ def settle(outcome: Outcome, late: list[Late], refused: list[Refused], names: Se
     late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
     outcome.late = [one.raw for one in late]
     refused.sort(key=lambda r: r.log)
-    outcome.rejected = [Rejection(names[r.log[1]], r.log[3], r.reason, r.raw) for r in refused]
+    outcome.rejected = [Rejection(names[r.log[1]], r.log[3], r.reason, r.raw or b"") for r in refused]
     summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
     summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
     summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)

@@ -79,7 +79,7 @@ class DevKafka:
         self.data, self._jars, self._heap = data, jars, heap
         self._protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
         self._properties, self._scram = dict(properties or {}), dict(scram or {})
-        free = iter(_free_ports(len(self._protocols) + 1))
+        free = iter(free_ports(len(self._protocols) + 1))
         ports = {name: next(free) for name in self._protocols}
         ports["PLAINTEXT"] = port or ports["PLAINTEXT"]
         self._controller = f"{HOST}:{next(free)}"
@@ -203,7 +203,7 @@ class DevKafka:
             time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Different ports of 127.0.0.1 that nobody listens at now."""
     sockets = [socket.socket() for _ in range(count)]
     try:

@@ -129,7 +129,7 @@ def test_a_record_without_a_value_is_refused() -> None:
     refused = partition.take().refused
     assert [r.log[2] for r in refused] == [0, 1, 2]
     assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
-    assert [(r.key, r.raw) for r in refused] == [(b"k", b""), (None, b""), (b"k", b"  ")]
+    assert [(r.key, r.raw) for r in refused] == [(b"k", None), (None, b""), (b"k", b"  ")]
 
 
 def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
