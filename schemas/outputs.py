@@ -61,8 +61,9 @@ class Measure(Struct, frozen=True):
     metric: Annotated[str, _METRIC]
     numerator: Annotated[int, _NUMERATOR]
     denominator: Annotated[int | None, _DENOMINATOR]
-    value: Annotated[float | None, _doc("The value as judged; null where there is none.")]
-    threshold: Annotated[float, _doc("The rule's threshold, in the unit of the value.")]
+    # A count is an int, and must be one still when it was stored: an event made again is the same bytes.
+    value: Annotated[int | float | None, _doc("The value as judged; null where there is none.")]
+    threshold: Annotated[int | float, _doc("The rule's threshold, in the unit of the value.")]
     bound: Annotated[
         float | None,
         _doc(

@@ -28,6 +28,7 @@ from schemas.examples import EXAMPLES
 from schemas.explain import EXPECTED, NUMBER_FIELDS
 from schemas.inputs import Cdr, Record
 from schemas.jsonschemas import INPUTS
+from schemas.outputs import Measure
 
 CALL = SAMPLES["cdr"]
 START = CALL["start_ms"]
@@ -250,3 +251,9 @@ def test_the_decoder_for_a_batch_refuses_what_the_bare_one_would_skip() -> None:
     assert careful(line) == decode(line) == decode(bad)
     with pytest.raises(Refused, match=r"^not_utf8: "):
         careful(bad)
+
+
+def test_a_measure_that_was_stored_is_the_same_bytes() -> None:
+    for measure in (Measure("violations", 3, None, 3, 3, None), Measure("short_call_ratio", 1, 2, 0.5, 3.0, 0.25)):
+        stored = msgspec.msgpack.decode(msgspec.msgpack.encode(measure), type=Measure)
+        assert msgspec.json.encode(stored) == msgspec.json.encode(measure)
