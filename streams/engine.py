@@ -82,8 +82,7 @@ class Engine:
         finally:
             looking.cancel()
             await asyncio.wait([looking])
-            for number in sorted(self._assigned):
-                await self.owners[number].give_up()
+            await asyncio.gather(*(self.owners[number].give_up() for number in sorted(self._assigned)))
             await self._consumer.stop()
 
     def stop(self) -> None:

@@ -29,6 +29,7 @@ log = structlog.get_logger("callwarden")
 _LARGE = 100_000  # open calls that are too many to be sealed in the event loop: half a second
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
 
 class Phase(Enum):
@@ -96,11 +97,19 @@ class Owner:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])
-        if self._committing is not None:
-            await asyncio.wait([self._committing])
-        if before is Phase.RUNNING and self._partition is not None:
-            # What is due is decided now, so that the next owner has less to read again.
-            await self._commit()
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                if self._committing is not None:
+                    await asyncio.wait([self._committing])
+                if before is Phase.RUNNING and self._partition is not None:
+                    # What is due is decided now, so that the next owner has less to read again.
+                    await self._commit()
+        except TimeoutError:
+            # The broker is away, perhaps: the others must not wait, and whether it was committed nobody knows.
+            if self._committing is not None:
+                self._committing.cancel()
+                await asyncio.wait([self._committing])
+            self.forget()
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
