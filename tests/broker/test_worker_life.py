@@ -1,0 +1,129 @@
+"""A worker's life on a real broker: it waits for the broker, leaves the group at once, and sits out an outage."""
+
+import asyncio
+import uuid
+from pathlib import Path
+
+import pytest
+from worker_judge import assert_exact
+from worker_processes import AWAY, PARTITIONS, fleet_of, wait_for
+from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
+
+from monitor.partition import Live
+from monitor.policy.load import load
+from streams.devkafka import DevKafka
+from streams.names import Names
+
+pytestmark = pytest.mark.services
+
+_STOP_S = 20
+_LATENESS_S = 5
+_OUTAGE_S = 20
+
+
+def environment(address: str, names: Names, **more: str) -> dict[str, str]:
+    """What a worker of an application of its own is told."""
+    return {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_APPLICATION_ID": f"app-{uuid.uuid4().hex[:8]}",
+        **more,
+    }
+
+
+def names_of_our_own() -> Names:
+    """Topics that no other test uses."""
+    own = uuid.uuid4().hex[:8]
+    return Names(f"{own}.in.", f"{own}.out.")
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_the_group_at_once(address: str, tmp_path: Path) -> None:
+    names = names_of_our_own()
+    # Were it missed by its session's timeout alone, the others would wait for longer than this test.
+    patient = environment(address, names, CALLWARDEN_SESSION_TIMEOUT="300s", CALLWARDEN_HEARTBEAT="2s")
+    await asyncio.to_thread(make_topics, patient)
+    with fleet_of(tmp_path, patient) as fleet:
+        first, second = fleet.add(), fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        assert await asyncio.to_thread(first.terminate, _STOP_S) == 0
+        await asyncio.to_thread(fleet.settle)
+        assert second.owned() == set(range(PARTITIONS))
+        assert second.get("/readyz") == (200, "ready\n")
+        assert second.get("/livez")[0] == 200
+        assert await asyncio.to_thread(second.terminate, _STOP_S) == 0
+        assert first.said_else() + second.said_else() == []
+
+
+async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(jars: Path, tmp_path: Path) -> None:
+    names = names_of_our_own()
+    with DevKafka(tmp_path / "node", jars) as node:
+        told = environment(node.address, names)
+        await asyncio.to_thread(make_topics, told)
+        node.stop()
+        with fleet_of(tmp_path, told) as fleet:
+            worker = fleet.add()
+            await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY), "it says that the broker is away")
+            why = next(line["why"] for line in worker.said() if line["event"] == AWAY)
+            assert node.address in why
+            await asyncio.to_thread(node.start)
+            await asyncio.to_thread(fleet.settle)
+            # The same when it works already: not ready meanwhile.
+            await asyncio.to_thread(node.kill)
+            not_ready = (503, "the broker is away\n")
+            await asyncio.to_thread(wait_for, lambda: worker.get("/readyz") == not_ready, "it is not ready")
+            await asyncio.to_thread(node.start)
+            await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready again")
+            await asyncio.to_thread(node.kill)
+            assert await asyncio.to_thread(worker.terminate, 3 * _STOP_S) == 0
+            assert worker.said_else() == []
+
+
+async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(address: str, tmp_path: Path) -> None:
+    """Two applications read the same calls; for the hasty one the outage is longer than its grace."""
+    own = names_of_our_own()
+    graces = {"patient": 120, "hasty": 1}
+    applications = {who: Names(own.input_prefix, f"{own.output_prefix}{who}.") for who in graces}
+    policy = policy_file(tmp_path, _LATENESS_S)
+    day = Day(1, pieces=1, tenants=60, calls=1_000, partitions=PARTITIONS)
+    fleets = {}
+    for who, names in applications.items():
+        told = environment(
+            address,
+            names,
+            CALLWARDEN_POLICY=str(policy),
+            CALLWARDEN_IDLE_AFTER="2s",
+            CALLWARDEN_OUTAGE_GRACE=f"{graces[who]}s",
+        )
+        await asyncio.to_thread(make_topics, told)
+        (tmp_path / who).mkdir()
+        fleets[who] = fleet_of(tmp_path / who, told)
+    with fleets["patient"] as patient, fleets["hasty"] as hasty:
+        for fleet in (patient, hasty):
+            fleet.add()
+            await asyncio.to_thread(fleet.settle)
+        async with sender_to(address) as producer:
+            sender = Sender(producer, own)
+            await sender.send(day.calls_now(0))
+            backlog = []
+            for number in range(_OUTAGE_S):
+                await asyncio.sleep(1)
+                backlog += day.calls_now(1 + number)
+            await sender.send(backlog)
+            for number in range(10):
+                await sender.send(day.calls_now(100 + number))
+                await asyncio.sleep(1)
+        for fleet in (patient, hasty):
+            [worker] = fleet.running
+            await asyncio.to_thread(wait_for, lambda worker=worker: worker.lag() == 0, "all records read")
+            assert worker.times_said("no call comes in any partition; windows wait for the outage's grace")
+        await asyncio.sleep(5)
+        for fleet in (patient, hasty):
+            assert await asyncio.to_thread(fleet.all[0].terminate, _STOP_S) == 0
+    late = {}
+    for who, names in applications.items():
+        live = Live(idle_after_ms=2_000, outage_grace_ms=graces[who] * 1000)
+        counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
+        late[who] = counts[names.output("late")]
+    assert late["patient"] == 0
+    assert late["hasty"] > 0

@@ -1,0 +1,188 @@
+"""Worker processes for the broker tests: started, hurt and watched from outside, as an operator would."""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from streams.child import Child
+from streams.devkafka import free_ports
+
+PARTITIONS = 8
+MAIN = "from monitor.cli.app import main; main()"  # `callwarden`, by this interpreter
+AWAY = "the broker is away; waiting for it"
+_PHASE = re.compile(r'^callwarden_partition\{partition="(\d+)",phase="(\w+)"\} 1\.0$', re.MULTILINE)
+_LAG = re.compile(r"^callwarden_lag_records\{.*\} (.+)$", re.MULTILINE)
+
+
+def wait_for(holds: Callable[[], object], what: str, within_s: float = 90) -> None:
+    """Wait until it holds; AssertionError when it does not in time."""
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, f"waited {within_s:g} s in vain: {what}"
+        time.sleep(0.1)
+
+
+class Worker:
+    """A `callwarden worker`, its log lines as JSON in ``log``."""
+
+    def __init__(self, name: str, log: Path, environment: Mapping[str, str]) -> None:
+        self.name, self.log = name, log
+        self.paused = self.ended = False
+        self._url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        mine = {
+            **os.environ,
+            **environment,
+            "PYTHONFAULTHANDLER": "1",
+            "CALLWARDEN_WEB_PORT": self._url.rpartition(":")[2],
+        }
+        with log.open("wb") as output:
+            self._child = Child([sys.executable, "-c", MAIN, "worker", "--json-logs"], output, mine)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there, paused or not."""
+        return self._child.running
+
+    @property
+    def state(self) -> str:
+        """The process's state as Linux names it: T is stopped."""
+        return Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def kill(self) -> int:
+        """kill -9; its exit status."""
+        self.ended = True
+        return self._child.kill()
+
+    def terminate(self, within_s: float) -> int:
+        """TERM, then the exit status; -9 when it had to be killed."""
+        self.ended = True
+        return self._child.stop(within_s)
+
+    def dump(self) -> None:
+        """Abort it, for the stacks of its threads in its log."""
+        self._child.signal(signal.SIGABRT)
+        self._child.wait(10)
+
+    def wait(self, within_s: float) -> int:
+        """The exit status of one that ends by itself."""
+        return self._child.wait(within_s)
+
+    def pause(self) -> None:
+        """Freeze it."""
+        self._child.signal(signal.SIGSTOP)
+        self.paused = True
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._child.signal(signal.SIGCONT)
+        self.paused = False
+
+    def get(self, page: str) -> tuple[int, str]:
+        """Status and body of a page; 0 when nothing answers."""
+        try:
+            with urllib.request.urlopen(self._url + page, timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+        except OSError:
+            return 0, ""
+
+    def owned(self, phase: str = "running") -> set[int]:
+        """The partitions that it has in that phase."""
+        return {int(number) for number, one in _PHASE.findall(self.get("/metrics")[1]) if one == phase}
+
+    def lag(self) -> float | None:
+        """How many records it has not read yet, None when it does not tell."""
+        values = _LAG.findall(self.get("/metrics")[1])
+        return sum(map(float, values)) if values else None
+
+    def said(self) -> list[dict[str, Any]]:
+        """Its log lines so far."""
+        lines = self.log.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
+
+    def said_else(self) -> list[str]:
+        """What it put out besides log lines: nothing, one should think."""
+        return [line for line in self.log.read_text("utf-8").splitlines() if not line.startswith("{")]
+
+    def opened(self) -> list[int]:
+        """The partitions that it opened so far, one after the other."""
+        return [line["partition"] for line in self.said() if line["event"] == "partition opened"]
+
+    def times_said(self, event: str) -> int:
+        """How often it said that."""
+        return sum(line["event"] == event for line in self.said())
+
+
+class Fleet:
+    """The workers of one application."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, environment
+        self.all: list[Worker] = []
+
+    @property
+    def running(self) -> list[Worker]:
+        """Those that were not ended, the oldest first; AssertionError when one ended by itself."""
+        running = [worker for worker in self.all if not worker.ended]
+        for worker in running:
+            assert worker.running, f"{worker.name} ended by itself: {worker.said_else() or worker.said()[-3:]}"
+        return running
+
+    def add(self) -> Worker:
+        """Start another one."""
+        name = f"worker-{len(self.all)}"
+        worker = Worker(name, self._folder / f"{name}.log", self._environment)
+        self.all.append(worker)
+        return worker
+
+    def owners(self) -> dict[int, list[str]]:
+        """By whom each partition is run, of the workers that are not paused."""
+        owners: dict[int, list[str]] = {number: [] for number in range(PARTITIONS)}
+        for worker in self.running:
+            for number in worker.owned() if not worker.paused else ():
+                owners[number].append(worker.name)
+        return owners
+
+    def settled(self) -> bool:
+        """Whether every partition is run by one worker, and every worker runs some."""
+        owners = self.owners()
+        busy = {name for names in owners.values() for name in names}
+        awake = {worker.name for worker in self.running if not worker.paused}
+        return busy == awake and all(len(names) == 1 for names in owners.values())
+
+    def settle(self, within_s: float = 90) -> None:
+        """Wait until it has settled."""
+        try:
+            wait_for(self.settled, "each partition run by one worker", within_s)
+        except AssertionError as error:
+            tail = "".join(f"\n{w.name}: {line}" for w in self.running for line in w.said()[-4:])
+            owners = self.owners()
+            for worker in self.running:
+                if not worker.get("/livez")[0]:
+                    worker.dump()
+            raise AssertionError(f"{error}; {owners}{tail}") from None
+
+    def end(self) -> None:
+        """End all by force."""
+        for worker in self.all:
+            worker.kill()
+
+
+@contextmanager
+def fleet_of(folder: Path, environment: Mapping[str, str]) -> Iterator[Fleet]:
+    """A fleet that does not outlive the test."""
+    fleet = Fleet(folder, environment)
+    try:
+        yield fleet
+    finally:
+        fleet.end()

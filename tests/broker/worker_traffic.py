@@ -1,0 +1,171 @@
+"""A simulated day for the worker tests, in pieces, with poison, duplicates and late calls, and its topics."""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from worker_processes import MAIN, PARTITIONS
+
+from monitor.keying import partition_of
+from monitor.policy import load
+from monitor.simulate.run import Run
+from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.topics import INPUTS
+from streams.names import Names
+
+LATENESS_S = 20
+# Reasons of the dead letters: bad JSON, another tenant's key, not its partition, not its topic, a tombstone.
+POISON = ("truncated_json", "wrong_key", "wrong_partition", "wrong_topic", "no_value")
+_CALLS = INPUTS.index("cdr")
+MARK = "test"  # the header by which we know our own
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A record on its way: ``mark`` says what is wrong with it, if anything."""
+
+    source: int
+    partition: int
+    key: bytes
+    value: bytes | None
+    mark: str = ""
+
+
+def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
+    """The built-in policy with a short lateness, as a file."""
+    built_in = Path(load.__file__).with_name(load.BUILT_IN)
+    text = built_in.read_text("utf-8")
+    assert text.count("lateness: 10m ") == 1
+    path = folder / "policy.yaml"
+    path.write_text(text.replace("lateness: 10m ", f"lateness: {lateness_s}s "), "utf-8")
+    catalogue = built_in.with_name(load.CATALOGUE)
+    (folder / load.CATALOGUE).write_bytes(catalogue.read_bytes())
+    return path
+
+
+def make_topics(environment: Mapping[str, str]) -> None:
+    """What `callwarden topics create` makes for a worker of that environment."""
+    told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
+    command = [sys.executable, "-c", MAIN, "topics", "create"]
+    done = subprocess.run(
+        command, env={**os.environ, **environment, **told}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Day:
+    """The day that ends now, in ``pieces`` by arrival; a part of it is poison, comes twice or too late."""
+
+    def __init__(self, seed: int, pieces: int, tenants: int, calls: int, partitions: int) -> None:
+        self._random = random.Random(seed)
+        self._partitions = partitions
+        now_ms = time.time_ns() // 1_000_000
+        settings = Settings(
+            tenants,
+            1,
+            seed,
+            calls_per_day=calls,
+            start_ms=(now_ms - DAY_MS) // HOUR_MS * HOUR_MS + HOUR_MS,
+            lateness_ms=LATENESS_S * 1000,
+            late_share=0.001,
+            duplicate_share=0.005,
+        )
+        run = Run(settings)
+        rows = [
+            (int(at), int(source), str(tenant), line.rstrip("\n").encode())
+            for hour in run.hours()
+            for at, source, tenant, line in zip(hour.arrival_ms, hour.topic, hour.tenant, hour.line, strict=True)
+            if at < now_ms - HOUR_MS / 60
+        ]
+        self.tenants: list[str] = sorted({tenant for _, _, tenant, _ in rows})
+        # As a feed does: what is not a call first, but for the evening's, which come in the midst of the calls.
+        evening = rows[-1][0] - DAY_MS // 4
+        others = [row for row in rows if row[1] != _CALLS and row[0] < evening]
+        rest = [row for row in rows if row[1] == _CALLS or row[0] >= evening]
+        first = [self._at_home(source, tenant, line) for _, source, tenant, line in others]
+        size = -(-len(rest) // pieces)
+        self.pieces: list[list[Sent]] = []
+        for start in range(0, len(rest), size):
+            piece = [self._at_home(source, tenant, line) for _, source, tenant, line in rest[start : start + size]]
+            self.pieces.append([*([] if start else first), *self._soiled(piece, rest[: max(start - 2 * size, 0)])])
+
+    def _at_home(self, source: int, tenant: str, value: bytes | None, mark: str = "") -> Sent:
+        return Sent(source, partition_of(tenant.encode(), self._partitions, "murmur2"), tenant.encode(), value, mark)
+
+    def _soiled(self, piece: list[Sent], long_ago: Sequence[tuple[int, int, str, bytes]]) -> list[Sent]:
+        """The piece with something wrong in between, every so often."""
+        pick, soiled = self._random, []
+        for record in piece:
+            soiled.append(record)
+            if pick.random() < 0.004:
+                soiled.append(self._poison(pick.choice(POISON), record))
+            if pick.random() < 0.003:
+                soiled.append(record)
+            if pick.random() < 0.003 and long_ago:
+                _, source, tenant, line = pick.choice(long_ago)
+                if source == _CALLS:
+                    call = json.loads(line) | {"call_id": f"late-{pick.randrange(10**9)}"}
+                    soiled.append(self._at_home(_CALLS, tenant, json.dumps(call).encode(), "late"))
+        return soiled
+
+    def _poison(self, kind: str, record: Sent) -> Sent:
+        tenant, value = record.key.decode(), record.value
+        assert value is not None
+        if kind == "truncated_json":
+            return self._at_home(record.source, tenant, value[: len(value) // 2], kind)
+        if kind == "wrong_key":
+            stranger = self._random.choice([other for other in self.tenants if other != tenant])
+            return self._at_home(record.source, stranger, value, kind)
+        if kind == "wrong_partition":
+            off = (record.partition + self._random.randrange(1, self._partitions)) % self._partitions
+            return Sent(record.source, off, record.key, value, kind)
+        if kind == "wrong_topic":
+            return Sent((record.source + 1) % len(INPUTS), record.partition, record.key, value, kind)
+        return Sent(record.source, record.partition, record.key, None, kind)
+
+    def calls_now(self, number: int) -> list[Sent]:
+        """A call of the present in every partition, so that all windows of the day close."""
+        now_ms = time.time_ns() // 1_000_000
+        homes = {self._at_home(_CALLS, tenant, None).partition: tenant for tenant in self.tenants}
+        assert len(homes) == self._partitions, "some partition has no tenant; expected another seed"
+        call = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee"}
+        call |= {"start_ms": now_ms - 1000, "end_ms": now_ms, "outcome": "no_answer"}
+        return [
+            self._at_home(_CALLS, t, json.dumps(call | {"call_id": f"now-{number}", "tenant_id": t}).encode())
+            for t in homes.values()
+        ]
+
+
+class Sender:
+    """Sends records to the input topics; it outlasts a broker that is away for a while."""
+
+    def __init__(self, producer: AIOKafkaProducer, names: Names) -> None:
+        self._producer, self._names = producer, names
+        self.sent = 0
+
+    async def send(self, records: Iterable[Sent]) -> None:
+        """Send all, wait until they are acknowledged."""
+        waiting = []
+        for one in records:
+            headers = [(MARK, one.mark.encode())] if one.mark else []
+            topic = self._names.inputs[one.source]
+            waiting.append(
+                await self._producer.send(topic, one.value, key=one.key, partition=one.partition, headers=headers)
+            )
+        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self.sent += len(waiting)
+
+
+def sender_to(address: str) -> AIOKafkaProducer:
+    """A producer that sends everything once, be the broker killed meanwhile; not started yet."""
+    return AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=120_000)
