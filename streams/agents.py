@@ -22,6 +22,13 @@ class App(faust.App):
         enable_kafka_consumer = False
         enable_kafka_producer = False
 
+    async def on_first_start(self) -> None:
+        """Faust would make folders for tables that are not there."""
+
+    async def on_start(self) -> None:
+        """Faust would make a consumer, with a thread and an event loop for it, only to show it in a tree."""
+        self.finalize()
+
     async def on_started(self) -> None:
         """Faust would wait for the recovery of tables that are not there, and hold the channels' flow until then."""
         self.flow_control.resume()

@@ -145,19 +145,18 @@ class Engine:
         owners = [self.owners[number] for number in sorted(self._assigned)]
         wanted = [tp for owner in owners for tp in owner.wanted]
         fetched: dict[TP, Fetched] = {}
-        if wanted:
-            try:
-                fetched = await self._consumer.poll(wanted, _POLL_S, _POLL_ROWS)
-            except OffsetGone as gone:
+        try:
+            # With nothing wanted, too: only who polls learns that its membership has failed.
+            fetched = await self._consumer.poll(wanted, _POLL_S, _POLL_ROWS)
+        except OffsetGone as gone:
+            if gone.tp.partition in self._assigned:
                 owner = self.owners[gone.tp.partition]
                 log.warning("a log begins anew, its partition is opened again", why=str(gone))
                 owner.forget()
                 owner.begin()
-            except Unavailable as error:
-                self._broker(str(error))
-                await asyncio.sleep(1.0)
-        else:
-            await asyncio.sleep(_LINGER_S)
+        except Unavailable as error:
+            self._broker(str(error))
+            await asyncio.sleep(1.0)
         read: dict[int, int] = {}
         for tp, batch in fetched.items():
             read[tp.partition] = read.get(tp.partition, 0) + len(batch)

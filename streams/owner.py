@@ -119,7 +119,7 @@ class Owner:
         await asyncio.sleep(after_s)
         if self._committing is not None:
             await asyncio.wait([self._committing])
-        delay = _FIRST_RETRY_S
+        delay, refused = _FIRST_RETRY_S, False
         while True:
             try:
                 await self._open_once()
@@ -127,7 +127,14 @@ class Owner:
                 log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LAST_RETRY_S)
-            except (OpeningRefused, Refused) as error:
+            except OpeningRefused as error:
+                # A former owner that reads on while the present one commits sees half of that: look again.
+                if refused:
+                    self._halt(Phase.REFUSED, str(error))
+                    return
+                refused = True
+                await asyncio.sleep(self._setup.rest_s)
+            except Refused as error:
                 self._halt(Phase.REFUSED, str(error))
                 return
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly
