@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError
 
 from streams.cluster import Unavailable
 from streams.kafka.errors import translated
@@ -68,6 +69,9 @@ class Clients:
                 )
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is what we want to know
                 told = translated(fault, f"{doing}: {server}")
+                if isinstance(fault, KafkaConnectionError):
+                    # It was there, and hung up on us.
+                    told = Unavailable(f"{told}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?")
             else:
                 connection.close()
                 return translated(error, doing)

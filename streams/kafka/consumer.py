@@ -48,7 +48,8 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._listener = listener
         missing = set(self._topics) - (await self._questions.partitions(self._topics)).keys()
         if missing:  # aiokafka would wait for them, or have them made
-            raise Refused(f"no such topic: {', '.join(sorted(missing))}; `callwarden topics create` makes them")
+            names = ", ".join(sorted(missing))
+            raise Refused(f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them")
         self._consumer = self._clients.reader(
             group_id=settings.group,
             partition_assignment_strategy=(RangePartitionAssignor,),

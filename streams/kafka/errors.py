@@ -99,6 +99,8 @@ def _said(error: BaseException) -> str:
     if isinstance(error, theirs.BrokerResponseError):
         details = ", ".join(str(detail) for detail in error.args)
         return " ".join(f"{error.description or error.message} {f'({details})' if details else ''}".split())
+    if isinstance(error, theirs.KafkaError):
+        return " ".join(", ".join(str(detail) for detail in error.args).split()) or type(error).__name__
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

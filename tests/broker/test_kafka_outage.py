@@ -56,8 +56,10 @@ async def test_a_port_where_no_kafka_is_says_so() -> None:
 
 
 async def test_killed_and_restarted_it_is_read_and_written_on(
-    jars: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("streams.kafka.consumer._SILENT_S", 3.0)
+    monkeypatch.setattr("streams.kafka.questions.REQUEST_MS", 3000)
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address, 2)
         tp, out = TP(topic, 0), TP(topic, 1)

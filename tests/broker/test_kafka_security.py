@@ -1,0 +1,178 @@
+"""TLS and SCRAM on a real broker, and what is said to those who come without."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from broker_clusters import Member, cluster_at, end_reaches, make_topic, values
+
+from streams.cluster import TP, Out, Refused, Unavailable
+from streams.devkafka import DevKafka
+
+pytestmark = pytest.mark.services
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A node with a listener for SCRAM over TLS, and one for certificates of clients."""
+
+    node: DevKafka
+    folder: Path
+
+    def scram(self, **changed: object) -> dict[str, object]:
+        settings = {
+            "bootstrap_servers": self.node.addresses["SECURE"],
+            "security": "SASL_SSL",
+            "ssl_ca_file": str(self.folder / "ca.pem"),
+            "sasl_user": "warden",
+            "sasl_password": "correct horse",
+        }
+        return {name: value for name, value in (settings | changed).items() if value is not None}
+
+    def mutual(self, certificate: str | None) -> dict[str, object]:
+        settings: dict[str, object] = {
+            "bootstrap_servers": self.node.addresses["MUTUAL"],
+            "security": "SSL",
+            "ssl_ca_file": str(self.folder / "ca.pem"),
+        }
+        if certificate is not None:
+            settings["ssl_cert_file"] = str(self.folder / f"{certificate}.pem")
+            settings["ssl_key_file"] = str(self.folder / f"{certificate}.key")
+        return settings
+
+
+def openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def certify(folder: Path) -> None:
+    """A CA, certificates of it for the server and a client, and one of nobody's."""
+    for name in ("ca", "stranger"):
+        openssl(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            *("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"),
+        )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    for name in ("server", "client"):
+        openssl(
+            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
+            *("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr"),
+        )
+        openssl(
+            *("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key"),
+            *("-CAcreateserial", "-days", "2", "-extfile", folder / "names", "-out", folder / f"{name}.pem"),
+        )
+    both = (folder / "server.key").read_text() + (folder / "server.pem").read_text()
+    (folder / "server-store.pem").write_text(both)
+
+
+@pytest.fixture(scope="module")
+def guarded(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("certificates")
+    certify(folder)
+    properties = {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(folder / "server-store.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(folder / "ca.pem"),
+        "listener.name.mutual.ssl.client.auth": "required",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS;User:warden;User:CN=client",
+    }
+    with DevKafka(
+        tmp_path_factory.mktemp("guarded"),
+        jars,
+        listeners={"SECURE": "SASL_SSL", "MUTUAL": "SSL"},
+        properties=properties,
+        scram={"warden": "correct horse", "stranger": "let me in"},
+    ) as node:
+        yield Guarded(node, folder)
+
+
+async def test_scram_over_tls_reads_writes_and_makes_topics(guarded: Guarded) -> None:
+    topic = await make_topic(guarded.node.address)
+    tp = TP(topic, 0)
+    async with cluster_at("", **guarded.scram()) as cluster:
+        writer = cluster.writer(topic)
+        await writer.start()
+        await writer.commit([Out(topic, 0, b"k", b"v")], {tp: 0})
+        await end_reaches(cluster, tp, 2)
+        assert [value async for batch in cluster.read(tp, 0, 2) for value in batch.values] == [b"v"]
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0))
+        assert values(await member.take(tp, 1)) == [b"v"]
+    environment = os.environ | {f"CALLWARDEN_{name.upper()}": str(value) for name, value in guarded.scram().items()}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "callwarden", "topics", "create", "--replication-factor", "1"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "correct horse" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"sasl_password": "wrong battery"}, "the login was refused"),
+        ({"sasl_user": "nobody"}, "the login was refused"),
+        ({"sasl_mechanism": "SCRAM-SHA-256"}, "the login was refused"),
+        ({"ssl_ca_file": None}, "the server's certificate is not trusted"),
+    ],
+    ids=["password", "user", "mechanism", "certificate"],
+)
+async def test_who_is_not_let_in_is_told_why_in_one_line(
+    guarded: Guarded, changed: dict[str, object], says: str
+) -> None:
+    async with cluster_at("", **guarded.scram(**changed)) as cluster:
+        for asking in (
+            cluster.partitions(["t"]),
+            cluster.writer("w").start(),
+            Member(cluster.consumer(["t"])).start(),
+            anext(cluster.read(TP("t", 0), 0, 1)),
+        ):
+            with pytest.raises(Refused, match=says) as refused:
+                await asking
+            assert len(str(refused.value).splitlines()) == 1
+            assert "wrong battery" not in str(refused.value)
+
+
+async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guarded) -> None:
+    topic = await make_topic(guarded.node.address)
+    async with cluster_at("", **guarded.mutual("client")) as cluster:
+        assert await cluster.partitions([topic]) == {topic: 1}
+        writer = cluster.writer(topic)
+        await writer.start()
+        await writer.commit([Out(topic, 0, None, b"v")], {})
+    for certificate in (None, "stranger"):
+        async with cluster_at("", **guarded.mutual(certificate)) as cluster:
+            with pytest.raises((Refused, Unavailable)) as refused:
+                await cluster.partitions([topic])
+            assert len(str(refused.value).splitlines()) == 1
+
+
+async def test_who_is_let_in_but_may_do_nothing_is_told_what(guarded: Guarded) -> None:
+    topic = await make_topic(guarded.node.address)
+    async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
+        with pytest.raises(Refused, match=f"none that we may see: {topic}"):
+            await Member(cluster.consumer([topic])).start()
+        with pytest.raises(Refused, match=f"starting writer {topic}: not allowed: Transactional Id"):
+            await cluster.writer(topic).start()
+
+
+async def test_who_speaks_no_tls_to_a_port_that_does_is_not_left_waiting(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 2000)
+    monkeypatch.setattr("streams.kafka.questions.REQUEST_MS", 2000)
+    async with cluster_at(guarded.node.addresses["SECURE"]) as cluster:
+        with pytest.raises(Unavailable, match=r"does that port speak PLAINTEXT \(CALLWARDEN_SECURITY\)\?$"):
+            await cluster.partitions(["t"])
