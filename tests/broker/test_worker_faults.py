@@ -19,8 +19,6 @@ from monitor.policy.load import load
 from streams.devkafka import DevKafka
 from streams.names import Names
 
-pytestmark = pytest.mark.services
-
 LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
 _SESSION_S = 6
 _STOP_S = 20
@@ -81,6 +79,7 @@ async def drain(fleet: Fleet, sender: Sender, day: Day) -> None:
     assert done()
 
 
+@pytest.mark.services
 async def test_one_worker_decides_what_the_replay_decides(platform: Platform, tmp_path: Path) -> None:
     day = Day(seed=7, pieces=4, tenants=60, calls=20_000, partitions=PARTITIONS)
     with fleet_of(tmp_path, platform.environment) as fleet:
@@ -221,6 +220,7 @@ async def hurt(platform: Platform, tmp_path: Path, *, faults: int, broker_kills:
     assert all(counts[mark] for mark in (*POISON, "late"))
 
 
+@pytest.mark.services
 async def test_faults_change_nothing(platform: Platform, tmp_path: Path) -> None:
     await hurt(platform, tmp_path, faults=32, broker_kills=2, calls=40_000)
 
