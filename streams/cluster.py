@@ -86,7 +86,7 @@ class Consumer(Protocol):
     """A member of the consumer group. It commits nothing itself."""
 
     async def start(self, listener: Listener) -> None:
-        """Join the group for all topics that it was made for. Unavailable, Refused."""
+        """Join the group for all topics that it was made for. Unavailable (it may be started again), Refused."""
         ...
 
     async def stop(self) -> None:

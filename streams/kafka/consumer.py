@@ -24,7 +24,7 @@ _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
 _REBALANCE_MS = 30_000  # how long the others wait for a member that gives up its partitions
 
 
-class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class KafkaConsumer:
     """See `streams.cluster.Consumer`.
 
     A position is known once the engine has sought to it, and moves with what `poll` returns; it is forgotten in
@@ -35,51 +35,55 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._clients = clients
         self._questions = questions
         self._topics = list(topics)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._client: AIOKafkaConsumer | None = None
         self._listener: Listener | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, int | None] = {}
         self._silent_s = 0.0
 
     async def start(self, listener: Listener) -> None:
-        if self._consumer is not None:
-            raise RuntimeError("a consumer starts once")
-        settings = self._clients.settings
-        self._listener = listener
+        if self._client is not None:
+            raise RuntimeError("the consumer is started already")
         missing = set(self._topics) - (await self._questions.partitions(self._topics)).keys()
         if missing:  # aiokafka would wait for them, or have them made
             names = ", ".join(sorted(missing))
             raise Refused(f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them")
-        self._consumer = self._clients.reader(
+        settings = self._clients.settings
+        rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
+        client = self._clients.reader(
             group_id=settings.group,
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_ms,
-            rebalance_timeout_ms=max(_REBALANCE_MS, settings.session_timeout_ms),
-            # Longer than the broker takes to answer a join.
-            request_timeout_ms=max(_REBALANCE_MS, settings.session_timeout_ms) + 10_000,
+            rebalance_timeout_ms=rebalance_ms,
+            request_timeout_ms=rebalance_ms + 10_000,  # longer than the broker takes to answer a join
             # Or a member that owns nothing, so that nobody polls it, would leave the group after a while, for good.
             max_poll_interval_ms=2**31 - 1,
         )
-        self._consumer.subscribe(self._topics, listener=self)
+        client.subscribe(self._topics, listener=_Rebalances(self, client))
+        self._client, self._listener = client, listener
         try:
             async with asyncio.timeout(_JOIN_S):
-                await self._consumer.start()
+                await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
             raise await self._clients.why(error, f"joining group {settings.group}") from None
 
     async def stop(self) -> None:
-        if self._consumer is not None:
-            await close(self._consumer.stop(), _STOP_S)
+        client, self._client = self._client, None
+        if client is not None:
+            await close(client.stop(), _STOP_S)
 
     def assignment(self) -> frozenset[TP]:
-        return frozenset(TP(*tp) for tp in self._started.assignment())
+        return frozenset(TP(*tp) for tp in self._client.assignment()) if self._client else frozenset()
 
     def pause(self, tps: Sequence[TP]) -> None:
-        self._started.pause(*self._mine(tps))
+        for mine in self._mine(tps):
+            self._started.pause(mine)
 
     def resume(self, tps: Sequence[TP]) -> None:
-        self._started.resume(*self._mine(tps))
+        for mine in self._mine(tps):
+            self._started.resume(mine)
 
     def seek(self, tp: TP, offset: int) -> None:
         for mine in self._mine([tp]):
@@ -87,14 +91,14 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             self._positions[mine] = offset
 
     async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
-        consumer = self._started
+        client = self._started
         wanted = [tp for tp in self._mine(tps) if tp in self._positions]
         since = time.monotonic()
         try:
             # aiokafka's own timeout does not hold during a rebalance. To cancel it there loses no record.
             async with asyncio.timeout(timeout_s + 0.1):
                 # An empty list would mean all; a name that is nobody's only looks after the membership.
-                batches = await consumer.getmany(
+                batches = await client.getmany(
                     *(wanted or [_NOBODY]), timeout_ms=round(timeout_s * 1000), max_records=most
                 )
         except TimeoutError:
@@ -118,36 +122,32 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         await self._notice_silence(kept, bool(fetched), time.monotonic() - since)
         return fetched
 
-    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        if revoked and self._listener is not None:
-            await self._tell(self._listener.revoked, revoked)
+    async def revoked(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
+        """``client`` is about to give up ``tps``."""
+        if client is self._client and self._listener is not None:
+            await _tell(self._listener.revoked, tps)
 
-    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+    async def assigned(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
+        """``client`` has been given ``tps``, which are all that it has, and begins to fetch when this is over."""
+        if client is not self._client or self._listener is None:
+            return  # stopped while it joined
         self._positions.clear()
         self._answers.clear()
         self._silent_s = 0.0
-        self._started.pause(*assigned)
-        for tp in assigned:
+        self._started.pause(*tps)
+        for tp in tps:
             # Any will do: without a position aiokafka asks for the group's, and it is an error to have none.
             self._started.seek(tp, 0)
-        if self._listener is not None:
-            await self._tell(self._listener.assigned, assigned)
-
-    async def _tell(self, callback: Callable[[frozenset[TP]], Awaitable[None]], tps: Sequence[TopicPartition]) -> None:
-        try:
-            await callback(frozenset(TP(*tp) for tp in tps))
-        except Exception:
-            _log.exception("a rebalance could not be handled")  # aiokafka would swallow it
-            raise
+        await _tell(self._listener.assigned, tps)
 
     @property
     def _started(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
+        if self._client is None:
             raise RuntimeError("the consumer is not started")
-        return self._consumer
+        return self._client
 
     def _mine(self, tps: Sequence[TP]) -> list[TopicPartition]:
-        assigned = self._started.assignment()
+        assigned = self.assignment()
         return [TopicPartition(*tp) for tp in tps if tp in assigned]
 
     def _position(self, tp: TopicPartition) -> int | None:
@@ -183,3 +183,25 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             if fetcher is not None and fetcher.error_future.done():
                 raise Refused("fetching has ended by an error in the client")
             raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")
+
+
+async def _tell(callback: Callable[[frozenset[TP]], Awaitable[None]], tps: Sequence[TopicPartition]) -> None:
+    try:
+        await callback(frozenset(TP(*tp) for tp in tps))
+    except Exception:
+        _log.exception("a rebalance could not be handled")  # aiokafka would swallow it
+        raise
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Whom aiokafka tells of a rebalance; for as long as its client is the member's."""
+
+    def __init__(self, member: KafkaConsumer, client: AIOKafkaConsumer) -> None:
+        self._member, self._client = member, client
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        if revoked:
+            await self._member.revoked(self._client, revoked)
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        await self._member.assigned(self._client, assigned)

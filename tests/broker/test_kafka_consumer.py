@@ -20,7 +20,7 @@ from broker_clusters import (
     values,
 )
 
-from streams.cluster import TP, OffsetGone, Refused
+from streams.cluster import TP, OffsetGone, Refused, Unavailable
 
 pytestmark = pytest.mark.services
 
@@ -233,6 +233,28 @@ async def test_a_member_that_owns_nothing_stays_and_hears_of_faults(address: str
         busy = two if idle is one else one
         await busy.consumer.stop()
         await until(lambda: idle.consumer.assignment() == {TP(topic, 0)})
+
+
+async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    await produce(address, tp, numbered(0, 5))
+    async with cluster_at(address) as cluster:
+        member = Member(cluster.consumer([topic]))
+        with monkeypatch.context() as hurry:
+            hurry.setattr("streams.kafka.consumer._JOIN_S", 0.0)
+            with pytest.raises(Unavailable, match=r"joining group .*: no answer in time"):
+                await member.start()
+        # Passed over, rather than errors, for those who have not heard of it yet.
+        assert member.consumer.assignment() == frozenset()
+        member.consumer.pause([tp])
+        member.consumer.seek(tp, 3)
+        await member.start()
+        assert member.assigned == [{tp}]
+        member.go((tp, 0))
+        assert values(await member.take(tp, 5)) == numbered(0, 5)
 
 
 async def test_a_topic_that_does_not_exist_is_refused_by_name(address: str) -> None:
