@@ -364,6 +364,10 @@ class Partition:
         if self._watermark_ms > NO_CLOCK_MS:
             self.shard.advance(self._watermark_ms)
 
+    def early(self) -> None:
+        """Alert by what has been read and cannot be decided yet; to be called once what there is has been read."""
+        self.shard.early()
+
     @property
     def alerting(self) -> bool:
         """Whether an alert has come that the outside should hear of at once."""

@@ -147,8 +147,8 @@ class Alert(Struct, frozen=True, tag_field="type", tag="alert"):
     ]
     state: Annotated[Literal["firing", "resolved"], _doc("Whether the rule is in breach.")]
     measure: Annotated[Measure | None, _doc("What was measured; null when there is no value any more.")]
-    since_ms: Annotated[int, _doc("When it began to fire, epoch ms UTC.")]
-    updated_ms: Annotated[int, _doc("When it came into this state, epoch ms UTC.")]
+    since_ms: Annotated[int, _doc("The window end at which it began to fire, which may be to come; epoch ms UTC.")]
+    updated_ms: Annotated[int, _doc("When it came into this state, in event time, epoch ms UTC.")]
     enforcement_id: Annotated[str | None, _doc("The decision that came of it, once there is one; else null.")]
     reason: Reason
 

@@ -14,7 +14,8 @@ from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
 from monitor.shard.state import StateFormatError
-from oracle.generate import Scenario, scenario
+from oracle.generate import lines_of, scenario
+from schemas.outputs import Alert
 
 
 def rows_of(before: int, lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int) -> Rows:
@@ -24,8 +25,13 @@ def rows_of(before: int, lines: list[bytes], offsets: list[int], start: int, sto
     return Rows(before, after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
 
 
-def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int) -> dict[str, Any]:
-    """Read the files side by side in random pieces, stopping at random: work since the last snapshot is lost."""
+def interrupted(
+    policy: Policy, files: list[list[bytes]], rng: random.Random, not_after_ms: int, early: float = 0.0
+) -> dict[str, Any]:
+    """Read the files side by side in random pieces, stopping at random: work since the last snapshot is lost.
+
+    ``early`` is how often an early look is taken.
+    """
 
     def new() -> Partition:
         return Partition(policy, live=Live(max_ahead_ms=0), sources=len(files))
@@ -47,6 +53,8 @@ def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, no
     while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
         source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
         feed(source, min(len(files[source]), at[source] + rng.choice((1, 2, 7, 60))))
+        if rng.random() < early:
+            partition.early()
         if rng.random() < 0.7:
             for number, lines in enumerate(files):
                 if at[number] == len(lines):
@@ -79,6 +87,7 @@ def interrupted(policy: Policy, files: list[list[bytes]], rng: random.Random, no
         "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.sink.enforcement),
         "shadow": sorted(bytes_of(e) for taken in kept for e in taken.sink.shadow),
         "alerts": sorted(bytes_of(a) for taken in kept for a in taken.sink.alerts),
+        "alerts in order": [a for taken in kept for a in taken.sink.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
         "rejected": sorted((r.log[1], line[r.log[1]][r.log[3]], r.reason) for taken in kept for r in taken.refused),
         "read": sum(taken.rows for taken in kept),
@@ -110,27 +119,6 @@ def bytes_of(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record)
 
 
-def lines_of(made: Scenario) -> list[list[bytes]]:
-    """The scenario's files without blank lines, and with contents that do not depend on which copy was first."""
-    files = []
-    content: dict[tuple[str, str], bytes] = {}
-    for file in made.files:
-        lines = []
-        for line in file:
-            raw = line.encode() if isinstance(line, str) else line
-            if not raw.strip():
-                continue
-            try:
-                record = json.loads(raw)
-                key = (str(record["tenant_id"]), str(record["call_id"]))
-                raw = content.setdefault(key, raw)
-            except (ValueError, KeyError, TypeError):
-                pass  # a line that is no record is rejected on both sides
-            lines.append(raw)
-        files.append(lines)
-    return files
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
     made = scenario(seed)
@@ -142,7 +130,45 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
     got = interrupted(policy, files, rng, made.not_after_ms)
     restarts = got.pop("restarts")
     assert restarts > 0
+    del got["alerts in order"]
     assert got == expected
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_early_looks_change_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
+    """With restarts. Each alert fires once, and again at most to name a decision, then it is resolved, once."""
+    made = scenario(seed)
+    rng = random.Random(seed)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    files = lines_of(made)
+    print(f"seed {seed}")
+    expected = whole(policy, files, made.not_after_ms, tmp_path)
+    got = interrupted(policy, files, rng, made.not_after_ms, early=rng.choice((0.1, 0.5, 1.0)))
+    restarts, alerts = got.pop("restarts"), got.pop("alerts in order")
+    assert restarts > 0
+    assert {**got, "alerts": None} == {**expected, "alerts": None}
+    standing: dict[tuple[str, str], Alert] = {}
+    over: set[str] = set()
+    for alert in alerts:
+        who = (alert.rule_id, alert.tenant_id)
+        before = standing.get(who)
+        assert alert.alert_id not in over, "an alert was opened twice"
+        if alert.state == "resolved":
+            assert before is not None, "an alert was resolved that had not fired"
+            assert before.alert_id == alert.alert_id
+            over.add(alert.alert_id)
+            del standing[who]
+        else:
+            assert before is None or (before.alert_id == alert.alert_id and alert.enforcement_id is not None)
+            standing[who] = alert
+    assert standing.keys() == firing(expected["alerts"])
+
+
+def firing(alerts: list[bytes]) -> set[tuple[str, str]]:
+    """Whose alerts fire at the end of a replay, by rule and tenant."""
+    told = sorted((msgspec.json.decode(raw, type=Alert) for raw in alerts), key=lambda alert: alert.updated_ms)
+    last = {(alert.rule_id, alert.tenant_id): alert.state for alert in told}
+    return {who for who, state in last.items() if state == "firing"}
 
 
 def test_a_head_of_another_format_is_refused() -> None:

@@ -197,7 +197,10 @@ def measured(
 
 
 def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour) -> Reason:
-    """Why an alert fires, or why it is over: nothing to judge, too little, or no longer beyond ``recover``."""
+    """Why an alert fires, or why it is over: nothing to judge, too little, or no longer beyond ``recover``.
+
+    One that fired early is also over when the judging of its window does not find the breach.
+    """
     long_zh, long_en = span(rule.window_ms)
     head_zh, head_en = ("预警", "Alert") if state == "firing" else ("预警解除", "Alert over")
     clause_zh, clause_en = clause(behaviour)
@@ -218,6 +221,8 @@ def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour)
     elif measure.denominator is not None and measure.denominator < rule.min_denominator:
         then_zh = f"不足判断所需的 {count(rule.min_denominator)} {said.of_zh}"
         then_en = f"fewer than the {count(rule.min_denominator)} {said.of_en} needed to judge"
+    elif measure.value > rule.recover if rule.direction == "above" else measure.value < rule.recover:
+        then_zh, then_en = "窗口结束时判定未触发规则", "not in breach of the rule at the window's end"
     else:
         limit_zh, limit_en = _amount(measure.metric, rule.recover)
         word_zh, word_en = _OPS[rule.direction]

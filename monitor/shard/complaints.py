@@ -6,12 +6,18 @@ again wherever it still counts.
 
 from array import array
 from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from schemas.inputs import Complaint
+
 Counts = NDArray[np.int64]
+_COUNTED = ("records", "complaints", "verified", "complainants")
 
 
 class ComplaintEntry(Struct, gc=False):
@@ -33,6 +39,19 @@ class ComplaintEntry(Struct, gc=False):
     first_in: int = 0
     verified_in: int = 0
 
+    @classmethod
+    def of(cls, complaint: Complaint, tenant: int, at_ms: int) -> "ComplaintEntry":
+        """That of a complaint whose first record is to be taken at ``at_ms``."""
+        complainant = complaint.complainant or None
+        return cls(complaint.complaint_id, tenant, at_ms, at_ms, complaint.updated_ms, complainant, {})
+
+    def take(self, complaint: Complaint, at_ms: int) -> None:
+        """A record of it that is no duplicate."""
+        if complaint.updated_ms >= self.written_ms:
+            self.complainant = complaint.complainant or None
+            self.written_ms = complaint.updated_ms
+        self.decided[complaint.status] = self.last_ms = at_ms
+
     @property
     def dismissed(self) -> bool:
         """Whether it was ever dismissed, which is for good."""
@@ -51,7 +70,7 @@ class ComplaintWindow:
         self.counting = counting
         self._bit = 1 << bit
         # Arrays of the standard library: one element is read and written three times as fast as numpy's.
-        self._counts = {name: array("q") for name in ("records", "complaints", "verified", "complainants")}
+        self._counts = {name: array("q") for name in _COUNTED}
         self._records: deque[tuple[int, int]] = deque()
         self._firsts: deque[ComplaintEntry] = deque()
         self._verified: deque[ComplaintEntry] = deque()
@@ -105,6 +124,10 @@ class ComplaintWindow:
                 entry.verified_in &= ~self._bit
                 self._add("verified", entry.tenant, -1)
 
+    def leaving(self, before_ms: int) -> set[int]:
+        """The tenants of the records that happened before ``before_ms``."""
+        return {tenant for _, tenant in takewhile(lambda record: record[0] < before_ms, self._records)}
+
     def count(self, name: str, tenants: int) -> Counts:
         """``records``, ``complaints``, ``verified`` or ``complainants`` of each tenant ``[tenants]``."""
         counts = np.zeros(tenants, np.int64)
@@ -139,3 +162,61 @@ class ComplaintWindow:
             counts.frombytes(bytes(8 * (max(tenant + 1, 2 * len(counts), 64) - len(counts))))
         counts[tenant] += step
         self.version += 1
+
+
+class Foreseen:
+    """What a `ComplaintWindow` will count at an end to come, of all that has been read.
+
+    It begins with what the window counts now; a tenant with records that will have left or that still wait is counted
+    anew, from the beginning: there are few of them.
+    """
+
+    def __init__(self, window: ComplaintWindow, end_ms: int, tenants: int) -> None:
+        self._start_ms, self._end_ms = end_ms - window.window_ms, end_ms
+        self._counts = {name: window.count(name, tenants) for name in _COUNTED}
+        self._records = len(window)
+
+    def recount(
+        self, tenant: int, entries: Mapping[str, ComplaintEntry], waiting: Iterable[tuple[int, Complaint]], kept_ms: int
+    ) -> None:
+        """Count a tenant's complaints anew: what is decided, and the records that wait, in order, with their times.
+
+        An entry is forgotten ``kept_ms`` after its last record.
+        """
+        known = dict(entries)
+        for at_ms, complaint in waiting:
+            if at_ms >= self._end_ms:
+                break
+            entry = known.get(complaint.complaint_id)
+            if entry is None or entry.last_ms + kept_ms < at_ms:
+                entry = ComplaintEntry.of(complaint, tenant, at_ms)
+            elif complaint.status in entry.decided:
+                continue
+            entry = known[complaint.complaint_id] = replace(entry, decided=dict(entry.decided))
+            entry.take(complaint, at_ms)
+        lasting = [entry for entry in known.values() if not entry.dismissed]
+        firsts = [entry for entry in lasting if self._holds(entry.first_ms)]
+        found = {
+            "records": sum(self._holds(ms) for entry in known.values() for ms in entry.decided.values()),
+            "complaints": len(firsts),
+            "verified": sum(self._holds(entry.decided.get("verified", -1)) for entry in lasting),
+            "complainants": len({entry.complainant for entry in firsts} - {None}),
+        }
+        for name, count in found.items():
+            counts = self._counts[name]
+            if tenant >= len(counts):
+                counts = self._counts[name] = np.pad(counts, (0, max(tenant + 1, 2 * len(counts)) - len(counts)))
+            if name == "records":
+                self._records += count - int(counts[tenant])
+            counts[tenant] = count
+
+    def _holds(self, at_ms: int) -> bool:
+        return self._start_ms <= at_ms < self._end_ms
+
+    def count(self, name: str, tenants: int) -> Counts:
+        """As `ComplaintWindow.count`."""
+        counts = self._counts[name]
+        return counts[:tenants] if len(counts) >= tenants else np.pad(counts, (0, tenants - len(counts)))
+
+    def __len__(self) -> int:
+        return self._records

@@ -29,15 +29,44 @@ class Level:
         """Add a sealed pane; ``tenants`` is how many the shard knows by now."""
         if not len(tenant):
             return
-        if tenants > self._sums.shape[1]:
-            grown = np.zeros((len(self._fields), max(tenants, 2 * self._sums.shape[1], 64)), np.int64)
-            grown[:, : self._sums.shape[1]] = self._sums
-            self._sums = grown
+        self._inside.append((start_ms, tenant, self.add(tenant, sums, tenants)))
+        self.version += 1
+
+    def add(self, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> Sums:
+        """Add what will not leave again; what was added, as ``[field, g]``."""
+        self._grow(tenants)
         mine = np.ascontiguousarray(sums[:, self._fields].T)
         self._sums[:, tenant] += mine
         self.records += int(mine[0].sum())
-        self._inside.append((start_ms, tenant, mine))
-        self.version += 1
+        return mine
+
+    def merge(self, other: "Level") -> None:
+        """Add all that another level holds, which must have all of this one's fields."""
+        count = other._sums.shape[1]
+        self._grow(count)
+        self._sums[:, :count] += other._sums[[other._row[field] for field in self._fields]]
+        self.records += other.records
+
+    def ahead(self, before_ms: int, tenants: int) -> "Level":
+        """What this level will be, of what it holds now, once what began before ``before_ms`` has left."""
+        copy = Level(self.window_ms, self._fields)
+        copy._grow(tenants)
+        count = min(copy._sums.shape[1], self._sums.shape[1])
+        copy._sums[:, :count] = self._sums[:, :count]
+        copy.records = self.records
+        for start_ms, tenant, mine in self._inside:
+            if start_ms >= before_ms:
+                break
+            copy._sums[:, tenant] -= mine
+            copy.records -= int(mine[0].sum())
+        return copy
+
+    def _grow(self, tenants: int) -> None:
+        have = self._sums.shape[1]
+        if tenants > have:
+            grown = np.zeros((len(self._fields), max(tenants, 2 * have, 64)), np.int64)
+            grown[:, :have] = self._sums
+            self._sums = grown
 
     def leave(self, before_ms: int) -> None:
         """Take away the panes that began before ``before_ms``, the window's start."""
@@ -46,6 +75,11 @@ class Level:
             self._sums[:, tenant] -= mine
             self.records -= int(mine[0].sum())
             self.version += 1
+
+    @property
+    def fields(self) -> Sequence[int]:
+        """The fields that it keeps."""
+        return self._fields
 
     def field(self, number: int, tenants: int) -> Sums:
         """One field's sum for each tenant ``[tenants]``."""

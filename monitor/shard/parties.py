@@ -5,6 +5,7 @@ Above `EXACT_KEYS` distinct keys a tenant, only keys whose hash is small are kep
 HyperLogLog cannot. Neighbouring numbers, 64 at a time, share their hash, so that sequences are sampled whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,35 @@ class KeyCounts:
         for tenant in np.flatnonzero(np.bincount(every.owner) > EXACT_KEYS).tolist():
             levels[tenant] = level_for(every.key[every.owner == tenant], 0)
         return every.thinned(levels)
+
+    @classmethod
+    def joined(cls, parts: Sequence["KeyCounts"]) -> "KeyCounts":
+        """The keys of the parts one after the other, at the highest of each tenant's levels; not distinct any more."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.empty()
+        levels: dict[int, int] = {}
+        for part in parts:
+            levels |= {tenant: max(level, levels.get(tenant, 0)) for tenant, level in part.levels.items()}
+        every = cls(
+            np.concatenate([part.key for part in parts]),
+            np.concatenate([part.owner for part in parts]),
+            np.concatenate([part.count for part in parts]),
+            np.concatenate([part.numeric for part in parts]),
+        )
+        return every.thinned(levels)
+
+    def distinct(self) -> "KeyCounts":
+        """Each key once, its counts added up."""
+        if not len(self):
+            return self
+        order = np.argsort(self.key)
+        key = self.key[order]
+        starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        first = order[starts]
+        count = np.add.reduceat(self.count[order], starts)
+        return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "KeyCounts":
         """Those keys."""

@@ -128,6 +128,11 @@ class Records:
         """The event time of the first waiting record."""
         return self._waiting[0].at_ms if self._waiting else None
 
+    def complaints(self) -> list[tuple[int, Complaint]]:
+        """The complaints that wait, with their event times, in decision order."""
+        waiting = sorted(one for one in self._waiting if isinstance(one.record, Complaint))
+        return [(one.at_ms, one.record) for one in waiting if isinstance(one.record, Complaint)]
+
     def waiting_since(self) -> dict[int, tuple[int, int]]:
         """For each source with waiting records: the offset of the first of them, the source's clock before it."""
         first = {source: self._first_waiting(source) for source in self._arrived}
@@ -159,25 +164,18 @@ class Records:
         return isinstance(waiting.record, Complaint)
 
     def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
-        complainant = complaint.complainant or None
         entry = standing.complaints.get(complaint.complaint_id)
         if entry is not None and complaint.status in entry.decided:
             self._sink.duplicates += 1
             return
         new = entry is None
         if entry is None:
-            entry = ComplaintEntry(
-                complaint.complaint_id, standing.tenant, at_ms, at_ms, complaint.updated_ms, complainant, {}
-            )
-            standing.complaints[complaint.complaint_id] = entry
-        elif complaint.updated_ms >= entry.written_ms:
-            if complainant != entry.complainant:
-                for window in self._counting:
-                    window.renamed(entry, complainant)
-                entry.complainant = complainant
-            entry.written_ms = complaint.updated_ms
+            entry = standing.complaints[complaint.complaint_id] = ComplaintEntry.of(complaint, standing.tenant, at_ms)
+        elif complaint.updated_ms >= entry.written_ms and (complaint.complainant or None) != entry.complainant:
+            for window in self._counting:
+                window.renamed(entry, complaint.complainant or None)
         was_dismissed = entry.dismissed
-        entry.decided[complaint.status] = entry.last_ms = at_ms
+        entry.take(complaint, at_ms)
         self._remember(at_ms, standing, "complaints", complaint.complaint_id)
         for window in self._windows:
             window.record(at_ms, standing.tenant)

@@ -25,6 +25,7 @@ from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
 from monitor.shard.decisions import Decisions
+from monitor.shard.early import Early
 from monitor.shard.evidence import Evidence
 from monitor.shard.fields import Layout
 from monitor.shard.gates import Gates
@@ -46,6 +47,7 @@ from monitor.shard.state import (
     encode_names,
     encode_standing,
 )
+from schemas.inputs import Complaint
 
 _FIVE_MINUTES_MS = 300_000
 
@@ -114,6 +116,7 @@ class Shard:
         self._hour: list[Pane] = []  # panes of the running hour, which will make up its hour pane
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
+        self._early: Early | None = None  # made when it is first asked for, which replay never does
 
     # Taking in --------------------------------------------------------------------------------------------------
 
@@ -142,11 +145,17 @@ class Shard:
             first_ms = int(calls.end_ms.min())
             self._open_from_ms = min(self._open_from_ms, first_ms) if self._open else first_ms
             self._open.append((calls, None))
+            if self._early is not None:
+                self._early.note(calls)
         return duplicate
 
     def wait(self, waiting: Waiting) -> None:
         """Take a record that is not a call; it is decided at its event time."""
+        # Numbered as it is read: an early look then changes no order.
+        tenant = self._tenant(waiting.record.tenant_id)
         self._records.wait(waiting)
+        if self._early is not None and isinstance(waiting.record, Complaint):
+            self._early.complained(tenant, waiting.at_ms)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +175,25 @@ class Shard:
         if self._next_end(bounds, self._last_hour_ms(bounds)) is not None:
             return True
         return self._decisions.next_lapse(watermark_ms) is not None
+
+    def early(self) -> None:
+        """Fire alerts, and take them back, by what has been read and cannot be decided yet (`monitor.shard.early`).
+
+        It changes nothing but alerts; a host calls it, or not, whenever it has taken in what there was to read.
+        """
+        if self._early is None:
+            self._early = Early(
+                self.policy,
+                self.layout,
+                self.pane_ms,
+                list(self._spans.values()),
+                self._judge.dockets,
+                self._judge.alerts,
+                self._records,
+                self._standings,
+                self._index,
+            )
+        self._early.look(self._open, self._hour, self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -335,6 +363,7 @@ class Shard:
             sealed_ms=self._sealed_ms,
             tenants=len(self._names),
             firing=self._judge.firing(),
+            taken_back=self._judge.taken_back(),
             spans={
                 length: SpanHead(
                     span.left_ms,
@@ -370,7 +399,7 @@ class Shard:
         self._standings.restore(standings)
         self._decisions.restore(standings)
         self._records.restore(standings)
-        self._judge.restore(head.firing)
+        self._judge.restore(head.firing, head.taken_back)
         for length, span in self._spans.items():
             known = head.spans[length]
             if span.callees is not None:

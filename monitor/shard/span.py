@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from monitor.metrics import METRICS
 from monitor.policy.model import Rule
-from monitor.shard.complaints import ComplaintWindow
-from monitor.shard.fields import Layout
+from monitor.shard.complaints import ComplaintWindow, Foreseen
+from monitor.shard.fields import BIT, Layout
 from monitor.shard.level import Level
 from monitor.shard.pane import Pane
 from monitor.shard.tally import PaneTally, Tally
@@ -19,15 +19,60 @@ HOUR_MS = 3_600_000
 FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang on hour panes
 
 
-class Span:
-    """One window length: running sums, tallies of parties, complaints. Built for the rules that use it."""
+class Sight:
+    """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
+
+    level: Level
+    callees: Tally | PaneTally | None
+    callers: Tally | PaneTally | None
+    complaints: ComplaintWindow | Foreseen
+    layout: Layout
+
+    def present(self, tenants: int) -> NDArray[np.bool_]:
+        """Which tenants have a call or a complaint record in the window, so that rules judge them."""
+        seen: NDArray[np.bool_] = self.level.field(0, tenants) > 0
+        if len(self.complaints):
+            seen |= self.complaints.count("records", tenants) > 0
+        return seen
+
+    def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
+        """Numerator and denominator (None for a count) of a metric for each tenant ``[tenants]``."""
+        metric = METRICS[name]
+        denominator = None
+        if metric.denominator == "numeric_callees":
+            assert self.callees is not None
+            denominator = self.callees.numbers(tenants)
+        elif metric.denominator is not None:
+            denominator = self.level.field(self.layout.field(metric.denominator, rule.params), tenants)
+        return self._numerator(metric.family, metric.numerator, rule, tenants), denominator
+
+    def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
+        if family == "calls":
+            return self.level.field(self.layout.field(name, rule.params), tenants)
+        if family == "complaints":
+            return self.complaints.count(name, tenants)
+        if name == "caller_peak":
+            assert self.callers is not None
+            return self.callers.peak(tenants)
+        assert self.callees is not None
+        if name == "distinct_callees":
+            return self.callees.distinct(tenants)
+        if name == "sequential_callees":
+            return self.callees.sequential(tenants)
+        return self.callees.over(rule.params.callee_limit, tenants)
+
+
+class Span(Sight):
+    """One window length, kept up to date. Built for the rules that use it."""
+
+    complaints: ComplaintWindow
 
     def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
         self._pane_ms = pane_ms if window_ms <= FINE_MS else HOUR_MS
         self.fine = window_ms <= FINE_MS
         self.left_ms = 0  # what happened before has left
-        self._layout = layout
+        self.layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
         fields = set()
         for metric, params in asked:
@@ -35,18 +80,18 @@ class Span:
                 fields.add(layout.field(metric.numerator, params))
             if metric.denominator in ("answered", "attempts") or (metric.family == "calls" and metric.denominator):
                 fields.add(layout.field(str(metric.denominator), params))
-        self.level = Level(window_ms, sorted(fields))
         names = {metric.name for metric, _ in asked}
-        limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
-        of_callees = {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names
-        self.callees: Tally | PaneTally | None = None
-        self.callers: Tally | PaneTally | None = None
+        self.limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
+        self.sequences = "sequential_ratio" in names
+        self.callees = self.callers = None
         one_pane = window_ms == pane_ms
-        if of_callees:
-            sequences = "sequential_ratio" in names
-            self.callees = PaneTally(window_ms) if one_pane else Tally(window_ms, limits, sequences)
+        if {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names:
+            self.callees = PaneTally(window_ms) if one_pane else Tally(window_ms, self.limits, self.sequences)
         if "caller_peak" in names:
             self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
+        if self.callees is not None or self.callers is not None:
+            fields.add(BIT["attempts"])  # there are at most as many parties
+        self.level = Level(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
@@ -77,39 +122,6 @@ class Span:
     def version(self) -> tuple[int, int]:
         """Changes whenever what is in the window changes."""
         return self.level.version, self.complaints.version
-
-    def present(self, tenants: int) -> NDArray[np.bool_]:
-        """Which tenants have a call or a complaint record in the window, so that rules judge them."""
-        seen: NDArray[np.bool_] = self.level.field(0, tenants) > 0
-        if len(self.complaints):
-            seen |= self.complaints.count("records", tenants) > 0
-        return seen
-
-    def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
-        """Numerator and denominator (None for a count) of a metric for each tenant ``[tenants]``."""
-        metric = METRICS[name]
-        denominator = None
-        if metric.denominator == "numeric_callees":
-            assert self.callees is not None
-            denominator = self.callees.numbers(tenants)
-        elif metric.denominator is not None:
-            denominator = self.level.field(self._layout.field(metric.denominator, rule.params), tenants)
-        return self._numerator(metric.family, metric.numerator, rule, tenants), denominator
-
-    def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
-        if family == "calls":
-            return self.level.field(self._layout.field(name, rule.params), tenants)
-        if family == "complaints":
-            return self.complaints.count(name, tenants)
-        if name == "caller_peak":
-            assert self.callers is not None
-            return self.callers.peak(tenants)
-        assert self.callees is not None
-        if name == "distinct_callees":
-            return self.callees.distinct(tenants)
-        if name == "sequential_callees":
-            return self.callees.sequential(tenants)
-        return self.callees.over(rule.params.callee_limit, tenants)
 
 
 def metrics_of(rule: Rule) -> list[str]:

@@ -8,8 +8,8 @@ from monitor.shard.standing import Standing
 class Standings:
     """Standings by the tenant's number; ``names`` has every tenant's id, and grows.
 
-    `of` is the only way to a standing, and whoever asks is taken to change it. So nothing may keep one for later: what
-    waits to be forgotten or to lapse keeps the tenant's number.
+    `of` is the only way to a standing that is to be changed, and whoever asks is taken to change it. So nothing may
+    keep one for later: what waits to be forgotten or to lapse keeps the tenant's number.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -24,6 +24,10 @@ class Standings:
         if standing is None:
             standing = self._all[tenant] = Standing(self.names[tenant], tenant)
         return standing
+
+    def known(self, tenant: int) -> Standing | None:
+        """A tenant's standing if there is one, to be read and let go."""
+        return self._all.get(tenant)
 
     def changed(self) -> list[Standing]:
         """Those that may have changed since the last call, by number."""

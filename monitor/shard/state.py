@@ -43,6 +43,7 @@ class ShardHead(Struct):
     tenants: int
     firing: dict[str, dict[int, Firing]]
     spans: dict[int, SpanHead]
+    taken_back: dict[str, dict[int, int]] = {}
     format: int = FORMAT
 
 

@@ -9,6 +9,7 @@ lower bound.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class PaneTally:
         """Take away the pane if it began before ``before_ms``, the window's start."""
         if self._start_ms < before_ms:
             self._keys = KeyCounts.empty()
+
+    def since(self, start_ms: int) -> Sequence[KeyCounts]:
+        """The keys of the panes inside that began at ``start_ms`` or later."""
+        return [self._keys] if self._start_ms >= start_ms else []
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
         """Distinct keys of each tenant ``[tenants]``."""
@@ -113,6 +118,10 @@ class Tally:
             self._subtract(self._inside.popleft()[1].thinned(self.levels))
             for tenant in [t for t in self.levels if self._thin(t)]:
                 self._lower(tenant)
+
+    def since(self, start_ms: int) -> Sequence[KeyCounts]:
+        """The keys of the panes inside that began at ``start_ms`` or later."""
+        return [keys for at_ms, keys in self._inside if at_ms >= start_ms]
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
         """Distinct keys of each tenant ``[tenants]``."""

@@ -1,0 +1,245 @@
+"""Early alerts: what windows will hold at the ends to come is looked at as calls are read, before they are judged.
+
+An end to come is looked at from when a record lies in the step before it until it is judged; but not once it lies more
+than ``lateness`` behind the newest record, as no call can reach it any more. What a rule sees there is all that was
+read by then, waiting complaints as if they were decided. A count that is too low may still grow, so a rule that judges
+a count ``below`` fires when its window is judged, not before.
+
+One alert a crossing, however the value swings around the threshold:
+
+- an early alert names the end at which it saw the breach, and stands at least until an end after that is looked at;
+- it is taken back when at that end and all later ones the value is not beyond ``recover``;
+- else the judging of that end confirms it (it is then like any other alert) or resolves it; judging of ends before it
+  can confirm it, but not resolve it;
+- who had an alert taken back gets no other early one for that end; should the judging of that end find a breach after
+  all, the alert names the end after it, since no alert is opened twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from monitor.metrics import METRICS
+from monitor.policy.model import Policy, Rule
+from monitor.shard.breach import Rows, find, last_measure, look, measure
+from monitor.shard.columns import Calls
+from monitor.shard.docket import Alerts, Docket
+from monitor.shard.fields import Layout
+from monitor.shard.firing import Firing
+from monitor.shard.opened import OpenPanes
+from monitor.shard.outlook import Outlook
+from monitor.shard.pane import Pane, seal
+from monitor.shard.records import Records
+from monitor.shard.span import Span
+from monitor.shard.standings import Standings
+from schemas.inputs import Complaint
+
+_MOST_FRESH = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
+Chunk = tuple[Calls, Rows | None]
+Dated = tuple[int, Complaint]
+
+
+class Early:
+    """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
+
+    ``index`` numbers the tenants. `note` and `complained` tell it what has been read since the last `look`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        layout: Layout,
+        pane_ms: int,
+        spans: Sequence[Span],
+        dockets: Sequence[Docket],
+        alerts: Alerts,
+        records: Records,
+        standings: Standings,
+        index: Mapping[str, int],
+    ) -> None:
+        self._policy = policy
+        self._layout = layout
+        self._pane_ms = pane_ms
+        self._dockets = [docket for docket in dockets if not _may_still_grow(docket.rule)]
+        self._alerts = alerts
+        self._records = records
+        self._standings = standings
+        self._index = index
+        self._steps: dict[Span, set[int]] = defaultdict(set)
+        for docket in self._dockets:
+            self._steps[docket.span].add(docket.rule.step_ms)
+        self._parties = any(span.callees or span.callers for span in spans)
+        self._fields = {field for span in spans for field in span.level.fields}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew at the next look."""
+        self._fresh: list[Chunk] | None = None  # None: all that is open
+        self._fresh_rows = 0
+        self._complained: dict[int, int] = {}  # a tenant whose complaints have come, and the first one's time
+        self._opened = OpenPanes(self._fields)
+        self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
+        self._newest_call_ms = self._newest_complaint_ms = self._sealed_ms = -1
+
+    def note(self, calls: Calls) -> None:
+        """Calls were taken."""
+        if self._fresh is None:
+            return
+        self._fresh.append((calls, None))
+        self._fresh_rows += len(calls)
+        if self._fresh_rows > _MOST_FRESH:
+            self._forget()
+
+    def complained(self, tenant: int, at_ms: int) -> None:
+        """A complaint was taken."""
+        if self._fresh is not None:
+            self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
+            self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
+
+    def look(self, opened: Sequence[Chunk], hour: Sequence[Pane], sealed_ms: int) -> None:
+        """Fire and take back what has become due by what was read since the last look.
+
+        ``opened`` are all open calls, ``hour`` the panes of the running hour.
+        """
+        if self._fresh is None:
+            self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
+            self._fresh = list(opened)
+        fresh, self._fresh, self._fresh_rows = self._fresh, [], 0
+        complained, self._complained = self._complained, {}
+        again = any(docket.reopened for docket in self._dockets)
+        if not fresh and not complained and sealed_ms == self._sealed_ms and not again:
+            return
+        tenants = len(self._index)
+        self._sealed_ms = sealed_ms
+        self._opened.drop(sealed_ms)
+        self._take(fresh, tenants)
+        waiting_of = self._waiting() if complained or self._behind() else {}
+        for tenant, at_ms in complained.items():
+            for outlooks in self._outlooks.values():
+                for outlook in outlooks.values():
+                    if at_ms < outlook.end_ms:
+                        self._recount(outlook, tenant, waiting_of)
+                        outlook.touch(tenant)
+        self._move(hour, waiting_of, tenants)
+        for docket in self._dockets:
+            self._look(docket, tenants)
+        for outlooks in self._outlooks.values():
+            for outlook in outlooks.values():
+                outlook.looked_at()
+
+    # Keeping up -------------------------------------------------------------------------------------------------
+
+    def _take(self, fresh: Sequence[Chunk], tenants: int) -> None:
+        """Open calls enter the open panes, and the windows that are looked at already."""
+        if not fresh:
+            return
+        calls = Calls.gather(fresh)
+        self._newest_call_ms = max(self._newest_call_ms, int(calls.end_ms.max()))
+        for piece in seal(calls, self._pane_ms, self._layout, (), self._parties):
+            if piece.start_ms >= self._sealed_ms:
+                self._opened.add(piece, tenants)
+            for outlooks in self._outlooks.values():
+                for outlook in outlooks.values():
+                    outlook.enter(piece, tenants)
+
+    def _reach(self, span: Span) -> tuple[int, int]:
+        """Ends of the span are looked at after the first of these times, up to the first one after the second."""
+        newest_ms = self._newest_call_ms
+        if span.complaints.counting:
+            newest_ms = max(newest_ms, self._newest_complaint_ms)
+        return max(self._sealed_ms, newest_ms - self._policy.lateness_ms), newest_ms
+
+    def _ends(self, span: Span, step_ms: int) -> range:
+        """The ends that a rule of that span and step looks at."""
+        after_ms, newest_ms = self._reach(span)
+        return range((after_ms // step_ms + 1) * step_ms, (newest_ms // step_ms + 1) * step_ms + 1, step_ms)
+
+    def _behind(self) -> bool:
+        """Whether there are ends to be looked at for the first time."""
+        return any(
+            end_ms not in self._outlooks[span]
+            for span, steps in self._steps.items()
+            for step_ms in steps
+            for end_ms in self._ends(span, step_ms)
+        )
+
+    def _move(self, hour: Sequence[Pane], waiting_of: Mapping[int, Sequence[Dated]], tenants: int) -> None:
+        """Let go of the ends that have been judged or cannot be reached any more, and go on to new ones."""
+        for span, steps in self._steps.items():
+            before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
+            outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
+            for end_ms in sorted(wanted - before.keys()):
+                outlook = outlooks[end_ms] = Outlook(span, end_ms, hour, self._opened, tenants)
+                for tenant in span.complaints.leaving(outlook.start_ms) | waiting_of.keys():
+                    self._recount(outlook, tenant, waiting_of)
+
+    def _waiting(self) -> dict[int, list[Dated]]:
+        """The complaints that wait, by tenant, in decision order."""
+        found: dict[int, list[Dated]] = defaultdict(list)
+        for at_ms, complaint in self._records.complaints():
+            found[self._index[complaint.tenant_id]].append((at_ms, complaint))
+        return found
+
+    def _recount(self, outlook: Outlook, tenant: int, waiting_of: Mapping[int, Sequence[Dated]]) -> None:
+        standing = self._standings.known(tenant)
+        entries = standing.complaints if standing is not None else {}
+        outlook.complaints.recount(tenant, entries, waiting_of.get(tenant, ()), self._policy.retention_ms)
+
+    # Looking ----------------------------------------------------------------------------------------------------
+
+    def _look(self, docket: Docket, tenants: int) -> None:
+        outlooks = [self._outlooks[docket.span][end] for end in self._ends(docket.span, docket.rule.step_ms)]
+        for outlook in outlooks:
+            if docket.rule.id not in outlook.looked:
+                outlook.looked.add(docket.rule.id)
+                who = np.arange(tenants)
+            else:
+                who = outlook.news()
+                if docket.reopened:
+                    who = np.union1d(who, list(docket.reopened))
+            if len(who):
+                self._fire(docket, outlook, who, tenants)
+        docket.reopened.clear()
+        self._take_back(docket, outlooks, tenants)
+
+    def _fire(self, docket: Docket, outlook: Outlook, who: Rows, tenants: int) -> None:
+        if docket.firing:
+            who = who[~np.isin(who, list(docket.firing))]
+        for rule, some in docket.ruled(who, outlook.end_ms, tenants):
+            candidates = outlook.candidates(rule, some, tenants)
+            if not len(candidates):
+                continue
+            found = find(outlook, rule, look(outlook, rule, tenants).where(candidates), tenants)
+            for row, tenant in enumerate(found.breach.tenants.tolist()):
+                if docket.taken_back.get(tenant, -1) >= outlook.end_ms:
+                    continue
+                measured = measure(rule, found.breach, row, found.bound[row])
+                updated_ms = min(outlook.end_ms, self._reach(docket.span)[1])
+                self._alerts.fire(docket, rule, tenant, Firing(outlook.end_ms, early=True), measured, updated_ms)
+                docket.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
+
+    def _take_back(self, docket: Docket, outlooks: Sequence[Outlook], tenants: int) -> None:
+        """Resolve the early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
+        if len(outlooks) < 2:
+            return
+        named = {outlook.end_ms for outlook in outlooks[:-1]}
+        since = {t: f.since_ms for t, f in docket.firing.items() if f.early and f.since_ms in named}
+        gone = set(since)
+        for outlook in outlooks:
+            who = np.array(sorted(t for t in gone if since[t] <= outlook.end_ms), np.intp)
+            for rule, some in docket.ruled(who, outlook.end_ms, tenants):
+                outlook.count(rule, some, tenants)
+                found = find(outlook, rule, look(outlook, rule, tenants).where(some), tenants)
+                gone.difference_update(some[found.standing].tolist())
+        for tenant in sorted(gone):
+            newest, who = outlooks[-1], np.array([tenant])
+            rule = next((rule for rule, _ in docket.ruled(who, newest.end_ms, tenants)), docket.rule)
+            measured = last_measure(rule, look(newest, rule, tenants).where(who), 0)
+            self._alerts.resolve(docket, rule, tenant, measured, self._reach(docket.span)[1])
+            docket.taken_back[tenant] = since[tenant]
+
+
+def _may_still_grow(rule: Rule) -> bool:
+    """Whether the rule judges a count that is too low."""
+    return rule.direction == "below" and METRICS[rule.metric].denominator is None
