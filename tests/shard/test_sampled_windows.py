@@ -8,10 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+import numpy as np
 import pytest
-from shard_samples import MINUTE, T0, cdr, policy_of
+from shard_samples import DAY, MINUTE, T0, cdr, policy_of
 
-from monitor.partition import Partition, Taken
+from monitor.partition import Partition, Rows, Taken
 from monitor.policy.model import Policy
 from monitor.replay import replay
 from schemas import codec
@@ -90,20 +91,26 @@ def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_pat
     assert few > 5
 
 
+def rows_of(lines: list[bytes], start: int, stop: int) -> Rows:
+    """Those lines as rows of a topic, read long after all of them."""
+    stamps = np.full(stop - start, T0 + 365 * DAY)
+    return Rows(start, stop, np.arange(start, stop), stamps, lines[start:stop])
+
+
 def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
     """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
     decided: list[Taken] = []
     stored: dict[str, bytes | None] = {}
     at = 0
-    partition = Partition(policy, 1)
+    partition = Partition(policy, sources=1)
     for stop in [*stops, len(lines)]:
-        partition.feed(0, lines[at:stop])
-        partition.advance([False])
+        partition.feed(0, rows_of(lines, at, stop))
+        partition.advance()
         stored |= partition.snapshot()
         decided.append(partition.take())
-        partition = Partition(policy, 1)
+        partition = Partition(policy, sources=1)
         at = partition.restore({key: blob for key, blob in stored.items() if blob is not None})[0]
-        partition.feed(0, lines[at:stop])
+        partition.feed(0, rows_of(lines, at, stop))
         at = stop
     partition.finish()
     decided.append(partition.take())
