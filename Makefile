@@ -11,7 +11,7 @@ DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless 
 INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test test-services test-all-pythons soak bench schemas tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -26,6 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## Simulate tenants, judge them before your eyes, and make the report in demo-out/.
 	@$(BIN)/callwarden demo --out demo-out
+
+live: setup ## Kafka, topics, a worker, simulated traffic, decisions scrolling: all in this terminal; ARGS are handed on.
+	@$(BIN)/callwarden live $(ARGS)
 
 lint: setup ## Style, types, import contracts.
 	$(BIN)/ruff check .

@@ -66,4 +66,5 @@ class Child:
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait until it ends by itself; its exit status. Raises `subprocess.TimeoutExpired`."""
-        return self._process.wait(timeout_s)
+        self._process.wait(timeout_s)
+        return self.kill()

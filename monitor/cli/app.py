@@ -19,6 +19,7 @@ COMMANDS = {
     "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
     "demo": "Simulate, judge with a live view, report.",
     "dev-kafka": "Run a real Kafka node for development, without Docker.",
+    "live": "All on a Kafka node of its own: topics, worker, traffic, decisions.",
     "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
     "tail": "Show decisions and alerts as they come out of Kafka.",
     "dead-letter": "Look at records that could not be read, and write them back.",

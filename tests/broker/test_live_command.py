@@ -1,0 +1,44 @@
+"""All of it in one terminal: a Kafka node of its own, topics, a worker, traffic, decisions."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.services
+DECISION = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+")
+
+
+def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "CALLWARDEN_WEB_PORT": "6067", "TMPDIR": str(tmp_path)}
+    arguments = ["--tools", str(jars.parent), "--rate", "0.3", "--partitions", "2", "--no-alerts"]
+    with subprocess.Popen(
+        [str(Path(sys.executable).parent / "callwarden"), "live", *arguments],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stderr is not None
+        seen: list[str] = []
+        # The end of its output would end this, too.
+        for line in callwarden.stdout:
+            seen.append(line)
+            if DECISION.match(line) and any("real time" in line for line in seen):
+                break
+        callwarden.send_signal(signal.SIGINT)
+        said = "".join(seen) + callwarden.stdout.read()
+        wrong = callwarden.stderr.read()
+        assert callwarden.wait(120) == 0, said + wrong
+    assert wrong == ""
+    assert any(map(DECISION.match, seen)), said
+    assert re.findall(r"stopping the (\w+)", said) == ["traffic", "worker"]
+    assert list(tmp_path.iterdir()) == []
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)
+    assert left.stdout == ""

@@ -1,0 +1,36 @@
+"""What `callwarden live` starts beside itself: an end that was not asked for is told, and nothing is left."""
+
+import io
+import os
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from monitor.cli.live import Ended, Live
+
+
+@pytest.fixture
+def screen() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def live(tmp_path: Path, screen: io.StringIO) -> Live:
+    return Live(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True)
+
+
+def test_a_command_that_fails_is_told_with_what_it_said(live: Live) -> None:
+    with pytest.raises(Ended, match=r"(?s)`callwarden policy` has ended:.*no-such-file\.yaml"):
+        live.once("policy", "check", "no-such-file.yaml")
+    live.stop()
+
+
+def test_commands_end_in_reverse_order_and_in_good_order(live: Live, screen: io.StringIO) -> None:
+    live.once("--version")
+    # Any that wait for their input to end.
+    live.start("replay", "-", "--out", "out")
+    live.start("simulate", "--help")
+    live.stop()
+    assert re.findall(r"stopping the (\w+)", screen.getvalue()) == ["simulate", "replay"]

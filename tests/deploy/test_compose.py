@@ -1,0 +1,96 @@
+"""The files for Docker, as far as they can be checked without it."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from monitor.cli.app import COMMANDS, build
+from monitor.cli.live import POLICY
+from monitor.policy.load import load as load_policy
+from monitor.policy.load import loads
+from streams import kafkajars, settings
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "callwarden"}
+
+
+def test_the_compose_file_follows_the_schema_of_compose() -> None:
+    check = [Path(sys.executable).parent / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, ROOT / "docker-compose.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_kafka_is_the_one_that_the_tests_run_on() -> None:
+    assert COMPOSE["services"]["kafka"]["image"] == f"apache/kafka:{kafkajars.VERSION}"
+
+
+def test_it_starts_two_workers_once_the_topics_are_there() -> None:
+    assert set(OURS) == {"topics", "worker", "traffic", "tail"}
+    assert OURS["worker"]["deploy"]["replicas"] == 2
+    for name, service in OURS.items():
+        wanted = {"kafka": "service_healthy"} if name == "topics" else {"topics": "service_completed_successfully"}
+        assert {other: how["condition"] for other, how in service["depends_on"].items()} == wanted
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_command_or_option_is_asked_for_that_callwarden_does_not_have(name: str) -> None:
+    import typer
+
+    group = typer.main.get_command(build(name))
+    assert name in COMMANDS
+    first, *rest = OURS[name]["command"]
+    assert first == name
+    command = group.commands[name]  # type: ignore[attr-defined]
+    if hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert [word for word in rest if word.startswith("--") and word not in known] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_setting_is_made_that_does_not_exist_or_has_a_value_that_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = dict(mount.split(":")[1::-1] for mount in OURS[name].get("volumes", ()))
+    known = {settings.variable(field) for field in settings.Settings.model_fields}
+    for variable, value in OURS[name]["environment"].items():
+        assert variable in known
+        monkeypatch.setenv(variable, str(ROOT / mounts[value]) if value in mounts else value)
+    assert settings.load().bootstrap_servers == "kafka:19092"
+
+
+def test_the_policy_of_the_live_runs_is_the_built_in_one_with_less_lateness() -> None:
+    text = (ROOT / "deploy" / "policy.yaml").read_text("utf-8")
+    assert text.endswith(POLICY), "`callwarden live` judges otherwise"
+    policy = loads(text, "policy.yaml")
+    assert (policy.lateness_ms, policy.rules) == (10_000, load_policy(None).rules)
+
+
+# The image ----------------------------------------------------------------------------------------------------------
+
+
+def copied() -> set[str]:
+    """What the Dockerfile takes from this folder."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+    return {source for line in lines for source in shlex.split(line)[:-1]}
+
+
+def test_the_image_holds_every_package_and_no_path_that_is_not_there() -> None:
+    assert [path for path in copied() if not (ROOT / path).exists()] == []
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {name.rstrip("*") for name in packages} <= copied()
+
+
+def test_what_the_image_needs_alone_is_handed_to_its_build() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == copied()
