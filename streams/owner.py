@@ -297,6 +297,10 @@ class Owner:
         if self._committing is not None and not self._committing.done():
             return
         partition = self._partition
+        if self._fed and not self.busy and (idle or self._caught_up):
+            # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
+            self._fed = False
+            partition.early()
         now = asyncio.get_running_loop().time()
         if partition.pending or self._control_moved:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since

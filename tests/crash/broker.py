@@ -1,0 +1,180 @@
+"""A broker in memory: its logs, its transaction coordinator, its one consumer group, and its being there or not."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from crash.group import Group
+from crash.log import Log, Record, Txn
+from crash.virtual import VirtualClock, VirtualLoop
+from streams.cluster import TP, Fenced
+
+MARKER_DELAY_S = 0.05
+COMPACTION_LAG_S = 600.0
+
+
+@dataclass(slots=True)
+class _Producer:
+    """What the coordinator knows of a transactional id: its epoch, its open transaction, whether one is being ended."""
+
+    epoch: int = -1
+    open: Txn | None = None
+    ending: bool = False
+
+
+class Broker:
+    """All that outlives the workers. ``topics`` are the counts of partitions.
+
+    Its own work (markers, time-outs, rebalances) stands still while it is down, and what it has stored stays.
+    ``refusals`` counts what could not be asked of it, ``timeouts`` transactions that it ended because of their age.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        clock: VirtualClock,
+        rng: random.Random,
+        topics: Mapping[str, int],
+        session_timeout_s: float = 10.0,
+        transaction_timeout_s: float = 30.0,
+    ) -> None:
+        self.loop, self.clock, self.rng = loop, clock, rng
+        self.topics = dict(topics)
+        self.logs = {TP(topic, n): Log() for topic, count in topics.items() for n in range(count)}
+        self.up = True
+        self.refusals = 0
+        self.timeouts = 0
+        self.group = Group(self, session_timeout_s)
+        self._transaction_timeout_s = transaction_timeout_s
+        self._producers: dict[str, _Producer] = {}
+        self._arrivals: dict[asyncio.Future[None], None] = {}
+
+    # Time and weather -------------------------------------------------------------------------------------------
+
+    def later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """The broker's own work after a while; after its return, if it is down then."""
+
+        def due() -> None:
+            if self.up:
+                call()
+            else:
+                self.loop.outside(delay_s + 0.1, due)
+
+        return self.loop.outside(delay_s, due)
+
+    async def arrival(self, most_s: float) -> None:
+        """Wait until something more can be read of any log, but not for longer than that."""
+        future = self.loop.create_future()
+        timer = self.loop.call_later(most_s, _settle, future)
+        self._arrivals[future] = None
+        try:
+            await future
+        finally:
+            timer.cancel()
+            self._arrivals.pop(future, None)
+
+    def _arrived(self) -> None:
+        for future in self._arrivals:
+            _settle(future)
+        self._arrivals.clear()
+
+    # Logs -------------------------------------------------------------------------------------------------------
+
+    def append(self, tp: TP, *records: Record) -> int:
+        """What a producer without transactions does; the offset of the last."""
+        offset = self.logs[tp].append(records, self.clock.now_ms())
+        self._arrived()
+        return offset
+
+    def compact(self, tp: TP) -> int:
+        """Let the log cleaner run; how many entries went. Tombstones stay for a while, so that all readers see them."""
+        since_ms = self.clock.now_ms() - int(1000 * COMPACTION_LAG_S)
+        return self.logs[tp].compact(self.rng, since_ms)
+
+    # Transactions -----------------------------------------------------------------------------------------------
+
+    def busy(self, transactional_id: str) -> bool:
+        """Whether a transaction of this id is being ended: until it is, the coordinator begins nothing for it."""
+        return self._producer(transactional_id).ending
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no transaction is open or being ended."""
+        return not any(producer.open or producer.ending for producer in self._producers.values())
+
+    def fence(self, transactional_id: str) -> int:
+        """A new producer of this id: its epoch. What an earlier one had begun is aborted, and `busy` while it is."""
+        producer = self._producer(transactional_id)
+        producer.epoch += 1
+        if producer.open is not None:
+            self._end(producer, producer.open, committed=False)
+        return producer.epoch
+
+    def begin(self, transactional_id: str, epoch: int) -> Txn:
+        """Open a transaction; the coordinator ends it itself when it stays open for too long."""
+        producer = self._current(transactional_id, epoch)
+        assert producer.open is None, "a producer has one transaction at a time"
+        assert not producer.ending, "a transaction cannot begin while another is being ended"
+        producer.open = txn = Txn(epoch)
+
+        def too_long() -> None:
+            if producer.open is txn:
+                self.timeouts += 1
+                producer.epoch += 1
+                self._end(producer, txn, committed=False)
+
+        self.later(self._transaction_timeout_s, too_long)
+        return txn
+
+    def produce(self, transactional_id: str, txn: Txn, tp: TP, records: Sequence[Record]) -> int:
+        """Write in a transaction; the offset of the last."""
+        self._holds(transactional_id, txn)
+        if tp not in txn.tps:
+            txn.tps.append(tp)
+        return self.logs[tp].append(records, self.clock.now_ms(), txn)
+
+    def add_offsets(self, transactional_id: str, txn: Txn, offsets: Mapping[TP, int]) -> None:
+        """Offsets of the group that will be committed with it. Nobody asks for the group's generation."""
+        self._holds(transactional_id, txn)
+        txn.offsets.update(offsets)
+
+    def commit(self, transactional_id: str, txn: Txn) -> None:
+        """Decide it; the markers, by which readers see it, follow log by log."""
+        self._end(self._holds(transactional_id, txn), txn, committed=True)
+
+    def _producer(self, transactional_id: str) -> _Producer:
+        return self._producers.setdefault(transactional_id, _Producer())
+
+    def _current(self, transactional_id: str, epoch: int) -> _Producer:
+        producer = self._producer(transactional_id)
+        if producer.epoch != epoch:
+            raise Fenced(f"{transactional_id}: there is a newer producer, of epoch {producer.epoch}")
+        return producer
+
+    def _holds(self, transactional_id: str, txn: Txn) -> _Producer:
+        producer = self._current(transactional_id, txn.epoch)
+        if producer.open is not txn:
+            raise Fenced(f"{transactional_id}: the transaction was ended by the coordinator")
+        return producer
+
+    def _end(self, producer: _Producer, txn: Txn, committed: bool) -> None:
+        producer.open, producer.ending = None, True
+        waiting = self.rng.sample(txn.tps, len(txn.tps))
+
+        def next_marker() -> None:
+            if waiting:
+                self.logs[waiting.pop()].mark(txn, committed, self.clock.now_ms())
+                self._arrived()
+                self.later(self.rng.choice((0.0, self.rng.random() * MARKER_DELAY_S)), next_marker)
+            else:
+                if committed:
+                    self.group.offsets.update(txn.offsets)
+                producer.ending = False
+
+        self.later(self.rng.choice((0.0, self.rng.random() * MARKER_DELAY_S)), next_marker)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

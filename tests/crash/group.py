@@ -1,0 +1,127 @@
+"""A consumer group's coordinator: members, generations, eager rebalances, session time-outs."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streams.cluster import TP
+
+if TYPE_CHECKING:
+    from crash.broker import Broker
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """A member as the coordinator sees it.
+
+    ``news`` is done when there is something that it will be told in answer to its next heartbeat: the group
+    rebalances, or it is none of its members any more. ``joined`` is there while it waits for the next generation.
+    """
+
+    id: str
+    topics: Sequence[str]
+    news: asyncio.Future[None]
+    joined: asyncio.Future[frozenset[TP]] | None = None
+    silences: list[object] = field(default_factory=list)
+
+
+class Group:
+    """The one consumer group of a broker. ``offsets`` are those committed."""
+
+    def __init__(self, broker: "Broker", session_timeout_s: float) -> None:
+        self.generation = 0
+        self.offsets: dict[TP, int] = {}
+        self.expelled = 0
+        self._broker = broker
+        self._timeout_s = session_timeout_s
+        self._members: dict[str, Member] = {}
+        self._rebalancing = False
+
+    def join(self, member: Member) -> asyncio.Future[frozenset[TP]]:
+        """Its request to join: answered when all members have joined, or those that did not were thrown out."""
+        self._members[member.id] = member
+        joined = member.joined = self._broker.loop.create_future()
+        member.news = self._broker.loop.create_future()
+        self.rebalance()
+        self._complete_if_all_joined()
+        return joined
+
+    def knows(self, member: Member) -> bool:
+        """Whether it is a member."""
+        return self._members.get(member.id) is member
+
+    def leave(self, member: Member) -> None:
+        """It goes, of itself or thrown out; the others share anew."""
+        if self.knows(member):
+            del self._members[member.id]
+            self._tell(member)
+            self.rebalance()
+            self._complete_if_all_joined()
+
+    def rebalance(self) -> None:
+        """Have all members join anew."""
+        if self._rebalancing:
+            return
+        self._rebalancing = True
+        for member in self._members.values():
+            if member.joined is None:
+                self._tell(member)
+        generation = self.generation
+
+        def too_long() -> None:
+            if self._rebalancing and self.generation == generation:
+                for member in [m for m in self._members.values() if m.joined is None]:
+                    self._expel(member)
+                self._complete_if_all_joined()
+
+        self._broker.later(self._timeout_s, too_long)
+
+    def silence(self, member: Member) -> object:
+        """No heartbeats come of it from now on; past the session time-out it is thrown out. To be handed to `heard`."""
+        silence = object()
+        member.silences.append(silence)
+
+        def too_long() -> None:
+            if silence in member.silences and self.knows(member):
+                self._expel(member)
+
+        # The last heartbeat was some time ago.
+        self._broker.later(self._timeout_s * self._broker.rng.uniform(0.7, 1.0), too_long)
+        return silence
+
+    def heard(self, member: Member, silence: object) -> None:
+        """Heartbeats come again."""
+        member.silences.remove(silence)
+
+    def _expel(self, member: Member) -> None:
+        self.expelled += 1
+        self.leave(member)
+
+    def _tell(self, member: Member) -> None:
+        if not member.news.done():
+            member.news.set_result(None)
+
+    def _complete_if_all_joined(self) -> None:
+        if not self._rebalancing or any(m.joined is None for m in self._members.values()):
+            return
+        self._rebalancing = False
+        self.generation += 1
+        shares = self._shares()
+        for member in self._members.values():
+            joined, member.joined = member.joined, None
+            assert joined is not None
+            if not joined.done():
+                joined.set_result(shares[member.id])
+
+    def _shares(self) -> dict[str, frozenset[TP]]:
+        """The range assignor's: partition n of all topics goes to the same member, in the order of their ids."""
+        ids = sorted(self._members)
+        shares: dict[str, set[TP]] = {member_id: set() for member_id in ids}
+        for topic in sorted({topic for member in self._members.values() for topic in member.topics}):
+            count = self._broker.topics[topic]
+            for rank, member_id in enumerate(ids):
+                each, more = divmod(count, len(ids))
+                first = rank * each + min(rank, more)
+                shares[member_id] |= {TP(topic, n) for n in range(first, first + each + (rank < more))}
+        return {member_id: frozenset(share) for member_id, share in shares.items()}

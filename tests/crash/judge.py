@@ -1,0 +1,79 @@
+"""The judge: what lies in the output topics against a replay of the input topics and the clock log."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from crash.broker import Broker
+from crash.log import Entry, Record
+from crash.traffic import NAMES
+from monitor.notes import Note
+from monitor.partition import Live, Partition, Place, Rows
+from monitor.policy.model import Policy
+from monitor.topics import INPUTS
+from streams import emit
+from streams.cluster import TP
+
+JUDGED = ("enforcement", "shadow", "late", "dead-letter")
+
+
+def wrong(broker: Broker, policy: Policy, live: Live, partitions: int) -> Iterator[str]:
+    """What is missing, too much or different, a line each. No transaction may be under way."""
+    for number in range(partitions):
+        expected = replayed(broker, policy, live, Place(number, partitions))
+        for name in JUDGED:
+            topic = NAMES.output(name)
+            got = Counter(_records(broker, TP(topic, number)))
+            should = Counter(expected[topic])
+            yield from (f"{topic}-{number} lacks {_short(record)}" for record in (should - got).elements())
+            yield from (f"{topic}-{number} should not have {_short(record)}" for record in (got - should).elements())
+
+
+def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> dict[str, list[Record]]:
+    """What the inputs of a partition bring about, read in one go, as far as the clocks allow; by topic."""
+    partition = Partition(policy, b"secret", live, place)
+    notes: dict[int, list[Note]] = {}
+    for record in _records(broker, TP(NAMES.output("clock"), place.number)):
+        source, note = emit.decode_note(record.value or b"")
+        notes.setdefault(source, []).append(note)
+    for source, name in enumerate(INPUTS):
+        partition.recall(source, notes.get(source, []))
+        partition.feed(source, _rows(broker, TP(NAMES.input_prefix + name, place.number)))
+    partition.advance()
+    outs = emit.records(NAMES, place.number, partition.take(), [])
+    by_topic: dict[str, list[Record]] = {NAMES.output(name): [] for name in JUDGED}
+    for out in outs:
+        by_topic.setdefault(out.topic, []).append(Record(out.key, out.value, out.headers))
+    return by_topic
+
+
+def ids(broker: Broker, number: int) -> list[str]:
+    """The ids in the enforcement topic, in its order."""
+    return [json.loads(r.value or b"")["id"] for r in _records(broker, TP(NAMES.output("enforcement"), number))]
+
+
+def _records(broker: Broker, tp: TP) -> list[Record]:
+    return [entry.record for entry in _entries(broker, tp) if entry.record is not None]
+
+
+def _entries(broker: Broker, tp: TP) -> Sequence[Entry]:
+    return broker.logs[tp].committed(0)
+
+
+def _rows(broker: Broker, tp: TP) -> Rows:
+    entries = _entries(broker, tp)
+    records = _records(broker, tp)
+    return Rows(
+        0,
+        broker.logs[tp].last_stable,
+        np.array([entry.offset for entry in entries], np.int64),
+        np.array([entry.timestamp_ms for entry in entries], np.int64),
+        [record.value for record in records],
+        [record.key for record in records],
+    )
+
+
+def _short(record: Record) -> str:
+    return f"{(record.value or b'')[:400]!r} {dict(record.headers)}"

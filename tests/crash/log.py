@@ -1,0 +1,108 @@
+"""One partition's log as a broker keeps it: offsets, append times, transactions, markers, trimming, compaction."""
+
+import random
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from streams.cluster import TP
+
+
+class Record(NamedTuple):
+    """What a producer hands over."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Txn:
+    """A transaction: the logs that it has written to, and the group's offsets that it will commit."""
+
+    epoch: int
+    tps: list[TP] = field(default_factory=list)
+    offsets: dict[TP, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in the log; one without a record is the marker that ends a transaction here."""
+
+    offset: int
+    timestamp_ms: int
+    record: Record | None
+    txn: Txn | None
+
+
+class Log:
+    """Entries by ascending offset, which need not be dense; ``start`` is the first that exists, ``end`` the next."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.end = 0
+        self._entries: list[Entry] = []
+        self._open: dict[Txn, int] = {}
+        self._aborted: set[Txn] = set()
+
+    def append(self, records: Iterable[Record], now_ms: int, txn: Txn | None = None) -> int:
+        """Add records under the broker's time (`LogAppendTime`); the offset of the last."""
+        for record in records:
+            if txn is not None:
+                self._open.setdefault(txn, self.end)
+            self._add(record, now_ms, txn)
+        return self.end - 1
+
+    def mark(self, txn: Txn, committed: bool, now_ms: int) -> None:
+        """End a transaction in this log: its marker takes an offset, and what it wrote is decided."""
+        self._open.pop(txn, None)
+        if not committed:
+            self._aborted.add(txn)
+        self._add(None, now_ms, txn)
+
+    def _add(self, record: Record | None, now_ms: int, txn: Txn | None) -> None:
+        self._entries.append(Entry(self.end, now_ms, record, txn))
+        self.end += 1
+
+    @property
+    def last_stable(self) -> int:
+        """The offset below which everything is decided: no reader of committed records gets beyond it."""
+        return min(self._open.values(), default=self.end)
+
+    def committed(self, start: int, stop: int | None = None) -> list[Entry]:
+        """What a `read_committed` reader sees in ``[start, stop)``: no markers, nothing aborted or undecided."""
+        stop = self.last_stable if stop is None else min(stop, self.last_stable)
+        return [entry for entry in self._entries[self._at(start) : self._at(stop)] if self._counts(entry)]
+
+    def _counts(self, entry: Entry) -> bool:
+        return entry.record is not None and entry.txn not in self._aborted
+
+    def _at(self, offset: int) -> int:
+        return bisect_left(self._entries, offset, key=lambda entry: entry.offset)
+
+    def trim(self, start: int) -> None:
+        """Delete what lies before ``start``, as retention does."""
+        self.start = max(self.start, min(start, self.last_stable))
+        self._entries = self._entries[self._at(self.start) :]
+
+    def compact(self, rng: random.Random, keep_tombstones_since_ms: int) -> int:
+        """Clean up to some place in the stable part: of each key only the last record stays, where it is.
+
+        Aborted records go, older tombstones and markers may go. How many entries went.
+        """
+        clean_to = rng.randint(self.start, self.last_stable)
+        cleaned = self._entries[: self._at(clean_to)]
+        last = {entry.record.key: entry.offset for entry in cleaned if entry.record is not None and self._counts(entry)}
+
+        def stays(entry: Entry) -> bool:
+            if entry.record is None:
+                return rng.random() < 0.5
+            if not self._counts(entry) or last[entry.record.key] != entry.offset:
+                return False
+            old = entry.timestamp_ms < keep_tombstones_since_ms
+            return entry.record.value is not None or not old or rng.random() < 0.5
+
+        kept = [entry for entry in cleaned if stays(entry)]
+        self._entries[: len(cleaned)] = kept
+        return len(cleaned) - len(kept)

@@ -1,0 +1,349 @@
+"""The cluster as one worker sees it (`streams.cluster`), on a broker in memory.
+
+Every call has a request and an answer, and between them its effect at the broker. A worker may die or be stopped at
+either (`Link.passing`), and the answer of what was done may be lost.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from crash.broker import Broker
+from crash.group import Member
+from crash.log import Entry, Record, Txn
+from crash.virtual import Process
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, Unavailable
+
+T = TypeVar("T")
+
+HEARTBEAT_S = 3.0
+REQUEST_TIMEOUT_S = 2.0
+BACKOFF_S = 0.5
+STALE_SHARE = 0.3
+
+
+class Link:
+    """A process's connection to the broker: everything that it asks goes through here.
+
+    ``passing`` is told of every request (``name?``) and answer (``name!``), before it takes place; it may kill or stop
+    the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through.
+    """
+
+    def __init__(self, broker: Broker, process: Process, rng: random.Random) -> None:
+        self.broker, self.process, self.rng = broker, process, rng
+        self.cut = False
+        self.slow_share = 0.02
+        self.passing: Callable[[Process, str], None] = lambda process, point: None
+        self.members: list[Member] = []
+        self._silences: list[tuple[Member, object]] = []
+
+    @property
+    def reaches(self) -> bool:
+        """Whether a request of it would come through now."""
+        return self.broker.up and not self.cut
+
+    def fall_silent(self) -> None:
+        """From now on no heartbeat comes of this process: to be called when it is killed, stopped or cut off."""
+        self._silences += [(member, self.broker.group.silence(member)) for member in self.members]
+
+    def be_heard(self) -> None:
+        """Heartbeats come again."""
+        for member, silence in self._silences:
+            self.broker.group.heard(member, silence)
+        self._silences.clear()
+
+    async def call(self, name: str, effect: Callable[[], T]) -> T:
+        """Ask, have it done, hear of it. Unavailable, after which it may have been done."""
+        await self.passes(f"{name}?")
+        result = effect()
+        await self.passes(f"{name}!")
+        return result
+
+    async def passes(self, point: str) -> None:
+        """One way of a call. Unavailable."""
+        await asyncio.sleep(self._latency_s())
+        self.passing(self.process, point)
+        await self.process.pause_point()
+        if not self.reaches:
+            await asyncio.sleep(self.rng.choice((0.0, REQUEST_TIMEOUT_S)))
+            if not self.reaches:
+                raise self.refusal()
+
+    def refusal(self) -> Unavailable:
+        """What a client says when it is not answered."""
+        self.broker.refusals += 1
+        return Unavailable("the broker cannot be reached")
+
+    def _latency_s(self) -> float:
+        luck = self.rng.random()
+        if luck < self.slow_share:
+            return self.rng.uniform(0.1, REQUEST_TIMEOUT_S)
+        return 0.0 if luck < 0.7 else self.rng.uniform(0.0, 0.005)
+
+
+class MemoryCluster:
+    """`streams.cluster.Cluster`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._logs = link.broker.logs
+
+    def consumer(self, topics: Sequence[str]) -> "MemoryConsumer":
+        return MemoryConsumer(self._link, topics)
+
+    def writer(self, transactional_id: str) -> "MemoryWriter":
+        return MemoryWriter(self._link, transactional_id)
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        known = self._link.broker.topics
+        return await self._link.call("partitions", lambda: {topic: known[topic] for topic in topics if topic in known})
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        self._must_exist(tps)
+        return await self._link.call("starts", lambda: {tp: self._logs[tp].start for tp in tps})
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        self._must_exist(tps)
+        return await self._link.call("ends", lambda: {tp: self._logs[tp].last_stable for tp in tps})
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        self._must_exist([tp])
+        log, at = self._logs[tp], start
+        while at < stop:
+            await self._link.passes("read?")
+            if not log.start <= at <= log.end:
+                raise OffsetGone(tp, at)
+            until = min(stop, log.last_stable)
+            if at >= until:
+                await asyncio.sleep(0.01)
+                continue
+            entries, at_next = _some(self._link.rng, log.committed(at, until), 500, until)
+            await self._link.passes("read!")
+            if entries:
+                yield _fetched(at, at_next, entries)
+            at = at_next
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+
+    def _must_exist(self, tps: Sequence[TP]) -> None:
+        for tp in tps:
+            if tp not in self._logs:
+                raise Refused(f"there is no {tp.topic}-{tp.partition}")
+
+
+class MemoryWriter:
+    """`streams.cluster.Writer`."""
+
+    def __init__(self, link: Link, transactional_id: str) -> None:
+        self._link, self._id = link, transactional_id
+        self._epoch: int | None = None
+
+    async def start(self) -> None:
+        self._epoch = await self._link.call("writer.start", lambda: self._link.broker.fence(self._id))
+        await self._until_ended()
+
+    async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:
+        epoch, self._epoch = self._epoch, None  # after an error it is of no use any more
+        assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
+        assert records, "a transaction needs a record"
+        broker, link = self._link.broker, self._link
+        await self._until_ended()
+        txn = await link.call("commit.begin", lambda: broker.begin(self._id, epoch))
+        sent = await self._produce(txn, records)
+        await link.call("commit.offsets", lambda: broker.add_offsets(self._id, txn, offsets))
+        await link.call("commit.end", lambda: broker.commit(self._id, txn))
+        self._epoch = epoch
+        return sent
+
+    async def stop(self) -> None:
+        self._epoch = None
+        await asyncio.sleep(0)
+
+    async def _until_ended(self) -> None:
+        """`CONCURRENT_TRANSACTIONS`: the client asks again until the markers of the last one are written."""
+        while self._link.broker.busy(self._id):
+            await asyncio.sleep(0.01)
+            await self._link.passes("writer.retry")
+
+    async def _produce(self, txn: Txn, records: Sequence[Out]) -> int:
+        """Each log gets its records in order; in which order the logs get them, and in how many pieces, is open."""
+        queues: dict[TP, list[Record]] = {}
+        for out in records:
+            queues.setdefault(TP(out.topic, out.partition), []).append(Record(out.key, out.value, out.headers))
+        last_tp, last = TP(records[-1].topic, records[-1].partition), -1
+        while queues:
+            tp = self._link.rng.choice(list(queues))
+            size = self._link.rng.randint(1, len(queues[tp])) if self._link.rng.random() < 0.2 else len(queues[tp])
+            piece, queues[tp] = queues[tp][:size], queues[tp][size:]
+            if not queues[tp]:
+                del queues[tp]
+            sent = await self._link.call(
+                "commit.produce", lambda tp=tp, piece=piece: self._link.broker.produce(self._id, txn, tp, piece)
+            )
+            last = sent if tp == last_tp else last
+        return last
+
+
+class MemoryConsumer:
+    """`streams.cluster.Consumer`.
+
+    What was fetched for an earlier position may come out after a `seek` or a rebalance, with its true start, and has
+    then moved the position: whoever does not want it must seek back.
+    """
+
+    def __init__(self, link: Link, topics: Sequence[str]) -> None:
+        self._link, self._topics = link, topics
+        self._positions: dict[TP, int | None] = {}
+        self._paused: set[TP] = set()
+        self._stale: dict[TP, Fetched] = {}
+        self._member: Member | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._first = asyncio.Event()
+
+    async def start(self, listener: Listener) -> None:
+        await self._link.passes("consumer.start")
+        self._task = asyncio.create_task(self._belong(listener))
+        if self._link.rng.random() < 0.5:
+            await self._first.wait()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._positions.clear()
+        member, self._member = self._member, None
+        if member is not None:
+            try:
+                await self._link.call("leave", lambda: self._link.broker.group.leave(member))
+            except Unavailable:
+                self._link.broker.group.silence(member)
+
+    def assignment(self) -> frozenset[TP]:
+        return frozenset(self._positions)
+
+    def pause(self, tps: Sequence[TP]) -> None:
+        self._paused.update(tp for tp in tps if tp in self._positions)
+
+    def resume(self, tps: Sequence[TP]) -> None:
+        self._paused.difference_update(tps)
+
+    def seek(self, tp: TP, offset: int) -> None:
+        position = self._positions.get(tp)
+        if position is not None:
+            self._keep_stale(tp, position)
+        if tp in self._positions:
+            self._positions[tp] = offset
+
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+        loop = self._link.broker.loop
+        until = loop.time() + timeout_s
+        await self._link.passes("poll?")
+        while not (taken := self._take(tps, most)) and loop.time() < until:
+            await self._link.broker.arrival(until - loop.time())
+            if not self._link.reaches and self._link.rng.random() < 0.5:
+                raise self._link.refusal()
+        await asyncio.sleep(0)
+        self._link.passing(self._link.process, "poll!")
+        await self._link.process.pause_point()
+        return taken
+
+    def _take(self, tps: Sequence[TP], most: int) -> dict[TP, Fetched]:
+        rng, taken = self._link.rng, dict[TP, Fetched]()
+        for tp in rng.sample(tps, len(tps)):
+            position = self._positions.get(tp)
+            if most <= 0 or position is None or tp in self._paused:
+                continue
+            fetched = self._stale.pop(tp, None)
+            if fetched is None and self._link.reaches:
+                fetched = self._fetch(tp, position, most)
+            if fetched is not None and len(fetched) <= most:
+                self._positions[tp] = fetched.stop
+                taken[tp] = fetched
+                most -= len(fetched)
+        return taken
+
+    def _fetch(self, tp: TP, position: int, most: int) -> Fetched | None:
+        log = self._link.broker.logs[tp]
+        if not log.start <= position <= log.end:
+            raise OffsetGone(tp, position)
+        stable = log.last_stable
+        if position >= stable:
+            return None
+        entries, stop = _some(self._link.rng, log.committed(position), most, stable)
+        return _fetched(position, stop, entries)
+
+    def _keep_stale(self, tp: TP, position: int) -> None:
+        if self._link.rng.random() < STALE_SHARE and self._link.broker.logs[tp].start <= position:
+            fetched = self._fetch(tp, position, 100)
+            if fetched is not None:
+                self._stale[tp] = fetched
+
+    async def _belong(self, listener: Listener) -> None:
+        """Be a member: join, hear what the coordinator says in answer to heartbeats, give up, join again."""
+        group, member_id = self._link.broker.group, None
+        while True:
+            if member_id is None:
+                member_id = f"{self._link.rng.getrandbits(32):08x}-{self._link.process.name}"
+            try:
+                tps = await self._joined(member_id)
+            except Unavailable:
+                await asyncio.sleep(BACKOFF_S)
+                continue
+            member = self._member
+            if tps is None or member is None:
+                member_id = None
+                continue
+            self._positions = dict.fromkeys(sorted(tps))
+            self._paused = set(tps)
+            silence = group.silence(member)  # no heartbeats while the listener works
+            await listener.assigned(tps)
+            self._first.set()
+            group.heard(member, silence)
+            await asyncio.shield(member.news)
+            await asyncio.sleep(self._link.rng.uniform(0.0, HEARTBEAT_S))
+            await listener.revoked(frozenset(self._positions))
+            for tp, position in self._positions.items():
+                if position is not None:
+                    self._keep_stale(tp, position)
+            if self._link.rng.random() < 0.5:
+                self._positions = {}
+            if not group.knows(member):
+                member_id = None
+
+    async def _joined(self, member_id: str) -> frozenset[TP] | None:
+        """Its share in a new generation, None if it was thrown out before it heard of it."""
+        loop, group = self._link.broker.loop, self._link.broker.group
+        member = self._member
+        if member is None or member.id != member_id:
+            member = self._member = Member(member_id, self._topics, loop.create_future())
+            self._link.members.append(member)
+        await self._link.passes("join?")
+        joined = group.join(member)
+        await asyncio.wait([joined, member.news], return_when=asyncio.FIRST_COMPLETED)
+        await self._link.passes("join!")
+        return joined.result() if joined.done() and group.knows(member) else None
+
+
+def _some(rng: random.Random, entries: Sequence[Entry], most: int, stop: int) -> tuple[Sequence[Entry], int]:
+    """Some of them from the first on, and the position after them: batches are cut anew whenever they are fetched."""
+    wanted = rng.choice((1, 2, 7, 60, 1000))
+    if len(entries) <= min(wanted, most):
+        return entries, stop
+    entries = entries[: min(wanted, most)]
+    return entries, entries[-1].offset + 1
+
+
+def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> Fetched:
+    records = [entry.record for entry in entries if entry.record is not None]
+    return Fetched(
+        start,
+        stop,
+        np.array([entry.offset for entry in entries], np.int64),
+        np.array([entry.timestamp_ms for entry in entries], np.int64),
+        [record.key for record in records],
+        [record.value for record in records],
+    )

@@ -1,0 +1,376 @@
+"""Seeded schedules: traffic, workers and faults, the proof that the faults took place, and the verdict."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from crash import judge
+from crash.traffic import SCENARIOS, arrivals, story
+from crash.virtual import Process, run
+from crash.world import SESSION_S, Worker, World
+from monitor.partition import Live
+from streams.cluster import TP, Unavailable
+from streams.names import Names
+from streams.owner import Phase
+
+TRAFFIC_S = 5.0
+POINTS = (
+    "commit.begin?",
+    "commit.begin!",
+    "commit.produce?",
+    "commit.produce!",
+    "commit.offsets?",
+    "commit.offsets!",
+    "commit.end?",
+    "commit.end!",
+    "writer.start?",
+    "writer.start!",
+    "writer.retry",
+    "read?",
+    "read!",
+    "starts?",
+    "starts!",
+    "ends?",
+    "ends!",
+    "poll?",
+    "poll!",
+    "join?",
+    "join!",
+    "consumer.start",
+)
+COMMITTING = POINTS[:8]
+SETTLING_S = 1.2
+MOST_SETTLING = 20
+DRAWS = 20
+
+
+@dataclass
+class Result:
+    """What became of a schedule. ``faults``: those that took place, and how often; ``points``: where workers died."""
+
+    seed: int
+    flavour: str
+    faults: Counter[str] = field(default_factory=Counter)
+    missed: list[str] = field(default_factory=list)
+    points: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    events: int = 0
+    dead_letters: int = 0
+    moves: int = 0
+
+
+@dataclass
+class Trap:
+    """Springs at the ``left``th of the points that match."""
+
+    matches: Callable[[Process, str], bool]
+    left: int
+    spring: Callable[[Process, str], None]
+
+
+class Schedule:
+    """One run. Everything in it comes out of the seed."""
+
+    def __init__(self, seed: int) -> None:
+        rng = self.rng = random.Random(seed)
+        told = self.told = story(rng.randrange(SCENARIOS))
+        self.partitions = rng.choice((1, 1, 2, 2, 3))
+        self.live = Live(
+            idle_after_ms=rng.choice((500, 1_000, 2_000)),
+            max_ahead_ms=rng.choice((60_000, 300_000)),
+            outage_grace_ms=rng.choice((0, 1_800_000, 14_400_000)),
+        )
+        self.world = World(
+            rng,
+            told.policy,
+            self.live,
+            self.partitions,
+            told.start_ms,
+            speed=max(told.stop_ms - told.start_ms, 60_000) / 1000 / TRAFFIC_S,
+            transaction_timeout_s=rng.choice((0.3, 10.0)),
+        )
+        self.world.passing = self._passing  # type: ignore[method-assign]
+        self.result = Result(seed, told.flavour)
+        self._traps: list[Trap] = []
+        self._by_process: dict[Process, Worker] = {}
+
+    def run(self) -> Result:
+        """Play it to the end."""
+        try:
+            run(self.world.loop, self._main())
+        finally:
+            self.world.close()
+        return self.result
+
+    async def _main(self) -> None:
+        world, rng = self.world, self.rng
+        world.produce(arrivals(rng, self.told, self.partitions))
+        for _ in range(rng.choice((1, 1, 2, 2, 3))):
+            self._start()
+        names = rng.sample(list(FAULTS), rng.choice((1, 2, 2, 3)))
+        faults = [asyncio.create_task(self._fault(name)) for name in names]
+        await asyncio.sleep(TRAFFIC_S)
+        await asyncio.wait(faults)
+        for fault in faults:
+            fault.result()
+        await self._settle()
+        self._take_stock()
+
+    async def _fault(self, name: str) -> None:
+        await asyncio.sleep(self.rng.uniform(0.05, 0.85) * TRAFFIC_S)
+        if await FAULTS[name](self):
+            self.result.faults[name] += 1
+        else:
+            self.result.missed.append(name)
+
+    async def _settle(self) -> None:
+        """All are well again and have time; what is wrong after the last look is wrong."""
+        self._traps.clear()
+        for worker in self.world.workers:
+            worker.link.slow_share = 0.0
+        if not self.world.running():
+            self._start()
+        for last in (False,) * MOST_SETTLING + (True,):
+            await asyncio.sleep(SETTLING_S)
+            while not self.world.broker.quiet:
+                await asyncio.sleep(0.01)
+            if last or self._all_read():
+                self.result.wrong = list(judge.wrong(self.world.broker, self.told.policy, self.live, self.partitions))
+                if not self.result.wrong and self._all_read():
+                    return
+        if not self._all_read():
+            self.result.wrong.append("the workers did not read everything")
+
+    def _all_read(self) -> bool:
+        """Every partition has one owner that works, and it is at the end of every input."""
+        owned: dict[int, list[int]] = {}
+        for worker in self.world.running():
+            for number in worker.owned():
+                assert worker.engine is not None
+                partition = worker.engine.owners[number].partition
+                assert partition is not None
+                owned.setdefault(number, []).extend(partition.offsets)
+        ends = {
+            number: [self.world.broker.logs[TP(topic, number)].last_stable for topic in Names().inputs]
+            for number in range(self.partitions)
+        }
+        return owned == ends
+
+    def _take_stock(self) -> None:
+        result, broker = self.result, self.world.broker
+        for number in range(self.partitions):
+            ids = judge.ids(broker, number)
+            result.events += len(ids)
+            result.wrong += [f"{one} is there {times} times" for one, times in Counter(ids).items() if times > 1]
+            result.moves += len(broker.logs[TP("callwarden.clock", number)].committed(0))
+            result.dead_letters += len(broker.logs[TP("callwarden.dead-letter", number)].committed(0))
+        for worker in self.world.workers:
+            result.wrong += [f"{worker.process.name}: {error!r}" for error in worker.process.errors()]
+            owners = worker.engine.owners.values() if worker.engine else ()
+            bad = (Phase.STOPPED, Phase.REFUSED)
+            result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
+        result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
+
+    # Workers and traps ------------------------------------------------------------------------------------------
+
+    def _start(self) -> Worker:
+        worker = self.world.add_worker()
+        worker.link.slow_share = self.rng.choice((0.0, 0.01, 0.1))
+        self._by_process[worker.process] = worker
+        return worker
+
+    def _passing(self, process: Process, point: str) -> None:
+        for trap in self._traps:
+            if trap.matches(process, point):
+                trap.left -= 1
+                if trap.left <= 0:
+                    self._traps.remove(trap)
+                    trap.spring(process, point)
+                return
+
+    async def _trap(
+        self, points: Sequence[str], spring: Callable[[Worker, str], None], within_s: float, most: int = 4
+    ) -> bool:
+        """Have it done where a worker comes past one of these points; whether it was."""
+        sprung: asyncio.Future[None] = self.world.loop.create_future()
+
+        def matches(process: Process, point: str) -> bool:
+            return process in self._by_process and (not points or point in points)
+
+        def snap(process: Process, point: str) -> None:
+            sprung.set_result(None)
+            spring(self._by_process[process], point)
+
+        trap = Trap(matches, self.rng.randint(1, most), snap)
+        self._traps.append(trap)
+        await asyncio.wait([sprung], timeout=within_s)
+        if trap in self._traps:
+            self._traps.remove(trap)
+        return sprung.done()
+
+    async def _company(self) -> None:
+        """Mostly there is another worker that could take over."""
+        if len(self.world.running()) < 2 and self.rng.random() < 0.7:
+            self._start()
+            await asyncio.sleep(0.5)
+
+    async def within(self, seconds: float, what: Callable[[], bool]) -> bool:
+        """Whether it comes to be true in that time."""
+        until = self.world.loop.time() + seconds
+        while not what():
+            if self.world.loop.time() > until:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    # Faults: each says whether it took place --------------------------------------------------------------------
+
+    async def kill_at_an_await(self) -> bool:
+        def kill(worker: Worker, point: str) -> None:
+            worker.kill()
+            self.result.points[point] += 1
+
+        where = self.rng.choice(POINTS)
+        if not await self._trap([where], kill, 2.0, most=2) and not await self._trap((), kill, 2.0, most=12):
+            return False
+        await self._replace()
+        return True
+
+    async def kill_at_a_step(self) -> bool:
+        victims = self.world.running()
+        if not victims:
+            return False
+        victim = self.rng.choice(victims)
+        self.world.loop.at_step(self.rng.randint(1, 300), victim.kill)
+        if not await self.within(3.0, lambda: not victim.process.alive):
+            return False
+        self.result.points["step"] += 1
+        await self._replace()
+        return True
+
+    async def _replace(self) -> None:
+        await asyncio.sleep(self.rng.choice((0.0, self.rng.uniform(0.0, 2.5))))
+        if self.rng.random() < 0.85 or not self.world.running():
+            self._start()
+
+    async def pause_past_the_session(self) -> bool:
+        await self._company()
+        return await self._away(Worker.stop, Worker.resume)
+
+    async def cut_off_past_the_session(self) -> bool:
+        await self._company()
+        return await self._away(Worker.cut, Worker.mend)
+
+    async def _away(self, go: Callable[[Worker], None], come: Callable[[Worker], None]) -> bool:
+        """A worker that owns something goes away at an await and comes back as a zombie."""
+        gone: list[Worker] = []
+
+        def leave(worker: Worker, point: str) -> None:
+            gone.append(worker)
+            go(worker)
+
+        await self.within(2.0, lambda: any(worker.owned() for worker in self.world.running()))
+        if not await self._trap(self.rng.choice((COMMITTING, ())), leave, 2.0, most=8):
+            return False
+        (worker,) = gone
+        owned = bool(worker.owned()) and any(self.world.broker.group.knows(member) for member in worker.link.members)
+        thrown_out = await self.within(
+            SESSION_S + 1.0, lambda: not any(self.world.broker.group.knows(member) for member in worker.link.members)
+        )
+        await asyncio.sleep(self.rng.choice((0.0, self.rng.uniform(0.0, 2.0))))
+        come(worker)
+        return owned and thrown_out and worker.process.alive
+
+    async def doze_past_the_transaction(self) -> bool:
+        """Stopped in a transaction for longer than the coordinator lets it be open, and not for a session's length."""
+        before = self.world.broker.timeouts
+        gone: list[Worker] = []
+
+        def leave(worker: Worker, point: str) -> None:
+            gone.append(worker)
+            worker.stop()
+
+        if not await self._trap(COMMITTING[1:7], leave, 2.0):
+            return False
+        await self.within(0.9, lambda: self.world.broker.timeouts > before)
+        gone[0].resume()
+        return self.world.broker.timeouts > before
+
+    async def broker_outage(self) -> bool:
+        broker, before = self.world.broker, self.world.broker.refusals
+        broker.up = False
+        await asyncio.sleep(self.rng.uniform(0.2, 3.0))
+        broker.up = True
+        return broker.refusals > before
+
+    async def lost_answer(self) -> bool:
+        """A commit was done, and its writer does not hear of it."""
+        return await self._trap(["commit.end!"], self._unavailable, 2.0)
+
+    async def lost_request(self) -> bool:
+        """A commit fails before it is done."""
+        return await self._trap(COMMITTING[:7], self._unavailable, 2.0, most=8)
+
+    def _unavailable(self, worker: Worker, point: str) -> None:
+        raise Unavailable(f"{point} was lost")
+
+    async def compaction(self) -> bool:
+        removed = 0
+        for _ in range(20):
+            await asyncio.sleep(0.2)
+            for number in range(self.partitions):
+                removed += self.world.broker.compact(TP("callwarden.state", number))
+        return removed > 0
+
+    async def rebalance(self) -> bool:
+        group = self.world.broker.group
+        before = group.generation
+        group.rebalance()
+        return await self.within(3.0, lambda: group.generation > before)
+
+    async def another_worker(self) -> bool:
+        group = self.world.broker.group
+        before = group.generation
+        self._start()
+        return await self.within(4.0, lambda: group.generation > before)
+
+    async def worker_ends(self) -> bool:
+        candidates = [worker for worker in self.world.running() if worker.owned()]
+        if not candidates:
+            return False
+        worker = self.rng.choice(candidates)
+        worker.terminate()
+        ended = await self.within(8.0, lambda: worker.over)
+        if not self.world.running():
+            self._start()
+        return ended
+
+
+FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
+    name: getattr(Schedule, name)
+    for name in (
+        "kill_at_an_await",
+        "kill_at_a_step",
+        "pause_past_the_session",
+        "cut_off_past_the_session",
+        "doze_past_the_transaction",
+        "broker_outage",
+        "lost_answer",
+        "lost_request",
+        "compaction",
+        "rebalance",
+        "another_worker",
+        "worker_ends",
+    )
+}
+
+
+def play(seed: int) -> Result:
+    """The first schedule of this seed whose faults all take place."""
+    for draw in range(DRAWS):
+        result = Schedule(seed * DRAWS + draw).run()
+        if result.wrong or not result.missed:
+            return result
+    raise AssertionError(f"seed {seed}: in {DRAWS} draws the faults did not take place: {result.missed}")

@@ -1,0 +1,582 @@
+"""The broker in memory does what Kafka's documentation says of a broker: the tests quote the words they hold to."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from crash.broker import Broker
+from crash.log import Log, Record, Txn
+from crash.memory import Link, MemoryCluster, MemoryConsumer, MemoryWriter
+from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from streams.cluster import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable
+
+IN, ALSO, STATE = TP("in", 0), TP("also", 0), TP("state", 0)
+SEEDS = range(30)
+
+
+class Stage:
+    """A broker with some topics, and links to it."""
+
+    def __init__(self, seed: int) -> None:
+        print("seed", seed)
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop, 1_000_000)
+        self.rng = random.Random(seed)
+        self.broker = Broker(self.loop, self.clock, self.rng, {"in": 3, "also": 3, "state": 3})
+
+    def link(self, name: str = "one") -> Link:
+        link = Link(self.broker, Process(self.loop, name), self.rng)
+        link.slow_share = 0.0
+        return link
+
+    def cluster(self, name: str = "one") -> MemoryCluster:
+        return MemoryCluster(self.link(name))
+
+    def values(self, tp: TP) -> list[bytes | None]:
+        return [entry.record.value for entry in self.broker.logs[tp].committed(0) if entry.record is not None]
+
+
+Play = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+def play(seed: int, what: Play) -> Stage:
+    stage = Stage(seed)
+    run(stage.loop, what(stage))
+    assert not stage.loop.complaints
+    return stage
+
+
+def out(value: str, tp: TP = STATE, key: str = "k") -> Out:
+    return Out(tp.topic, tp.partition, key.encode(), value.encode())
+
+
+async def read_all(cluster: MemoryCluster, tp: TP, start: int = 0) -> list[Fetched]:
+    end = (await cluster.ends([tp]))[tp]
+    return [fetched async for fetched in cluster.read(tp, start, end)]
+
+
+async def nobody(tps: frozenset[TP]) -> None:
+    pass
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_reader_stops_at_the_last_stable_offset(seed: int) -> None:
+    """`A read_committed consumer will only read up to the LSO and filter out any transactional messages which have
+    been aborted`; the LSO is `the offset of the first message in the partition belonging to an open transaction`.
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster, broker = stage.cluster(), stage.broker
+        broker.append(STATE, Record(None, b"plain"))
+        epoch = broker.fence("a")
+        txn = broker.begin("a", epoch)
+        broker.produce("a", txn, STATE, [Record(None, b"undecided")])
+        broker.append(STATE, Record(None, b"behind it"))
+        assert (await cluster.ends([STATE]))[STATE] == 1
+        assert stage.values(STATE) == [b"plain"]
+        broker.commit("a", txn)
+        await asyncio.sleep(1)
+        assert stage.values(STATE) == [b"plain", b"undecided", b"behind it"]
+
+    play(seed, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_markers_take_offsets_and_are_never_returned(seed: int) -> None:
+    """`Partitions with transactional messages will include commit or abort markers ... There markers are not returned
+    to applications, yet have an offset in the log. As a result, applications reading from topics with transactional
+    messages will see gaps in the consumed offsets.`
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        writer = cluster.writer("a")
+        await writer.start()
+        await writer.commit([out("1"), out("2")], {})
+        await writer.commit([out("3")], {})
+        await writer.commit([out("4")], {})
+        await asyncio.sleep(1)
+        pieces = await read_all(cluster, STATE)
+        assert [o for piece in pieces for o in piece.offsets.tolist()] == [0, 1, 3, 5]
+        for before, after in pairwise(pieces):
+            assert before.stop <= after.start
+        assert (await cluster.ends([STATE]))[STATE] == 7
+
+    play(seed, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_new_writer_fences_the_old_one_and_aborts_what_it_had_begun(seed: int) -> None:
+    """initTransactions `ensures any transactions initiated by previous instances of the producer with the same
+    transactional.id are completed. If the previous instance had failed with a transaction in progress, it will be
+    aborted.`
+    """
+
+    async def go(stage: Stage) -> None:
+        old, new = stage.cluster("old"), stage.cluster("new")
+        first, second = old.writer("a"), new.writer("a")
+        await first.start()
+        await first.commit([out("kept")], {IN: 1})
+
+        def stop_before_the_end(process: Process, point: str) -> None:
+            if point == "commit.end?":
+                raise Unavailable("as if")
+
+        old._link.passing = stop_before_the_end
+        with pytest.raises(Unavailable):
+            await first.commit([out("lost"), out("lost, too", IN)], {IN: 2})
+        await second.start()
+        assert stage.broker.logs[STATE].last_stable == stage.broker.logs[STATE].end
+        assert stage.values(STATE) == [b"kept"]
+        assert stage.values(IN) == []
+        assert stage.broker.group.offsets == {IN: 1}
+        await second.commit([out("new")], {IN: 3})
+        await asyncio.sleep(1)
+        assert stage.values(STATE) == [b"kept", b"new"]
+        assert stage.broker.group.offsets == {IN: 3}
+
+    play(seed, go)
+
+
+@pytest.mark.parametrize("point", ["commit.begin?", "commit.produce?", "commit.offsets?", "commit.end?"])
+def test_whatever_a_zombie_still_asks_for_is_refused(point: str) -> None:
+    """ProducerFencedException: `another producer with the same transactional.id is active`."""
+
+    async def go(stage: Stage) -> None:
+        old, new = stage.cluster("old"), stage.cluster("new")
+        first, second = old.writer("a"), new.writer("a")
+        await first.start()
+        arrived, go_on = asyncio.Event(), asyncio.Event()
+
+        def stop_there(process: Process, at: str) -> None:
+            if at == point:
+                arrived.set()
+                process.stop()
+
+        old._link.passing = stop_there
+        zombie = old._link.process.run(lambda: first.commit([out("zombie")], {IN: 9}))
+        await arrived.wait()
+        await second.start()
+        await second.commit([out("new")], {IN: 3})
+        old._link.process.resume()
+        go_on.set()
+        with pytest.raises(Fenced):
+            await zombie
+        await asyncio.sleep(1)
+        assert stage.values(STATE) == [b"new"]
+        assert stage.broker.group.offsets == {IN: 3}
+
+    play(1, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_new_writer_waits_until_a_decided_transaction_can_be_seen(seed: int) -> None:
+    """`If the last transaction had begun completion, but not yet finished, this method awaits its completion.`
+    Without it the answer to a commit comes before its markers are in all logs.
+    """
+    seen_at_once = 0
+
+    async def go(stage: Stage) -> None:
+        nonlocal seen_at_once
+        cluster = stage.cluster()
+        writer = cluster.writer("a")
+        await writer.start()
+        await writer.commit([out("1"), out("2", IN), out("3", ALSO)], {})
+        seen_at_once += len(stage.values(STATE)) + len(stage.values(IN)) + len(stage.values(ALSO)) == 3
+        await stage.cluster("two").writer("a").start()
+        assert [stage.values(STATE), stage.values(IN), stage.values(ALSO)] == [[b"1"], [b"2"], [b"3"]]
+
+    for one in range(seed * 4, seed * 4 + 4):
+        play(one, go)
+    assert seen_at_once < 4
+
+
+def test_a_commit_may_have_been_done_although_its_answer_is_lost() -> None:
+    """KafkaProducer.commitTransaction: `TimeoutException if the time taken for committing the transaction has
+    surpassed max.block.ms`, of which the caller cannot tell what became of it.
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        writer = cluster.writer("a")
+        await writer.start()
+        cluster._link.passing = lambda _, point: lose(point, "commit.end!")
+        with pytest.raises(Unavailable):
+            await writer.commit([out("done")], {})
+        await asyncio.sleep(1)
+        assert stage.values(STATE) == [b"done"]
+        with pytest.raises(AssertionError, match="has failed"):
+            await writer.commit([out("never")], {})
+
+    def lose(point: str, lost: str) -> None:
+        if point == lost:
+            raise Unavailable("as if")
+
+    play(1, go)
+
+
+def test_a_transaction_that_stays_open_is_aborted_and_its_writer_fenced() -> None:
+    """transaction.timeout.ms: `the maximum amount of time in milliseconds that a transaction will remain open before
+    the coordinator proactively aborts it`.
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        writer = cluster.writer("a")
+        await writer.start()
+
+        def sleep(process: Process, point: str) -> None:
+            if point == "commit.end?":
+                process.stop()
+                stage.loop.outside(31, process.resume)
+
+        cluster._link.passing = sleep
+        with pytest.raises(Fenced):
+            await cluster._link.process.run(lambda: writer.commit([out("slow")], {}))
+        assert stage.values(STATE) == []
+
+    play(1, go)
+
+
+def test_what_a_dead_process_was_about_to_do_is_not_done() -> None:
+    async def go(stage: Stage) -> None:
+        for point in ("commit.begin?", "commit.produce?", "commit.offsets?", "commit.end?"):
+            link = stage.link(point)
+            writer = MemoryWriter(link, point)
+            link.passing = lambda process, at, point=point: process.kill() if at == point else None  # type: ignore[misc]
+
+            async def work(writer: MemoryWriter = writer) -> None:
+                await writer.start()
+                try:
+                    await writer.commit([out("dead")], {IN: 1})
+                finally:
+                    await writer.commit([out("from beyond")], {IN: 2})
+
+            link.process.run(work)
+        await asyncio.sleep(120)
+        assert stage.values(STATE) == []
+        assert stage.broker.group.offsets == {}
+
+    play(1, go)
+
+
+def test_timestamps_are_the_brokers() -> None:
+    """message.timestamp.type=LogAppendTime: `the timestamp will be overridden by the broker local time when it
+    appends the message to its log`.
+    """
+
+    async def go(stage: Stage) -> None:
+        stage.broker.append(IN, Record(None, b"1"))
+        await asyncio.sleep(2.5)
+        stage.broker.append(IN, Record(None, b"2"))
+        stamps = [t for piece in await read_all(stage.cluster(), IN) for t in piece.timestamps_ms.tolist()]
+        assert stamps == [1_000_000, 1_002_500]
+
+    play(1, go)
+
+
+def test_a_position_before_the_start_or_after_the_end_is_an_error() -> None:
+    """auto.offset.reset=none: `throw exception to the consumer if no previous offset is found`; retention deletes from
+    the start of the log.
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        stage.broker.append(IN, *[Record(None, b"%d" % n) for n in range(10)])
+        stage.broker.logs[IN].trim(4)
+        assert await cluster.starts([IN]) == {IN: 4}
+        for gone in (3, 11):
+            with pytest.raises(OffsetGone, match=f"offset {gone}"):
+                [fetched async for fetched in cluster.read(IN, gone, 12)]
+            consumer = await joined(cluster)
+            consumer.seek(IN, gone)
+            consumer.resume([IN])
+            with pytest.raises(OffsetGone, match=f"offset {gone}"):
+                await consumer.poll([IN], 1.0, 100)
+            await consumer.stop()
+        assert [v for piece in await read_all(cluster, IN, 4) for v in piece.values] == [
+            b"%d" % n for n in range(4, 10)
+        ]
+        with pytest.raises(Refused, match="no nothing-0"):
+            await cluster.starts([TP("nothing", 0)])
+        assert await cluster.partitions(["in", "nothing"]) == {"in": 3}
+
+    play(1, go)
+
+
+async def joined(
+    cluster: MemoryCluster,
+    assigned: Callable[[frozenset[TP]], Awaitable[None]] = nobody,
+    revoked: Callable[[frozenset[TP]], Awaitable[None]] = nobody,
+) -> MemoryConsumer:
+    consumer = cluster.consumer(["in", "also"])
+    await consumer.start(Listener(revoked, assigned))
+    while not consumer.assignment():
+        await asyncio.sleep(0.1)
+    return consumer
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_compaction_keeps_the_last_of_each_key_where_it_was(seed: int) -> None:
+    """`Compaction will never re-order messages, just remove some. The offset for a message never changes. Any consumer
+    progressing from the start of the log will see at least the final state of all records in the order they were
+    written.`
+    """
+
+    async def go(stage: Stage) -> None:
+        cluster, rng = stage.cluster(), stage.rng
+        writer = cluster.writer("a")
+        await writer.start()
+        final: dict[bytes | None, bytes | None] = {}
+        offsets: dict[bytes | None, int] = {}
+        removed = 0
+        for n in range(20):
+            keys = rng.sample("abcdef", 3)
+            outs = [out(f"{n}", key=key) if rng.random() < 0.7 else Out("state", 0, key.encode(), None) for key in keys]
+            last = await writer.commit(outs, {})
+            final |= {one.key: one.value for one in outs}
+            offsets |= {one.key: last - 2 + i for i, one in enumerate(outs)}
+            if n % 5 == 2:
+                removed += stage.broker.compact(STATE)
+        await asyncio.sleep(1)
+        removed += sum(stage.broker.compact(STATE) for _ in range(3))
+        pieces = await read_all(cluster, STATE)
+        seen = [o for piece in pieces for o in piece.offsets.tolist()]
+        assert seen == sorted(seen)
+        assert removed > 0
+        assert await cluster.starts([STATE]) == {STATE: 0}
+        got: dict[bytes | None, tuple[int, bytes | None]] = {}
+        for piece in pieces:
+            for offset, key, value in zip(piece.offsets.tolist(), piece.keys, piece.values, strict=True):
+                got[key] = (offset, value)
+        assert got == {key: (offsets[key], value) for key, value in final.items()}
+
+    play(seed, go)
+
+
+def test_tombstones_stay_long_enough_to_be_seen_and_go_then() -> None:
+    """delete.retention.ms: `the amount of time to retain delete tombstone markers for log compacted topics`."""
+    log = Log()
+    log.append([Record(b"k", b"v"), Record(b"k", None), Record(b"x", b"end")], 100)
+    rng = random.Random(3)
+    for _ in range(50):
+        log.compact(rng, keep_tombstones_since_ms=100)
+    assert [entry.offset for entry in log.committed(0)] == [1, 2]
+    for _ in range(50):
+        log.compact(rng, keep_tombstones_since_ms=101)
+    assert [entry.offset for entry in log.committed(0)] == [2]
+
+
+def test_what_is_undecided_is_not_compacted_and_what_is_aborted_goes() -> None:
+    log, gone, kept = Log(), Txn(0), Txn(1)
+    log.append([Record(b"k", b"before")], 1)
+    log.append([Record(b"k", b"aborted")], 2, gone)
+    log.append([Record(b"k", b"undecided")], 3, kept)
+    rng = random.Random(1)
+    for _ in range(20):
+        log.compact(rng, 0)
+    assert log.last_stable == 1
+    log.mark(gone, False, 4)
+    log.mark(kept, True, 5)
+    for _ in range(50):
+        log.compact(rng, 0)
+    assert [entry.record for entry in log.committed(0)] == [Record(b"k", b"undecided")]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_partition_n_of_all_topics_goes_to_the_same_member(seed: int) -> None:
+    """RangeAssignor: `the assignor ... co-localizes partitions from several topics` when they have the same count."""
+
+    async def go(stage: Stage) -> None:
+        consumers = [await joined(stage.cluster(name)) for name in ("one", "two")]
+        await asyncio.sleep(60)
+        shares = [consumer.assignment() for consumer in consumers]
+        for share in shares:
+            assert {tp.partition for tp in share if tp.topic == "in"} == {
+                tp.partition for tp in share if tp.topic == "also"
+            }
+        assert sorted(len(share) for share in shares) == [2, 4]
+        assert len(shares[0] | shares[1]) == 6
+
+    play(seed, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_give_up_before_anybody_is_given(seed: int) -> None:
+    """ConsumerRebalanceListener: `it is guaranteed that all consumer processes will invoke onPartitionsRevoked prior
+    to any process invoking onPartitionsAssigned`; the callback is awaited.
+    """
+    story: list[str] = []
+
+    async def go(stage: Stage) -> None:
+        def listener(name: str) -> tuple[Callable[[frozenset[TP]], Awaitable[None]], ...]:
+            async def assigned(tps: frozenset[TP]) -> None:
+                story.append(f"{name} has {len(tps)}")
+
+            async def revoked(tps: frozenset[TP]) -> None:
+                await asyncio.sleep(1)
+                story.append(f"{name} gave up {len(tps)}")
+
+            return assigned, revoked
+
+        first = await joined(stage.cluster("one"), *listener("one"))
+        second = await joined(stage.cluster("two"), *listener("two"))
+        await asyncio.sleep(60)
+        assert story[:2] == ["one has 6", "one gave up 6"]
+        assert sorted(len(c.assignment()) for c in (first, second)) == [2, 4]
+        assert stage.broker.group.generation == 2
+        await second.stop()
+        await asyncio.sleep(60)
+        assert story[-1] == "one has 6"
+
+    play(seed, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("how", ["stopped", "cut off", "killed", "deaf"])
+def test_who_sends_no_heartbeats_is_thrown_out_and_learns_of_it_later(seed: int, how: str) -> None:
+    """session.timeout.ms: `If no heartbeats are received by the broker before the expiration of this session timeout,
+    then the broker will remove this client from the group and initiate a rebalance.` aiokafka sends none while the
+    listener's `assigned` works (`deaf`).
+    """
+    gave_up: list[str] = []
+    works: list[float] = []
+
+    async def go(stage: Stage) -> None:
+        first, second = stage.cluster("one"), stage.cluster("two")
+
+        async def revoked(tps: frozenset[TP]) -> None:
+            gave_up.append("one")
+
+        async def assigned(tps: frozenset[TP]) -> None:
+            await asyncio.sleep(works.pop() if works else 0)
+
+        consumer = first.consumer(["in", "also"])
+
+        async def live() -> None:
+            await consumer.start(Listener(revoked, assigned))
+            await asyncio.sleep(1000)
+
+        first._link.process.run(live)
+        other = await joined(second)
+        await asyncio.sleep(60)
+        assert len(consumer.assignment() | other.assignment()) == 6
+        gave_up.clear()
+        link = first._link
+        if how == "deaf":
+            works.append(60)
+            stage.broker.group.rebalance()
+        else:
+            link.fall_silent()
+            {"stopped": link.process.stop, "killed": link.process.kill, "cut off": lambda: setattr(link, "cut", True)}[
+                how
+            ]()
+        await asyncio.sleep(25)
+        assert len(other.assignment()) == 6
+        assert stage.broker.group.expelled == 1
+        if how in {"stopped", "killed"}:
+            assert consumer.assignment(), "it does not know"
+            assert not gave_up
+        link.process.resume()
+        link.cut = False
+        link.be_heard()
+        await asyncio.sleep(120)
+        assert bool(gave_up) == (how != "killed")
+        assert len(other.assignment()) == (6 if how == "killed" else 6 - len(consumer.assignment()))
+
+    play(seed, go)
+
+
+def test_a_short_stop_goes_unnoticed() -> None:
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        consumer = cluster.consumer(["in"])
+        cluster._link.process.run(lambda: consumer.start(Listener(nobody, nobody)))
+        await asyncio.sleep(30)
+        cluster._link.fall_silent()
+        cluster._link.process.stop()
+        await asyncio.sleep(5)
+        cluster._link.process.resume()
+        cluster._link.be_heard()
+        await asyncio.sleep(60)
+        assert (stage.broker.group.expelled, stage.broker.group.generation) == (0, 1)
+
+    play(1, go)
+
+
+def test_what_is_polled_says_where_it_was_fetched_and_may_be_from_before_a_seek() -> None:
+    """aiokafka's `getmany` gives what has been prefetched; a seek or a rebalance may come between."""
+    stale = 0
+
+    async def go(stage: Stage) -> None:
+        nonlocal stale
+        consumer = await joined(stage.cluster())
+        values = [b"%d" % n for n in range(40)]
+        stage.broker.append(IN, *[Record(None, value) for value in values])
+        consumer.seek(IN, 0)
+        assert await consumer.poll([IN], 0.5, 10) == {}, "it is paused at first"
+        consumer.resume([IN])
+        at = 0
+        while at < 40:
+            if stage.rng.random() < 0.3:
+                at = stage.rng.randrange(40)
+                consumer.seek(IN, at)
+            for fetched in (await consumer.poll([IN], 1.0, 10)).values():
+                assert len(fetched) <= 10
+                assert fetched.values == [values[o] for o in fetched.offsets.tolist()]
+                if fetched.start != at:
+                    stale += 1
+                    consumer.seek(IN, at)
+                else:
+                    at = fetched.stop
+        consumer.pause([IN])
+        assert await consumer.poll([IN], 0.5, 10) in ({}, {IN: consumer._stale.get(IN)})
+        consumer.resume([ALSO])
+        assert await consumer.poll([ALSO], 0.5, 10) == {}, "it was not sought to"
+        assert await consumer.poll([], 0.5, 10) == {}
+
+    for seed in SEEDS:
+        play(seed, go)
+    assert stale > 0
+
+
+def test_a_poll_waits_for_what_comes() -> None:
+    async def go(stage: Stage) -> None:
+        consumer = await joined(stage.cluster())
+        consumer.seek(IN, 0)
+        consumer.resume([IN])
+        stage.loop.call_later(3, lambda: stage.broker.append(IN, Record(b"k", b"v")))
+        began = stage.loop.time()
+        fetched = (await consumer.poll([IN], 10.0, 10))[IN]
+        assert (fetched.start, fetched.stop, fetched.keys, fetched.values) == (0, 1, [b"k"], [b"v"])
+        assert 2.9 < stage.loop.time() - began < 3.1
+
+    play(1, go)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_while_the_broker_is_away_nothing_happens_and_afterwards_all_is_there(seed: int) -> None:
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        consumer, writer = await joined(cluster), cluster.writer("a")
+        await writer.start()
+        await writer.commit([out("before")], {})
+        stage.broker.up = False
+        for ask in (cluster.ends([IN]), cluster.partitions(["in"]), writer.commit([out("lost")], {})):
+            with pytest.raises(Unavailable):
+                await ask
+        await asyncio.sleep(100)
+        stage.broker.up = True
+        await asyncio.sleep(100)
+        assert (stage.broker.group.expelled, len(consumer.assignment())) == (0, 6)
+        again = cluster.writer("a")
+        await again.start()
+        await again.commit([out("after")], {})
+        await asyncio.sleep(1)
+        assert stage.values(STATE) == [b"before", b"after"]
+
+    play(seed, go)

@@ -1,0 +1,159 @@
+"""Traffic of the crash schedules: the oracle's scenarios as records for the input topics, each with its time."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from crash.log import Record
+from monitor.keying import partition_of
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from oracle.generate import FLAVOURS, MARCH_2
+from oracle.made_policies import DAY, HOUR, MINUTE, Frame, policy, to_ms
+from oracle.made_records import Made, event_time, records
+from oracle.product import run
+from streams.cluster import TP
+from streams.names import Names
+
+NAMES = Names()
+TOPIC_OF = {
+    "cdr": "cdr",
+    "complaint": "complaints",
+    "finding": "findings",
+    "tenant": "tenants",
+    "application": "tenants",
+    "review": "reviews",
+}
+SCENARIOS = 27
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record that a producer wants to append at ``at_ms``."""
+
+    at_ms: int
+    tp: TP
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A policy, lines with the time at which each is produced, in this order, and the first and last of these times."""
+
+    flavour: str
+    policy: Policy
+    lines: Sequence[tuple[int, str]]
+    start_ms: int
+    stop_ms: int
+
+
+@cache
+def story(number: int) -> Story:
+    """One of the scenarios: few tenants, few rules, about a hundred records, reviews of what is decided."""
+    rng = random.Random(number)
+    flavour = FLAVOURS[number % len(FLAVOURS)]
+    span = 8 * DAY if flavour == "long" else rng.choice((2 * HOUR, 3 * HOUR))
+    frame = Frame(
+        rng=rng,
+        flavour=flavour,
+        tenants=[f"t{n}" for n in range(rng.randint(2, 5))],
+        start=MARCH_2 + DAY - span // 2,
+        span=span,
+        lateness=rng.choice((0, MINUTE, 10 * MINUTE)),
+        unit=5 * MINUTE,
+    )
+    ruled = _of_few_rules(policy(frame), least_step_ms=12 * HOUR if flavour == "long" else 10 * MINUTE)
+    made = records(frame, 40)
+    judged = run([[line for _, line in _delivered(frame, made)]], ruled, windows=False)
+    made += [(event_time(review), review) for review in _reviews(frame, judged["enforcement"])]
+    text = json.dumps(ruled, ensure_ascii=False)
+    return Story(flavour, loads(text, "policy.json"), _delivered(frame, made), frame.start, frame.start + span)
+
+
+def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:
+    """The policy with rules that are judged rarely enough: what is tested here is not the judging."""
+    rules = [rule for rule in ruled["rules"] if to_ms(rule["step"]) >= least_step_ms][:3] or ruled["rules"][:1]
+    kept = {rule["id"] for rule in rules}
+    return ruled | {
+        "rules": rules,
+        "overrides": [one for one in ruled["overrides"] if one["rule"] in kept],
+        "exemptions": [one for one in ruled["exemptions"] if one["rules"][0] in kept],
+    }
+
+
+def _delivered(frame: Frame, made: Sequence[Made]) -> list[tuple[int, str]]:
+    """The records as lines, each with the time at which it comes: mostly soon, some within lateness, some after it."""
+    rng = random.Random(len(made))
+    lines = []
+    for time, record in made:
+        delays = (0, 1_000, rng.randint(0, frame.lateness), frame.lateness + rng.randint(1, HOUR))
+        at_ms = max(min(time, frame.start + frame.span), frame.start) + rng.choices(delays, (6, 3, 3, 1))[0]
+        lines.append((at_ms, record if isinstance(record, str) else json.dumps(record)))
+    return sorted(lines, key=lambda item: item[0])
+
+
+def _reviews(frame: Frame, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rng = frame.rng
+    return [
+        {
+            "type": "review",
+            "review_id": f"w{n}",
+            "enforcement_id": event["id"],
+            "tenant_id": event["tenant_id"],
+            "verdict": rng.choice(("uphold", "overturn")),
+            "reviewer": "ops-1",
+            "reason": "looked into it",
+            "updated_ms": event["decided_ms"] + rng.choice((0, 1, MINUTE, 20 * MINUTE, HOUR)),
+        }
+        for n, event in enumerate(events)
+        if rng.random() < (0.5 if event["status"] == "pending_review" else 0.15)
+    ]
+
+
+def arrivals(rng: random.Random, told: Story, partitions: int) -> list[Arrival]:
+    """The story as records of the input topics, with what a bad producer would add: see `_awkward`.
+
+    Producers collect records for a while, so that they come in bunches.
+    """
+    out: list[Arrival] = []
+    every_ms = (told.stop_ms - told.start_ms) // rng.choice((10, 20, 40))
+    for time, line in told.lines:
+        at_ms = -(-time // every_ms) * every_ms
+        arrival = _placed(rng, at_ms, line, partitions)
+        out.append(arrival)
+        if rng.random() < 0.08:
+            out.append(_awkward(rng, arrival, partitions))
+    return sorted(out, key=lambda arrival: arrival.at_ms)
+
+
+def _placed(rng: random.Random, at_ms: int, line: str, partitions: int) -> Arrival:
+    try:
+        record = json.loads(line)
+        topic, key = TOPIC_OF[record["type"]], str(record["tenant_id"]).encode()
+    except (ValueError, KeyError, TypeError):
+        topic, key = rng.choice(list(TOPIC_OF.values())), b"t%d" % rng.randrange(5)
+    return Arrival(at_ms, _home(topic, key, partitions), Record(key, line.encode()))
+
+
+def _home(topic: str, key: bytes, partitions: int) -> TP:
+    return TP(NAMES.input_prefix + topic, partition_of(key, partitions, "murmur2"))
+
+
+def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
+    """A copy, or a record that must be refused: no value, no JSON, another's key, a wrong partition, a wrong topic."""
+    tp, record = arrival.tp, arrival.record
+    elsewhere = _home(rng.choice(list(TOPIC_OF.values())), record.key or b"", partitions)
+    wrong: list[Arrival] = [
+        arrival,
+        replace(arrival, at_ms=arrival.at_ms + rng.randrange(HOUR)),
+        replace(arrival, record=Record(record.key, None)),
+        replace(arrival, record=Record(record.key, b'{"type": "cdr"')),
+        replace(arrival, record=Record(b"somebody else", record.value)),
+        replace(arrival, record=Record(None, record.value)),
+        replace(arrival, tp=TP(tp.topic, (tp.partition + 1) % partitions)),
+        replace(arrival, tp=elsewhere),
+    ]
+    return rng.choice(wrong)

@@ -1,0 +1,164 @@
+"""A broker, producers, and workers that run the real engine under the real Faust agents, all in virtual time."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from crash.broker import Broker
+from crash.log import Record
+from crash.memory import Link, MemoryCluster
+from crash.traffic import NAMES, Arrival
+from crash.virtual import Process, VirtualClock, VirtualLoop
+from monitor.partition import Live
+from monitor.policy.model import Policy
+from streams.app import make_app
+from streams.cluster import TP
+from streams.engine import Engine
+from streams.owner import Phase, Setup
+from streams.telemetry import Telemetry
+
+OUTPUTS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "clock", "state", "control")
+SESSION_S = 1.5
+
+
+class Worker:
+    """A process with one worker in it."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.process = Process(world.loop, name)
+        self.link = Link(world.broker, self.process, world.rng)
+        self.link.passing = world.passing
+        self.engine: Engine | None = None
+        self._world = world
+        self._app: Any = None
+        self._main = self.process.run(self._run)
+
+    async def _run(self) -> None:
+        self._app, self.engine = make_app(self._world.setup(MemoryCluster(self.link)))
+        await self._app.start()
+        await self._app.wait_until_stopped()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended of itself."""
+        return self._main.done()
+
+    def owned(self) -> list[int]:
+        """The partitions that it believes to work on."""
+        owners = self.engine.owners.values() if self.engine else ()
+        return [owner.number for owner in owners if owner.phase is Phase.RUNNING]
+
+    def kill(self) -> None:
+        """SIGKILL; what it had in flight at the broker stays as it is."""
+        self.process.kill()
+        self.link.fall_silent()
+
+    def stop(self) -> None:
+        """SIGSTOP."""
+        self.process.stop()
+        self.link.fall_silent()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.resume()
+        self.link.be_heard()
+
+    def cut(self) -> None:
+        """Take its network away."""
+        self.link.cut = True
+        self.link.fall_silent()
+
+    def mend(self) -> None:
+        """Give its network back."""
+        self.link.cut = False
+        self.link.be_heard()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if self._app is not None:
+            self.process.run(self._app.stop)
+        else:
+            self.kill()
+
+    def close(self) -> None:
+        """What the end of a process gives back to the system: Faust makes an event loop that it never runs."""
+        consumer = self._app and self._app._consumer
+        if consumer is not None:
+            consumer._thread.thread_loop.close()
+
+
+class World:
+    """Everything that one run is made of. ``speed``: how many ms of the day pass in a ms of the loop's time."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        policy: Policy,
+        live: Live,
+        partitions: int,
+        start_ms: int,
+        speed: float = 1.0,
+        transaction_timeout_s: float = 30.0,
+        session_timeout_s: float = SESSION_S,
+    ) -> None:
+        self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop, start_ms, speed)
+        topics = dict.fromkeys([*NAMES.inputs, *map(NAMES.output, OUTPUTS)], partitions)
+        self.broker = Broker(self.loop, self.clock, rng, topics, session_timeout_s, transaction_timeout_s)
+        self.workers: list[Worker] = []
+
+    def setup(self, cluster: MemoryCluster) -> Setup:
+        """What a worker is made of."""
+        return Setup(
+            cluster=cluster,
+            names=NAMES,
+            policy=self.policy,
+            secret=b"secret",
+            live=self.live,
+            partitions=self.partitions,
+            partitioner="murmur2",
+            application_id="callwarden",
+            rest_s=0.4,
+            now_ms=self.clock.now_ms,
+            telemetry=Telemetry(),
+        )
+
+    def passing(self, process: Process, point: str) -> None:
+        """Every request and answer of every worker comes past here."""
+
+    def add_worker(self) -> Worker:
+        """Start a worker."""
+        worker = Worker(self, f"worker-{len(self.workers)}")
+        self.workers.append(worker)
+        return worker
+
+    def running(self) -> list[Worker]:
+        """The workers that are neither dead, stopped nor cut off, nor have ended."""
+        return [w for w in self.workers if w.process.runs and not w.link.cut and not w.over]
+
+    def produce(self, arrivals: Iterable[Arrival]) -> None:
+        """Have them appended when it is time, in their order within a log; a broker that is away is waited for."""
+        waiting: dict[TP, list[Record]] = {}
+
+        def arrive(tp: TP, record: Record) -> None:
+            queue = waiting.setdefault(tp, [])
+            queue.append(record)
+            if len(queue) == 1:
+                send(tp)
+
+        def send(tp: TP) -> None:
+            if self.broker.up:
+                self.broker.append(tp, *waiting[tp])
+                waiting[tp].clear()
+            else:
+                self.loop.outside(0.2, lambda: send(tp))
+
+        for arrival in arrivals:
+            delay_s = self.clock.loop_time(arrival.at_ms) - self.loop.time()
+            self.loop.outside(max(delay_s, 0.0), lambda a=arrival: arrive(a.tp, a.record))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """At the very end."""
+        for worker in self.workers:
+            worker.close()
