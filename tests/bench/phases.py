@@ -39,7 +39,11 @@ PHASES: dict[str, tuple[str, ...]] = {
     "evidence": ("monitor.shard.evidence:Evidence.add",),
     "find what is due": ("monitor.shard.shard:Shard._next_end", "monitor.shard.judge:Judge.due"),
     "judge": ("monitor.shard.judge:Judge.judge",),
-    "decide and alert": ("monitor.shard.judge:Judge._decide", "monitor.shard.judge:Judge._alert"),
+    "decide and alert": (
+        "monitor.shard.judge:Judge._decide",
+        "monitor.shard.docket:Alerts.fire",
+        "monitor.shard.docket:Alerts.resolve",
+    ),
     "what is not a call": ("monitor.shard.records:Records.decide_next", "monitor.shard.decisions:Decisions.lapse"),
     "output": ("monitor.output:write",),
 }
