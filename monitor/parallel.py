@@ -30,6 +30,7 @@ from monitor.shard.columns import Calls
 from monitor.shard.records import Waiting
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
+from monitor.shard.strings import Strings
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -46,13 +47,13 @@ class WorkerError(RuntimeError):
 
 
 class _Part(NamedTuple):
-    """One shard's calls of a piece, packed: ``rows`` are their rows in the piece, ``ids`` all ids joined."""
+    """One shard's calls of a piece, packed: ``rows`` are their rows in the piece, ``ids`` all ids in a row."""
 
     names: list[str]
     rows: NDArray[np.intp]
     columns: list[NDArray[Any]]
-    ids: str
-    id_ends: NDArray[np.int64]
+    ids: bytes
+    id_sizes: NDArray[np.integer]
 
 
 _PACKED = (
@@ -75,10 +76,9 @@ def _pack(decoded: Decoded, shards: int) -> list[bytes]:
     decoded.calls.offset = decoded.call_rows.astype(np.int64)
     parts = []
     for names, calls in split(decoded.names, decoded.calls, shards):
-        ids = calls.call_id.tolist()
-        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        ids = calls.call_id.packed()
         columns = [getattr(calls, name) for name in _PACKED]
-        part = _Part(names, calls.offset, columns, "".join(ids), np.cumsum(lengths))
+        part = _Part(names, calls.offset, columns, ids.block, ids.size)
         parts.append(pickle.dumps(part, protocol=5) if len(calls) else b"")
     return parts
 
@@ -89,9 +89,7 @@ def _unpack(packed: bytes, before_ms: NDArray[np.int64]) -> Decoded:
     if not packed:
         return empty
     part: _Part = pickle.loads(packed)
-    ends = part.id_ends.tolist()
-    ids = np.empty(len(ends), np.object_)
-    ids[:] = [part.ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    ids = Strings.in_row(part.ids, part.id_sizes)
     zeros = np.zeros(len(ids), np.int64)
     columns = dict(zip(_PACKED, part.columns, strict=True))
     sources = zeros.astype(np.int16)

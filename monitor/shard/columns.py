@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any, Self, get_args
 
 import numpy as np
 from msgspec.structs import astuple
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from monitor.shard.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
 from monitor.shard.hours import minute_of_day
 from monitor.shard.keys import U64, Texts, number_keys, text_keys
+from monitor.shard.strings import Strings, concatenate
 from schemas.inputs import Cdr, Outcome
 
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -48,13 +49,12 @@ _BY_OUTCOME = np.array(
 
 
 @dataclass(slots=True)
-class Calls:
-    """Accepted call records in reading order; every array is ``[n]``.
+class Counted:
+    """What is counted of calls; every column is ``[n]``.
 
     ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place.
-    ``word`` has the fields' bits (`Layout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply.
-    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
-    before it, ``line_ms`` the late line of its source when it was read.
+    ``word`` has the fields' bits (`Layout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply. Integers
+    may be narrower than declared, where they fit.
     """
 
     tenant: NDArray[np.int32]
@@ -62,63 +62,74 @@ class Calls:
     end_ms: NDArray[np.int64]
     talk_ms: NDArray[np.int64]
     ring_delay_ms: NDArray[np.int64]
-    id_key: U64
     callee_key: U64
     callee_numeric: NDArray[np.bool_]
     caller_key: U64
-    call_id: NDArray[np.object_]
+    call_id: Strings
+
+    def __len__(self) -> int:
+        return len(self.end_ms)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
+        """Those rows, in that order."""
+        return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """All rows of the parts (at least one), one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+@dataclass(slots=True)
+class Calls(Counted):
+    """Accepted call records in reading order; every column is ``[n]``.
+
+    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
+    before it, ``line_ms`` the late line of its source when it was read.
+    """
+
+    id_key: U64
     source: NDArray[np.int16]
     offset: NDArray[np.int64]
     clock_ms: NDArray[np.int64]
     line_ms: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.end_ms)
-
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_], names: Sequence[str] = ()) -> "Calls":
-        """Those rows, in that order; with ``names`` of these columns alone, the others as they were."""
-        return Calls(
-            *(getattr(self, name)[rows] if not names or name in names else getattr(self, name) for name in _COLUMNS)
-        )
-
-    @staticmethod
-    def concat(parts: Sequence["Calls"]) -> "Calls":
-        """All rows of the parts (at least one), one part after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        return Calls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
-
-    @staticmethod
-    def gather(parts: Sequence[tuple["Calls", NDArray[np.intp] | None]]) -> "Calls":
-        """Those rows of the parts (at least one; None: all rows), one part after the other."""
-        return Calls(
-            *(
-                np.concatenate(
-                    [getattr(calls, name)[rows] if rows is not None else getattr(calls, name) for calls, rows in parts]
-                )
-                for name in _COLUMNS
-            )
+    def counted(self) -> Counted:
+        """What is counted of them, as densely as can be."""
+        return Counted(
+            self.tenant,
+            _narrow(self.word, np.uint32),
+            self.end_ms,
+            _narrow(self.talk_ms, np.int32),
+            _narrow(self.ring_delay_ms, np.int32),
+            self.callee_key,
+            self.callee_numeric,
+            self.caller_key,
+            self.call_id.compact(),
         )
 
 
-_COLUMNS = tuple(field.name for field in fields(Calls))
+def _narrow(values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:
+    """The same numbers (none negative) in half the bytes, if they fit."""
+    return values.astype(dtype) if int(values.max()) <= np.iinfo(dtype).max else values
 
 
 class Gathered:
     """Calls taken apart a few hundred at a time, while they are in the processor's cache, so that they can be let go.
 
     Keeping thousands of records and their strings until all are there costs twice the time of decoding them. What
-    is kept: a row of each array in ``arrays`` a portion, the numbers' and ids' bytes, and the ids themselves.
+    is kept: a row of each array in ``arrays`` a portion, and the numbers' and ids' bytes.
     """
 
     def __init__(self) -> None:
         self.tenants: dict[str, int] = {}  # each tenant's first row
-        self.call_ids: list[str] = []
-        self.id_texts, self.callees, self.callers = Texts(), Texts(), Texts()
+        self.ids, self.callees, self.callers = Texts(), Texts(), Texts()
         self._portions: list[tuple[NDArray[Any], ...]] = []
 
     def __len__(self) -> int:
-        return len(self.call_ids)
+        return len(self.ids)
 
     def add(self, cdrs: Sequence[Cdr]) -> None:
         """Take more calls apart."""
@@ -126,7 +137,7 @@ class Gathered:
             self._add(cdrs[start : start + _AT_ONCE])
 
     def _add(self, cdrs: Sequence[Cdr]) -> None:
-        count, before = len(cdrs), len(self.call_ids)
+        count, before = len(cdrs), len(self)
         ids, tenants, directions, callers, callees, starts, ends, outcomes, rings, answers, sides, *rest = zip(
             *map(astuple, cdrs), strict=True
         )
@@ -146,8 +157,7 @@ class Gathered:
                 np.fromiter(map(bool, consents), np.bool_, count),
             )
         )
-        self.call_ids += ids
-        self.id_texts.add(ids)
+        self.ids.add(ids)
         self.callees.add(callees)
         self.callers.add(callers)
 
@@ -196,19 +206,17 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
 
     callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts)
     caller_key, _ = number_keys(gathered.callers, tenant_salts)
-    call_ids = np.empty(count, np.object_)
-    call_ids[:] = gathered.call_ids
     calls = Calls(
         tenant=tenant,
         word=word,
         end_ms=end,
         talk_ms=talk,
         ring_delay_ms=np.where(rang, ring - start, 0),
-        id_key=text_keys(gathered.id_texts, tenant_salts),
+        id_key=text_keys(gathered.ids, tenant_salts),
         callee_key=callee_key,
         callee_numeric=callee_numeric,
         caller_key=caller_key,
-        call_id=call_ids,
+        call_id=gathered.ids.strings(),
         source=np.zeros(count, np.int16),
         offset=np.zeros(count, np.int64),
         clock_ms=np.zeros(count, np.int64),

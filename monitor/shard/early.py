@@ -23,7 +23,7 @@ import numpy as np
 from monitor.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.shard.breach import Rows, find, last_measure, look, measure
-from monitor.shard.columns import Calls
+from monitor.shard.columns import Counted
 from monitor.shard.docket import Alerts, Docket
 from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
@@ -36,7 +36,6 @@ from monitor.shard.standings import Standings
 from schemas.inputs import Complaint
 
 _MOST_FRESH = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
-Chunk = tuple[Calls, Rows | None]
 Dated = tuple[int, Complaint]
 
 
@@ -75,18 +74,18 @@ class Early:
 
     def _forget(self) -> None:
         """Begin anew at the next look."""
-        self._fresh: list[Chunk] | None = None  # None: all that is open
+        self._fresh: list[Counted] | None = None  # None: all that is open
         self._fresh_rows = 0
         self._complained: dict[int, int] = {}  # a tenant whose complaints have come, and the first one's time
         self._opened = OpenPanes(self._fields)
         self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
         self._newest_call_ms = self._newest_complaint_ms = self._sealed_ms = -1
 
-    def note(self, calls: Calls) -> None:
+    def note(self, calls: Counted) -> None:
         """Calls were taken."""
         if self._fresh is None:
             return
-        self._fresh.append((calls, None))
+        self._fresh.append(calls)
         self._fresh_rows += len(calls)
         if self._fresh_rows > _MOST_FRESH:
             self._forget()
@@ -97,7 +96,7 @@ class Early:
             self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
             self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
 
-    def look(self, opened: Sequence[Chunk], hour: Sequence[Pane], sealed_ms: int) -> None:
+    def look(self, opened: Sequence[Counted], hour: Sequence[Pane], sealed_ms: int) -> None:
         """Fire and take back what has become due by what was read since the last look.
 
         ``opened`` are all open calls, ``hour`` the panes of the running hour.
@@ -130,11 +129,11 @@ class Early:
 
     # Keeping up -------------------------------------------------------------------------------------------------
 
-    def _take(self, fresh: Sequence[Chunk], tenants: int) -> None:
+    def _take(self, fresh: Sequence[Counted], tenants: int) -> None:
         """Open calls enter the open panes, and the windows that are looked at already."""
         if not fresh:
             return
-        calls = Calls.gather(fresh)
+        calls = Counted.concat(fresh)
         self._newest_call_ms = max(self._newest_call_ms, int(calls.end_ms.max()))
         for piece in seal(calls, self._pane_ms, self._layout, (), self._parties):
             if piece.start_ms >= self._sealed_ms:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.shard.columns import Calls
+from monitor.shard.columns import Counted
 from monitor.shard.keys import U64
+from monitor.shard.strings import Strings, concatenate
 
 NEWEST = 20  # section 6 of the contract
 
@@ -19,7 +20,7 @@ class EvidenceRows:
     tenant: NDArray[np.int32]
     end_ms: NDArray[np.int64]
     mask: U64
-    call_id: NDArray[np.object_]
+    call_id: Strings
 
     def slice(self, start: int, stop: int) -> "EvidenceRows":
         """The rows ``start`` to ``stop``."""
@@ -33,53 +34,55 @@ class EvidenceRows:
         return len(self.tenant)
 
 
-def newest_of_groups(calls: Calls, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
+def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
     """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
     mask = np.zeros(len(calls), np.uint64)
     for k, (on, off) in enumerate(wanted):
-        chosen = (calls.word >> np.uint64(on)) & np.uint64(1)
+        bit = calls.word.dtype.type
+        chosen = (calls.word & bit(1 << on)) != 0
         if off >= 0:
-            chosen &= ~(calls.word >> np.uint64(off))
+            chosen &= (calls.word & bit(1 << off)) == 0
         rows = np.flatnonzero(chosen)
-        mask[_newest(rows, group[rows], calls.end_ms[rows], calls.call_id)] |= np.uint64(1 << k)
+        mask[_newest(rows, group, calls.end_ms, calls.call_id)] |= np.uint64(1 << k)
     rows = np.flatnonzero(mask)
-    return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows])
+    return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact())
 
 
 def _newest(
-    rows: NDArray[np.intp], group: NDArray[np.int64], end_ms: NDArray[np.int64], call_id: NDArray[np.object_]
+    rows: NDArray[np.intp], group: NDArray[np.int64], end_ms: NDArray[np.int64], call_id: Strings
 ) -> NDArray[np.intp]:
-    """Of rows sorted by group and event time, the newest of each group; at a tie, the larger ids."""
+    """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids."""
     count = len(rows)
     if not count:
         return rows
+    group = group[rows]
     last = np.flatnonzero(np.append(group[1:] != group[:-1], True))
     sizes = np.diff(last, prepend=-1)
     from_end = np.repeat(last, sizes) - np.arange(count)
     kept = from_end < NEWEST
     # Where the cut goes through calls that ended in the same millisecond, ids decide, which are not sorted.
-    cut = np.flatnonzero((from_end == NEWEST)[:-1] & (end_ms[:-1] == end_ms[1:])) if count > NEWEST else ()
-    for at in cut:
+    cut = last[sizes > NEWEST] - NEWEST
+    for at in cut[end_ms[rows[cut]] == end_ms[rows[cut + 1]]]:
         first, after = np.searchsorted(group, [group[at], group[at] + 1])
-        tied = first + np.flatnonzero(end_ms[first:after] == end_ms[at])
+        tied = first + np.flatnonzero(end_ms[rows[first:after]] == end_ms[rows[at]])
         room = int(kept[tied].sum())
         kept[tied] = False
-        kept[sorted(tied.tolist(), key=lambda i: str(call_id[rows[i]]))[-room:]] = True
+        kept[sorted(tied.tolist(), key=lambda i: call_id[rows[i]])[-room:]] = True
     return rows[kept]
 
 
 def thin(parts: Sequence[EvidenceRows], ruled: int, start_ms: int = 0) -> EvidenceRows:
     """The newest calls of each tenant and of each of ``ruled`` fields since ``start_ms``, by tenant and time."""
-    rows = EvidenceRows(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
+    rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
     rows = rows.take(np.flatnonzero(rows.end_ms >= start_ms))
     rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
-    mask = np.zeros(len(rows), np.uint64)
+    mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
     for k in range(ruled):
         chosen = np.flatnonzero((rows.mask >> np.uint64(k)) & np.uint64(1))
-        newest = _newest(chosen, rows.tenant[chosen].astype(np.int64), rows.end_ms[chosen], rows.call_id)
+        newest = _newest(chosen, tenant, rows.end_ms, rows.call_id)
         mask[newest] |= np.uint64(1 << k)
     kept = np.flatnonzero(mask)
-    return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept])
+    return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact())
 
 
 class Evidence:

@@ -91,7 +91,7 @@ class Layout:
         return self.field(name, params)
 
 
-def count_bits(words: NDArray[np.uint64], starts: NDArray[np.intp], bits: int) -> NDArray[np.int64]:
+def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bits: int) -> NDArray[np.int64]:
     """How often each bit is set in each group of rows: ``[groups, bits]``.
 
     ``words`` ``[n]`` are sorted by group, ``starts`` ``[groups]`` are the groups' first rows. Eight bits become
@@ -103,7 +103,7 @@ def count_bits(words: NDArray[np.uint64], starts: NDArray[np.intp], bits: int) -
     pieces = -(-lengths // 255)
     first_piece = np.cumsum(pieces) - pieces
     sub_starts = np.repeat(starts - 255 * first_piece, pieces) + 255 * np.arange(pieces.sum())
-    octets = words.view(np.uint8).reshape(rows, 8)
+    octets = words.view(np.uint8).reshape(rows, words.itemsize)
     counts = np.empty((len(starts), -(-bits // 8) * 8), np.int64)
     for octet in range(-(-bits // 8)):
         lanes = np.add.reduceat(_SPREAD[octets[:, octet]], sub_starts)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.shard.strings import Strings
+
 U64 = NDArray[np.uint64]
 
 _A = np.uint64(0x9E3779B97F4A7C15)  # odd constants of splitmix64 (Steele, Lea, Flood 2014)
@@ -53,6 +55,10 @@ class Texts:
 
     def __len__(self) -> int:
         return sum(map(len, self._lengths))
+
+    def strings(self) -> Strings:
+        """They themselves."""
+        return Strings.in_row(b"".join(self._bytes), np.concatenate([np.zeros(0, np.int64), *self._lengths]))
 
     def by_length(self) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
         """The strings' bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""

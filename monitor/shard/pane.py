@@ -6,23 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.shard.columns import Calls
+from monitor.shard.columns import Counted
 from monitor.shard.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.shard.fields import BIT, Layout, count_bits
 from monitor.shard.parties import KeyCounts
 
-# What a pane is made of; the rest of a call's columns are left as they are when its rows are sorted.
-_SEALED = (
-    "tenant",
-    "word",
-    "end_ms",
-    "talk_ms",
-    "ring_delay_ms",
-    "callee_key",
-    "callee_numeric",
-    "caller_key",
-    "call_id",
-)
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 
 
@@ -42,7 +30,7 @@ class Pane:
     evidence: EvidenceRows
 
 
-def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int, int]], parties: bool) -> list[Pane]:
+def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int, int]], parties: bool) -> list[Pane]:
     """The panes of these calls in order of time; empty panes are left out.
 
     All panes are sealed in one sweep, sorted by pane and tenant. ``wanted`` are the ruled fields as
@@ -52,17 +40,21 @@ def seal(calls: Calls, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int,
     first = int(pane.min())
     tenants = int(calls.tenant.max()) + 1
     group_of_row = (pane - first) * tenants + calls.tenant
-    if int(group_of_row.max()) < 2**62 // pane_ms:
-        order = np.argsort(group_of_row * pane_ms + (calls.end_ms - pane * pane_ms))
-    else:  # millions of tenants over a century: the one number would not hold both
+    row_bits = len(calls).bit_length()
+    if int(group_of_row.max()) < 2 ** (62 - row_bits) // pane_ms:
+        # One number of group, time and row: numpy sorts numbers twice as fast as it finds their order.
+        keys = (group_of_row * pane_ms + (calls.end_ms - pane * pane_ms)) << row_bits | np.arange(len(calls))
+        keys.sort()
+        order = keys & (1 << row_bits) - 1
+    else:  # it would not hold all of it: a century of millions of tenants
         order = np.lexsort((calls.end_ms, group_of_row))
-    calls, group_of_row = calls.take(order, _SEALED), group_of_row[order]
+    calls, group_of_row = calls.take(order), group_of_row[order]
     starts = _run_starts(group_of_row)
     groups = group_of_row[starts]
     sums = np.empty((len(starts), layout.width), np.int64)
     sums[:, : layout.bits] = count_bits(calls.word, starts, layout.bits)
-    sums[:, layout.bits] = np.add.reduceat(calls.talk_ms, starts)
-    sums[:, layout.bits + 1] = np.add.reduceat(calls.ring_delay_ms, starts)
+    sums[:, layout.bits] = np.add.reduceat(calls.talk_ms, starts, dtype=np.int64)
+    sums[:, layout.bits + 1] = np.add.reduceat(calls.ring_delay_ms, starts, dtype=np.int64)
 
     group_pane, group_tenant = groups // tenants, (groups % tenants).astype(np.int32)
     pane_starts = _run_starts(group_pane)

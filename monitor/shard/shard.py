@@ -47,6 +47,7 @@ from monitor.shard.state import (
     encode_names,
     encode_standing,
 )
+from monitor.shard.unsealed import Unsealed
 from schemas.inputs import Complaint
 
 _FIVE_MINUTES_MS = 300_000
@@ -110,8 +111,7 @@ class Shard:
         coarse_ms = max((span.window_ms for span in self._coarse), default=0)
         self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
-        self._open: list[tuple[Calls, NDArray[np.intp] | None]] = []  # with the rows that are open, None: all
-        self._open_from_ms = 0  # none of them ended before
+        self._unsealed = Unsealed(self.pane_ms)
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._hour: list[Pane] = []  # panes of the running hour, which will make up its hour pane
         self._sealed_ms = 0  # what ended before is sealed
@@ -142,9 +142,7 @@ class Shard:
         if not taken.all():
             calls = calls.take(taken)
         if len(calls):
-            first_ms = int(calls.end_ms.min())
-            self._open_from_ms = min(self._open_from_ms, first_ms) if self._open else first_ms
-            self._open.append((calls, None))
+            self._unsealed.add(calls)
             if self._early is not None:
                 self._early.note(calls)
         return duplicate
@@ -166,7 +164,8 @@ class Shard:
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would seal or decide anything; cheap enough to be asked at every turn."""
-        if self._open and self._open_from_ms < watermark_ms // self.pane_ms * self.pane_ms:
+        ripe_ms = self._unsealed.ripe_at_ms
+        if ripe_ms is not None and ripe_ms <= watermark_ms:
             return True
         record_ms = self._records.next_at()
         if record_ms is not None and record_ms < watermark_ms:
@@ -193,7 +192,7 @@ class Shard:
                 self._standings,
                 self._index,
             )
-        self._early.look(self._open, self._hour, self._sealed_ms)
+        self._early.look(self._unsealed.pieces(), self._hour, self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -291,24 +290,9 @@ class Shard:
         if before_ms <= self._sealed_ms:
             return
         self._sealed_ms = before_ms
-        ripe: list[tuple[Calls, NDArray[np.intp] | None]] = []
-        still_open: list[tuple[Calls, NDArray[np.intp] | None]] = []
-        for calls, rows in self._open:
-            end_ms = calls.end_ms if rows is None else calls.end_ms[rows]
-            inside = end_ms < before_ms
-            if inside.all():
-                ripe.append((calls, rows))
-            elif inside.any():
-                every = np.arange(len(calls)) if rows is None else rows
-                ripe.append((calls, every[inside]))
-                still_open.append((calls, every[~inside]))
-            else:
-                still_open.append((calls, rows))
-        self._open = still_open
-        left = (calls.end_ms if rows is None else calls.end_ms[rows] for calls, rows in still_open)
-        self._open_from_ms = min((int(end_ms.min()) for end_ms in left), default=0)
-        if ripe:
-            panes = seal(Calls.gather(ripe), self.pane_ms, self.layout, self._ruled, self._parties)
+        ripe = self._unsealed.ripe(before_ms)
+        if ripe is not None:
+            panes = seal(ripe, self.pane_ms, self.layout, self._ruled, self._parties)
             self._sealed.extend(panes)
             if self._store is not None:
                 self._store.add(panes)
@@ -324,16 +308,11 @@ class Shard:
         return len(self._names)
 
     @property
-    def open_rows(self) -> int:
+    def open_calls(self) -> int:
         """How many calls lie in open panes: what `advance` may have to seal."""
-        return sum(len(calls) if rows is None else len(rows) for calls, rows in self._open)
+        return len(self._unsealed)
 
     # State ------------------------------------------------------------------------------------------------------
-
-    @property
-    def open_calls(self) -> int:
-        """How many calls lie in open panes."""
-        return sum(len(calls) if rows is None else len(rows) for calls, rows in self._open)
 
     def open_since(self) -> dict[int, tuple[int, int]]:
         """For each source with calls in open panes or waiting records, of the first of them: its offset, the clock.
@@ -341,13 +320,8 @@ class Shard:
         Neither is stored: from there on the source is to be read again, with the clock that it had before that row.
         """
         first = self._records.waiting_since()
-        for some, rows in self._open:
-            calls = some if rows is None else some.take(rows)
-            for source in np.unique(calls.source).tolist():
-                mine = np.flatnonzero(calls.source == source)
-                row = mine[np.argmin(calls.offset[mine])]
-                candidate = (int(calls.offset[row]), int(calls.clock_ms[row]))
-                first[source] = min(first.get(source, candidate), candidate)
+        for source, place in self._unsealed.since().items():
+            first[source] = min(first.get(source, place), place)
         return first
 
     def head(self) -> ShardHead:

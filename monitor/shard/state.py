@@ -20,6 +20,7 @@ from monitor.shard.pane import Pane
 from monitor.shard.parties import KeyCounts
 from monitor.shard.span import HOUR_MS
 from monitor.shard.standing import Standing
+from monitor.shard.strings import Strings
 
 FORMAT: Final = 1
 NAMES_TOGETHER: Final = 1_000
@@ -66,7 +67,8 @@ class _StoredPane(Struct, array_like=True):
     evidence_tenant: bytes
     evidence_end_ms: bytes
     evidence_mask: bytes
-    evidence_ids: list[str]
+    evidence_ids: bytes
+    evidence_sizes: bytes
 
 
 class _StoredNames(Struct, array_like=True):
@@ -181,6 +183,7 @@ class PaneStore:
 
 
 def _encode(pane: Pane) -> bytes:
+    call_id = pane.evidence.call_id.packed()
     stored = _StoredPane(
         FORMAT,
         pane.start_ms,
@@ -192,15 +195,14 @@ def _encode(pane: Pane) -> bytes:
         _bytes(pane.evidence.tenant),
         _bytes(pane.evidence.end_ms),
         _bytes(pane.evidence.mask),
-        pane.evidence.call_id.tolist(),
+        call_id.block,
+        _bytes(call_id.size),
     )
     return _packed(stored)
 
 
 def _decode(stored: _StoredPane) -> Pane:
     tenant = _array(stored.tenant, np.int32)
-    ids = np.empty(len(stored.evidence_ids), np.object_)
-    ids[:] = stored.evidence_ids
     return Pane(
         stored.start_ms,
         tenant,
@@ -211,7 +213,7 @@ def _decode(stored: _StoredPane) -> Pane:
             _array(stored.evidence_tenant, np.int32),
             _array(stored.evidence_end_ms, np.int64),
             _array(stored.evidence_mask, np.uint64),
-            ids,
+            Strings.in_row(stored.evidence_ids, _array(stored.evidence_sizes, np.int32)),
         ),
     )
 

@@ -23,7 +23,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
     return {
         "names": size_of([shard._names, shard._index], seen),
         "keys of stored panes": size_of([shard._store], seen),
-        "open calls": size_of(shard._open, seen),
+        "open calls": size_of([shard._unsealed], seen),
         "ids remembered": size_of([shard._seen], seen),
         "running sums and panes": size_of([*(span.level for span in spans), shard._hour, shard._sealed], seen),
         "tallies of callees and callers": size_of(tallies, seen),

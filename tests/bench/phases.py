@@ -24,7 +24,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "keys": ("monitor.shard.columns:text_keys", "monitor.shard.columns:number_keys"),
     "clocks and merge": ("monitor.intake:Source.place", "monitor.replay:merge"),
     "tables of tenants": ("monitor.shard.columns:Gathered.tenant",),
-    "copy rows": ("monitor.shard.columns:Calls.take", "monitor.shard.columns:Calls.concat"),
+    "copy rows": ("monitor.shard.columns:Counted.take", "monitor.shard.columns:Counted.concat"),
     "take in": ("monitor.shard.shard:Shard.apply",),
     "duplicates": ("monitor.shard.seen:Seen.admit",),
     "seal": ("monitor.shard.shard:Shard._seal", "monitor.shard.shard:seal"),

@@ -10,6 +10,7 @@ from shard_samples import DAY, MINUTE, T0, tries
 
 from monitor.shard.columns import Calls
 from monitor.shard.evidence import NEWEST, Evidence, EvidenceRows, newest_of_groups, thin
+from monitor.shard.strings import Strings
 
 Made = tuple[int, int, int, str]  # tenant, event time, word of fields, call id
 WANTED = ((0, -1), (1, -1), (2, 0))  # bit 0; bit 1; bit 2 without bit 0
@@ -29,8 +30,6 @@ def plain_newest(made: list[Made], tenant: int, field: int, start_ms: int) -> tu
 def calls_of(made: list[Made]) -> Calls:
     n = len(made)
     zeros = np.zeros(n, np.int64)
-    ids = np.empty(n, np.object_)
-    ids[:] = [name for *_, name in made]
     return Calls(
         tenant=np.array([tenant for tenant, *_ in made], np.int32),
         word=np.array([word for _, _, word, _ in made], np.uint64),
@@ -41,7 +40,7 @@ def calls_of(made: list[Made]) -> Calls:
         callee_key=zeros.astype(np.uint64),
         callee_numeric=zeros.astype(np.bool_),
         caller_key=zeros.astype(np.uint64),
-        call_id=ids,
+        call_id=Strings.of([name for *_, name in made]),
         source=zeros.astype(np.int16),
         offset=zeros,
         clock_ms=zeros,

@@ -45,7 +45,7 @@ def plain(pane: Pane) -> dict[str, Any]:
 def dtypes(pane: Pane) -> list[str]:
     keys, rows = pane.callees, pane.evidence
     arrays: list[NDArray[Any]] = [pane.tenant, pane.sums, keys.key, keys.owner, keys.count, keys.numeric]
-    arrays += [rows.tenant, rows.end_ms, rows.mask, rows.call_id]
+    arrays += [rows.tenant, rows.end_ms, rows.mask]
     return [str(array.dtype) for array in arrays]
 
 
