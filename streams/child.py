@@ -40,7 +40,11 @@ class Child:
     @property
     def running(self) -> bool:
         """Whether it is there, paused or not."""
-        return self._process.poll() is None
+        if self._process.poll() is None:
+            return True
+        # Somebody else may get its number now.
+        self._disarm()
+        return False
 
     def stop(self, timeout_s: float) -> int:
         """End it in good order, by force after ``timeout_s``; its exit status."""
@@ -53,9 +57,7 @@ class Child:
 
     def kill(self) -> int:
         """End it as a power cut would, if it still runs; its exit status."""
-        # The guard first, or it might hit who gets the number next.
-        self._guard.kill()
-        self._guard.communicate()
+        self._disarm()
         self._process.kill()
         return self._process.wait()
 
@@ -68,3 +70,7 @@ class Child:
         """Wait until it ends by itself; its exit status. Raises `subprocess.TimeoutExpired`."""
         self._process.wait(timeout_s)
         return self.kill()
+
+    def _disarm(self) -> None:
+        self._guard.kill()
+        self._guard.communicate()

@@ -41,5 +41,7 @@ def alert(sign: Alert) -> Text:
 def _line(at_ms: int, tenant: str, what: str, style: str, rule: str, reason: Reason) -> Text:
     text = Text(f"{datetime.fromtimestamp(at_ms / 1000, UTC):%m-%d %H:%M:%S}  {identifier(tenant, _TENANT)}  ")
     text.append(what, style=style)
-    text.append(f"  [{readable(rule, _RULE)}]  {readable(reason.zh, _REASON)} / {readable(reason.en, _REASON)}")
+    # What follows the first semicolon is the clause: the same words each time.
+    zh, en = reason.zh.partition("；")[0], reason.en.partition("; ")[0]
+    text.append(f"  [{readable(rule, _RULE)}]  {readable(zh, _REASON)} / {readable(en, _REASON)}")
     return text

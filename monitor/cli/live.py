@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streams.child import Child
+    from streams.devkafka import DevKafka
     from streams.settings import Settings
 
 # The built-in policy, but for how long calls may be on their way.
@@ -74,7 +75,7 @@ def run(
                     live.once("topics", "create")
                     live.start("worker")
                     live.start("traffic", "--rate", str(rate), "--tenants", str(tenants), "--lateness", "10s")
-                    asyncio.run(live.watch(settings))
+                    asyncio.run(live.watch(settings, node))
                 finally:
                     live.stop()
     except (kafkajars.Missing, NodeFailed, Unavailable, Refused) as error:
@@ -111,10 +112,10 @@ class Live:
         with self._log(command[0]).open("wb") as log:
             self._children[command[0]] = Child([sys.executable, "-m", "monitor.cli", *command], log, self._environment)
 
-    async def watch(self, settings: "Settings") -> None:
+    async def watch(self, settings: "Settings", node: "DevKafka") -> None:
         """Show decisions, alerts, all that the traffic says, and of the worker its warnings and errors.
 
-        Raises `Ended` when a command has.
+        Raises `Ended` when a command or the node has.
         """
         import asyncio
 
@@ -132,6 +133,8 @@ class Live:
                     for name, child in self._children.items():
                         if not child.running:
                             raise self._ended(name)
+                    if not node.running:
+                        raise Ended(f"Kafka has ended:\n{node.last_words()}")
                     await asyncio.wait([showing], timeout=_LOOK_S)
             await showing
         finally:

@@ -39,6 +39,7 @@ class Cases:
         self.first_bad_ms: dict[int, int] = {}
         self.stop_ms: dict[int, int] = {}
         self._made = 0
+        self._mark = _letters(settings.mark)
         self._own = own_base(population.seed)
         self._grievances = [PROFILES[name].grievances for name in PROFILE_NAMES]
         self._rates: Floats = np.array([sum(g.per_answered for g in each) for each in self._grievances])
@@ -180,8 +181,7 @@ class Cases:
 
     def _id(self, letter: str) -> str:
         self._made += 1
-        mark = f"{self.settings.mark}-" if self.settings.mark else ""
-        return f"{letter}{mark}{self._made:06d}"
+        return f"{letter}{self._mark}{self._made:06d}"
 
     def _within(self, when: int, record: Record) -> Iterator[tuple[int, Record]]:
         if when < self.settings.end_ms:
@@ -190,3 +190,12 @@ class Cases:
 
 def _pseudonym(person: int) -> str:
     return f"p{int(mix64(np.array([person], dtype=np.uint64))[0]) >> 16:012x}"
+
+
+def _letters(number: int) -> str:
+    """A number in letters, for digits would look like a telephone number and be masked; 0 is none."""
+    text = ""
+    while number:
+        number, digit = divmod(number, 26)
+        text = chr(ord("a") + digit) + text
+    return text
