@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.cluster import Unavailable
 from streams.kafka.errors import translated
+from streams.kafka.fastfetch import as_columns, install
 from streams.settings import Settings
 
 _PROBE_MS = 5_000
@@ -46,6 +47,7 @@ class Clients:
             isolation_level="read_committed",
             auto_offset_reset="none",
             enable_auto_commit=False,
+            value_deserializer=as_columns if install() else None,
             # A response is in memory as a whole, and so is what it holds, decoded.
             fetch_max_bytes=16 << 20,
             max_partition_fetch_bytes=1 << 20,

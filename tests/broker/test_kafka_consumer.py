@@ -25,6 +25,13 @@ from streams.cluster import TP, OffsetGone, Refused, Unavailable
 pytestmark = pytest.mark.services
 
 
+@pytest.fixture(params=["in columns", "record by record"])
+def fetching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of `streams.kafka.fastfetch`."""
+    if request.param == "record by record":
+        monkeypatch.setattr("streams.kafka.clients.install", lambda: False)
+
+
 def numbered(first: int, count: int) -> list[bytes]:
     return [b"%d" % number for number in range(first, first + count)]
 
@@ -50,6 +57,7 @@ async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: s
         assert values(batches) == numbered(4, 6)
 
 
+@pytest.mark.usefixtures("fetching")
 async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(address: str) -> None:
     topic = await make_topic(address, message_timestamp_type="LogAppendTime")
     tp = TP(topic, 0)
@@ -69,6 +77,7 @@ async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(add
         assert all(before_ms <= stamp <= time.time_ns() // 1_000_000 for stamp in stamps)
 
 
+@pytest.mark.usefixtures("fetching")
 async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
@@ -83,6 +92,7 @@ async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) 
         assert values(batches) == numbered(0, 1000)
 
 
+@pytest.mark.usefixtures("fetching")
 async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)
@@ -113,6 +123,7 @@ async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(
             assert (batches[0].start, offsets(batches)) == (0, [0])
 
 
+@pytest.mark.usefixtures("fetching")
 async def test_only_committed_records_come_and_the_position_passes_what_is_left_out(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
@@ -136,6 +147,7 @@ async def test_only_committed_records_come_and_the_position_passes_what_is_left_
         assert (more.start, more.stop, len(more)) == (end, end + 2, 0)
 
 
+@pytest.mark.usefixtures("fetching")
 async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)

@@ -1,0 +1,175 @@
+"""Fetching in columns gives what aiokafka gives record by record, and steps back where aiokafka is another."""
+
+import logging
+import random
+from dataclasses import dataclass, field
+
+import aiokafka
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from streams.kafka import fastfetch
+from streams.kafka.columns import columns
+
+TP = TopicPartition("t", 0)
+ATTRIBUTES_AT = 22  # the low byte of a batch's attributes
+CONTROL = 0x20
+
+
+@dataclass
+class Log:
+    """A partition's log as a broker sends it, batch by batch."""
+
+    data: bytes = b""
+    end: int = 0
+    aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
+
+    def batch(self, count: int, *, producer: int = -1, gaps: random.Random | None = None, codec: int = 0) -> None:
+        """``count`` records; with ``gaps`` some are missing, as after compaction."""
+        builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
+        for at in range(count):
+            if gaps is None or at == 0 or gaps.random() < 0.7:
+                key, value = (None if at % 5 == 0 else b"k%d" % at), (None if at % 7 == 0 else b"v" * (at % 50))
+                builder.append(at, 1_000 + at, key, value, [])
+        self._add(bytearray(builder.build()), count)
+
+    def marker(self, producer: int, *, commit: bool) -> None:
+        """The end of a transaction."""
+        builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1 << 20)
+        builder.append(0, 1_000, (0).to_bytes(2) + int(commit).to_bytes(2), b"\0" * 6, [])
+        made = bytearray(builder.build())
+        made[ATTRIBUTES_AT] |= CONTROL
+        self._add(made, 1)
+
+    def _add(self, made: bytearray, count: int) -> None:
+        made[:8] = self.end.to_bytes(8)
+        made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether it is there or not
+        self.data += bytes(made)
+        self.end += count
+
+
+def result_of(log: Log, start: int, *, fast: bool, committed: bool, check: bool = False) -> fetcher.FetchResult:
+    assignment = Assignment([TP])
+    assignment.state_value(TP).seek(start)
+    deserializer = fastfetch.as_columns if fast else None
+    isolation = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
+    records = fetcher.PartitionRecords(
+        TP, MemoryRecords(log.data), list(log.aborted), start, None, deserializer, check, isolation
+    )
+    return fetcher.FetchResult(TP, assignment=assignment, partition_records=records, backoff=0)
+
+
+def position(result: fetcher.FetchResult) -> int:
+    return int(result._assignment.state_value(TP).position)
+
+
+def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committed: bool) -> list[object]:
+    """What each call gives, and where it leaves the position; then whether anything is left."""
+    result = result_of(log, start, fast=fast, committed=committed)
+    seen: list[object] = []
+    for most in cuts:
+        if not result.has_more():
+            break
+        taken = result.getall(most)
+        fetched = columns(start, position(result), taken)
+        rows = list(
+            zip(fetched.offsets.tolist(), fetched.timestamps_ms.tolist(), fetched.keys, fetched.values, strict=True)
+        )
+        seen.append((rows, position(result), result.has_more()))
+    return seen
+
+
+def made(rng: random.Random) -> Log:
+    log, open_since = Log(), dict[int, int]()
+    for _ in range(rng.randint(1, 12)):
+        producer = rng.choice([-1, 7, 8])
+        kind = rng.random()
+        if kind < 0.6:
+            if producer >= 0:
+                open_since.setdefault(producer, log.end)
+            log.batch(rng.choice([1, 3, 900]), producer=producer, gaps=rng if rng.random() < 0.3 else None)
+        elif producer in open_since:
+            commit = rng.random() < 0.5
+            if not commit:
+                log.aborted.append((producer, open_since[producer]))
+            del open_since[producer]
+            log.marker(producer, commit=commit)
+        elif producer >= 0:
+            log.marker(producer, commit=False)  # of a transaction without records here
+    return log
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    assert fastfetch.install()
+
+
+@pytest.mark.parametrize("seed", range(150))
+async def test_columns_are_the_same_records_with_the_same_positions(seed: int) -> None:
+    print("seed", seed)
+    rng = random.Random(seed)
+    log = made(rng)
+    start = rng.randint(0, log.end)
+    cuts = [rng.choice([1, 2, 400, 401, 1000, None]) for _ in range(12)] + [None, None]
+    for committed in (False, True):
+        as_always = drained(log, start, cuts, fast=False, committed=committed)
+        assert drained(log, start, cuts, fast=True, committed=committed) == as_always
+
+
+async def test_what_came_of_a_pause_or_a_seek_is_let_go() -> None:
+    log = Log()
+    log.batch(1000)
+    for change in ("pause", "seek"):
+        result = result_of(log, 0, fast=True, committed=True)
+        assert len(result.getall(10)) == 10
+        state = result._assignment.state_value(TP)
+        state.pause() if change == "pause" else state.seek(500)
+        assert len(result.getall(10)) == 0
+        assert not result.has_more()
+        assert position(result) == (10 if change == "pause" else 500)
+
+
+async def test_a_torn_batch_is_an_error_and_moves_nothing() -> None:
+    log = Log()
+    log.batch(3)
+    whole = log.data
+    log.batch(3)
+    log.data = whole + log.data[len(whole) : -1] + b"?"
+    result = result_of(log, 0, fast=True, committed=True, check=True)
+    with pytest.raises(CorruptRecordException):
+        result.getall()
+    assert position(result) == 0
+    # The records before it were not handed out: they are let go, to be fetched again.
+    assert len(result.getall()) == 0
+    assert (position(result), result.has_more()) == (0, False)
+
+
+async def test_other_peoples_consumers_are_left_alone() -> None:
+    log = Log()
+    log.batch(2)
+    assert isinstance(result_of(log, 0, fast=False, committed=True).getall(), list)
+
+
+def test_another_aiokafka_is_used_as_it_is_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(fetcher.FetchResult, "getall", fastfetch._original)
+    with monkeypatch.context() as newer:
+        newer.setattr(aiokafka, "__version__", "0.15.1")
+        assert not fastfetch.install()
+    with monkeypatch.context() as changed:
+        changed.delattr(fetcher.PartitionRecords, "_contains_abort_marker")
+        assert not fastfetch.install()
+    assert fetcher.FetchResult.getall is fastfetch._original
+    assert [record.getMessage() for record in caplog.records] == [
+        "fetching takes twice the time: aiokafka 0.15.1 is unknown",
+        f"fetching takes twice the time: aiokafka {aiokafka.__version__} is without "
+        "PartitionRecords._contains_abort_marker",
+    ]
+    assert fastfetch.install()
