@@ -1,0 +1,21 @@
+"""Lines that scroll by: what matters in one line, and nothing of a record acts on the terminal or shows a number."""
+
+from monitor.cli.lines import alert
+from schemas.outputs import Alert, Reason
+
+
+def sign(tenant: str, state: str, zh: str, en: str) -> Alert:
+    return Alert("a", tenant, "short-calls", "critical", state, None, 0, 1_767_225_600_999, None, Reason(zh, en))  # type: ignore[arg-type]
+
+
+def test_a_line_ends_where_the_clause_would_begin() -> None:
+    line = alert(sign("acme", "firing", "占比 50%；接入规范第 6 条：盲呼", "50 %; clause 6: blind calling"))
+    assert line.plain == "01-01 00:00:00  acme  预警·严重 Alert · Critical  [short-calls]  占比 50% / 50 %"
+
+
+def test_no_record_can_break_the_line_steer_the_terminal_or_show_a_number() -> None:
+    hostile = "\x1b[2J\r\n\u202e+8613812345678[bold]"
+    line = alert(sign(hostile, "resolved", hostile, hostile)).plain
+    assert not set(line) & set("\x1b\r\n\u202e")
+    assert "1381234" not in line
+    assert "预警解除 Alert resolved" in line
