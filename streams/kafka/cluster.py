@@ -1,7 +1,9 @@
 """A Kafka cluster as one worker sees it: makes consumers and writers, answers questions, reads without a group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -46,20 +48,22 @@ class KafkaCluster:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        async for at, position, records in self._read(tp, start, stop):
-            yield before(columns(at, position, records), stop)
+        async with aclosing(self._read(tp, start, stop, in_columns=True)) as fetches:
+            async for at, position, records in fetches:
+                yield before(columns(at, position, records), stop)
 
     async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
         """As `read`, but with all that the client says of a record, such as headers."""
-        async for _, _, records in self._read(tp, start, stop):
-            yield [record for record in records if record.offset < stop]
+        async with aclosing(self._read(tp, start, stop, in_columns=False)) as fetches:
+            async for _, _, records in fetches:
+                yield [record for record in records if record.offset < stop]
 
-    async def _read(self, tp: TP, start: int, stop: int) -> AsyncIterator[tuple[int, int, list[ConsumerRecord]]]:
+    async def _read(self, tp: TP, start: int, stop: int, *, in_columns: bool) -> AsyncGenerator[tuple[int, int, Any]]:
         """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
         if start >= stop:
             return
         at, mine, clock = start, TopicPartition(*tp), asyncio.get_running_loop().time
-        reader = self._clients.reader(request_timeout_ms=REQUEST_MS)
+        reader = self._clients.reader(in_columns=in_columns, request_timeout_ms=REQUEST_MS)
         try:
             await reader.start()
             reader.assign([mine])

@@ -15,7 +15,7 @@ from broker_clusters import (
     values,
 )
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused
+from streams.cluster import TP, Fetched, OffsetGone, Out, Refused
 from streams.kafka import KafkaCluster
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("fetching")]
@@ -111,3 +111,22 @@ async def test_topics_that_do_not_exist_are_left_out_of_counts_and_refused_as_pa
         # A topic made since the last look is found.
         later = await make_topic(address)
         assert await cluster.ends([TP(later, 0)]) == {TP(later, 0): 0}
+
+
+async def test_whole_records_come_with_their_headers_and_an_early_end_leaves_nothing_open(address: str) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    async with cluster_at(address) as cluster:
+        writer = cluster.writer(topic)
+        await writer.start()
+        await writer.commit([Out(topic, 0, b"k", b"%d" % n, (("n", b"%d" % n),)) for n in range(5)], {})
+        await end_reaches(cluster, tp, 6)
+        found = [record async for records in cluster.records(tp, 1, 4) for record in records]
+        assert [(record.offset, record.value, record.headers) for record in found] == [
+            (n, b"%d" % n, (("n", b"%d" % n),)) for n in (1, 2, 3)
+        ]
+        tasks = asyncio.all_tasks()
+        reading = cluster.read(tp, 0, 6)
+        await anext(reading)
+        await reading.aclose()
+        assert asyncio.all_tasks() == tasks
