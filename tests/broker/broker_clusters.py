@@ -55,6 +55,9 @@ async def make_topic(address: str, partitions: int = 1, **config: str) -> str:
         named = {key.replace("_", "."): value for key, value in config.items()}
         answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
         assert all(not error for _, error, *_ in answer.topic_errors), answer
+        async with asyncio.timeout(30):
+            while name not in await admin.list_topics():  # the broker hears of it from the controller
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
     return name
