@@ -1,6 +1,6 @@
 """Evidence: of each tenant and ruled field the newest 20 calls, by event time then id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -71,14 +71,15 @@ def _newest(
     return rows[kept]
 
 
-def thin(parts: Sequence[EvidenceRows], ruled: int, start_ms: int = 0) -> EvidenceRows:
-    """The newest calls of each tenant and of each of ``ruled`` fields since ``start_ms``, by tenant and time."""
+def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> EvidenceRows:
+    """The newest calls of each tenant and field since when ``since_ms`` has it for the field, by tenant and time."""
+    wanted = np.uint64(sum(1 << k for k in since_ms))
     rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
-    rows = rows.take(np.flatnonzero(rows.end_ms >= start_ms))
+    rows = rows.take(np.flatnonzero((rows.mask & wanted) != 0))
     rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
     mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
-    for k in range(ruled):
-        chosen = np.flatnonzero((rows.mask >> np.uint64(k)) & np.uint64(1))
+    for k, start_ms in since_ms.items():
+        chosen = np.flatnonzero(((rows.mask & np.uint64(1 << k)) != 0) & (rows.end_ms >= start_ms))
         newest = _newest(chosen, tenant, rows.end_ms, rows.call_id)
         mask[newest] |= np.uint64(1 << k)
     kept = np.flatnonzero(mask)
@@ -86,14 +87,13 @@ def thin(parts: Sequence[EvidenceRows], ruled: int, start_ms: int = 0) -> Eviden
 
 
 class Evidence:
-    """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms``.
+    """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
 
     Rows are appended a pane at a time and thinned once they have doubled, so that a tenant costs at most about
     40 rows (of 24 bytes and an id) a ruled field, however many calls it makes.
     """
 
-    def __init__(self, ruled: int, keep_ms: int) -> None:
-        self._ruled = ruled
+    def __init__(self, keep_ms: Sequence[int]) -> None:
         self._keep_ms = keep_ms
         self._parts: list[EvidenceRows] = []
         self._rows = 0
@@ -106,8 +106,13 @@ class Evidence:
         self._parts.append(rows)
         self._rows += len(rows)
         if self._rows > self._thin_at:
-            self._thin(end_ms - self._keep_ms)
-            self._thin_at = max(4096, 2 * self._rows)
+            self._thin(end_ms)
+
+    def restore(self, parts: Iterable[EvidenceRows], end_ms: int) -> None:
+        """Take over the rows of all panes up to ``end_ms``."""
+        self._parts = [rows for rows in parts if len(rows)]
+        if self._parts:
+            self._thin(end_ms)
 
     def newest(self, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
         """Ids of the newest calls of that field since ``start_ms``, sorted by code point."""
@@ -121,8 +126,9 @@ class Evidence:
             found.extend(zip(mine.end_ms[rows].tolist(), mine.call_id[rows].tolist(), strict=True))
         return tuple(sorted(call_id for _, call_id in sorted(found)[-NEWEST:]))
 
-    def _thin(self, start_ms: int) -> None:
+    def _thin(self, end_ms: int) -> None:
         """One part, sorted by tenant and time, of what can still be among the newest."""
-        thinned = thin(self._parts, self._ruled, start_ms)
+        thinned = thin(self._parts, {field: end_ms - keep_ms for field, keep_ms in enumerate(self._keep_ms)})
         self._parts = [thinned]
         self._rows = len(thinned)
+        self._thin_at = max(4096, 2 * self._rows)

@@ -1,6 +1,6 @@
 """Panes: the calls of one short span of event time, summed a tenant once and never changed again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,15 +87,18 @@ def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[in
     return panes
 
 
-def merge(panes: Sequence[Pane], start_ms: int, ruled: int) -> Pane:
-    """Several panes (at least one) as one that begins at ``start_ms``, without parties: long windows have none."""
+def merge(panes: Sequence[Pane], start_ms: int, ruled: Iterable[int]) -> Pane:
+    """Several panes (at least one) as one that begins at ``start_ms``, for long windows.
+
+    It is without parties, which those do not count, and has the evidence of the fields ``ruled`` alone.
+    """
     tenant = np.concatenate([p.tenant for p in panes])
     order = np.argsort(tenant, kind="stable")
     tenant = tenant[order]
     starts = _run_starts(tenant)
     sums = np.add.reduceat(np.concatenate([p.sums for p in panes])[order], starts, axis=0)
-    empty = KeyCounts.empty()
-    return Pane(start_ms, tenant[starts], sums, empty, empty, thin([p.evidence for p in panes], ruled))
+    evidence = thin([p.evidence for p in panes], dict.fromkeys(ruled, 0))
+    return Pane(start_ms, tenant[starts], sums, KeyCounts.empty(), KeyCounts.empty(), evidence)
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:

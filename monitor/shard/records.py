@@ -1,6 +1,7 @@
 """What is not a call: complaints, findings, tenants, applications and reviews, one by one, in decision order."""
 
 import heapq
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
@@ -338,8 +339,8 @@ class Records:
             if key in entries and entries[key].last_ms == at_ms:
                 del entries[key]
 
-    def restore(self, standings: Sequence[Standing]) -> None:
-        """Take over what stood before a restart; the windows are still empty, and no record waits yet."""
+    def restore(self, standings: Sequence[Standing], since_ms: Sequence[int]) -> None:
+        """Take over what stood before a restart: each window, still empty, what happened since its ``since_ms``."""
         complaints: list[ComplaintEntry] = []
         kept = []
         for standing in standings:
@@ -352,13 +353,14 @@ class Records:
         for entry in complaints:
             entry.first_in = entry.verified_in = 0
         times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.decided.values())
-        for window in self._windows:
-            for at_ms, tenant in times:
+        first = sorted((entry.first_ms, place) for place, entry in enumerate(complaints))
+        dated = [(entry.decided.get("verified"), place) for place, entry in enumerate(complaints)]
+        verified = sorted((at_ms, place) for at_ms, place in dated if at_ms is not None)
+        for window, from_ms in zip(self._windows, since_ms, strict=True):
+            for at_ms, tenant in times[bisect_left(times, (from_ms,)) :]:
                 window.record(at_ms, tenant)
-        complaints.sort(key=lambda one: one.first_ms)
-        verified = sorted((e for e in complaints if "verified" in e.decided), key=lambda one: one.decided["verified"])
-        for window in self._counting:
-            for entry in complaints:
-                window.first(entry)
-            for entry in verified:
-                window.verified(entry)
+            if window.counting:
+                for _, place in first[bisect_left(first, (from_ms,)) :]:
+                    window.first(complaints[place])
+                for _, place in verified[bisect_left(verified, (from_ms,)) :]:
+                    window.verified(complaints[place])

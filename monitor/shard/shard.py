@@ -78,12 +78,17 @@ class Shard:
             length: Span(length, self.pane_ms, bit, [r for r in every_rule if r.window_ms == length], self.layout)
             for bit, length in enumerate(lengths)
         }
-        ruled = {ruled_field(rule, self.layout) for rule in every_rule}
-        self._ruled = sorted(field for field in ruled if field[0] >= 0)
+        longest_ms: dict[tuple[int, int], int] = {}  # the longest window whose evidence a field is
+        for rule in every_rule:
+            field = ruled_field(rule, self.layout)
+            if field[0] >= 0:
+                longest_ms[field] = max(longest_ms.get(field, 0), rule.window_ms)
+        self._ruled = sorted(longest_ms)
+        self._ruled_long = [place for place, field in enumerate(self._ruled) if longest_ms[field] > FINE_MS]
         self._parties = any(span.callees or span.callers for span in self._spans.values())
         self._coarse = [span for span in self._spans.values() if not span.fine]
         self._fine = [span for span in self._spans.values() if span.fine]
-        self._evidence = Evidence(len(self._ruled), max(lengths, default=0))
+        self._evidence = Evidence([longest_ms[field] for field in self._ruled])
         gates = Gates()
         self._decisions = Decisions(policy, self._standings, gates, self.sink)
         self._records = Records(
@@ -278,7 +283,7 @@ class Shard:
         self._at_ms = end_ms
 
     def _end_hour(self, tenants: int) -> None:
-        hour = merge(self._hour, self._hour[0].start_ms // HOUR_MS * HOUR_MS, len(self._ruled))
+        hour = merge(self._hour, self._hour[0].start_ms // HOUR_MS * HOUR_MS, self._ruled_long)
         for span in self._coarse:
             span.enter(hour, tenants)
         self._hour = []
@@ -372,7 +377,7 @@ class Shard:
         standings = decode_standings(entries)
         self._standings.restore(standings)
         self._decisions.restore(standings)
-        self._records.restore(standings)
+        self._records.restore(standings, [head.spans[length].left_ms for length in self._spans])
         self._judge.restore(head.firing, head.taken_back)
         for length, span in self._spans.items():
             known = head.spans[length]
@@ -382,21 +387,23 @@ class Shard:
                 span.callers.levels = dict(known.caller_levels)
             span.leave(known.left_ms)
         fine, hours = self._store.load(entries)
+        fine_since_ms = self._store.fine_since_ms
+        evidence = []
         tenants = len(self._names)
-        first_fine_ms = fine[0].start_ms if fine else self._sealed_ms
         for hour in hours:
-            if hour.start_ms + HOUR_MS <= first_fine_ms:
-                self._evidence.add(hour.evidence, hour.start_ms + HOUR_MS)
+            if fine_since_ms is None or hour.start_ms + HOUR_MS <= fine_since_ms:
+                evidence.append(hour.evidence)
             for span in self._coarse:
                 if hour.start_ms >= span.left_ms:
                     span.enter(hour, tenants)
         for pane in fine:
-            self._evidence.add(pane.evidence, pane.start_ms + self.pane_ms)
+            evidence.append(pane.evidence)
             for span in self._fine:
                 if pane.start_ms >= span.left_ms:
                     span.enter(pane, tenants)
             if self._coarse and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
                 self._hour.append(pane)
+        self._evidence.restore(evidence, self._at_ms)
 
     # Tenants ----------------------------------------------------------------------------------------------------
 

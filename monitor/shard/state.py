@@ -5,8 +5,8 @@ each in the order of their numbers; ``t<number>`` a tenant's standing.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -48,27 +48,31 @@ class ShardHead(Struct):
     format: int = FORMAT
 
 
+_Column = tuple[str, bytes]  # a column's dtype and bytes
+
+
 class _StoredKeys(Struct, array_like=True):
-    key: bytes
-    owner: bytes
-    count: bytes
-    numeric: bytes
+    key: _Column
+    owner: _Column
+    count: _Column
+    numeric: _Column
     levels: dict[int, int]
 
 
 class _StoredPane(Struct, array_like=True):
+    """A pane. Tenants, which ascend, are stored as differences, event times from the pane's start, sums by field."""
+
     format: int
     start_ms: int
-    tenant: bytes
-    width: int
-    sums: bytes
+    tenant: _Column
+    sums: list[_Column]
     callees: _StoredKeys
     callers: _StoredKeys
-    evidence_tenant: bytes
-    evidence_end_ms: bytes
-    evidence_mask: bytes
+    evidence_tenant: _Column
+    evidence_time: _Column
+    evidence_mask: _Column
     evidence_ids: bytes
-    evidence_sizes: bytes
+    evidence_sizes: _Column
 
 
 class _StoredNames(Struct, array_like=True):
@@ -173,45 +177,53 @@ class PaneStore:
         self._fresh = {}
         return changes
 
-    def load(self, entries: Mapping[str, bytes]) -> tuple[list[Pane], list[Pane]]:
-        """Take over stored panes; the fine ones and the hours, each in order of time. StateFormatError."""
+    def load(self, entries: Mapping[str, bytes]) -> tuple[Iterator[Pane], Iterator[Pane]]:
+        """Take over stored panes; the fine ones and the hours, each in order of time. StateFormatError.
+
+        They are unpacked as they are asked for: all at once would be a gigabyte.
+        """
         for kind, stored in self._stored.items():
             stored.extend(sorted(_keys_of(kind, entries)))
         unpack = _Unpacker(_StoredPane, "a stored pane")
-        fine, hours = ([_decode(unpack(entries[key])) for key in stored] for stored in self._stored.values())
+        fine, hours = ((_decode(unpack(entries[key])) for key in stored) for stored in self._stored.values())
         return fine, hours
+
+    @property
+    def fine_since_ms(self) -> int | None:
+        """When the first fine pane begins; None when there is none."""
+        return int(self._stored["f"][0][1:]) if self._stored["f"] else None
 
 
 def _encode(pane: Pane) -> bytes:
-    call_id = pane.evidence.call_id.packed()
+    rows = pane.evidence
+    ids = rows.call_id.packed()
     stored = _StoredPane(
         FORMAT,
         pane.start_ms,
-        _bytes(pane.tenant),
-        pane.sums.shape[1],
-        _bytes(pane.sums.T),  # field by field: like beside like compresses
+        _column(np.diff(pane.tenant, prepend=0)),
+        [_column(sums) for sums in pane.sums.T],
         _keys(pane.callees),
         _keys(pane.callers),
-        _bytes(pane.evidence.tenant),
-        _bytes(pane.evidence.end_ms),
-        _bytes(pane.evidence.mask),
-        call_id.block,
-        _bytes(call_id.size),
+        _column(np.diff(rows.tenant, prepend=0)),
+        _column(rows.end_ms - pane.start_ms),
+        _column(rows.mask),
+        ids.block,
+        _column(ids.size),
     )
     return _packed(stored)
 
 
 def _decode(stored: _StoredPane) -> Pane:
-    tenant = _array(stored.tenant, np.int32)
+    tenant = np.cumsum(_array(stored.tenant, np.int32), dtype=np.int32)
     return Pane(
         stored.start_ms,
         tenant,
-        np.ascontiguousarray(_array(stored.sums, np.int64).reshape(stored.width, len(tenant)).T),
+        np.array([_array(column, np.int64) for column in stored.sums]).T,
         _counts(stored.callees),
         _counts(stored.callers),
         EvidenceRows(
-            _array(stored.evidence_tenant, np.int32),
-            _array(stored.evidence_end_ms, np.int64),
+            np.cumsum(_array(stored.evidence_tenant, np.int32), dtype=np.int32),
+            _array(stored.evidence_time, np.int64) + stored.start_ms,
             _array(stored.evidence_mask, np.uint64),
             Strings.in_row(stored.evidence_ids, _array(stored.evidence_sizes, np.int32)),
         ),
@@ -219,9 +231,8 @@ def _decode(stored: _StoredPane) -> Pane:
 
 
 def _keys(keys: KeyCounts) -> _StoredKeys:
-    return _StoredKeys(
-        _bytes(keys.key), _bytes(keys.owner), _bytes(keys.count), _bytes(keys.numeric), dict(keys.levels)
-    )
+    columns = _column(keys.key), _column(keys.owner), _column(keys.count), _column(keys.numeric)
+    return _StoredKeys(*columns, dict(keys.levels))
 
 
 def _counts(stored: _StoredKeys) -> KeyCounts:
@@ -232,6 +243,17 @@ def _counts(stored: _StoredKeys) -> KeyCounts:
         _array(stored.numeric, np.bool_),
         stored.levels,
     )
+
+
+def _column(values: NDArray[Any]) -> _Column:
+    """Numbers (none negative) in as few bytes as the largest of them needs."""
+    dtype = np.min_scalar_type(values.max(initial=0)).newbyteorder("<")
+    return dtype.str, values.astype(dtype).tobytes()
+
+
+def _array(column: _Column, dtype: type[T]) -> NDArray[T]:
+    stored_as, data = column
+    return np.frombuffer(data, stored_as).astype(dtype)
 
 
 def _keys_of(kind: str, entries: Iterable[str]) -> list[str]:
@@ -260,11 +282,3 @@ class _Unpacker(Generic[S]):
 def _check(known: int, what: str) -> None:
     if known != FORMAT:
         raise StateFormatError(f"{what} has format {known}; this release knows {FORMAT}")
-
-
-def _bytes(array: NDArray[np.generic]) -> bytes:
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))).tobytes()
-
-
-def _array(data: bytes, dtype: type[T]) -> NDArray[T]:
-    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype)

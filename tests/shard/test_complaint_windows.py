@@ -68,7 +68,7 @@ class Register:
         other = Register(policy)
         standings = [self.standings.of(tenant) for tenant in range(len(TENANTS))]
         other.standings.restore(standings)
-        other.records.restore(standings)
+        other.records.restore(standings, [0] * (len(LENGTHS) + 1))
         return other
 
 

@@ -15,6 +15,7 @@ from monitor.shard.strings import Strings
 Made = tuple[int, int, int, str]  # tenant, event time, word of fields, call id
 WANTED = ((0, -1), (1, -1), (2, 0))  # bit 0; bit 1; bit 2 without bit 0
 PANE = MINUTE
+EVER = dict.fromkeys(range(len(WANTED)), 0)
 
 
 def is_ruled(word: int, field: int) -> bool:
@@ -84,7 +85,7 @@ def test_windows_find_the_newest_over_many_panes_however_often_they_were_thinned
     rng = random.Random(seed)
     panes, keep = 12, 6
     made = some_calls(rng, count, panes * PANE, ticks * panes)
-    evidence = Evidence(len(WANTED), keep * PANE)
+    evidence = Evidence([keep * PANE] * len(WANTED))
     if often:
         evidence._thin_at = 0
     for number in range(panes):
@@ -107,7 +108,7 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
     random.Random(3).shuffle(names)
     made = [(0, T0, 1, name) for name in names]
     newest = tuple(sorted(sorted(names)[-20:]))
-    evidence = Evidence(len(WANTED), DAY)
+    evidence = Evidence([DAY] * len(WANTED))
     evidence.add(rows_of(made), T0 + PANE)
     assert evidence.newest(0, 0, T0) == newest
     cut = [(1, T0, 1, name) for name in ("B", "a", *(f"z{n:02d}" for n in range(19)))]
@@ -115,13 +116,13 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
     assert "B" not in evidence.newest(1, 0, T0)
     assert "a" in evidence.newest(1, 0, T0)
     halves = [rows_of(made[:14]), rows_of(made[14:])]
-    assert sorted(thin(halves, len(WANTED)).call_id.tolist()) == sorted(newest)
+    assert sorted(thin(halves, EVER).call_id.tolist()) == sorted(newest)
 
 
 @pytest.mark.parametrize("later", [0, 1, 19, 20, 21])
 def test_newer_calls_leave_room_for_just_as_many_of_those_at_one_instant(later: int) -> None:
     made = [(0, T0, 1, f"a{n:02d}") for n in range(30)] + [(0, T0 + 1 + n, 1, f"b{n:02d}") for n in range(later)]
-    evidence = Evidence(1, DAY)
+    evidence = Evidence([DAY])
     evidence.add(rows_of(made), T0 + PANE)
     expected = [f"a{n:02d}" for n in range(30)][30 - max(0, 20 - later) :] + [f"b{n:02d}" for n in range(later)][-20:]
     assert evidence.newest(0, 0, T0) == tuple(sorted(expected))
@@ -131,7 +132,7 @@ def test_memory_is_bounded_by_tenants_and_fields_not_by_calls() -> None:
     seed = 9
     print(f"seed {seed}")
     rng = random.Random(seed)
-    evidence = Evidence(len(WANTED), 10 * PANE)
+    evidence = Evidence([10 * PANE] * len(WANTED))
     largest = 0
     for number in range(300):
         start = T0 + number * PANE
@@ -147,13 +148,13 @@ def test_memory_is_bounded_by_tenants_and_fields_not_by_calls() -> None:
 def test_what_no_window_can_reach_is_dropped_when_thinned() -> None:
     old = [(0, T0 + n, 1, f"o{n}") for n in range(5)]
     new = [(1, T0 + 5 * PANE + n, 1, f"n{n}") for n in range(5)]
-    kept = thin([rows_of(old), rows_of(new)], len(WANTED), T0 + PANE)
+    kept = thin([rows_of(old), rows_of(new)], dict.fromkeys(EVER, T0 + PANE))
     assert sorted(kept.call_id.tolist()) == [f"n{n}" for n in range(5)]
-    assert len(thin([rows_of(old)], len(WANTED), T0 + PANE)) == 0
+    assert len(thin([rows_of(old)], dict.fromkeys(EVER, T0 + PANE))) == 0
 
 
 def test_a_field_or_tenant_without_calls_has_no_evidence() -> None:
-    evidence = Evidence(len(WANTED), DAY)
+    evidence = Evidence([DAY] * len(WANTED))
     assert evidence.newest(0, 0, 0) == ()
     evidence.add(rows_of([(1, T0, 1, "c1")]), T0 + PANE)
     assert evidence.newest(0, 0, 0) == ()

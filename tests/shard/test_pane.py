@@ -85,7 +85,7 @@ def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObje
     """However the hour was cut; long windows count no parties."""
     _, calls, _ = columns(cdrs)
     panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED, True)
-    hour = merge(panes, T0, len(WANTED))
+    hour = merge(panes, T0, range(len(WANTED)))
     assert hour.start_ms == T0
     check(hour, calls, groups_of(calls, HOUR)[T0], with_parties=False)
 

@@ -54,7 +54,8 @@ def reloaded(panes: list[Pane], hours: list[Pane]) -> tuple[list[Pane], list[Pan
     store.add(panes)
     for hour in hours:
         store.add_hour(hour)
-    return PaneStore(DAY, 30 * DAY).load(kept(reversed(store.changes(T0).items())))
+    fine, hourly = PaneStore(DAY, 30 * DAY).load(kept(reversed(store.changes(T0).items())))
+    return list(fine), list(hourly)
 
 
 def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
