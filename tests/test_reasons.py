@@ -421,6 +421,11 @@ def test_an_alert_says_why_it_fires() -> None:
             "lasted at most 6 s in the last 24 h: 11.9999 %, no longer above 12 %",
             "占比 11.9999%，不再高于解除线 12%",
         ),
+        (
+            measure("short_call_ratio", 14, 100, 0.15),
+            "lasted at most 6 s in the last 24 h: 14 %, not in breach of the rule at the window's end",
+            "占比 14%，窗口结束时判定未触发规则",
+        ),
     ],
 )
 def test_an_alert_says_why_it_is_over(one: Measure | None, en: str, zh: str) -> None:

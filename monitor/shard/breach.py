@@ -57,10 +57,13 @@ class Found:
     also: list[tuple[Condition, Floats]]
 
 
-def look(sight: Sight, rule: Rule, tenants: int) -> View:
-    """What the rule sees of everybody."""
+def look(sight: Sight, rule: Rule, tenants: int, who: Rows | None = None) -> View:
+    """What the rule sees of everybody, or of some tenants."""
     numerator, denominator = sight.measure(rule.metric, rule, tenants)
-    return View(np.arange(tenants), numerator, denominator, sight.present(tenants))
+    if who is None:
+        return View(np.arange(tenants), numerator, denominator, sight.present(tenants))
+    some = None if denominator is None else denominator[who]
+    return View(who, numerator[who], some, sight.present(tenants, who))
 
 
 def find(sight: Sight, rule: Rule, view: View, tenants: int) -> Found:

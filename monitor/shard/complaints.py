@@ -203,20 +203,22 @@ class Foreseen:
             "complainants": len({entry.complainant for entry in firsts} - {None}),
         }
         for name, count in found.items():
-            counts = self._counts[name]
-            if tenant >= len(counts):
-                counts = self._counts[name] = np.pad(counts, (0, max(tenant + 1, 2 * len(counts)) - len(counts)))
             if name == "records":
-                self._records += count - int(counts[tenant])
-            counts[tenant] = count
+                self._records += count - int(self._counts[name][tenant])
+            self._counts[name][tenant] = count
+
+    def reach(self, tenants: int) -> None:
+        """So many tenants are known by now."""
+        more = tenants - len(self._counts["records"])
+        if more > 0:
+            self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
     def _holds(self, at_ms: int) -> bool:
         return self._start_ms <= at_ms < self._end_ms
 
     def count(self, name: str, tenants: int) -> Counts:
         """As `ComplaintWindow.count`."""
-        counts = self._counts[name]
-        return counts[:tenants] if len(counts) >= tenants else np.pad(counts, (0, tenants - len(counts)))
+        return self._counts[name][:tenants]
 
     def __len__(self) -> int:
         return self._records

@@ -16,7 +16,7 @@ One alert a crossing, however the value swings around the threshold:
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from monitor.shard.opened import OpenPanes
 from monitor.shard.outlook import Outlook
 from monitor.shard.pane import Pane, seal
 from monitor.shard.records import Records
+from monitor.shard.sieve import Sieve
 from monitor.shard.span import Span
 from monitor.shard.standings import Standings
 from schemas.inputs import Complaint
@@ -60,14 +61,19 @@ class Early:
         self._policy = policy
         self._layout = layout
         self._pane_ms = pane_ms
-        self._dockets = [docket for docket in dockets if not _may_still_grow(docket.rule)]
         self._alerts = alerts
         self._records = records
         self._standings = standings
         self._index = index
-        self._steps: dict[Span, set[int]] = defaultdict(set)
-        for docket in self._dockets:
-            self._steps[docket.span].add(docket.rule.step_ms)
+        self._dockets_of: dict[Span, list[Docket]] = defaultdict(list)
+        for docket in dockets:
+            if not _may_still_grow(docket.rule):
+                self._dockets_of[docket.span].append(docket)
+        self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._dockets_of.items()}
+        self._sieves = {
+            span: Sieve([docket.rule for docket in some], layout, span.level.fields)
+            for span, some in self._dockets_of.items()
+        }
         self._parties = any(span.callees or span.callers for span in spans)
         self._fields = {field for span in spans for field in span.level.fields}
         self._forget()
@@ -79,6 +85,8 @@ class Early:
         self._complained: dict[int, int] = {}  # a tenant whose complaints have come, and the first one's time
         self._opened = OpenPanes(self._fields)
         self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
+        self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
+        self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
         self._newest_call_ms = self._newest_complaint_ms = self._sealed_ms = -1
 
     def note(self, calls: Counted) -> None:
@@ -96,36 +104,43 @@ class Early:
             self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
             self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
 
-    def look(self, opened: Sequence[Counted], hour: Sequence[Pane], sealed_ms: int) -> None:
+    def look(self, opened: Callable[[], Sequence[Counted]], hour: Sequence[Pane], sealed_ms: int) -> None:
         """Fire and take back what has become due by what was read since the last look.
 
-        ``opened`` are all open calls, ``hour`` the panes of the running hour.
+        ``opened`` gives all open calls, ``hour`` the panes of the running hour.
         """
         if self._fresh is None:
             self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
-            self._fresh = list(opened)
+            self._fresh = list(opened())
+            for dockets in self._dockets_of.values():
+                for docket in dockets:
+                    self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
         fresh, self._fresh, self._fresh_rows = self._fresh, [], 0
         complained, self._complained = self._complained, {}
-        again = any(docket.reopened for docket in self._dockets)
+        again = any(docket.reopened for dockets in self._dockets_of.values() for docket in dockets)
         if not fresh and not complained and sealed_ms == self._sealed_ms and not again:
             return
         tenants = len(self._index)
         self._sealed_ms = sealed_ms
         self._opened.drop(sealed_ms)
+        for outlook in self._every():
+            outlook.reach(tenants)
         self._take(fresh, tenants)
         waiting_of = self._waiting() if complained or self._behind() else {}
         for tenant, at_ms in complained.items():
-            for outlooks in self._outlooks.values():
-                for outlook in outlooks.values():
-                    if at_ms < outlook.end_ms:
-                        self._recount(outlook, tenant, waiting_of)
-                        outlook.touch(tenant)
+            for outlook in self._every():
+                if at_ms < outlook.end_ms:
+                    self._recount(outlook, tenant, waiting_of)
+                    outlook.touch(tenant)
         self._move(hour, waiting_of, tenants)
-        for docket in self._dockets:
-            self._look(docket, tenants)
+        for span in self._outlooks:
+            self._look(span, tenants)
+        for outlook in self._every():
+            outlook.looked_at()
+
+    def _every(self) -> Iterator[Outlook]:
         for outlooks in self._outlooks.values():
-            for outlook in outlooks.values():
-                outlook.looked_at()
+            yield from outlooks.values()
 
     # Keeping up -------------------------------------------------------------------------------------------------
 
@@ -138,9 +153,10 @@ class Early:
         for piece in seal(calls, self._pane_ms, self._layout, (), self._parties):
             if piece.start_ms >= self._sealed_ms:
                 self._opened.add(piece, tenants)
-            for outlooks in self._outlooks.values():
+            for span, outlooks in self._outlooks.items():
+                picked = piece.sums[:, span.level.fields]
                 for outlook in outlooks.values():
-                    outlook.enter(piece, tenants)
+                    outlook.enter(piece, picked)
 
     def _reach(self, span: Span) -> tuple[int, int]:
         """Ends of the span are looked at after the first of these times, up to the first one after the second."""
@@ -187,55 +203,93 @@ class Early:
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def _look(self, docket: Docket, tenants: int) -> None:
-        outlooks = [self._outlooks[docket.span][end] for end in self._ends(docket.span, docket.rule.step_ms)]
-        for outlook in outlooks:
-            if docket.rule.id not in outlook.looked:
-                outlook.looked.add(docket.rule.id)
-                who = np.arange(tenants)
-            else:
-                who = outlook.news()
-                if docket.reopened:
-                    who = np.union1d(who, list(docket.reopened))
-            if len(who):
-                self._fire(docket, outlook, who, tenants)
-        docket.reopened.clear()
-        self._take_back(docket, outlooks, tenants)
-
-    def _fire(self, docket: Docket, outlook: Outlook, who: Rows, tenants: int) -> None:
-        if docket.firing:
-            who = who[~np.isin(who, list(docket.firing))]
-        for rule, some in docket.ruled(who, outlook.end_ms, tenants):
-            candidates = outlook.candidates(rule, some, tenants)
-            if not len(candidates):
+    def _look(self, span: Span, tenants: int) -> None:
+        dockets, outlooks = self._dockets_of[span], self._outlooks[span]
+        ends = {step_ms: self._ends(span, step_ms) for step_ms in self._steps[span]}
+        for end_ms in sorted(outlooks):
+            looking = [end_ms in ends[docket.rule.step_ms] for docket in dockets]
+            self._look_at(span, outlooks[end_ms], looking, tenants)
+        touched = {tenant for outlook in outlooks.values() for tenant in outlook.news().tolist()}
+        for docket in dockets:
+            docket.reopened.clear()
+            some = self._early[docket.rule.id]
+            mine = ends[docket.rule.step_ms]
+            if not mine:
                 continue
-            found = find(outlook, rule, look(outlook, rule, tenants).where(candidates), tenants)
+            if self._last_end_ms.get(docket.rule.id) == mine[-1]:
+                some = some & touched
+            self._last_end_ms[docket.rule.id] = mine[-1]
+            if some:
+                self._take_back(docket, some, [outlooks[end_ms] for end_ms in mine], tenants)
+
+    def _look_at(self, span: Span, outlook: Outlook, looking: Sequence[bool], tenants: int) -> None:
+        """Fire the alerts of the rules that look at that end."""
+        suspects: list[tuple[Docket, Rule, Rows]] = []
+        for docket, some in self._touched(span, outlook, looking, tenants):
+            who = np.array([tenant for tenant in some.tolist() if tenant not in docket.firing], np.intp)
+            for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
+                candidates = outlook.candidates(rule, mine, tenants)
+                if len(candidates):
+                    suspects.append((docket, rule, candidates))
+        outlook.count([(rule, who) for _, rule, who in suspects], tenants)
+        for docket, rule, who in suspects:
+            found = find(outlook, rule, look(outlook, rule, tenants, who), tenants)
             for row, tenant in enumerate(found.breach.tenants.tolist()):
                 if docket.taken_back.get(tenant, -1) >= outlook.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
-                updated_ms = min(outlook.end_ms, self._reach(docket.span)[1])
+                updated_ms = min(outlook.end_ms, self._reach(span)[1])
                 self._alerts.fire(docket, rule, tenant, Firing(outlook.end_ms, early=True), measured, updated_ms)
+                self._early[docket.rule.id].add(tenant)
                 docket.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
 
-    def _take_back(self, docket: Docket, outlooks: Sequence[Outlook], tenants: int) -> None:
-        """Resolve the early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
-        if len(outlooks) < 2:
-            return
+    def _touched(
+        self, span: Span, outlook: Outlook, looking: Sequence[bool], tenants: int
+    ) -> Iterator[tuple[Docket, Rows]]:
+        """For each rule that looks at that end the tenants of whom something has changed, if their sums allow a breach.
+
+        A rule that looks there for the first time looks at everybody.
+        """
+        who = outlook.news() if outlook.looked else np.arange(tenants)
+        passed = self._sieves[span].sift(outlook.level, who) if len(who) else None
+        for row, docket in enumerate(self._dockets_of[span]):
+            if not looking[row]:
+                continue
+            rule, some = docket.rule, who
+            if rule.id not in outlook.looked and len(who) < tenants:
+                some = np.arange(tenants)
+                some = some[self._sieves[span].sift(outlook.level, some)[:, row]]
+            elif passed is not None:
+                some = who[passed[:, row]]
+            outlook.looked.add(rule.id)
+            # Overrides ask for something else than the rule; those whose alert is over are to be looked at again.
+            more = docket.reopened.union(
+                np.intersect1d(who, list(docket.overrides)).tolist() if docket.overrides else ()
+            )
+            if more:
+                some = np.union1d(some, list(more)).astype(np.intp)
+            if len(some):
+                yield docket, some
+
+    def _take_back(self, docket: Docket, some: set[int], outlooks: Sequence[Outlook], tenants: int) -> None:
+        """Resolve those early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
+        standing = {tenant: docket.firing[tenant] for tenant in some if tenant in docket.firing}
+        since = {tenant: firing.since_ms for tenant, firing in standing.items() if firing.early}
+        self._early[docket.rule.id] -= some - since.keys()
         named = {outlook.end_ms for outlook in outlooks[:-1]}
-        since = {t: f.since_ms for t, f in docket.firing.items() if f.early and f.since_ms in named}
-        gone = set(since)
+        gone = {tenant for tenant in since if since[tenant] in named}
         for outlook in outlooks:
-            who = np.array(sorted(t for t in gone if since[t] <= outlook.end_ms), np.intp)
-            for rule, some in docket.ruled(who, outlook.end_ms, tenants):
-                outlook.count(rule, some, tenants)
-                found = find(outlook, rule, look(outlook, rule, tenants).where(some), tenants)
-                gone.difference_update(some[found.standing].tolist())
+            who = np.array(sorted(tenant for tenant in gone if since[tenant] <= outlook.end_ms), np.intp)
+            for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
+                outlook.count([(rule, mine)], tenants)
+                found = find(outlook, rule, look(outlook, rule, tenants, mine), tenants)
+                gone.difference_update(mine[found.standing].tolist())
         for tenant in sorted(gone):
             newest, who = outlooks[-1], np.array([tenant])
             rule = next((rule for rule, _ in docket.ruled(who, newest.end_ms, tenants)), docket.rule)
-            measured = last_measure(rule, look(newest, rule, tenants).where(who), 0)
+            measured = last_measure(rule, look(newest, rule, tenants, who), 0)
             self._alerts.resolve(docket, rule, tenant, measured, self._reach(docket.span)[1])
+            self._early[docket.rule.id].discard(tenant)
             docket.taken_back[tenant] = since[tenant]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Sums = NDArray[np.int64]
+from monitor.shard.tenantsums import Sums, TenantSums
 
 
 class Level:
@@ -30,46 +30,16 @@ class Level:
         """Add a sealed pane; ``tenants`` is how many the shard knows by now."""
         if not len(tenant):
             return
-        mine = self.add(tenant, sums, tenants)
-        # A month of panes is kept in as few bytes as their numbers need.
-        self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
-        self.version += 1
-
-    def add(self, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> Sums:
-        """Add what will not leave again; what was added, as ``[field, g]``."""
-        self._grow(tenants)
+        if tenants > self._sums.shape[1]:
+            grown = np.zeros((len(self._fields), max(tenants, 2 * self._sums.shape[1], 64)), np.int64)
+            grown[:, : self._sums.shape[1]] = self._sums
+            self._sums = grown
         mine = np.ascontiguousarray(sums[:, self._fields].T)
         self._sums[:, tenant] += mine
         self.records += int(mine[0].sum())
-        return mine
-
-    def merge(self, other: "Level") -> None:
-        """Add all that another level holds, which must have all of this one's fields."""
-        count = other._sums.shape[1]
-        self._grow(count)
-        self._sums[:, :count] += other._sums[[other._row[field] for field in self._fields]]
-        self.records += other.records
-
-    def ahead(self, before_ms: int, tenants: int) -> "Level":
-        """What this level will be, of what it holds now, once what began before ``before_ms`` has left."""
-        copy = Level(self.window_ms, self._fields)
-        copy._grow(tenants)
-        count = min(copy._sums.shape[1], self._sums.shape[1])
-        copy._sums[:, :count] = self._sums[:, :count]
-        copy.records = self.records
-        for start_ms, tenant, mine in self._inside:
-            if start_ms >= before_ms:
-                break
-            copy._sums[:, tenant] -= mine
-            copy.records -= int(mine[0].sum())
-        return copy
-
-    def _grow(self, tenants: int) -> None:
-        have = self._sums.shape[1]
-        if tenants > have:
-            grown = np.zeros((len(self._fields), max(tenants, 2 * have, 64)), np.int64)
-            grown[:, :have] = self._sums
-            self._sums = grown
+        # A month of panes is kept in as few bytes as their numbers need.
+        self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
+        self.version += 1
 
     def leave(self, before_ms: int) -> None:
         """Take away the panes that began before ``before_ms``, the window's start."""
@@ -83,6 +53,17 @@ class Level:
     def fields(self) -> Sequence[int]:
         """The fields that it keeps."""
         return self._fields
+
+    def ahead(self, before_ms: int, tenants: int) -> TenantSums:
+        """What the window holds now without the panes that began before ``before_ms``."""
+        count = min(tenants, self._sums.shape[1])
+        rows = np.zeros((tenants, len(self._fields)), np.int64)
+        rows[:count] = self._sums[:, :count].T
+        for start_ms, tenant, mine in self._inside:
+            if start_ms >= before_ms:
+                break
+            rows[tenant] -= mine.T
+        return TenantSums(self._fields, rows)
 
     def field(self, number: int, tenants: int) -> Sums:
         """One field's sum for each tenant ``[tenants]``."""

@@ -90,6 +90,19 @@ class KeyCounts:
         """Those keys."""
         return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
 
+    def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
+        """The keys of the tenants marked in ``who``; those with a number beyond its end are not."""
+        if not len(self):
+            return self
+        owner = self.owner
+        if int(owner.max()) >= len(who):
+            owner, who = np.minimum(owner, len(who)), np.append(who, False)
+        return self.select(np.flatnonzero(who[owner]))
+
+    def negated(self) -> "KeyCounts":
+        """The same keys, to be taken away."""
+        return KeyCounts(self.key, self.owner, -self.count, self.numeric, self.levels)
+
     def thinned(self, levels: dict[int, int]) -> "KeyCounts":
         """What is left of these keys when the tenants' levels are (at least) these."""
         if not levels:

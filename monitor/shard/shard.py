@@ -197,7 +197,7 @@ class Shard:
                 self._standings,
                 self._index,
             )
-        self._early.look(self._unsealed.pieces(), self._hour, self._sealed_ms)
+        self._early.look(self._unsealed.pieces, self._hour, self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.

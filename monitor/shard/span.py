@@ -11,9 +11,13 @@ from monitor.shard.complaints import ComplaintWindow, Foreseen
 from monitor.shard.fields import BIT, Layout
 from monitor.shard.level import Level
 from monitor.shard.pane import Pane
-from monitor.shard.tally import PaneTally, Tally
+from monitor.shard.panetally import PaneTally
+from monitor.shard.partiesahead import PartiesAhead
+from monitor.shard.tally import Tally
+from monitor.shard.tenantsums import TenantSums
 
 Counts = NDArray[np.int64]
+_EVERYBODY = slice(None)
 
 HOUR_MS = 3_600_000
 FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang on hour panes
@@ -22,17 +26,17 @@ FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang 
 class Sight:
     """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
 
-    level: Level
-    callees: Tally | PaneTally | None
-    callers: Tally | PaneTally | None
+    level: Level | TenantSums
+    callees: Tally | PaneTally | PartiesAhead | None
+    callers: Tally | PaneTally | PartiesAhead | None
     complaints: ComplaintWindow | Foreseen
     layout: Layout
 
-    def present(self, tenants: int) -> NDArray[np.bool_]:
+    def present(self, tenants: int, who: NDArray[np.intp] | slice = _EVERYBODY) -> NDArray[np.bool_]:
         """Which tenants have a call or a complaint record in the window, so that rules judge them."""
-        seen: NDArray[np.bool_] = self.level.field(0, tenants) > 0
+        seen: NDArray[np.bool_] = self.level.field(0, tenants)[who] > 0
         if len(self.complaints):
-            seen |= self.complaints.count("records", tenants) > 0
+            seen |= self.complaints.count("records", tenants)[who] > 0
         return seen
 
     def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
@@ -65,7 +69,10 @@ class Sight:
 class Span(Sight):
     """One window length, kept up to date. Built for the rules that use it."""
 
+    level: Level
     complaints: ComplaintWindow
+    callees: Tally | PaneTally | None
+    callers: Tally | PaneTally | None
 
     def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
@@ -86,7 +93,9 @@ class Span(Sight):
         self.callees = self.callers = None
         one_pane = window_ms == pane_ms
         if {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names:
-            self.callees = PaneTally(window_ms) if one_pane else Tally(window_ms, self.limits, self.sequences)
+            self.callees = (
+                PaneTally(window_ms, self.limits) if one_pane else Tally(window_ms, self.limits, self.sequences)
+            )
         if "caller_peak" in names:
             self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
         if self.callees is not None or self.callers is not None:

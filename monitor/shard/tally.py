@@ -9,75 +9,16 @@ lower bound.
 """
 
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.shard.keys import U64, mix
+from monitor.shard.panetally import Counted, busiest, make_up, scale
 from monitor.shard.parties import EXACT_KEYS, KeyCounts, level_for
 
 _ONE = np.uint64(1)
 _SMALLEST_TABLE = 1 << 10
-
-
-class PaneTally:
-    """The counts of a window that is one pane: read off the pane's own keys when asked, nothing is kept up to date."""
-
-    def __init__(self, window_ms: int) -> None:
-        self.window_ms = window_ms
-        self._start_ms = 0
-        self._keys = KeyCounts.empty()
-
-    @property
-    def levels(self) -> dict[int, int]:
-        """The sampling level of each tenant, where above 0: the pane's own."""
-        return self._keys.levels
-
-    @levels.setter
-    def levels(self, levels: dict[int, int]) -> None:
-        """Nothing to take over: the pane knows."""
-
-    def enter(self, start_ms: int, keys: KeyCounts, tenants: int) -> None:
-        """The pane of the window."""
-        self._start_ms, self._keys = start_ms, keys
-
-    def leave(self, before_ms: int) -> None:
-        """Take away the pane if it began before ``before_ms``, the window's start."""
-        if self._start_ms < before_ms:
-            self._keys = KeyCounts.empty()
-
-    def since(self, start_ms: int) -> Sequence[KeyCounts]:
-        """The keys of the panes inside that began at ``start_ms`` or later."""
-        return [self._keys] if self._start_ms >= start_ms else []
-
-    def distinct(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys of each tenant ``[tenants]``."""
-        return self._count(np.ones(len(self._keys), np.bool_), tenants)
-
-    def numbers(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys that are numbers."""
-        return self._count(self._keys.numeric, tenants)
-
-    def sequential(self, tenants: int) -> NDArray[np.int64]:
-        """Distinct numbers whose number less 1 is there too."""
-        keys = self._keys
-        follows = np.zeros(len(keys), np.bool_)
-        follows[1:] = (keys.key[1:] == keys.key[:-1] + _ONE) & keys.numeric[1:] & keys.numeric[:-1]
-        return _make_up(self._count(follows, tenants), self.numbers(tenants), keys.levels)
-
-    def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
-        """Distinct keys attempted more than ``limit`` times."""
-        return self._count(self._keys.count > limit, tenants)
-
-    def peak(self, tenants: int) -> NDArray[np.int64]:
-        """The most attempts of one key."""
-        most = np.zeros(tenants, np.int64)
-        np.maximum.at(most, self._keys.owner, self._keys.count)
-        return most
-
-    def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
-        return _scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)
 
 
 class Tally:
@@ -119,10 +60,6 @@ class Tally:
             for tenant in [t for t in self.levels if self._thin(t)]:
                 self._lower(tenant)
 
-    def since(self, start_ms: int) -> Sequence[KeyCounts]:
-        """The keys of the panes inside that began at ``start_ms`` or later."""
-        return [keys for at_ms, keys in self._inside if at_ms >= start_ms]
-
     def distinct(self, tenants: int) -> NDArray[np.int64]:
         """Distinct keys of each tenant ``[tenants]``."""
         return self._scaled(self._distinct, tenants)
@@ -133,7 +70,7 @@ class Tally:
 
     def sequential(self, tenants: int) -> NDArray[np.int64]:
         """Distinct numbers whose number less 1 is there too."""
-        return _make_up(self._scaled(self._sequential, tenants), self.numbers(tenants), self.levels)
+        return make_up(self._scaled(self._sequential, tenants), self.numbers(tenants), self.levels)
 
     def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
         """Distinct keys attempted more than ``limit`` times."""
@@ -141,16 +78,86 @@ class Tally:
 
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of one key."""
-        most = np.zeros(max(tenants, len(self._distinct)), np.int64)
-        live = np.flatnonzero(self._count)
-        np.maximum.at(most, self._owner[live], self._count[live])
-        return most[:tenants]
+        return busiest(self._held(np.flatnonzero(self._count)), max(tenants, len(self._distinct)))[:tenants]
+
+    # Ahead -----------------------------------------------------------------------------------------------------
+
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> Counted:
+        """The counts of these tenants ``[k]``, ascending, once ``came``, their keys, has come and panes have left.
+
+        What leaves are the panes that began before ``before_ms``. Nothing is changed; the cost is that of the keys
+        which come and leave.
+        """
+        change = self._change_of(who, came, before_ms)
+        at = self._find(change.key)
+        before = np.where(at >= 0, self._count[at], 0)
+        after = before + change.count
+        step = (after > 0).astype(np.int64) - (before > 0)
+        owners = int(who[-1]) + 1
+        levels = {tenant: level for tenant, level in self.levels.items() if tenant < owners}
+
+        def moved(counts: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.int64]:
+            then = np.zeros(owners, np.int64)
+            then[: len(counts)] = counts[:owners]
+            _add(then, change.owner, steps)
+            return scale(then, levels)
+
+        step_of_numbers = step * change.numeric
+        numbers = moved(self._numbers, step_of_numbers)
+        sequential = make_up(moved(self._sequential, self._pairs(change.key, step_of_numbers)), numbers, levels)
+        over = {
+            limit: moved(counts, (after > limit).astype(np.int64) - (before > limit))[who]
+            for limit, counts in self._over.items()
+        }
+        return Counted(moved(self._distinct, step)[who], numbers[who], sequential[who], over)
+
+    def _pairs(self, keys: U64, step: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many pairs of neighbours more or less there will be with each of these ascending numbers, each told once.
+
+        ``step`` is 1 for a number that comes, -1 for one that goes.
+        """
+        pairs = np.zeros(len(keys), np.int64)
+        moved = np.flatnonzero(step)
+        if not self._sequences or not len(moved):
+            return pairs
+        key, step = keys[moved], step[moved]
+        comes = step > 0
+        has_previous, has_next = self._present(key - _ONE), self._present(key + _ONE)
+        follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is told by its second key
+        will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
+        has_next &= ~np.append(follows[1:], False)
+        pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
+        return pairs
+
+    def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
+        """The most attempts of one key then; the cost is that of a look at the whole table."""
+        mine = np.zeros(max(len(self._distinct), int(who[-1]) + 1), np.bool_)
+        mine[who] = True
+        held = self._held(np.flatnonzero(mine[self._owner] & (self._count > 0)))
+        every = KeyCounts.joined([held, self._change_of(who, came, before_ms)]).distinct()
+        return busiest(every, len(mine))[who]
+
+    def _change_of(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> KeyCounts:
+        """The keys that come and leave, each once with what its count changes by, ascending."""
+        mine = np.zeros(max(len(self._distinct), int(who[-1]) + 1), np.bool_)
+        mine[who] = True
+        parts = [came]
+        for start_ms, keys in self._inside:
+            if start_ms >= before_ms:
+                break
+            parts.append(keys.of_tenants(mine).negated())
+        levels = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
+        return KeyCounts.joined(parts).thinned(levels).distinct()
+
+    def _held(self, at: NDArray[np.intp]) -> KeyCounts:
+        """What the table holds at these slots."""
+        return KeyCounts(self._key[at], self._owner[at], self._count[at], self._numeric[at])
 
     def _scaled(self, counts: NDArray[np.int64], tenants: int) -> NDArray[np.int64]:
         scaled = np.zeros(tenants, np.int64)
         known = min(tenants, len(counts))
         scaled[:known] = counts[:known]
-        return _scale(scaled, self.levels)
+        return scale(scaled, self.levels)
 
     def _grow(self, tenants: int) -> None:
         have = len(self._distinct)
@@ -192,8 +199,7 @@ class Tally:
 
     def _keys_of(self, tenant: int) -> KeyCounts:
         at = np.flatnonzero((self._owner == tenant) & (self._count > 0))
-        at = at[np.argsort(self._key[at])]
-        return KeyCounts(self._key[at], self._owner[at], self._count[at], self._numeric[at])
+        return self._held(at[np.argsort(self._key[at])])
 
     # Counting --------------------------------------------------------------------------------------------------
 
@@ -299,17 +305,3 @@ def _add(counts: NDArray[np.int64], owner: NDArray[np.int32], steps: NDArray[np.
     if len(owner):
         found = np.bincount(owner, steps)
         counts[: len(found)] += found.astype(np.int64)
-
-
-def _scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
-    """Counts of a sample as estimates of the whole, in place."""
-    for tenant, level in levels.items():
-        counts[tenant] <<= level
-    return counts
-
-
-def _make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
-    """One of 64 neighbours has its predecessor outside the sample, which the estimate makes up for, in place."""
-    for tenant in levels:
-        sequential[tenant] = min(sequential[tenant] * 64 // 63, numbers[tenant])
-    return sequential

@@ -111,6 +111,14 @@ def restore(policy: str, folder: str) -> Answer:
     }
 
 
+def early(path: str, policy: str) -> Answer:
+    """What looks ahead of the judge cost."""
+    from bench.early import looks
+    from bench.policies import named
+
+    return looks(path, named(policy))
+
+
 def digest(folder: Path) -> str:
     """Of all that a replay decided."""
     found = hashlib.sha256()
@@ -120,7 +128,7 @@ def digest(folder: Path) -> str:
 
 
 TASKS: dict[str, Callable[..., Answer]] = {
-    task.__name__: task for task in (workload, decode, replay, phases, store, restore)
+    task.__name__: task for task in (workload, decode, replay, phases, store, restore, early)
 }
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ class Bench:
     results: list[Result] = field(default_factory=list)
     phases: dict[str, Answer] = field(default_factory=dict)
     states: dict[str, tuple[Answer, Answer]] = field(default_factory=dict)
+    looks: dict[str, Answer] = field(default_factory=dict)
     _decided: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def measure(self, scenario: Scenario, rounds: int) -> None:
@@ -127,6 +128,11 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             stored = child("store", **told, folder=folder)
             self.states[scenario.name] = stored, child("restore", policy=scenario.policy, folder=folder)
+
+    def early(self, scenario: Scenario) -> None:
+        """What looks ahead of the judge cost."""
+        self.say(f"{scenario.name}: early looks")
+        self.looks[scenario.name] = child("early", path=self._made(scenario)["path"], policy=scenario.policy)
 
     def _made(self, scenario: Scenario) -> Answer:
         of = scenario.workload

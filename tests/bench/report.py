@@ -42,6 +42,7 @@ def as_data(bench: Bench, at: dict[str, Any]) -> dict[str, Any]:
             for result in bench.results
         ],
         "phases": bench.phases,
+        "looks": bench.looks,
         "states": {name: {"stored": stored, "restored": back} for name, (stored, back) in bench.states.items()},
     }
 
@@ -65,6 +66,8 @@ def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
     if bench.states:
         lines += ["**State**, written whenever a window has ended", "", *_states(bench)]
         lines += ["**Memory** of the restored shard, bytes a tenant", "", *_memory(bench)]
+    for name, answer in bench.looks.items():
+        lines += [f"**A look ahead of the judge**, ms of CPU: {name}", "", *_looks(answer)]
     return "\n".join(lines)
 
 
@@ -171,6 +174,22 @@ def _memory(bench: Bench) -> list[str]:
     )
     rows.append(("grown in memory by the restore", *resident))
     return _table(("part", *names), rows)
+
+
+def _looks(answer: dict[str, Any]) -> list[str]:
+    rows = [
+        (
+            case["about"],
+            f"{case['open_calls']:,}",
+            f"{case['looks']:,}",
+            f"{case['median_ms']:.3f}",
+            f"{case['p99_ms']:.3f}",
+            f"{case['alerts']:,}",
+        )
+        for case in answer["cases"]
+    ]
+    first = ("half of the file, the first look", "", "1", f"{answer['first_ms']:.1f}", "", "")
+    return _table(("calls since the last look", "open calls", "looks", "median", "p99", "alerts"), [*rows, first])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bench.profile(scenario)
             if scenario.state:
                 bench.state(scenario)
+            if scenario.early:
+                bench.early(scenario)
     except (ChildError, DisagreementError) as error:
         print(error, file=sys.stderr)
         return 1

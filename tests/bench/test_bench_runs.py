@@ -51,6 +51,10 @@ def test_the_bench_judges_what_a_plain_replay_judges(tmp_path: Path, capsys: pyt
     assert state["stored"]["records"] == made.records
     assert state["stored"]["tenants"] == state["restored"]["tenants"] == plain.summary.tenants
     assert all(size > 0 for part, size in state["restored"]["parts"].items() if part != "open calls")
+    looked = json.loads(found.read_text())["looks"]["base"]
+    assert looked["tenants"] > 0
+    assert [case["looks"] > 0 for case in looked["cases"]] == [True] * 4
+    assert sum(case["alerts"] for case in looked["cases"]) > 0
     assert "| base: " in said.out
     assert "| together |" in said.out
 

@@ -101,3 +101,29 @@ def test_the_level_is_the_lowest_that_keeps_few_enough(keys: set[int], at_least:
     assert level >= at_least
     assert kept(level) <= limit
     assert level == at_least or kept(level - 1) > limit
+
+
+@tries(60)
+@given(
+    st.lists(st.lists(st.tuples(keys_of_tenant, st.integers(0, 3)), max_size=20), max_size=4),
+    st.sets(st.integers(0, 5)),
+)
+def test_parts_joined_are_all_attempts_counted_once_more(parts: list[list[tuple[int, int]]], asked: set[int]) -> None:
+    rows = [[(key & ~3 | tenant, tenant, True) for key, tenant in attempts] for attempts in parts]
+    joined = KeyCounts.joined([key_counts(attempts) for attempts in rows]).distinct()
+    whole = key_counts([row for attempts in rows for row in attempts])
+    assert as_dict(joined) == as_dict(whole)
+    assert np.all(joined.key[1:] > joined.key[:-1])
+    marked = np.zeros(3, np.bool_)
+    marked[[tenant for tenant in asked if tenant < 3]] = True
+    mine = {who: count for who, count in as_dict(whole).items() if who[1] in asked and who[1] < 3}
+    assert as_dict(whole.of_tenants(marked)) == mine
+    assert as_dict(KeyCounts.joined([whole, whole.negated()]).distinct()) == dict.fromkeys(as_dict(whole), 0)
+
+
+def test_parts_of_different_levels_are_joined_at_the_highest() -> None:
+    keys = np.arange(64 * 200, dtype=np.uint64)
+    whole = KeyCounts(keys, np.zeros(len(keys), np.int32), np.ones(len(keys), np.int32), np.ones(len(keys), np.bool_))
+    joined = KeyCounts.joined([whole, whole.thinned({0: 2})])
+    assert joined.levels == {0: 2}
+    assert set(joined.key.tolist()) == set(whole.thinned({0: 2}).key.tolist())

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shard_samples import MINUTE, T0, key_counts, tries
 
+from monitor.shard.panetally import PaneTally
 from monitor.shard.parties import EXACT_KEYS, KeyCounts
-from monitor.shard.tally import PaneTally, Tally
+from monitor.shard.tally import Tally
 
 TENANTS = 4
 LIMITS = (1, 3)
@@ -94,6 +95,37 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
         assert reading(tally) == plain_reading(attempts)
     tally.leave(T0 + len(panes) * MINUTE)
     assert reading(tally) == plain_reading([])
+
+
+@tries(200)
+@given(
+    st.lists(some_attempts, min_size=1, max_size=8),
+    some_attempts,
+    st.integers(0, 8),
+    st.sets(st.integers(0, TENANTS), min_size=1),
+    st.booleans(),
+)
+def test_what_a_window_will_count_is_told_ahead_and_changes_nothing(
+    panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
+) -> None:
+    """Of the tenants that are asked about; one of them may be new."""
+    who = np.array(sorted(asked))
+    panes = panes[:1] if one_pane else panes
+    tally = PaneTally(MINUTE, LIMITS) if one_pane else Tally(20 * MINUTE, LIMITS, True)
+    with cramped():
+        for number, attempts in enumerate(panes):
+            tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
+        before = reading(tally)
+        start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
+        came = counted([attempt for attempt in to_come if attempt[0] in asked])
+        ahead = tally.ahead(who, came, start_ms)
+        peak = tally.peak_ahead(who, came, start_ms)
+        assert reading(tally) == before
+    left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
+    distinct, numbers, sequential, most, *over = plain_reading([*left, *to_come], TENANTS + 1)
+    told = [ahead.distinct, ahead.numbers, ahead.sequential, peak, *(ahead.over[limit] for limit in LIMITS)]
+    for name, found, expected in zip(range(6), told, [distinct, numbers, sequential, most, *over], strict=True):
+        assert found.tolist() == [expected[tenant] for tenant in who], name
 
 
 @pytest.mark.parametrize("seed", range(2))

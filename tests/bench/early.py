@@ -1,0 +1,85 @@
+"""Early looks: what a look ahead of the judge costs, by how many calls have come since the last one and are open."""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from statistics import quantiles
+from typing import Any
+
+import numpy as np
+
+from monitor.files import open_input, pieces
+from monitor.partition import Partition, Rows
+from monitor.policy.model import Policy
+
+_NEVER_MS = 4_102_444_800_000  # no record is ahead of it
+_PIECE = 500
+# Shares of the file that are read before the first look, and in each of the cases.
+_BEFORE, _SMALL, _LARGE, _OPEN, _MANY_OPEN = 0.5, 0.1, 0.15, 0.2, 0.04
+
+
+def looks(path: str, policy: Policy) -> dict[str, Any]:
+    """Judge a file as a worker does, with looks in between: the first one, and the later ones case by case."""
+    partition = Partition(policy, sources=1)
+    with open_input(path) as stream:
+        lines = sum(len(some) for _, some in pieces(stream, 50_000))
+    with open_input(path) as stream:
+        feed = _feed(partition, (line for _, some in pieces(stream, 5_000) for line in some))
+
+        def read(share: float, advance: bool, piece: int = 5_000) -> Iterator[None]:
+            for _ in range(max(int(share * lines) // piece, 1)):
+                feed(piece)
+                if advance:
+                    partition.advance()
+                yield
+
+        for _ in read(_BEFORE, True):
+            partition.take()
+        first_ms = _look(partition)
+        cases = [_case("none", partition, (None for _ in range(1_000)))]
+        cases.append(_case(f"{_PIECE:,}", partition, read(_SMALL, True, _PIECE)))
+        cases.append(_case(f"{10 * _PIECE:,}", partition, read(_LARGE, True, 10 * _PIECE)))
+        for _ in read(_OPEN, False):
+            pass
+        partition.early()
+        cases.append(_case(f"{_PIECE:,}, nothing sealed for hours", partition, read(_MANY_OPEN, False, _PIECE)))
+    return {"first_ms": first_ms, "tenants": partition.shard.tenants, "cases": cases}
+
+
+def _feed(partition: Partition, lines: Iterator[bytes]) -> Any:
+    at = 0
+
+    def feed(count: int) -> None:
+        nonlocal at
+        some = list(islice(lines, count))
+        offsets = np.arange(at, at + len(some))
+        partition.feed(0, Rows(at, at + len(some), offsets, np.full(len(some), _NEVER_MS), some))
+        at += len(some)
+
+    return feed
+
+
+def _case(about: str, partition: Partition, steps: Iterator[None]) -> dict[str, Any]:
+    """A look after each step: the median and the highest of its cost, and what it told."""
+    partition.take()
+    spent_ms, told = [], 0
+    for _ in steps:
+        told -= len(partition.shard.sink.alerts)
+        spent_ms.append(_look(partition))
+        told += len(partition.shard.sink.alerts)
+        partition.take()
+    return {
+        "about": about,
+        "open_calls": partition.open_calls,
+        "looks": len(spent_ms),
+        "median_ms": quantiles([*spent_ms, *spent_ms], n=2)[0],
+        "p99_ms": quantiles([*spent_ms, *spent_ms], n=100)[98],
+        "alerts": told,
+    }
+
+
+def _look(partition: Partition) -> float:
+    """Take a look; how much CPU time it cost, in ms."""
+    began_ns = time.process_time_ns()
+    partition.early()
+    return (time.process_time_ns() - began_ns) / 1e6
