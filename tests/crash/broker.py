@@ -46,7 +46,7 @@ class Broker:
         self.refusals = 0
         self.timeouts = 0
         self.group = Group(self, session_timeout_s)
-        self._transaction_timeout_s = transaction_timeout_s
+        self.transaction_timeout_s = transaction_timeout_s
         self._producers: dict[str, _Producer] = {}
         self._arrivals: dict[asyncio.Future[None], None] = {}
 
@@ -124,7 +124,7 @@ class Broker:
                 producer.epoch += 1
                 self._end(producer, txn, committed=False)
 
-        self.later(self._transaction_timeout_s, too_long)
+        self.later(self.transaction_timeout_s, too_long)
         return txn
 
     def produce(self, transactional_id: str, txn: Txn, tp: TP, records: Sequence[Record]) -> int:

@@ -29,12 +29,14 @@ class Link:
     """A process's connection to the broker: everything that it asks goes through here.
 
     ``passing`` is told of every request (``name?``) and answer (``name!``), before it takes place; it may kill or stop
-    the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through.
+    the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through. ``rank`` begins
+    the ids of its members, and who sorts first is served first.
     """
 
     def __init__(self, broker: Broker, process: Process, rng: random.Random) -> None:
         self.broker, self.process, self.rng = broker, process, rng
         self.cut = False
+        self.rank = ""
         self.slow_share = 0.02
         self.passing: Callable[[Process, str], None] = lambda process, point: None
         self.members: list[Member] = []
@@ -287,7 +289,7 @@ class MemoryConsumer:
         group, member_id = self._link.broker.group, None
         while True:
             if member_id is None:
-                member_id = f"{self._link.rng.getrandbits(32):08x}-{self._link.process.name}"
+                member_id = f"{self._link.rank}{self._link.rng.getrandbits(32):08x}-{self._link.process.name}"
             try:
                 tps = await self._joined(member_id)
             except Unavailable:

@@ -1,15 +1,48 @@
-"""Makes a process fit for thousands of schedules: warnings are errors, logs go nowhere, little garbage collection."""
+"""Plays schedules in a process of its own: `python -m crash.runner play|broken|trace`, the answer as JSON.
+
+play FIRST COUNT      the results of the schedules of these seeds
+broken COUNT NAME...  for each way to break the protocol: which of the first schedules shows it, and how
+trace COUNT           a digest of all that passed between workers and broker, for each of the first schedules
+"""
 
 import gc
+import json
+import os
+import subprocess
+import sys
 import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import structlog
 
+from crash.broken import found
+from crash.schedule import Result, play, trace
 from crash.traffic import SCENARIOS, story
 
 
+def results(first: int, count: int) -> list[Result]:
+    """The schedules of these seeds, played in a process."""
+    return [
+        Result(**told | {"faults": Counter(told["faults"]), "points": Counter(told["points"])})
+        for told in ask("play", first, count)
+    ]
+
+
+def ask(*what: str | int, hash_seed: str = "0") -> Any:
+    """What a process answers. Its failure is an error with all that it said."""
+    folders = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(folders)}
+    command = [sys.executable, "-m", "crash.runner", *map(str, what)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{what} ended with {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
 def prepare() -> None:
-    """To be called once in a process."""
+    """Make this process fit for thousands of schedules: warnings are errors, logs go nowhere, little is collected."""
     warnings.simplefilter("error")
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
     for number in range(SCENARIOS):
@@ -17,8 +50,22 @@ def prepare() -> None:
     # What is there now stays, and a schedule leaves its garbage in one piece.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 1_000)
+    gc.set_threshold(50_000, 50, 10)
 
 
 def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> str:
     raise structlog.DropEvent
+
+
+def _answer(what: str, *how: str) -> Any:
+    if what == "play":
+        first, count = map(int, how)
+        return [vars(play(seed)) for seed in range(first, first + count)]
+    if what == "broken":
+        return {name: found(name, range(int(how[0]))) for name in how[1:]}
+    return [trace(seed) for seed in range(int(how[0]))]
+
+
+if __name__ == "__main__":
+    prepare()
+    print(json.dumps(_answer(*sys.argv[1:])))

@@ -1,6 +1,7 @@
 """Seeded schedules: traffic, workers and faults, the proof that the faults took place, and the verdict."""
 
 import asyncio
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -78,7 +79,7 @@ class Schedule:
         told = self.told = story(rng.randrange(SCENARIOS))
         self.partitions = rng.choice((1, 1, 2, 2, 3))
         self.live = Live(
-            idle_after_ms=rng.choice((500, 1_000, 2_000)),
+            idle_after_ms=rng.choice((1_000, 1_000, 2_000)),
             max_ahead_ms=rng.choice((60_000, 300_000)),
             outage_grace_ms=rng.choice((0, 1_800_000, 14_400_000)),
         )
@@ -191,13 +192,19 @@ class Schedule:
                 return
 
     async def _trap(
-        self, points: Sequence[str], spring: Callable[[Worker, str], None], within_s: float, most: int = 4
+        self,
+        points: Sequence[str],
+        spring: Callable[[Worker, str], None],
+        within_s: float = 6.0,
+        most: int = 4,
+        owner: bool = False,
     ) -> bool:
-        """Have it done where a worker comes past one of these points; whether it was."""
+        """Have it done where a worker (an ``owner``) comes past one of these points, or any; whether it was."""
         sprung: asyncio.Future[None] = self.world.loop.create_future()
 
         def matches(process: Process, point: str) -> bool:
-            return process in self._by_process and (not points or point in points)
+            worker = self._by_process.get(process)
+            return worker is not None and (not points or point in points) and (not owner or worker.belongs())
 
         def snap(process: Process, point: str) -> None:
             sprung.set_result(None)
@@ -271,32 +278,29 @@ class Schedule:
             gone.append(worker)
             go(worker)
 
-        await self.within(2.0, lambda: any(worker.owned() for worker in self.world.running()))
-        if not await self._trap(self.rng.choice((COMMITTING, ())), leave, 2.0, most=8):
+        if not await self._trap(self.rng.choice((COMMITTING, ())), leave, most=8, owner=True):
             return False
         (worker,) = gone
-        owned = bool(worker.owned()) and any(self.world.broker.group.knows(member) for member in worker.link.members)
-        thrown_out = await self.within(
-            SESSION_S + 1.0, lambda: not any(self.world.broker.group.knows(member) for member in worker.link.members)
-        )
+        thrown_out = await self.within(SESSION_S + 3.0, lambda: not worker.belongs())
         await asyncio.sleep(self.rng.choice((0.0, self.rng.uniform(0.0, 2.0))))
         come(worker)
-        return owned and thrown_out and worker.process.alive
+        return thrown_out and worker.process.alive
 
     async def doze_past_the_transaction(self) -> bool:
         """Stopped in a transaction for longer than the coordinator lets it be open, and not for a session's length."""
-        before = self.world.broker.timeouts
+        broker = self.world.broker
+        before, broker.transaction_timeout_s = broker.timeouts, 0.3
         gone: list[Worker] = []
 
         def leave(worker: Worker, point: str) -> None:
             gone.append(worker)
             worker.stop()
 
-        if not await self._trap(COMMITTING[1:7], leave, 2.0):
+        if not await self._trap(COMMITTING[1:7], leave):
             return False
-        await self.within(0.9, lambda: self.world.broker.timeouts > before)
+        await self.within(0.9, lambda: broker.timeouts > before)
         gone[0].resume()
-        return self.world.broker.timeouts > before
+        return broker.timeouts > before
 
     async def broker_outage(self) -> bool:
         broker, before = self.world.broker, self.world.broker.refusals
@@ -307,11 +311,11 @@ class Schedule:
 
     async def lost_answer(self) -> bool:
         """A commit was done, and its writer does not hear of it."""
-        return await self._trap(["commit.end!"], self._unavailable, 2.0)
+        return await self._trap(["commit.end!"], self._unavailable, most=2)
 
     async def lost_request(self) -> bool:
         """A commit fails before it is done."""
-        return await self._trap(COMMITTING[:7], self._unavailable, 2.0, most=8)
+        return await self._trap(COMMITTING[:7], self._unavailable, most=8)
 
     def _unavailable(self, worker: Worker, point: str) -> None:
         raise Unavailable(f"{point} was lost")
@@ -337,10 +341,9 @@ class Schedule:
         return await self.within(4.0, lambda: group.generation > before)
 
     async def worker_ends(self) -> bool:
-        candidates = [worker for worker in self.world.running() if worker.owned()]
-        if not candidates:
+        if not await self.within(3.0, lambda: any(worker.belongs() for worker in self.world.running())):
             return False
-        worker = self.rng.choice(candidates)
+        worker = self.rng.choice([worker for worker in self.world.running() if worker.belongs()])
         worker.terminate()
         ended = await self.within(8.0, lambda: worker.over)
         if not self.world.running():
@@ -374,3 +377,17 @@ def play(seed: int) -> Result:
         if result.wrong or not result.missed:
             return result
     raise AssertionError(f"seed {seed}: in {DRAWS} draws the faults did not take place: {result.missed}")
+
+
+def trace(seed: int) -> str:
+    """All that passes between the workers and the broker in a schedule, as a digest."""
+    schedule = Schedule(seed)
+    digest, passing = hashlib.sha256(), schedule.world.passing
+
+    def noted(process: Process, point: str) -> None:
+        digest.update(f"{schedule.world.loop.time():.9f} {process.name} {point}\n".encode())
+        passing(process, point)
+
+    schedule.world.passing = noted  # type: ignore[method-assign]
+    schedule.run()
+    return digest.hexdigest()

@@ -48,6 +48,10 @@ class Worker:
         owners = self.engine.owners.values() if self.engine else ()
         return [owner.number for owner in owners if owner.phase is Phase.RUNNING]
 
+    def belongs(self) -> bool:
+        """Whether it works on something, and the group knows it."""
+        return bool(self.owned()) and any(self._world.broker.group.knows(member) for member in self.link.members)
+
     def kill(self) -> None:
         """SIGKILL; what it had in flight at the broker stays as it is."""
         self.process.kill()
