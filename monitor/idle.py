@@ -50,9 +50,12 @@ class Silence(Generic[K]):
         return 0 if seen is None or self._looked_ms is None else self._looked_ms - seen.since_ms
 
     def silent(self, log: K, position: int | None = None) -> bool:
-        """Whether the log has been silent for long enough, and (with ``position``) was read to its end."""
+        """Whether the log has been silent for long enough, and (with ``position``) was read to just its end.
+
+        A position beyond the end that was seen is that of a record which has come since.
+        """
         seen = self._seen.get(log)
-        if seen is None or (position is not None and position < seen.end):
+        if seen is None or (position is not None and position != seen.end):
             return False
         return self.silent_ms(log) >= self._idle_after_ms
 

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
 from monitor.notes import Limit, Move, Note, Skip
@@ -27,6 +28,7 @@ from monitor.shard.state import FORMAT, ShardHead, check_format
 from monitor.stored import Cutter
 from monitor.topics import INPUTS
 
+_CALLS = INPUTS.index(CALLS)
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
 
@@ -111,6 +113,7 @@ class PartitionHead(Struct):
     live: Live
     watermark_ms: int
     published_ms: int
+    outage_ended: bool
     control: int
     sources: list[SourceHead]
     shard: ShardHead
@@ -145,7 +148,7 @@ class _Position:
     """Where a source is, and what is kept of its past from the resume offset on.
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
-    ``fresh`` are the offsets of skips that have not been told of yet.
+    ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
     """
 
     source: Source
@@ -156,6 +159,7 @@ class _Position:
     moved: int = 0
     skips: dict[int, Skip] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
+    newest_ms: int = NO_CLOCK_MS
     ended: bool = False
 
     def go(self, offset: int) -> None:
@@ -214,6 +218,7 @@ class Partition:
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._cutter = Cutter()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
+        self._outage_ended = False
         self._published: set[str] = set()
         self._published_ms = NO_CLOCK_MS
         self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
@@ -254,7 +259,10 @@ class Partition:
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
         if len(rows):
-            self.last_ms = max(self.last_ms, int(decoded.event_ms.max()), *(one.at_ms for one in batch.waiting))
+            position.newest_ms = max(position.newest_ms, int(decoded.event_ms.max()))
+            self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
+            if reader.number == _CALLS and rows.stop > done:
+                self._outage_ended = False
         for waiting in batch.waiting:
             if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
                 self.shard.wait(waiting)
@@ -282,6 +290,15 @@ class Partition:
         position.go(move.offset)
         return True
 
+    def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
+        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that."""
+        current = feed_current or self._outage_ended
+        return self.move(source, clock_ms(INPUTS[source], now_ms, self.live.outage_grace_ms, current))
+
+    def end_outage(self) -> None:
+        """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""
+        self._outage_ended = True
+
     def skip(self, source: int, offset: int, reason: str) -> str | None:
         """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
         position = self._positions[source]
@@ -307,12 +324,19 @@ class Partition:
         position.limits.sort(key=_offset)
         position.go(position.source.offset)
 
-    def place_at(self, source: int, offset: int) -> None:
-        """The source begins at ``offset``: what it had before is not there any more, or never was."""
+    def pass_over(self, source: int, offset: int) -> None:
+        """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
+        position = self._positions[source]
+        position.source.offset = offset
+        position.done = max(position.done, offset)
+        position.go(offset)
+
+    def start_over(self, source: int, offset: int) -> None:
+        """The source's log was made anew and begins at ``offset``: what was known of offsets is of another log."""
         position = self._positions[source]
         position.source.offset = position.done = offset
-        position.duplicates = set()
-        position.go(offset)
+        position.duplicates, position.moves, position.moved, position.skips = set(), [], 0, {}
+        position.limits = [Limit(offset, self.live.max_ahead_ms)]
 
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
@@ -342,6 +366,11 @@ class Partition:
     def clocks_ms(self) -> list[int]:
         """The clock of each source, 0 where there is none yet."""
         return [position.source.clock_ms for position in self._positions]
+
+    @property
+    def newest_call_ms(self) -> int | None:
+        """The largest event time of the calls that were read, None where none was."""
+        return self._positions[_CALLS].newest_ms or None
 
     @property
     def offsets(self) -> list[int]:
@@ -434,6 +463,7 @@ class Partition:
             self.live,
             self._watermark_ms,
             self._published_ms,
+            self._outage_ended,
             self.control,
             heads,
             self.shard.head(),
@@ -463,6 +493,7 @@ class Partition:
                 self._taken.notes.append((position.source.number, limit))
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._published_ms = head.published_ms
+        self._outage_ended = head.outage_ended
         self.control = head.control
         self.shard.restore(head.shard, blobs)
         return [known.resume for known in head.sources]

@@ -1,6 +1,5 @@
 """The Faust agents: one for each input topic, over a channel that the engine fills with batches."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -42,26 +41,15 @@ async def process(batches: Any) -> None:
     """The body of every agent: whole batches, in their order."""
     async for batch in batches:
         batch.process()
-        # The stream holds its last value until the next one comes; thousands of records must not wait with it.
-        batch.rows = None
 
 
 def add_agents(app: faust.App) -> Deliver:
     """Give the app its agents; the function that hands a batch to the agent of its source."""
-    channels: list[Any] = []
-    for name in INPUTS:
-        channel = app.channel()
-        app.agent(channel, name=f"callwarden.{name}")(_body())
-        channels.append(channel)
+    channels = [app.channel() for _ in INPUTS]
+    for name, channel in zip(INPUTS, channels, strict=True):
+        app.agent(channel, name=f"callwarden.{name}")(process)
 
     async def deliver(batch: Batch) -> None:
         await channels[batch.source].send(value=batch)
 
     return deliver
-
-
-def _body() -> Callable[[Any], Awaitable[None]]:
-    async def body(batches: Any) -> None:
-        await process(batches)
-
-    return body

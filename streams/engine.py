@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from monitor.idle import CALLS, Silence, clock_ms, feed_is_current
+from monitor.idle import CALLS, Silence, feed_is_current
 from monitor.partition import Partition, Rows
 from monitor.topics import INPUTS
 from schemas import codec
@@ -19,7 +19,7 @@ SLICE_ROWS = 5_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.02  # fewer rows at once cost more for each: wait a moment for more
-_LAST_RETRY_S = 15.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _TELL_AGAIN_MS = 3_600_000
 _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
 _NEWEST_ROWS = 20  # how far back the newest call is looked for, behind markers of transactions
@@ -32,15 +32,17 @@ class Batch:
     owner: Owner
     partition: Partition
     source: int
-    rows: Rows
+    rows: Rows | None
     done: asyncio.Future[None]
 
     def process(self) -> None:
         """Count them."""
-        if self.done.done():
+        # A Faust stream holds its last value until the next one comes; thousands of records must not wait with it.
+        rows, self.rows = self.rows, None
+        if rows is None or self.done.done():
             return
         try:
-            self.owner.feed(self.partition, self.source, self.rows)
+            self.owner.feed(self.partition, self.source, rows)
         except Exception as error:  # noqa: BLE001 - the engine stops the partition, loudly
             self.done.set_exception(error)
         else:
@@ -65,17 +67,20 @@ class Engine:
         self._parked_ms: dict[int, int] = {}
         topics = [*setup.names.inputs, setup.names.output("control")]
         self._consumer: Consumer = setup.cluster.consumer(topics)
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._joined = False
         self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
         self._told_ms: int | None = None
         self._away = False
 
     async def run(self) -> None:
         """Join the group and work until `stop` is called."""
-        await self._join()
+        if not await self._join():
+            await self._consumer.stop()
+            return
         looking = asyncio.create_task(self._look_on(), name="look")
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 if looking.done():
                     looking.result()
                 await self._round()
@@ -87,7 +92,7 @@ class Engine:
 
     def stop(self) -> None:
         """Ask `run` to end: what is due is committed, and the group is left."""
-        self._stopping = True
+        self._stopping.set()
 
     @property
     def standing_still(self) -> dict[int, str]:
@@ -97,21 +102,35 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether the broker is there and all partitions that are its own work."""
-        return not self._away and not self.standing_still
+        """Whether it belongs to the group, the broker is there, and all partitions that are its own work."""
+        return self._joined and not self._away and not self.standing_still
 
-    async def _join(self) -> None:
-        delay = 0.5
-        while not self._stopping:
-            try:
-                await self._consumer.start(Listener(self._revoked, self._assign))
-            except Unavailable as error:
-                self._broker(str(error))
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY_S)
-            else:
-                self._broker(None)
-                return
+    async def _join(self) -> bool:
+        """Join the group, however long the broker is away; whether it did before `stop`."""
+        delay_s = _FIRST_RETRY_S
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            while True:
+                joining = asyncio.create_task(self._consumer.start(Listener(self._revoked, self._assign)))
+                await asyncio.wait([joining, stopped], return_when=asyncio.FIRST_COMPLETED)
+                if not joining.done():
+                    joining.cancel()
+                    await asyncio.wait([joining])
+                    return False
+                try:
+                    joining.result()
+                except Unavailable as error:
+                    self._broker(str(error))
+                    await asyncio.wait([stopped], timeout=delay_s)
+                    delay_s = min(2 * delay_s, _LAST_RETRY_S)
+                else:
+                    self._broker(None)
+                    self._joined = True
+                    return True
+                if stopped.done():
+                    return False
+        finally:
+            stopped.cancel()
 
     def _broker(self, why: str | None) -> None:
         """The broker is there (None), or why not: told once."""
@@ -215,25 +234,10 @@ class Engine:
         now_ms = setup.now_ms()  # before the look: what comes during it must not find the clock ahead of it
         ends = await setup.cluster.ends(sorted({*feed, *inputs}))
         self._silence.look(round(loop.time() * 1000), ends)
-        current = None
-        for number in numbers:
-            owner = self.owners[number]
-            for source, topic in enumerate(names.inputs):
-                tp = TP(topic, number)
-                partition = owner.partition
-                if owner.phase is not Phase.RUNNING or partition is None or owner.busy:
-                    continue
-                setup.telemetry.lag(topic, number, max(ends[tp] - partition.offsets[source], 0))
-                if not self._silence.silent(tp, partition.offsets[source]):
-                    continue
-                is_current = owner.grace_waived
-                if INPUTS[source] == CALLS and not is_current:
-                    if current is None:
-                        current = await self._feed_is_current(feed, ends, now_ms)
-                    is_current = current
-                    if owner.busy or owner.partition is not partition or tp.partition not in self._assigned:
-                        continue
-                partition.move(source, clock_ms(INPUTS[source], now_ms, setup.live.outage_grace_ms, is_current))
+        current = any(self._silence.silent(feed[number]) for number in numbers)
+        current = current and await self._feed_is_current(feed, ends, now_ms)
+        for number in sorted(self._assigned):
+            self.owners[number].idle(self._silence, ends, now_ms, current)
         self._tell_of_outage(feed, now_ms)
         self._let_go(now_ms)
 
@@ -241,15 +245,18 @@ class Engine:
         newest: list[int | None] = []
         for tp in feed:
             if not self._silence.silent(tp):
-                newest.append(await self._newest_ms(tp, ends[tp]))
-                if newest[-1] is None:
-                    break
-        return feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
+                partition = self.owners[tp.partition].partition if tp.partition in self._assigned else None
+                known = partition.newest_call_ms if partition is not None else None
+                newest.append(known or await self._newest_ms(tp, ends[tp]))
+                if not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
+                    return False
+        return bool(newest)
 
     async def _newest_ms(self, tp: TP, end: int) -> int | None:
         value: bytes | None = None
         try:
-            async for fetched in self._setup.cluster.read(tp, max(end - _NEWEST_ROWS, 0), end):
+            start = (await self._setup.cluster.starts([tp]))[tp]
+            async for fetched in self._setup.cluster.read(tp, max(end - _NEWEST_ROWS, start), end):
                 if len(fetched):
                     value = fetched.values[-1]
             return codec.event_time(codec.read(value or b""))

@@ -83,7 +83,7 @@ async def _begin(
 ) -> None:
     """There is no state: all is read from its beginning, unless decisions were made already."""
     for source, start in enumerate(starts.values()):
-        partition.place_at(source, start)
+        partition.pass_over(source, start)
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
@@ -160,4 +160,7 @@ def _check_source(
             f"partition {tp.partition}: {what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
-    partition.place_at(source, start)
+    if start > resume:
+        partition.pass_over(source, start)
+    else:
+        partition.start_over(source, start)

@@ -6,17 +6,17 @@ the state is read anew.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
 import structlog
 
-from monitor.idle import CALLS
+from monitor.idle import Silence
+from monitor.keying import Partitioner
 from monitor.partition import Live, Partition, Place, Rows
 from monitor.policy.model import Policy
-from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP, Cluster, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
@@ -29,6 +29,7 @@ log = structlog.get_logger("callwarden")
 _LARGE = 100_000  # open calls that are too many to be sealed in the event loop: half a second
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_PRESENT_MS = 10_000  # what came so recently is of the present
 _LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
 
@@ -52,7 +53,7 @@ class Setup:
     secret: bytes
     live: Live
     partitions: int
-    partitioner: str
+    partitioner: Partitioner
     application_id: str
     rest_s: float
     now_ms: Callable[[], int]
@@ -68,7 +69,6 @@ class Owner:
         self.busy = False  # a thread works on the partition
         self.control_next = 0
         self.why = ""
-        self.grace_waived = False
         self._setup = setup
         self._consumer = consumer
         self._tps = setup.names.of(number)
@@ -113,7 +113,8 @@ class Owner:
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
-        self._show(Phase.PARKED)
+        self.phase = Phase.PARKED
+        self._setup.telemetry.gone(self.number)
 
     async def _open(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -157,7 +158,7 @@ class Owner:
                 setup.policy,
                 setup.secret,
                 setup.live,
-                Place(self.number, setup.partitions, setup.partitioner),  # type: ignore[arg-type]
+                Place(self.number, setup.partitions, setup.partitioner),
             )
             try:
                 opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
@@ -172,7 +173,7 @@ class Owner:
             self._consumer.seek(tp, offset)
         self._show(Phase.RUNNING)
         self._consumer.resume(self._tps)
-        setup.telemetry.opened(self.number, loop.time() - began)
+        setup.telemetry.opened(loop.time() - began)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 
     def _take_over(self, opened: Opened) -> None:
@@ -236,8 +237,7 @@ class Owner:
         partition.feed(source, rows)
         self._fed = True
         if len(rows):
-            self._caught_up = int(rows.timestamps_ms[-1]) >= self._setup.now_ms() - 10_000
-            self.grace_waived &= INPUTS[source] != CALLS
+            self._caught_up = int(rows.timestamps_ms[-1]) >= self._setup.now_ms() - _PRESENT_MS
 
     @property
     def partition(self) -> Partition | None:
@@ -280,13 +280,24 @@ class Owner:
             else:
                 wrong = self._partition.skip(source, command.offset, command.reason)
         elif isinstance(command, EndOutageCommand):
-            self.grace_waived = True
+            self._partition.end_outage()
         elif not isinstance(command, AcceptCommand):
             wrong = str(command)
         if wrong:
             log.error("command refused", partition=self.number, offset=offset, why=wrong)
         else:
             log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
+
+    def idle(self, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool) -> None:
+        """Move the clocks of the sources that are silent, by a look at the logs' ``ends`` that began at ``now_ms``."""
+        if self.phase is not Phase.RUNNING or self._partition is None or self.busy:
+            return
+        for source, offset in enumerate(self._partition.offsets):
+            tp = self._tps[source]
+            if tp in ends:
+                self._setup.telemetry.lag(tp.topic, self.number, max(ends[tp] - offset, 0))
+                if silence.silent(tp, offset):
+                    self._partition.idle(source, now_ms, feed_current)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
@@ -327,11 +338,13 @@ class Owner:
             self._state_end = await writer.commit(outs, done) + 1
         except (Fenced, Unavailable) as error:
             log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
-            setup.telemetry.transaction_failed(self.number)
+            setup.telemetry.transaction_failed()
             self.forget()
             if self.phase is Phase.RUNNING:
                 # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
                 self.begin(setup.rest_s)
+        except Refused as error:
+            self._halt(Phase.REFUSED, str(error))
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly
             self._fault("deciding", error)
         else:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import faust
@@ -40,27 +40,38 @@ async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mappi
     return partitions_for(settings, found)
 
 
-async def serve(app: faust.App) -> None:
-    """Start the app; on Ctrl-C or TERM end it in order. What crashed it is raised."""
+async def serve(preparing: Coroutine[Any, Any, faust.App]) -> None:
+    """Run the app that is being prepared; on Ctrl-C or TERM, whenever they come, end in order.
+
+    Raises what the preparation raises, and what crashed the app.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    await app.start()
     told = asyncio.create_task(stopping.wait())
+    prepared = asyncio.create_task(preparing)
+    await asyncio.wait([told, prepared], return_when=asyncio.FIRST_COMPLETED)
+    if not prepared.done():
+        prepared.cancel()
+        await asyncio.wait([prepared])
+        return
+    app = prepared.result()
+    await app.start()
     ended = asyncio.create_task(app.wait_until_stopped())
     await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    for task in (told, ended):
+        task.cancel()
     await app.stop()
-    ended.cancel()
-    reason = app.crash_reason
-    if reason is not None:
-        raise reason
+    if app.crash_reason is not None:
+        raise app.crash_reason
 
 
 def set_up_logs(as_json: bool) -> None:
     """Readable lines on standard error, or JSON; tracebacks never show what variables held: numbers lie in them."""
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain)
+    renderer: Any = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     if as_json:
         renderer = structlog.processors.JSONRenderer()
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -76,6 +87,3 @@ def set_up_logs(as_json: bool) -> None:
     # The libraries tell of every lost connection in many lines; the engine tells of it in one.
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-
-
-_plain = structlog.dev.plain_traceback

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from monitor.partition import Taken
 from monitor.topics import INPUTS
 
-_PHASES = ("opening", "running", "parked", "refused", "stopped")
+_PHASES = ("opening", "running", "refused", "stopped")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -62,11 +62,11 @@ class Telemetry:
         self._watermark.labels(number).set(watermark_ms / 1000)
         self._took.observe(took_s)
 
-    def transaction_failed(self, number: int) -> None:
+    def transaction_failed(self) -> None:
         """A transaction failed, or may have."""
         self._failed.inc()
 
-    def opened(self, number: int, took_s: float) -> None:
+    def opened(self, took_s: float) -> None:
         """A partition runs."""
         self._opening.observe(took_s)
 
@@ -74,6 +74,12 @@ class Telemetry:
         """What a partition is now."""
         for one in _PHASES:
             self._phase.labels(number, one).set(one == phase)
+
+    def gone(self, number: int) -> None:
+        """The partition went to another worker, which tells of it from now on."""
+        self._watermark.remove_by_labels({"partition": str(number)})
+        for gauge in (self._phase, self._lag):
+            gauge.remove_by_labels({"partition": str(number)})
 
     def lag(self, topic: str, number: int, records: int) -> None:
         """How far reading is behind the end of a log."""

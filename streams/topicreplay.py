@@ -50,7 +50,7 @@ async def replay_topics(
         partition = Partition(policy, secret, live, Place(number, count, partitioner))
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
-            partition.place_at(source, start)
+            partition.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
         await _recall(cluster, clocks[number], starts, ends, partition)

@@ -15,6 +15,7 @@ def test_a_log_is_silent_after_its_time_and_only_when_read_to_its_end() -> None:
     silence.look(30_000, {"log": 7})
     assert silence.silent("log", 7)
     assert not silence.silent("log", 6)
+    assert not silence.silent("log", 8), "a record has come and was read since the look"
     assert not silence.silent("another", 0)
 
 

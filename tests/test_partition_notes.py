@@ -168,3 +168,38 @@ def test_a_state_of_other_circumstances_is_refused(other: dict[str, Any], words:
         Partition(policy, **other).restore(stored)
     with pytest.raises(MismatchError, match="under the policy"):
         Partition(sources_of(2)[0], place=Place(1, 4)).restore(stored)
+
+
+def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[Partition, int, int]:
+    """A partition that has stored its state after reading all of source 0, and is restored; its resume and done."""
+    partition, stored = Partition(policy, live=Live(max_ahead_ms=0)), dict[str, bytes]()
+    partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
+    partition.advance()
+    assert partition.take().refused
+    stored = {key: value for key, value in partition.snapshot() if value is not None}
+    partition = Partition(policy, live=Live(max_ahead_ms=0))
+    partition.restore(stored)
+    return partition, partition.offsets[0], partition.done[0]
+
+
+def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> None:
+    policy, sources, stamp_ms = sources_of(3)
+    lines = [*sources[0], b"{", b"{"]
+    partition, resume, done = broken_off(policy, lines, stamp_ms)
+    assert resume < done - 3, "calls lie in open panes"
+    partition.pass_over(0, resume + 1)
+    assert (partition.offsets[0], partition.done[0]) == (resume + 1, done)
+    partition.feed(0, rows(lines, resume + 1, done, stamp_ms))
+    taken = partition.take()
+    assert (taken.rows, taken.refused, taken.late) == (0, [], [])
+
+
+def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None:
+    policy, sources, stamp_ms = sources_of(3)
+    lines = [*sources[0], b"{", b"{"]
+    partition, _, done = broken_off(policy, lines, stamp_ms)
+    partition.start_over(0, 0)
+    partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
+    taken = partition.take()
+    assert (taken.rows, [r.log[2] for r in taken.refused], partition.done[0]) == (2, [0, 1], 0)
+    assert done > 2

@@ -1,8 +1,11 @@
 """`callwarden worker`: judge what comes in on Kafka, as one of as many workers as one likes."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import faust
 
 
 def run(
@@ -56,7 +59,8 @@ def run(
 
     async def work() -> None:
         cluster = KafkaCluster(settings)
-        try:
+
+        async def prepare() -> "faust.App":
             partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)))
             setup = Setup(
                 cluster,
@@ -71,8 +75,10 @@ def run(
                 lambda: time.time_ns() // 1_000_000,
                 Telemetry(),
             )
-            app, _ = make_app(setup, (settings.web_host, settings.web_port))
-            await serve(app)
+            return make_app(setup, (settings.web_host, settings.web_port))[0]
+
+        try:
+            await serve(prepare())
         finally:
             await cluster.stop()
 

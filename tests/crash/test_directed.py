@@ -13,12 +13,15 @@ from structlog.testing import capture_logs
 from crash import judge
 from crash.broken import MOVES_NOT_IN_THE_HEAD, OLD_MEMORY_KEPT, broken
 from crash.log import Log, Record
+from crash.memory import MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import Worker, World
+from monitor.intake import Decoder
 from monitor.partition import Live
 from monitor.policy.load import loads
-from streams.cluster import TP
+from streams.app import make_app
+from streams.cluster import TP, Refused
 from streams.owner import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -297,3 +300,194 @@ def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash
         assert not wrong(world)
 
     play(world, go)
+
+
+def alerts(world: World) -> list[dict[str, Any]]:
+    entries = world.broker.logs[TP(NAMES.output("alerts"), 0)].committed(0)
+    return [json.loads(entry.record.value or b"") for entry in entries if entry.record is not None]
+
+
+def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:
+    """Minutes before the window can close, and long before the watermark lets it be judged."""
+    world = world_of(grace_ms=0)
+    at_ms = NOON + MINUTE
+    world.produce(three_calls(at_ms, "a"))
+    world.produce(
+        [Arrival(at_ms + n * SECOND, CDR, long_call(at_ms + n * SECOND, f"b{n}")) for n in (60, 61, 62, 63, 241)]
+    )
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, at_ms)
+        assert alerts(world) == []
+        await until(world, at_ms + SECOND)
+        (firing,) = alerts(world)
+        assert (firing["state"], firing["tenant_id"], firing["measure"]["numerator"]) == ("firing", "t", 3)
+        assert firing["since_ms"] > world.clock.now_ms(), "the window is open"
+        worker.kill()
+        world.add_worker()
+        await until(world, at_ms + 59 * SECOND)
+        assert {one["alert_id"] for one in alerts(world)} == {firing["alert_id"]}
+        await until(world, NOON + 5 * MINUTE)
+        assert alerts(world)[-1]["state"] == "firing", "within its window an alert does not come and go"
+        await until(world, NOON + 5 * MINUTE + 2 * SECOND)
+        assert alerts(world)[-1]["state"] == "resolved", "the next window has begun well"
+        assert alerts(world)[-1]["alert_id"] == firing["alert_id"]
+        assert judge.ids(world.broker, 0) == [], "only the watermark decides"
+        await until(world, NOON + 12 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def long_call(at_ms: int, name: str) -> Record:
+    record = json.loads(call(at_ms, name).record.value or b"")
+    return Record(b"t", json.dumps(record | {"answer_ms": at_ms - 60_000, "start_ms": at_ms - 61_000}).encode())
+
+
+def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_with_the_next_call() -> None:
+    world = world_of(grace_ms=4 * HOUR)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    back_ms = NOON + 40 * MINUTE
+    world.produce(three_calls(back_ms, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + MINUTE + 5 * SECOND)
+        command(world, type="end_outage", reason="it is a holiday")
+        await until(world, NOON + MINUTE + 20 * SECOND)
+        worker.kill()  # before the source could be seen to be silent
+        world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        await until(world, back_ms + 20 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1, "calls have come again, and may be away again"
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread's work is a step of the virtual loop: what else runs between its begin and its end must keep off."""
+    monkeypatch.setattr("streams.owner._LARGE", 0)
+    handed: list[int] = []
+    to_thread = asyncio.to_thread
+
+    async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
+        before = arguments[0].offsets
+        await asyncio.sleep(0.7)
+        assert arguments[0].offsets == before, "the partition was fed while the thread had it"
+        handed.append(1)
+        return await to_thread(decide, *arguments)
+
+    monkeypatch.setattr("asyncio.to_thread", slowly)
+    world = world_of(grace_ms=0)
+    for n in range(800):
+        world.produce(three_calls(NOON + n * SECOND // 2, f"{n}-"))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) > 0
+        assert not wrong(world)
+
+    play(world, go)
+    assert handed
+
+
+def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready() -> None:
+    world = world_of()
+    world.broker.up = False
+
+    async def go() -> None:
+        worker = world.add_worker()
+        _, engine = make_app(world.setup(MemoryCluster(worker.link)))
+        assert not engine.ready, "nothing is wrong that it knows of, but it does not belong to the group"
+        await asyncio.sleep(20)
+        assert worker.engine is not None
+        assert not worker.engine.ready
+        worker.terminate()
+        await asyncio.sleep(20)
+        assert worker.over
+
+    logs = play(world, go)
+    assert [line["event"] for line in logs].count("the broker is away; waiting for it") == 1
+
+
+def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + 10 * SECOND, "a"))
+
+    async def go() -> None:
+        first = world.add_worker()
+        await until(world, NOON + 6 * MINUTE)
+        assert named(first) == {"callwarden_lag_records", "callwarden_partition", "callwarden_watermark_seconds"}
+        other = world.add_worker()
+        other.link.rank = "!"
+        await asyncio.sleep(20)
+        assert (first.owned(), other.owned()) == ([], [0])
+        assert named(first) == set()
+
+    def named(worker: Worker) -> set[str]:
+        assert worker.engine is not None
+        metrics = worker.telemetry.registry.collect()
+        return {metric.name for metric in metrics for sample in metric.samples if sample.labels.get("partition") == "0"}
+
+    play(world, go)
+
+
+def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_a_sentence() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await asyncio.sleep(10)
+
+        def never(*_: object) -> None:
+            raise Refused("writing as callwarden-0: not authorised")
+
+        world.broker.produce = never  # type: ignore[method-assign]
+        await until(world, NOON + 8 * MINUTE)
+        assert phase(worker) == (Phase.REFUSED, "writing as callwarden-0: not authorised")
+        assert worker.engine is not None
+        assert not worker.engine.ready
+
+    logs = play(world, go)
+    assert not any("exc_info" in line for line in logs)
+
+
+def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_that_is_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = world_of(grace_ms=0)
+    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + MINUTE, "poison", NOON + MINUTE)])
+    world.produce(three_calls(NOON + MINUTE, "c"))
+    messages = Decoder.messages
+
+    def fragile(self: Decoder, values: Any, offsets: Any, skipped: Any) -> Any:
+        for value, offset in zip(values, offsets.tolist(), strict=True):
+            if b"poison1" in value and offset not in skipped:
+                raise ZeroDivisionError
+        return messages(self, values, offsets, skipped)
+
+    monkeypatch.setattr(Decoder, "messages", fragile)
+    # All that there is comes at once: the record must be found, not met by itself by chance.
+    monkeypatch.setattr("crash.memory._some", lambda rng, entries, most, stop: (entries, stop))
+
+    async def go() -> None:
+        await until(world, NOON + 2 * MINUTE)
+        worker = world.add_worker()
+        await until(world, NOON + 4 * MINUTE)
+        assert phase(worker) == (Phase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
+        command(world, type="skip", topic=CDR.topic, offset=4, reason="it is poison")
+        await until(world, NOON + 12 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert count(world, TP(NAMES.output("dead-letter"), 0)) == 1
+        assert not wrong(world)
+
+    logs = play(world, go)
+    (stop,) = [line for line in logs if line["event"] == "partition stopped by an unforeseen error"]
+    assert stop["at"] == "callwarden.cdr offset 4"

@@ -34,7 +34,9 @@ class Worker:
         self._main = self.process.run(self._run)
 
     async def _run(self) -> None:
-        self._app, self.engine = make_app(self._world.setup(MemoryCluster(self.link)))
+        setup = self._world.setup(MemoryCluster(self.link))
+        self.telemetry = setup.telemetry
+        self._app, self.engine = make_app(setup)
         await self._app.start()
         await self._app.wait_until_stopped()
 
