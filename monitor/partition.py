@@ -21,14 +21,17 @@ from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, r
 from monitor.keying import Keying, Partitioner
 from monitor.notes import Limit, Move, Note, Skip
 from monitor.policy.model import Policy
+from monitor.shard.handover import Handover
 from monitor.shard.keys import salt_of
+from monitor.shard.packing import FORMAT, check_format
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
-from monitor.shard.state import FORMAT, ShardHead, check_format
+from monitor.shard.state import ShardHead
 from monitor.stored import Cutter
 from monitor.topics import INPUTS
 
 _CALLS = INPUTS.index(CALLS)
+_HANDOVER = "handover"
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
 
@@ -86,6 +89,14 @@ class Place(Struct, frozen=True):
     number: int
     partitions: int
     partitioner: Partitioner = "murmur2"
+
+
+class _HandedOver(Struct):
+    """Where the sources were when they were given up, and what the shard had read and not decided."""
+
+    offsets: list[int]
+    clocks_ms: list[int]
+    shard: bytes
 
 
 class SourceHead(Struct):
@@ -219,6 +230,7 @@ class Partition:
         self._cutter = Cutter()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
         self._outage_ended = False
+        self._handed_over = False
         self._published: set[str] = set()
         self._published_ms = NO_CLOCK_MS
         self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
@@ -433,10 +445,11 @@ class Partition:
 
     # State ------------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> list[tuple[str, bytes | None]]:
+    def snapshot(self, hand_over: bool = False) -> list[tuple[str, bytes | None]]:
         """The records of the stored state that changed, None where one is deleted, the head last.
 
-        To be called right after `advance` and `take`: what these gave must reach the outside with it.
+        To be called right after `advance` and `take`: what these gave must reach the outside with it. ``hand_over``:
+        somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
         """
         since = self.shard.open_since()
         heads = []
@@ -469,7 +482,15 @@ class Partition:
             self.shard.head(),
         )
         changes = sorted(self.shard.changes().items())
+        changes += self._handover(hand_over)
         return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+
+    def _handover(self, wanted: bool) -> list[tuple[str, bytes | None]]:
+        handover = self.shard.handover(self._watermark_ms) if wanted else None
+        before, self._handed_over = self._handed_over, handover is not None
+        if handover is not None:
+            return [(_HANDOVER, msgspec.msgpack.encode(_HandedOver(self.offsets, self.clocks_ms, handover.encode())))]
+        return [(_HANDOVER, None)] if before else []
 
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
         """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
@@ -495,8 +516,19 @@ class Partition:
         self._published_ms = head.published_ms
         self._outage_ended = head.outage_ended
         self.control = head.control
+        handed_over = blobs.pop(_HANDOVER, None)
         self.shard.restore(head.shard, blobs)
-        return [known.resume for known in head.sources]
+        if handed_over is not None:
+            self._take_over(msgspec.msgpack.decode(handed_over, type=_HandedOver))
+        return self.offsets
+
+    def _take_over(self, handed_over: _HandedOver) -> None:
+        self.shard.take_over(Handover.decode(handed_over.shard))
+        self._handed_over = True
+        places = zip(handed_over.offsets, handed_over.clocks_ms, strict=True)
+        for position, (offset, at_ms) in zip(self._positions, places, strict=True):
+            position.source.offset, position.source.clock_ms = offset, at_ms
+            position.go(offset)
 
     def _must_match(self, head: PartitionHead) -> None:
         mine = self._place

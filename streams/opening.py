@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.notes import Note
 from monitor.partition import HEAD, MismatchError, Partition
-from monitor.shard.state import StateFormatError
+from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, decode_command

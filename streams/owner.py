@@ -102,8 +102,8 @@ class Owner:
                 if self._committing is not None:
                     await asyncio.wait([self._committing])
                 if before is Phase.RUNNING and self._partition is not None:
-                    # What is due is decided now, so that the next owner has less to read again.
-                    await self._commit()
+                    # What is due is decided, and what was read is handed over: the next owner need not read it again.
+                    await self._commit(hand_over=True)
         except TimeoutError:
             # The broker is away, perhaps: the others must not wait, and whether it was committed nobody knows.
             if self._committing is not None:
@@ -319,7 +319,7 @@ class Owner:
         if partition.due or partition.alerting or waited:
             self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
 
-    async def _commit(self) -> None:
+    async def _commit(self, hand_over: bool = False) -> None:
         assert self._partition is not None
         assert self._writer is not None
         partition, writer, setup = self._partition, self._writer, self._setup
@@ -328,11 +328,11 @@ class Owner:
             if partition.open_calls > _LARGE:
                 self.busy = True
                 try:
-                    outs, count = await asyncio.to_thread(self._decide, partition)
+                    outs, count = await asyncio.to_thread(self._decide, partition, hand_over)
                 finally:
                     self.busy = False
             else:
-                outs, count = self._decide(partition)
+                outs, count = self._decide(partition, hand_over)
             done = dict(zip(self._tps, partition.done, strict=False))
             began = loop.time()
             self._state_end = await writer.commit(outs, done) + 1
@@ -350,10 +350,10 @@ class Owner:
         else:
             count(loop.time() - began)
 
-    def _decide(self, partition: Partition) -> tuple[list[Out], Callable[[float], None]]:
+    def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
         partition.advance()
         taken = partition.take()
-        state = partition.snapshot()
+        state = partition.snapshot(hand_over)
         self._waiting_since, self._control_moved = None, False
         outs = emit.records(self._setup.names, self.number, taken, state)
         return outs, partial(self._setup.telemetry.committed, self.number, taken, partition.watermark_ms)

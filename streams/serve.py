@@ -1,18 +1,27 @@
-"""Runs the Faust app of a worker until it is told to stop, or until it cannot go on."""
+"""Runs a worker: waits for its broker and topics, then its Faust app, until it is told to stop or cannot go on."""
 
 import asyncio
 import logging
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import faust
 import structlog
 
+from monitor.partition import Live
+from monitor.policy.model import Policy
+from streams.app import make_app
 from streams.cluster import Refused, Unavailable
+from streams.kafka import KafkaCluster
+from streams.kafka.admin import look
+from streams.names import Names
+from streams.owner import Setup
 from streams.settings import Settings
-from streams.topics import Existing, mismatches, partitions_for, told
+from streams.telemetry import Telemetry
+from streams.topics import Existing, mismatches, partitions_for, table, told
 
 log = structlog.get_logger("callwarden")
 
@@ -38,6 +47,32 @@ async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mappi
     if faults:
         raise Refused(f"the topics are not as they must be\n{told(faults)}")
     return partitions_for(settings, found)
+
+
+async def run_worker(settings: Settings, policy: Policy) -> None:
+    """Be a worker under these settings. Refused when topics are not as they must be; what crashed the app."""
+    cluster = KafkaCluster(settings)
+
+    async def prepare() -> faust.App:
+        setup = Setup(
+            cluster=cluster,
+            names=Names(settings.input_prefix, settings.output_prefix),
+            policy=policy,
+            secret=settings.secret(),
+            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            partitions=await partition_count(settings, lambda: look(cluster.questions, table(settings))),
+            partitioner=settings.partitioner,
+            application_id=settings.application_id,
+            rest_s=2 * settings.heartbeat_ms / 1000,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            telemetry=Telemetry(),
+        )
+        return make_app(setup, (settings.web_host, settings.web_port))[0]
+
+    try:
+        await serve(prepare())
+    finally:
+        await cluster.stop()
 
 
 async def serve(preparing: Coroutine[Any, Any, faust.App]) -> None:

@@ -13,7 +13,7 @@ from monitor.partition import Live, OutOfPlaceError, Partition, Rows
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
-from monitor.shard.state import StateFormatError
+from monitor.shard.packing import StateFormatError
 from oracle.generate import lines_of, scenario
 from schemas.outputs import Alert
 
@@ -41,7 +41,7 @@ def interrupted(
     stored: dict[str, bytes] = {}
     kept: list[Any] = []
     stored_at: list[int] = []
-    restarts = 0
+    handed_over, restarts = False, 0
     partition = new()
     at = [0] * len(files)
 
@@ -64,7 +64,8 @@ def interrupted(
             assert due or len(partition.shard.sink.enforcement) == decided, "it was not due and yet decided"
             if rng.random() < 0.4:
                 kept.append(partition.take())
-                for key, value in partition.snapshot():
+                handed_over = rng.random() < 0.4
+                for key, value in partition.snapshot(hand_over=handed_over):
                     stored.pop(key, None)
                     if value is not None:
                         stored[key] = value
@@ -77,6 +78,7 @@ def interrupted(
             if stored:
                 resume = partition.restore(stored)
                 at = [bisect_left(places, offset) for places, offset in zip(offsets, resume, strict=True)]
+                assert not handed_over or at == stored_at, "nothing is to be read again"
                 for source in range(len(files)):
                     while at[source] < stored_at[source]:
                         feed(source, min(stored_at[source], at[source] + rng.choice((1, 5, 100))))
@@ -169,6 +171,22 @@ def firing(alerts: list[bytes]) -> set[tuple[str, str]]:
     told = sorted((msgspec.json.decode(raw, type=Alert) for raw in alerts), key=lambda alert: alert.updated_ms)
     last = {(alert.rule_id, alert.tenant_id): alert.state for alert in told}
     return {who for who, state in last.items() if state == "firing"}
+
+
+def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = scenario(1)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    (lines, *_) = lines_of(made)
+    partition = Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+    partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, len(lines), made.not_after_ms))
+    partition.advance()
+    partition.take()
+    keys = [key for key, _ in partition.snapshot(hand_over=True)]
+    assert "handover/0" in keys
+    monkeypatch.setattr("monitor.shard.shard.MOST_CALLS", partition.open_calls - 1)
+    after = dict(partition.snapshot(hand_over=True))
+    assert after["handover/0"] is None
+    assert "handover/0" not in dict(partition.snapshot(hand_over=True))
 
 
 def test_a_head_of_another_format_is_refused() -> None:

@@ -125,6 +125,10 @@ class Records:
         self._arrived[source].append(waiting)
         self._first_waiting(source)
 
+    def waiting(self) -> list[Waiting]:
+        """The records that wait, in the order in which their sources had them."""
+        return sorted(self._waiting, key=lambda waiting: waiting.log[1:3])
+
     def next_at(self) -> int | None:
         """The event time of the first waiting record."""
         return self._waiting[0].at_ms if self._waiting else None

@@ -54,6 +54,17 @@ class Seen:
         self._remember(keys[fresh], event_ms[fresh], forget_before_ms)
         return duplicate
 
+    def remembered(self, since_ms: int) -> tuple[U64, NDArray[np.int64]]:
+        """The ids with an event time of at least ``since_ms``: keys, which ascend, and event times."""
+        run = (np.empty(0, np.uint64), np.empty(0, np.int64))
+        for other in reversed(self._runs):
+            run = _merge(other, run, since_ms)
+        return run
+
+    def restore(self, keys: U64, event_ms: NDArray[np.int64]) -> None:
+        """Remember what `remembered` gave; it must be new."""
+        self._remember(keys, event_ms, 0)
+
     def _settle(
         self,
         rows: NDArray[np.intp],
@@ -99,9 +110,7 @@ class Seen:
 
     def _rebuild_filter(self, forget_before_ms: int) -> None:
         """A filter for what is still remembered, sized so that it is rebuilt when that has doubled."""
-        run = (np.empty(0, np.uint64), np.empty(0, np.int64))
-        for other in reversed(self._runs):
-            run = _merge(other, run, forget_before_ms)
+        run = self.remembered(forget_before_ms)
         self._runs = [run] if len(run[0]) else []
         self._flagged = len(run[0])
         size = _SMALLEST_FILTER

@@ -29,7 +29,9 @@ from monitor.shard.early import Early
 from monitor.shard.evidence import Evidence
 from monitor.shard.fields import Layout
 from monitor.shard.gates import Gates
+from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.judge import Judge, ruled_field
+from monitor.shard.packing import FORMAT, StateFormatError
 from monitor.shard.pane import Pane, merge, seal
 from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
@@ -37,11 +39,9 @@ from monitor.shard.sink import Sink
 from monitor.shard.span import FINE_MS, HOUR_MS, Span
 from monitor.shard.standings import Standings
 from monitor.shard.state import (
-    FORMAT,
     PaneStore,
     ShardHead,
     SpanHead,
-    StateFormatError,
     decode_names,
     decode_standings,
     encode_names,
@@ -404,6 +404,22 @@ class Shard:
             if self._coarse and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
                 self._hour.append(pane)
         self._evidence.restore(evidence, self._at_ms)
+
+    def handover(self, watermark_ms: int) -> Handover | None:
+        """What was read and is not in `changes`, for `take_over`; None where it is too much.
+
+        Ids of calls that ended before the watermark are remembered no longer.
+        """
+        if self.open_calls > MOST_CALLS:
+            return None
+        return Handover(self._unsealed.panes(), self._seen.remembered(watermark_ms), self._records.waiting())
+
+    def take_over(self, handover: Handover) -> None:
+        """Go on where the handover was made, after `restore` of what was stored with it."""
+        self._unsealed.restore(handover.panes)
+        self._seen.restore(*handover.seen)
+        for waiting in handover.waiting:
+            self.wait(waiting)
 
     # Tenants ----------------------------------------------------------------------------------------------------
 

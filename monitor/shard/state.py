@@ -6,26 +6,21 @@ each in the order of their numbers; ``t<number>`` a tenant's standing.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Final
 
-import msgspec
 import numpy as np
-import zstandard
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from monitor.shard.evidence import EvidenceRows
 from monitor.shard.firing import Firing
+from monitor.shard.packing import FORMAT, Column, StateFormatError, Unpacker, array, column, packed
 from monitor.shard.pane import Pane
 from monitor.shard.parties import KeyCounts
 from monitor.shard.span import HOUR_MS
 from monitor.shard.standing import Standing
 from monitor.shard.strings import Strings
 
-FORMAT: Final = 1
 NAMES_TOGETHER: Final = 1_000
-S = TypeVar("S", bound=Struct)
-T = TypeVar("T", bound=np.generic)
 
 
 class SpanHead(Struct):
@@ -48,14 +43,11 @@ class ShardHead(Struct):
     format: int = FORMAT
 
 
-_Column = tuple[str, bytes]  # a column's dtype and bytes
-
-
 class _StoredKeys(Struct, array_like=True):
-    key: _Column
-    owner: _Column
-    count: _Column
-    numeric: _Column
+    key: Column
+    owner: Column
+    count: Column
+    numeric: Column
     levels: dict[int, int]
 
 
@@ -64,15 +56,15 @@ class _StoredPane(Struct, array_like=True):
 
     format: int
     start_ms: int
-    tenant: _Column
-    sums: list[_Column]
+    tenant: Column
+    sums: list[Column]
     callees: _StoredKeys
     callers: _StoredKeys
-    evidence_tenant: _Column
-    evidence_time: _Column
-    evidence_mask: _Column
+    evidence_tenant: Column
+    evidence_time: Column
+    evidence_mask: Column
     evidence_ids: bytes
-    evidence_sizes: _Column
+    evidence_sizes: Column
 
 
 class _StoredNames(Struct, array_like=True):
@@ -85,23 +77,6 @@ class _StoredStanding(Struct, array_like=True):
     standing: Standing
 
 
-class _VersionedHead(Struct):
-    format: int
-
-
-class _VersionedEntry(Struct, array_like=True):
-    format: int
-
-
-class StateFormatError(ValueError):
-    """The stored state is of a format that this release does not know, or something of it is missing."""
-
-
-def check_format(data: bytes) -> None:
-    """StateFormatError when a stored head is of a format that is not known, whatever else is new in it."""
-    _check(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
-
-
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
     """The entries that store ``names``, of which the first ``stored`` are stored already."""
     if stored == len(names):
@@ -109,14 +84,14 @@ def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
     entries = {}
     for number in range(stored // NAMES_TOGETHER, -(-len(names) // NAMES_TOGETHER)):
         some = names[number * NAMES_TOGETHER : (number + 1) * NAMES_TOGETHER]
-        entries[f"n{number}"] = _packed(_StoredNames(FORMAT, list(some)))
+        entries[f"n{number}"] = packed(_StoredNames(FORMAT, list(some)))
     return entries
 
 
 def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
     """The ids of ``count`` tenants by number. StateFormatError when some are missing."""
     names: list[str] = []
-    unpack = _Unpacker(_StoredNames, "an entry of names")
+    unpack = Unpacker(_StoredNames, "an entry of names")
     for number in range(-(-count // NAMES_TOGETHER)):
         blob = entries.get(f"n{number}")
         if blob is None:
@@ -129,12 +104,12 @@ def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
 
 def encode_standing(standing: Standing) -> tuple[str, bytes]:
     """The entry that stores a standing: its key and value."""
-    return f"t{standing.tenant}", _packed(_StoredStanding(FORMAT, standing))
+    return f"t{standing.tenant}", packed(_StoredStanding(FORMAT, standing))
 
 
 def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
     """The stored standings, by the tenant's number. StateFormatError."""
-    unpack = _Unpacker(_StoredStanding, "a stored standing")
+    unpack = Unpacker(_StoredStanding, "a stored standing")
     found = [unpack(entries[key]).standing for key in _keys_of("t", entries)]
     return sorted(found, key=lambda standing: standing.tenant)
 
@@ -184,7 +159,7 @@ class PaneStore:
         """
         for kind, stored in self._stored.items():
             stored.extend(sorted(_keys_of(kind, entries)))
-        unpack = _Unpacker(_StoredPane, "a stored pane")
+        unpack = Unpacker(_StoredPane, "a stored pane")
         fine, hours = ((_decode(unpack(entries[key])) for key in stored) for stored in self._stored.values())
         return fine, hours
 
@@ -200,85 +175,50 @@ def _encode(pane: Pane) -> bytes:
     stored = _StoredPane(
         FORMAT,
         pane.start_ms,
-        _column(np.diff(pane.tenant, prepend=0)),
-        [_column(sums) for sums in pane.sums.T],
+        column(np.diff(pane.tenant, prepend=0)),
+        [column(sums) for sums in pane.sums.T],
         _keys(pane.callees),
         _keys(pane.callers),
-        _column(np.diff(rows.tenant, prepend=0)),
-        _column(rows.end_ms - pane.start_ms),
-        _column(rows.mask),
+        column(np.diff(rows.tenant, prepend=0)),
+        column(rows.end_ms - pane.start_ms),
+        column(rows.mask),
         ids.block,
-        _column(ids.size),
+        column(ids.size),
     )
-    return _packed(stored)
+    return packed(stored)
 
 
 def _decode(stored: _StoredPane) -> Pane:
-    tenant = np.cumsum(_array(stored.tenant, np.int32), dtype=np.int32)
+    tenant = np.cumsum(array(stored.tenant, np.int32), dtype=np.int32)
     return Pane(
         stored.start_ms,
         tenant,
-        np.array([_array(column, np.int64) for column in stored.sums]).T,
+        np.array([array(column, np.int64) for column in stored.sums]).T,
         _counts(stored.callees),
         _counts(stored.callers),
         EvidenceRows(
-            np.cumsum(_array(stored.evidence_tenant, np.int32), dtype=np.int32),
-            _array(stored.evidence_time, np.int64) + stored.start_ms,
-            _array(stored.evidence_mask, np.uint64),
-            Strings.in_row(stored.evidence_ids, _array(stored.evidence_sizes, np.int32)),
+            np.cumsum(array(stored.evidence_tenant, np.int32), dtype=np.int32),
+            array(stored.evidence_time, np.int64) + stored.start_ms,
+            array(stored.evidence_mask, np.uint64),
+            Strings.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
         ),
     )
 
 
 def _keys(keys: KeyCounts) -> _StoredKeys:
-    columns = _column(keys.key), _column(keys.owner), _column(keys.count), _column(keys.numeric)
+    columns = column(keys.key), column(keys.owner), column(keys.count), column(keys.numeric)
     return _StoredKeys(*columns, dict(keys.levels))
 
 
 def _counts(stored: _StoredKeys) -> KeyCounts:
     return KeyCounts(
-        _array(stored.key, np.uint64),
-        _array(stored.owner, np.int32),
-        _array(stored.count, np.int32),
-        _array(stored.numeric, np.bool_),
+        array(stored.key, np.uint64),
+        array(stored.owner, np.int32),
+        array(stored.count, np.int32),
+        array(stored.numeric, np.bool_),
         stored.levels,
     )
 
 
-def _column(values: NDArray[Any]) -> _Column:
-    """Numbers (none negative) in as few bytes as the largest of them needs."""
-    dtype = np.min_scalar_type(values.max(initial=0)).newbyteorder("<")
-    return dtype.str, values.astype(dtype).tobytes()
-
-
-def _array(column: _Column, dtype: type[T]) -> NDArray[T]:
-    stored_as, data = column
-    return np.frombuffer(data, stored_as).astype(dtype)
-
-
 def _keys_of(kind: str, entries: Iterable[str]) -> list[str]:
     return [key for key in entries if key[0] == kind and key[1:].isdigit()]
-
-
-def _packed(entry: Struct) -> bytes:
-    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(entry))
-
-
-class _Unpacker(Generic[S]):
-    """Unpacks entries of one kind; for one thread, and thousands of entries."""
-
-    def __init__(self, kind: type[S], what: str) -> None:
-        self._what = what
-        self._decompress = zstandard.ZstdDecompressor().decompress
-        self._version = msgspec.msgpack.Decoder(_VersionedEntry)
-        self._decoder = msgspec.msgpack.Decoder(kind)
-
-    def __call__(self, blob: bytes) -> S:
-        packed = self._decompress(blob)
-        _check(self._version.decode(packed).format, self._what)
-        return self._decoder.decode(packed)
-
-
-def _check(known: int, what: str) -> None:
-    if known != FORMAT:
-        raise StateFormatError(f"{what} has format {known}; this release knows {FORMAT}")

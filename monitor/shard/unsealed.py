@@ -1,5 +1,6 @@
 """Unsealed: the calls of open panes, kept as densely as they can be had until their pane is sealed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -35,6 +36,15 @@ class _Pane:
         if self.fresh:
             self.pieces.append(Calls.concat(self.fresh).counted())
             self.fresh, self.fresh_rows = [], 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPane:
+    """The calls of one open pane, and of each source's first call in it the offset and the source's clock before it."""
+
+    number: int
+    calls: Counted
+    first: dict[int, tuple[int, int]]
 
 
 class Unsealed:
@@ -73,6 +83,18 @@ class Unsealed:
         calls = Counted.concat(pieces)
         self._count -= len(calls)
         return calls
+
+    def panes(self) -> list[OpenPane]:
+        """The open panes, from which `restore` makes them again."""
+        for pane in self._panes.values():
+            pane.settle()
+        return [OpenPane(n, Counted.concat(pane.pieces), pane.first) for n, pane in self._panes.items()]
+
+    def restore(self, panes: Iterable[OpenPane]) -> None:
+        """Become what `panes` gave; it must be empty."""
+        for pane in panes:
+            self._panes[pane.number] = _Pane(pieces=[pane.calls], first=dict(pane.first))
+            self._count += len(pane.calls)
 
     def pieces(self) -> list[Counted]:
         """All open calls."""

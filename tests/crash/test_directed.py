@@ -18,7 +18,7 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import Worker, World
 from monitor.intake import Decoder
-from monitor.partition import Live
+from monitor.partition import Live, Partition, Rows
 from monitor.policy.load import loads
 from streams.app import make_app
 from streams.cluster import TP, Refused
@@ -491,3 +491,38 @@ def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_th
     logs = play(world, go)
     (stop,) = [line for line in logs if line["event"] == "partition stopped by an unforeseen error"]
     assert stop["at"] == "callwarden.cdr offset 4"
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
+    orderly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(grace_ms=0)
+    world.produce([*three_calls(NOON + 10 * SECOND, "a"), *three_calls(NOON + MINUTE, "b")])
+    world.produce(three_calls(NOON + 3 * MINUTE, "c"))
+    fed: list[int] = []
+    feed = Partition.feed
+
+    def noted(self: Partition, source: int, rows: Rows) -> None:
+        if source == 0:
+            fed.extend(rows.offsets.tolist())
+        feed(self, source, rows)
+
+    monkeypatch.setattr(Partition, "feed", noted)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        assert fed == [0, 1, 2, 3, 4, 5]
+        fed.clear()
+        worker.terminate() if orderly else worker.kill()
+        await asyncio.sleep(5)
+        world.add_worker()
+        await until(world, NOON + 12 * MINUTE)
+        again = [offset for offset in fed if offset < 6]
+        assert again == ([] if orderly else [0, 1, 2, 3, 4, 5])
+        (event,) = judge.ids(world.broker, 0)
+        assert event
+        assert not wrong(world)
+
+    play(world, go)

@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, policy_of, some_cdrs, tries
 
 from monitor.shard.fields import BIT
+from monitor.shard.packing import FORMAT, StateFormatError, check_format
 from monitor.shard.pane import Pane, seal
 from monitor.shard.parties import KeyCounts
 from monitor.shard.shard import Shard
 from monitor.shard.state import (
-    FORMAT,
     NAMES_TOGETHER,
     PaneStore,
     ShardHead,
-    StateFormatError,
-    check_format,
     decode_names,
     encode_names,
 )
