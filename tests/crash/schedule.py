@@ -42,6 +42,7 @@ POINTS = (
     "consumer.start",
 )
 COMMITTING = POINTS[:8]
+BEGINNING = ("consumer.start",)  # only a worker that begins comes past these
 SETTLING_S = 1.2
 MOST_SETTLING = 20
 DRAWS = 20
@@ -240,7 +241,10 @@ class Schedule:
             self.result.points[point] += 1
 
         where = self.rng.choice(POINTS)
-        if not await self._trap([where], kill, 2.0, most=2) and not await self._trap((), kill, 2.0, most=12):
+        if where in BEGINNING:
+            self._start()
+        most = 1 if where in BEGINNING else 2
+        if not await self._trap([where], kill, 2.0, most) and not await self._trap((), kill, 2.0, most=12):
             return False
         await self._replace()
         return True
