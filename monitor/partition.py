@@ -6,21 +6,20 @@ and calls that were duplicates then, when more ids were remembered, are duplicat
 """
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import msgspec
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
-from monitor.notes import Limit, Move, Note, Skip
+from monitor.notes import Limit, Move, Note
 from monitor.policy.model import Policy
+from monitor.position import Position, SourceHead
+from monitor.rows import Rows
 from monitor.shard.handover import Handover
 from monitor.shard.keys import salt_of
 from monitor.shard.packing import FORMAT, check_format
@@ -34,45 +33,6 @@ _CALLS = INPUTS.index(CALLS)
 _HANDOVER = "handover"
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
-
-    Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
-    """
-
-    start: int
-    stop: int
-    offsets: NDArray[np.int64]
-    timestamps_ms: NDArray[np.int64]
-    values: Sequence[bytes | None]
-    keys: Sequence[bytes | None] | None = None
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-    def cut(self, at: Iterable[int]) -> "list[Rows]":
-        """These rows, parted before the first row at or above each of these offsets (ascending)."""
-        edges = [0, *np.searchsorted(self.offsets, list(at)).tolist(), len(self)]
-        parts: list[Rows] = []
-        for start, stop in pairwise(edges):
-            if start < stop:
-                keys = None if self.keys is None else self.keys[start:stop]
-                before = parts[-1].stop if parts else self.start
-                after = self.stop if stop == len(self) else int(self.offsets[stop])
-                parts.append(
-                    Rows(
-                        before,
-                        after,
-                        self.offsets[start:stop],
-                        self.timestamps_ms[start:stop],
-                        self.values[start:stop],
-                        keys,
-                    )
-                )
-        return parts
 
 
 class Live(Struct, frozen=True):
@@ -97,22 +57,6 @@ class _HandedOver(Struct):
     offsets: list[int]
     clocks_ms: list[int]
     shard: bytes
-
-
-class SourceHead(Struct):
-    """Where a source goes on: at ``resume``, with its clock there.
-
-    Below ``done`` nothing is counted or put out again. ``duplicates`` are the offsets in ``[resume, done)`` of calls
-    that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters from ``resume`` on.
-    """
-
-    resume: int
-    clock_ms: int
-    done: int
-    duplicates: list[int]
-    moves: list[Move]
-    limits: list[Limit]
-    skips: list[Skip]
 
 
 class PartitionHead(Struct):
@@ -154,50 +98,6 @@ class Taken:
     notes: list[tuple[int, Note]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Position:
-    """Where a source is, and what is kept of its past from the resume offset on.
-
-    The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
-    ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
-    """
-
-    source: Source
-    limits: list[Limit]
-    done: int = 0
-    duplicates: set[int] = field(default_factory=set)
-    moves: list[Move] = field(default_factory=list)
-    moved: int = 0
-    skips: dict[int, Skip] = field(default_factory=dict)
-    fresh: set[int] = field(default_factory=set)
-    newest_ms: int = NO_CLOCK_MS
-    ended: bool = False
-
-    def go(self, offset: int) -> None:
-        """The source is at ``offset``: moves up to it take effect."""
-        while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
-            self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
-            self.moved += 1
-
-    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How far each of the records at ``offsets`` may be ahead of its timestamp."""
-        place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
-        return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
-
-    def forget(self, resume: int) -> None:
-        """The source will not be read again before ``resume``."""
-        self.duplicates = {offset for offset in self.duplicates if offset >= resume}
-        gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
-        self.moves, self.moved = self.moves[gone:], self.moved - gone
-        self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
-        self.skips = {offset: skip for offset, skip in self.skips.items() if offset >= resume}
-        self.fresh.clear()
-
-
-def _offset(note: Note) -> int:
-    return note.offset
-
-
 class Partition:
     """Feeds pieces of its sources to its shard, in whatever order they come, and advances as their clocks allow.
 
@@ -224,7 +124,7 @@ class Partition:
         self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
         self._decoder = Decoder(self.shard.layout, salt_of(secret))
         limit = Limit(0, self.live.max_ahead_ms)
-        self._positions = [_Position(Source(number), [limit]) for number in range(sources)]
+        self._positions = [Position(Source(number), [limit]) for number in range(sources)]
         self._watermark_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._cutter = Cutter()
@@ -252,7 +152,7 @@ class Partition:
         position.source.offset = rows.stop
         position.go(rows.stop)
 
-    def _feed(self, position: _Position, rows: Rows) -> None:
+    def _feed(self, position: Position, rows: Rows) -> None:
         reader, done = position.source, position.done
         reasons = {offset: f"skipped: {skip.reason}" for offset, skip in position.skips.items()}
         decoded = self._decoder.messages(rows.values, rows.offsets, reasons)
@@ -290,17 +190,10 @@ class Partition:
 
     def move(self, source: int, clock_ms: int) -> bool:
         """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
-        position = self._positions[source]
-        if clock_ms <= position.source.clock_ms:
-            return False
-        move = Move(position.source.offset, clock_ms)
-        if position.moves and position.moves[-1].offset == move.offset:
-            position.moves.pop()  # only the last one at an offset shows
-            position.moved = min(position.moved, len(position.moves))
-        position.moves.append(move)
-        self._moves[source, move.offset] = move
-        position.go(move.offset)
-        return True
+        move = self._positions[source].move(clock_ms)
+        if move is not None:
+            self._moves[source, move.offset] = move
+        return move is not None
 
     def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
         """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that."""
@@ -316,39 +209,20 @@ class Partition:
         position = self._positions[source]
         if offset < position.source.offset:
             return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
-        position.skips[offset] = Skip(offset, reason)
-        position.fresh.add(offset)
-        self._taken.notes.append((source, position.skips[offset]))
+        self._taken.notes.append((source, position.skip(offset, reason)))
         return None
 
     def recall(self, source: int, notes: Iterable[Note]) -> None:
         """What a worker had noted of a source, out of the clock log, before the source is read."""
-        position = self._positions[source]
-        moves: dict[int, Move] = {}
-        for note in notes:
-            if isinstance(note, Move):
-                moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
-            elif isinstance(note, Limit):
-                position.limits.append(note)
-            else:
-                position.skips[note.offset] = note
-        position.moves = sorted(moves.values(), key=_offset)
-        position.limits.sort(key=_offset)
-        position.go(position.source.offset)
+        self._positions[source].recall(notes)
 
     def pass_over(self, source: int, offset: int) -> None:
         """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
-        position = self._positions[source]
-        position.source.offset = offset
-        position.done = max(position.done, offset)
-        position.go(offset)
+        self._positions[source].pass_over(offset)
 
     def start_over(self, source: int, offset: int) -> None:
         """The source's log was made anew and begins at ``offset``: what was known of offsets is of another log."""
-        position = self._positions[source]
-        position.source.offset = position.done = offset
-        position.duplicates, position.moves, position.moved, position.skips = set(), [], 0, {}
-        position.limits = [Limit(offset, self.live.max_ahead_ms)]
+        self._positions[source].start_over(offset, self.live.max_ahead_ms)
 
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
@@ -452,23 +326,10 @@ class Partition:
         somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
         """
         since = self.shard.open_since()
-        heads = []
-        for position in self._positions:
-            source = position.source
-            position.done = max(position.done, source.offset)
-            resume, clock_ms = since.get(source.number, (source.offset, source.clock_ms))
-            position.forget(resume)
-            heads.append(
-                SourceHead(
-                    resume,
-                    clock_ms,
-                    position.done,
-                    sorted(position.duplicates),
-                    position.moves,
-                    position.limits,
-                    list(position.skips.values()),
-                )
-            )
+        heads = [
+            position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))
+            for number, position in enumerate(self._positions)
+        ]
         head = PartitionHead(
             self._place,
             self._policy.sha256,
@@ -503,15 +364,10 @@ class Partition:
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
         self._must_match(head)
         self._taken = Taken()
-        for position, known in zip(self._positions, head.sources, strict=True):
-            position.source.offset, position.source.clock_ms = known.resume, known.clock_ms
-            position.done, position.duplicates = known.done, set(known.duplicates)
-            position.moves, position.limits = list(known.moves), list(known.limits)
-            position.skips = {skip.offset: skip for skip in known.skips}
-            if position.limits[-1].max_ahead_ms != self.live.max_ahead_ms:
-                limit = Limit(known.done, self.live.max_ahead_ms)
-                position.limits.append(limit)
-                self._taken.notes.append((position.source.number, limit))
+        for number, (position, known) in enumerate(zip(self._positions, head.sources, strict=True)):
+            limit = position.restore(known, self.live.max_ahead_ms)
+            if limit is not None:
+                self._taken.notes.append((number, limit))
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._published_ms = head.published_ms
         self._outage_ended = head.outage_ended

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from monitor.idle import CALLS, Silence, feed_is_current
-from monitor.partition import Partition, Rows
+from monitor.partition import Partition
+from monitor.rows import Rows
 from monitor.topics import INPUTS
 from schemas import codec
 from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable

@@ -15,8 +15,9 @@ import structlog
 
 from monitor.idle import Silence
 from monitor.keying import Partitioner
-from monitor.partition import Live, Partition, Place, Rows
+from monitor.partition import Live, Partition, Place
 from monitor.policy.model import Policy
+from monitor.rows import Rows
 from streams import emit
 from streams.cluster import TP, Cluster, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command

@@ -9,9 +9,10 @@ from monitor.intake import NO_CLOCK_MS, Late
 from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
 from monitor.notes import Note
-from monitor.partition import Live, Partition, Place, Rows
+from monitor.partition import Live, Partition, Place
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, settle
+from monitor.rows import Rows
 from streams.cluster import TP, Cluster, Fetched, Refused
 from streams.emit import decode_note
 from streams.names import Names

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from monitor.intake import NO_CLOCK_MS
-from monitor.partition import Live, Partition, Rows
+from monitor.partition import Live, Partition
 from monitor.policy.load import loads
+from monitor.rows import Rows
 from oracle.ahead import Ahead, Told
 from oracle.generate import lines_of, scenario
 from oracle.reading import read_files

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.partition import Live, OutOfPlaceError, Partition, Rows
+from monitor.partition import Live, OutOfPlaceError, Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
+from monitor.rows import Rows
 from monitor.shard.packing import StateFormatError
 from oracle.generate import lines_of, scenario
 from schemas.outputs import Alert
@@ -121,17 +122,21 @@ def bytes_of(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
-    made = scenario(seed)
-    rng = random.Random(seed)
+def both(seed: int, folder: Any, early: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a replay makes of a scenario, and what a partition does that is stopped at random."""
+    print(f"seed {seed}")
+    made, rng = scenario(seed), random.Random(seed)
     policy = loads(json.dumps(made.policy), "policy.json")
     files = lines_of(made)
-    print(f"seed {seed}")
-    expected = whole(policy, files, made.not_after_ms, tmp_path)
-    got = interrupted(policy, files, rng, made.not_after_ms)
-    restarts = got.pop("restarts")
-    assert restarts > 0
+    expected = whole(policy, files, made.not_after_ms, folder)
+    got = interrupted(policy, files, rng, made.not_after_ms, rng.choice((0.1, 0.5, 1.0)) if early else 0.0)
+    assert got.pop("restarts") > 0
+    return expected, got
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
+    expected, got = both(seed, tmp_path, early=False)
     del got["alerts in order"]
     assert got == expected
 
@@ -139,15 +144,8 @@ def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) ->
 @pytest.mark.parametrize("seed", range(40))
 def test_early_looks_change_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
     """With restarts. Each alert fires once, and again at most to name a decision, then it is resolved, once."""
-    made = scenario(seed)
-    rng = random.Random(seed)
-    policy = loads(json.dumps(made.policy), "policy.json")
-    files = lines_of(made)
-    print(f"seed {seed}")
-    expected = whole(policy, files, made.not_after_ms, tmp_path)
-    got = interrupted(policy, files, rng, made.not_after_ms, early=rng.choice((0.1, 0.5, 1.0)))
-    restarts, alerts = got.pop("restarts"), got.pop("alerts in order")
-    assert restarts > 0
+    expected, got = both(seed, tmp_path, early=True)
+    alerts = got.pop("alerts in order")
     assert {**got, "alerts": None} == {**expected, "alerts": None}
     standing: dict[tuple[str, str], Alert] = {}
     over: set[str] = set()

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from monitor.notes import Limit, Move, Note, Skip
-from monitor.partition import Live, MismatchError, Partition, Place, Rows, Taken
+from monitor.partition import Live, MismatchError, Partition, Place, Taken
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
+from monitor.rows import Rows
 from monitor.topics import CARRIES, INPUTS
 from oracle.generate import scenario
 from schemas import codec

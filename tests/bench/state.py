@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from monitor.files import open_input, pieces
-from monitor.partition import HEAD, Partition, Rows
+from monitor.partition import HEAD, Partition
 from monitor.policy.model import Policy
+from monitor.rows import Rows
 
 _STORED = "stored.msgpack"
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it

@@ -153,3 +153,8 @@ def assert_seamless(batches: Sequence[Fetched], start: int) -> None:
         assert not found or (start <= found[0] and found[-1] < batch.stop)
         assert len(batch.keys) == len(batch.values) == len(batch.timestamps_ms) == len(found)
         start = batch.stop
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    """Values that tell where they belong."""
+    return [b"%d" % number for number in range(first, first + count)]

@@ -46,3 +46,10 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def address(kafka: Broker) -> str:
     """Where that Kafka is, for tests that only talk to it."""
     return kafka.address
+
+
+@pytest.fixture(params=["in columns", "record by record"])
+def fetching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of `streams.kafka.fastfetch`."""
+    if request.param == "record by record":
+        monkeypatch.setattr("streams.kafka.clients.install", lambda: False)

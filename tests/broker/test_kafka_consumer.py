@@ -14,6 +14,7 @@ from broker_clusters import (
     end_reaches,
     in_transactions,
     make_topic,
+    numbered,
     offsets,
     produce,
     until,
@@ -23,17 +24,6 @@ from broker_clusters import (
 from streams.cluster import TP, OffsetGone, Refused, Unavailable
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(params=["in columns", "record by record"])
-def fetching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of `streams.kafka.fastfetch`."""
-    if request.param == "record by record":
-        monkeypatch.setattr("streams.kafka.clients.install", lambda: False)
-
-
-def numbered(first: int, count: int) -> list[bytes]:
-    return [b"%d" % number for number in range(first, first + count)]
 
 
 async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: str) -> None:

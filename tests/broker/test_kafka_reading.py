@@ -10,6 +10,7 @@ from broker_clusters import (
     end_reaches,
     in_transactions,
     make_topic,
+    numbered,
     offsets,
     produce,
     values,
@@ -19,17 +20,6 @@ from streams.cluster import TP, Fetched, OffsetGone, Out, Refused
 from streams.kafka import KafkaCluster
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("fetching")]
-
-
-@pytest.fixture(params=["in columns", "record by record"])
-def fetching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of `streams.kafka.fastfetch`."""
-    if request.param == "record by record":
-        monkeypatch.setattr("streams.kafka.clients.install", lambda: False)
-
-
-def numbered(first: int, count: int) -> list[bytes]:
-    return [b"%d" % number for number in range(first, first + count)]
 
 
 async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[Fetched]:

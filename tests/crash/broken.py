@@ -10,6 +10,7 @@ from typing import Any
 
 from crash.schedule import Schedule
 from monitor.partition import Partition
+from monitor.position import Position
 from streams.engine import Engine
 from streams.owner import Owner
 
@@ -35,7 +36,7 @@ _WRITE_STATE = "self._state_end = await writer.commit(state, done) + 1"
 _WRITE_REST = "rest and await writer.commit(rest, {})"
 _HEAD = "state = [out for out in outs if (out.key or b'').startswith(b'head')]"
 _FETCHED = Change(Engine, "_take", "if fetched.start != owner.next_offset(tp):", "if False:")
-_RESUME = "resume, clock_ms = since.get(source.number, (source.offset, source.clock_ms))"
+_RESUME = "position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))"
 _WAITING = "if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:"
 
 BROKEN: dict[str, list[Change]] = {
@@ -64,18 +65,14 @@ BROKEN: dict[str, list[Change]] = {
         )
     ],
     "7: done falls": [
-        Change(
-            Partition, "snapshot", "position.done = max(position.done, source.offset)", "position.done = source.offset"
-        )
+        Change(Position, "head", "self.done = max(self.done, self.source.offset)", "self.done = self.source.offset")
     ],
-    "7: done is not kept": [
-        Change(Partition, "restore", "known.done, set(known.duplicates)", "0, set(known.duplicates)")
-    ],
+    "7: done is not kept": [Change(Position, "restore", "head.done, set(head.duplicates)", "0, set(head.duplicates)")],
     "7: reading goes on where it stopped": [
-        Change(Partition, "snapshot", _RESUME, "resume, clock_ms = source.offset, source.clock_ms")
+        Change(Partition, "snapshot", _RESUME, "position.head(position.source.offset, position.source.clock_ms)")
     ],
     "7: the clock is that of where reading stopped": [
-        Change(Partition, "snapshot", _RESUME, f"{_RESUME}\n        clock_ms = source.clock_ms")
+        Change(Position, "head", "self.done = max(", "clock_ms = self.source.clock_ms\n    self.done = max(")
     ],
     "8: what waits is not read again": [Change(Partition, "_feed", _WAITING, "if waiting.log[2] >= done:")],
     "8: late calls are put out again": [
@@ -88,7 +85,7 @@ BROKEN: dict[str, list[Change]] = {
 }
 
 # Random schedules are blind to these: directed tests show them.
-MOVES_NOT_IN_THE_HEAD = [Change(Partition, "snapshot", "position.moves,", "[],")]
+MOVES_NOT_IN_THE_HEAD = [Change(Position, "head", "self.moves,", "[],")]
 OLD_MEMORY_KEPT = [Change(Owner, "_still_mine", "return False\n    return", "return True\n    return")]
 
 

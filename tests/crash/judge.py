@@ -10,8 +10,9 @@ from crash.broker import Broker
 from crash.log import Entry, Record
 from crash.traffic import NAMES
 from monitor.notes import Note
-from monitor.partition import Live, Partition, Place, Rows
+from monitor.partition import Live, Partition, Place
 from monitor.policy.model import Policy
+from monitor.rows import Rows
 from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP

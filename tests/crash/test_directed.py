@@ -18,8 +18,9 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import Worker, World
 from monitor.intake import Decoder
-from monitor.partition import Live, Partition, Rows
+from monitor.partition import Live, Partition
 from monitor.policy.load import loads
+from monitor.rows import Rows
 from streams.app import make_app
 from streams.cluster import TP, Refused
 from streams.owner import Phase

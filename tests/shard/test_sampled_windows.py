@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from shard_samples import DAY, MINUTE, T0, cdr, policy_of
 
-from monitor.partition import Partition, Rows, Taken
+from monitor.partition import Partition, Taken
 from monitor.policy.model import Policy
 from monitor.replay import replay
+from monitor.rows import Rows
 from schemas import codec
 from schemas.inputs import Cdr
 

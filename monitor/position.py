@@ -1,0 +1,135 @@
+"""Position: how far one source has been read, its clock there, and what was noted of it beside its records."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from monitor.intake import NO_CLOCK_MS, Source
+from monitor.notes import Limit, Move, Note, Skip
+
+
+class SourceHead(Struct):
+    """Where a source goes on: at ``resume``, with its clock there.
+
+    Below ``done`` nothing is counted or put out again. ``duplicates`` are the offsets in ``[resume, done)`` of calls
+    that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters from ``resume`` on.
+    """
+
+    resume: int
+    clock_ms: int
+    done: int
+    duplicates: list[int]
+    moves: list[Move]
+    limits: list[Limit]
+    skips: list[Skip]
+
+
+@dataclass(slots=True)
+class Position:
+    """One source: where it is, and what is kept of its past from the resume offset on.
+
+    The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
+    ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
+    """
+
+    source: Source
+    limits: list[Limit]
+    done: int = 0
+    duplicates: set[int] = field(default_factory=set)
+    moves: list[Move] = field(default_factory=list)
+    moved: int = 0
+    skips: dict[int, Skip] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+    newest_ms: int = NO_CLOCK_MS
+    ended: bool = False
+
+    def go(self, offset: int) -> None:
+        """The source is at ``offset``: moves up to it take effect."""
+        while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
+            self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
+            self.moved += 1
+
+    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far each of the records at ``offsets`` may be ahead of its timestamp."""
+        place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
+        return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
+
+    def forget(self, resume: int) -> None:
+        """The source will not be read again before ``resume``."""
+        self.duplicates = {offset for offset in self.duplicates if offset >= resume}
+        gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
+        self.moves, self.moved = self.moves[gone:], self.moved - gone
+        self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
+        self.skips = {offset: skip for offset, skip in self.skips.items() if offset >= resume}
+        self.fresh.clear()
+
+    def move(self, clock_ms: int) -> Move | None:
+        """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
+        if clock_ms <= self.source.clock_ms:
+            return None
+        move = Move(self.source.offset, clock_ms)
+        if self.moves and self.moves[-1].offset == move.offset:
+            self.moves.pop()  # only the last one at an offset shows
+            self.moved = min(self.moved, len(self.moves))
+        self.moves.append(move)
+        self.go(move.offset)
+        return move
+
+    def skip(self, offset: int, reason: str) -> Skip:
+        """Refuse the record at ``offset`` when it is read."""
+        skip = self.skips[offset] = Skip(offset, reason)
+        self.fresh.add(offset)
+        return skip
+
+    def recall(self, notes: Iterable[Note]) -> None:
+        """What had been noted of the source, out of the clock log, before it is read."""
+        moves: dict[int, Move] = {}
+        for note in notes:
+            if isinstance(note, Move):
+                moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
+            elif isinstance(note, Limit):
+                self.limits.append(note)
+            else:
+                self.skips[note.offset] = note
+        self.moves = sorted(moves.values(), key=_offset)
+        self.limits.sort(key=_offset)
+        self.go(self.source.offset)
+
+    def pass_over(self, offset: int) -> None:
+        """What was before ``offset`` is not there any more, or never was: the source goes on there."""
+        self.source.offset = offset
+        self.done = max(self.done, offset)
+        self.go(offset)
+
+    def start_over(self, offset: int, max_ahead_ms: int) -> None:
+        """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
+        self.source.offset = self.done = offset
+        self.duplicates, self.moves, self.moved, self.skips = set(), [], 0, {}
+        self.limits = [Limit(offset, max_ahead_ms)]
+
+    def head(self, resume: int, clock_ms: int) -> SourceHead:
+        """What is stored: the source will be read again from ``resume`` on at the most, with that clock there."""
+        self.done = max(self.done, self.source.offset)
+        self.forget(resume)
+        return SourceHead(
+            resume, clock_ms, self.done, sorted(self.duplicates), self.moves, self.limits, list(self.skips.values())
+        )
+
+    def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
+        """Become what was stored; the limit that is another one than before, to be noted."""
+        self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
+        self.done, self.duplicates = head.done, set(head.duplicates)
+        self.moves, self.limits = list(head.moves), list(head.limits)
+        self.skips = {skip.offset: skip for skip in head.skips}
+        if self.limits[-1].max_ahead_ms == max_ahead_ms:
+            return None
+        self.limits.append(Limit(head.done, max_ahead_ms))
+        return self.limits[-1]
+
+
+def _offset(note: Note) -> int:
+    return note.offset

@@ -1,0 +1,47 @@
+"""Rows: consecutive records of one source, as they come from a topic."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
+
+    Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
+    """
+
+    start: int
+    stop: int
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def cut(self, at: Iterable[int]) -> "list[Rows]":
+        """These rows, parted before the first row at or above each of these offsets (ascending)."""
+        edges = [0, *np.searchsorted(self.offsets, list(at)).tolist(), len(self)]
+        parts: list[Rows] = []
+        for start, stop in pairwise(edges):
+            if start < stop:
+                keys = None if self.keys is None else self.keys[start:stop]
+                before = parts[-1].stop if parts else self.start
+                after = self.stop if stop == len(self) else int(self.offsets[stop])
+                parts.append(
+                    Rows(
+                        before,
+                        after,
+                        self.offsets[start:stop],
+                        self.timestamps_ms[start:stop],
+                        self.values[start:stop],
+                        keys,
+                    )
+                )
+        return parts
