@@ -16,6 +16,8 @@ from monitor.replay import replay
 from monitor.rows import Rows
 from monitor.shard.packing import StateFormatError
 from oracle.generate import lines_of, scenario
+from schemas import codec
+from schemas.inputs import Cdr
 from schemas.outputs import Alert
 
 
@@ -169,6 +171,59 @@ def firing(alerts: list[bytes]) -> set[tuple[str, str]]:
     told = sorted((msgspec.json.decode(raw, type=Alert) for raw in alerts), key=lambda alert: alert.updated_ms)
     last = {(alert.rule_id, alert.tenant_id): alert.state for alert in told}
     return {who for who, state in last.items() if state == "firing"}
+
+
+def test_what_was_a_duplicate_is_one_when_its_id_is_forgotten() -> None:
+    """It is read again, since its pane is open, with an id that has left the memory of ids meanwhile."""
+    minute = 60_000
+    start_ms = 1_772_409_600_000
+    policy = loads(
+        json.dumps(
+            {
+                "id": "test",
+                "version": "1",
+                "extends": "access-rules",
+                "escalations": [],
+                "defaults": {"lateness": "10m"},
+                "rules": [
+                    {
+                        "id": "many",
+                        "behaviour": "blind_calling",
+                        "metric": "attempts",
+                        "above": 1.5,
+                        "window": "5m",
+                        "step": "5m",
+                    }
+                ],
+            }
+        ),
+        "policy.json",
+    )
+
+    def call(name: str, after_min: int) -> bytes:
+        at_ms = start_ms + after_min * minute
+        return codec.encode(Cdr(name, "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
+
+    lines = [call("a", 0), call("b", 6), call("a", 9), call("c", 16), call("d", 30)]
+
+    def decided(restart_at: int | None) -> tuple[int, int]:
+        partition, stored = Partition(policy, live=Live(max_ahead_ms=0), sources=1), dict[str, bytes]()
+        events = duplicates = 0
+        for row in range(len(lines)):
+            partition.feed(0, rows_of(row, lines, list(range(5)), row, row + 1, start_ms + 60 * minute))
+            partition.advance()
+            taken = partition.take()
+            events, duplicates = events + len(taken.sink.enforcement), duplicates + taken.duplicates
+            if row == restart_at:
+                stored = {key: value for key, value in partition.snapshot() if value is not None}
+                partition = Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+                (resume,) = partition.restore(stored)
+                assert resume == 1, "not what was to be shown"
+                partition.feed(0, rows_of(1, lines, list(range(5)), 1, row + 1, start_ms + 60 * minute))
+        return events, duplicates
+
+    assert decided(None) == (0, 1)
+    assert decided(3) == (0, 1)
 
 
 def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
