@@ -36,6 +36,18 @@ class OffsetGone(Exception):  # noqa: N818 - a fact about the log
         self.offset = offset
 
 
+class Unreadable(Unavailable):
+    """A partition is stored torn: its log cannot be read on, however often it is asked; others can.
+
+    ``offset`` is the position from which it cannot, or one shortly before it.
+    """
+
+    def __init__(self, tp: TP, offset: int, why: str) -> None:
+        super().__init__(f"{tp.topic}-{tp.partition}: what is stored at or after offset {offset} cannot be read: {why}")
+        self.tp = tp
+        self.offset = offset
+
+
 class Refused(Exception):  # noqa: N818 - an answer
     """The cluster will not do it however often it is asked: no authorisation, wrong credentials, no such topic."""
 
@@ -113,8 +125,12 @@ class Consumer(Protocol):
         """What has come on these partitions, at most ``most`` records together; passes over those not sought to.
 
         Waits until something is there or ``timeout_s`` is over, with no partition at all, too. Unavailable (no fetch
-        is answered): ask again, the member is still of use. OffsetGone: likewise, once it is sought elsewhere or
-        left out. Refused: stop it. Whether its membership is well is only known while it is polled.
+        is answered): ask again, the member is still of use. OffsetGone, Unreadable: likewise, once that partition is
+        sought elsewhere or left out. Refused: stop it. Whether its membership is well is only known while it is
+        polled.
+
+        After an error, or when it was cancelled, nothing of any partition is passed over: the next poll goes on where
+        the last one that returned has ended. What it has returned does not come again unless it is sought back to.
         """
         ...
 
@@ -166,7 +182,7 @@ class Cluster(Protocol):
         ...
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        """The committed records in ``[start, stop)``, without a group. OffsetGone, Unavailable, Refused."""
+        """The committed records in ``[start, stop)``, without a group. OffsetGone, Unreadable, Unavailable, Refused."""
         ...
 
     async def stop(self) -> None:

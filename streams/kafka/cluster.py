@@ -7,13 +7,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused
+from streams.cluster import TP, Fetched, OffsetGone, Refused, Unreadable
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import before, columns
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.errors import quiet
+from streams.kafka.fastfetch import TornBatch
 from streams.kafka.questions import REQUEST_MS, Questions
 from streams.kafka.writer import KafkaWriter
 from streams.settings import Settings
@@ -81,6 +82,10 @@ class KafkaCluster:
                     raise TimeoutError
         except OffsetOutOfRangeError:
             raise OffsetGone(tp, at) from None
+        except TornBatch as torn:
+            raise Unreadable(tp, torn.offset, torn.why) from None
+        except CorruptRecordException:
+            raise Unreadable(tp, at, "a batch is torn") from None
         except (KafkaError, OSError, TimeoutError) as error:
             raise await self._clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
         finally:

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused, Unreadable
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.errors import translated
+from streams.kafka.fastfetch import TornBatch
+from streams.kafka.inside import fetching_has_ended, position
 from streams.kafka.questions import Questions
 
 _log = logging.getLogger(__name__)
@@ -95,12 +97,10 @@ class KafkaConsumer:
         wanted = [tp for tp in self._mine(tps) if tp in self._positions]
         since = time.monotonic()
         try:
-            # aiokafka's own timeout does not hold during a rebalance. To cancel it there loses no record.
+            # aiokafka's own timeout does not hold during a rebalance. To cancel it loses no record: it waits only while
+            # it has none in hand.
             async with asyncio.timeout(timeout_s + 0.1):
-                # An empty list would mean all; a name that is nobody's only looks after the membership.
-                batches = await client.getmany(
-                    *(wanted or [_NOBODY]), timeout_ms=round(timeout_s * 1000), max_records=most
-                )
+                batches = await self._getmany(client, wanted, timeout_s, most)
         except TimeoutError:
             return {}
         except OffsetOutOfRangeError as error:
@@ -108,6 +108,8 @@ class KafkaConsumer:
                 if self._positions.get(gone) == offset:
                     raise OffsetGone(TP(*gone), offset) from None
             return {}  # of a position that is not ours any more
+        except TornBatch as torn:
+            raise Unreadable(TP(*torn.tp), torn.offset, torn.why) from None
         except KafkaError as error:
             if type(error) is KafkaError:  # what aiokafka did not foresee has ended its task for the group
                 raise Refused(f"the membership of group {self._clients.settings.group} has failed: {error}") from None
@@ -115,7 +117,7 @@ class KafkaConsumer:
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:
-            start, stop = self._positions.get(tp), self._position(tp)
+            start, stop = self._positions.get(tp), position(self._started, tp)
             if start is not None and stop is not None and stop > start:
                 fetched[TP(*tp)] = columns(start, stop, batches.get(tp, ()))
                 self._positions[tp] = stop
@@ -150,18 +152,19 @@ class KafkaConsumer:
         assigned = self.assignment()
         return [TopicPartition(*tp) for tp in tps if tp in assigned]
 
-    def _position(self, tp: TopicPartition) -> int | None:
-        """The consumer's position now; None when there is none, for which `position` would wait.
-
-        So it is in a rebalance, between the new assignment and its callback.
-        """
-        asking = self._started.position(tp)
+    async def _getmany(
+        self, client: AIOKafkaConsumer, wanted: Sequence[TopicPartition], timeout_s: float, most: int
+    ) -> Any:
+        """As the client's, but an error passes over nothing."""
         try:
-            asking.send(None)
-        except StopIteration as answer:
-            return int(answer.value)
-        asking.close()
-        return None
+            # An empty list would mean all; a name that is nobody's only looks after the membership.
+            return await client.getmany(*(wanted or [_NOBODY]), timeout_ms=round(timeout_s * 1000), max_records=most)
+        except Exception:
+            for tp in wanted:  # what aiokafka had taken of other partitions by then is lost with it
+                ours, theirs = self._positions.get(tp), position(client, tp)
+                if ours is not None and theirs is not None and theirs != ours:
+                    client.seek(tp, ours)
+            raise
 
     async def _notice_silence(self, waited_for: Sequence[TopicPartition], came: bool, waited_s: float) -> None:
         """Raise Unavailable, or why we are refused, when no fetch has been answered for a while.
@@ -178,9 +181,7 @@ class KafkaConsumer:
         self._silent_s += waited_s
         if self._silent_s >= _SILENT_S:
             self._silent_s = 0.0
-            # Private, and the only way to know: a task that has died fetches no more, and nobody is told.
-            fetcher = getattr(self._started, "_fetcher", None)
-            if fetcher is not None and fetcher.error_future.done():
+            if fetching_has_ended(self._started):
                 raise Refused("fetching has ended by an error in the client")
             raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")
 

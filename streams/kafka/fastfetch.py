@@ -10,8 +10,9 @@ from itertools import chain, islice
 from typing import Any, Final
 
 import aiokafka
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 
 _log = logging.getLogger(__name__)
 _VERSION: Final = "0.14."
@@ -33,6 +34,14 @@ _FIELDS: Final = {
 def as_columns(value: bytes | None) -> bytes | None:
     """As ``value_deserializer`` of a consumer: `getmany` gives `Columns` in place of lists of records."""
     return value
+
+
+class TornBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
+    """The batch at ``offset`` of partition ``tp`` cannot be read. aiokafka's own error may not say whose it is."""
+
+    def __init__(self, tp: TopicPartition, offset: int, why: str) -> None:
+        super().__init__(f"{tp.topic}-{tp.partition} at offset {offset}: {why}")
+        self.tp, self.offset, self.why = tp, offset, why
 
 
 class Columns:
@@ -84,7 +93,10 @@ _original = fetcher.FetchResult.getall
 
 
 def _getall(result: Any, max_records: int | None = None) -> Any:
-    """In place of `FetchResult.getall`, which does the same record by record."""
+    """In place of `FetchResult.getall`, which does the same record by record.
+
+    But it gives what comes before a batch that is torn, and says of which partition that is: it raises `TornBatch`.
+    """
     records = result._partition_records
     if records is None or records._value_deserializer is not as_columns:
         return _original(result, max_records)
@@ -94,7 +106,16 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
     if rows is None:
         rows = result.rows = _Rows(records)
     taken = Columns()
-    over = rows.take(taken, max_records if max_records is not None else 1 << 62)
+    try:
+        over = rows.take(taken, max_records if max_records is not None else 1 << 62)
+    except (UnsupportedCodecError, MemoryError):
+        raise
+    except Exception as error:  # whatever a decoder finds
+        if not len(taken):
+            said = ", ".join(map(str, error.args)) if isinstance(error, KafkaError) else str(error)
+            why = said or type(error).__name__
+            raise TornBatch(result._topic_partition, records.next_fetch_offset, why) from error
+        over = True  # fetched again from there, and then it is raised
     result._update_position()
     if over:
         result._partition_records = result.rows = None
@@ -140,7 +161,7 @@ def _batches(records: Any) -> Iterator[Any]:
     while records._records.has_next():
         batch = records._records.next_batch()
         if records._check_crcs and not batch.validate_crc():
-            raise CorruptRecordException(f"Invalid CRC - {records._tp}")
+            raise CorruptRecordException("its checksum is wrong")
         hidden = batch.is_control_batch
         if records._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
             records._consume_aborted_up_to(batch.base_offset)

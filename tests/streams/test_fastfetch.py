@@ -2,55 +2,19 @@
 
 import logging
 import random
-from dataclasses import dataclass, field
 
 import aiokafka
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.subscription_state import Assignment
-from aiokafka.errors import CorruptRecordException
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from wire_log import Log
 
 from streams.kafka import fastfetch
 from streams.kafka.columns import columns
 
 TP = TopicPartition("t", 0)
-ATTRIBUTES_AT = 22  # the low byte of a batch's attributes
-CONTROL = 0x20
-
-
-@dataclass
-class Log:
-    """A partition's log as a broker sends it, batch by batch."""
-
-    data: bytes = b""
-    end: int = 0
-    aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
-
-    def batch(self, count: int, *, producer: int = -1, gaps: random.Random | None = None, codec: int = 0) -> None:
-        """``count`` records; with ``gaps`` some are missing, as after compaction."""
-        builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
-        for at in range(count):
-            if gaps is None or at == 0 or gaps.random() < 0.7:
-                key, value = (None if at % 5 == 0 else b"k%d" % at), (None if at % 7 == 0 else b"v" * (at % 50))
-                builder.append(at, 1_000 + at, key, value, [])
-        self._add(bytearray(builder.build()), count)
-
-    def marker(self, producer: int, *, commit: bool) -> None:
-        """The end of a transaction."""
-        builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1 << 20)
-        builder.append(0, 1_000, (0).to_bytes(2) + int(commit).to_bytes(2), b"\0" * 6, [])
-        made = bytearray(builder.build())
-        made[ATTRIBUTES_AT] |= CONTROL
-        self._add(made, 1)
-
-    def _add(self, made: bytearray, count: int) -> None:
-        made[:8] = self.end.to_bytes(8)
-        made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether it is there or not
-        self.data += bytes(made)
-        self.end += count
 
 
 def result_of(log: Log, start: int, *, fast: bool, committed: bool, check: bool = False) -> fetcher.FetchResult:
@@ -134,19 +98,29 @@ async def test_what_came_of_a_pause_or_a_seek_is_let_go() -> None:
         assert position(result) == (10 if change == "pause" else 500)
 
 
-async def test_a_torn_batch_is_an_error_and_moves_nothing() -> None:
+async def test_a_torn_batch_is_an_error_once_all_before_it_was_given() -> None:
     log = Log()
     log.batch(3)
-    whole = log.data
-    log.batch(3)
-    log.data = whole + log.data[len(whole) : -1] + b"?"
+    log.batch(3, torn=True)
     result = result_of(log, 0, fast=True, committed=True, check=True)
-    with pytest.raises(CorruptRecordException):
+    assert result.getall().offsets == [0, 1, 2]
+    # What is left of the fetch is let go, to be fetched again from here.
+    assert (position(result), result.has_more()) == (3, False)
+    again = result_of(log, 3, fast=True, committed=True, check=True)
+    with pytest.raises(fastfetch.TornBatch) as torn:
+        again.getall()
+    assert (torn.value.tp, torn.value.offset, torn.value.why) == (TP, 3, "its checksum is wrong")
+    assert position(again) == 3
+
+
+async def test_a_batch_whose_checksum_is_right_and_whose_records_are_not_is_torn_too() -> None:
+    log = Log()
+    log.batch(3)
+    log.garbage()
+    result = result_of(log, 3, fast=True, committed=True, check=True)
+    with pytest.raises(fastfetch.TornBatch, match="t-0 at offset 3: Invalid record size"):
         result.getall()
-    assert position(result) == 0
-    # The records before it were not handed out: they are let go, to be fetched again.
-    assert len(result.getall()) == 0
-    assert (position(result), result.has_more()) == (0, False)
+    assert position(result) == 3
 
 
 async def test_other_peoples_consumers_are_left_alone() -> None:

@@ -1,0 +1,158 @@
+"""Whatever becomes of a poll, nothing is passed over: aiokafka's own consumer and fetcher, without a broker."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.record.memory_records import MemoryRecords
+from wire_log import Log
+
+from streams.cluster import TP, Unreadable
+from streams.kafka import fastfetch
+from streams.kafka.clients import Clients
+from streams.kafka.consumer import KafkaConsumer
+from streams.kafka.inside import fetching_has_ended, position
+from streams.kafka.questions import Questions
+from streams.settings import load
+
+A, B = TP("t", 0), TP("t", 1)
+
+
+class Fetching:
+    """A consumer at offset 0 of two partitions, and what it has fetched of them: `fetched` plays the broker."""
+
+    def __init__(self) -> None:
+        clients = Clients(load({"bootstrap_servers": "nowhere:1"}))
+        self.client = AIOKafkaConsumer(bootstrap_servers="nowhere:1")
+        self.client.assign([TopicPartition(*tp) for tp in (A, B)])
+        self.client._coordinator = SimpleNamespace(check_errors=lambda: None)
+        self.fetcher = self.client._fetcher = fetcher.Fetcher.__new__(fetcher.Fetcher)  # without its task
+        self.fetcher._subscriptions = self.client._subscription
+        self.fetcher._loop = asyncio.get_running_loop()
+        self.fetcher._records = {}
+        self.fetcher._fetch_waiters = set()
+        self.fetcher._wait_consume_future = None
+        self.fetcher._closed = False
+        self.consumer = KafkaConsumer(clients, Questions(clients), ["t"])
+        self.consumer._client = self.client
+        for tp in (A, B):
+            self.consumer.seek(tp, 0)
+
+    def fetched(self, tp: TP, log: Log) -> None:
+        """A fetch from where the client is has been answered."""
+        mine, at = TopicPartition(*tp), position(self.client, TopicPartition(*tp))
+        self.fetcher._records[mine] = fetcher.FetchResult(
+            mine,
+            assignment=self.client._subscription.subscription.assignment,
+            partition_records=fetcher.PartitionRecords(
+                mine,
+                MemoryRecords(log.data),
+                list(log.aborted),
+                at,
+                None,
+                fastfetch.as_columns,
+                True,
+                fetcher.READ_COMMITTED,
+            ),
+            backoff=0,
+        )
+
+    async def poll(self, *tps: TP) -> dict[TP, tuple[int, int, int]]:
+        fetched = await self.consumer.poll(tps, 0.01, 100)
+        return {tp: (batch.start, batch.stop, len(batch)) for tp, batch in fetched.items()}
+
+
+@contextmanager
+def fetching() -> Iterator[Fetching]:
+    assert fastfetch.install()
+    stage = Fetching()
+    try:
+        yield stage
+    finally:
+        stage.client._closed = True
+
+
+def log_of(count: int, *, torn: bool = False) -> Log:
+    log = Log()
+    log.batch(count, torn=torn)
+    return log
+
+
+async def test_a_torn_batch_is_told_of_its_partition_and_the_others_records_come_again() -> None:
+    with fetching() as stage:
+        stage.fetched(A, log_of(3))
+        stage.fetched(B, log_of(3, torn=True))
+        with pytest.raises(
+            Unreadable, match=r"^t-1: what is stored at or after offset 0 cannot be read: its checksum is wrong$"
+        ) as torn:
+            await stage.poll(A, B)
+        assert (torn.value.tp, torn.value.offset) == (B, 0)
+        # Fetched again, from where we were.
+        stage.fetched(A, log_of(3))
+        assert await stage.poll(A, B) == {A: (0, 3, 3)}
+
+
+@pytest.mark.parametrize("error", [CorruptRecordException("whose?"), KafkaError("unforeseen"), ValueError("a fault")])
+async def test_after_any_error_the_records_that_were_in_hand_come_again(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fetching() as stage:
+        stage.fetched(A, log_of(2))
+        assert await stage.poll(A, B) == {A: (0, 2, 2)}
+        taking = fetcher.FetchResult.getall
+
+        def failing(result: fetcher.FetchResult, most: int) -> object:
+            if result._topic_partition == TopicPartition(*B):
+                raise error
+            return taking(result, most)
+
+        more = log_of(5)  # a batch is sent whole
+        stage.fetched(A, more)
+        stage.fetched(B, log_of(1))
+        with monkeypatch.context() as broken:
+            broken.setattr(fetcher.FetchResult, "getall", failing)
+            with pytest.raises(Exception, match=r"whose\?|unforeseen|a fault"):
+                await stage.poll(A, B)
+        stage.fetched(A, more)
+        assert await stage.poll(A, B) == {A: (2, 5, 3), B: (0, 1, 1)}
+
+
+async def test_a_poll_that_is_cancelled_passes_over_nothing() -> None:
+    with fetching() as stage:
+        hidden = Log(aborted=[(7, 0)])
+        hidden.batch(4, producer=7)
+        hidden.marker(7, commit=False)
+        stage.fetched(A, hidden)
+        polling = asyncio.create_task(stage.consumer.poll([A, B], 60.0, 100))
+        await asyncio.sleep(0)
+        assert position(stage.client, TopicPartition(*A)) == 5  # there was nothing to be given, and it waits
+        stage.fetched(B, log_of(3))
+        for waiter in list(stage.fetcher._fetch_waiters):
+            waiter.set_result(None)
+        polling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await polling
+        assert await stage.poll(A, B) == {A: (0, 5, 0), B: (0, 3, 3)}
+
+
+async def test_what_is_private_in_aiokafka_is_where_we_look_for_it() -> None:
+    with fetching() as stage:
+        mine = TopicPartition(*A)
+        assert position(stage.client, TopicPartition("t", 2)) is None
+        assert position(stage.client, mine) == 0
+        stage.client._subscription.subscription.assignment.state_value(mine).await_reset(0)
+        assert position(stage.client, mine) is None
+        stage.client._subscription.unsubscribe()
+        assert position(stage.client, mine) is None
+
+        stage.fetcher._fetch_task = asyncio.get_running_loop().create_future()
+        assert not fetching_has_ended(stage.client)
+        stage.fetcher._fetch_task.set_result(None)
+        assert fetching_has_ended(stage.client)
+        stage.client._fetcher = None
+        assert not fetching_has_ended(stage.client)

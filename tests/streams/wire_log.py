@@ -1,0 +1,56 @@
+"""A partition's log as a broker sends it."""
+
+import random
+from dataclasses import dataclass, field
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+CRC_AT = 17
+ATTRIBUTES_AT = 22  # the low byte of a batch's attributes
+LENGTH_OF_RECORD_AT = 61
+CONTROL = 0x20
+
+
+@dataclass
+class Log:
+    """Batch by batch."""
+
+    data: bytes = b""
+    end: int = 0
+    aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
+
+    def batch(
+        self, count: int, *, producer: int = -1, gaps: random.Random | None = None, codec: int = 0, torn: bool = False
+    ) -> None:
+        """``count`` records; with ``gaps`` some are missing, as after compaction."""
+        builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
+        for at in range(count):
+            if gaps is None or at == 0 or gaps.random() < 0.7:
+                key, value = (None if at % 5 == 0 else b"k%d" % at), (None if at % 7 == 0 else b"v" * (at % 50))
+                builder.append(at, 1_000 + at, key, value, [])
+        self._add(bytearray(builder.build()), count, torn=torn)
+
+    def garbage(self) -> None:
+        """A batch of one record, as sent by a client with a fault: its checksum is right, what it says is not."""
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 20)
+        builder.append(0, 1_000, None, b"value", [])
+        made = bytearray(builder.build())
+        made[LENGTH_OF_RECORD_AT] += 2
+        self._add(made, 1)
+
+    def marker(self, producer: int, *, commit: bool) -> None:
+        """The end of a transaction."""
+        builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1 << 20)
+        builder.append(0, 1_000, (0).to_bytes(2) + int(commit).to_bytes(2), b"\0" * 6, [])
+        made = bytearray(builder.build())
+        made[ATTRIBUTES_AT] |= CONTROL
+        self._add(made, 1)
+
+    def _add(self, made: bytearray, count: int, *, torn: bool = False) -> None:
+        made[:8] = self.end.to_bytes(8)
+        made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether it is there or not
+        made[CRC_AT : CRC_AT + 4] = calc_crc32c(bytes(made[CRC_AT + 4 :])).to_bytes(4)
+        made[-1] ^= torn
+        self.data += bytes(made)
+        self.end += count
