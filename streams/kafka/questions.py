@@ -28,11 +28,14 @@ class Questions:
 
     async def ask(self, doing: str, question: Callable[[AIOKafkaConsumer, AIOKafkaAdminClient], Awaitable[T]]) -> T:
         """The answer to ``question``. Raises Unavailable and Refused, which say that we were ``doing`` it."""
+        used = None
         try:
             async with asyncio.timeout(_ASK_S):
-                return await question(*await self._connect())
+                used = await self._connect()
+                return await question(*used)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self.stop()
+            if used is self._connected:  # or another question has failed on it before, and there are new ones
+                await self.stop()
             raise await self._clients.why(error, doing) from None
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
