@@ -4,16 +4,19 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import numpy as np
 
 from crash.broker import Broker
 from crash.log import Entry, Record
 from crash.traffic import NAMES
 from monitor.notes import Note
-from monitor.partition import Live, Partition, Place
+from monitor.partition import Live, Partition, Place, Taken
 from monitor.policy.model import Policy
 from monitor.rows import Rows
 from monitor.topics import INPUTS
+from oracle.courses import wrong_alerts
+from schemas.outputs import Alert
 from streams import emit
 from streams.cluster import TP
 
@@ -23,17 +26,23 @@ JUDGED = ("enforcement", "shadow", "late", "dead-letter")
 def wrong(broker: Broker, policy: Policy, live: Live, partitions: int) -> Iterator[str]:
     """What is missing, too much or different, a line each. No transaction may be under way."""
     for number in range(partitions):
-        expected = replayed(broker, policy, live, Place(number, partitions))
+        partition = replayed(broker, policy, live, Place(number, partitions))
+        taken = partition.take()
+        expected = _by_topic(number, taken)
         for name in JUDGED:
             topic = NAMES.output(name)
             got = Counter(_records(broker, TP(topic, number)))
             should = Counter(expected[topic])
             yield from (f"{topic}-{number} lacks {_short(record)}" for record in (should - got).elements())
             yield from (f"{topic}-{number} should not have {_short(record)}" for record in (got - should).elements())
+        partition.early()
+        ahead = partition.take().sink.alerts
+        found = wrong_alerts(alerts(broker, number), taken.sink.alerts, partition.watermark_ms, ahead)
+        yield from (f"{NAMES.output('alerts')}-{number}: {told}" for told in found)
 
 
-def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> dict[str, list[Record]]:
-    """What the inputs of a partition bring about, read in one go, as far as the clocks allow; by topic."""
+def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> Partition:
+    """A partition that has read its inputs in one go, and decided as far as the clocks allow."""
     partition = Partition(policy, b"secret", live, place)
     notes: dict[int, list[Note]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
@@ -43,16 +52,26 @@ def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> dict[s
         partition.recall(source, notes.get(source, []))
         partition.feed(source, _rows(broker, TP(NAMES.input_prefix + name, place.number)))
     partition.advance()
-    outs = emit.records(NAMES, place.number, partition.take(), [])
-    by_topic: dict[str, list[Record]] = {NAMES.output(name): [] for name in JUDGED}
-    for out in outs:
-        by_topic.setdefault(out.topic, []).append(Record(out.key, out.value, out.headers))
-    return by_topic
+    return partition
+
+
+def _by_topic(number: int, taken: Taken) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {NAMES.output(name): [] for name in JUDGED}
+    for out in emit.records(NAMES, number, taken, []):
+        found.setdefault(out.topic, []).append(Record(out.key, out.value, out.headers))
+    return found
 
 
 def ids(broker: Broker, number: int) -> list[str]:
     """The ids in the enforcement topic, in its order."""
     return [json.loads(r.value or b"")["id"] for r in _records(broker, TP(NAMES.output("enforcement"), number))]
+
+
+def alerts(broker: Broker, number: int) -> list[Alert]:
+    """The alerts of a partition, in their topic's order."""
+    return [
+        msgspec.json.decode(r.value or b"", type=Alert) for r in _records(broker, TP(NAMES.output("alerts"), number))
+    ]
 
 
 def _records(broker: Broker, tp: TP) -> list[Record]:

@@ -39,6 +39,7 @@ def test_every_schedule_ends_with_what_a_replay_says(chunks: Chunks, first: int)
     played = chunks[first].result()
     assert not told(played)
     assert sum(result.events for result in played) > CHUNK
+    assert sum(result.alerts for result in played) > CHUNK
 
 
 def test_the_schedules_were_as_bad_as_they_should_be(chunks: Chunks) -> None:
