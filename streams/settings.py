@@ -18,6 +18,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from monitor.policy.durations import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 
 PREFIX: Final = "CALLWARDEN_"
+NOT_SETTINGS: Final = frozenset(
+    PREFIX + name for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_BROKER", "TEST_SEED")
+)
+"""Variables that begin like settings and are read elsewhere: by mappings, and by the tests."""
+# What Kubernetes puts into every container of a namespace that has a service by our name.
+_OF_A_SERVICE = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?$")
 _LONGEST_TOPIC = 249  # of Kafka's
 _OURS = len("dead-letter")
 
@@ -229,7 +235,7 @@ def load(options: Mapping[str, object] | None = None) -> Settings:
         option = "bootstrap" if field == "bootstrap_servers" else field.removesuffix("_ms").replace("_", "-")
         return f"--{option}" if field in given else variable(field)
 
-    faults = list(_misspelt(os.environ))
+    faults = list(_unknown(os.environ))
     try:
         settings = Settings(**{variable(field).lower(): value for field, value in given.items()})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -255,11 +261,16 @@ def _pem(error: ssl.SSLError) -> str:
     )
 
 
-def _misspelt(environment: Mapping[str, str]) -> Iterable[str]:
-    """A name that is nearly one of ours would be passed over without a word."""
-    known = [variable(field) for field in Settings.model_fields]
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, 1, 0.85)
-            if near:
-                yield f"{name}: unknown; {near[0]} would be right"
+def _unknown(environment: Mapping[str, str]) -> Iterable[str]:
+    """A setting under a name that nobody reads would be passed over without a word."""
+    known = {variable(field) for field in Settings.model_fields}
+    bare = sorted(name.removeprefix(PREFIX) for name in known)
+    for name, value in sorted(environment.items()):
+        upper = name.upper()
+        if not upper.startswith(PREFIX.rstrip("_")) or upper in known or upper in NOT_SETTINGS:
+            continue
+        if _OF_A_SERVICE.search(upper) or value.startswith(("tcp://", "udp://")):
+            continue
+        given = upper.removeprefix(PREFIX.rstrip("_")).lstrip("_")
+        near = difflib.get_close_matches(given, bare, 1)
+        yield f"{name}: unknown; {PREFIX + near[0] if near else 'one that docs/live.md lists'} would be right"

@@ -42,7 +42,6 @@ def run(
     The past day comes first, as fast as it can be judged; then it goes on in real time. Nothing is left behind.
     """
     import asyncio
-    import os
     import tempfile
 
     from rich.console import Console
@@ -56,6 +55,8 @@ def run(
     console = Console(highlight=False)
     try:
         kafkajars.java()
+        if kafkajars.present(tools) is None:
+            console.print(f"fetching Kafka {kafkajars.VERSION} into {tools} ...", style="dim")
         jars = kafkajars.fetch(tools)
         with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped():
             folder = Path(scratch)
@@ -63,14 +64,9 @@ def run(
                 console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
-                environment = os.environ | {
-                    "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
-                    "CALLWARDENPOLICY": str(folder / "policy.yaml"),
-                    "CALLWARDEN_PARTITIONS": str(partitions),
-                    "CALLWARDEN_REPLICATION_FACTOR": "1",
-                    "PYTHONUNBUFFERED": "1",
-                }
-                live = Live(console, logs or folder, environment, alerts)
+                live = Live(
+                    console, logs or folder, environment(node.address, folder / "policy.yaml", partitions), alerts
+                )
                 try:
                     live.once("topics", "create")
                     live.start("worker")
@@ -82,6 +78,22 @@ def run(
         fail(f"callwarden live: {error}", 3)
     except Ended as error:
         fail(f"callwarden live: {error}", 1)
+
+
+def environment(address: str, policy: Path, partitions: int) -> dict[str, str]:
+    """What the commands beside this one see: our own variables, and settings of theirs."""
+    import os
+
+    from streams.settings import variable
+
+    settings = {
+        "bootstrap_servers": address,
+        "policy": str(policy),
+        "partitions": str(partitions),
+        "replication_factor": "1",
+    }
+    ours = {variable(field): value for field, value in settings.items()}
+    return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
 
 
 class Ended(Exception):  # noqa: N818 - what happened

@@ -1,5 +1,6 @@
 """All of it in one terminal: a Kafka node of its own, topics, a worker, traffic, decisions."""
 
+import asyncio
 import os
 import re
 import signal
@@ -7,10 +8,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer
+
+from monitor.cli.live import POLICY
+from monitor.policy.load import loads
+from schemas.outputs import Enforcement
 
 pytestmark = pytest.mark.services
+ADDRESS = re.compile(r"^Kafka .* serves at (\S+)$", re.MULTILINE)
 DECISION = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+")
+
+
+def address_in(said: str) -> str:
+    found = ADDRESS.search(said)
+    assert found, said
+    return found[1]
+
+
+async def policy_of_a_decision(address: str) -> str:
+    topic = "callwarden.enforcement"
+    async with AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
+        decision = await consumer.getone()
+    return msgspec.json.decode(decision.value, type=Enforcement).data.policy.id
 
 
 def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
@@ -32,11 +53,13 @@ def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Pa
             seen.append(line)
             if DECISION.match(line) and any("real time" in line for line in seen):
                 break
+        policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
         callwarden.send_signal(signal.SIGINT)
         said = "".join(seen) + callwarden.stdout.read()
         wrong = callwarden.stderr.read()
         assert callwarden.wait(120) == 0, said + wrong
     assert wrong == ""
+    assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
     assert re.findall(r"stopping the (\w+)", said) == ["traffic", "worker"]
     assert list(tmp_path.iterdir()) == []

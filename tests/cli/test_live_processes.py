@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from monitor.cli.live import Ended, Live
+from monitor.cli.live import Ended, Live, environment
+from streams.settings import NOT_SETTINGS, Settings, variable
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ def test_commands_end_in_reverse_order_and_in_good_order(live: Live, screen: io.
     live.start("simulate", "--help")
     live.stop()
     assert re.findall(r"stopping the (\w+)", screen.getvalue()) == ["simulate", "replay"]
+
+
+def test_the_commands_are_told_nothing_that_is_no_setting() -> None:
+    told = environment("127.0.0.1:9092", Path("policy.yaml"), 4)
+    known = {variable(field) for field in Settings.model_fields} | NOT_SETTINGS
+    assert {name for name in told if name.startswith("CALLWARDEN")} <= known
+    assert told["CALLWARDEN_POLICY"] == "policy.yaml"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings, SettingsError, load, variable
+from streams.settings import NOT_SETTINGS, Settings, SettingsError, load, variable
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.upper().startswith("CALLWARDEN_"):
+        if name.upper().startswith("CALLWARDEN"):
             monkeypatch.delenv(name)
 
 
@@ -66,6 +66,38 @@ def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PARTITIONS", "none")
     monkeypatch.setenv("POLICY", "none")
     assert load().partitions == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("CALLWARDEN_BOOTSTRAP", "CALLWARDEN_BOOTSTRAP_SERVERS"),
+        ("CALLWARDEN_SECURITY_PROTOCOL", "CALLWARDEN_SECURITY"),
+        ("CALLWARDENPOLICY", "CALLWARDEN_POLICY"),
+        ("CALLWARDEN_IDLE_AFTER_MS", "CALLWARDEN_IDLE_AFTER"),
+        ("callwarden_sasl_username", "CALLWARDEN_SASL_USER"),
+        ("CALLWARDEN_PORT", "CALLWARDEN_WEB_PORT"),
+        ("CALLWARDEN_BROKERS", "one that docs/live.md lists"),
+        ("CALLWARDEN_LATENESS", "one that docs/live.md lists"),
+        ("CALLWARDEN_GROUP_ID", "one that docs/live.md lists"),
+    ],
+)
+def test_no_name_that_nobody_reads_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
+    monkeypatch.setenv(name, "kafka:9092")
+    assert faults() == [f"{name}: unknown; {right} would be right"]
+
+
+def test_variables_that_are_no_settings_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_elsewhere = {"CALLWARDEN_PSEUDONYM_KEY", "CALLWARDEN_REQUIRE_SERVICES"}
+    assert read_elsewhere < NOT_SETTINGS
+    for name in NOT_SETTINGS:
+        monkeypatch.setenv(name, "1")
+    # Of services called `callwarden` and `callwarden-web`, in the words of Kubernetes.
+    monkeypatch.setenv("CALLWARDEN_SERVICE_HOST", "10.0.0.7")
+    monkeypatch.setenv("CALLWARDEN_SERVICE_PORT_METRICS", "6066")
+    monkeypatch.setenv("CALLWARDEN_PORT", "tcp://10.0.0.7:6066")
+    monkeypatch.setenv("CALLWARDEN_WEB_PORT_6066_TCP_ADDR", "10.0.0.7")
+    load()
 
 
 def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, str]) -> None:
