@@ -1,12 +1,13 @@
 """The command `callwarden`: one file a command, imported only when that command is called."""
 
 import importlib
+import inspect
 import sys
 
 import typer
 
-# `--help` must not import numpy, the shard or the policy, so the one-line helps stand here. A module with
-# one command calls it `run`; one with several exposes `app`, a `typer.Typer`.
+# `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
+# command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
 COMMANDS = {
     "replay": "Judge files of records, or topics, and write every decision with its reason.",
     "policy": "Check, show, compare and explain policies.",
@@ -36,6 +37,7 @@ def build(chosen: str | None) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # or `[default: 8]` in a help would be taken for markup, and vanish
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Callwarden watches the calls of a call-centre platform and acts when a tenant breaks the access rules.",
     )
@@ -50,13 +52,16 @@ def build(chosen: str | None) -> typer.Typer:
 
     for name, text in COMMANDS.items():
         if name != chosen:
-            app.command(name, help=text)(_named_only)
+            app.command(name, short_help=text)(_named_only)
             continue
         module = importlib.import_module(f"monitor.cli.{name.replace('-', '_')}")
         if hasattr(module, "app"):
+            for each in module.app.registered_commands:
+                # Or it would be cut off where a line ends.
+                each.short_help = (inspect.getdoc(each.callback) or "").partition("\n\n")[0]
             app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
         else:
-            app.command(name, help=text)(module.run)
+            app.command(name, short_help=text)(module.run)
     return app
 
 

@@ -7,7 +7,9 @@ import typer
 
 def run(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the command.")],
-    partition: Annotated[int | None, typer.Option("--partition", min=0, help="[default: all of them]")] = None,
+    partition: Annotated[
+        int | None, typer.Option("--partition", min=0, help="Its worker alone.  [default: all of them]")
+    ] = None,
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
     ] = None,

@@ -7,8 +7,8 @@ import typer
 
 def run(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
-    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0)],
-    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0)],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Its partition.")],
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Which record.")],
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter.")],
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
