@@ -1,7 +1,8 @@
 """The worker's Faust app: the engine as a service, the agents, and pages for machines."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import faust
 from mode import Service
@@ -10,46 +11,72 @@ from prometheus_client import generate_latest
 from streams.agents import App, add_agents
 from streams.engine import Engine
 from streams.owner import Setup
+from streams.telemetry import Telemetry
 
 
 class EngineService(Service):
-    """Runs the engine for as long as the app runs; an error that comes out of it crashes the app."""
+    """Makes the engine, and runs it for as long as the app runs; an error that comes out of either ends the app."""
 
-    def __init__(self, engine: Engine, **kwargs: Any) -> None:
+    def __init__(self, make: Callable[[], Awaitable[Engine]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.engine = engine
+        self.engine: Engine | None = None
+        self._make = make
         self._running: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         """Begin."""
-        self._running = asyncio.create_task(self.engine.run(), name="engine")
+        self._running = asyncio.create_task(self._run(), name="engine")
+
+    async def _run(self) -> None:
+        self.engine = await self._make()
+        await self.engine.run()
 
     @Service.task
     async def _watch(self) -> None:
         assert self._running is not None
         await asyncio.shield(self._running)
 
+    async def crash(self, reason: BaseException) -> None:
+        """End the app, and keep to ourselves why: mode would log it, and who runs the app tells of it, too."""
+        root = self.beacon.root
+        cast(Service, root.data if root is not None else self)._crash(reason)
+
     async def on_stop(self) -> None:
         """End: commit what is due, leave the group."""
-        self.engine.stop()
-        if self._running is not None:
-            await asyncio.wait([self._running])
+        if self._running is None:
+            return
+        if self.engine is None:
+            self._running.cancel()
+        else:
+            self.engine.stop()
+        await asyncio.wait([self._running])
 
 
-def make_app(setup: Setup, web: tuple[str, int] | None = None) -> tuple[faust.App, Engine]:
-    """The app, ready to be started, and its engine. ``web``: host and port of ``/metrics``, ``/readyz``, ``/livez``."""
-    host, port = web or ("127.0.0.1", 0)
-    app = App(
-        setup.application_id,
-        broker="kafka://",
-        store="memory://",
-        web_enabled=web is not None,
-        web_bind=host,
-        web_port=port or 6066,
-        web_in_thread=False,
-    )
+def make_app(setup: Setup) -> tuple[faust.App, Engine]:
+    """The app of a worker whose setup is known, ready to be started, without pages; and its engine."""
+    app = _new_app(setup.application_id)
     engine = Engine(setup, add_agents(app))
-    app.service(EngineService(engine))  # type: ignore[arg-type]
+
+    async def made() -> Engine:
+        return engine
+
+    app.service(EngineService(made))  # type: ignore[arg-type]
+    return app, engine
+
+
+def make_worker(
+    application_id: str, telemetry: Telemetry, set_up: Callable[[], Awaitable[Setup]], host: str, port: int
+) -> faust.App:
+    """The app of a worker, which sets itself up once it has started; ``/metrics``, ``/readyz`` and ``/livez`` are
+    served from the start, at ``host`` and ``port``."""
+    app = _new_app(application_id, web_enabled=True, web_bind=host, web_port=port)
+    deliver = add_agents(app)
+
+    async def make() -> Engine:
+        return Engine(await set_up(), deliver)
+
+    service = EngineService(make)
+    app.service(service)  # type: ignore[arg-type]
 
     @app.page("/livez")
     async def livez(view: Any, request: Any) -> Any:
@@ -57,13 +84,21 @@ def make_app(setup: Setup, web: tuple[str, int] | None = None) -> tuple[faust.Ap
 
     @app.page("/readyz")
     async def readyz(view: Any, request: Any) -> Any:
-        if engine.ready:
+        engine = service.engine
+        if engine is not None and engine.ready:
             return view.text("ready\n")
-        lines = [f"partition {number}: {why}" for number, why in engine.standing_still.items()]
+        still = engine.standing_still if engine is not None else {}
+        lines = [f"partition {number}: {why}" for number, why in still.items()]
         return view.text("\n".join(lines or ["the broker is away"]) + "\n", status=503)
 
     @app.page("/metrics")
     async def metrics(view: Any, request: Any) -> Any:
-        return view.bytes(generate_latest(setup.telemetry.registry), content_type="text/plain; version=0.0.4")
+        return view.bytes(generate_latest(telemetry.registry), content_type="text/plain; version=0.0.4")
 
-    return app, engine
+    return app
+
+
+def _new_app(application_id: str, **web: Any) -> App:
+    return App(
+        application_id, broker="kafka://", store="memory://", **{"web_enabled": False, "web_in_thread": False, **web}
+    )

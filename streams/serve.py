@@ -1,19 +1,21 @@
-"""Runs a worker: waits for its broker and topics, then its Faust app, until it is told to stop or cannot go on."""
+"""Runs a worker: its Faust app, which waits for broker and topics, until it is told to stop or cannot go on."""
 
 import asyncio
 import logging
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
 import structlog
 
+from monitor.masking import mask_numbers
 from monitor.partition import Live
 from monitor.policy.model import Policy
-from streams.app import make_app
+from streams.app import make_worker
 from streams.cluster import Refused, Unavailable
 from streams.kafka import KafkaCluster
 from streams.kafka.admin import look
@@ -50,11 +52,12 @@ async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mappi
 
 
 async def run_worker(settings: Settings, policy: Policy) -> None:
-    """Be a worker under these settings. Refused when topics are not as they must be; what crashed the app."""
-    cluster = KafkaCluster(settings)
+    """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
+    cluster, telemetry = KafkaCluster(settings), Telemetry()
+    telemetry.broker(away=True)  # until it has answered
 
-    async def prepare() -> faust.App:
-        setup = Setup(
+    async def set_up() -> Setup:
+        return Setup(
             cluster=cluster,
             names=Names(settings.input_prefix, settings.output_prefix),
             policy=policy,
@@ -65,34 +68,34 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             application_id=settings.application_id,
             rest_s=2 * settings.heartbeat_ms / 1000,
             now_ms=lambda: time.time_ns() // 1_000_000,
-            telemetry=Telemetry(),
+            telemetry=telemetry,
         )
-        return make_app(setup, (settings.web_host, settings.web_port))[0]
 
     try:
-        await serve(prepare())
+        await serve(make_worker(settings.application_id, telemetry, set_up, settings.web_host, settings.web_port))
     finally:
         await cluster.stop()
 
 
-async def serve(preparing: Coroutine[Any, Any, faust.App]) -> None:
-    """Run the app that is being prepared; on Ctrl-C or TERM, whenever they come, end in order.
+async def serve(app: faust.App) -> None:
+    """Run the app; on Ctrl-C or TERM, whenever they come, end in order.
 
-    Raises what the preparation raises, and what crashed the app.
+    Refused when its pages cannot be served; what ended the app.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    try:
+        await app.start()
+    except OSError as error:
+        await app.stop()
+        raise Refused(
+            f"/metrics, /readyz and /livez cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
+            f"{error.strerror or error}; a free CALLWARDEN_WEB_PORT, at an address of this machine as "
+            "CALLWARDEN_WEB_HOST, would be right"
+        ) from None
     told = asyncio.create_task(stopping.wait())
-    prepared = asyncio.create_task(preparing)
-    await asyncio.wait([told, prepared], return_when=asyncio.FIRST_COMPLETED)
-    if not prepared.done():
-        prepared.cancel()
-        await asyncio.wait([prepared])
-        return
-    app = prepared.result()
-    await app.start()
     ended = asyncio.create_task(app.wait_until_stopped())
     await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
     for task in (told, ended):
@@ -103,22 +106,38 @@ async def serve(preparing: Coroutine[Any, Any, faust.App]) -> None:
 
 
 def set_up_logs(as_json: bool) -> None:
-    """Readable lines on standard error, or JSON; tracebacks never show what variables held: numbers lie in them."""
-    renderer: Any = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
-    if as_json:
-        renderer = structlog.processors.JSONRenderer()
-    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.ExceptionRenderer(tracebacks)] if as_json else []),
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    """Readable lines on standard error, or JSON, the libraries' lines as ours.
+
+    Tracebacks show neither what variables held nor telephone numbers: an error's message may quote a record.
+    """
+    render: Any = structlog.processors.JSONRenderer()
+    if not as_json:
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    processors = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_masked_traceback),
+        render,
+    ]
+    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, _mask_event],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+        )
     )
     # The libraries tell of every lost connection in many lines; the engine tells of it in one.
-    logging.basicConfig(level=logging.ERROR, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _masked_traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    return mask_numbers("".join(traceback.format_exception(*exc_info)).rstrip())
+
+
+def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Libraries put the errors of our code into their own sentences."""
+    return {**line, "event": mask_numbers(line["event"])}

@@ -20,9 +20,11 @@ def run(
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
 
     All settings are environment variables; see `docs/live.md`. A broker that is away is waited for. Exit status: 2
-    wrong settings, or topics that do not fit.
+    wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an unforeseen error.
     """
     import asyncio
+
+    import structlog
 
     from monitor.cli.inputs import fail, policy_for
     from streams.cluster import Refused
@@ -47,3 +49,6 @@ def run(
         asyncio.run(run_worker(settings, ruled))
     except Refused as error:
         fail(f"callwarden worker: {error}")
+    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
+        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
+        raise typer.Exit(1) from None

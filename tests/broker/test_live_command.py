@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from monitor.cli.live import POLICY
 from monitor.policy.load import loads
 from schemas.outputs import Enforcement
+from streams.devkafka import free_ports
 
 pytestmark = pytest.mark.services
 ADDRESS = re.compile(r"^Kafka .* serves at (\S+)$", re.MULTILINE)
@@ -35,7 +36,11 @@ async def policy_of_a_decision(address: str) -> str:
 
 
 def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "CALLWARDEN_WEB_PORT": "6067", "TMPDIR": str(tmp_path)}
+    environment = os.environ | {
+        "PYTHONUNBUFFERED": "1",
+        "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
+        "TMPDIR": str(tmp_path),
+    }
     arguments = ["--tools", str(jars.parent), "--rate", "0.3", "--partitions", "2", "--no-alerts"]
     with subprocess.Popen(
         [str(Path(sys.executable).parent / "callwarden"), "live", *arguments],

@@ -10,7 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.devkafka import DevKafka
+from streams.devkafka import DevKafka, free_ports
 
 pytestmark = pytest.mark.services
 
@@ -77,7 +77,7 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
     assert status == 1
     for line in ("cleanup.policy is compact, and must be delete", "retention.ms is 604800000 (7d), and must be -1"):
         assert f"{callwarden.prefix}enforcement: {line}" in said
-    status, _, refused = callwarden("worker", "--web-port", "36066")
+    status, _, refused = callwarden("worker", "--web-port", str(free_ports(1)[0]))
     assert status == 2
     assert "the topics are not as they must be" in refused
     assert said.strip() in refused

@@ -1,20 +1,128 @@
-"""A worker process without any broker: it waits with a readable line, and ends in order when it is told to."""
+"""A worker process without any broker: its pages are there, it waits and ends in order, and says what ended it once."""
 
+import json
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
+from streams.devkafka import free_ports
+
+NUMBER = "+86 138 1234 5678"
+# A worker whose topics are there, and whose engine ends as the first argument says.
+ENDS = """
+import sys
+import streams.app, streams.serve
+from monitor.cli.app import main
+from streams.cluster import Refused
+
+how, sys.argv = sys.argv[1], ["callwarden", "worker", *sys.argv[2:]]
+
+class Engine:
+    ready, standing_still = False, {}
+    def __init__(self, *setup): pass
+    async def run(self): exec(how)
+    def stop(self): pass
+
+async def one(*asked): return 1
+
+streams.app.Engine, streams.serve.partition_count = Engine, one
+main()
+"""
+# What our code and a library say of an error.
+LOGS = """
+import logging, sys, structlog
+from streams.serve import set_up_logs
+
+set_up_logs(sys.argv[1] == "json")
+try:
+    int(sys.argv[2])
+except ValueError as error:
+    structlog.get_logger("callwarden").error("stopped", exc_info=error)
+    logging.getLogger("asyncio").error("never retrieved: %r", error, exc_info=True)
+"""
+
+
+def run(script: str, *arguments: str) -> tuple[int, str]:
+    """The exit status of that script, and what it said on standard error."""
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def port() -> str:
+    return str(free_ports(1)[0])
+
+
+def get(port: str, page: str) -> tuple[int, str]:
+    """Status and body of a page, once something answers."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+        except OSError:
+            assert time.monotonic() < until, "nothing answers"
+            time.sleep(0.1)
+
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_waits_for_its_broker_ends_in_order(told: signal.Signals) -> None:
-    command = [sys.executable, "-m", "monitor.cli", "worker", "--bootstrap", "127.0.0.1:1"]
+def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order(
+    told: signal.Signals, port: str
+) -> None:
+    command = [sys.executable, "-m", "monitor.cli", "worker", "--bootstrap", "127.0.0.1:1", "--web-port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stderr is not None
         first = worker.stderr.readline()
+        assert get(port, "/livez") == (200, "ok\n")
+        assert get(port, "/readyz") == (503, "the broker is away\n")
+        assert "callwarden_broker_away 1.0" in get(port, "/metrics")[1]
         worker.send_signal(told)
         rest = worker.stderr.read()
     assert "the broker is away; waiting for it" in first
     assert "Traceback" not in rest
     assert worker.returncode == 0
+
+
+def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(port: str) -> None:
+    said = run(ENDS, "raise Refused('joining the group: not allowed')", "--web-port", port)
+    assert said == (2, "callwarden worker: joining the group: not allowed\n")
+
+
+def test_an_unforeseen_end_is_told_once_as_json_where_that_is_wanted(port: str) -> None:
+    status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--web-port", port, "--json-logs")
+    [line] = [json.loads(line) for line in said.splitlines()]
+    assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unforeseen error")
+    assert line["exception"].endswith("ValueError: +•• ••• •••• ••78")
+    status, said = run(ENDS, "raise ValueError", "--web-port", port)
+    assert (status, said.count("Traceback")) == (1, 1)
+
+
+def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, said = run(ENDS, "pass", "--web-port", port)
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert f"cannot be served at 127.0.0.1:{port}" in said
+    assert "CALLWARDEN_WEB_PORT" in said
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_number_in_an_errors_message_reaches_the_log(form: str) -> None:
+    status, said = run(LOGS, form, f"{NUMBER}x")
+    assert status == 0, said
+    if form == "json":
+        lines = [json.loads(line) for line in said.splitlines()]
+        assert [(line["level"], line.get("logger")) for line in lines] == [("error", None), ("error", "asyncio")]
+        said = "\n".join(line[what] for line in lines for what in ("event", "exception"))
+    assert NUMBER not in said
+    quoted = "invalid literal for int() with base 10: '+•• ••• •••• ••78x'"
+    assert said.count(f"ValueError: {quoted}") == 2
+    assert f'never retrieved: ValueError("{quoted}")' in said
