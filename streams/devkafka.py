@@ -103,6 +103,8 @@ class DevKafka:
             return
         self.kill()  # what is left of one that ended by itself
         java = kafkajars.java()
+        for address in self.addresses.values():
+            _must_be_free(address)
         settings = self._write_settings()
         with self.log.open("ab") as log:
             said = log.tell()
@@ -193,7 +195,8 @@ class DevKafka:
     def _wait(self, timeout_s: float, said: int) -> None:
         until = time.monotonic() + timeout_s
         host, _, port = self.address.partition(":")
-        while not _serves(host, int(port)):
+        # It is looked at again after the answer: somebody else's node could have given that.
+        while not _serves(host, int(port)) or not self.running:
             if not self.running:
                 raise NodeFailed(f"Kafka ended while it started; {self.log} says:\n{self.last_words(said)}")
             if time.monotonic() > until:
@@ -213,6 +216,18 @@ def free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def _must_be_free(address: str) -> None:
+    """Raises `NodeFailed` where somebody listens already: another Kafka there would be taken for this one."""
+    host, _, port = address.partition(":")
+    with socket.socket() as trial:
+        # As Java does: connections of a former node that are not quite over are no hindrance.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, int(port)))
+        except OSError as error:
+            raise NodeFailed(f"Kafka cannot serve at {address}: {error.strerror}; a free port would be right") from None
 
 
 def _serves(host: str, port: int) -> bool:

@@ -69,6 +69,13 @@ def test_a_node_that_cannot_start_says_why(jars: Path, tmp_path: Path) -> None:
     assert not node.running
 
 
+def test_another_kafka_at_its_port_is_not_taken_for_it(address: str, jars: Path, tmp_path: Path) -> None:
+    node = DevKafka(tmp_path, jars, port=int(address.rpartition(":")[2]))
+    with pytest.raises(NodeFailed, match=rf"cannot serve at {address}: Address already in use; a free port"):
+        node.start()
+    assert not node.running
+
+
 def command(jars: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [str(Path(sys.executable).parent / "callwarden"), "dev-kafka", "--tools", str(jars.parent), *arguments],
