@@ -52,8 +52,8 @@ test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a v
 	  ran="$$ran $$name"; \
 	done; [ -n "$$ran" ] || { echo "None of $(PYTHONS) is here." >&2; exit 1; }; echo "== passed on$$ran"
 
-soak: setup ## The long suites.
-	$(BIN)/python -m pytest -m soak
+soak: setup tools ## The long suites, against real services, too: what is absent is a failure.
+	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak
 
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)

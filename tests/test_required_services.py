@@ -19,19 +19,35 @@ def test_with_a_service():
 def test_with_another():
     pass
 
+@pytest.fixture
+def kafka():
+    pytest.skip("no node here")
+
+@pytest.fixture
+def platform(kafka):
+    pass
+
+@pytest.mark.soak
+def test_for_long(platform):
+    pass
+
+@pytest.mark.soak
+def test_for_long_without_a_service():
+    pytest.skip("no data here")
+
 def test_without_a_service():
     pytest.skip("other reasons")
 """
 
 
 @pytest.mark.parametrize(
-    ("required", "status", "closing"), [("1", 1, "1 failed, 1 skipped, 1 error"), ("", 0, "3 skipped")]
+    ("required", "status", "closing"), [("1", 1, "1 failed, 2 skipped, 2 errors"), ("", 0, "5 skipped")]
 )
 def test_a_skipped_service_test_fails_exactly_where_services_are_required(
     tmp_path: Path, required: str, status: int, closing: str
 ) -> None:
     (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = services: x\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    services: x\n    soak: x\n")
     (tmp_path / "test_suite.py").write_text(SUITE)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
