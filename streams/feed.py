@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from monitor.keying import Partitioner, partition_of
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
@@ -19,6 +22,12 @@ from streams.kafka import KafkaCluster
 from streams.kafka.clients import Clients
 from streams.settings import Settings as Connection
 
+MARK = ("made-by", b"callwarden traffic")
+"""A header of every record of ours: simulated records must not come among a platform's unasked."""
+DAYS = 2
+"""How long a run is where nothing else is said: bad tenants do in it what they do in any."""
+# So many records at the end of a partition tell whose they are.
+_NEWEST = 100
 # Acknowledgements are awaited for so many records together.
 _MOST = 20_000
 # So long a broker may be away before a record is given up.
@@ -42,10 +51,35 @@ def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, laten
     return Settings(tenants, days, seed, per_day, start_ms, lateness_ms=lateness_ms, mark=start_ms // HOUR_MS)
 
 
-class Feed:
-    """Sends the records of a run to the input topics, keyed by tenant.
+def hours_of(settings: Settings, endless: bool) -> Iterator[Arrivals]:
+    """What arrives, hour by hour, sorted, in the end the rest; ``endless``: the same tenants' next run begins then.
 
-    ``producer`` has been started, and places keys by murmur2. ``sent`` counts what was acknowledged, by bare topic.
+    What a run leaves over arrives among the records of the next.
+    """
+    over: list[Arrivals] = []
+    while True:
+        for number, arrivals in enumerate(Run(settings).hours(), 1):
+            over.append(arrivals)
+            end_ms = settings.start_ms + number * HOUR_MS
+            if end_ms <= settings.end_ms:
+                together = Arrivals.joined(over)
+                due = together.arrival_ms < end_ms
+                over = [together.take(~due)]
+                yield _sorted(together.take(due))
+        if not endless:
+            yield _sorted(Arrivals.joined(over))
+            return
+        settings = replace(settings, start_ms=settings.end_ms, mark=settings.end_ms // HOUR_MS)
+
+
+def _sorted(arrivals: Arrivals) -> Arrivals:
+    return arrivals.take(np.argsort(arrivals.arrival_ms, kind="stable"))
+
+
+class Feed:
+    """Sends the records of a run to the input topics, keyed by tenant; ``endless``: of one run after the other.
+
+    ``producer`` has been started, and places keys. ``sent`` counts what was acknowledged, by bare topic.
     """
 
     def __init__(
@@ -53,10 +87,11 @@ class Feed:
         producer: AIOKafkaProducer,
         settings: Settings,
         prefix: str = "callwarden.",
+        endless: bool = False,
         clock_ms: Callable[[], int] = now_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._producer, self._settings = producer, settings
+        self._producer, self._settings, self._endless = producer, settings, endless
         self._topics = [prefix + name for name in INPUTS]
         self._clock_ms, self._sleep = clock_ms, sleep
         self.sent: Counter[str] = Counter()
@@ -68,8 +103,8 @@ class Feed:
         await self._past(calls=True)
 
     async def live(self) -> None:
-        """Send what arrives from `began_ms` on, when it does; ends with the run."""
-        hours = Run(self._settings).hours()
+        """Send what arrives from `began_ms` on, when it does; ends with the run, if that ends."""
+        hours = hours_of(self._settings, self._endless)
         # In a thread: an hour of a large run takes seconds to make.
         while (arrivals := await asyncio.to_thread(next, hours, None)) is not None:
             arrivals = arrivals.take(arrivals.arrival_ms >= self.began_ms)
@@ -96,7 +131,9 @@ class Feed:
             some = slice(start, start + _MOST)
             topics = arrivals.topic[some].tolist()
             sending = [
-                await self._producer.send(self._topics[topic], line.rstrip("\n").encode(), tenant.encode())
+                await self._producer.send(
+                    self._topics[topic], line.rstrip("\n").encode(), tenant.encode(), headers=[MARK]
+                )
                 for topic, tenant, line in zip(topics, arrivals.tenant[some], arrivals.line[some], strict=True)
             ]
             # All are awaited: a failure that nobody looked at would be told by asyncio, with a traceback.
@@ -106,8 +143,15 @@ class Feed:
             self.sent.update(INPUTS[topic] for topic in topics)
 
 
-async def untouched(connection: Connection) -> bool:
-    """Whether no call was ever written. Raises `Refused` for an input topic that is not there, `Unavailable`."""
+class Found(NamedTuple):
+    """What the input topics hold: whether there are ``calls``, and the topics with records that are not of ours."""
+
+    calls: bool
+    others: list[str]
+
+
+async def look(connection: Connection) -> Found:
+    """Look at the input topics. Raises `Refused` for one that is not there, `Unavailable`."""
     topics = [connection.input_prefix + name for name in INPUTS]
     cluster = KafkaCluster(connection)
     try:
@@ -115,10 +159,28 @@ async def untouched(connection: Connection) -> bool:
         for topic in topics:
             if topic not in counts:
                 raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
-        ends = await cluster.ends([TP(topics[CALLS], number) for number in range(counts[topics[CALLS]])])
-        return not any(ends.values())
+        tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
+        starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+        others = [tp.topic for tp in tps if not await _all_ours(cluster, tp, starts[tp], ends[tp])]
+        return Found(any(ends[tp] for tp in tps if tp.topic == topics[CALLS]), list(dict.fromkeys(others)))
     finally:
         await cluster.stop()
+
+
+async def _all_ours(cluster: KafkaCluster, tp: TP, start: int, end: int) -> bool:
+    async for records in cluster.records(tp, max(start, end - _NEWEST), end):
+        if not all(MARK in record.headers for record in records):
+            return False
+    return True
+
+
+def placed_by(partitioner: Partitioner) -> Callable[[bytes, Sequence[int], Sequence[int]], int]:
+    """A partitioner for aiokafka's producer: where the workers expect a key's records."""
+
+    def place(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:
+        return partition_of(key, len(partitions), partitioner)
+
+    return place
 
 
 @asynccontextmanager
@@ -127,6 +189,7 @@ async def producer_for(connection: Connection) -> AsyncIterator[AIOKafkaProducer
     clients = Clients(connection)
     producer = AIOKafkaProducer(
         **clients.common(),
+        partitioner=placed_by(connection.partitioner),
         enable_idempotence=True,
         linger_ms=20,
         max_batch_size=1 << 19,

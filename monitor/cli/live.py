@@ -40,6 +40,7 @@ def run(
     """Start Kafka, make the topics, start a worker and simulated traffic, and show decisions and alerts until Ctrl-C.
 
     The past day comes first, as fast as it can be judged; then it goes on in real time. Nothing is left behind.
+    Exit status: 1 something ended that should not have; 3 no Java, no jars, or no broker.
     """
     import asyncio
     import tempfile
@@ -47,9 +48,9 @@ def run(
     from rich.console import Console
 
     from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import answers
     from monitor.cli.signals import until_stopped
     from streams import kafkajars
-    from streams.cluster import Refused, Unavailable
     from streams.devkafka import DevKafka, NodeFailed
 
     console = Console(highlight=False)
@@ -58,7 +59,7 @@ def run(
         if kafkajars.present(tools) is None:
             console.print(f"fetching Kafka {kafkajars.VERSION} into {tools} ...", style="dim")
         jars = kafkajars.fetch(tools)
-        with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped():
+        with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped(), answers("live"):
             folder = Path(scratch)
             with DevKafka(folder / "kafka", jars, port=port) as node:
                 console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
@@ -74,7 +75,7 @@ def run(
                     asyncio.run(live.watch(settings, node))
                 finally:
                     live.stop()
-    except (kafkajars.Missing, NodeFailed, Unavailable, Refused) as error:
+    except (kafkajars.Missing, NodeFailed) as error:
         fail(f"callwarden live: {error}", 3)
     except Ended as error:
         fail(f"callwarden live: {error}", 1)

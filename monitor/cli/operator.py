@@ -1,7 +1,8 @@
 """What the commands on a cluster share: the cluster for one task, and what to say when it is away."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from monitor.cli.inputs import fail
@@ -22,8 +23,15 @@ def operate(command: str, settings: Settings, work: Callable[[KafkaCluster], Cor
         finally:
             await cluster.stop()
 
-    try:
+    with answers(command):
         return asyncio.run(run())
+
+
+@contextmanager
+def answers(command: str) -> Iterator[None]:
+    """What the cluster answers ends the command in one line: exit status 3 where it is away, 2 where it refuses."""
+    try:
+        yield
     except Unavailable as error:
         fail(f"callwarden {command}: {error}", 3)
     except (Refused, OffsetGone) as error:

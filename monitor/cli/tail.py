@@ -17,21 +17,21 @@ def run(
     from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
     alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
 ) -> None:
-    """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing."""
+    """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing.
+
+    Exit status 3: no broker.
+    """
     import asyncio
 
     from rich.console import Console
 
-    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import answers
     from monitor.cli.signals import until_stopped
-    from streams.cluster import Refused, Unavailable
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    with until_stopped():
-        try:
-            asyncio.run(show(Console(highlight=False), settings, from_start, alerts))
-        except (Unavailable, Refused) as error:
-            fail(f"callwarden tail: {error}", 3)
+    with until_stopped(), answers("tail"):
+        asyncio.run(show(Console(highlight=False), settings, from_start, alerts))
 
 
 async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:

@@ -82,12 +82,25 @@ async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and
     assert said == f"the past day is sent: {', '.join(f'{n:,} to {name}' for name, n in sorted(counts.items()))}\n"
 
 
+async def test_simulated_records_come_among_others_only_when_that_is_meant(address: str) -> None:
+    prefix = await make_topics(address, *INPUTS)
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        await producer.send_and_wait(f"{prefix}reviews", b"{}", key=b"acme")
+    arguments = ["traffic", "--no-live", "--rate", "0.01"]
+    with command(address, prefix, *arguments) as callwarden:
+        said, wrong = callwarden.communicate(timeout=120)
+    assert (callwarden.returncode, said) == (2, "")
+    assert f"{prefix}reviews: there are records that are not simulated" in wrong
+    with command(address, prefix, *arguments, "--yes") as callwarden:
+        assert callwarden.communicate(timeout=120)[0].startswith("the past day is sent: ")
+
+
 async def test_a_topic_that_is_not_there_is_not_waited_for(address: str) -> None:
     prefix = await make_topics(address, "cdr", "enforcement")
     for arguments, absent in ((["traffic"], "complaints"), (["tail"], "alerts")):
         with command(address, prefix, *arguments) as callwarden:
             said, wrong = callwarden.communicate(timeout=120)
-        assert (callwarden.returncode, said) == (3, "")
+        assert (callwarden.returncode, said) == (2, "")
         assert f"there is no topic {prefix}{absent}; `callwarden topics create` makes it" in wrong
 
 

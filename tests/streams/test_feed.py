@@ -1,15 +1,23 @@
 """The traffic generator: nothing is sent twice, left out or before its time, and the past's calls come last."""
 
 import asyncio
+import json
 from collections import Counter
+from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+import pytest
+
+from monitor.keying import partition_of
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS
 from monitor.topics import INPUTS
-from streams.feed import Feed, around
+from streams.feed import MARK, Feed, around, hours_of, placed_by
 
+Headers = list[tuple[str, bytes]]
 NOW_MS = 1_772_507_000_123
 
 
@@ -33,7 +41,8 @@ class World:
     async def sleep(self, seconds: float) -> None:
         self.now_ms += max(1, round(seconds * 1000))
 
-    async def send(self, topic: str, value: bytes, key: bytes) -> "asyncio.Future[None]":
+    async def send(self, topic: str, value: bytes, key: bytes, headers: Headers) -> "asyncio.Future[None]":
+        assert headers == [MARK]
         self.sent.append(Sent(topic, key, value, self.now_ms))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
@@ -55,7 +64,7 @@ def test_the_first_day_ends_at_the_present() -> None:
 
 async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arrives() -> None:
     world: Any = World()
-    feed = Feed(world, SETTINGS, "in.", world.clock_ms, world.sleep)
+    feed = Feed(world, SETTINGS, "in.", clock_ms=world.clock_ms, sleep=world.sleep)
     await feed.past()
     past = len(world.sent)
     await feed.live()
@@ -76,7 +85,7 @@ async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arr
 
 async def test_no_call_of_the_past_is_sent_before_a_record_whose_clock_would_hold_it_back() -> None:
     world: Any = World()
-    await Feed(world, SETTINGS, "", world.clock_ms, world.sleep).past()
+    await Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep).past()
     calls = [sent.topic == INPUTS[CALLS] for sent in world.sent]
     assert calls == sorted(calls)
     assert 0 < sum(calls) < len(calls)
@@ -84,7 +93,7 @@ async def test_no_call_of_the_past_is_sent_before_a_record_whose_clock_would_hol
 
 async def test_calls_come_in_the_order_of_their_arrival() -> None:
     world: Any = World()
-    feed = Feed(world, SETTINGS, "", world.clock_ms, world.sleep)
+    feed = Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
     await feed.past()
     await feed.live()
     all_of_it = everything()
@@ -94,16 +103,60 @@ async def test_calls_come_in_the_order_of_their_arrival() -> None:
 
 async def test_a_record_that_was_not_acknowledged_is_not_counted_as_sent() -> None:
     class Deaf(World):
-        async def send(self, topic: str, value: bytes, key: bytes) -> "asyncio.Future[None]":
+        async def send(self, topic: str, value: bytes, key: bytes, headers: Headers) -> "asyncio.Future[None]":
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             done.set_exception(ConnectionError("no broker"))
             return done
 
     world: Any = Deaf()
-    feed = Feed(world, SETTINGS, "", world.clock_ms, world.sleep)
+    feed = Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
     try:
         await feed.past()
     except ConnectionError:
         assert not feed.sent
     else:
         raise AssertionError("the failure was swallowed")
+
+
+async def test_without_an_end_one_run_follows_the_other_in_the_order_of_arrival() -> None:
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    class Mortal(World):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if self.now_ms > SETTINGS.end_ms + 30 * HOUR_MS:
+                raise Enough
+
+    world: Any = Mortal()
+    feed = Feed(world, SETTINGS, "", endless=True, clock_ms=world.clock_ms, sleep=world.sleep)
+    await feed.past()
+    with pytest.raises(Enough):
+        await feed.live()
+    sent = [(each.at_ms, json.loads(each.value)) for each in world.sent if each.topic == "cdr"]
+    by_day = Counter((call["start_ms"] - SETTINGS.start_ms) // DAY_MS for _, call in sent)
+    assert sorted(by_day) == [0, 1, 2, 3]
+    assert min(by_day.values()) > 500
+    used = Counter((call["tenant_id"], call["call_id"]) for _, call in sent)
+    assert sum(count > 1 for count in used.values()) < len(used) / 100, "the second run's ids are those of the first"
+    behind_ms = sorted(at_ms - call["end_ms"] for at_ms, call in sent if call["start_ms"] > SETTINGS.end_ms)
+    assert behind_ms[len(behind_ms) * 99 // 100] < SETTINGS.lateness_ms + 5_000, "it waited for the first to end"
+
+
+def test_what_a_run_leaves_over_for_hours_arrives_among_the_records_of_the_next() -> None:
+    slow = replace(SETTINGS, days=1, lateness_ms=2 * HOUR_MS, late_share=0.4)
+    two_days = list(islice(hours_of(slow, endless=True), 48))
+    # Not the registrations: they are of the hour before a run.
+    calls = np.concatenate([hour.arrival_ms[hour.topic == CALLS] for hour in two_days])
+    assert (np.diff(calls) >= 0).all()
+    *_, left_over = Run(slow).hours()
+    assert max(left_over.arrival_ms) > slow.end_ms + HOUR_MS, "nothing is put to the test"
+    lines = Counter(line for hour in two_days for line in hour.line)
+    assert all(lines[line] for line in left_over.line)
+
+
+def test_keys_go_where_the_workers_expect_them() -> None:
+    for partitioner in ("murmur2", "crc32"):
+        place = placed_by(partitioner)
+        keys = [f"t{number}".encode() for number in range(100)]
+        assert [place(key, range(7), range(7)) for key in keys] == [partition_of(key, 7, partitioner) for key in keys]
