@@ -1,7 +1,7 @@
-"""What an operator tells the workers: writes commands into the control topic, and sees whether a skip was taken."""
+"""What an operator tells the workers: writes commands into the control topic, and sees whether they were taken."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -47,21 +47,19 @@ async def partition_count(cluster: Cluster, names: Names) -> int:
     return counts[topic]
 
 
-class SkipWatch:
-    """Looks for the note that a skip was taken, in what comes into the clock log after the watch began."""
+class Watch:
+    """Looks for a worker's answer: a record that is one, in what comes into its log after the watch began."""
 
-    def __init__(self, cluster: Cluster, names: Names, number: int, source: int, offset: int) -> None:
-        self._cluster = cluster
-        self._log = TP(names.output("clock"), number)
-        self._source, self._offset = source, offset
+    def __init__(self, cluster: Cluster, log: TP, is_answer: Callable[[bytes | None], bool]) -> None:
+        self._cluster, self._log, self._is_answer = cluster, log, is_answer
         self._at = 0
 
     async def begin(self) -> None:
         """To be called before the command is sent."""
         self._at = (await self._cluster.ends([self._log]))[self._log]
 
-    async def taken(self, within_s: float) -> bool:
-        """Whether the note comes in time."""
+    async def answered(self, within_s: float) -> bool:
+        """Whether the answer comes in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while True:
@@ -75,8 +73,21 @@ class SkipWatch:
         end = (await self._cluster.ends([self._log]))[self._log]
         start, self._at = self._at, end
         async for fetched in self._cluster.read(self._log, start, end):
-            for value in fetched.values:
-                source, note = decode_note(value or b"")
-                if source == self._source and isinstance(note, Skip) and note.offset == self._offset:
-                    return True
+            if any(map(self._is_answer, fetched.values)):
+                return True
         return False
+
+
+def skip_watch(cluster: Cluster, names: Names, number: int, source: int, offset: int) -> Watch:
+    """For the note that a skip was taken."""
+
+    def is_answer(value: bytes | None) -> bool:
+        of, note = decode_note(value or b"")
+        return of == source and isinstance(note, Skip) and note.offset == offset
+
+    return Watch(cluster, TP(names.output("clock"), number), is_answer)
+
+
+def opening_watch(cluster: Cluster, names: Names, number: int) -> Watch:
+    """For a state of a partition that was refused: who takes a command writes one at once."""
+    return Watch(cluster, TP(names.output("state"), number), lambda value: True)

@@ -147,7 +147,8 @@ def _fits(letter: "DeadLetter", topic: str | None, reason: str | None, partition
 
 
 def _place(letter: "DeadLetter") -> str:
-    return f"{letter.origin.topic}-{letter.origin.partition}-{letter.origin_offset}"
+    # The topic is a header's, and anybody's.
+    return f"{_printable(letter.origin.topic)}-{letter.origin.partition}-{letter.origin_offset}"
 
 
 def _masked(value: bytes | None) -> str:
@@ -160,5 +161,9 @@ def _masked(value: bytes | None) -> str:
 def _one_line(text: str) -> str:
     from monitor.masking import mask_numbers
 
+    return _printable(mask_numbers(text))
+
+
+def _printable(text: str) -> str:
     # What a terminal would obey rather than show is shown as Python writes it.
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in mask_numbers(text))
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

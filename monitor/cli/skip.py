@@ -24,7 +24,7 @@ def run(
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import operate
     from streams.cluster import TP, Cluster, Refused
-    from streams.commands import SkipWatch, send
+    from streams.commands import send, skip_watch
     from streams.control import SkipCommand
     from streams.names import Names
 
@@ -39,10 +39,10 @@ def run(
         start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
         if not start <= offset < end:
             raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
-        watch = SkipWatch(cluster, names, partition, source, offset)
+        watch = skip_watch(cluster, names, partition, source, offset)
         await watch.begin()
         await send(cluster, names, settings.application_id, [partition], SkipCommand(topic, offset, reason))
-        return no_wait or await watch.taken(wait)
+        return no_wait or await watch.answered(wait)
 
     taken = operate("skip", settings, work)
     record = f"{topic}-{partition} offset {offset}"

@@ -144,7 +144,7 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     letters = [
         (b"acme", b'{"caller":"+8613812345678"}', "wrong_key: it is 'other'", "cdr", 0, 7),
         (None, b"\x1b[2J{", "json: no record", "reviews", 1, 3),
-        (b"acme", b"{}", "json: no record", "elsewhere", 0, 1),
+        (b"acme", b"{}", "json: no record", "elsewhere\x1b[2J", 0, 1),
     ]
     async with world.producer() as producer:
         for key, value, reason, name, number, offset in letters:
@@ -156,6 +156,7 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "13812345678" not in listed
     assert "•78" in listed
     assert "\x1b" not in listed
+    assert f"{world.prefix}elsewhere\\x1b[2J-0-1" in listed
     (only,) = world.run("dead-letter", "list", "--topic", world.prefix + "reviews", "--json").splitlines()
     told = json.loads(only)
     assert (told["id"], told["offset"], told["retried"]) == ("1-1", 3, False)
@@ -205,12 +206,19 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
 async def test_acceptances_and_the_end_of_an_outage_reach_their_partitions(world: World) -> None:
     topic = world.prefix + "cdr"
     at = ("--partition", "1", "--offset", "17", "--reason", "disk lost")
-    world.run("accept", "lost-state", *at)
-    world.run("accept", "lost-input", "--topic", topic, *at)
-    assert await world.commands(1, 2) == [
+    assert "written" in world.run("accept", "lost-state", *at, "--no-wait")
+    said = world.run("accept", "lost-input", "--topic", topic, *at, "--wait", "1", status=1)
+    assert "not taken within 1 s: partition 1 is not at work" in said
+    process = world.start("accept", "lost-state", *at)
+    assert await world.commands(1, 3) == [
         AcceptCommand("lost_state", 17, "disk lost"),
         AcceptCommand("lost_input", 17, "disk lost", topic),
+        AcceptCommand("lost_state", 17, "disk lost"),
     ]
+    async with world.producer() as producer:
+        await producer.send_and_wait(world.prefix + "state", b"a head", key=b"head/0", partition=1)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "taken: partition 1 is at work\n", "")
     assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
     assert "2 partitions" in world.run("end-outage", "--reason", "holiday")
     assert "1 partition:" in world.run("end-outage", "--partition", "0", "--reason", "holiday")

@@ -1,16 +1,20 @@
 """A worker's life on a real broker: it waits for the broker, leaves the group at once, and sits out an outage."""
 
 import asyncio
+import os
+import sys
 import uuid
 from pathlib import Path
 
 import pytest
+from broker_clusters import produce
 from worker_judge import assert_exact
-from worker_processes import AWAY, PARTITIONS, fleet_of, wait_for
+from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
 from monitor.partition import Live
 from monitor.policy.load import load
+from streams.cluster import TP
 from streams.devkafka import DevKafka
 from streams.names import Names
 
@@ -127,3 +131,36 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
         late[who] = counts[names.output("late")]
     assert late["patient"] == 0
     assert late["hasty"] > 0
+
+
+async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str, tmp_path: Path) -> None:
+    names = names_of_our_own()
+    told = environment(address, names)
+    await asyncio.to_thread(make_topics, told)
+    # A decision, and no state.
+    decided = TP(names.output("enforcement"), 3)
+    await produce(address, decided, [b"{}"])
+
+    def refuses(worker: Worker) -> None:
+        wait_for(lambda: worker.owned("refused") == {3}, "it refuses")
+
+    with fleet_of(tmp_path, told) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(refuses, worker)
+
+        async def accept(offset: int, *more: str) -> tuple[int, str]:
+            command = ["accept", "lost-state", "--partition", "3", "--offset", str(offset), "--reason", "a test", *more]
+            running = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "monitor.cli", *command),
+                env=os.environ | told,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            said, _ = await running.communicate()
+            return running.returncode or 0, said.decode()
+
+        # Of another loss.
+        assert (await accept(7, "--wait", "3"))[0] == 1
+        await asyncio.to_thread(refuses, worker)
+        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 is at work\n")
+        assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
