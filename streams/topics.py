@@ -147,6 +147,21 @@ def partitions_for(settings: Settings, found: Mapping[str, Existing]) -> int:
     return counts.pop() if len(counts) == 1 else settings.partitions
 
 
+def at_odds(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+    """Why no number of partitions would be right for what is to be made: the inputs' own differ. None where one is."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
+    if names.output("state") in found or len(set(counts.values())) <= 1:
+        return None
+    tool = f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers}"
+    return (
+        "the input topics must have the same number of partitions, and have: "
+        f"{', '.join(f'{topic} {count}' for topic, count in counts.items())}.\n"
+        f"  Where one is empty: {tool} --delete --topic TOPIC; then: callwarden topics create. Where none is: new "
+        "ones, by CALLWARDEN_INPUT_PREFIX"
+    )
+
+
 def mismatches(settings: Settings, found: Mapping[str, Existing]) -> list[Mismatch]:
     """All that is not as it must be, in the order of the table. ``found`` has the topics that exist."""
     wanted, servers = table(settings), settings.bootstrap_servers

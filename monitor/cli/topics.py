@@ -38,10 +38,10 @@ def create(
 
     Exit status: 1 something is not as it must be, each with the command that mends it; 3 no broker.
     """
-    from monitor.cli.inputs import settings_for
+    from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import operate
     from streams.kafka import admin
-    from streams.topics import partitions_for, table
+    from streams.topics import at_odds, partitions_for, table
 
     settings = settings_for(
         {
@@ -57,6 +57,8 @@ def create(
 
     async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
         found = await admin.look(cluster.questions, wanted)
+        if odd := at_odds(settings, found):
+            fail(f"nothing was made: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
         count = partitions_for(settings, found)
         await admin.create(cluster.questions, missing, count, settings.replication_factor)

@@ -106,6 +106,17 @@ async def test_a_partition_count_that_is_not_the_states_is_refused(address: str)
     assert "It cannot be mended where records lie in it" in wrong
 
 
+async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
+    callwarden = Callwarden(address)
+    await make(address, f"{callwarden.prefix}cdr", 3)
+    await make(address, f"{callwarden.prefix}reviews", 2)
+    status, said, wrong = callwarden("topics", "create", "--replication-factor", "1")
+    assert (status, said) == (1, "")
+    assert "nothing was made: the input topics must have the same number of partitions" in wrong
+    assert f"{callwarden.prefix}cdr 3, {callwarden.prefix}reviews 2" in wrong
+    assert f"{callwarden.prefix}state" in callwarden("topics", "check")[2], "it was made"
+
+
 def test_too_few_brokers_for_the_copies_is_said_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
         status, _, said = Callwarden(node.address)("topics", "create")

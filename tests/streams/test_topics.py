@@ -7,7 +7,7 @@ import pytest
 from monitor.topics import INPUTS
 from streams.names import OUTPUTS
 from streams.settings import Settings, load
-from streams.topics import Existing, Mismatch, judged_names, mismatches, partitions_for, table, told
+from streams.topics import Existing, Mismatch, at_odds, judged_names, mismatches, partitions_for, table, told
 
 SETTINGS = load({"bootstrap_servers": "kafka:9092", "input_prefix": "in.", "output_prefix": "out."})
 # What a broker gives where `topics create` says nothing.
@@ -146,6 +146,19 @@ def test_before_there_is_a_state_the_platforms_topics_say_how_many() -> None:
     assert partitions_for(SETTINGS, some) == 24
     assert partitions_for(SETTINGS, some | {"in.reviews": replace(inputs["in.cdr"], partitions=2)}) == 8
     assert partitions_for(SETTINGS, {}) == 8
+
+
+def test_inputs_that_differ_are_told_before_anything_is_made_beside_them() -> None:
+    found = {topic: existing for topic, existing in made(partitions=3).items() if topic.startswith("in.")}
+    assert at_odds(SETTINGS, {}) is None
+    assert at_odds(SETTINGS, found) is None
+    found["in.reviews"] = replace(found["in.reviews"], partitions=2)
+    odd = at_odds(SETTINGS, found)
+    assert odd is not None
+    assert "in.cdr 3" in odd
+    assert "in.reviews 2" in odd
+    # Where there is a state, it says how many, and the others do not fit.
+    assert at_odds(SETTINGS, found | {"out.state": made()["out.state"]}) is None
 
 
 def test_what_is_judged_is_asked_for() -> None:
