@@ -41,6 +41,29 @@ def test_it_starts_two_workers_once_the_topics_are_there() -> None:
         assert {other: how["condition"] for other, how in service["depends_on"].items()} == wanted
 
 
+def test_the_image_is_built_once_and_never_looked_for_elsewhere() -> None:
+    assert {name: service["pull_policy"] for name, service in OURS.items() if "build" in service} == {"topics": "build"}
+    assert {service["pull_policy"] for service in OURS.values() if "build" not in service} == {"never"}
+
+
+def test_what_ends_by_a_fault_is_started_again_but_for_the_topics() -> None:
+    restarted = {name: service["restart"] for name, service in COMPOSE["services"].items()}
+    assert restarted.pop("topics") == "no"
+    assert set(restarted) == {"kafka", "worker", "traffic", "tail"}
+    assert set(restarted.values()) == {"on-failure"}
+
+
+@pytest.mark.parametrize("name", ["kafka", "worker"])
+def test_health_is_looked_at_often_at_the_start_alone(name: str) -> None:
+    check = COMPOSE["services"][name]["healthcheck"]
+    assert (check["start_interval"], check["interval"]) == ("2s", "30s")
+
+
+def test_a_worker_is_seen_from_outside_its_container_and_has_time_to_leave() -> None:
+    assert re.search(r"^ENV CALLWARDEN_WEB_HOST=0\.0\.0\.0$", DOCKERFILE, re.MULTILINE)
+    assert OURS["worker"]["stop_grace_period"] == "45s"
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_no_command_or_option_is_asked_for_that_callwarden_does_not_have(name: str) -> None:
     import typer
