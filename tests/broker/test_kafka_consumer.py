@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -21,7 +22,8 @@ from broker_clusters import (
     values,
 )
 
-from streams.cluster import TP, OffsetGone, Refused, Unavailable
+from streams.cluster import TP, Fetched, OffsetGone, Refused, Unavailable, Unreadable
+from streams.devkafka import DevKafka
 
 pytestmark = pytest.mark.services
 
@@ -160,6 +162,56 @@ async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> No
         member.go((tp, 6))
         assert_seamless(batches := await member.take(tp, 4), 6)
         assert values(batches) == numbered(6, 4)
+
+
+async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path: Path) -> None:
+    with DevKafka(tmp_path, jars) as node:
+        topic = await make_topic(node.address, 2)
+        whole, torn = TP(topic, 0), TP(topic, 1)
+        for tp in (whole, torn):
+            await produce(node.address, tp, numbered(0, 5))
+            await produce(node.address, tp, numbered(5, 5))
+        (segment,) = (node.data / "storage" / f"{topic}-1").glob("*.log")
+        stored = segment.read_bytes()
+        segment.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))  # a broker sends what is stored, and does not look
+
+        async with cluster_at(node.address) as cluster:
+            member = Member(cluster.consumer([topic]))
+            await member.start()
+            member.go((whole, 0), (torn, 0))
+            batches: dict[TP, list[Fetched]] = {whole: [], torn: []}
+            told: list[tuple[TP, int]] = []
+            produced = 10
+            async with asyncio.timeout(60):
+                while sum(len(batch) for batch in batches[whole]) < produced or len(told) < 20:
+                    if len(told) < 20:
+                        await produce(node.address, whole, numbered(produced, 1))
+                        produced += 1
+                    try:
+                        fetched = await member.consumer.poll([whole, torn], 0.2, 100)
+                    except Unreadable as error:
+                        told.append((error.tp, error.offset))
+                        continue
+                    for tp, batch in fetched.items():
+                        batches[tp].append(batch)
+            assert set(told) == {(torn, 5)}
+            for tp in (whole, torn):
+                assert_seamless(batches[tp], 0)
+            assert values(batches[torn]) == numbered(0, 5)
+            assert values(batches[whole]) == numbered(0, produced)
+
+            async def read_all() -> None:
+                async for _ in cluster.read(torn, 0, 10):
+                    pass
+
+            async def read_with_headers() -> None:
+                async for _ in cluster.records(torn, 0, 10):
+                    pass
+
+            for reading in (read_all(), read_with_headers()):
+                with pytest.raises(Unreadable) as unreadable:
+                    await reading
+                assert unreadable.value.tp == torn
 
 
 async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_lost_while_they_come_and_go(
