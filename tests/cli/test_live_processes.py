@@ -3,12 +3,15 @@
 import io
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from monitor.cli.live import Ended, Live, environment
+from streams import kafkajars
 from streams.settings import NOT_SETTINGS, Settings, variable
 
 
@@ -42,3 +45,19 @@ def test_the_commands_are_told_nothing_that_is_no_setting() -> None:
     known = {variable(field) for field in Settings.model_fields} | NOT_SETTINGS
     assert {name for name in told if name.startswith("CALLWARDEN")} <= known
     assert told["CALLWARDEN_POLICY"] == "policy.yaml"
+
+
+def test_jars_that_are_not_there_are_not_fetched_in_silence(tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.2\"' >&2\n")
+    java.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor.cli", "live", "--tools", str(tmp_path / "tools")],
+        env={"PATH": str(java.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith(f"fetching Kafka {kafkajars.VERSION} into")
+    assert (done.returncode, "there is no `mvn` on PATH" in done.stderr) == (3, True)
