@@ -5,6 +5,7 @@ either (`Link.passing`), and the answer of what was done may be lost.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -15,7 +16,7 @@ from crash.broker import Broker
 from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, Unavailable
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
 
 T = TypeVar("T")
 
@@ -30,7 +31,9 @@ class Link:
 
     ``passing`` is told of every request (``name?``) and answer (``name!``), before it takes place; it may kill or stop
     the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through. ``rank`` begins
-    the ids of its members, and who sorts first is served first.
+    the ids of its members, and who sorts first is served first. ``slow_share`` of the calls take their time, and a
+    tenth as many of the polls that have records in hand come to nothing. ``torn`` are offsets at which a log cannot be
+    read.
     """
 
     def __init__(self, broker: Broker, process: Process, rng: random.Random) -> None:
@@ -38,6 +41,7 @@ class Link:
         self.cut = False
         self.rank = ""
         self.slow_share = 0.02
+        self.torn: dict[TP, int] = {}
         self.passing: Callable[[Process, str], None] = lambda process, point: None
         self.members: list[Member] = []
         self._silences: list[tuple[Member, object]] = []
@@ -78,6 +82,15 @@ class Link:
         """What a client says when it is not answered."""
         self.broker.refusals += 1
         return Unavailable("the broker cannot be reached")
+
+    def readable(self, tp: TP, start: int, stop: int) -> int:
+        """How far of ``[start, stop)`` can be read. Unreadable."""
+        torn = self.torn.get(tp)
+        if torn is None or not start <= torn < stop:
+            return stop
+        if not self.broker.logs[tp].committed(start, torn):
+            raise Unreadable(tp, torn, "as if it were torn")
+        return torn
 
     def _latency_s(self) -> float:
         luck = self.rng.random()
@@ -122,6 +135,7 @@ class MemoryCluster:
             if at >= until:
                 await asyncio.sleep(0.01)
                 continue
+            until = self._link.readable(tp, at, until)
             entries, at_next = _some(self._link.rng, log.committed(at, until), 500, until)
             await self._link.passes("read!")
             if entries:
@@ -251,9 +265,13 @@ class MemoryConsumer:
         await asyncio.sleep(0)
         self._link.passing(self._link.process, "poll!")
         await self._link.process.pause_point()
+        for tp, fetched in taken.items():  # only now: what does not come to its caller is not passed over
+            if self._positions.get(tp) is not None:
+                self._positions[tp] = fetched.stop
         return taken
 
     def _take(self, tps: Sequence[TP], most: int) -> dict[TP, Fetched]:
+        """What is there, from where we are; the positions stay where they are."""
         rng, taken = self._link.rng, dict[TP, Fetched]()
         for tp in rng.sample(tps, len(tps)):
             position = self._positions.get(tp)
@@ -263,9 +281,10 @@ class MemoryConsumer:
             if fetched is None and self._link.reaches:
                 fetched = self._fetch(tp, position, most)
             if fetched is not None and len(fetched) <= most:
-                self._positions[tp] = fetched.stop
                 taken[tp] = fetched
                 most -= len(fetched)
+        if taken and rng.random() < self._link.slow_share / 10:
+            raise Unavailable("a fetch has failed")
         return taken
 
     def _fetch(self, tp: TP, position: int, most: int) -> Fetched | None:
@@ -275,14 +294,16 @@ class MemoryConsumer:
         stable = log.last_stable
         if position >= stable:
             return None
-        entries, stop = _some(self._link.rng, log.committed(position), most, stable)
+        stable = self._link.readable(tp, position, stable)
+        entries, stop = _some(self._link.rng, log.committed(position, stable), most, stable)
         return _fetched(position, stop, entries)
 
     def _keep_stale(self, tp: TP, position: int) -> None:
         if self._link.rng.random() < STALE_SHARE and self._link.broker.logs[tp].start <= position:
-            fetched = self._fetch(tp, position, 100)
-            if fetched is not None:
-                self._stale[tp] = fetched
+            with contextlib.suppress(Unreadable):
+                fetched = self._fetch(tp, position, 100)
+                if fetched is not None:
+                    self._stale[tp] = fetched
 
     async def _belong(self, listener: Listener) -> None:
         """Be a member: join, hear what the coordinator says in answer to heartbeats, give up, join again."""

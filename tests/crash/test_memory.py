@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ from crash.broker import Broker
 from crash.log import Log, Record, Txn
 from crash.memory import Link, MemoryCluster, MemoryConsumer, MemoryWriter
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
-from streams.cluster import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable
+from streams.cluster import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
 
 IN, ALSO, STATE = TP("in", 0), TP("also", 0), TP("state", 0)
 SEEDS = range(30)
@@ -542,6 +543,87 @@ def test_what_is_polled_says_where_it_was_fetched_and_may_be_from_before_a_seek(
     for seed in SEEDS:
         play(seed, go)
     assert stale > 0
+
+
+def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
+    """The seam: `After an error, or when it was cancelled, nothing of any partition is passed over`."""
+    failed = Counter[str]()
+
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        consumer = await joined(cluster)
+        values = [b"%d" % n for n in range(40)]
+        for tp in (IN, ALSO):
+            stage.broker.append(tp, *[Record(None, value) for value in values])
+            consumer.seek(tp, 0)
+        consumer.resume([IN, ALSO])
+        at, seen = {IN: 0, ALSO: 0}, dict[TP, list[bytes | None]]({IN: [], ALSO: []})
+        while sum(at.values()) < 80:
+            slow = stage.rng.random() < 0.5
+            cluster._link.slow_share = float(slow)
+            polling = asyncio.create_task(consumer.poll([IN, ALSO], 1.0, 10))
+            if not slow:
+                for _ in range(stage.rng.randint(1, 5)):
+                    await asyncio.sleep(0)
+                polling.cancel()
+            try:
+                fetched = await polling
+            except Unavailable:
+                failed["error"] += 1
+                fetched = {}
+            except asyncio.CancelledError:
+                failed["cancelled"] += 1
+                fetched = {}
+            for tp, batch in fetched.items():
+                assert batch.start == at[tp]
+                at[tp] = batch.stop
+                seen[tp] += batch.values
+        assert seen == {IN: values, ALSO: values}
+
+    for seed in SEEDS:
+        play(seed, go)
+    assert failed["error"] >= 10
+    assert failed["cancelled"] >= 10
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) -> None:
+    async def go(stage: Stage) -> None:
+        cluster = stage.cluster()
+        consumer = await joined(cluster)
+        values = [b"%d" % n for n in range(40)]
+        for tp in (IN, ALSO):
+            stage.broker.append(tp, *[Record(None, value) for value in values])
+            consumer.seek(tp, 0)
+        consumer.resume([IN, ALSO])
+        cluster._link.torn[IN] = 15
+        seen = dict[TP, list[bytes | None]]({IN: [], ALSO: []})
+        wanted, told = [IN, ALSO], list[tuple[TP, int]]()
+        while len(seen[ALSO]) < 40 or len(told) < 3:
+            try:
+                fetched = await consumer.poll(wanted, 1.0, 10)
+            except Unreadable as error:
+                told.append((error.tp, error.offset))
+                wanted = [IN, ALSO] if len(told) < 3 else [ALSO]
+                continue
+            for tp, batch in fetched.items():
+                assert batch.start == len(seen[tp])
+                seen[tp] += batch.values
+        assert told == [(IN, 15)] * 3
+        assert seen == {IN: values[:15], ALSO: values}
+
+        read: list[bytes | None] = []
+
+        async def read_on() -> None:
+            async for batch in cluster.read(IN, 0, 40):
+                read.extend(batch.values)
+
+        with pytest.raises(Unreadable, match=r"^in-0: what is stored at or after offset 15 cannot be read"):
+            await read_on()
+        assert read == values[:15]
+        assert [v async for batch in cluster.read(IN, 16, 40) for v in batch.values] == values[16:]
+
+    play(seed, go)
 
 
 def test_a_poll_waits_for_what_comes() -> None:
