@@ -8,7 +8,7 @@ import importlib
 import inspect
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -85,9 +85,9 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock) -> Iterator[None]:
-    """While it lasts, the functions of `PHASES` are timed. LookupError names those that are not there any more."""
-    places = [(phase, *_place(name)) for phase, names in PHASES.items() for name in names]
+def watched(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Iterator[None]:
+    """While it lasts, the functions of ``phases`` are timed. LookupError names those that are not there any more."""
+    places = [(phase, *_place(name)) for phase, names in phases.items() for name in names]
     with ExitStack() as stack:
         for phase, owner, attribute in places:
             raw = vars(owner)[attribute]

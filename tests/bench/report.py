@@ -62,7 +62,7 @@ def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
         if result.scenario.reference == "one-job":
             lines += ["**Two jobs against one** (wall seconds)", "", *_together(result)]
     for name, answer in bench.phases.items():
-        lines += [f"**Where the time goes**: {name}", "", *_phases(answer)]
+        lines += [f"**Where the time goes**: {name}", "", *phases_table(answer)]
     if bench.states:
         lines += ["**State**, written whenever a window has ended", "", *_states(bench)]
         lines += ["**Memory** of the restored shard, bytes a tenant", "", *_memory(bench)]
@@ -72,7 +72,7 @@ def as_markdown(bench: Bench, at: dict[str, Any]) -> str:
 
 
 def _alone(results: Sequence[Result]) -> list[str]:
-    return _table(
+    return table(
         (
             "scenario",
             "records",
@@ -102,7 +102,7 @@ def _alone(results: Sequence[Result]) -> list[str]:
 
 
 def _together(result: Result) -> list[str]:
-    return _table(
+    return table(
         ("", "one job", f"{result.scenario.jobs} jobs"),
         (
             ("wall s", f"{result.referred('wall_s'):.2f}", f"{result.replayed('wall_s'):.2f}"),
@@ -116,14 +116,15 @@ def _together(result: Result) -> list[str]:
     )
 
 
-def _phases(answer: dict[str, Any]) -> list[str]:
+def phases_table(answer: dict[str, Any]) -> list[str]:
+    """Where the time of ``records`` records went, as a Markdown table."""
     total_s = sum(spent_s for _, spent_s, _ in answer["phases"])
     rows = [
         (name, f"{spent_s / answer['records'] * 1e6:.3f}", f"{spent_s / total_s:.1%}", f"{calls:,}")
         for name, spent_s, calls in answer["phases"]
     ]
     all_of_it = ("together", f"{total_s / answer['records'] * 1e6:.3f}", "100.0%", "")
-    return _table(("phase", "us a record", "share", "calls"), [*rows, all_of_it])
+    return table(("phase", "us a record", "share", "calls"), [*rows, all_of_it])
 
 
 def _states(bench: Bench) -> list[str]:
@@ -143,7 +144,7 @@ def _states(bench: Bench) -> list[str]:
                 f"{back['cpu_s']:.2f}",
             )
         )
-    return _table(
+    return table(
         (
             "scenario",
             "us a record",
@@ -173,7 +174,7 @@ def _memory(bench: Bench) -> list[str]:
         for back, n in zip(backs, per, strict=True)
     )
     rows.append(("grown in memory by the restore", *resident))
-    return _table(("part", *names), rows)
+    return table(("part", *names), rows)
 
 
 def _looks(answer: dict[str, Any]) -> list[str]:
@@ -189,10 +190,10 @@ def _looks(answer: dict[str, Any]) -> list[str]:
         for case in answer["cases"]
     ]
     first = ("half of the file, the first look", "", "1", f"{answer['first_ms']:.1f}", "", "")
-    return _table(("calls since the last look", "open calls", "looks", "median", "p99", "alerts"), [*rows, first])
+    return table(("calls since the last look", "open calls", "looks", "median", "p99", "alerts"), [*rows, first])
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A Markdown table whose columns but the first are aligned to the right, and an empty line."""
     rule = ["---", *("---:" for _ in head[1:])]
     return [*(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)), ""]

@@ -3,25 +3,39 @@
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+from bench import livereport
+from bench.latency import NoAnswerError
+from bench.live import Live, Sizes, node
 from bench.measure import Bench, ChildError, DisagreementError
+from bench.process import ProcessError
 from bench.report import as_data, as_markdown, machine
 from bench.scenarios import SCENARIOS
-from bench.workload import CACHE
+from bench.workload import CACHE, ROOT
+from streams import kafkajars
+from streams.devkafka import NodeFailed
+
+# On a real broker, and not without being asked for: half an hour, and it wants the machine for itself.
+LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-sealing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios and print the report; 1 when replays of the same records do not decide the same."""
     told = _parser().parse_args(arguments)
-    known = {scenario.name: scenario for scenario in SCENARIOS}
-    chosen = [known[name] for name in told.only]
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in told.only]
     if told.quick:
         chosen = [scenario.small() for scenario in chosen]
-    bench = Bench(told.cache, lambda text: print(text, file=sys.stderr, flush=True))
+    bench = Bench(told.cache, _say)
     at = machine()
+    live: Live | None = None
     try:
+        if set(told.only) & set(LIVE):
+            live = _live(told)
         for scenario in chosen:
             bench.measure(scenario, told.rounds or (1 if told.quick else scenario.rounds))
             if scenario.reference == "decode":
@@ -30,17 +44,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bench.state(scenario)
             if scenario.early:
                 bench.early(scenario)
-    except (ChildError, DisagreementError) as error:
+    except (ChildError, DisagreementError, ProcessError, NoAnswerError, NodeFailed, kafkajars.Missing) as error:
         print(error, file=sys.stderr)
         return 1
     print(as_markdown(bench, at))
+    found = as_data(bench, at)
+    if live is not None:
+        print(livereport.as_markdown(live))
+        found["live"] = live.as_data()
     if told.json is not None:
-        told.json.write_text(json.dumps(as_data(bench, at), indent=1) + "\n")
+        told.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _live(told: argparse.Namespace) -> Live:
+    """What was chosen of the live bench, on the broker that was named or on one of its own."""
+    sizes = Sizes.small() if told.quick else Sizes()
+    sizes = replace(sizes, rounds=told.rounds or sizes.rounds, rate=told.rate or sizes.rate)
+    with tempfile.TemporaryDirectory(prefix="callwarden-bench-") as scratch, ExitStack() as stack:
+        address = told.broker
+        if address is None:
+            kafkajars.java()
+            jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
+            address = stack.enter_context(node(Path(scratch) / "kafka", jars)).address
+        live = Live(address, sizes, Path(scratch), told.cache, _say)
+        if "live-day" in told.only:
+            live.speed("day", 1)
+        if "live-dense" in told.only:
+            live.speed("dense", sizes.squeeze)
+        if "live-steady" in told.only:
+            live.steady()
+        if "live-recovery" in told.only:
+            live.recovery()
+        if "live-sealing" in told.only:
+            live.sealing()
+    return live
+
+
 def _parser() -> argparse.ArgumentParser:
-    names = [scenario.name for scenario in SCENARIOS]
+    by_themselves = [scenario.name for scenario in SCENARIOS]
+    names = [*by_themselves, *LIVE]
 
     def some(text: str) -> list[str]:
         unknown = [name for name in text.split(",") if name not in names]
@@ -48,10 +95,18 @@ def _parser() -> argparse.ArgumentParser:
             raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; expected some of {', '.join(names)}")
         return text.split(",")
 
-    parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory of replay, as ratios.")
+    parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory, as ratios.")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the records, one pair: tries the bench")
-    parser.add_argument("--only", type=some, default=names, metavar="NAMES", help=f"some of {','.join(names)}")
-    parser.add_argument("--rounds", type=int, default=0, metavar="N", help="pairs of each scenario")
+    parser.add_argument(
+        "--only",
+        type=some,
+        default=by_themselves,
+        metavar="NAMES",
+        help=f"some of {','.join(names)}; without it all but those on a broker, live-...",
+    )
+    parser.add_argument("--rounds", type=int, default=0, metavar="N", help="pairs of each scenario, or turns")
+    parser.add_argument("--rate", type=int, default=0, metavar="N", help="calls a second of live-steady")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="a Kafka for live-..., else one of its own is started")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="all that was measured, as JSON")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="where the workloads are kept")
     return parser

@@ -61,7 +61,10 @@ def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -
 
 def kind_of(key: str) -> str:
     """What an entry stores."""
-    return HEAD if key.startswith(HEAD) else {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
+    for kind in (HEAD, "handover"):
+        if key.startswith(kind):
+            return kind
+    return {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], Partition]:

@@ -1,6 +1,7 @@
 """What a piece of work costs: CPU and wall seconds, memory of the process."""
 
 import gc
+import os
 import resource
 import sys
 import time
@@ -56,9 +57,20 @@ def _cpu_s(who: int) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _status(name: str) -> int | None:
+def cpu_s_of(pid: int) -> float:
+    """Seconds of CPU, user and system, that another process has used so far. Only where there is /proc."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes_of(pid: int) -> int:
+    """The most that another process has held so far. Only where there is /proc."""
+    return _status("VmHWM", str(pid)) or 0
+
+
+def _status(name: str, of: str = "self") -> int | None:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path(f"/proc/{of}/status").read_text()
     except OSError:
         return None
     line = next((line for line in status.splitlines() if line.startswith(f"{name}:")), None)

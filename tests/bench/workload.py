@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from monitor.simulate.settings import DEFAULT_START_MS, Settings
 
 SEED = 20260302
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,16 +15,20 @@ CACHE = ROOT / ".tools" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is simulated: so many tenants of skewed size, so many days, so many calls in all."""
+    """What is simulated: so many tenants of skewed size, so many days, so many calls in all.
+
+    ``start_ms`` is when the first day begins; it is taken back to the hour.
+    """
 
     name: str
     tenants: int
     calls: int
     days: int = 1
+    start_ms: int = DEFAULT_START_MS
 
     def small(self) -> "Workload":
         """A twentieth of it, to try the bench itself."""
-        return Workload(f"{self.name}-quick", max(self.tenants // 20, 1), self.calls // 20, self.days)
+        return replace(self, name=f"{self.name}-quick", tenants=max(self.tenants // 20, 1), calls=self.calls // 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,8 @@ def make(workload: Workload, cache: Path) -> Made:
 
 def _simulate(workload: Workload, folder: Path, about: Path) -> None:
     from monitor.simulate.run import simulate
-    from monitor.simulate.settings import Settings
 
-    settings = Settings(workload.tenants, workload.days, SEED, calls_per_day=workload.calls / workload.days)
+    settings = Settings(workload.tenants, workload.days, SEED, workload.calls / workload.days, workload.start_ms)
     summary = simulate(settings, folder)
     counts = {
         "records": sum(summary.records.values()),

@@ -1,0 +1,284 @@
+"""The broker's side of the live bench: topics made, filled and read, and how far a group has come."""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from bench.calls import event_ms, head_of, moved
+from bench.process import PATIENCE_S, ProcessError
+from bench.state import kind_of
+from bench.workload import ROOT
+from monitor.keying import partition_of
+from monitor.simulate.arrivals import CALLS, TOPIC_OF
+from streams.cluster import TP
+from streams.kafka import KafkaCluster
+from streams.names import OUTPUTS, Names
+from streams.settings import Settings, load, variable
+
+BATCH_BYTES = 1 << 19  # as `streams.feed` sends
+_LOOK_S = 0.05
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a worker works: its broker, its topics by their prefixes, and its name there."""
+
+    address: str
+    inputs: str
+    outputs: str
+    application: str
+    partitions: int
+    policy: str | None = None
+
+    @property
+    def names(self) -> Names:
+        """Its topics."""
+        return Names(self.inputs, self.outputs)
+
+    @property
+    def settings(self) -> Settings:
+        """As the shell has it."""
+        return load(self._options())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As a process is told of it."""
+        return {variable(name): str(value) for name, value in self._options().items()}
+
+    def _options(self) -> dict[str, object]:
+        options = {
+            "bootstrap_servers": self.address,
+            "input_prefix": self.inputs,
+            "output_prefix": self.outputs,
+            "application_id": self.application,
+            "partitions": self.partitions,
+            "replication_factor": 1,
+            "policy": self.policy,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+
+class Decision(msgspec.Struct):
+    """What one must know of an enforcement record to tell it from others."""
+
+    id: str
+
+
+def create_topics(place: Place) -> None:
+    """All topics that are not there yet, as operators make them."""
+    command = [sys.executable, "-m", "monitor.cli", "topics", "create"]
+    environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
+    try:
+        subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE_S)
+    except subprocess.SubprocessError as error:
+        said = (error.stderr or b"").decode() if isinstance(error, subprocess.CalledProcessError) else ""
+        raise ProcessError(f"the topics of {place.inputs} and {place.outputs} were not made: {error}\n{said}") from None
+
+
+async def delete_outputs(place: Place) -> None:
+    """Its output topics, and what else begins with the application's name: the disk and the broker have enough."""
+    async with _admin(place) as admin:
+        mine = {*map(place.names.output, OUTPUTS)}
+        topics = [name for name in await admin.list_topics() if name in mine or name.startswith(place.application)]
+        await admin.delete_topics(topics)
+
+
+@asynccontextmanager
+async def _admin(place: Place) -> Any:
+    admin = AIOKafkaAdminClient(bootstrap_servers=place.address)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+# Filling ------------------------------------------------------------------------------------------------------------
+
+
+async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) -> int:
+    """Send the records of the file, as `callwarden live` does those of the past: calls last. How many they were.
+
+    Event times are ``squeeze`` times as dense, before the same end. ``prompt``: in the order of their event times, not
+    in that of arrival. At last comes a record of the present in each partition of each topic, which lets all that was
+    sent before be decided.
+    """
+    lines = Path(path).read_bytes().splitlines()
+    times = list(map(event_ms, lines))
+    order = sorted(range(len(lines)), key=times.__getitem__) if prompt else range(len(lines))
+    last_ms = max(times)
+    producer = AIOKafkaProducer(bootstrap_servers=place.address, max_batch_size=BATCH_BYTES)
+    async with producer:
+        sender = Sender(producer, place)
+        for calls in (False, True):
+            for row in order:
+                head = head_of(lines[row])
+                source = TOPIC_OF[head.type]
+                if (source == CALLS) == calls:
+                    by_ms = (last_ms - times[row]) // squeeze * (squeeze - 1)
+                    await sender.add(source, head.tenant_id.encode(), moved(lines[row], by_ms) if by_ms else lines[row])
+        now_ms = time.time_ns() // 1_000_000
+        for tenant in one_a_partition(place.partitions):
+            for source, value in enumerate(last_records(tenant, "end", now_ms)):
+                await sender.add(source, tenant.encode(), value)
+        await sender.flush()
+    return sender.sent
+
+
+class Sender:
+    """Sends records in batches of one partition each; the broker's acknowledgements are awaited by `flush`."""
+
+    def __init__(self, producer: AIOKafkaProducer, place: Place) -> None:
+        self._producer, self._topics, self._partitions = producer, place.names.inputs, place.partitions
+        self._homes: dict[bytes, int] = {}
+        self._batches: dict[TP, Any] = {}
+        self._waiting: list[Any] = []
+        self.sent = 0
+
+    def home(self, tenant: bytes) -> int:
+        """The tenant's partition."""
+        home = self._homes.get(tenant)
+        if home is None:
+            home = self._homes[tenant] = partition_of(tenant, self._partitions, "murmur2")
+        return home
+
+    async def add(self, source: int, tenant: bytes, value: bytes) -> None:
+        """A record, for the present batch of its partition."""
+        tp = TP(self._topics[source], self.home(tenant))
+        batch = self._batches.get(tp)
+        if batch is not None and batch.append(key=tenant, value=value, timestamp=None) is None:
+            await self._send(tp, batch)
+            batch = None
+        if batch is None:
+            batch = self._batches[tp] = self._producer.create_batch()
+            batch.append(key=tenant, value=value, timestamp=None)
+        self.sent += 1
+
+    async def send(self) -> None:
+        """Send what there is."""
+        batches, self._batches = self._batches, {}
+        for tp, batch in batches.items():
+            await self._send(tp, batch)
+        for future in self._waiting:
+            if future.done():
+                future.result()  # a failure is told at once
+        self._waiting = [future for future in self._waiting if not future.done()]
+
+    async def flush(self) -> None:
+        """Send what there is, and wait for all acknowledgements."""
+        await self.send()
+        await asyncio.gather(*self._waiting)
+
+    async def _send(self, tp: TP, batch: Any) -> None:
+        batch.close()
+        self._waiting.append(await self._producer.send_batch(batch, tp.topic, partition=tp.partition))
+
+
+def one_a_partition(partitions: int) -> list[str]:
+    """A tenant for each partition, in their order."""
+    names: dict[int, str] = {}
+    for number in itertools.count():
+        name = f"pulse-{number}"
+        names.setdefault(partition_of(name.encode(), partitions, "murmur2"), name)
+        if len(names) == partitions:
+            return [names[home] for home in range(partitions)]
+    raise AssertionError
+
+
+def call(tenant: str, name: str, at_ms: int, **more: object) -> bytes:
+    """A call of no consequence, unless ``more`` says otherwise."""
+    plain = {"type": "cdr", "call_id": name, "tenant_id": tenant, "direction": "outbound", "caller": "a", "callee": "b"}
+    return msgspec.json.encode({**plain, "start_ms": at_ms, "end_ms": at_ms, "outcome": "no_answer", **more})
+
+
+def complaint(tenant: str, name: str, at_ms: int, category: str, status: str) -> bytes:
+    """A complaint."""
+    what = {"type": "complaint", "complaint_id": name, "tenant_id": tenant, "category": category, "status": status}
+    return msgspec.json.encode({**what, "reported_ms": at_ms, "updated_ms": at_ms})
+
+
+def last_records(tenant: str, name: str, at_ms: int) -> list[bytes]:
+    """One record for each input topic in their order, which decides nothing and moves its clock."""
+    finding = {"type": "finding", "finding_id": name, "behaviour": "no_consent", "status": "suspected"}
+    review = {"type": "review", "review_id": name, "enforcement_id": "none", "verdict": "uphold", "reviewer": "r"}
+    others = [finding, {"type": "tenant", "declared_businesses": [], "numbers": []}, {**review, "reason": "r"}]
+    return [
+        call(tenant, name, at_ms),
+        complaint(tenant, name, at_ms, "other", "received"),
+        *(msgspec.json.encode({**other, "tenant_id": tenant, "updated_ms": at_ms}) for other in others),
+    ]
+
+
+# Looking ------------------------------------------------------------------------------------------------------------
+
+
+async def all_decided(place: Place) -> None:
+    """Wait until the group has committed the calls to their end; each partition's last one is of the present.
+
+    ProcessError when that takes too long.
+    """
+    until_s = time.monotonic() + PATIENCE_S
+    topic = place.names.inputs[CALLS]
+    cluster = KafkaCluster(place.settings)
+    try:
+        left = await cluster.ends([TP(topic, number) for number in range(place.partitions)])
+    finally:
+        await cluster.stop()
+    async with _admin(place) as admin:
+        while left:
+            if time.monotonic() > until_s:
+                numbers = ", ".join(str(tp.partition) for tp in left)
+                raise ProcessError(
+                    f"waited {PATIENCE_S:.0f} s in vain for {place.application} to commit all calls of {topic}; "
+                    f"partitions that it has not: {numbers}"
+                )
+            await asyncio.sleep(_LOOK_S)
+            committed = await admin.list_consumer_group_offsets(place.application)
+            done: Mapping[TP, int] = {TP(*tp): at.offset for tp, at in committed.items()}
+            left = {tp: end for tp, end in left.items() if done.get(tp, -1) < end}
+
+
+async def stored(place: Place, topics: Iterable[str]) -> tuple[int, int, Counter[str]]:
+    """Bytes of keys and values that these topics hold: all, those that stand, and these by what they store."""
+    written, sizes = 0, {}
+    async for tp, key, value in _held(place, topics):
+        size = len(key) + len(value or b"")
+        written += size
+        sizes[tp, key] = 0 if value is None else size
+    kinds: Counter[str] = Counter()
+    for (tp, key), size in sizes.items():
+        if tp.topic == place.names.output("state"):
+            kinds[kind_of(key.decode())] += size
+    return written, sum(sizes.values()), kinds
+
+
+async def decided(place: Place) -> Counter[str]:
+    """How often each decision's id stands in the enforcement topic: once, one should think."""
+    held = _held(place, [place.names.output("enforcement")])
+    return Counter([msgspec.json.decode(value or b"", type=Decision).id async for _, _, value in held])
+
+
+async def _held(place: Place, topics: Iterable[str]) -> AsyncIterator[tuple[TP, bytes, bytes | None]]:
+    """Partition, key and value of each committed record of these topics."""
+    cluster = KafkaCluster(place.settings)
+    try:
+        counts = await cluster.partitions(list(topics))
+        tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
+        starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+        for tp in tps:
+            async for fetched in cluster.read(tp, starts[tp], ends[tp]):
+                for key, value in zip(fetched.keys, fetched.values, strict=True):
+                    yield tp, key or b"", value
+    finally:
+        await cluster.stop()

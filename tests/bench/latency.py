@@ -1,0 +1,100 @@
+"""How soon a worker tells: from the calls to the early alert, from the watermark's passing to the enforcement."""
+
+import asyncio
+import time
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from bench.brokered import Place
+from bench.load import PROBE, Sent, Told
+from bench.process import PATIENCE_S, Measured
+from monitor.policy.load import load
+
+_PANE_S = 300
+_AROUND_S = 30
+_WAIT_S, _LOOK_S = 60.0, 0.1
+
+
+class NoAnswerError(Exception):
+    """Probes that a worker had to answer, and did not."""
+
+
+async def measure_latency(
+    place: Place, path: str, rate: int, seconds: int, worker: Measured, folder: Path
+) -> dict[str, Any]:
+    """Send ``rate`` calls a second for so long to a worker that has read what came before.
+
+    NoAnswerError when it does not tell of a probe.
+    """
+    lateness_ms = load(place.policy).lateness_ms
+    seen: dict[str, dict[str, float]] = {place.names.output(name): {} for name in ("alerts", "enforcement")}
+    consumer = AIOKafkaConsumer(bootstrap_servers=place.address, isolation_level="read_committed")
+    told = msgspec.json.encode(Told(place, path, rate, seconds, lateness_ms)).decode()
+    async with consumer:
+        consumer.assign([TopicPartition(topic, number) for topic in seen for number in range(place.partitions)])
+        await consumer.seek_to_end()
+        watching = asyncio.create_task(_watch(consumer, seen))
+        with Measured(("bench.load", told), folder / f"{place.application}-load.log", {}) as load_process:
+            before_s, began_s = worker.cpu_s, time.monotonic()
+            said = await asyncio.to_thread(load_process.await_said, "sent", 1, seconds + PATIENCE_S)
+            cpu_s, wall_s = worker.cpu_s - before_s, time.monotonic() - began_s
+            sent = msgspec.convert(said, Sent)
+        alerts, enforcement = seen.values()
+        until_s = time.monotonic() + _WAIT_S
+        while time.monotonic() < until_s and not (
+            alerts.keys() >= sent.alerts.keys() and enforcement.keys() >= sent.complaints.keys()
+        ):
+            await asyncio.sleep(_LOOK_S)
+        watching.cancel()
+        await asyncio.wait([watching])
+    return {
+        "rate": rate,
+        "calls": sent.calls,
+        "took_s": sent.took_s,
+        "most_behind": sent.most_behind,
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+        "peak_bytes": worker.peak_bytes,
+        "alerts": latencies("alert", sent.alerts, alerts, lateness_ms),
+        "enforcement": latencies("enforcement", sent.complaints, enforcement, lateness_ms),
+    }
+
+
+async def _watch(consumer: AIOKafkaConsumer, seen: dict[str, dict[str, float]]) -> None:
+    """Note when the first record about each probed tenant came on each topic."""
+    while True:
+        for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+            now_s = time.time()
+            for record in records:
+                tenant = (record.key or b"").decode()
+                if tenant.startswith(PROBE):
+                    seen[tp.topic].setdefault(tenant, now_s)
+
+
+def latencies(what: str, sent_s: dict[str, float], seen_s: dict[str, float], lateness_ms: int) -> dict[str, Any]:
+    """All of them, and those of probes that were not sent around the sealing of a pane (Unix s, s)."""
+    lost = [who for who in sent_s if who not in seen_s]
+    if lost or not sent_s:
+        raise NoAnswerError(
+            f"{len(lost)} of {len(sent_s)} probes were not answered within {_WAIT_S:.0f} s of the last record by an "
+            f"{what}: {', '.join(lost[:5])}; expected an answer to each, and some probes"
+        )
+    found = [(at_s, seen_s[who] - at_s) for who, at_s in sent_s.items()]
+    calm = [took_s for at_s, took_s in found if (at_s - lateness_ms / 1000) % _PANE_S > _AROUND_S]
+    return {
+        "probes": len(sent_s),
+        "all": _spread([took_s for _, took_s in found]),
+        "calm": _spread(calm),
+        "each": found,
+    }
+
+
+def _spread(took_s: list[float]) -> dict[str, float]:
+    if len(took_s) < 2:
+        return {"count": len(took_s)}
+    cuts = quantiles(took_s, n=100, method="inclusive")
+    return {"count": len(took_s), "p50": cuts[49], "p99": cuts[98], "max": max(took_s)}

@@ -1,0 +1,357 @@
+"""The live bench: workers on a real broker against Faust as its documentation teaches it, and against fetching alone.
+
+All read the same topics, filled beforehand, from the same broker, by turns: what disturbs the machine disturbs all.
+What a process costs until it would begin to read is measured apart, on empty topics, and taken off.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench import brokered
+from bench.brokered import Place
+from bench.latency import measure_latency
+from bench.measure import DisagreementError
+from bench.process import Measured, ProcessError
+from bench.workload import Workload, make
+from monitor.cli.live import POLICY
+from monitor.simulate.settings import DAY_MS, HOUR_MS
+from streams.devkafka import DevKafka, free_ports
+
+PARTITIONS = 8
+# As a cluster has it: members that start at once form one generation, and nothing is read twice.
+PROPERTIES = {"group.initial.rebalance.delay.ms": "3000"}
+OPENED = "partition opened"
+FAUST, TABLES = "bench.idiomatic", ("answered", "short")
+Answer = dict[str, Any]
+
+
+class Teller(Protocol):
+    """Whoever has things to say."""
+
+    def said(self, event: str) -> Sequence[object]:
+        """Its lines about that, so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured. Counts of records for Faust, whose tumbling windows cost less than its hopping ones."""
+
+    calls: int = 1_000_000
+    tenants: int = 10_000
+    squeeze: int = 12
+    rounds: int = 3
+    tumbling: int = 60_000
+    hopping: int = 10_000
+    idle_s: int = 60
+    rate: int = 20_000
+    steady_s: int = 660
+    month_calls: int = 1_000_000
+    pane_calls: int = 3_000_000
+
+    @classmethod
+    def small(cls) -> "Sizes":
+        """To try the bench itself."""
+        return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, 20_000, 150_000)
+
+
+@dataclass(slots=True)
+class Cost:
+    """What the processes of one run cost; of start-up alone when ``records`` is 0."""
+
+    records: int
+    cpu_s: float
+    wall_s: float
+    peak_bytes: int
+    state_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who reads the topics: so many processes of that kind, which know when they are ready and when they are done.
+
+    ``records`` is how many records are enough, 0 for all.
+    """
+
+    name: str
+    about: str
+    module: tuple[str, ...]
+    ready: tuple[str, int]
+    processes: int = 1
+    records: int = 0
+    environment: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def judges(self) -> bool:
+        """Whether it is a worker of ours, whose decisions can be compared."""
+        return self.module[0] == "monitor.cli"
+
+    def state(self, place: Place) -> list[str]:
+        """The topics to which it writes its state."""
+        if self.judges:
+            return [place.names.output("state")]
+        return [f"{place.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
+
+
+def contenders(sizes: Sizes) -> list[Contender]:
+    """In the order in which they take turns."""
+    worker = ("monitor.cli", "worker", "--json-logs")
+    faust = (FAUST, "worker", "--without-web", "-l", "error")
+    opened = (OPENED, PARTITIONS)
+    return [
+        Contender("ceiling", "fetch and decode only", ("bench.ceiling",), ("ready", 1)),
+        Contender("worker", "`callwarden worker`, the built-in policy", worker, opened),
+        Contender(
+            "faust, tumbling",
+            "short-call ratio alone, Faust's tables, tumbling windows",
+            faust,
+            ("ready", 1),
+            records=sizes.tumbling,
+            environment=(("BENCH_WINDOWS", "tumbling"),),
+        ),
+        Contender(
+            "faust, hopping",
+            "the same with the rule's own windows: 4 h every 15 min",
+            faust,
+            ("ready", 1),
+            records=sizes.hopping,
+            environment=(("BENCH_WINDOWS", "hopping"),),
+        ),
+        Contender("two workers", "the same records shared by two", worker, opened, processes=2),
+    ]
+
+
+@dataclass(slots=True)
+class Live:
+    """All that a run measures. ``folder`` takes logs; ``say`` is told what is going on."""
+
+    address: str
+    sizes: Sizes
+    folder: Path
+    cache: Path
+    say: Callable[[str], None]
+    costs: dict[str, list[tuple[Contender, Cost, Cost]]] = field(default_factory=dict)
+    found: Answer = field(default_factory=dict)
+    day: Workload = field(init=False)
+    month: Workload = field(init=False)
+    _decided: dict[str, Counter[str]] = field(default_factory=dict)
+    _number: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.day = _until_now("live-day", self.sizes.tenants, self.sizes.calls, 1)
+        self.month = _until_now("live-month", self.sizes.tenants, self.sizes.month_calls, 30)
+
+    # Speed ------------------------------------------------------------------------------------------------------
+
+    def speed(self, name: str, squeeze: int) -> None:
+        """All contenders by turns on one day's records, ``squeeze`` times as dense; then where the time goes."""
+        day = make(self.day, self.cache)
+        full, empty = self._place(f"{name}."), self._place("empty.")
+        brokered.create_topics(empty)
+        brokered.create_topics(full)
+        records = asyncio.run(brokered.fill(full, day.path, squeeze))
+        for number in range(self.sizes.rounds):
+            for contender in contenders(self.sizes):
+                self.say(f"{name}: {contender.about}, {number + 1} of {self.sizes.rounds}")
+                start = self._run(contender, self._place("empty."), 0)
+                cost = self._run(contender, self._place(f"{name}."), contender.records or records)
+                self.costs.setdefault(name, []).append((contender, start, cost))
+        self.say(f"{name}: where the time goes")
+        self.found.setdefault("phases", {})[name] = {"records": records, **self._phases(f"{name}.")}
+
+    def _run(self, contender: Contender, place: Place, records: int) -> Cost:
+        """``records`` 0: until it is ready; else until it has read so many."""
+        brokered.create_topics(place)
+        said, times = contender.ready
+        with ExitStack() as stack:
+            began_s = time.monotonic()
+            processes = [
+                stack.enter_context(self._process(contender.module, place, dict(contender.environment)))
+                for _ in range(contender.processes)
+            ]
+            ready = f'"{said}", {times} times in all'
+            processes[0].await_that(lambda: sum(len(one.said(said)) for one in processes) >= times, ready)
+            if records:
+                records = _read(contender, place, processes, records)
+            cost = Cost(
+                records,
+                sum(process.cpu_s for process in processes),
+                time.monotonic() - began_s,
+                max(process.peak_bytes for process in processes),
+            )
+            if contender.judges:
+                assert_shared(processes)
+        if records:
+            cost.state_bytes = asyncio.run(brokered.stored(place, contender.state(place)))[0]
+            if contender.judges:
+                self._compare(contender, place)
+        asyncio.run(brokered.delete_outputs(place))
+        return cost
+
+    def _compare(self, contender: Contender, place: Place) -> None:
+        """What was decided is what the first worker decided on the same records, each once."""
+        found = asyncio.run(brokered.decided(place))
+        wanted = self._decided.setdefault(place.inputs, found)
+        twice = found.total() - len(found)
+        if not found or twice or found != wanted:
+            raise DisagreementError(
+                f"{contender.name} on {place.inputs}: the decisions are wrong. {len(found)} ids, {twice} of them "
+                f"again; the first run had {len(wanted)}, of which {len(wanted - found)} are missing, "
+                f"and {len(found - wanted)} are new. Expected the same, some, and each once."
+            )
+
+    def _phases(self, inputs: str) -> Answer:
+        place = self._place(inputs)
+        brokered.create_topics(place)
+        with self._process(("bench.watched", "worker", "--json-logs"), place) as worker:
+            worker.await_said(OPENED, PARTITIONS)
+            asyncio.run(brokered.all_decided(place))
+            worker.stop()
+            told = worker.said("phases")[-1]
+        asyncio.run(brokered.delete_outputs(place))
+        return {name: told[name] for name in ("phases", "transactions", "written_bytes")}
+
+    # A worker that has read a day ---------------------------------------------------------------------------------
+
+    def steady(self) -> None:
+        """A worker that has read a day: what it costs when nothing comes, and how soon it tells of what does."""
+        day = make(self.day, self.cache)
+        policy = self.folder / "policy.yaml"
+        policy.write_text(POLICY, "utf-8")
+        place = self._place("steady.", policy=str(policy))
+        brokered.create_topics(place)
+        asyncio.run(brokered.fill(place, day.path, prompt=True))
+        self.say("steady: a worker reads a day")
+        with self._process(("monitor.cli", "worker", "--json-logs"), place) as worker:
+            worker.await_said(OPENED, PARTITIONS)
+            asyncio.run(brokered.all_decided(place))
+            self.say(f"steady: nothing comes for {self.sizes.idle_s} s")
+            # First the clocks of the silent sources go on, and what that lets be decided is.
+            time.sleep(self.sizes.idle_s)
+            before_s, began_s = worker.cpu_s, time.monotonic()
+            time.sleep(self.sizes.idle_s)
+            idle = (worker.cpu_s - before_s) / (time.monotonic() - began_s)
+            self.say(f"steady: {self.sizes.rate:,} records a second for {self.sizes.steady_s} s")
+            told = asyncio.run(
+                measure_latency(place, day.path, self.sizes.rate, self.sizes.steady_s, worker, self.folder)
+            )
+            self.found["steady"] = {"idle_share": idle, "tenants": self.sizes.tenants, **told}
+
+    # Recovery -----------------------------------------------------------------------------------------------------
+
+    def recovery(self) -> None:
+        """A month of panes, opened anew."""
+        month = make(self.month, self.cache)
+        place = self._place("month.")
+        brokered.create_topics(place)
+        records = asyncio.run(brokered.fill(place, month.path))
+        self.say("recovery: a worker reads a month")
+        with self._worker(place) as worker:
+            asyncio.run(brokered.all_decided(place))
+            worker.stop()
+        written, standing, kinds = asyncio.run(brokered.stored(place, [place.names.output("state")]))
+        openings = []
+        for number in range(max(self.sizes.rounds, 1)):
+            self.say(f"recovery: opened anew, {number + 1} of {self.sizes.rounds}")
+            costs = []
+            for where in (self._place("empty."), place):
+                brokered.create_topics(where)
+                began_s = time.monotonic()
+                with self._worker(where) as worker:
+                    wall_s = time.monotonic() - began_s
+                    took_s = max(line["took_s"] for line in worker.said(OPENED))
+                    costs.append({"wall_s": wall_s, "cpu_s": worker.cpu_s, "took_s": took_s, "peak": worker.peak_bytes})
+            openings.append(costs)
+        self.found["recovery"] = {
+            "records": records,
+            "tenants": self.sizes.tenants,
+            "written_bytes": written,
+            "standing_bytes": standing,
+            "kinds": dict(kinds),
+            "openings": openings,
+        }
+
+    def sealing(self) -> None:
+        """A large pane is sealed in a thread: for how long the event loop was held."""
+        day = make(self.day, self.cache)
+        found = []
+        for number in range(self.sizes.rounds):
+            self.say(f"sealing: a pane of {self.sizes.pane_calls:,} calls, {number + 1} of {self.sizes.rounds}")
+            place = self._place(f"pane{number}.", partitions=1)
+            brokered.create_topics(place)
+            with self._process(("bench.sealing", day.path, str(self.sizes.pane_calls)), place) as process:
+                found.append(process.await_said("sealed"))
+        self.found["sealing"] = found
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def as_data(self) -> Answer:
+        """All that was measured, for a program."""
+        speed = {
+            name: [{"name": who.name, "start": asdict(start), "cost": asdict(cost)} for who, start, cost in costs]
+            for name, costs in self.costs.items()
+        }
+        return {"speed": speed, **self.found}
+
+    def _place(self, inputs: str, partitions: int = PARTITIONS, policy: str | None = None) -> Place:
+        number = next(self._number)
+        return Place(self.address, inputs, f"{inputs}{number}.", f"bench-{number}", partitions, policy)
+
+    def _process(self, module: tuple[str, ...], place: Place, environment: dict[str, str] | None = None) -> Measured:
+        log = self.folder / f"{place.application}-{module[0]}-{next(self._number)}.log"
+        mine = {
+            "BENCH_APP": place.application,
+            "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
+            "FAUST_DATADIR": str(self.folder / f"{place.application}-data"),
+        }
+        return Measured(module, log, {**place.environment, **mine, **(environment or {})})
+
+    @contextmanager
+    def _worker(self, place: Place) -> Iterator[Measured]:
+        """A worker that has opened all partitions."""
+        with self._process(("monitor.cli", "worker", "--json-logs"), place) as worker:
+            worker.await_said(OPENED, place.partitions)
+            yield worker
+
+
+def _read(contender: Contender, place: Place, processes: Sequence[Measured], records: int) -> int:
+    """Wait until it has read so many records, all of them if it is not Faust; how many they were."""
+    first = processes[0]
+    if contender.judges:
+        asyncio.run(brokered.all_decided(place))
+        return records
+    if contender.module[0] != FAUST:
+        return int(first.await_said("done")["records"])
+
+    def so_far() -> int:
+        return max((line["records"] for line in first.said("read")), default=0)
+
+    first.await_that(lambda: so_far() >= records, f"{records:,} records read")
+    return so_far()
+
+
+def assert_shared(processes: Sequence[Teller]) -> None:
+    """Each partition was opened once, and each process has some: else they did not do half the work each."""
+    opened = [len(process.said(OPENED)) for process in processes]
+    if sum(opened) != PARTITIONS or not all(opened):
+        raise ProcessError(
+            f"the workers opened {opened} partitions; expected {PARTITIONS} in all and some by each: they should have "
+            "joined the group within its initial delay"
+        )
+
+
+def _until_now(name: str, tenants: int, calls: int, days: int) -> Workload:
+    """Records that end one to two hours ago: what is of the present is after all of them."""
+    start_ms = time.time_ns() // 1_000_000 - days * DAY_MS - HOUR_MS
+    return Workload(name, tenants, calls, days, start_ms // HOUR_MS * HOUR_MS)
+
+
+def node(folder: Path, jars: Path) -> DevKafka:
+    """The broker of the bench."""
+    return DevKafka(folder, jars, properties=PROPERTIES)

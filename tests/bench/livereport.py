@@ -1,0 +1,135 @@
+"""The report of the live bench: Markdown tables."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from bench.live import Contender, Cost, Live
+from bench.report import MB, phases_table, table
+
+Costs = Sequence[tuple[Contender, Cost, Cost]]
+
+
+def as_markdown(live: Live) -> str:
+    """All that was measured, for a reader."""
+    lines: list[str] = []
+    for name, costs in live.costs.items():
+        lines += [f"**On a broker**: {name}", "", *_speed(costs), *_two(costs)]
+    for name, answer in live.found.get("phases", {}).items():
+        lines += [f"**Where the worker's time goes**: {name}", "", *phases_table(answer), *_written(answer)]
+    if "steady" in live.found:
+        lines += ["**A worker that has read a day**", "", *_steady(live.found["steady"])]
+    if "recovery" in live.found:
+        lines += ["**A month of panes, opened anew**", "", *_recovery(live.found["recovery"])]
+    if "sealing" in live.found:
+        lines += ["**A large pane**", "", *_sealing(live.found["sealing"])]
+    return "\n".join(lines)
+
+
+def cpu_us(start: Cost, cost: Cost) -> float:
+    """CPU time a record in us, which is seconds a million, without start-up."""
+    return (cost.cpu_s - start.cpu_s) / cost.records * 1e6
+
+
+def _of(costs: Costs, name: str, what: Callable[[Cost, Cost], float]) -> list[float]:
+    return [what(start, cost) for who, start, cost in costs if who.name == name]
+
+
+def _speed(costs: Costs) -> list[str]:
+    names = list(dict.fromkeys(who.name for who, _, _ in costs))
+    ceiling = median(_of(costs, "ceiling", cpu_us))
+    rows = []
+    for name in names:
+        found = _of(costs, name, cpu_us)
+        rows.append(
+            (
+                name,
+                f"{costs[names.index(name)][2].records:,}",
+                *(f"{value:.2f}" for value in (median(found), min(found), max(found))),
+                f"{ceiling / median(found):.3f}",
+                f"{median(_of(costs, name, lambda start, _: start.cpu_s)):.2f}",
+                f"{median(_of(costs, name, _rate)):,.0f}",
+                f"{median(_of(costs, name, lambda _, cost: cost.peak_bytes)) / MB:,.0f}",
+                f"{median(_of(costs, name, lambda _, cost: cost.state_bytes / cost.records)):,.0f}",
+            )
+        )
+    head = ("", "records", "CPU s a million", "from", "to", "ceiling / it", "CPU s to start", "records/s", "peak MB")
+    return table((*head, "state written, bytes a record"), rows)
+
+
+def _rate(start: Cost, cost: Cost) -> float:
+    return cost.records / (cost.wall_s - start.wall_s)
+
+
+def _two(costs: Costs) -> list[str]:
+    one, two = _of(costs, "worker", cpu_us), _of(costs, "two workers", cpu_us)
+    ratios = [mine / single for single, mine in zip(one, two, strict=True)]
+    told = f"Two workers need {median(ratios):.2f} times the CPU time of one ({min(ratios):.2f} to {max(ratios):.2f})."
+    faust = [
+        f"{name}: {median(_of(costs, name, cpu_us)) / median(one):.0f} times that of the worker."
+        for name in ("faust, tumbling", "faust, hopping")
+    ]
+    return [told, *faust, ""]
+
+
+def _written(answer: dict[str, Any]) -> list[str]:
+    rows = [
+        (name, f"{size / MB:,.1f}", f"{size / answer['records']:,.1f}")
+        for name, size in sorted(answer["written_bytes"].items(), key=lambda item: -item[1])
+    ]
+    said = f"Written in {answer['transactions']:,} transactions, before compression:"
+    return [said, "", *table(("", "MB", "bytes a record"), rows)]
+
+
+def _steady(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, about in (("alerts", "calls sent to alert seen"), ("enforcement", "watermark's passing to enforcement")):
+        answer = found[name]
+        for which, when in (("all", "all"), ("calm", "none sealed within 30 s")):
+            spread = answer[which]
+            values = (f"{spread[key] * 1000:,.0f}" if key in spread else "–" for key in ("p50", "p99", "max"))
+            rows.append((f"{about}: {when}", f"{spread['count']:,} of {answer['probes']:,}", *values))
+    million = found["cpu_s"] / found["calls"] * 1e6
+    return [
+        f"With {found['tenants']:,} tenants and nothing to read: {found['idle_share']:.2%} of a core.",
+        f"At {found['calls'] / found['took_s']:,.0f} calls/s for {found['took_s']:,.0f} s: "
+        f"{found['cpu_s'] / found['wall_s']:.0%} of a core, {million:.2f} CPU s a million; "
+        f"peak {found['peak_bytes'] / MB:,.0f} MB; the load was at most {found['most_behind']:,} calls behind itself.",
+        "",
+        *table(("latency, ms", "probes", "p50", "p99", "max"), rows),
+    ]
+
+
+def _recovery(found: dict[str, Any]) -> list[str]:
+    openings = found["openings"]
+
+    def more(what: str) -> str:
+        values = [full[what] - empty[what] for empty, full in openings]
+        return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+    kinds = ", ".join(f"{kind} {size / MB:.1f}" for kind, size in sorted(found["kinds"].items()))
+    rows = (
+        ("MB in the state's log", f"{found['written_bytes'] / MB:,.1f}"),
+        ("MB of them that stand", f"{found['standing_bytes'] / MB:,.1f} ({kinds})"),
+        ("s from the process's start until all partitions run, more than without state", more("wall_s")),
+        ("CPU s, likewise", more("cpu_s")),
+        ("s that the slowest partition took to open", f"{median(full['took_s'] for _, full in openings):.2f}"),
+        ("peak MB", f"{median(full['peak'] for _, full in openings) / MB:,.0f}"),
+    )
+    return table((f"{found['tenants']:,} tenants, {found['records']:,} records in 30 days", ""), rows)
+
+
+def _sealing(found: Sequence[dict[str, Any]]) -> list[str]:
+    def of(what: str, unit: float = 1.0) -> str:
+        values = [one[what] / unit for one in found]
+        return f"{median(values):,.2f} ({min(values):,.2f} to {max(values):,.2f})"
+
+    rows = (
+        ("s in the thread", of("in_thread_s")),
+        ("s until committed", of("took_s")),
+        ("s that the event loop was held at most", of("held_s")),
+        ("times that it was held for more than 0.1 s", of("held_over_100_ms")),
+        ("MB resident before", of("resident_bytes", MB)),
+        ("peak MB", of("peak_bytes", MB)),
+    )
+    return table((f"{found[0]['calls']:,} calls of {found[0]['tenants']:,} tenants", ""), rows)

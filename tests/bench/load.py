@@ -1,0 +1,131 @@
+"""A steady load of calls, and probes in it: when each was sent from which something must follow, or could.
+
+Run with what `Told` says as JSON; what it prints at last is `Sent`.
+"""
+
+import asyncio
+import itertools
+import json
+import sys
+import time
+from bisect import bisect_right
+from collections import defaultdict
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from bench.brokered import BATCH_BYTES, Place, Sender, call, complaint, last_records, one_a_partition
+from bench.calls import templates
+from monitor.simulate.arrivals import CALLS
+from monitor.topics import INPUTS
+
+PROBE = "probe-"
+_TEMPLATES = 200_000
+_TICK_S = 0.02
+_PULSE_S = 1.0  # what is not a call comes, and lets the watermark go on
+_ALERT_S, _COMPLAINT_S = 0.5, 0.25
+_COMPLAINTS = INPUTS.index("complaints")
+# Five calls to each of two callees who refuse: `callees-redialled` of the built-in policy.
+_CALLEES, _EACH = ("probed-1", "probed-2"), 5
+
+
+class Told(msgspec.Struct):
+    """What to send, where, and for how long; the last ``lateness_ms`` and some bring no new probes."""
+
+    place: Place
+    path: str
+    rate: int
+    seconds: int
+    lateness_ms: int
+
+
+class Sent(msgspec.Struct):
+    """Times in Unix seconds. ``alerts``: by tenant, when the calls were sent that cross a threshold.
+
+    ``complaints``: by tenant, when the last record was sent that lets the watermark pass its complaint.
+    """
+
+    began_s: float
+    took_s: float
+    calls: int
+    most_behind: int
+    alerts: dict[str, float]
+    complaints: dict[str, float]
+
+
+class Clocks:
+    """When which event times were sent, by source and partition."""
+
+    def __init__(self) -> None:
+        self._sent: defaultdict[tuple[int, int], tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+
+    def note(self, source: int, partition: int, event_ms: int, sent_s: float) -> None:
+        """The clock of the source goes on to ``event_ms``."""
+        events, sent = self._sent[source, partition]
+        events.append(event_ms)
+        sent.append(sent_s)
+
+    def passed_s(self, partition: int, event_ms: int) -> float | None:
+        """When the last of the sources went past ``event_ms``; None: one never did."""
+        latest = 0.0
+        for source in range(len(INPUTS)):
+            events, sent = self._sent[source, partition]
+            place = bisect_right(events, event_ms)
+            if place == len(events):
+                return None
+            latest = max(latest, sent[place])
+        return latest
+
+
+async def steady(told: Told) -> Sent:
+    """Send until the time is over."""
+    prepared = templates(told.path, _TEMPLATES)
+    lines = zip(itertools.count(), itertools.cycle(prepared))
+    pulses = one_a_partition(told.place.partitions)
+    clocks, alerts, verified = Clocks(), dict[str, float](), dict[str, tuple[int, int]]()
+    most_behind = calls = 0
+    last_probe_s = told.seconds - told.lateness_ms / 1000 - 2 * _PULSE_S
+    due_s = dict.fromkeys(("alert", "complaint", "pulse"), 0.0)
+    async with AIOKafkaProducer(bootstrap_servers=told.place.address, max_batch_size=BATCH_BYTES) as producer:
+        sender = Sender(producer, told.place)
+        began_s = time.time()
+        while (elapsed_s := time.time() - began_s) < told.seconds:
+            now_s = began_s + elapsed_s
+            now_ms = int(now_s * 1000)
+            due = int(elapsed_s * told.rate) - calls
+            most_behind = max(most_behind, due)
+            for number, line in itertools.islice(lines, due):
+                await sender.add(CALLS, line.tenant, line.at(number // len(prepared), now_ms))
+            calls += due
+            if due_s["pulse"] <= elapsed_s:
+                due_s["pulse"] += _PULSE_S
+                for partition, tenant in enumerate(pulses):
+                    for source, value in enumerate(last_records(tenant, f"p{now_ms}", now_ms)):
+                        await sender.add(source, tenant.encode(), value)
+                        clocks.note(source, partition, now_ms, now_s)
+            if due_s["alert"] <= elapsed_s < last_probe_s:
+                due_s["alert"] += _ALERT_S
+                tenant = f"{PROBE}a{len(alerts)}"
+                alerts[tenant] = now_s
+                for place, callee in enumerate(_CALLEES * _EACH):
+                    value = call(tenant, f"a{place}", now_ms, callee=callee, outcome="rejected")
+                    await sender.add(CALLS, tenant.encode(), value)
+            if due_s["complaint"] <= elapsed_s < last_probe_s:
+                due_s["complaint"] += _COMPLAINT_S
+                tenant = f"{PROBE}c{len(verified)}"
+                verified[tenant] = sender.home(tenant.encode()), now_ms
+                value = complaint(tenant, "c", now_ms, "harassment", "verified")
+                await sender.add(_COMPLAINTS, tenant.encode(), value)
+                clocks.note(_COMPLAINTS, verified[tenant][0], now_ms, now_s)
+            await sender.send()
+            await asyncio.sleep(max(_TICK_S - (time.time() - now_s), 0))
+        await sender.flush()
+        took_s = time.time() - began_s
+    passed = {who: clocks.passed_s(at, ms + told.lateness_ms) for who, (at, ms) in verified.items()}
+    complaints = {who: at_s for who, at_s in passed.items() if at_s is not None}
+    return Sent(began_s, took_s, calls, most_behind, alerts, complaints)
+
+
+if __name__ == "__main__":
+    sent = asyncio.run(steady(msgspec.json.decode(sys.argv[1], type=Told)))
+    print(json.dumps({"event": "sent", **msgspec.to_builtins(sent)}), flush=True)

@@ -1,0 +1,86 @@
+"""A process that is measured from outside while it works: what it says, its CPU time, its memory."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench import usage
+from bench.workload import ROOT
+from streams.child import Child
+
+_LOOK_S = 0.02
+PATIENCE_S = 300.0
+
+
+class ProcessError(Exception):
+    """A process ended, or did not come to what was awaited. The message has its last words."""
+
+
+class Measured:
+    """``python -m MODULE ...`` with its output in ``log``; it ends with us, and with the context.
+
+    What it has to say are lines of JSON with an ``event``.
+    """
+
+    def __init__(self, module: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+        self._log = log
+        self.began_s = time.monotonic()
+        with log.open("wb") as output:
+            self._child = Child(
+                [sys.executable, "-m", *module], output, {**os.environ, **environment, "PYTHONPATH": path}
+            )
+
+    def __enter__(self) -> "Measured":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.kill()
+
+    @property
+    def cpu_s(self) -> float:
+        """What it has used so far, user and system."""
+        return usage.cpu_s_of(self._child.pid)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that it has held so far."""
+        return usage.peak_bytes_of(self._child.pid)
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Its lines about that, so far."""
+        lines = self._log.read_bytes().splitlines(keepends=True)
+        told = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
+        return [line for line in told if line.get("event") == event]
+
+    def await_said(self, event: str, times: int = 1, within_s: float = PATIENCE_S) -> dict[str, Any]:
+        """Wait until it has said that so often; what it said last."""
+        self.await_that(lambda: len(self.said(event)) >= times, f'"{event}", {times} times', within_s)
+        return self.said(event)[-1]
+
+    def await_that(self, holds: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
+        """Wait until it holds. ProcessError when the process ends before, or it takes too long."""
+        began_s = time.monotonic()
+        while True:
+            running = self._child.running
+            if holds():
+                return
+            waited_s = time.monotonic() - began_s
+            if not running or waited_s > within_s:
+                how = "it still runs" if running else "it has ended"
+                words = self._log.read_text("utf-8", errors="replace")[-2_000:]
+                raise ProcessError(
+                    f"waited {waited_s:.0f} s in vain for {what}; {how}. The last words in {self._log}:\n{words}"
+                )
+            time.sleep(_LOOK_S)
+
+    def stop(self, within_s: float = 60.0) -> int:
+        """TERM, and wait; its exit status."""
+        return self._child.stop(within_s)

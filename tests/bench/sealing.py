@@ -1,0 +1,147 @@
+"""A pane of millions of calls is sealed by its owner on a real broker: for how long is the event loop held?
+
+Run as ``python -m bench.sealing FILE CALLS``; its settings are a worker's environment variables.
+"""
+
+import asyncio
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench import usage
+from bench.calls import templates
+from monitor.partition import Live
+from monitor.policy.load import load as load_policy
+from monitor.policy.model import Policy
+from monitor.rows import Rows
+from monitor.simulate.settings import HOUR_MS
+from monitor.topics import INPUTS
+from streams.cluster import TP, Fetched, Listener
+from streams.kafka import KafkaCluster
+from streams.names import Names
+from streams.owner import Owner, Phase, Setup
+from streams.settings import Settings, load
+from streams.telemetry import Telemetry
+
+_PANE_MS = 300_000
+_ROWS = 5_000
+_TICK_S = 0.002
+_TEMPLATES = 200_000
+
+
+class NoConsumer:
+    """Whoever feeds the owner is not the consumer."""
+
+    async def start(self, listener: Listener) -> None:
+        """Nothing."""
+
+    async def stop(self) -> None:
+        """Nothing."""
+
+    def assignment(self) -> frozenset[TP]:
+        """Nothing."""
+        return frozenset()
+
+    def pause(self, tps: Sequence[TP]) -> None:
+        """Nothing."""
+
+    def resume(self, tps: Sequence[TP]) -> None:
+        """Nothing."""
+
+    def seek(self, tp: TP, offset: int) -> None:
+        """Nothing."""
+
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+        """Nothing."""
+        return {}
+
+
+class Ticks:
+    """Looks for how long the event loop was held, again and again."""
+
+    def __init__(self) -> None:
+        self.held_s: list[float] = []
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            before_s = time.perf_counter()
+            await asyncio.sleep(_TICK_S)
+            self.held_s.append(time.perf_counter() - before_s - _TICK_S)
+
+
+async def main(path: str, calls: int) -> None:
+    """Open a partition, feed the calls of one pane, and tell what it costs when the next one begins."""
+    settings, policy = load(), load_policy(None)
+    cluster = KafkaCluster(settings)
+    owner = _owner(cluster, settings, policy)
+    owner.begin()
+    while owner.phase is not Phase.RUNNING:  # whoever started us has the patience
+        await asyncio.sleep(0.01)
+    partition = owner.partition
+    assert partition is not None
+    # It ends with an hour, and windows of all steps with it: more than a pane need not do.
+    end_ms = (time.time_ns() // 1_000_000 - policy.lateness_ms) // HOUR_MS * HOUR_MS
+    for rows in _pane(path, calls, end_ms - _PANE_MS):
+        owner.feed(partition, INPUTS.index("cdr"), rows)
+    fed_bytes = usage.resident_bytes()
+    for source in range(len(INPUTS)):
+        partition.move(source, end_ms + policy.lateness_ms)
+    open_calls = partition.open_calls
+    spent = await _seal(owner)
+    await cluster.stop()
+    memory = {"resident_bytes": fed_bytes, "peak_bytes": usage.peak_bytes()}
+    about = {"event": "sealed", "calls": open_calls, "tenants": partition.shard.tenants}
+    print(json.dumps({**about, **spent, **memory}), flush=True)
+
+
+def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> Owner:
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    application = settings.application_id
+    setup = Setup(cluster, names, policy, b"", Live(), 1, "murmur2", application, 1.0, now_ms, Telemetry())
+    return Owner(0, setup, NoConsumer())
+
+
+def _pane(path: str, calls: int, start_ms: int) -> Iterator[Rows]:
+    """So many calls, spread evenly over the pane that begins then."""
+    prepared = templates(path, _TEMPLATES)
+    lines = itertools.cycle(prepared)
+    for first in range(0, calls, _ROWS):
+        count = min(_ROWS, calls - first)
+        end_ms = start_ms + np.arange(first, first + count) * _PANE_MS // calls
+        some = list(zip(range(first, first + count), end_ms.tolist(), itertools.islice(lines, count), strict=True))
+        values = [line.at(number // len(prepared), at_ms) for number, at_ms, line in some]
+        keys = [line.tenant for _, _, line in some]
+        yield Rows(first, first + count, np.arange(first, first + count), end_ms, values, keys)
+
+
+async def _seal(owner: Owner) -> dict[str, float]:
+    """What it takes until the pane is sealed, and until that is committed; for how long the event loop was held."""
+    ticks = Ticks()
+    ticking = asyncio.create_task(ticks.run())
+    await asyncio.sleep(0.1)
+    ticks.held_s.clear()
+    began_s = time.perf_counter()
+    owner.tick(idle=False)
+    await asyncio.sleep(0)
+    assert owner.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
+    while owner.busy:
+        await asyncio.sleep(0.001)
+    busy_s = time.perf_counter() - began_s
+    await owner.give_up()  # the transaction is waited for
+    took_s = time.perf_counter() - began_s
+    ticking.cancel()
+    over = sum(held > 0.1 for held in ticks.held_s)
+    return {"in_thread_s": busy_s, "took_s": took_s, "held_s": max(ticks.held_s), "held_over_100_ms": over}
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,116 @@
+"""The live bench goes through on a real broker, and does not measure workers that decide wrongly."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import livereport
+from bench.live import PARTITIONS, Live, Sizes, assert_shared, contenders, node
+from bench.measure import DisagreementError
+from bench.process import Measured, ProcessError
+from bench.workload import make
+from monitor.topics import INPUTS
+from streams import kafkajars
+
+ROOT = Path(__file__).parents[2]
+SIZES = Sizes(calls=20_000, tenants=200, rounds=1, tumbling=200, hopping=50, month_calls=1_000)
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A broker as the bench starts it."""
+    try:
+        kafkajars.java()
+        jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
+    except kafkajars.Missing as missing:
+        pytest.skip(f"no Kafka: {missing}")
+    with node(tmp_path / "kafka", jars) as started:
+        yield started.address
+
+
+def live_of(address: str, folder: Path) -> Live:
+    return Live(address, SIZES, folder, folder / "cache", lambda text: print(f"{time.monotonic():.0f} {text}"))
+
+
+@pytest.mark.services
+def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_path: Path) -> None:
+    live = live_of(address, tmp_path)
+    live.speed("day", 1)
+    found = {who.name: cost for who, _, cost in live.costs["day"]}
+    wanted = contenders(SIZES)
+    assert list(found) == [who.name for who in wanted]
+    everything = found["ceiling"].records
+    assert everything == make(live.day, live.cache).records + PARTITIONS * len(INPUTS)
+    for who in wanted:
+        cost = found[who.name]
+        assert (cost.records >= who.records) if who.records else (cost.records == everything)
+        assert (cost.state_bytes > 0) == (who.name != "ceiling")
+    report = livereport.as_markdown(live)
+    assert all(f"| {who.name} |" in report for who in wanted)
+    assert "| judge |" in report
+
+
+def test_workers_that_decide_otherwise_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    live = live_of("nowhere:1", tmp_path)
+    _, worker, *_, two = contenders(SIZES)
+    place = live._place("day.")
+    decided = iter([{"a": 1, "b": 1}, {"b": 1, "a": 1}, {"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1, "c": 1}])
+
+    async def answer(_: object) -> Counter[str]:
+        return Counter(next(decided))
+
+    monkeypatch.setattr("bench.brokered.decided", answer)
+    live._compare(worker, place)
+    live._compare(two, place)
+    for what in ("1 are missing", "1 of them again", "1 are new"):
+        with pytest.raises(DisagreementError, match=what):
+            live._compare(two, place)
+
+
+@pytest.mark.parametrize(("first", "what"), [({}, "0 ids"), ({"a": 1, "b": 2}, "2 ids, 1 of them again")])
+def test_a_first_worker_that_decides_nothing_or_twice_is_not_measured(
+    first: dict[str, int], what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def answer(_: object) -> Counter[str]:
+        return Counter(first)
+
+    monkeypatch.setattr("bench.brokered.decided", answer)
+    live = live_of("nowhere:1", tmp_path)
+    with pytest.raises(DisagreementError, match=what):
+        live._compare(contenders(SIZES)[1], live._place("day."))
+
+
+class Opener:
+    """A worker that opened so many partitions."""
+
+    def __init__(self, opened: int) -> None:
+        self._opened = opened
+
+    def said(self, event: str) -> list[dict[str, object]]:
+        return [{"event": event}] * self._opened
+
+
+@pytest.mark.parametrize("opened", [(PARTITIONS,), (PARTITIONS - 1, 1)])
+def test_workers_that_have_each_partition_once_share_them(opened: tuple[int, ...]) -> None:
+    assert_shared([Opener(count) for count in opened])
+
+
+@pytest.mark.parametrize("opened", [(PARTITIONS, 0), (PARTITIONS, PARTITIONS // 2)])
+def test_workers_that_did_not_begin_together_are_not_measured(opened: tuple[int, ...]) -> None:
+    with pytest.raises(ProcessError, match=rf"opened \[{PARTITIONS}, . ?\] partitions"):
+        assert_shared([Opener(count) for count in opened])
+
+
+def test_a_process_that_ends_too_soon_is_told_of_with_its_last_words(tmp_path: Path) -> None:
+    told = r'vain for "ready", 1 times; it has ended.*\n[^$]*Namespaces are'
+    with Measured(("this",), tmp_path / "log", {}) as process, pytest.raises(ProcessError, match=told):
+        process.await_said("ready")
+
+
+def test_a_process_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    silent = ("http.server", "0", "--bind", "127.0.0.1")
+    with Measured(silent, tmp_path / "log", {}) as process, pytest.raises(ProcessError, match="it still runs"):
+        process.await_said("ready", within_s=0.0)
