@@ -5,8 +5,11 @@ import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
 _SESSION_S = 6
 _STOP_S = 20
 _MOST_WORKERS = 3
+FAULTS = ("broker", "kill", "terminate", "pause")
 # The state is compacted while the test runs.
 _COMPACTING = {
     "log.roll.ms": "5000",
@@ -100,72 +104,90 @@ async def test_one_worker_decides_what_the_replay_decides(platform: Platform, tm
 # Faults --------------------------------------------------------------------------------------------------------------
 
 
-def schedule(chooser: random.Random, faults: int, broker_kills: int) -> list[str]:
-    """What is done to the workers, one after the other: their number goes from 1 to 3 and back, again and again."""
-    kinds, workers, growing = [], 1, True
-    when = set(chooser.sample(range(2, faults), broker_kills))
-    while len(kinds) < faults or workers != 1:
-        if workers and when and len(kinds) >= min(when):
-            when.remove(min(when))
-            kinds.append("broker")
-        elif workers == 0 or (growing and chooser.random() < 0.6):
-            kinds.append("add")
-            workers += 1
-            growing = workers < _MOST_WORKERS
-        elif growing or (len(kinds) < faults and chooser.random() < 0.3):
-            kinds.append("pause")
+@dataclass(frozen=True)
+class Step:
+    """What is done to ``workers`` of them at once; to the broker when it says so."""
+
+    kind: str
+    workers: int = 1
+
+
+def schedule(chooser: random.Random, faults: int, broker_kills: int) -> list[Step]:
+    """So many faults, the kinds in any order, and between them arrivals, which are none: 1 worker, 3, and at last 1."""
+    due = Counter({"broker": broker_kills})
+    due.update(islice(cycle(FAULTS[1:]), faults - broker_kills))
+    steps, workers = [Step("add", _MOST_WORKERS - 1)], _MOST_WORKERS
+    while due.total():
+        if workers == 0 or (workers < _MOST_WORKERS and chooser.random() < 0.4):
+            step = Step("add", _MOST_WORKERS - workers)
+            workers = _MOST_WORKERS
         else:
-            kinds.append(chooser.choice(["kill", "terminate"]))
-            workers -= 1
-            growing = workers <= chooser.randint(0, 1)
-    return kinds
+            kind = chooser.choice(sorted(due.elements()))
+            step = Step(kind, 1 if kind == "broker" else min(due[kind], workers, chooser.choice((1, 2, 2))))
+            due[kind] -= step.workers
+            workers -= step.workers if kind in ("kill", "terminate") else 0
+        steps.append(step)
+    if workers != 1:
+        steps.append(Step("add") if workers == 0 else Step("terminate", workers - 1))
+    return steps
 
 
 class Faults:
-    """Does to the workers what the schedule says, and sees to it that it took place."""
+    """Does to the workers what the schedule says, and sees to it that it took place; ``took`` counts what did."""
 
     def __init__(self, platform: Platform, fleet: Fleet, chooser: random.Random) -> None:
         self._node, self._fleet, self._chooser = platform.node, fleet, chooser
+        self.took: Counter[str] = Counter()
 
-    def do(self, kind: str) -> str:
-        """One fault; what it did, in a line. AssertionError when it did not take place."""
-        did = str(getattr(self, kind)())
+    def do(self, step: Step) -> str:
+        """One step; what it did, in a line. AssertionError when it did not take place."""
+        did = self.broker() if step.kind == "broker" else str(getattr(self, step.kind)(step.workers))
+        if step.kind in FAULTS:
+            self.took[step.kind] += step.workers
         # Not always to the end: the next one comes into the midst of the rebalance.
         if self._fleet.running and self._chooser.random() < 0.7:
             self._fleet.settle()
         return did
 
-    def add(self) -> str:
-        """One more comes, and gets its share."""
-        worker = self._fleet.add()
-        wait_for(worker.opened, f"{worker.name} opens a partition")
-        return f"{worker.name} came and opened {sorted(set(worker.opened()))}"
+    def add(self, count: int) -> str:
+        """More come, and each gets its share."""
+        workers = [self._fleet.add() for _ in range(count)]
+        for worker in workers:
+            wait_for(worker.opened, f"{worker.name} opens a partition")
+        return ", ".join(f"{worker.name} came and opened {sorted(set(worker.opened()))}" for worker in workers)
 
-    def kill(self) -> str:
+    def kill(self, count: int) -> str:
         """kill -9."""
-        worker, owned = self._victim()
-        assert worker.kill() == -9
-        self._taken_over(worker, owned)
-        return f"{worker.name} was killed, and had {sorted(owned)}"
+        owned = self._victims(count)
+        for worker in owned:
+            assert worker.kill() == -9
+        self._taken_over(owned)
+        return f"killed with what they had: {_told(owned)}"
 
-    def terminate(self) -> str:
-        """TERM: it leaves in order."""
-        worker, owned = self._victim()
-        assert worker.terminate(_STOP_S) == 0, worker.said()[-3:]
-        self._taken_over(worker, owned)
-        return f"{worker.name} was stopped, and had {sorted(owned)}"
+    def terminate(self, count: int) -> str:
+        """TERM: they leave in order."""
+        owned = self._victims(count)
+        with ThreadPoolExecutor(count) as threads:
+            statuses = list(threads.map(lambda worker: worker.terminate(_STOP_S), owned))
+        assert statuses == [0] * count, [worker.said()[-3:] for worker in owned]
+        self._taken_over(owned)
+        return f"stopped with what they had: {_told(owned)}"
 
-    def pause(self) -> str:
-        """STOP past the session timeout, then CONT: a zombie wakes."""
-        worker, owned = self._victim()
-        before = len(worker.opened())
-        worker.pause()
-        wait_for(lambda: worker.state == "T", f"{worker.name} stands still")
+    def pause(self, count: int) -> str:
+        """STOP past the session timeout, then CONT: zombies wake."""
+        owned = self._victims(count)
+        before = {worker: len(worker.opened()) for worker in owned}
+        for worker in owned:
+            worker.pause()
+        for worker in owned:
+            wait_for(lambda w=worker: w.state == "T", f"{worker.name} stands still")
         time.sleep(_SESSION_S + self._chooser.uniform(2, 4))
-        self._taken_over(worker, owned)
-        worker.go_on()
-        wait_for(lambda: len(worker.opened()) > before, f"{worker.name} joins again")
-        return f"{worker.name} stood still, and had {sorted(owned)}"
+        self._taken_over(owned)
+        for worker in owned:
+            worker.go_on()
+        for worker in owned:
+            wait_for(lambda w=worker: len(w.opened()) > before[w], f"{worker.name} joins again")
+        return f"stood still with what they had: {_told(owned)}"
 
     def broker(self) -> str:
         """The broker's power is cut."""
@@ -179,27 +201,35 @@ class Faults:
         wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in heard), "all are ready again")
         return f"the broker was away for {len(heard)} workers"
 
-    def _victim(self) -> tuple[Worker, set[int]]:
-        """Any worker, with the partitions that it runs: some, or to hurt it would be no fault."""
-        worker = self._chooser.choice(self._fleet.running)
-        wait_for(worker.owned, f"{worker.name} runs a partition")
-        return worker, worker.owned()
+    def _victims(self, count: int) -> dict[Worker, set[int]]:
+        """Any workers, with the partitions that they run: some, or to hurt them would be no fault."""
+        workers = self._chooser.sample(self._fleet.running, count)
+        for worker in workers:
+            wait_for(worker.owned, f"{worker.name} runs a partition")
+        return {worker: worker.owned() for worker in workers}
 
-    def _taken_over(self, worker: Worker, owned: set[int]) -> None:
-        """Wait until the others, if there are any, run what it had."""
-        others = [other for other in self._fleet.running if other is not worker]
+    def _taken_over(self, owned: Mapping[Worker, set[int]]) -> None:
+        """Wait until the others, if there are any, run what they had."""
+        others = [other for other in self._fleet.running if other not in owned]
         if others:
-            what = f"others run what {worker.name} had: {owned}"
-            wait_for(lambda: owned <= set().union(*(other.owned() for other in others)), what)
+            all_owned = set().union(*owned.values())
+            what = f"others run what was had: {_told(owned)}"
+            wait_for(lambda: all_owned <= set().union(*(other.owned() for other in others)), what)
+
+
+def _told(owned: Mapping[Worker, set[int]]) -> str:
+    return ", ".join(f"{worker.name} {sorted(numbers)}" for worker, numbers in owned.items())
 
 
 async def hurt(platform: Platform, tmp_path: Path, *, faults: int, broker_kills: int, calls: int) -> None:
-    """The whole test: a day's records in pieces, a fault with each, and at the end the judge."""
+    """The whole test: a day's records in pieces, a step of the schedule with each, and at the end the judge."""
     seed = int(os.environ.get("CALLWARDEN_TEST_SEED") or random.randrange(10**6))
-    print(f"CALLWARDEN_TEST_SEED={seed}")
+    now_ms = int(os.environ.get("CALLWARDEN_TEST_NOW_MS") or time.time_ns() // 1_000_000)
+    print("the same day and the same steps once more, within the hour; when they hit is chance:")
+    print(f"CALLWARDEN_TEST_SEED={seed} CALLWARDEN_TEST_NOW_MS={now_ms}")
     chooser = random.Random(seed)
-    kinds = schedule(chooser, faults, broker_kills)
-    day = Day(seed, pieces=len(kinds), tenants=120, calls=calls, partitions=PARTITIONS)
+    steps = schedule(chooser, faults, broker_kills)
+    day = Day(seed, pieces=len(steps), tenants=120, calls=calls, partitions=PARTITIONS, now_ms=now_ms)
     began = time.monotonic()
     with fleet_of(tmp_path, platform.environment) as fleet:
         fleet.add()
@@ -207,22 +237,25 @@ async def hurt(platform: Platform, tmp_path: Path, *, faults: int, broker_kills:
         hurting = Faults(platform, fleet, chooser)
         async with sender_to(platform.node.address) as producer:
             sender = Sender(producer, platform.names)
-            for number, (kind, piece) in enumerate(zip(kinds, day.pieces, strict=True), 1):
-                did, _ = await asyncio.gather(asyncio.to_thread(hurting.do, kind), sender.send(piece))
-                print(f"{time.monotonic() - began:6.1f} s, {number:3} {kind}: {did}")
+            for number, (step, piece) in enumerate(zip(steps, day.pieces, strict=True), 1):
+                did, _ = await asyncio.gather(asyncio.to_thread(hurting.do, step), sender.send(piece))
+                print(f"{time.monotonic() - began:6.1f} s, {number:3} {step.kind}: {did}")
             await asyncio.to_thread(fleet.settle)
             await drain(fleet, sender, day)
         assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
-    print(f"{len(kinds)} faults, {sender.sent} records, {time.monotonic() - began:.0f} s: {dict(counts)}")
+    print(f"{dict(hurting.took)}, {sender.sent} records, {time.monotonic() - began:.0f} s: {dict(counts)}")
+    assert hurting.took.total() >= faults
+    assert all(hurting.took[kind] >= 2 for kind in FAULTS)
     assert counts["out.enforcement"] > 20
-    assert all(counts[mark] for mark in (*POISON, "late"))
+    assert counts["out.alerts"] > 20
+    assert all(counts[mark] for mark in (*POISON, "late", "duplicates"))
 
 
 @pytest.mark.services
 async def test_faults_change_nothing(platform: Platform, tmp_path: Path) -> None:
-    await hurt(platform, tmp_path, faults=32, broker_kills=2, calls=40_000)
+    await hurt(platform, tmp_path, faults=30, broker_kills=2, calls=40_000)
 
 
 @pytest.mark.soak

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
+from msgspec import json
 from worker_traffic import MARK
 
 from monitor.keying import partition_of
 from monitor.partition import Live
 from monitor.policy.model import Policy
 from monitor.replay import Progress
+from oracle.courses import wrong_alerts
 from schemas import codec
-from schemas.outputs import Enforcement
+from schemas.outputs import Alert, Enforcement
 from streams.kafka import KafkaCluster
 from streams.names import Names
 from streams.settings import load
@@ -64,11 +66,14 @@ async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs
 async def assert_exact(address: str, names: Names, policy: Policy, live: Live, partitions: int) -> Counter[str]:
     """What the workers put out is what they had to: decisions, late and rejected records, once, byte for byte.
 
-    Returns how many records there are of each topic and of each kind of poison.
+    Alerts took the courses that they may. Returns how many records there are of each topic and of each kind of poison,
+    and how many came twice.
     """
     decided: dict[int, list[Enforcement]] = {number: [] for number in range(partitions)}
+    watermarks: list[int] = []
 
     def take(progress: Progress) -> None:
+        watermarks.append(progress.watermark_ms or 0)
         for event in progress.decided:
             decided[partition_of(event.subject.encode(), partitions, "murmur2")].append(event)
 
@@ -77,7 +82,7 @@ async def assert_exact(address: str, names: Names, policy: Policy, live: Live, p
         expected = await replay_topics(cluster, names, policy, live=live, to_watermark=True, progress=take)
     finally:
         await cluster.stop()
-    outputs = {name: names.output(name) for name in ("enforcement", "shadow", "late", "dead-letter")}
+    outputs = {name: names.output(name) for name in ("enforcement", "shadow", "alerts", "late", "dead-letter")}
     logs = await read_all(address, [*names.inputs, *outputs.values()], partitions)
 
     for number, events in decided.items():
@@ -87,6 +92,12 @@ async def assert_exact(address: str, names: Names, policy: Policy, live: Live, p
         assert found == wanted, f"enforcement {number}: the same events in another order"
     _assert_same("shadow", _values(logs, outputs["shadow"]), map(codec.encode, expected.shadow))
     _assert_same("late", _values(logs, outputs["late"]), expected.late)
+    # The replay ends with a last look at each partition, in their order.
+    for number, watermark_ms in enumerate(watermarks[-partitions:]):
+        alerts = [json.decode(record.value, type=Alert) for record in logs.records[outputs["alerts"], number]]
+        judged = [a for a in expected.alerts if partition_of(a.tenant_id.encode(), partitions, "murmur2") == number]
+        wrong = list(wrong_alerts(alerts, judged, watermark_ms))
+        assert not wrong, f"alerts {number}: {wrong[:5]}"
 
     letters = {}
     for letter in logs.of(outputs["dead-letter"]):
@@ -95,6 +106,7 @@ async def assert_exact(address: str, names: Names, policy: Policy, live: Live, p
         assert place not in letters, f"two dead letters of {place}"
         letters[place] = (headers["reason"], letter.key, letter.value)
     counts: Counter[str] = Counter({topic: len(logs.of(topic)) for topic in [*names.inputs, *outputs.values()]})
+    counts["duplicates"] = expected.summary.duplicates
     late = Counter(_values(logs, outputs["late"]))
     poison = logs.marked(names.inputs)
     for mark, record in poison:

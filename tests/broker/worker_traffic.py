@@ -62,12 +62,17 @@ def make_topics(environment: Mapping[str, str]) -> None:
 
 
 class Day:
-    """The day that ends now, in ``pieces`` by arrival; a part of it is poison, comes twice or too late."""
+    """The day that ends at ``now_ms``, in ``pieces`` by arrival; a part of it is poison, comes twice or too late.
 
-    def __init__(self, seed: int, pieces: int, tenants: int, calls: int, partitions: int) -> None:
+    The same arguments give the same day.
+    """
+
+    def __init__(
+        self, seed: int, pieces: int, tenants: int, calls: int, partitions: int, now_ms: int | None = None
+    ) -> None:
         self._random = random.Random(seed)
         self._partitions = partitions
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = now_ms or time.time_ns() // 1_000_000
         settings = Settings(
             tenants,
             1,
