@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from deadlines import deadline
 
 from streams.cluster import TP, Consumer, Fetched, Listener
 from streams.kafka import KafkaCluster
@@ -55,7 +56,7 @@ async def make_topic(address: str, partitions: int = 1, **config: str) -> str:
         named = {key.replace("_", "."): value for key, value in config.items()}
         answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=named)])
         assert all(not error for _, error, *_ in answer.topic_errors), answer
-        async with asyncio.timeout(30):
+        async with deadline(f"the broker has heard of {name}"):
             while name not in await admin.list_topics():  # the broker hears of it from the controller
                 await asyncio.sleep(0.05)
     finally:
@@ -90,14 +91,14 @@ async def in_transactions(address: str, tp: TP, *transactions: tuple[bool, Seque
 
 
 async def until(holds: Callable[[], object], within_s: float = 60) -> None:
-    async with asyncio.timeout(within_s):
+    async with deadline(holds.__qualname__, within_s):
         while not holds():
             await asyncio.sleep(0.05)
 
 
 async def end_reaches(cluster: KafkaCluster, tp: TP, offset: int) -> None:
     """A marker is written after the commit is acknowledged."""
-    async with asyncio.timeout(30):
+    async with deadline(f"{tp.topic}-{tp.partition} ends at {offset}"):
         while (await cluster.ends([tp]))[tp] < offset:
             await asyncio.sleep(0.05)
     assert await cluster.ends([tp]) == {tp: offset}
@@ -124,7 +125,7 @@ class Member:
     async def take(self, tp: TP, count: int, most: int = 1000) -> list[Fetched]:
         """Batches until they hold ``count`` records."""
         batches: list[Fetched] = []
-        async with asyncio.timeout(60):
+        async with deadline(f"{count} records of {tp.topic}-{tp.partition}"):
             while sum(map(len, batches)) < count:
                 batches += (await self.consumer.poll([tp], 0.2, most)).values()
         return batches

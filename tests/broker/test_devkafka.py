@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from deadlines import deadline, killed_after
 
 from streams.devkafka import DevKafka, NodeFailed
 
@@ -26,7 +28,8 @@ async def consume(address: str) -> list[bytes]:
     async with AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest") as consumer:
         consumer.assign([TopicPartition("t", 0)])
         end = (await consumer.end_offsets([TopicPartition("t", 0)]))[TopicPartition("t", 0)]
-        return [(await consumer.getone()).value for _ in range(end)]
+        async with deadline(f"{end} records"):
+            return [(await consumer.getone()).value for _ in range(end)]
 
 
 async def make_topic(address: str) -> None:
@@ -76,13 +79,14 @@ def test_another_kafka_at_its_port_is_not_taken_for_it(address: str, jars: Path,
     assert not node.running
 
 
-def command(jars: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def command(jars: Path, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    process = subprocess.Popen(
         [str(Path(sys.executable).parent / "callwarden"), "dev-kafka", "--tools", str(jars.parent), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    return killed_after(180, process)
 
 
 def of_java(data: Path) -> list[int]:

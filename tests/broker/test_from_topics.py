@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from deadlines import deadline
 
 from monitor.keying import partition_of
-from monitor.notes import Skip
+from monitor.notes import Move, Skip
+from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
 from monitor.topics import INPUTS
@@ -76,7 +78,7 @@ class World:
         return AIOKafkaProducer(bootstrap_servers=self.address)
 
     async def records(self, name: str, partition: int, at_least: int = 0) -> list[ConsumerRecord]:
-        """All records of a partition, when there are so many."""
+        """All records of a partition, once there are so many."""
         tp, found = TopicPartition(self.prefix + name, partition), list[ConsumerRecord]()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.address, isolation_level="read_committed", enable_auto_commit=False
@@ -86,8 +88,9 @@ class World:
             consumer.assign([tp])
             await consumer.seek_to_beginning(tp)
             end = (await consumer.end_offsets([tp]))[tp]
-            while await consumer.position(tp) < end or len(found) < at_least:
-                found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
+            async with deadline(f"{at_least} records of {name}-{partition}"):
+                while await consumer.position(tp) < end or len(found) < at_least:
+                    found += (await consumer.getmany(tp, timeout_ms=200)).get(tp, [])
         finally:
             await consumer.stop()
         return found
@@ -136,8 +139,21 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
     assert rejected["line"] == len(files[f"{world.prefix}cdr-1"]) - 1
     # No worker has moved a clock: with any source silent from the start, nothing can have been decided.
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
-    decided = (by_now / "enforcement.jsonl").read_bytes().splitlines()
-    assert set(decided) < set((by_files / "enforcement.jsonl").read_bytes().splitlines())
+    assert (by_now / "enforcement.jsonl").read_bytes() == b""
+    # As if a worker had: all sources are at the end of the first day at least, and so that day is decided.
+    day_ms = START_MS + DAY_MS
+    async with world.producer() as producer:
+        for number in range(PARTITIONS):
+            for source, name in enumerate(INPUTS):
+                note = encode_note(source, Move(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
+                await producer.send_and_wait(world.prefix + "clock", note, partition=number)
+    world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
+    decided = set((by_now / "enforcement.jsonl").read_bytes().splitlines())
+    in_the_end = set((by_files / "enforcement.jsonl").read_bytes().splitlines())
+    due_ms = day_ms - load(None).lateness_ms
+    due = {line for line in in_the_end if json.loads(line)["data"]["decided_ms"] < due_ms}
+    assert due
+    assert due <= decided < in_the_end
 
 
 async def test_dead_letters_are_listed_and_written_back_once(world: World) -> None:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from deadlines import deadline, killed_after
 
 from monitor.keying import partition_of
 from monitor.topics import INPUTS
@@ -34,20 +36,21 @@ async def make_topics(address: str, *names: str) -> str:
     return prefix
 
 
-def command(address: str, prefix: str, *arguments: str) -> subprocess.Popen[str]:
+def command(address: str, prefix: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     environment = os.environ | {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": prefix,
         "CALLWARDEN_OUTPUT_PREFIX": prefix,
         "PYTHONUNBUFFERED": "1",
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [str(Path(sys.executable).parent / "callwarden"), *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    return killed_after(180, process)
 
 
 async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and_tenants_demand(address: str) -> None:
@@ -63,20 +66,21 @@ async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and
         partitions = [TopicPartition(prefix + name, n) for name in INPUTS for n in range(PARTITIONS)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                name = tp.topic.removeprefix(prefix)
-                counts[name] += len(records)
-                for each in records:
-                    record = codec.read(each.value)
-                    kind = str(type(record).__struct_config__.tag)
-                    assert name == {"cdr": "cdr", "application": "tenants"}.get(kind, f"{kind}s")
-                    assert each.key == record.tenant_id.encode()
-                    assert each.partition == partition_of(each.key, PARTITIONS, "murmur2")
-                    if kind == "cdr":
-                        first_call_ms = min(first_call_ms, each.timestamp)
-                    else:
-                        last_other_ms = max(last_other_ms, each.timestamp)
+        async with deadline("all that was sent"):
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                    name = tp.topic.removeprefix(prefix)
+                    counts[name] += len(records)
+                    for each in records:
+                        record = codec.read(each.value)
+                        kind = str(type(record).__struct_config__.tag)
+                        assert name == {"cdr": "cdr", "application": "tenants"}.get(kind, f"{kind}s")
+                        assert each.key == record.tenant_id.encode()
+                        assert each.partition == partition_of(each.key, PARTITIONS, "murmur2")
+                        if kind == "cdr":
+                            first_call_ms = min(first_call_ms, each.timestamp)
+                        else:
+                            last_other_ms = max(last_other_ms, each.timestamp)
     assert last_other_ms <= first_call_ms
     assert counts["cdr"] > 1_000
     assert said == f"the past day is sent: {', '.join(f'{n:,} to {name}' for name, n in sorted(counts.items()))}\n"

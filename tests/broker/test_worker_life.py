@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from broker_clusters import produce
+from deadlines import deadline
 from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.services
 _STOP_S = 20
 _LATENESS_S = 5
 _OUTAGE_S = 20
+_IDLE_AFTER_S = 2
 
 
 def environment(address: str, names: Names, **more: str) -> dict[str, str]:
@@ -76,8 +78,10 @@ async def test_a_worker_waits_for_a_broker_that_is_not_there_yet(jars: Path, tmp
             await asyncio.to_thread(node.kill)
             not_ready = (503, "the broker is away\n")
             await asyncio.to_thread(wait_for, lambda: worker.get("/readyz") == not_ready, "it is not ready")
+            assert worker.metric("callwarden_broker_away") == 1
             await asyncio.to_thread(node.start)
             await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready again")
+            assert worker.metric("callwarden_broker_away") == 0
             await asyncio.to_thread(node.kill)
             assert await asyncio.to_thread(worker.terminate, 3 * _STOP_S) == 0
             assert worker.said_else() == []
@@ -96,7 +100,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
             address,
             names,
             CALLWARDEN_POLICY=str(policy),
-            CALLWARDEN_IDLE_AFTER="2s",
+            CALLWARDEN_IDLE_AFTER=f"{_IDLE_AFTER_S}s",
             CALLWARDEN_OUTAGE_GRACE=f"{graces[who]}s",
         )
         await asyncio.to_thread(make_topics, told)
@@ -113,7 +117,14 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
             for number in range(_OUTAGE_S):
                 await asyncio.sleep(1)
                 backlog += day.calls_now(1 + number)
+            silent_s = patient.running[0].metric("callwarden_cdr_feed_silent_seconds")
+            assert silent_s > _IDLE_AFTER_S
             await sender.send(backlog)
+
+            def heard() -> bool:
+                return patient.running[0].metric("callwarden_cdr_feed_silent_seconds") < silent_s
+
+            await asyncio.to_thread(wait_for, heard, "calls come again")
             for number in range(10):
                 await sender.send(day.calls_now(100 + number))
                 await asyncio.sleep(1)
@@ -126,7 +137,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
             assert await asyncio.to_thread(fleet.all[0].terminate, _STOP_S) == 0
     late = {}
     for who, names in applications.items():
-        live = Live(idle_after_ms=2_000, outage_grace_ms=graces[who] * 1000)
+        live = Live(idle_after_ms=1000 * _IDLE_AFTER_S, outage_grace_ms=graces[who] * 1000)
         counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
         late[who] = counts[names.output("late")]
     assert late["patient"] == 0
@@ -156,7 +167,8 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
-            said, _ = await running.communicate()
+            async with deadline("the command ends", 120):
+                said, _ = await running.communicate()
             return running.returncode or 0, said.decode()
 
         # Of another loss.

@@ -1,12 +1,12 @@
 """The judge of the worker tests: what is in the output topics against a replay from the input topics."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
+from deadlines import deadline
 from msgspec import json
 from worker_traffic import MARK
 
@@ -51,7 +51,7 @@ async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs
         AIOKafkaConsumer(
             bootstrap_servers=address, isolation_level="read_committed", auto_offset_reset="earliest"
         ) as consumer,
-        asyncio.timeout(180),
+        deadline(f"all records of {', '.join(topics)}", 180),
     ):
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)

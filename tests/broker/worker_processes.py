@@ -100,6 +100,12 @@ class Worker:
         """The partitions that it has in that phase."""
         return {int(number) for number, one in _PHASE.findall(self.get("/metrics")[1]) if one == phase}
 
+    def metric(self, name: str) -> float:
+        """A gauge without labels."""
+        found = re.search(rf"^{name} (.+)$", self.get("/metrics")[1], re.MULTILINE)
+        assert found, f"{self.name} has no {name}"
+        return float(found[1])
+
     def lag(self) -> float | None:
         """How many records it has not read yet, None when it does not tell."""
         values = _LAG.findall(self.get("/metrics")[1])

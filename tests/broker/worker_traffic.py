@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
+from deadlines import deadline
 from worker_processes import MAIN, PARTITIONS
 
 from monitor.keying import partition_of
@@ -56,7 +57,7 @@ def make_topics(environment: Mapping[str, str]) -> None:
     told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
     command = [sys.executable, "-c", MAIN, "topics", "create"]
     done = subprocess.run(
-        command, env={**os.environ, **environment, **told}, capture_output=True, text=True, check=False
+        command, env={**os.environ, **environment, **told}, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -159,15 +160,16 @@ class Sender:
     async def send(self, records: Iterable[Sent]) -> None:
         """Send all, wait until they are acknowledged."""
         waiting = []
-        for one in records:
-            headers = [(MARK, one.mark.encode())] if one.mark else []
-            topic = self._names.inputs[one.source]
-            waiting.append(
-                await self._producer.send(topic, one.value, key=one.key, partition=one.partition, headers=headers)
-            )
-        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        async with deadline("all records are acknowledged", 240):
+            for one in records:
+                headers = [(MARK, one.mark.encode())] if one.mark else []
+                topic = self._names.inputs[one.source]
+                waiting.append(
+                    await self._producer.send(topic, one.value, key=one.key, partition=one.partition, headers=headers)
+                )
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
         self.sent += len(waiting)
 
 
