@@ -51,7 +51,7 @@ class Sizes:
     hopping: int = 10_000
     idle_s: int = 60
     rate: int = 20_000
-    steady_s: int = 660
+    steady_s: int = 480
     month_calls: int = 1_000_000
     pane_calls: int = 3_000_000
 
