@@ -74,7 +74,6 @@ BROKEN: dict[str, list[Change]] = {
     "6: alerts never end": [
         Change(emit, "records", "for a in sink.alerts", "for a in sink.alerts if a.state == 'firing'")
     ],
-    "6: nobody looks ahead": [Change(Owner, "tick", "partition.early()", "pass")],
     "6: a part of the state is not written": [
         Change(
             Partition, "snapshot", "sorted(self.shard.changes().items())", "sorted(self.shard.changes().items())[1:]"
