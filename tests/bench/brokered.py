@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.calls import event_ms, head_of, moved
 from bench.process import PATIENCE_S, ProcessError
@@ -84,6 +84,21 @@ def create_topics(place: Place) -> None:
     except subprocess.SubprocessError as error:
         said = (error.stderr or b"").decode() if isinstance(error, subprocess.CalledProcessError) else ""
         raise ProcessError(f"the topics of {place.inputs} and {place.outputs} were not made: {error}\n{said}") from None
+
+
+async def create_logs(place: Place, topics: Sequence[str]) -> None:
+    """Compacted topics, there and known before anybody looks for them.
+
+    A Faust app that makes its changelogs itself may find that they have no partitions yet, and its agent stays dead.
+    """
+    until_s = time.monotonic() + PATIENCE_S
+    compacted = {"cleanup.policy": "compact"}
+    async with _admin(place) as admin:
+        await admin.create_topics([NewTopic(name, place.partitions, 1, topic_configs=compacted) for name in topics])
+        while not {*topics} <= {*await admin.list_topics()}:
+            if time.monotonic() > until_s:
+                raise ProcessError(f"waited {PATIENCE_S:.0f} s in vain for the broker to know {', '.join(topics)}")
+            await asyncio.sleep(_LOOK_S)
 
 
 async def delete_outputs(place: Place) -> None:

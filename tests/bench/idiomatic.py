@@ -60,7 +60,6 @@ answered, short = windowed("answered"), windowed("short")
 @app.agent(calls)
 async def judge(stream: Any) -> None:
     """Count a call, and tell when too many were short."""
-    await alerts.maybe_declare()  # the broker makes no topic by itself
     async for call in stream:
         if call.direction != "outbound" or call.answer_ms is None:
             continue

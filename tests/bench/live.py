@@ -168,6 +168,8 @@ class Live:
     def _run(self, contender: Contender, place: Place, records: int) -> Cost:
         """``records`` 0: until it is ready; else until it has read so many."""
         brokered.create_topics(place)
+        if contender.module[0] == FAUST:
+            asyncio.run(brokered.create_logs(place, [*contender.state(place), f"{place.application}-alerts"]))
         said, times = contender.ready
         with ExitStack() as stack:
             began_s = time.monotonic()
