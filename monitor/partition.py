@@ -34,6 +34,9 @@ _HANDOVER = "handover"
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
 
+_MANY_CALLS = 250_000  # fifty megabytes of open calls
+_FAR_MS = 300_000
+
 
 class Live(Struct, frozen=True):
     """The worker's settings that decide, kept in the state: ``max_ahead`` here, the others in `monitor.idle`."""
@@ -83,6 +86,16 @@ class MismatchError(ValueError):
     """The stored state was made under other circumstances, under which it cannot go on."""
 
 
+class _Placed(Struct):
+    place: Place
+
+
+def place_of(records: Mapping[str, bytes]) -> Place | None:
+    """The place of the partition that these stored records are of, None where the head is not among them."""
+    packed = Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+    return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
+
+
 @dataclass(slots=True)
 class Taken:
     """What was read and brought about since the last call; rows read again do not count.
@@ -118,7 +131,7 @@ class Partition:
         self.live = live or Live()
         self.control = 0
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
-        self._place = place or Place(0, 1)
+        self.place = place or Place(0, 1)
         self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
         self._policy = policy
         self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
@@ -131,6 +144,7 @@ class Partition:
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
         self._outage_ended = False
         self._handed_over = False
+        self._handover_blob: bytes | None = None
         self._published: set[str] = set()
         self._published_ms = NO_CLOCK_MS
         self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
@@ -196,7 +210,13 @@ class Partition:
         return move is not None
 
     def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
-        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that."""
+        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that.
+
+        A source that is being read again is not silent, though its log may end just there: the clock was further.
+        """
+        position = self._positions[source]
+        if position.source.offset < position.done:
+            return False
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self.live.outage_grace_ms, current))
 
@@ -212,9 +232,18 @@ class Partition:
         self._taken.notes.append((source, position.skip(offset, reason)))
         return None
 
-    def recall(self, source: int, notes: Iterable[Note]) -> None:
-        """What a worker had noted of a source, out of the clock log, before the source is read."""
-        self._positions[source].recall(notes)
+    def recall(self, source: int, notes: Iterable[Note], end: int | None = None) -> None:
+        """What workers had noted of a source, out of the clock log, before the source is read.
+
+        ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
+        """
+        position, notes = self._positions[source], list(notes)
+        position.recall(notes)
+        if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
+            self._taken.notes = [(of, note) for of, note in self._taken.notes if of != source]
+        limit = None if end is None else position.limit(end, self.live.max_ahead_ms)
+        if limit is not None:
+            self._taken.notes.append((source, limit))
 
     def pass_over(self, source: int, offset: int) -> None:
         """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
@@ -298,6 +327,12 @@ class Partition:
         """How many calls lie in open panes: what `advance` may have to seal at once."""
         return self.shard.open_calls
 
+    def ahead(self, source: int) -> bool:
+        """Whether more of the source would only lie in memory, where much does: others are far behind it."""
+        if self.shard.open_calls <= _MANY_CALLS:
+            return False
+        return self._positions[source].source.clock_ms - min(self.clocks_ms) > _FAR_MS
+
     def finish(self, last_ms: int | None = None) -> None:
         """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
         last_ms = max(self.clocks_ms) if last_ms is None else last_ms
@@ -331,7 +366,7 @@ class Partition:
             for number, position in enumerate(self._positions)
         ]
         head = PartitionHead(
-            self._place,
+            self.place,
             self._policy.sha256,
             self._secret,
             self.live,
@@ -356,7 +391,8 @@ class Partition:
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
         """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
 
-        StateFormatError, MissingPartError; MismatchError where policy, secret or place are other ones.
+        What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError,
+        MissingPartError; MismatchError where policy, secret or place are other ones.
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
@@ -372,22 +408,25 @@ class Partition:
         self._published_ms = head.published_ms
         self._outage_ended = head.outage_ended
         self.control = head.control
-        handed_over = blobs.pop(_HANDOVER, None)
+        self._handover_blob = blobs.pop(_HANDOVER, None)
+        self._handed_over = self._handover_blob is not None
         self.shard.restore(head.shard, blobs)
-        if handed_over is not None:
-            self._take_over(msgspec.msgpack.decode(handed_over, type=_HandedOver))
         return self.offsets
 
-    def _take_over(self, handed_over: _HandedOver) -> None:
-        self.shard.take_over(Handover.decode(handed_over.shard))
-        self._handed_over = True
-        places = zip(handed_over.offsets, handed_over.clocks_ms, strict=True)
-        for position, (offset, at_ms) in zip(self._positions, places, strict=True):
-            position.source.offset, position.source.clock_ms = offset, at_ms
-            position.go(offset)
+    def take_over(self) -> list[int]:
+        """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
+        blob, self._handover_blob = self._handover_blob, None
+        if blob is not None:
+            handed_over = msgspec.msgpack.decode(blob, type=_HandedOver)
+            self.shard.take_over(Handover.decode(handed_over.shard))
+            places = zip(handed_over.offsets, handed_over.clocks_ms, strict=True)
+            for position, (offset, at_ms) in zip(self._positions, places, strict=True):
+                position.source.offset, position.source.clock_ms = offset, at_ms
+                position.go(offset)
+        return self.offsets
 
     def _must_match(self, head: PartitionHead) -> None:
-        mine = self._place
+        mine = self.place
         if head.place.partitions != mine.partitions:
             raise MismatchError(
                 f"the state was made with {head.place.partitions} partitions, the topics have {mine.partitions}: "

@@ -15,17 +15,20 @@ from monitor.notes import Limit, Move, Note, Skip
 class SourceHead(Struct):
     """Where a source goes on: at ``resume``, with its clock there.
 
-    Below ``done`` nothing is counted or put out again. ``duplicates`` are the offsets in ``[resume, done)`` of calls
-    that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters from ``resume`` on.
+    Below ``done`` nothing is counted or put out again; ``done_ms`` is the clock there. ``duplicates`` are the offsets
+    in ``[resume, done)`` of calls that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters
+    from ``resume`` on, ``fresh`` the offsets of those skips that have not been told of.
     """
 
     resume: int
     clock_ms: int
     done: int
+    done_ms: int
     duplicates: list[int]
     moves: list[Move]
     limits: list[Limit]
     skips: list[Skip]
+    fresh: list[int]
 
 
 @dataclass(slots=True)
@@ -34,11 +37,13 @@ class Position:
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
     ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
+    ``done_ms`` is the clock at ``done``.
     """
 
     source: Source
     limits: list[Limit]
     done: int = 0
+    done_ms: int = NO_CLOCK_MS
     duplicates: set[int] = field(default_factory=set)
     moves: list[Move] = field(default_factory=list)
     moved: int = 0
@@ -65,7 +70,7 @@ class Position:
         self.moves, self.moved = self.moves[gone:], self.moved - gone
         self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
         self.skips = {offset: skip for offset, skip in self.skips.items() if offset >= resume}
-        self.fresh.clear()
+        self.fresh = {offset for offset in self.fresh if offset >= self.source.offset}
 
     def move(self, clock_ms: int) -> Move | None:
         """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
@@ -88,47 +93,69 @@ class Position:
     def recall(self, notes: Iterable[Note]) -> None:
         """What had been noted of the source, out of the clock log, before it is read."""
         moves: dict[int, Move] = {}
+        limits: list[Limit] = []
         for note in notes:
             if isinstance(note, Move):
                 moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
             elif isinstance(note, Limit):
-                self.limits.append(note)
+                limits.append(note)
             else:
                 self.skips[note.offset] = note
         self.moves = sorted(moves.values(), key=_offset)
-        self.limits.sort(key=_offset)
+        self.limits = sorted(limits, key=_offset) or self.limits
         self.go(self.source.offset)
+
+    def limit(self, offset: int, max_ahead_ms: int) -> Limit | None:
+        """From ``offset`` on this limit holds; None where it did already."""
+        if self.limits[-1].max_ahead_ms == max_ahead_ms:
+            return None
+        self.limits.append(Limit(offset, max_ahead_ms))
+        return self.limits[-1]
 
     def pass_over(self, offset: int) -> None:
         """What was before ``offset`` is not there any more, or never was: the source goes on there."""
         self.source.offset = offset
-        self.done = max(self.done, offset)
+        if offset >= self.done:
+            self.done = offset
+            self._catch_up()
         self.go(offset)
 
     def start_over(self, offset: int, max_ahead_ms: int) -> None:
         """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
         self.source.offset = self.done = offset
-        self.duplicates, self.moves, self.moved, self.skips = set(), [], 0, {}
+        self._catch_up()
+        self.duplicates, self.moves, self.moved, self.skips, self.fresh = set(), [], 0, {}, set()
         self.limits = [Limit(offset, max_ahead_ms)]
+
+    def _catch_up(self) -> None:
+        # Windows were decided by the clock at `done`. With an earlier one, calls that came too late for them would be
+        # taken for punctual, and be in none.
+        self.source.clock_ms = self.done_ms = max(self.source.clock_ms, self.done_ms)
 
     def head(self, resume: int, clock_ms: int) -> SourceHead:
         """What is stored: the source will be read again from ``resume`` on at the most, with that clock there."""
-        self.done = max(self.done, self.source.offset)
+        if self.source.offset >= self.done:
+            self.done, self.done_ms = self.source.offset, self.source.clock_ms
         self.forget(resume)
         return SourceHead(
-            resume, clock_ms, self.done, sorted(self.duplicates), self.moves, self.limits, list(self.skips.values())
+            resume,
+            clock_ms,
+            self.done,
+            self.done_ms,
+            sorted(self.duplicates),
+            self.moves,
+            self.limits,
+            list(self.skips.values()),
+            sorted(self.fresh),
         )
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
         """Become what was stored; the limit that is another one than before, to be noted."""
         self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
-        self.done, self.duplicates = head.done, set(head.duplicates)
+        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, set(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
-        self.skips = {skip.offset: skip for skip in head.skips}
-        if self.limits[-1].max_ahead_ms == max_ahead_ms:
-            return None
-        self.limits.append(Limit(head.done, max_ahead_ms))
-        return self.limits[-1]
+        self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
+        return self.limit(head.done, max_ahead_ms)
 
 
 def _offset(note: Note) -> int:

@@ -79,7 +79,8 @@ def interrupted(
             partition = new()
             at = [0] * len(files)
             if stored:
-                resume = partition.restore(stored)
+                partition.restore(stored)
+                resume = partition.take_over()
                 at = [bisect_left(places, offset) for places, offset in zip(offsets, resume, strict=True)]
                 assert not handed_over or at == stored_at, "nothing is to be read again"
                 for source in range(len(files)):

@@ -16,6 +16,7 @@ from monitor.rows import Rows
 from monitor.topics import CARRIES, INPUTS
 from oracle.generate import scenario
 from schemas import codec
+from schemas.inputs import Cdr
 
 SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in CARRIES.items() for kind in kinds}
 
@@ -204,3 +205,107 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     taken = partition.take()
     assert (taken.rows, [r.log[2] for r in taken.refused], partition.done[0]) == (2, [0, 1], 0)
     assert done > 2
+
+
+def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> Rows:
+    """Calls that ended then, as rows from ``start`` on."""
+    lines = [
+        codec.encode(Cdr(f"{name}{start + n}", "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
+        for n, at_ms in enumerate(times_ms)
+    ]
+    return Rows(start, start + len(lines), np.arange(start, start + len(lines)), np.full(len(lines), stamp_ms), lines)
+
+
+def commit(partition: Partition, stored: dict[str, bytes], hand_over: bool = False) -> Taken:
+    """What a transaction does."""
+    partition.advance()
+    taken = partition.take()
+    for key, value in partition.snapshot(hand_over):
+        stored.pop(key, None)
+        if value is not None:
+            stored[key] = value
+    return taken
+
+
+T0, MINUTE = 1_772_409_600_000, 60_000
+POLICY = sources_of(1)[0]
+
+
+def new(max_ahead_ms: int = 60 * MINUTE) -> Partition:
+    return Partition(POLICY, live=Live(max_ahead_ms=max_ahead_ms))
+
+
+@pytest.mark.parametrize("commits_first", [True, False])
+def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: bool) -> None:
+    stored: dict[str, bytes] = {}
+    first = new()
+    first.feed(0, calls_at([T0, T0], 0, T0))
+    commit(first, stored)
+    refused = []
+    for skips in (True, False):  # and a crash after it was put out
+        again = new()
+        assert again.restore(stored)[0] == 0
+        if skips:
+            assert again.skip(0, 1, "poison") is None
+        if skips and commits_first:
+            refused += commit(again, stored).refused
+            again = new()
+            again.restore(stored)
+        again.feed(0, calls_at([T0, T0], 0, T0))
+        refused += commit(again, stored).refused
+    assert [one.reason for one in refused] == ["skipped: poison"]
+
+
+def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
+    """Its log may end just where it is now; calls that were counted would be late, and not even be told of."""
+    stored: dict[str, bytes] = {}
+    first = new()
+    first.feed(0, calls_at([T0], 0, T0))
+    commit(first, stored)
+    first.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
+    commit(first, stored)
+    again = new()
+    again.restore(stored)
+    again.feed(0, calls_at([T0], 0, T0))
+    assert not again.idle(0, T0 + 60 * MINUTE, feed_current=True)
+    again.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
+    assert again.open_calls == first.open_calls == 2
+    assert again.idle(0, T0 + 60 * MINUTE, feed_current=True)
+
+
+def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
+    """By the clock of where reading would have gone on, it would be punctual, and in no window: those are judged."""
+    stored: dict[str, bytes] = {}
+    first = new()
+    lateness_ms = POLICY.lateness_ms
+    first.feed(0, calls_at([T0, T0 + 3 * lateness_ms], 0, T0 + 3 * lateness_ms))
+    for source in range(1, len(INPUTS)):
+        first.move(source, T0 + lateness_ms + 10 * MINUTE)
+    commit(first, stored)
+    again = new()
+    resume = again.restore(stored)[0]
+    again.pass_over(0, 7)
+    assert resume < 7
+    again.feed(0, calls_at([T0 + MINUTE], 7, T0 + 3 * lateness_ms))
+    assert len(commit(again, stored).late) == 1
+
+
+def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_one_from_then_on() -> None:
+    log: list[tuple[int, Note]] = []
+    first = new(max_ahead_ms=5 * MINUTE)
+    first.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
+    log += commit(first, {}).notes
+    rebuilt = new(max_ahead_ms=MINUTE)
+    rebuilt.recall(0, [note for source, note in log if source == 0], 2)
+    judge = new()
+
+    def feed(partition: Partition) -> int:
+        partition.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
+        partition.feed(0, calls_at([T0 + 4 * MINUTE], 2, T0 + MINUTE))
+        return len(partition.take().refused)
+
+    taken = rebuilt.take()
+    assert [note for source, note in taken.notes if source == 0] == [Limit(2, MINUTE)]
+    log += taken.notes
+    judge.recall(0, [note for source, note in log if source == 0])
+    assert feed(rebuilt) == feed(judge) == 1

@@ -74,6 +74,14 @@ class Waiting(NamedTuple):
         )
 
 
+class UndecidableError(Exception):
+    """An error that nobody foresaw, its cause, came of deciding one record; ``log`` is the record's place."""
+
+    def __init__(self, log: tuple[int, int, int, int]) -> None:
+        super().__init__(f"the record at offset {log[2]}")
+        self.log = log
+
+
 def id_of(record: Other) -> str:
     """The record's own id."""
     match record:
@@ -150,10 +158,17 @@ class Records:
         return arrived[0] if arrived else None
 
     def decide_next(self) -> bool:
-        """Decide the first waiting record; whether it may have entered windows (a complaint)."""
+        """Decide the first waiting record; whether it may have entered windows (a complaint). UndecidableError."""
         waiting = heapq.heappop(self._waiting)
         self._decided_ms = waiting.at_ms
         self.forget(waiting.at_ms)
+        try:
+            self._decide(waiting)
+        except Exception as error:
+            raise UndecidableError(waiting.log) from error
+        return isinstance(waiting.record, Complaint)
+
+    def _decide(self, waiting: Waiting) -> None:
         standing = self._standings.of(self._number_of(waiting.record.tenant_id))
         match waiting.record:
             case Complaint() as complaint:
@@ -166,7 +181,6 @@ class Records:
                 self._application(standing, application, waiting.at_ms)
             case Tenant() as tenant:
                 self._tenant(standing, tenant, waiting.at_ms)
-        return isinstance(waiting.record, Complaint)
 
     def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
         entry = standing.complaints.get(complaint.complaint_id)
