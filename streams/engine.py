@@ -88,7 +88,8 @@ class Engine:
         finally:
             looking.cancel()
             await asyncio.wait([looking])
-            await asyncio.gather(*(self.owners[number].give_up() for number in sorted(self._assigned)))
+            self._stopping.set()  # whatever has ended the loop: nothing is opened any more
+            await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
             await self._consumer.stop()
 
     def stop(self) -> None:
@@ -145,19 +146,26 @@ class Engine:
     # The group --------------------------------------------------------------------------------------------------
 
     async def _assign(self, tps: frozenset[TP]) -> None:
+        if self._stopping.is_set():
+            return
         for number in sorted({tp.partition for tp in tps} - self._assigned):
             owner = self.owners.get(number)
             if owner is None:
                 owner = self.owners[number] = Owner(number, self._setup, self._consumer)
             self._assigned.add(number)
-            owner.begin()
+            if number < self._setup.partitions and tps.issuperset(self._setup.names.of(number)):
+                owner.begin()
+            else:
+                owner.refuse(
+                    f"the topics have other numbers of partitions than the {self._setup.partitions} that all had when "
+                    "this worker began; expected the same number in all, see `callwarden topics check`"
+                )
 
     async def _revoked(self, tps: frozenset[TP]) -> None:
-        numbers = sorted({tp.partition for tp in tps} & self._assigned)
-        self._assigned -= set(numbers)
-        self._parked_ms |= dict.fromkeys(numbers, self._setup.now_ms())
-        if numbers:
-            await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
+        numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
+        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.now_ms())
+        self._assigned.difference_update(numbers)
+        await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
     # Reading and deciding ---------------------------------------------------------------------------------------
 
@@ -169,11 +177,12 @@ class Engine:
             # With nothing wanted, too: only who polls learns that its membership has failed.
             fetched = await self._consumer.poll(wanted, _POLL_S, _POLL_ROWS)
         except OffsetGone as gone:
-            if gone.tp.partition in self._assigned:
+            if gone.tp in wanted:
                 owner = self.owners[gone.tp.partition]
-                log.warning("a log begins anew, its partition is opened again", why=str(gone))
-                owner.forget()
-                owner.begin()
+                if gone.tp in owner.wanted:
+                    log.warning("a log begins anew, its partition is opened again", why=str(gone))
+                    owner.forget()
+                    owner.begin(self._setup.rest_s)
         except Unavailable as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)
@@ -189,11 +198,16 @@ class Engine:
 
     async def _take(self, tp: TP, fetched: Fetched) -> None:
         owner = self.owners.get(tp.partition)
-        if owner is None or tp.partition not in self._assigned or tp not in owner.wanted:
+        if owner is None or tp.partition not in self._assigned:
             return  # sought again when it is opened
-        if fetched.start != owner.next_offset(tp):
+        await self._hand_on(owner, tp, fetched)
+        if owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
+            # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
             self._setup.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
+
+    async def _hand_on(self, owner: Owner, tp: TP, fetched: Fetched) -> None:
+        if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
             return
         source = self._setup.names.source(tp.topic)
         if source is None:
@@ -229,7 +243,7 @@ class Engine:
     async def _look(self) -> None:
         """Look at the ends of the logs, and move the clocks of those that were silent for long enough."""
         setup, loop = self._setup, asyncio.get_running_loop()
-        names, numbers = setup.names, sorted(self._assigned)
+        names, numbers = setup.names, sorted(n for n in self._assigned if self.owners[n].phase is not Phase.UNFIT)
         feed = [TP(names.inputs[INPUTS.index(CALLS)], number) for number in range(setup.partitions)]
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
         now_ms = setup.now_ms()  # before the look: what comes during it must not find the clock ahead of it

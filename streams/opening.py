@@ -6,17 +6,26 @@ from dataclasses import dataclass, field
 import msgspec
 
 from monitor.notes import Note
-from monitor.partition import HEAD, MismatchError, Partition
+from monitor.partition import HEAD, MismatchError, Partition, place_of
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster
-from streams.control import AcceptCommand, Command, decode_command
+from streams.control import AcceptCommand, Command, SkipCommand, decode_command
 from streams.emit import decode_note
 from streams.names import Names
 
+_HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
+
+Commands = list[tuple[int, Command | str]]
+
 
 class OpeningRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do."""
+    """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do.
+
+    ``control_end``: the operator's commands before it were looked at.
+    """
+
+    control_end = 0
 
 
 @dataclass(slots=True)
@@ -30,7 +39,7 @@ class Opened:
     partition: Partition
     state_end: int
     control_end: int
-    commands: list[tuple[int, Command | str]] = field(default_factory=list)
+    commands: Commands = field(default_factory=list)
 
 
 async def open_partition(cluster: Cluster, names: Names, number: int, partition: Partition) -> Opened:
@@ -43,34 +52,58 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
     state, control = TP(names.output("state"), number), TP(names.output("control"), number)
     starts = await cluster.starts([*inputs, state, control])
     ends = await cluster.ends([*inputs, state, control])
+    try:
+        stored = await _stored(cluster, state, starts[state], ends[state])
+        known = f"{HEAD}/0" in stored
+        if known:
+            _restore(partition, stored)
+            if partition.rebuilding:
+                await suppress_published(cluster, names, number, partition)
+        commands = await _commands(cluster, control, partition.control, starts[control], ends[control])
+        accepted = [command for _, command in commands if isinstance(command, AcceptCommand)]
+        if not known:
+            await _begin(cluster, names, number, partition, accepted, starts, ends)
+        whole = all(partition.done[source] <= ends[tp] for source, tp in enumerate(inputs))
+        # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
+        if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
+            partition.take_over()
+        for source, tp in enumerate(inputs):
+            _check_source(partition, source, tp, starts[tp], ends[tp], accepted)
+    except OpeningRefused as refused:
+        refused.args = (f"partition {number}: {refused}",)
+        refused.control_end = ends[control]
+        raise
+    return Opened(partition, ends[state], ends[control], commands)
+
+
+async def _stored(cluster: Cluster, state: TP, start: int, end: int) -> dict[str, bytes]:
     stored: dict[str, bytes] = {}
-    async for fetched in cluster.read(state, starts[state], ends[state]):
+    async for fetched in cluster.read(state, start, end):
         for key, value in zip(fetched.keys, fetched.values, strict=True):
             name = (key or b"").decode()
             if value is None:
                 stored.pop(name, None)
             else:
                 stored[name] = value
-    known = f"{HEAD}/0" in stored
-    if known:
-        try:
-            partition.restore(stored)
-        except (StateFormatError, MissingPartError, MismatchError) as error:
-            raise OpeningRefused(f"partition {number}: {error}") from None
-        if partition.rebuilding:
-            await suppress_published(cluster, names, number, partition)
-    commands: list[tuple[int, Command | str]] = []
-    async for fetched in cluster.read(control, max(partition.control, starts[control]), ends[control]):
+    return stored
+
+
+def _restore(partition: Partition, stored: Mapping[str, bytes]) -> None:
+    try:
+        partition.restore(stored)
+    except (StateFormatError, MissingPartError, MismatchError) as error:
+        raise OpeningRefused(str(error)) from None
+
+
+async def _commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
+    """The commands that were not done yet; all, where the topic was made anew."""
+    commands: Commands = []
+    async for fetched in cluster.read(control, max(done, start) if done <= end else start, end):
         commands += [
             (offset, decode_command(value))
             for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True)
         ]
-    accepted = [command for _, command in commands if isinstance(command, AcceptCommand)]
-    if not known:
-        await _begin(cluster, names, number, partition, accepted, {tp: starts[tp] for tp in inputs})
-    for source, tp in enumerate(inputs):
-        _check_source(partition, source, tp, starts[tp], ends[tp], accepted)
-    return Opened(partition, ends[state], ends[control], commands)
+    return commands
 
 
 async def _begin(
@@ -80,10 +113,13 @@ async def _begin(
     partition: Partition,
     accepted: Sequence[AcceptCommand],
     starts: Mapping[TP, int],
+    ends: Mapping[TP, int],
 ) -> None:
     """There is no state: all is read from its beginning, unless decisions were made already."""
-    for source, start in enumerate(starts.values()):
-        partition.pass_over(source, start)
+    inputs = [TP(topic, number) for topic in names.inputs]
+    await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
+    for source, tp in enumerate(inputs):
+        partition.pass_over(source, starts[tp])
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
@@ -91,7 +127,7 @@ async def _begin(
     offset = decided[enforcement]
     if not any(accept.what == "lost_state" and accept.offset == offset for accept in accepted):
         raise OpeningRefused(
-            f"partition {number}: its state is lost: {names.output('state')} has none, but decisions were made. "
+            f"its state is lost: {names.output('state')} has none, but decisions were made. "
             "Expected the state. It can be made anew from all records that the input topics still have, with the "
             "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
             "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
@@ -105,8 +141,20 @@ async def _begin(
                 source, note = decode_note(value)
                 notes.setdefault(source, []).append(note)
     for source, noted in notes.items():
-        partition.recall(source, noted)
+        partition.recall(source, noted, ends[inputs[source]])
     await suppress_published(cluster, names, number, partition)
+
+
+async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
+    """No state is made beside one that was made with another number of partitions: its tenants may be ours now."""
+    start, end = (await cluster.starts([first]))[first], (await cluster.ends([first]))[first]
+    place = place_of(await _stored(cluster, first, max(start, end - _HEAD_RECORDS), end))
+    if place is not None and place.partitions != partitions:
+        raise OpeningRefused(
+            f"it has no state, and that of partition 0 was made with {place.partitions} partitions; the topics have "
+            f"{partitions}: expected the same number, for another one puts tenants elsewhere, where nothing is known "
+            "of them"
+        )
 
 
 async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:
@@ -147,17 +195,20 @@ def _check_source(
 ) -> None:
     """The log must still have what is to be read again, and what was read."""
     resume, done = partition.offsets[source], partition.done[source]
-    if start <= resume and done <= end:
+    if start <= resume <= end and done <= end:
         return
     if start > resume:
         what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
         loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
     else:
         what = f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
-        loss = f"it is read from its beginning, offset {start}, as if it were the first time"
+        loss = (
+            f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
+            f"{resume} to {done} held is missing where it was not decided yet: in the windows that are open"
+        )
     if not any(a.what == "lost_input" and a.topic == tp.topic and a.offset == start for a in accepted):
         raise OpeningRefused(
-            f"partition {tp.partition}: {what}. If that is accepted, {loss}. To accept it: "
+            f"{what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
     if start > resume:

@@ -6,7 +6,8 @@ the state is read anew.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,6 +19,7 @@ from monitor.keying import Partitioner
 from monitor.partition import Live, Partition, Place
 from monitor.policy.model import Policy
 from monitor.rows import Rows
+from monitor.shard.records import UndecidableError
 from streams import emit
 from streams.cluster import TP, Cluster, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
@@ -42,6 +44,7 @@ class Phase(Enum):
     PARKED = "parked"  # revoked, its memory kept for a quick return
     REFUSED = "refused"  # the operator must decide
     STOPPED = "stopped"  # an error that nobody foresaw
+    UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Owner:
         self._state_end = -1
         self._opening: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._control_moved = False
         self._probe: tuple[TP, int, int] | None = None
@@ -90,11 +94,30 @@ class Owner:
         """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
         self._show(Phase.OPENING)
         self._consumer.pause(self._tps)
-        self._opening = asyncio.create_task(self._open(after_s), name=f"open-{self.number}")
+        if self._opening is not None:
+            self._opening.cancel()
+        under_way = [task for task in (self._opening, self._committing, self._leaving) if task is not None]
+        self._opening = asyncio.create_task(self._open(after_s, under_way), name=f"open-{self.number}")
+
+    def refuse(self, why: str) -> None:
+        """The partition is ours from now on, and cannot be opened whatever the operator says to it."""
+        self.why = why
+        self._show(Phase.UNFIT)
+        self._consumer.pause(self._tps)
+        log.error("partition refused", partition=self.number, why=why)
 
     async def give_up(self) -> None:
-        """The partition goes to somebody else: end what runs, and keep the memory for a quick return."""
-        before, self.phase = self.phase, Phase.PARKED
+        """The partition goes to somebody else: end what runs, and keep the memory for a quick return.
+
+        Whoever asks again while that goes on waits for the same; it does not end with who asked.
+        """
+        if self.phase is not Phase.PARKED:
+            before, self.phase = self.phase, Phase.PARKED
+            self._leaving = asyncio.create_task(self._leave(before), name=f"leave-{self.number}")
+        if self._leaving is not None:
+            await asyncio.shield(self._leaving)
+
+    async def _leave(self, before: Phase) -> None:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -117,10 +140,11 @@ class Owner:
         self.phase = Phase.PARKED
         self._setup.telemetry.gone(self.number)
 
-    async def _open(self, after_s: float) -> None:
+    async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
+        if under_way:
+            await asyncio.wait(under_way)
+        self._show(Phase.OPENING)
         await asyncio.sleep(after_s)
-        if self._committing is not None:
-            await asyncio.wait([self._committing])
         delay, refused = _FIRST_RETRY_S, False
         while True:
             try:
@@ -146,9 +170,11 @@ class Owner:
                 return
 
     async def _open_once(self) -> None:
-        setup = self._setup
+        setup, control = self._setup, self._tps[-1]
         loop = asyncio.get_running_loop()
         began = loop.time()
+        # Should this fail, the operator's commands from here on are listened to.
+        self.control_next = (await setup.cluster.ends([control]))[control]
         if self._writer is not None:
             await self._writer.stop()
         self._writer = setup.cluster.writer(f"{setup.application_id}-{self.number}")
@@ -163,12 +189,12 @@ class Owner:
             )
             try:
                 opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
-            except OpeningRefused:
-                control = self._tps[-1]
-                self.control_next = (await setup.cluster.ends([control]))[control]
+            except OpeningRefused as refused:
+                self.control_next = refused.control_end
                 raise
-            self._take_over(opened)
+            self._adopt(opened)
         assert self._partition is not None
+        self.control_next = self._partition.control
         offsets = [*self._partition.offsets, self.control_next]
         for tp, offset in zip(self._tps, offsets, strict=True):
             self._consumer.seek(tp, offset)
@@ -177,13 +203,13 @@ class Owner:
         setup.telemetry.opened(loop.time() - began)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 
-    def _take_over(self, opened: Opened) -> None:
+    def _adopt(self, opened: Opened) -> None:
         self._partition = opened.partition
         self._state_end = opened.state_end
         self._caught_up = self._fed = False
         for offset, command in opened.commands:
             self._command(offset, command)
-        self.control_next = self._partition.control = opened.control_end
+        self._partition.control = opened.control_end
 
     async def _still_mine(self) -> bool:
         """Whether the memory is what the stored state says, because nobody has written since."""
@@ -201,11 +227,21 @@ class Owner:
     @property
     def wanted(self) -> list[TP]:
         """What is to be read for it now; of a partition that stands still the operator's commands alone."""
-        if self.phase is Phase.RUNNING:
-            return [] if self.busy else self._tps
+        partition = self._partition
+        if self.phase is Phase.RUNNING and partition is not None:
+            if self.busy:
+                return []
+            *inputs, control = self._tps
+            return [*(tp for source, tp in enumerate(inputs) if not partition.ahead(source)), control]
         if self.phase in (Phase.REFUSED, Phase.STOPPED):
             return self._tps[-1:]
         return []
+
+    def listens(self, tp: TP) -> bool:
+        """Whether it can take now what has come of ``tp``."""
+        if self.phase is Phase.RUNNING:
+            return not self.busy
+        return self.phase in (Phase.REFUSED, Phase.STOPPED) and tp == self._tps[-1]
 
     def next_offset(self, tp: TP) -> int:
         """From where ``tp`` is to be read on."""
@@ -233,7 +269,6 @@ class Owner:
         Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
         """
         if partition is not self._partition or self.busy or rows.start != partition.offsets[source]:
-            self._setup.telemetry.stale()
             return
         partition.feed(source, rows)
         self._fed = True
@@ -259,6 +294,10 @@ class Owner:
 
     def control(self, fetched: Fetched) -> None:
         """Commands have come."""
+        with self._guard(f"{self._tps[-1].topic} offset {fetched.start}"):
+            self._control(fetched)
+
+    def _control(self, fetched: Fetched) -> None:
         self.control_next = fetched.stop
         if self.phase is not Phase.RUNNING:
             if len(fetched):
@@ -293,12 +332,18 @@ class Owner:
         """Move the clocks of the sources that are silent, by a look at the logs' ``ends`` that began at ``now_ms``."""
         if self.phase is not Phase.RUNNING or self._partition is None or self.busy:
             return
-        for source, offset in enumerate(self._partition.offsets):
+        with self._guard("moving the clock of a silent source"):
+            self._idle(self._partition, silence, ends, now_ms, feed_current)
+
+    def _idle(
+        self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool
+    ) -> None:
+        for source, offset in enumerate(partition.offsets):
             tp = self._tps[source]
             if tp in ends:
                 self._setup.telemetry.lag(tp.topic, self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
-                    self._partition.idle(source, now_ms, feed_current)
+                    partition.idle(source, now_ms, feed_current)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
@@ -308,7 +353,10 @@ class Owner:
             return
         if self._committing is not None and not self._committing.done():
             return
-        partition = self._partition
+        with self._guard("looking ahead"):
+            self._tick(self._partition, idle)
+
+    def _tick(self, partition: Partition, idle: bool) -> None:
         if self._fed and not self.busy and (idle or self._caught_up):
             # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
             self._fed = False
@@ -346,6 +394,9 @@ class Owner:
                 self.begin(setup.rest_s)
         except Refused as error:
             self._halt(Phase.REFUSED, str(error))
+        except UndecidableError as error:
+            _, source, offset, _ = error.log
+            self._fault(f"{self._tps[source].topic} offset {offset}", error.__cause__ or error)
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly
             self._fault("deciding", error)
         else:
@@ -367,8 +418,17 @@ class Owner:
 
     # Standing still ---------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _guard(self, at: str) -> Iterator[None]:
+        """An error in here stops this partition, and not the worker, and then the next."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+            self._fault(at, error)
+
     def _fault(self, at: str, error: BaseException) -> None:
-        log.error("partition stopped by an unforeseen error", partition=self.number, at=at, exc_info=error)
+        read = dict(zip(self._setup.names.inputs, self._partition.offsets, strict=True)) if self._partition else None
+        log.error("partition stopped by an unforeseen error", partition=self.number, at=at, read=read, exc_info=error)
         self._halt(Phase.STOPPED, f"{at}: {type(error).__name__}")
 
     def _halt(self, phase: Phase, why: str) -> None:

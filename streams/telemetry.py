@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from monitor.partition import Taken
 from monitor.topics import INPUTS
 
-_PHASES = ("opening", "running", "refused", "stopped")
+_PHASES = ("opening", "running", "refused", "stopped", "unfit")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 

@@ -1,119 +1,42 @@
 """Single courses of events, to which random schedules are blind or which have an end of their own."""
 
 import asyncio
-import json
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from crash import judge
 from crash.broken import MOVES_NOT_IN_THE_HEAD, OLD_MEMORY_KEPT, broken
-from crash.log import Log, Record
-from crash.memory import MemoryCluster
-from crash.traffic import NAMES, Arrival
-from crash.virtual import run
+from crash.courses import (
+    CDR,
+    HOUR,
+    LATE,
+    MINUTE,
+    NOON,
+    POLICY,
+    SECOND,
+    STATE,
+    alerts,
+    call,
+    command,
+    complaint,
+    count,
+    long_call,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
+from crash.memory import MemoryCluster, MemoryWriter
+from crash.traffic import Arrival
 from crash.world import Worker, World
-from monitor.intake import Decoder
 from monitor.partition import Live, Partition
-from monitor.policy.load import loads
 from monitor.rows import Rows
 from streams.app import make_app
-from streams.cluster import TP, Refused
-from streams.owner import Phase
-
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
-NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
-POLICY = loads(
-    json.dumps(
-        {
-            "id": "directed",
-            "version": "1",
-            "extends": "access-rules",
-            "defaults": {"lateness": "1m"},
-            "rules": [
-                {
-                    "id": "short",
-                    "behaviour": "blind_calling",
-                    "metric": "short_call_ratio",
-                    "above": 0.5,
-                    "window": "5m",
-                    "step": "5m",
-                    "min_denominator": 3,
-                }
-            ],
-            "escalations": [],
-        }
-    ),
-    "policy.json",
-)
-CDR, CONTROL, STATE, LATE = (
-    TP(name, 0) for name in ("callwarden.cdr", "callwarden.control", "callwarden.state", "callwarden.late")
-)
-
-
-def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
-    print("seed", seed)
-    # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
-    live = Live(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
-    return World(random.Random(seed), POLICY, live, 1, NOON, speed)
-
-
-def call(at_ms: int, name: str, arrives_ms: int | None = None) -> Arrival:
-    """A call of three seconds that ended at ``at_ms``."""
-    record = {
-        "type": "cdr",
-        "call_id": name,
-        "tenant_id": "t",
-        "direction": "outbound",
-        "caller": "+8619000000001",
-        "callee": "+8613800000001",
-        "start_ms": at_ms - 4_000,
-        "answer_ms": at_ms - 3_000,
-        "end_ms": at_ms,
-        "outcome": "answered",
-    }
-    return Arrival(at_ms if arrives_ms is None else arrives_ms, CDR, Record(b"t", json.dumps(record).encode()))
-
-
-def three_calls(at_ms: int, name: str, arrives_ms: int | None = None) -> list[Arrival]:
-    return [call(at_ms + n, f"{name}{n}", arrives_ms) for n in range(3)]
-
-
-def command(world: World, **fields: Any) -> None:
-    world.broker.append(CONTROL, Record(b"0", json.dumps(fields).encode()))
-
-
-def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> list[Any]:
-    """Play it; what the workers logged."""
-    structlog.reset_defaults()
-    with capture_logs() as logs:
-        try:
-            run(world.loop, what())
-        finally:
-            world.close()
-    return logs
-
-
-async def until(world: World, at_ms: int) -> None:
-    await asyncio.sleep(max(world.clock.loop_time(at_ms) - world.loop.time(), 0.0))
-
-
-def wrong(world: World) -> list[str]:
-    return list(judge.wrong(world.broker, POLICY, world.live, 1))
-
-
-def count(world: World, tp: TP) -> int:
-    return len(world.broker.logs[tp].committed(0))
-
-
-def phase(worker: Worker) -> tuple[Phase, str]:
-    assert worker.engine is not None
-    owner = worker.engine.owners[0]
-    return owner.phase, owner.why
+from streams.cluster import TP, Out
 
 
 def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:
@@ -230,84 +153,6 @@ def test_what_is_in_memory_is_not_trusted_when_another_has_written() -> None:
         assert a_quick_return() != []
 
 
-def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        assert len(judge.ids(world.broker, 0)) == 1
-        worker.kill()
-        world.broker.logs[STATE] = Log()
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "its state is lost" in why
-        assert "callwarden accept lost-state --partition 0" in why
-        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
-        await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        ids = judge.ids(world.broker, 0)
-        assert len(ids) == len(set(ids)) == 2
-
-    play(world, go)
-
-
-def test_records_that_retention_has_deleted_before_they_were_read_again_are_missed() -> None:
-    world = world_of(grace_ms=4 * HOUR)
-    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])
-    world.produce([Arrival(NOON + 90 * SECOND, CDR, Record(b"t", b"{"))])
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 3 * MINUTE)
-        worker.kill()
-        world.broker.logs[CDR].trim(5)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "begins at offset 5, but its records from 0 on are needed" in why
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
-        await asyncio.sleep(30)
-        assert phase(worker)[0] is Phase.REFUSED
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test")
-        await asyncio.sleep(30)
-        assert phase(worker)[0] is Phase.RUNNING
-
-    play(world, go)
-
-
-def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await asyncio.sleep(10)
-        command(world, type="skip", topic=CDR.topic, offset=1, reason="a test")
-        await until(world, NOON + 2 * MINUTE)
-        worker.kill()
-        world.add_worker()
-        await until(world, NOON + 12 * MINUTE)
-        letters = world.broker.logs[TP(NAMES.output("dead-letter"), 0)].committed(0)
-        headers = [dict(letter.record.headers) for letter in letters if letter.record is not None]
-        assert [(one["offset"], one["reason"]) for one in headers] == [(b"1", b"skipped: a test")]
-        assert judge.ids(world.broker, 0) == [], "two calls are too few"
-        assert not wrong(world)
-
-    play(world, go)
-
-
-def alerts(world: World) -> list[dict[str, Any]]:
-    entries = world.broker.logs[TP(NAMES.output("alerts"), 0)].committed(0)
-    return [json.loads(entry.record.value or b"") for entry in entries if entry.record is not None]
-
-
 def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:
     """Minutes before the window can close, and long before the watermark lets it be judged."""
     world = world_of(grace_ms=0)
@@ -340,11 +185,6 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
         assert not wrong(world)
 
     play(world, go)
-
-
-def long_call(at_ms: int, name: str) -> Record:
-    record = json.loads(call(at_ms, name).record.value or b"")
-    return Record(b"t", json.dumps(record | {"answer_ms": at_ms - 60_000, "start_ms": at_ms - 61_000}).encode())
 
 
 def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_with_the_next_call() -> None:
@@ -397,6 +237,68 @@ def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(mo
     assert handed
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_over(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other follows it that could show it to be missing; as long as it is, the watermark stands."""
+    monkeypatch.setattr("streams.owner._LARGE", 0)
+    to_thread = asyncio.to_thread
+
+    async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
+        await asyncio.sleep(0.7)
+        return await to_thread(decide, *arguments)
+
+    monkeypatch.setattr("asyncio.to_thread", slowly)
+    world = world_of(seed, grace_ms=0)
+    for n in range(800):
+        world.produce(three_calls(NOON + n * SECOND // 2, f"{n}-"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        assert worker.engine is not None
+        owner = worker.engine.owners[0]
+        while not owner.busy:
+            await asyncio.sleep(0.005)
+        sent = complaint(world.clock.now_ms(), "c")
+        world.broker.append(sent.tp, sent.record)
+        command(world, type="end_outage", reason="a test")
+        await until(world, NOON + 20 * MINUTE)
+        assert owner.partition is not None
+        assert owner.partition.offsets[1] == 1
+        assert owner.control_next == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded, and once the others have caught up, or are silent, all is decided as ever."""
+    monkeypatch.setattr("monitor.partition._MANY_CALLS", 60)
+    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
+    world = world_of(grace_ms=0)
+    world.produce([complaint(NOON, "c")])
+    for n in range(400):
+        world.produce(three_calls(NOON + n * 5 * SECOND, f"{n}-"))
+    open_calls: list[int] = []
+
+    async def go() -> None:
+        await until(world, NOON + 34 * MINUTE)
+        worker = world.add_worker()
+        while world.clock.now_ms() < NOON + 50 * MINUTE:
+            await asyncio.sleep(0.5)
+            assert worker.engine is not None
+            if 0 in worker.engine.owners and (partition := worker.engine.owners[0].partition) is not None:
+                open_calls.append(partition.open_calls)
+        assert not wrong(world)
+        assert judge.ids(world.broker, 0)
+
+    play(world, go)
+    assert open_calls.count(80) > 20, "it waited, when it had a bit more than may be"
+    assert max(open_calls) < 600, "of 1,200"
+
+
 def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready() -> None:
     world = world_of()
     world.broker.up = False
@@ -438,62 +340,6 @@ def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
     play(world, go)
 
 
-def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_a_sentence() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await asyncio.sleep(10)
-
-        def never(*_: object) -> None:
-            raise Refused("writing as callwarden-0: not authorised")
-
-        world.broker.produce = never  # type: ignore[method-assign]
-        await until(world, NOON + 8 * MINUTE)
-        assert phase(worker) == (Phase.REFUSED, "writing as callwarden-0: not authorised")
-        assert worker.engine is not None
-        assert not worker.engine.ready
-
-    logs = play(world, go)
-    assert not any("exc_info" in line for line in logs)
-
-
-def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_that_is_skipped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world = world_of(grace_ms=0)
-    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + MINUTE, "poison", NOON + MINUTE)])
-    world.produce(three_calls(NOON + MINUTE, "c"))
-    messages = Decoder.messages
-
-    def fragile(self: Decoder, values: Any, offsets: Any, skipped: Any) -> Any:
-        for value, offset in zip(values, offsets.tolist(), strict=True):
-            if b"poison1" in value and offset not in skipped:
-                raise ZeroDivisionError
-        return messages(self, values, offsets, skipped)
-
-    monkeypatch.setattr(Decoder, "messages", fragile)
-    # All that there is comes at once: the record must be found, not met by itself by chance.
-    monkeypatch.setattr("crash.memory._some", lambda rng, entries, most, stop: (entries, stop))
-
-    async def go() -> None:
-        await until(world, NOON + 2 * MINUTE)
-        worker = world.add_worker()
-        await until(world, NOON + 4 * MINUTE)
-        assert phase(worker) == (Phase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
-        command(world, type="skip", topic=CDR.topic, offset=4, reason="it is poison")
-        await until(world, NOON + 12 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        assert len(judge.ids(world.broker, 0)) == 1
-        assert count(world, TP(NAMES.output("dead-letter"), 0)) == 1
-        assert not wrong(world)
-
-    logs = play(world, go)
-    (stop,) = [line for line in logs if line["event"] == "partition stopped by an unforeseen error"]
-    assert stop["at"] == "callwarden.cdr offset 4"
-
-
 @pytest.mark.parametrize("orderly", [True, False])
 def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
     orderly: bool, monkeypatch: pytest.MonkeyPatch
@@ -527,3 +373,41 @@ def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
         assert not wrong(world)
 
     play(world, go)
+
+
+def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one leaves meanwhile: the group asks it to give up what it is giving up already."""
+    committing: set[MemoryWriter] = set()
+    disturbed: list[MemoryWriter] = []
+    commit, stop = MemoryWriter.commit, MemoryWriter.stop
+
+    async def noted(self: MemoryWriter, records: list[Out], offsets: dict[TP, int]) -> int:
+        committing.add(self)
+        try:
+            return await commit(self, records, offsets)
+        finally:
+            committing.remove(self)
+
+    async def stopped(self: MemoryWriter) -> None:
+        disturbed.extend(committing & {self})
+        await stop(self)
+
+    monkeypatch.setattr(MemoryWriter, "commit", noted)
+    monkeypatch.setattr(MemoryWriter, "stop", stopped)
+    for seed in range(10):
+        world = World(random.Random(seed), POLICY, Live(outage_grace_ms=0), 4, NOON)
+
+        async def go(world: World = world) -> None:
+            workers = [world.add_worker() for _ in range(3)]
+            await until(world, NOON + 2 * MINUTE)
+            for worker in workers:
+                worker.link.slow_share = 0.5
+            workers[1].terminate()
+            await asyncio.sleep(0.5)
+            workers[2].terminate()
+            await asyncio.sleep(30)
+            assert workers[1].over
+            assert workers[2].over
+
+        play(world, go)
+    assert not disturbed

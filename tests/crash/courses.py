@@ -1,0 +1,140 @@
+"""What directed courses of events are made of: a world at noon, calls, commands, and looks at what came of them."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from structlog.testing import capture_logs
+
+from crash import judge
+from crash.log import Record
+from crash.traffic import NAMES, Arrival
+from crash.virtual import run
+from crash.world import Worker, World
+from monitor.partition import Live
+from monitor.policy.load import loads
+from streams.cluster import TP
+from streams.owner import Phase
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
+POLICY = loads(
+    json.dumps(
+        {
+            "id": "directed",
+            "version": "1",
+            "extends": "access-rules",
+            "defaults": {"lateness": "1m"},
+            "rules": [
+                {
+                    "id": "short",
+                    "behaviour": "blind_calling",
+                    "metric": "short_call_ratio",
+                    "above": 0.5,
+                    "window": "5m",
+                    "step": "5m",
+                    "min_denominator": 3,
+                }
+            ],
+            "escalations": [],
+        }
+    ),
+    "policy.json",
+)
+CDR, COMPLAINTS = TP("callwarden.cdr", 0), TP("callwarden.complaints", 0)
+CONTROL, STATE, LATE = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late"))
+
+
+def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
+    print("seed", seed)
+    # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
+    live = Live(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
+    return World(random.Random(seed), POLICY, live, 1, NOON, speed)
+
+
+def call(at_ms: int, name: str, arrives_ms: int | None = None) -> Arrival:
+    """A call of three seconds that ended at ``at_ms``."""
+    record = {
+        "type": "cdr",
+        "call_id": name,
+        "tenant_id": "t",
+        "direction": "outbound",
+        "caller": "+8619000000001",
+        "callee": "+8613800000001",
+        "start_ms": at_ms - 4_000,
+        "answer_ms": at_ms - 3_000,
+        "end_ms": at_ms,
+        "outcome": "answered",
+    }
+    return Arrival(at_ms if arrives_ms is None else arrives_ms, CDR, Record(b"t", json.dumps(record).encode()))
+
+
+def three_calls(at_ms: int, name: str, arrives_ms: int | None = None) -> list[Arrival]:
+    return [call(at_ms + n, f"{name}{n}", arrives_ms) for n in range(3)]
+
+
+def command(world: World, **fields: Any) -> None:
+    world.broker.append(CONTROL, Record(b"0", json.dumps(fields).encode()))
+
+
+def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> list[Any]:
+    """Play it; what the workers logged."""
+    structlog.reset_defaults()
+    with capture_logs() as logs:
+        try:
+            run(world.loop, what())
+        finally:
+            world.close()
+    return logs
+
+
+async def until(world: World, at_ms: int) -> None:
+    await asyncio.sleep(max(world.clock.loop_time(at_ms) - world.loop.time(), 0.0))
+
+
+def wrong(world: World) -> list[str]:
+    return list(judge.wrong(world.broker, POLICY, world.live, 1))
+
+
+def count(world: World, tp: TP) -> int:
+    return len(world.broker.logs[tp].committed(0))
+
+
+def phase(worker: Worker) -> tuple[Phase, str]:
+    assert worker.engine is not None
+    owner = worker.engine.owners[0]
+    return owner.phase, owner.why
+
+
+def complaint(at_ms: int, name: str) -> Arrival:
+    """A fraud that has been verified, which is a decision by itself."""
+    record = {
+        "type": "complaint",
+        "complaint_id": name,
+        "tenant_id": "t",
+        "category": "fraud",
+        "status": "verified",
+        "reported_ms": at_ms,
+        "updated_ms": at_ms,
+    }
+    return Arrival(at_ms, COMPLAINTS, Record(b"t", json.dumps(record).encode()))
+
+
+def dead_letters(world: World) -> list[tuple[bytes, bytes]]:
+    """Offset and reason of each."""
+    letters = world.broker.logs[TP(NAMES.output("dead-letter"), 0)].committed(0)
+    headers = [dict(letter.record.headers) for letter in letters if letter.record is not None]
+    return [(one["offset"], one["reason"]) for one in headers]
+
+
+def alerts(world: World) -> list[dict[str, Any]]:
+    entries = world.broker.logs[TP(NAMES.output("alerts"), 0)].committed(0)
+    return [json.loads(entry.record.value or b"") for entry in entries if entry.record is not None]
+
+
+def long_call(at_ms: int, name: str) -> Record:
+    record = json.loads(call(at_ms, name).record.value or b"")
+    return Record(b"t", json.dumps(record | {"answer_ms": at_ms - 60_000, "start_ms": at_ms - 61_000}).encode())
