@@ -11,7 +11,7 @@ from monitor.partition import Partition
 from monitor.rows import Rows
 from monitor.topics import INPUTS
 from schemas import codec
-from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable
+from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
 from streams.owner import Owner, Phase, Setup
 
 log = structlog.get_logger("callwarden")
@@ -183,6 +183,9 @@ class Engine:
                     log.warning("a log begins anew, its partition is opened again", why=str(gone))
                     owner.forget()
                     owner.begin(self._setup.rest_s)
+        except Unreadable as torn:
+            if torn.tp in wanted:
+                self.owners[torn.tp.partition].torn(torn.tp, str(torn))
         except Unavailable as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)

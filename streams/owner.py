@@ -206,7 +206,8 @@ class Owner:
     def _adopt(self, opened: Opened) -> None:
         self._partition = opened.partition
         self._state_end = opened.state_end
-        self._caught_up = self._fed = False
+        self._caught_up = False
+        self._fed = True  # what was handed over, perhaps, and not looked at
         for offset, command in opened.commands:
             self._command(offset, command)
         self._partition.control = opened.control_end
@@ -344,6 +345,16 @@ class Owner:
                 self._setup.telemetry.lag(tp.topic, self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
                     partition.idle(source, now_ms, feed_current)
+
+    def torn(self, tp: TP, why: str) -> None:
+        """What is stored of ``tp`` cannot be read."""
+        if tp not in self.wanted:
+            return  # what was read of it then is of no use any more
+        if tp == self._tps[-1]:
+            self.refuse(why)  # and no command can be heard
+        else:
+            log.error("partition stopped: its log is torn", partition=self.number, why=why)
+            self._halt(Phase.STOPPED, why)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 

@@ -30,12 +30,13 @@ from crash.courses import (
     wrong,
 )
 from crash.log import Log, Record
+from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.intake import Decoder
 from monitor.partition import Live, Partition
 from monitor.shard.records import Records
-from streams.cluster import TP, Refused
+from streams.cluster import TP, Refused, Unreadable
 from streams.opening import OpeningRefused, open_partition
 from streams.owner import Phase
 
@@ -376,3 +377,35 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
         assert all("callwarden topics check" in one for one in told)
 
     play(world, go)
+
+
+@pytest.mark.parametrize(("torn", "becomes"), [(CDR, Phase.STOPPED), (CONTROL, Phase.UNFIT)])
+def test_a_log_that_is_torn_stops_its_partition_alone(
+    torn: TP, becomes: Phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON)
+    others = [Arrival(one.at_ms, TP(CDR.topic, 1), one.record) for one in three_calls(NOON + MINUTE, "b")]
+    world.produce([*three_calls(NOON + MINUTE, "a"), *others])
+    poll = MemoryConsumer.poll
+
+    async def fails(self: MemoryConsumer, tps: list[TP], timeout_s: float, most: int) -> Any:
+        fetched = await poll(self, [tp for tp in tps if tp != torn], timeout_s, most)
+        if not fetched and torn in tps:
+            raise Unreadable(torn, 0, "a checksum")
+        return fetched
+
+    monkeypatch.setattr(MemoryConsumer, "poll", fails)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        assert phase(worker) == (
+            becomes,
+            f"{torn.topic}-0: what is stored at or after offset 0 cannot be read: a checksum",
+        )
+        assert worker.engine is not None
+        assert worker.engine.owners[1].phase is Phase.RUNNING
+        assert judge.ids(world.broker, 1)
+
+    logs = play(world, go)
+    assert not any("broker is away" in line["event"] for line in logs)
