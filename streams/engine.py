@@ -76,9 +76,13 @@ class Engine:
 
     async def run(self) -> None:
         """Join the group and work until `stop` is called."""
-        if not await self._join():
+        try:
+            if await self._join():
+                await self._work()
+        finally:
             await self._consumer.stop()
-            return
+
+    async def _work(self) -> None:
         looking = asyncio.create_task(self._look_on(), name="look")
         try:
             while not self._stopping.is_set():
@@ -90,7 +94,6 @@ class Engine:
             await asyncio.wait([looking])
             self._stopping.set()  # whatever has ended the loop: nothing is opened any more
             await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
-            await self._consumer.stop()
 
     def stop(self) -> None:
         """Ask `run` to end: what is due is committed, and the group is left."""

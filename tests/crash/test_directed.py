@@ -187,6 +187,26 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
     play(world, go)
 
 
+def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(Partition, "early", lambda _: None)  # it had not the time
+            worker = world.add_worker()
+            await until(world, NOON + MINUTE + 2 * SECOND)
+            worker.terminate()
+            await asyncio.sleep(5)
+        assert worker.over
+        assert alerts(world) == []
+        world.add_worker()
+        await asyncio.sleep(10)
+        assert [one["state"] for one in alerts(world)] == ["firing"]
+
+    play(world, go)
+
+
 def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_with_the_next_call() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce(three_calls(NOON + MINUTE, "a"))
