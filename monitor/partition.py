@@ -63,7 +63,10 @@ class _HandedOver(Struct):
 
 
 class PartitionHead(Struct):
-    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done."""
+    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
+
+    ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
+    """
 
     place: Place
     policy_sha256: str
@@ -73,6 +76,7 @@ class PartitionHead(Struct):
     published_ms: int
     outage_ended: bool
     control: int
+    handed_over: bool
     sources: list[SourceHead]
     shard: ShardHead
     format: int = FORMAT
@@ -365,6 +369,8 @@ class Partition:
             position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))
             for number, position in enumerate(self._positions)
         ]
+        changes = sorted(self.shard.changes().items())
+        changes += self._handover(hand_over)
         head = PartitionHead(
             self.place,
             self._policy.sha256,
@@ -374,11 +380,10 @@ class Partition:
             self._published_ms,
             self._outage_ended,
             self.control,
+            self._handed_over,
             heads,
             self.shard.head(),
         )
-        changes = sorted(self.shard.changes().items())
-        changes += self._handover(hand_over)
         return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
     def _handover(self, wanted: bool) -> list[tuple[str, bytes | None]]:
@@ -408,8 +413,9 @@ class Partition:
         self._published_ms = head.published_ms
         self._outage_ended = head.outage_ended
         self.control = head.control
-        self._handover_blob = blobs.pop(_HANDOVER, None)
-        self._handed_over = self._handover_blob is not None
+        blob = blobs.pop(_HANDOVER, None)
+        self._handed_over = blob is not None
+        self._handover_blob = blob if head.handed_over else None
         self.shard.restore(head.shard, blobs)
         return self.offsets
 

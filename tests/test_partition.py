@@ -259,3 +259,30 @@ def test_rows_that_do_not_follow_are_not_taken() -> None:
         partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
     assert partition.offsets[0] == 0
     assert partition.take().refused == []
+
+
+def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:
+    """A slow reader of a compacted log may see an old entry, and not that it was deleted."""
+    made = scenario(1)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    (lines, *_) = lines_of(made)
+
+    def new() -> Partition:
+        return Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+
+    first = new()
+    first.feed(0, rows_of(0, lines, list(range(len(lines))), 0, len(lines), made.not_after_ms))
+    first.advance()
+    first.take()
+    stored = {key: value for key, value in first.snapshot(hand_over=True) if value is not None}
+    again = new()
+    resume = again.restore(stored)
+    assert again.take_over() != resume
+    again.take()
+    after = dict(again.snapshot())
+    assert after["handover/0"] is None
+    stored |= {key: value for key, value in after.items() if value is not None}
+    last = new()
+    resume = last.restore(stored)
+    assert last.take_over() == resume
+    assert dict(last.snapshot())["handover/0"] is None
