@@ -316,7 +316,6 @@ def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkey
 
     play(world, go)
     assert open_calls.count(80) > 20, "it waited, when it had a bit more than may be"
-    assert max(open_calls) < 600, "of 1,200"
 
 
 def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready() -> None:
