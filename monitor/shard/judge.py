@@ -88,8 +88,9 @@ class Judge:
                 continue
             if not any(docket.span.live for docket in dockets):
                 # An early alert may name an end far ahead, with nothing to judge before it.
-                named = [firing.since_ms for docket in dockets for firing in docket.firing.values()]
-                end_ms = max(end_ms, min(named, default=bounds[step_ms] + 1))
+                firing = [firing for docket in dockets for firing in docket.firing.values()]
+                named = min((one.since_ms if one.early else end_ms for one in firing), default=bounds[step_ms] + 1)
+                end_ms = max(end_ms, named)
                 if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
                     continue
             found = end_ms
@@ -125,8 +126,8 @@ class Judge:
             alone = self._look_once(docket, override, tenants, views).where(np.array([tenant]))
             found |= self._apply(docket, override, alone, end_ms, tenants)
         for tenant in sorted(exempt & docket.firing.keys()):
-            if docket.firing[tenant].since_ms <= end_ms:
-                self.alerts.resolve(docket, rule, tenant, None, end_ms)
+            if _judged(docket.firing[tenant], end_ms):
+                self._resolve(docket, rule, tenant, None, end_ms)
         docket.taken_back = {t: named_ms for t, named_ms in docket.taken_back.items() if named_ms > end_ms}
         docket.settled = None if found or docket.firing else span.version
         docket.settled_ms = end_ms
@@ -186,19 +187,26 @@ class Judge:
     def _recover(self, docket: Docket, rule: Rule, found: Found, end_ms: int) -> None:
         """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there.
 
-        An early alert that was not in breach at the end that it had named is over, too; before that end it stands.
+        An early alert that was not in breach at the end that it had named is over, too; before that end it stands
+        as long as no judging has confirmed it.
         """
         view = found.view
         if not docket.firing or not len(view.tenants):
             return
-        alerts = np.array([tenant for tenant, firing in docket.firing.items() if firing.since_ms <= end_ms], np.int64)
+        alerts = np.array([tenant for tenant, firing in docket.firing.items() if _judged(firing, end_ms)], np.int64)
         rows = np.searchsorted(view.tenants, alerts)
         rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
         for row in rows.tolist():
             tenant = int(view.tenants[row])
             if found.standing[row] and not docket.firing[tenant].early:
                 continue
-            self.alerts.resolve(docket, rule, tenant, last_measure(rule, view, row), end_ms)
+            self._resolve(docket, rule, tenant, last_measure(rule, view, row), end_ms)
+
+    def _resolve(self, docket: Docket, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
+        since_ms = docket.firing[tenant].since_ms
+        if since_ms > end_ms:  # the end that it had named is still to come, and must not open it again
+            docket.taken_back[tenant] = since_ms
+        self.alerts.resolve(docket, rule, tenant, measured, end_ms)
 
     def _decide(
         self,
@@ -283,3 +291,8 @@ def ruled_field(rule: Rule, layout: Layout) -> tuple[int, int]:
     if metric.family == "complaints" and metric.denominator is not None and rule.direction == "below":
         return BIT[metric.denominator], -1
     return -1, -1
+
+
+def _judged(firing: Firing, end_ms: int) -> bool:
+    """Whether the judging at that end has a say in an alert: a look's alert it leaves alone before it is due."""
+    return not firing.early or firing.since_ms <= end_ms

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from broker_clusters import Member, assert_seamless, cluster_at, make_topic, produce, values
+from deadlines import deadline
 
 from streams.cluster import TP, Fenced, Fetched, Out, Unavailable
 from streams.devkafka import DevKafka
@@ -74,8 +75,9 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
             await writer.commit([Out(topic, 1, None, b"before")], {tp: 50})
 
             node.kill()
-            with pytest.raises(Unavailable) as away:
-                await take_for_ever(member, tp, batches)
+            async with deadline("that no fetch is answered"):
+                with pytest.raises(Unavailable) as away:
+                    await take_for_ever(member, tp, batches)
             assert node.address in one_line(away.value)
             with pytest.raises(Unavailable) as away:
                 await cluster.ends([tp])
@@ -86,17 +88,18 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
 
             # Committed once or not at all; the same member goes on where it was.
             outcome = (await asyncio.gather(committing, return_exceptions=True))[0]
-            assert isinstance(outcome, int | Exception)
+            assert isinstance(outcome, int | Unavailable | Fenced)
             await writer.stop()
             again = cluster.writer("w")
             await again.start()
             await again.commit([Out(topic, 1, None, b"after")], {tp: 70})
             await produce(node.address, tp, [b"%d" % n for n in range(100, 200)])
-            while sum(map(len, batches)) < 200:
-                try:
-                    batches += (await member.consumer.poll([tp], 0.2, 1000)).values()
-                except Unavailable:
-                    continue
+            async with deadline("all 200 records"):
+                while sum(map(len, batches)) < 200:
+                    try:
+                        batches += (await member.consumer.poll([tp], 0.2, 1000)).values()
+                    except Unavailable:
+                        continue
             assert_seamless(batches, 0)
             assert values(batches) == [b"%d" % n for n in range(200)]
             written = [
@@ -140,16 +143,17 @@ async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
             await other.stop()
             node.resume()
             last = cluster.writer("w")
-            while True:
-                try:
-                    await last.start()
-                    break
-                except Unavailable:
-                    await last.stop()
-                    last = cluster.writer("w")
+            async with deadline("that the broker thaws"):
+                while True:
+                    try:
+                        await last.start()
+                        break
+                    except Unavailable:
+                        await last.stop()
+                        last = cluster.writer("w")
             await last.commit([Out(topic, 0, None, b"after")], {tp: 3})
             written: list[bytes | None] = []
-            async with asyncio.timeout(30):
+            async with deadline("the last record"):
                 while b"after" not in written:  # its marker may be on its way
                     end = (await cluster.ends([tp]))[tp]
                     written = [value async for batch in cluster.read(tp, 0, end) for value in batch.values]

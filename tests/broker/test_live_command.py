@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
+from deadlines import killed_after
 
 from monitor.cli.live import POLICY
 from monitor.policy.load import loads
@@ -42,14 +43,15 @@ def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Pa
         "TMPDIR": str(tmp_path),
     }
     arguments = ["--tools", str(jars.parent), "--rate", "0.3", "--partitions", "2", "--no-alerts"]
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [str(Path(sys.executable).parent / "callwarden"), "live", *arguments],
         env=environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as callwarden:
+    )
+    with killed_after(300, started) as callwarden:
         assert callwarden.stdout is not None
         assert callwarden.stderr is not None
         seen: list[str] = []

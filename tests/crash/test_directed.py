@@ -161,6 +161,7 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
     world.produce(
         [Arrival(at_ms + n * SECOND, CDR, long_call(at_ms + n * SECOND, f"b{n}")) for n in (60, 61, 62, 63, 241)]
     )
+    world.produce(three_calls(NOON + 4 * MINUTE + 50 * SECOND, "c", NOON + 5 * MINUTE + 30 * SECOND))
 
     async def go() -> None:
         worker = world.add_worker()
@@ -172,7 +173,7 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
         assert (firing["state"], firing["tenant_id"], firing["measure"]["numerator"]) == ("firing", "t", 3)
         assert firing["since_ms"] > world.clock.now_ms(), "the window is open"
         worker.kill()
-        world.add_worker()
+        worker = world.add_worker()
         await until(world, at_ms + 59 * SECOND)
         assert {one["alert_id"] for one in alerts(world)} == {firing["alert_id"]}
         await until(world, NOON + 5 * MINUTE)
@@ -181,7 +182,13 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
         assert alerts(world)[-1]["state"] == "resolved", "the next window has begun well"
         assert alerts(world)[-1]["alert_id"] == firing["alert_id"]
         assert judge.ids(world.broker, 0) == [], "only the watermark decides"
+        told = alerts(world)
+        worker.kill()
+        world.add_worker()
         await until(world, NOON + 12 * MINUTE)
+        more = [one for one in alerts(world) if one not in told]
+        assert more, "calls that came last brought it about again"
+        assert firing["alert_id"] not in {one["alert_id"] for one in more}, "what was taken back is not opened again"
         assert not wrong(world)
 
     play(world, go)

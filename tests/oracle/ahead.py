@@ -94,7 +94,9 @@ class Ahead:
                 self._tell(who, "firing", end, at)
             else:
                 stands.early = False
-        elif stands is not None and stands.since <= end and (stands.early or not at.stays):
+        elif stands is not None and (not at.stays if not stands.early else stands.since <= end):
+            if stands.since > end:
+                self.taken_back[who] = stands.since
             self._tell(who, "resolved", end, at)
             del self.stands[who]
 
