@@ -113,11 +113,13 @@ class Owner:
         """
         if self.phase is not Phase.PARKED:
             before, self.phase = self.phase, Phase.PARKED
-            self._leaving = asyncio.create_task(self._leave(before), name=f"leave-{self.number}")
+            self._leaving = asyncio.create_task(self._leave(before, self._leaving), name=f"leave-{self.number}")
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
 
-    async def _leave(self, before: Phase) -> None:
+    async def _leave(self, before: Phase, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])

@@ -9,10 +9,10 @@ One alert a crossing, however the value swings around the threshold:
 
 - an early alert names the end at which it saw the breach, and stands at least until an end after that is looked at;
 - it is taken back when at that end and all later ones the value is not beyond ``recover``;
-- else the judging of that end confirms it (it is then like any other alert) or resolves it; judging of ends before it
-  can confirm it, but not resolve it;
-- who had an alert taken back gets no other early one for that end; should the judging of that end find a breach after
-  all, the alert names the end after it, since no alert is opened twice.
+- else the judging of that end confirms it (it is then like any other alert) or resolves it; the judging of an end
+  before it may confirm it, and leaves it alone otherwise;
+- who had an alert taken back, or resolved before the end that it had named, gets no other early one for that end;
+  should the judging of that end find a breach after all, the alert names the end after it: no alert is opened twice.
 """
 
 from collections import defaultdict

@@ -1,17 +1,22 @@
 """TLS and SCRAM on a real broker, and what is said to those who come without."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from broker_clusters import Member, cluster_at, end_reaches, make_topic, values
+from broker_clusters import Member, cluster_at, end_reaches, make_topic, produce, values
+from worker_processes import fleet_of
+from worker_traffic import make_topics
 
 from streams.cluster import TP, Out, Refused, Unavailable
 from streams.devkafka import DevKafka
+from streams.names import Names
 
 pytestmark = pytest.mark.services
 
@@ -117,6 +122,24 @@ async def test_scram_over_tls_reads_writes_and_makes_topics(guarded: Guarded) ->
     )
     assert done.returncode == 0, done.stderr
     assert "correct horse" not in done.stdout + done.stderr
+
+
+async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Path) -> None:
+    own = uuid.uuid4().hex[:8]
+    names = Names(f"{own}.in.", f"{own}.out.")
+    settings = guarded.scram(input_prefix=names.input_prefix, output_prefix=names.output_prefix, application_id=own)
+    told = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
+    await asyncio.to_thread(make_topics, told)
+    with fleet_of(tmp_path, told) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        await produce(guarded.node.address, TP(names.inputs[0], 3), [b"{"])
+        letters = TP(names.output("dead-letter"), 3)
+        async with cluster_at("", **guarded.scram()) as cluster:
+            await end_reaches(cluster, letters, 2)
+            assert [value async for batch in cluster.read(letters, 0, 2) for value in batch.values] == [b"{"]
+        assert await asyncio.to_thread(worker.terminate, 30) == 0
+        assert "correct horse" not in worker.log.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -437,3 +437,26 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
 
         play(world, go)
     assert not disturbed
+
+
+def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
+    """The state of a partition is as large as its windows are long, however long it has been at work."""
+    world = world_of(speed=60.0, grace_ms=HOUR)
+    world.produce([one for n in range(180) for one in three_calls(NOON + n * MINUTE, f"{n}-")])
+    written: set[bytes] = set()
+    standing: set[bytes] = set()
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 6 * HOUR)
+        for entry in world.broker.logs[STATE].committed(0):
+            assert entry.record is not None
+            key, value = entry.record.key or b"", entry.record.value
+            (standing.discard if value is None else standing.add)(key)
+            written.add(key)
+        assert not wrong(world)
+
+    play(world, go)
+    panes = {key for key in written if key.startswith(b"f")}
+    assert len(panes) > 30
+    assert len(panes & standing) < 3
