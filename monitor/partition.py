@@ -328,8 +328,13 @@ class Partition:
 
     @property
     def open_calls(self) -> int:
-        """How many calls lie in open panes: what `advance` may have to seal at once."""
+        """How many calls lie in open panes."""
         return self.shard.open_calls
+
+    @property
+    def ripe_calls(self) -> int:
+        """How many of them `advance` would seal, which takes about a second a million."""
+        return self.shard.ripe_calls(self.watermark_ms)
 
     def ahead(self, source: int) -> bool:
         """Whether more of the source would only lie in memory, where much does: others are far behind it."""

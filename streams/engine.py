@@ -193,7 +193,8 @@ class Engine:
             self._broker(str(error))
             await asyncio.sleep(1.0)
         read: dict[int, int] = {}
-        for tp, batch in fetched.items():
+        held = [one for owner in owners for one in owner.held()]
+        for tp, batch in (*held, *fetched.items()):
             read[tp.partition] = read.get(tp.partition, 0) + len(batch)
             await self._take(tp, batch)
         for owner in owners:
@@ -206,6 +207,9 @@ class Engine:
         owner = self.owners.get(tp.partition)
         if owner is None or tp.partition not in self._assigned:
             return  # sought again when it is opened
+        if owner.busy:
+            owner.hold(tp, fetched)
+            return
         await self._hand_on(owner, tp, fetched)
         if owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # It is of an earlier position, or the owner has no use for it now: what is missing must come again.

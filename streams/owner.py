@@ -29,7 +29,8 @@ from streams.telemetry import Telemetry
 
 log = structlog.get_logger("callwarden")
 
-_LARGE = 100_000  # open calls that are too many to be sealed in the event loop: half a second
+_LARGE = 100_000  # calls that are too many to be sealed in the event loop: a tenth of a second
+_LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # what came so recently is of the present
@@ -45,6 +46,9 @@ class Phase(Enum):
     REFUSED = "refused"  # the operator must decide
     STOPPED = "stopped"  # an error that nobody foresaw
     UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
+
+
+_STANDING_STILL = (Phase.REFUSED, Phase.STOPPED)  # until the operator has spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,10 @@ class Owner:
         self._leaving: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._control_moved = False
+        self._held: list[tuple[TP, Fetched]] = []
         self._probe: tuple[TP, int, int] | None = None
         self._fed = False
+        self._looked_s = 0.0
         self._caught_up = False
 
     # Coming and going -------------------------------------------------------------------------------------------
@@ -94,6 +100,7 @@ class Owner:
         """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
         self._show(Phase.OPENING)
         self._consumer.pause(self._tps)
+        self._held = []
         if self._opening is not None:
             self._opening.cancel()
         under_way = [task for task in (self._opening, self._committing, self._leaving) if task is not None]
@@ -236,15 +243,24 @@ class Owner:
                 return []
             *inputs, control = self._tps
             return [*(tp for source, tp in enumerate(inputs) if not partition.ahead(source)), control]
-        if self.phase in (Phase.REFUSED, Phase.STOPPED):
+        if self.phase in _STANDING_STILL:
             return self._tps[-1:]
         return []
 
     def listens(self, tp: TP) -> bool:
-        """Whether it can take now what has come of ``tp``."""
-        if self.phase is Phase.RUNNING:
-            return not self.busy
-        return self.phase in (Phase.REFUSED, Phase.STOPPED) and tp == self._tps[-1]
+        """Whether it has use for what has come of ``tp``."""
+        return self.phase is Phase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
+
+    def hold(self, tp: TP, fetched: Fetched) -> None:
+        """Keep what came while a thread has the partition: nothing more is fetched of it meanwhile."""
+        self._held.append((tp, fetched))
+
+    def held(self) -> list[tuple[TP, Fetched]]:
+        """What was kept, in its order, once the partition can take it again."""
+        if self.busy:
+            return []
+        held, self._held = self._held, []
+        return held
 
     def next_offset(self, tp: TP) -> int:
         """From where ``tp`` is to be read on."""
@@ -370,11 +386,11 @@ class Owner:
             self._tick(self._partition, idle)
 
     def _tick(self, partition: Partition, idle: bool) -> None:
-        if self._fed and not self.busy and (idle or self._caught_up):
-            # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
-            self._fed = False
-            partition.early()
         now = asyncio.get_running_loop().time()
+        if self._fed and not self.busy and (idle or self._caught_up) and now - self._looked_s >= _LOOK_S:
+            # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
+            self._fed, self._looked_s = False, now
+            partition.early()
         if partition.pending or self._control_moved:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
@@ -387,7 +403,7 @@ class Owner:
         partition, writer, setup = self._partition, self._writer, self._setup
         loop = asyncio.get_running_loop()
         try:
-            if partition.open_calls > _LARGE:
+            if partition.ripe_calls > _LARGE:
                 self.busy = True
                 try:
                     outs, count = await asyncio.to_thread(self._decide, partition, hand_over)
@@ -426,6 +442,7 @@ class Owner:
     def forget(self) -> None:
         """What is in memory is worth nothing any more."""
         self._partition = None
+        self._held = []
         self._state_end = -1
         self._waiting_since, self._control_moved = None, False
 

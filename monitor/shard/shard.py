@@ -314,8 +314,12 @@ class Shard:
 
     @property
     def open_calls(self) -> int:
-        """How many calls lie in open panes: what `advance` may have to seal."""
+        """How many calls lie in open panes."""
         return len(self._unsealed)
+
+    def ripe_calls(self, watermark_ms: int) -> int:
+        """How many of them `advance` would seal."""
+        return self._unsealed.ripe_calls(watermark_ms // self.pane_ms * self.pane_ms)
 
     # State ------------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,11 @@ class Unsealed:
         """All open calls."""
         return [piece for pane in self._panes.values() for piece in (*pane.pieces, *pane.fresh)]
 
+    def ripe_calls(self, before_ms: int) -> int:
+        """How many calls `ripe` would hand over."""
+        ripe = [pane for number, pane in self._panes.items() if (number + 1) * self._pane_ms <= before_ms]
+        return sum(len(piece) for pane in ripe for piece in (*pane.pieces, *pane.fresh))
+
     @property
     def ripe_at_ms(self) -> int | None:
         """When the first open pane ends; None when there is none."""

@@ -133,8 +133,10 @@ def a_quick_return() -> list[str]:
         other = world.add_worker()
         other.link.rank = "!"
         first.link.slow_share = other.link.slow_share = 0.0
-        await asyncio.sleep(10)
-        assert (first.owned(), other.owned()) == ([], [0])
+        calm_s = 0
+        while calm_s < 10:  # who misses that the group shares out anew is thrown out, and joins again
+            await asyncio.sleep(1)
+            calm_s = calm_s + 1 if (first.owned(), other.owned()) == ([], [0]) else 0
         before = count(world, STATE)
         await until(world, NOON + 6 * MINUTE + 25 * SECOND)
         assert count(world, STATE) > before, "the other one has decided"
