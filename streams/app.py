@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 
 from streams.agents import App, add_agents
 from streams.engine import Engine
-from streams.owner import Setup
+from streams.setup import Setup
 from streams.telemetry import Telemetry
 
 
@@ -60,7 +60,7 @@ def make_app(setup: Setup) -> tuple[faust.App, Engine]:
     async def made() -> Engine:
         return engine
 
-    app.service(EngineService(made))  # type: ignore[arg-type]
+    app.service(EngineService(made))  # type: ignore[arg-type]  # an instance will do, says its code
     return app, engine
 
 
@@ -76,7 +76,7 @@ def make_worker(
         return Engine(await set_up(), deliver)
 
     service = EngineService(make)
-    app.service(service)  # type: ignore[arg-type]
+    app.service(service)  # type: ignore[arg-type]  # as above
 
     @app.page("/livez")
     async def livez(view: Any, request: Any) -> Any:

@@ -12,7 +12,8 @@ from monitor.rows import Rows
 from monitor.topics import INPUTS
 from schemas import codec
 from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
-from streams.owner import Owner, Phase, Setup
+from streams.owner import Owner
+from streams.setup import Phase, Setup
 
 log = structlog.get_logger("callwarden")
 

@@ -8,24 +8,19 @@ the state is read anew.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 import structlog
 
 from monitor.idle import Silence
-from monitor.keying import Partitioner
-from monitor.partition import Live, Partition, Place
-from monitor.policy.model import Policy
+from monitor.partition import Partition, Place
 from monitor.rows import Rows
 from monitor.shard.records import UndecidableError
 from streams import emit
-from streams.cluster import TP, Cluster, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
+from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
-from streams.names import Names
 from streams.opening import Opened, OpeningRefused, open_partition
-from streams.telemetry import Telemetry
+from streams.setup import Phase, Setup
 
 log = structlog.get_logger("callwarden")
 
@@ -36,36 +31,7 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # what came so recently is of the present
 _LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
-
-class Phase(Enum):
-    """What an owner is doing."""
-
-    OPENING = "opening"
-    RUNNING = "running"
-    PARKED = "parked"  # revoked, its memory kept for a quick return
-    REFUSED = "refused"  # the operator must decide
-    STOPPED = "stopped"  # an error that nobody foresaw
-    UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
-
-
 _STANDING_STILL = (Phase.REFUSED, Phase.STOPPED)  # until the operator has spoken
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure."""
-
-    cluster: Cluster
-    names: Names
-    policy: Policy
-    secret: bytes
-    live: Live
-    partitions: int
-    partitioner: Partitioner
-    application_id: str
-    rest_s: float
-    now_ms: Callable[[], int]
-    telemetry: Telemetry
 
 
 class Owner:

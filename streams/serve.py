@@ -20,8 +20,8 @@ from streams.cluster import Refused, Unavailable
 from streams.kafka import KafkaCluster
 from streams.kafka.admin import look
 from streams.names import Names
-from streams.owner import Setup
 from streams.settings import Settings
+from streams.setup import Setup
 from streams.telemetry import Telemetry
 from streams.topics import Existing, mismatches, partitions_for, table, told
 

@@ -19,7 +19,7 @@ from monitor.policy.durations import DAY, HOUR, MINUTE, SECOND, format_duration,
 
 PREFIX: Final = "CALLWARDEN_"
 NOT_SETTINGS: Final = frozenset(
-    PREFIX + name for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_BROKER", "TEST_SEED")
+    PREFIX + name for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
 )
 """Variables that begin like settings and are read elsewhere: by mappings, and by the tests."""
 # What Kubernetes puts into every container of a namespace that has a service by our name.

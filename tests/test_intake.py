@@ -28,8 +28,7 @@ def call(name: str, end_ms: int, tenant: str = "acme", **changes: Any) -> bytes:
 
 
 def complaint(name: str, updated_ms: int, tenant: str = "acme") -> bytes:
-    kind = {"category": "other", "status": "received", "reported_ms": T0}
-    return codec.encode(Complaint(complaint_id=name, tenant_id=tenant, updated_ms=updated_ms, **kind))  # type: ignore[arg-type]
+    return codec.encode(Complaint(name, tenant, "other", "received", reported_ms=T0, updated_ms=updated_ms))
 
 
 BAD = (b"{}", b"null", b"nonsense", b'{"type":"cdr"', b"\xff", b"0")

@@ -67,7 +67,7 @@ def make(directory: Path, out: Path) -> Path:
 def plotly_script() -> str:
     """Plotly's script, as its Python package carries it."""
     # Here, because it takes 0.1 s and only a page that is made wants it.
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly has no types
 
     return str(get_plotlyjs()).replace("</script", "<\\/script")
 

@@ -124,7 +124,7 @@ class Cases:
             return Finding(
                 finding_id=self._id("f"),
                 tenant_id=tenant_id,
-                behaviour=step.what,  # type: ignore[arg-type]
+                behaviour=step.what,  # type: ignore[arg-type]  # one of the literals, by the case
                 status="suspected",
                 updated_ms=when,
                 declared_business=wording.declared if wording else None,
@@ -134,7 +134,7 @@ class Cases:
         return Complaint(
             complaint_id=self._id("q"),
             tenant_id=tenant_id,
-            category=step.what,  # type: ignore[arg-type]
+            category=step.what,  # type: ignore[arg-type]  # likewise
             status="received",
             reported_ms=when,
             updated_ms=when,

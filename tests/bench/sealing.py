@@ -23,8 +23,9 @@ from monitor.topics import INPUTS
 from streams.cluster import TP, Fetched, Listener
 from streams.kafka import KafkaCluster
 from streams.names import Names
-from streams.owner import Owner, Phase, Setup
+from streams.owner import Owner
 from streams.settings import Settings, load
+from streams.setup import Phase, Setup
 from streams.telemetry import Telemetry
 
 _PANE_MS = 300_000

@@ -17,7 +17,7 @@ from crash.world import Worker, World
 from monitor.partition import Live
 from monitor.policy.load import loads
 from streams.cluster import TP
-from streams.owner import Phase
+from streams.setup import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z

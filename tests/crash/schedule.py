@@ -14,7 +14,7 @@ from crash.world import SESSION_S, Worker, World
 from monitor.partition import Live
 from streams.cluster import TP, Unavailable
 from streams.names import Names
-from streams.owner import Phase
+from streams.setup import Phase
 
 TRAFFIC_S = 5.0
 POINTS = (

@@ -545,6 +545,16 @@ def test_what_is_polled_says_where_it_was_fetched_and_may_be_from_before_a_seek(
     assert stale > 0
 
 
+def filled(stage: Stage, consumer: MemoryConsumer) -> list[bytes]:
+    """What both logs hold, which the consumer reads from their beginnings on."""
+    values = [b"%d" % n for n in range(40)]
+    for tp in (IN, ALSO):
+        stage.broker.append(tp, *[Record(None, value) for value in values])
+        consumer.seek(tp, 0)
+    consumer.resume([IN, ALSO])
+    return values
+
+
 def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
     """The seam: `After an error, or when it was cancelled, nothing of any partition is passed over`."""
     failed = Counter[str]()
@@ -552,11 +562,7 @@ def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
     async def go(stage: Stage) -> None:
         cluster = stage.cluster()
         consumer = await joined(cluster)
-        values = [b"%d" % n for n in range(40)]
-        for tp in (IN, ALSO):
-            stage.broker.append(tp, *[Record(None, value) for value in values])
-            consumer.seek(tp, 0)
-        consumer.resume([IN, ALSO])
+        values = filled(stage, consumer)
         at, seen = {IN: 0, ALSO: 0}, dict[TP, list[bytes | None]]({IN: [], ALSO: []})
         while sum(at.values()) < 80:
             slow = stage.rng.random() < 0.5
@@ -591,11 +597,7 @@ def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) 
     async def go(stage: Stage) -> None:
         cluster = stage.cluster()
         consumer = await joined(cluster)
-        values = [b"%d" % n for n in range(40)]
-        for tp in (IN, ALSO):
-            stage.broker.append(tp, *[Record(None, value) for value in values])
-            consumer.seek(tp, 0)
-        consumer.resume([IN, ALSO])
+        values = filled(stage, consumer)
         cluster._link.torn[IN] = 15
         seen = dict[TP, list[bytes | None]]({IN: [], ALSO: []})
         wanted, told = [IN, ALSO], list[tuple[TP, int]]()

@@ -38,7 +38,7 @@ from monitor.partition import Live, Partition
 from monitor.shard.records import Records
 from streams.cluster import TP, Refused, Unreadable
 from streams.opening import OpeningRefused, open_partition
-from streams.owner import Phase
+from streams.setup import Phase
 
 
 def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice() -> None:

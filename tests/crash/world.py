@@ -14,7 +14,7 @@ from monitor.policy.model import Policy
 from streams.app import make_app
 from streams.cluster import TP
 from streams.engine import Engine
-from streams.owner import Phase, Setup
+from streams.setup import Phase, Setup
 from streams.telemetry import Telemetry
 
 OUTPUTS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "clock", "state", "control")

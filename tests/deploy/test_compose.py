@@ -72,7 +72,7 @@ def test_no_command_or_option_is_asked_for_that_callwarden_does_not_have(name: s
     assert name in COMMANDS
     first, *rest = OURS[name]["command"]
     assert first == name
-    command = group.commands[name]  # type: ignore[attr-defined]
+    command = group.commands[name]  # type: ignore[attr-defined]  # of a group, which typer does not say
     if hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
     known = {option for parameter in command.params for option in parameter.opts}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monitor.simulate.labels import Label, read_labels
 from monitor.simulate.run import Summary, simulate
@@ -34,7 +35,8 @@ def read(path: Path) -> list[Record]:
 
 
 def make_world(folder: Path, **settings: object) -> World:
-    chosen = Settings(**({"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings))  # type: ignore[arg-type]
+    told: dict[str, Any] = {"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings
+    chosen = Settings(**told)
     print("seed", chosen.seed)
     summary = simulate(chosen, folder)
     records = [record for path in summary.files for record in read(path)]

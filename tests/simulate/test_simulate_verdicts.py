@@ -19,7 +19,7 @@ T = 1_772_409_600_000
     ],
 )
 def test_a_verified_complaint(category: str, kind: str, rule: str) -> None:
-    complaint = Complaint("q1", "acme", category, "verified", T - 5, T)  # type: ignore[arg-type]
+    complaint = Complaint("q1", "acme", category, "verified", T - 5, T)  # type: ignore[arg-type]  # one of the literals
     expected = enforcement_id("acme", kind, "final", rule, T, Origin("complaint", "q1"))
     assert decided_id(complaint, "decision") == expected
 

@@ -1,6 +1,7 @@
 """Settings are read from the environment, the command line stands above it, and all faults are told at once."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -213,3 +214,11 @@ def test_settings_are_frozen_and_every_one_has_a_variable() -> None:
     names = [variable(field) for field in Settings.model_fields]
     assert len(set(names)) == len(names)
     assert all(name.startswith("CALLWARDEN_") and not name.endswith("_MS") for name in names)
+
+
+def test_what_the_tests_read_of_the_environment_does_not_keep_a_worker_from_starting() -> None:
+    """The workers that they start see it, too."""
+    files = (Path(__file__).parents[1]).rglob("*.py")
+    read = {name for path in files for name in re.findall(r"CALLWARDEN_TEST_[A-Z_]+", path.read_text("utf-8"))}
+    assert len(read) > 2
+    assert read <= NOT_SETTINGS

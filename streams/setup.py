@@ -1,0 +1,40 @@
+"""What all owners of a worker share, and what an owner can be doing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from monitor.keying import Partitioner
+from monitor.partition import Live
+from monitor.policy.model import Policy
+from streams.cluster import Cluster
+from streams.names import Names
+from streams.telemetry import Telemetry
+
+
+class Phase(Enum):
+    """What an owner is doing."""
+
+    OPENING = "opening"
+    RUNNING = "running"
+    PARKED = "parked"  # revoked, its memory kept for a quick return
+    REFUSED = "refused"  # the operator must decide
+    STOPPED = "stopped"  # an error that nobody foresaw
+    UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure."""
+
+    cluster: Cluster
+    names: Names
+    policy: Policy
+    secret: bytes
+    live: Live
+    partitions: int
+    partitioner: Partitioner
+    application_id: str
+    rest_s: float
+    now_ms: Callable[[], int]
+    telemetry: Telemetry
