@@ -215,6 +215,23 @@ def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch:
     play(world, go)
 
 
+def test_the_alert_of_a_tenant_that_has_fallen_silent_is_resolved() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 5 * MINUTE)
+        assert [one["state"] for one in alerts(world)] == ["firing"]
+        await until(world, NOON + 20 * MINUTE)
+        # Once more to name the decision.
+        assert [one["state"] for one in alerts(world)] == ["firing", "firing", "resolved"]
+        assert len({one["alert_id"] for one in alerts(world)}) == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
 def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_with_the_next_call() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce(three_calls(NOON + MINUTE, "a"))

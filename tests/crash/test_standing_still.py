@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from crash import judge
@@ -327,6 +328,28 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_acce
         await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is Phase.RUNNING
         assert len(judge.ids(world.broker, 0)) == 1, "the new calls are enough by themselves"
+
+    play(world, go)
+
+
+def test_a_state_of_a_release_to_come_is_refused() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        worker.kill()
+        heads = [e.record for e in world.broker.logs[STATE].committed(0) if e.record and e.record.key == b"head/0"]
+        head = heads[-1].value or b""
+        later = msgspec.msgpack.decode(head[2:]) | {"format": 99}
+        world.broker.append(STATE, Record(b"head/0", head[:2] + msgspec.msgpack.encode(later)))
+        worker = world.add_worker()
+        await until(world, NOON + 12 * MINUTE)
+        stands, why = phase(worker)
+        assert stands is Phase.REFUSED
+        assert "format 99" in why
+        assert count(world, TP(NAMES.output("enforcement"), 0)) == 1
 
     play(world, go)
 
