@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not services and not soak
-DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven
+DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven postgresql prometheus \
+  prometheus-alertmanager
 INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 
 .DEFAULT_GOAL := help
@@ -61,11 +62,13 @@ bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
 	$(BIN)/callwarden schema export schemas
 
-tools: setup ## What the service tests need: a browser, Java and Maven by apt-get where that can be, Kafka's jars.
-	@absent=; for tool in chromium chromedriver java mvn; do command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
+tools: setup ## What the service tests need: a browser, Java, PostgreSQL, Prometheus by apt-get where that can be, Kafka's jars.
+	@absent=; for tool in chromium chromedriver java mvn promtool amtool; do \
+	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
 	if [ -z "$$absent" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 	    apt-get install -y -qq --no-install-recommends $(DEBIAN_TOOLS) >/dev/null; \
 	else \
 	  echo "Absent:$$absent. On Debian: sudo apt-get install $(DEBIAN_TOOLS)" >&2; exit 1; \

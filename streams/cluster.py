@@ -135,6 +135,40 @@ class Consumer(Protocol):
         ...
 
 
+class Ends(NamedTuple):
+    """What a broker's answer to a fetch said: the position of a `read_committed` reader that has read all, and when."""
+
+    end: int
+    answered_ms: int
+
+
+class Reader(Protocol):
+    """Reads partitions without a group. After any error it is of no use any more but to be stopped."""
+
+    async def start(self, positions: Mapping[TP, int]) -> None:
+        """Begin to fetch these partitions, which exist, from these positions. Unavailable, Refused."""
+        ...
+
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+        """What has come, at most ``most`` records together; waits for ``timeout_s`` at most.
+
+        OffsetGone, Unreadable, Unavailable, Refused: what was fetched by then is not passed over, to the next reader.
+        """
+        ...
+
+    def ends(self) -> dict[TP, Ends]:
+        """Of each partition, the newest answer to a fetch, by this machine's clock; those without one are left out."""
+        ...
+
+    async def why_silent(self) -> Unavailable | Refused:
+        """To be asked when `ends` has not moved for long: a broker answers every fetch, with records or without."""
+        ...
+
+    async def stop(self) -> None:
+        """Close."""
+        ...
+
+
 class Writer(Protocol):
     """A transactional producer. After any error it is of no use any more but to be stopped."""
 

@@ -106,8 +106,19 @@ def _file(value: object) -> Path | None:
     return path
 
 
+def _database(value: object) -> SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text):
+        # Not shown: it may hold a password.
+        raise ValueError(
+            "no address of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME would be right"
+        )
+    return SecretStr(text)
+
+
 Partitioner = Literal["murmur2", "crc32"]
 File = Annotated[Path | None, BeforeValidator(_file)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
 
 
@@ -162,6 +173,11 @@ class Settings(BaseSettings):
     # Where the worker serves /metrics and /readyz.
     web_host: str = "127.0.0.1"
     web_port: Annotated[int, _whole(1, 65535)] = 6066
+
+    # Where those who live on the outputs keep what they know; each may have its own, or all share one.
+    billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")
+    ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
+    notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
 
     # What `topics create` makes.
     partitions: Annotated[int, _whole(1, 10_000)] = 8

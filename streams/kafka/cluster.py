@@ -16,6 +16,7 @@ from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.errors import quiet
 from streams.kafka.fastfetch import TornBatch
 from streams.kafka.questions import REQUEST_MS, Questions
+from streams.kafka.reader import KafkaReader
 from streams.kafka.writer import KafkaWriter
 from streams.settings import Settings
 
@@ -38,6 +39,9 @@ class KafkaCluster:
 
     def writer(self, transactional_id: str) -> KafkaWriter:
         return KafkaWriter(self._clients, transactional_id)
+
+    def reader(self) -> KafkaReader:
+        return KafkaReader(self._clients)
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         return await self.questions.partitions(topics)

@@ -1,4 +1,4 @@
-"""The Kafka that the broker tests use: the one that CALLWARDEN_TEST_BROKER names, else a node of their own."""
+"""The services that the broker tests use: the Kafka that CALLWARDEN_TEST_BROKER names, else nodes of their own."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from postgres import Postgres, programs
 
 from streams import kafkajars
 from streams.devkafka import DevKafka
@@ -40,6 +41,16 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return
     with DevKafka(tmp_path_factory.mktemp("kafka"), request.getfixturevalue("jars")) as node:
         yield Broker(node.address, node)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that all tests of a run share: each makes databases of its own names, and leaves it running."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
+    with Postgres(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,128 @@
+"""A consumer's own database, SQLite or PostgreSQL: made and changed by numbered migrations, written by one thread."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from streams.cluster import Refused, Unavailable
+
+_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+_BUSY_S: Final = 15
+_READING: Final = "callwarden_reading"
+
+T = TypeVar("T")
+
+
+class Database:
+    """One consumer's tables. All writing happens in one thread of its own, a transaction at a time.
+
+    Errors of the connection come out as Unavailable: whether the transaction was committed is then unknown. Others,
+    such as a violated constraint, come out as they are.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        """``name`` is the consumer's: of its package beside this module, and of its tables' prefix.
+
+        Connects to nothing yet. Refused for an address that cannot be read.
+        """
+        self.name = name
+        try:
+            address = make_url(url)
+            address = address.set(drivername=_DRIVERS[address.drivername])
+        except (ArgumentError, ValueError, KeyError):
+            raise Refused(
+                f"CALLWARDEN_{name.upper()}_DATABASE: that is no address of a database; "
+                "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
+            ) from None
+        self._shown = address.render_as_string(hide_password=True).replace(
+            address.drivername, address.get_backend_name()
+        )
+        self._engine = _engine(address)
+        self._thread = ThreadPoolExecutor(1, f"{name}-database")
+
+    async def migrate(self) -> None:
+        """Make the tables, or bring them to this release. Unavailable; Refused for those of a newer release."""
+        await self.run(self._upgrade)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` gives, in one transaction; rolled back when it raises. Unavailable."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, work)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state and changes nothing; from any thread. Unavailable."""
+        with self._told(), self._engine.connect().execution_options(**{_READING: True}) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Wait for what is being written, and let go of all connections."""
+        self._thread.shutdown()
+        self._engine.dispose()
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        with self._told(), self._engine.begin() as connection:
+            return work(connection)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if not isinstance(error, OperationalError) and not error.connection_invalidated:
+                raise
+            # The driver's own words; SQLAlchemy's would show the statement with its values.
+            why = " ".join(str(error.orig).split())
+            raise Unavailable(f"the database {self._shown}: {why}") from None
+
+    def _upgrade(self, connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":  # or two that start at once would both make the tables
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"callwarden-{self.name}"}
+            )
+        config = Config(attributes={"connection": connection, "version_table": f"{self.name}_version"})
+        config.set_main_option("script_location", "streams.consumers:migrations")
+        config.set_main_option("path_separator", "newline")
+        config.set_main_option("version_locations", str(_versions(self.name)))
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Refused(
+                f"the database {self._shown} has tables of another release of Callwarden ({error}); "
+                "that release, or another database, would be right"
+            ) from None
+
+
+def _versions(name: str) -> Path:
+    found = import_module(f"streams.consumers.{name}").__file__
+    assert found is not None
+    return Path(found).parent / "versions"
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver's own transactions would leave out what changes tables
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        # A writer that began as a reader may be refused in the middle, when another one has written.
+        reading = connection.get_execution_options().get(_READING)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,198 @@
+"""Hands the committed records of topics to a consumer, each once, in the transaction that moves its position."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from streams.cluster import TP, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
+from streams.consumers.database import Database
+from streams.consumers.positions import Overtaken, Positions
+
+log = structlog.get_logger("callwarden")
+
+_POLL_S = 0.25
+_MOST = 2_000
+_SILENT_S = 10.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_LOOKS_BEYOND = 5
+
+
+class Record(NamedTuple):
+    """One record of a topic; ``timestamp_ms`` is the broker's or the producer's, as the topic is set."""
+
+    tp: TP
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Topics(Protocol):
+    """A cluster, as one who follows topics sees it; `streams.kafka.KafkaCluster` is one."""
+
+    def reader(self) -> Reader:
+        """A new reader."""
+        ...
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        """See `streams.cluster.Cluster`."""
+        ...
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        """See `streams.cluster.Cluster`."""
+        ...
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        """See `streams.cluster.Cluster`."""
+        ...
+
+
+class Gone(Refused):
+    """Records that were not handled yet have been deleted from the topic: what followed from them is not known."""
+
+    def __init__(self, tp: TP, offset: int, start: int) -> None:
+        super().__init__(
+            f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, but what is before {start} was deleted"
+            if offset < start
+            else f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, but the topic ends at {start}: "
+            "it was made anew, or this database belongs to another cluster"
+        )
+        self.tp, self.offset, self.start = tp, offset, start
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a follower is. ``as_of_ms``: all that was committed by then is handled; None: that was never so."""
+
+    as_of_ms: int | None
+    behind: Mapping[TP, int]
+
+
+class Follower:
+    """Follows topics from their beginning, or from where it was when it last ended, for as long as it is let.
+
+    ``handle`` is called in the database's thread with the records of one transaction, those of a partition in order;
+    what it raises ends `run`. It must do nothing that the transaction does not undo. Two processes may follow with one
+    database: each record is handled by one of them.
+    """
+
+    def __init__(
+        self,
+        cluster: Topics,
+        database: Database,
+        positions: Positions,
+        topics: Sequence[str],
+        handle: Callable[[Connection, Sequence[Record]], None],
+        *,
+        from_end: bool = False,
+        pass_over_gone: bool = False,
+    ) -> None:
+        """``from_end``: whoever has never followed a partition begins at its end. ``pass_over_gone``: deleted records
+        are passed over with a warning, where else they are refused (`Gone`)."""
+        self._cluster, self._database, self._positions = cluster, database, positions
+        self._topics, self._handle = list(topics), handle
+        self._from_end, self._pass_over_gone = from_end, pass_over_gone
+        self._at: dict[TP, int] = {}
+        self._as_of: dict[TP, int] = {}
+        self._ends: dict[TP, int] = {}
+        self._beyond = 0
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        complete = bool(self._at) and self._as_of.keys() == self._at.keys()
+        return Progress(
+            as_of_ms=min(self._as_of.values()) if complete else None,
+            behind={tp: max(0, end - self._at[tp]) for tp, end in self._ends.items()},
+        )
+
+    async def run(self) -> None:
+        """Follow. A broker or database that is away is waited for. Refused (`Gone` among it), Unreadable; what
+        ``handle`` raises."""
+        delay_s = _FIRST_RETRY_S
+        while True:
+            reader = self._cluster.reader()
+            try:
+                await self._begin(reader)
+                while True:
+                    await self._step(reader)
+                    delay_s = _FIRST_RETRY_S
+            except Unreadable:
+                raise
+            except Overtaken as error:
+                log.info("another process follows with the same database", why=str(error))
+                await asyncio.sleep(_FIRST_RETRY_S)
+            except OffsetGone as error:
+                log.warning("looking where the topic begins", why=str(error))
+            except Unavailable as error:
+                log.warning("waiting", why=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _LAST_RETRY_S)
+            finally:
+                await reader.stop()
+
+    async def _begin(self, reader: Reader) -> None:
+        """Look up where to go on, and begin to read there."""
+        counts = await self._cluster.partitions(self._topics)
+        for topic in self._topics:
+            if topic not in counts:
+                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        tps = [TP(topic, number) for topic in self._topics for number in range(counts[topic])]
+        starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
+        known = await self._database.run(self._positions.known)
+        new = {tp: ends[tp] if self._from_end else 0 for tp in tps if tp not in known}
+        at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
+        beyond = [tp for tp in tps if at[tp] > ends[tp]]
+        self._beyond = self._beyond + 1 if beyond else 0
+        if beyond and self._beyond < _LOOKS_BEYOND:
+            # A leader that has just taken over knows late how far its log is committed.
+            raise Unavailable(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
+        moved = {}
+        for tp in tps:
+            if at[tp] < starts[tp] or tp in beyond:
+                bound = ends[tp] if tp in beyond else starts[tp]
+                if not self._pass_over_gone:
+                    raise Gone(tp, at[tp], bound)
+                log.warning("records were deleted before they were handled", why=str(Gone(tp, at[tp], bound)))
+                moved[tp] = bound
+
+        def begin(connection: Connection) -> None:
+            self._positions.begin(connection, new)
+            for tp, bound in moved.items():
+                self._positions.move(connection, tp, at[tp], bound)
+
+        await self._database.run(begin)
+        self._at = at | moved
+        self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in self._at}
+        self._ends = {tp: ends[tp] for tp in tps}
+        self._heard_s = time.monotonic()
+        await reader.start(self._at)
+
+    async def _step(self, reader: Reader) -> None:
+        fetched = await reader.poll(_POLL_S, _MOST)
+        if fetched:
+            await self._database.run(lambda connection: self._take(connection, fetched))
+            self._at.update({tp: batch.stop for tp, batch in fetched.items()})
+        heard = False
+        for tp, (end, answered_ms) in reader.ends().items():
+            self._ends[tp] = end
+            if self._at[tp] >= end and answered_ms > self._as_of.get(tp, 0):
+                self._as_of[tp] = answered_ms
+                heard = True
+        if fetched or heard:
+            self._heard_s = time.monotonic()
+        elif time.monotonic() - self._heard_s > _SILENT_S:
+            raise await reader.why_silent()
+
+    def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> None:
+        records = []
+        for tp, batch in fetched.items():
+            self._positions.move(connection, tp, batch.start, batch.stop)
+            columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
+            records += [Record(tp, *row) for row in columns]
+        if records:
+            self._handle(connection, records)

@@ -1,0 +1,48 @@
+"""Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from streams.cluster import TP
+
+
+class Overtaken(Exception):  # noqa: N818 - a fact about the database
+    """Another process with the same database has handled these records, or is about to."""
+
+
+def position_table(metadata: MetaData, name: str) -> Table:
+    """The table of the consumer of that name."""
+    return Table(
+        f"{name}_position",
+        metadata,
+        Column("topic", String(249), primary_key=True),
+        Column("partition", Integer, primary_key=True, autoincrement=False),
+        Column("next", BigInteger, nullable=False),
+    )
+
+
+class Positions:
+    """The next offset of each partition."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def known(self, connection: Connection) -> dict[TP, int]:
+        """All that are known."""
+        rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
+        return {TP(topic, partition): at for topic, partition, at in rows}
+
+    def begin(self, connection: Connection, first: dict[TP, int]) -> None:
+        """Begin with these partitions, unless they have been begun with."""
+        rows = [{"topic": tp.topic, "partition": tp.partition, "next": at} for tp, at in first.items()]
+        if not rows:
+            return
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(self._table).on_conflict_do_nothing(), rows)
+
+    def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
+        """Go on from ``stop`` where ``start`` is the position. Raises Overtaken where it is not."""
+        table = self._table
+        here = (table.c.topic == tp.topic, table.c.partition == tp.partition, table.c.next == start)
+        if connection.execute(update(table).where(*here).values(next=stop)).rowcount != 1:
+            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")

@@ -1,0 +1,88 @@
+"""Reads partitions without a group, from the positions of somebody who keeps them himself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
+
+from streams.cluster import TP, Ends, Fetched, OffsetGone, Refused, Unavailable, Unreadable
+from streams.kafka.clients import Clients, close
+from streams.kafka.columns import columns
+from streams.kafka.errors import translated
+from streams.kafka.fastfetch import TornBatch
+from streams.kafka.inside import fetching_has_ended, position
+from streams.kafka.questions import REQUEST_MS
+
+_STOP_S = 5.0
+
+
+class KafkaReader:
+    """See `streams.cluster.Reader`."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._client: AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+
+    async def start(self, positions: Mapping[TP, int]) -> None:
+        client = self._clients.reader(request_timeout_ms=REQUEST_MS)
+        try:
+            await client.start()
+            self._positions = {TopicPartition(*tp): at for tp, at in positions.items()}
+            client.assign(list(self._positions))
+            for tp, at in self._positions.items():
+                client.seek(tp, at)
+        except (KafkaError, OSError) as error:
+            await close(client.stop(), _STOP_S)
+            raise await self._clients.why(error, f"connecting to {self._clients.servers}") from None
+        self._client = client
+
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+        client = self._started
+        try:
+            batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
+        except OffsetOutOfRangeError as error:
+            gone, offset = next(iter(error.args[0].items()))
+            raise OffsetGone(TP(*gone), offset) from None
+        except TornBatch as torn:
+            raise Unreadable(TP(*torn.tp), torn.offset, torn.why) from None
+        except CorruptRecordException:
+            # aiokafka does not say of which; the least that it can be is told.
+            tp, at = next(iter(self._positions.items()))
+            raise Unreadable(TP(*tp), at, "a batch of it, or of another partition, is torn") from None
+        except KafkaError as error:
+            raise translated(error, f"reading from {self._clients.servers}") from None
+        if fetching_has_ended(client):
+            raise Refused("fetching has ended by an error in the client")
+        fetched = {}
+        for tp, start in self._positions.items():
+            stop = position(client, tp)
+            if stop is not None and stop > start:
+                fetched[TP(*tp)] = columns(start, stop, batches.get(tp, ()))
+                self._positions[tp] = stop
+        return fetched
+
+    def ends(self) -> dict[TP, Ends]:
+        client, known = self._started, {}
+        for tp in self._positions:
+            end, at_ms = client.last_stable_offset(tp), client.last_poll_timestamp(tp)
+            if end is not None and at_ms is not None:
+                known[TP(*tp)] = Ends(int(end), int(at_ms))
+        return known
+
+    async def why_silent(self) -> Unavailable | Refused:
+        """Why no fetch is answered, as far as that can be found out."""
+        why = await self._clients.why(TimeoutError(), f"reading from {self._clients.servers}")
+        return why if isinstance(why, (Unavailable, Refused)) else Unavailable(str(why))
+
+    async def stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await close(client.stop(), _STOP_S)
+
+    @property
+    def _started(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            raise RuntimeError("the reader is not started")
+        return self._client

@@ -1,0 +1,95 @@
+"""Topics in memory, for those who follow them: committed records alone, and a broker that can be away."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from streams.cluster import TP, Ends, Fetched, OffsetGone, Unavailable
+
+
+class FakeTopics:
+    """`streams.consumers.follow.Topics`. Tests append values, cut logs off at either end, and take the broker away."""
+
+    def __init__(self, **partitions: int) -> None:
+        self.counts = partitions
+        self.logs: dict[TP, list[bytes | None]] = {
+            TP(topic, number): [] for topic, count in partitions.items() for number in range(count)
+        }
+        self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
+        self.away = False
+        self.now_ms = 1_000
+        self.polls = 0
+
+    def put(self, topic: str, partition: int, *values: bytes | None) -> None:
+        """Append records."""
+        self.logs[TP(topic, partition)] += values
+
+    def end(self, tp: TP) -> int:
+        """The position after the last record."""
+        return self.first[tp] + len(self.logs[tp])
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """As retention does."""
+        tp = TP(topic, partition)
+        del self.logs[tp][: offset - self.first[tp]]
+        self.first[tp] = offset
+
+    def reader(self) -> "FakeReader":
+        return FakeReader(self)
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        self.must_be_there()
+        return {topic: self.counts[topic] for topic in topics if topic in self.counts}
+
+    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
+        self.must_be_there()
+        return {tp: self.first[tp] for tp in tps}
+
+    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
+        self.must_be_there()
+        return {tp: self.end(tp) for tp in tps}
+
+    def must_be_there(self) -> None:
+        """Raise Unavailable while it is away."""
+        if self.away:
+            raise Unavailable("the broker is away")
+
+
+class FakeReader:
+    """`streams.cluster.Reader`. Reads three records of a partition at a time, so that batches have borders."""
+
+    def __init__(self, topics: FakeTopics) -> None:
+        self._topics = topics
+        self._at: dict[TP, int] = {}
+        self._ends: dict[TP, Ends] = {}
+
+    async def start(self, positions: Mapping[TP, int]) -> None:
+        self._topics.must_be_there()
+        self._at = dict(positions)
+
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+        await asyncio.sleep(0)
+        topics = self._topics
+        topics.polls += 1
+        topics.must_be_there()
+        fetched = {}
+        for tp, at in self._at.items():
+            if not topics.first[tp] <= at <= topics.end(tp):
+                raise OffsetGone(tp, at)
+            values = topics.logs[tp][at - topics.first[tp] :][:3]
+            self._ends[tp] = Ends(topics.end(tp), topics.now_ms)
+            if values:
+                stop = self._at[tp] = at + len(values)
+                times = np.full(len(values), topics.now_ms, np.int64)
+                fetched[tp] = Fetched(at, stop, np.arange(at, stop), times, [None] * len(values), values)
+        return fetched
+
+    def ends(self) -> dict[TP, Ends]:
+        return self._ends
+
+    async def why_silent(self) -> Unavailable:
+        return Unavailable("the broker does not answer")
+
+    async def stop(self) -> None:
+        await asyncio.sleep(0)

@@ -1,0 +1,49 @@
+"""A consumer as small as can be: it notes which records it was handed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select
+
+from streams.consumers.database import Database
+from streams.consumers.follow import Record
+from streams.consumers.positions import Positions, position_table
+
+METADATA = MetaData()
+POSITIONS = Positions(position_table(METADATA, "notebook"))
+NOTES = Table(
+    "note",
+    METADATA,
+    Column("topic", String),
+    Column("partition", Integer),
+    Column("offset", BigInteger),
+    Column("value", String),
+)
+
+
+def address(folder: Path) -> str:
+    """Of a database in that folder."""
+    return f"sqlite:///{folder / 'notebook.db'}"
+
+
+async def new(folder: Path) -> Database:
+    """The database in that folder, with its tables."""
+    database = Database(address(folder), "notebook")
+    await database.run(lambda connection: METADATA.create_all(connection))
+    return database
+
+
+def note(connection: Connection, records: Sequence[Record]) -> None:
+    """Handle records."""
+    rows = [
+        {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "value": record.value}
+        for record in records
+    ]
+    connection.execute(insert(NOTES), [row | {"value": (row["value"] or b"").decode()} for row in rows])
+
+
+def noted(database: Database) -> list[tuple[str, int, int, str]]:
+    """What was noted, in the order of partitions and offsets."""
+    with database.reading() as connection:
+        rows = connection.execute(select(NOTES).order_by(NOTES.c.topic, NOTES.c.partition, NOTES.c.offset))
+        return [tuple(row) for row in rows]  # type: ignore[misc]

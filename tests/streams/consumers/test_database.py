@@ -1,0 +1,145 @@
+"""A consumer's database: one writer, migrations, and errors that say what to do without showing what is stored."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from streams.cluster import Refused, Unavailable
+from streams.consumers import database as module
+from streams.consumers.database import Database
+
+FIRST = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+def upgrade():
+    op.create_table("case", sa.Column("id", sa.String(64), primary_key=True))
+"""
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.add_column("case", sa.Column("note", sa.String(64)))
+"""
+
+
+@pytest.fixture
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "versions"
+    folder.mkdir()
+    (folder / "0001_first.py").write_text(FIRST)
+    monkeypatch.setattr(module, "_versions", lambda name: folder)
+    return folder
+
+
+def at(folder: Path) -> Database:
+    return Database(f"sqlite:///{folder / 'cases.db'}", "cases")
+
+
+async def test_migrations_make_the_tables_and_change_them_once(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+    await database.run(lambda connection: connection.execute(text("INSERT INTO \"case\" VALUES ('one')")))
+    (versions / "0002_second.py").write_text(SECOND)
+    await database.migrate()
+    await database.migrate()
+    with database.reading() as connection:
+        assert connection.execute(text('SELECT id, note FROM "case"')).all() == [("one", None)]
+        assert connection.execute(text("SELECT version_num FROM cases_version")).all() == [("0002",)]
+    database.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, versions: Path) -> None:
+    (versions / "0001_first.py").write_text(FIRST + "    raise RuntimeError('half way')\n")
+    database = at(tmp_path)
+    with pytest.raises(RuntimeError, match="half way"):
+        await database.migrate()
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT name FROM sqlite_master")).all() == []
+    database.close()
+
+
+async def test_tables_of_a_newer_release_are_refused(tmp_path: Path, versions: Path) -> None:
+    second = versions / "0002_second.py"
+    second.write_text(SECOND)
+    newer = at(tmp_path)
+    await newer.migrate()
+    newer.close()
+    second.unlink()
+    older = at(tmp_path)
+    with pytest.raises(Refused, match="tables of another release of Callwarden"):
+        await older.migrate()
+    older.close()
+
+
+async def test_what_raises_is_rolled_back(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+
+    def twice(connection):
+        connection.execute(text("INSERT INTO \"case\" VALUES ('one')"))
+        connection.execute(text("INSERT INTO \"case\" VALUES ('one')"))
+
+    with pytest.raises(IntegrityError):
+        await database.run(twice)
+    with database.reading() as connection:
+        assert connection.execute(text('SELECT count(*) FROM "case"')).scalar() == 0
+    database.close()
+
+
+async def test_a_reader_sees_one_state_and_holds_no_writer_up(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+    with database.reading() as connection:
+        assert connection.execute(text('SELECT count(*) FROM "case"')).scalar() == 0
+        await database.run(lambda writing: writing.execute(text("INSERT INTO \"case\" VALUES ('one')")))
+        assert connection.execute(text('SELECT count(*) FROM "case"')).scalar() == 0
+    with database.reading() as connection:
+        assert connection.execute(text('SELECT count(*) FROM "case"')).scalar() == 1
+    database.close()
+
+
+async def test_a_database_that_is_locked_for_long_is_away(
+    tmp_path: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BUSY_S", 0.05)
+    database = at(tmp_path)
+    await database.migrate()
+    other = sqlite3.connect(tmp_path / "cases.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match=r"cases.db: database is locked"):
+        await database.run(lambda connection: None)
+    other.close()
+    await database.run(lambda connection: None)
+    database.close()
+
+
+async def test_a_folder_that_is_not_there_is_named_and_no_value_is_shown(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'no' / 'cases.db'}", "cases")
+    with pytest.raises(Unavailable, match=r"no/cases.db: unable to open database file$"):
+        await database.run(lambda connection: connection.execute(text("SELECT :secret"), {"secret": "13800138000"}))
+    database.close()
+
+
+@pytest.mark.parametrize("address", ["cases.db", "mysql://host/cases", "sqlite+aiosqlite:///cases.db", "//"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(Refused, match=r"CALLWARDEN_CASES_DATABASE: .*sqlite:///FILE or postgresql://"):
+        Database(address, "cases")
+
+
+def test_a_password_is_never_shown() -> None:
+    database = Database("postgresql://ward:geheim@127.0.0.1:1/cases", "cases")
+    with pytest.raises(Unavailable) as raised, database.reading():
+        pass
+    assert "geheim" not in str(raised.value)
+    assert "postgresql://ward:***@127.0.0.1:1/cases" in str(raised.value)

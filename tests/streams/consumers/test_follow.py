@@ -1,0 +1,232 @@
+"""Records of a topic handed on exactly once, whatever happens to the broker, the database and the process."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import notebook
+import pytest
+from fake_topics import FakeTopics
+from notebook import POSITIONS, note, noted
+from sqlalchemy import Connection
+
+from streams.cluster import TP, Refused, Unavailable
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower, Gone, Record
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for a broker takes no time here."""
+    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follow._LAST_RETRY_S", 0.001)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = await notebook.new(tmp_path)
+    yield database
+    database.close()
+
+
+@asynccontextmanager
+async def following(follower: Follower) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(follower.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def test_every_partition_is_followed_from_its_beginning_and_then_on(database: Database) -> None:
+    topics = FakeTopics(ours=2)
+    topics.put("ours", 0, b"a", b"b", b"c", b"d")
+    topics.put("ours", 1, b"x")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 5)
+        topics.put("ours", 1, b"y", None)
+        await until(lambda: len(noted(database)) == 7)
+    assert noted(database) == [
+        ("ours", 0, 0, "a"), ("ours", 0, 1, "b"), ("ours", 0, 2, "c"), ("ours", 0, 3, "d"),
+        ("ours", 1, 0, "x"), ("ours", 1, 1, "y"), ("ours", 1, 2, ""),
+    ]  # fmt: skip
+
+
+async def test_what_fails_leaves_neither_effect_nor_position(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"good", b"bad")
+
+    def fail(connection: Connection, records: Sequence[Record]) -> None:
+        note(connection, records)
+        raise RuntimeError("a fault of the handler's")
+
+    with pytest.raises(RuntimeError, match="a fault of the handler's"):
+        await Follower(topics, database, POSITIONS, ["ours"], fail).run()
+    assert noted(database) == []
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+
+
+async def test_two_processes_with_one_database_handle_each_record_once(database: Database) -> None:
+    topics = FakeTopics(ours=3)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    followers = [Follower(topics, database, POSITIONS, ["ours"], note) for _ in range(3)]
+    async with following(followers[0]), following(followers[1]), following(followers[2]):
+        for number in range(200):
+            topics.put("ours", rng.randrange(3), b"%d" % number)
+            if rng.random() < 0.2:
+                await asyncio.sleep(0)
+        await until(lambda: len(noted(database)) >= 200)
+        await until(lambda: all(not any(follower.progress().behind.values()) for follower in followers))
+    assert sorted(int(value) for *_, value in noted(database)) == list(range(200))
+
+
+async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"before")
+    topics.away = True
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    async with following(follower):
+        await asyncio.sleep(0.02)
+        assert noted(database) == []
+        assert follower.progress().as_of_ms is None
+        topics.away = False
+        await until(lambda: len(noted(database)) == 1)
+        topics.away = True
+        await asyncio.sleep(0.02)
+        topics.put("ours", 0, b"meanwhile")
+        topics.away = False
+        await until(lambda: len(noted(database)) == 2)
+
+
+async def test_a_database_that_is_away_is_waited_for_and_read_anew(database: Database, monkeypatch) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, *(b"%d" % number for number in range(20)))
+    real, failures = Database.run, iter([0, 1, 1, 0, 1, 0, 1, 1, 1])
+
+    async def sometimes(self, work):
+        result = await real(self, work)
+        if next(failures, 0):
+            raise Unavailable("the connection broke after the commit")
+        return result
+
+    monkeypatch.setattr(Database, "run", sometimes)
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) >= 20)
+    assert [int(value) for *_, value in noted(database)] == list(range(20))
+    assert next(failures, None) is None, "not every failure took place"
+
+
+async def test_it_says_up_to_when_all_was_handled(database: Database) -> None:
+    topics = FakeTopics(ours=2)
+    topics.put("ours", 0, *[b"x"] * 10)
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    assert follower.progress().as_of_ms is None
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_ms == 1_000)
+        topics.now_ms = 2_000
+        await until(lambda: follower.progress().as_of_ms == 2_000)
+        assert set(follower.progress().behind.values()) == {0}
+
+
+async def test_a_partition_that_is_not_handled_to_its_end_holds_the_time_back(database: Database) -> None:
+    topics = FakeTopics(ours=2)
+    topics.put("ours", 0, b"x")
+    held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait(connection: Connection, records: Sequence[Record]) -> None:
+        if any(record.value == b"slow" for record in records):
+            asyncio.run_coroutine_threadsafe(held.wait(), loop).result(10)
+        note(connection, records)
+
+    follower = Follower(topics, database, POSITIONS, ["ours"], wait)
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_ms == 1_000)
+        topics.now_ms = 3_000
+        topics.put("ours", 1, b"slow")
+        await asyncio.sleep(0.02)
+        assert follower.progress().as_of_ms == 1_000 or not noted(database)[1:]
+        held.set()
+        await until(lambda: follower.progress().as_of_ms == 3_000)
+        assert len(noted(database)) == 2
+
+
+async def test_deleted_records_that_were_not_handled_are_refused(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b", b"c")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 3)
+    topics.put("ours", 0, b"d", b"e")
+    topics.delete_before("ours", 0, 4)
+    with pytest.raises(Gone, match="ours-0: the next record to handle is 3, but what is before 4 was deleted"):
+        await Follower(topics, database, POSITIONS, ["ours"], note).run()
+    assert len(noted(database)) == 3
+
+
+async def test_who_begins_where_records_were_deleted_is_refused(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    topics.delete_before("ours", 0, 1)
+    with pytest.raises(Gone, match="the next record to handle is 0"):
+        await Follower(topics, database, POSITIONS, ["ours"], note).run()
+
+
+async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b", b"c")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 3)
+    anew = FakeTopics(ours=1)
+    anew.put("ours", 0, b"other")
+    with pytest.raises(Gone, match="the topic ends at 1: it was made anew"):
+        await Follower(anew, database, POSITIONS, ["ours"], note).run()
+    late = FakeTopics(ours=1)
+    late.put("ours", 0, b"a", b"b")  # a leader that has not heard yet that the third is committed
+    async with following(Follower(late, database, POSITIONS, ["ours"], note)):
+        await asyncio.sleep(0.001)
+        late.put("ours", 0, b"c", b"d")
+        await until(lambda: len(noted(database)) == 4)
+
+
+async def test_deleted_records_are_passed_over_where_that_is_wanted(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b", b"c")
+    topics.delete_before("ours", 0, 2)
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, pass_over_gone=True)):
+        await until(lambda: len(noted(database)) == 1)
+    assert noted(database) == [("ours", 0, 2, "c")]
+
+
+async def test_who_begins_at_the_end_gets_what_came_since_also_after_a_stop(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"old")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=True)):
+        await until(lambda: topics.polls > 2)
+    topics.put("ours", 0, b"while it was stopped")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=True)):
+        await until(lambda: len(noted(database)) == 1)
+    assert noted(database) == [("ours", 0, 1, "while it was stopped")]
+
+
+async def test_a_topic_that_does_not_exist_is_refused(database: Database) -> None:
+    with pytest.raises(Refused, match="there is no topic theirs"):
+        await Follower(FakeTopics(ours=1), database, POSITIONS, ["theirs"], note).run()
+
+
+async def test_a_position_moves_from_where_it_is_alone(database: Database) -> None:
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 5}))
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 9, TP("ours", 1): 0}))
+    await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 7))
+    assert await database.run(POSITIONS.known) == {TP("ours", 0): 7, TP("ours", 1): 0}
