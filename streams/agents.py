@@ -36,6 +36,13 @@ class App(faust.App):
         if self.on_startup_finished:
             await self.on_startup_finished()
 
+    async def on_stop(self) -> None:
+        """A channel's stream has Faust make a consumer after all, with the loop of a thread that never runs."""
+        await super().on_stop()
+        consumer: Any = self._consumer
+        if consumer is not None:
+            consumer._thread.thread_loop.close()  # nobody else does, and Python would complain as it ends
+
 
 async def process(batches: Any) -> None:
     """The body of every agent: whole batches, in their order."""

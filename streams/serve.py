@@ -1,18 +1,13 @@
 """Runs a worker: its Faust app, which waits for broker and topics, until it is told to stop or cannot go on."""
 
 import asyncio
-import logging
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import faust
 import structlog
 
-from monitor.masking import mask_numbers
 from monitor.partition import Live
 from monitor.policy.model import Policy
 from streams.app import make_worker
@@ -103,41 +98,3 @@ async def serve(app: faust.App) -> None:
     await app.stop()
     if app.crash_reason is not None:
         raise app.crash_reason
-
-
-def set_up_logs(as_json: bool) -> None:
-    """Readable lines on standard error, or JSON, the libraries' lines as ours.
-
-    Tracebacks show neither what variables held nor telephone numbers: an error's message may quote a record.
-    """
-    render: Any = structlog.processors.JSONRenderer()
-    if not as_json:
-        render = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    processors = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(_masked_traceback),
-        render,
-    ]
-    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, _mask_event],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
-        )
-    )
-    # The libraries tell of every lost connection in many lines; the engine tells of it in one.
-    logging.basicConfig(level=logging.ERROR, handlers=[handler])
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-
-
-def _masked_traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    return mask_numbers("".join(traceback.format_exception(*exc_info)).rstrip())
-
-
-def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Libraries put the errors of our code into their own sentences."""
-    return {**line, "event": mask_numbers(line["event"])}

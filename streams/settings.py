@@ -174,10 +174,14 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: Annotated[int, _whole(1, 65535)] = 6066
 
-    # Where those who live on the outputs keep what they know; each may have its own, or all share one.
+    # Of those who live on the outputs: where they keep what they know, each its own or all in one; and their pages.
     billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")
     ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
     notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
+
+    billing_port: Annotated[int, _whole(1, 65535)] = 6067
+    ledger_port: Annotated[int, _whole(1, 65535)] = 6068
+    notify_port: Annotated[int, _whole(1, 65535)] = 6069
 
     # What `topics create` makes.
     partitions: Annotated[int, _whole(1, 10_000)] = 8

@@ -28,7 +28,8 @@ def run(
 
     from monitor.cli.inputs import fail, policy_for
     from streams.cluster import Refused
-    from streams.serve import run_worker, set_up_logs
+    from streams.logs import set_up_logs
+    from streams.serve import run_worker
     from streams.settings import SettingsError, load
 
     try:

@@ -37,7 +37,7 @@ main()
 # What our code and a library say of an error.
 LOGS = """
 import logging, sys, structlog
-from streams.serve import set_up_logs
+from streams.logs import set_up_logs
 
 set_up_logs(sys.argv[1] == "json")
 try:

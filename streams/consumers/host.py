@@ -1,0 +1,126 @@
+"""Runs a consumer: what it does, and its pages for machines, until it is told to stop or one of them fails."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from streams.cluster import Refused
+from streams.consumers.follow import Follower
+
+_STALE_S = 15.0
+_STOP_S = 5
+
+
+async def host(work: Sequence[Coroutine[Any, Any, None]], app: Any, address: tuple[str, int], setting: str) -> None:
+    """Do ``work`` and serve the ASGI ``app``, until Ctrl-C or TERM, when all is cancelled, or until one of them ends.
+
+    Raises what ended it; Refused when ``address``, whose port is ``setting``, cannot be served at.
+    """
+    try:
+        listening = socket.create_server(address)
+    except OSError as error:
+        for each in work:
+            each.close()
+        raise Refused(
+            f"nothing can be served at {address[0]}:{address[1]}: {error.strerror or error}; a free {setting}, at an "
+            "address of this machine as CALLWARDEN_WEB_HOST, would be right"
+        ) from None
+    server = _Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_STOP_S)
+    )
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(server.serve([listening]))
+    tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        for task in tasks:
+            if task is not serving:
+                task.cancel()
+        await asyncio.wait(tasks)
+        listening.close()
+    for task in done:
+        task.result()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: it would end the process by them before the database is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:
+    """``/metrics``, ``/livez``, and ``/readyz``, which says why it is not: what ``not_ready`` gives, if anything."""
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        why = not_ready()
+        return PlainTextResponse(f"{why or 'ready'}\n", status_code=503 if why else 200)
+
+    return [Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> Starlette:
+    """An application of these pages alone."""
+    return Starlette(routes=pages(registry, not_ready))
+
+
+def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
+    """Why a consumer is not ready: what it has not handled yet; None when it is."""
+    progress = follower.progress()
+    if progress.as_of_ms is None:
+        return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records to go"
+    late_s = time.time() - progress.as_of_ms / 1000
+    if late_s > stale_s:
+        return f"knows what was written up to {late_s:.0f} s ago; {sum(progress.behind.values())} records to go"
+    return None
+
+
+class Followed(Collector):
+    """What Prometheus is told of how far a consumer is, looked up when it asks."""
+
+    def __init__(self, consumer: str, follower: Follower) -> None:
+        self._consumer, self._follower = consumer, follower
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        progress = self._follower.progress()
+        lag = GaugeMetricFamily(
+            "callwarden_consumer_lag_records",
+            "Committed offsets of a topic that a consumer has not passed yet",
+            labels=["consumer", "topic", "partition"],
+        )
+        for tp, records in progress.behind.items():
+            lag.add_metric([self._consumer, tp.topic, str(tp.partition)], records)
+        yield lag
+        as_of = GaugeMetricFamily(
+            "callwarden_consumer_as_of_seconds",
+            "Unix time up to which a consumer has handled all that was committed; absent before the first time",
+            labels=["consumer"],
+        )
+        if progress.as_of_ms is not None:
+            as_of.add_metric([self._consumer], progress.as_of_ms / 1000)
+        yield as_of

@@ -1,0 +1,128 @@
+"""How a consumer runs: its pages, what ends it, and how."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import notebook
+import pytest
+from fake_topics import FakeTopics
+from notebook import POSITIONS, note
+from prometheus_client import CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from streams.cluster import Refused
+from streams.consumers.follow import Follower
+from streams.consumers.host import Followed, behind, host, pages_app
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+async def page(port: int, path: str) -> tuple[int, str]:
+    def get() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return await asyncio.to_thread(get)
+
+
+async def until_served(port: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await page(port, "/livez")
+            except urllib.error.URLError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def forever(ended: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0)
+        ended.append("in order")
+
+
+async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, *[b"x"] * 5)
+    topics.away = True
+    database = await notebook.new(tmp_path)
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    registry = CollectorRegistry()
+    registry.register(Followed("notebook", follower))
+    port = free_port()
+    app = pages_app(registry, lambda: behind(follower))
+    hosted = asyncio.create_task(host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT"))
+    await until_served(port)
+    assert await page(port, "/livez") == (200, "ok\n")
+    status, text = await page(port, "/readyz")
+    assert (status, text) == (503, "has not read the topics to their ends yet: 0 records to go\n")
+    topics.now_ms = int(time.time() * 1000) - 60_000
+    topics.away = False
+    async with asyncio.timeout(20):
+        while follower.progress().as_of_ms is None:
+            await asyncio.sleep(0.01)
+    assert "knows what was written up to 6" in (await page(port, "/readyz"))[1]
+    topics.now_ms = int(time.time() * 1000) + 3_600_000
+    async with asyncio.timeout(20):
+        while (await page(port, "/readyz"))[0] != 200:
+            await asyncio.sleep(0.01)
+    metrics = (await page(port, "/metrics"))[1]
+    assert 'callwarden_consumer_lag_records{consumer="notebook",partition="0",topic="ours"} 0.0' in metrics
+    assert (
+        f'callwarden_consumer_as_of_seconds{{consumer="notebook"}} {floatToGoString(topics.now_ms / 1000)}' in metrics
+    )
+    hosted.cancel()
+    await asyncio.wait([hosted])
+    database.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_all_in_order(number: int) -> None:
+    ended: list[str] = []
+    port = free_port()
+    app = pages_app(CollectorRegistry(), lambda: None)
+    hosted = asyncio.create_task(host([forever(ended), forever(ended)], app, ("127.0.0.1", port), "X"))
+    await until_served(port)
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(20):
+        await hosted
+    assert ended == ["in order"] * 2
+    with pytest.raises(urllib.error.URLError):
+        await page(port, "/livez")
+
+
+async def test_an_error_ends_all_and_comes_out() -> None:
+    ended: list[str] = []
+
+    async def fail() -> None:
+        raise RuntimeError("a fault")
+
+    app = pages_app(CollectorRegistry(), lambda: None)
+    with pytest.raises(RuntimeError, match="a fault"):
+        await host([forever(ended), fail()], app, ("127.0.0.1", free_port()), "X")
+    assert ended == ["in order"]
+
+
+async def test_a_port_that_is_taken_is_refused_with_its_setting() -> None:
+    app = pages_app(CollectorRegistry(), lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Refused, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
+            await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT")
