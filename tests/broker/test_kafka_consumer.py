@@ -21,6 +21,7 @@ from broker_clusters import (
     until,
     values,
 )
+from deadlines import deadline
 
 from streams.cluster import TP, Fetched, OffsetGone, Refused, Unavailable, Unreadable
 from streams.devkafka import DevKafka
@@ -127,8 +128,9 @@ async def test_only_committed_records_come_and_the_position_passes_what_is_left_
         await member.start()
         member.go((tp, 0))
         batches = await member.take(tp, 3)
-        while batches[-1].stop < end:  # a batch may be empty: it tells the new position
-            batches += (await member.consumer.poll([tp], 0.2, 100)).values()
+        async with deadline("the position behind the last marker"):
+            while batches[-1].stop < end:  # a batch may be empty: it tells the new position
+                batches += (await member.consumer.poll([tp], 0.2, 100)).values()
         assert_seamless(batches, 0)
         assert values(batches) == [b"a", b"b", b"c"]
         assert offsets(batches) == [0, 1, 6]
@@ -137,6 +139,27 @@ async def test_only_committed_records_come_and_the_position_passes_what_is_left_
         await end_reaches(cluster, tp, end + 2)
         (more,) = (await member.consumer.poll([tp], 5.0, 100)).values()
         assert (more.start, more.stop, len(more)) == (end, end + 2, 0)
+
+
+@pytest.mark.usefixtures("fetching")
+async def test_an_open_transaction_holds_back_the_end_and_all_that_is_behind_it(address: str) -> None:
+    topic = await make_topic(address)
+    tp = TP(topic, 0)
+    async with (
+        cluster_at(address) as cluster,
+        AIOKafkaProducer(bootstrap_servers=address, transactional_id=topic) as slow,
+    ):
+        member = Member(cluster.consumer([topic]))
+        await member.start()
+        member.go((tp, 0))
+        await slow.begin_transaction()
+        await slow.send_and_wait(topic, b"slow", partition=0)
+        await produce(address, tp, [b"behind it"])
+        assert await cluster.ends([tp]) == {tp: 0}
+        assert await member.consumer.poll([tp], 1.0, 100) == {}
+        await slow.commit_transaction()
+        await end_reaches(cluster, tp, 3)
+        assert values(await member.take(tp, 2)) == [b"slow", b"behind it"]
 
 
 @pytest.mark.usefixtures("fetching")
@@ -182,7 +205,7 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
             batches: dict[TP, list[Fetched]] = {whole: [], torn: []}
             told: list[tuple[TP, int]] = []
             produced = 10
-            async with asyncio.timeout(60):
+            async with deadline("all records of the partition that is whole, and twenty errors of the other"):
                 while sum(len(batch) for batch in batches[whole]) < produced or len(told) < 20:
                     if len(told) < 20:
                         await produce(node.address, whole, numbered(produced, 1))
@@ -248,33 +271,34 @@ async def test_partition_n_of_all_topics_goes_to_the_same_member_and_none_is_los
 
     application = f"group-{topics[0]}"
     async with contextlib.AsyncExitStack() as clusters:
-        members, tasks = [], []
+        members = []
         for _ in range(3):
             cluster = await clusters.enter_async_context(
                 cluster_at(address, application_id=application, session_timeout_ms="6s", heartbeat_ms="1s")
             )
             members.append(Member(cluster.consumer(topics)))
-        writing = asyncio.create_task(write())
-        await members[0].start()
-        tasks.append(asyncio.create_task(work(members[0])))
-        for member in members[1:]:
-            await until(lambda: sum(map(len, seen.values())) > 300)
-            await member.start()
-            tasks.append(asyncio.create_task(work(member)))
+        # Whatever fails in a task ends the test at once, and the other tasks with it.
+        async with deadline("600 records of each partition, whoever has it", 300), asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(write())
+            await members[0].start()
+            tasks.create_task(work(members[0]))
+            for member in members[1:]:
+                await until(lambda: sum(map(len, seen.values())) > 300)
+                await member.start()
+                working = tasks.create_task(work(member))
 
-        def shared_out() -> bool:
-            """Each has something, and nothing is two members': amid a rebalance some still count what they give up."""
-            shares = [member.consumer.assignment() for member in members]
-            return all(shares) and sorted(tp for share in shares for tp in share) == sorted(tps)
+            def shared_out() -> bool:
+                """Each has something, and nothing is two members': amid a rebalance some count what they give up."""
+                shares = [member.consumer.assignment() for member in members]
+                return all(shares) and sorted(tp for share in shares for tp in share) == sorted(tps)
 
-        await until(shared_out)
-        gone = members.pop()
-        await gone.consumer.stop()
-        tasks.pop().cancel()
-        await writing
-        await until(lambda: all(reached[tp] == 600 for tp in tps))
-        stopping.set()
-        await asyncio.gather(*tasks)
+            await until(shared_out)
+            working.cancel()
+            await asyncio.wait([working])
+            await members.pop().consumer.stop()
+            await writing
+            await until(lambda: all(reached[tp] == 600 for tp in tps))
+            stopping.set()
         assert members[0].revoked
     for tp in tps:
         assert seen[tp] == numbered(0, 600), tp
