@@ -144,6 +144,56 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
     assert late["hasty"] > 0
 
 
+async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(jars: Path, tmp_path: Path) -> None:
+    """A day's first half was written when the broker is killed; its second half comes once it is there again."""
+    grace_s, idle_after_s = 5, 30
+    names = names_of_our_own()
+    policy = policy_file(tmp_path)
+    day = Day(2, pieces=2, tenants=60, calls=4_000, partitions=PARTITIONS, late_share=0.0)
+    first_half, backlog = day.pieces
+    with DevKafka(tmp_path / "node", jars) as node:
+        told = environment(
+            node.address,
+            names,
+            CALLWARDEN_POLICY=str(policy),
+            CALLWARDEN_IDLE_AFTER=f"{idle_after_s}s",
+            CALLWARDEN_OUTAGE_GRACE=f"{grace_s}s",
+        )
+        await asyncio.to_thread(make_topics, told)
+        async with sender_to(node.address) as producer:
+            await Sender(producer, names).send(first_half)
+        with fleet_of(tmp_path, told) as fleet:
+            worker = fleet.add()
+
+            def has_read() -> bool:
+                return worker.owned() == set(range(PARTITIONS)) and worker.lag() == 0
+
+            await asyncio.to_thread(wait_for, has_read, "the first half was read, and the logs looked at")
+            await asyncio.to_thread(node.kill)
+            await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY), "it says that the broker is away")
+            assert worker.metric("callwarden_broker_away") == 1
+            await asyncio.sleep(idle_after_s + grace_s)
+            assert worker.metric("callwarden_broker_away") == 1
+            await asyncio.to_thread(node.start)
+            # It has looked at the logs already when the calls come: by the clock on the wall their time is up.
+            await asyncio.to_thread(wait_for, lambda: worker.times_said("the broker is back"), "it has looked")
+            assert worker.metric("callwarden_broker_away") == 0
+            async with sender_to(node.address) as producer:
+                sender = Sender(producer, names)
+                await sender.send(backlog)
+                for number in range(5):
+                    await sender.send(day.calls_now(number))
+                    await asyncio.sleep(1)
+            # Then the sources that are silent move on, and what waited is decided.
+            await asyncio.to_thread(wait_for, lambda: worker.sum("callwarden_decisions_total") > 10, "it decides")
+            assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
+            assert worker.said_else() == []
+        live = Live(idle_after_ms=1000 * idle_after_s, outage_grace_ms=1000 * grace_s)
+        counts = await assert_exact(node.address, names, load(str(policy)), live, PARTITIONS)
+        assert counts[names.output("late")] == 0
+        assert counts[names.output("enforcement")] > 10
+
+
 async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str, tmp_path: Path) -> None:
     names = names_of_our_own()
     told = environment(address, names)

@@ -106,6 +106,11 @@ class Worker:
         assert found, f"{self.name} has no {name}"
         return float(found[1])
 
+    def sum(self, name: str) -> float:
+        """A metric over all its labels."""
+        values = re.findall(rf"^{name}\{{.*\}} (.+)$", self.get("/metrics")[1], re.MULTILINE)
+        return sum(map(float, values))
+
     def lag(self) -> float | None:
         """How many records it has not read yet, None when it does not tell."""
         values = _LAG.findall(self.get("/metrics")[1])

@@ -69,10 +69,18 @@ class Day:
     """
 
     def __init__(
-        self, seed: int, pieces: int, tenants: int, calls: int, partitions: int, now_ms: int | None = None
+        self,
+        seed: int,
+        pieces: int,
+        tenants: int,
+        calls: int,
+        partitions: int,
+        now_ms: int | None = None,
+        late_share: float = 0.001,
     ) -> None:
         self._random = random.Random(seed)
         self._partitions = partitions
+        self._late_share = late_share
         now_ms = now_ms or time.time_ns() // 1_000_000
         settings = Settings(
             tenants,
@@ -81,7 +89,7 @@ class Day:
             calls_per_day=calls,
             start_ms=(now_ms - DAY_MS) // HOUR_MS * HOUR_MS + HOUR_MS,
             lateness_ms=LATENESS_S * 1000,
-            late_share=0.001,
+            late_share=late_share,
             duplicate_share=0.005,
         )
         run = Run(settings)
@@ -115,7 +123,7 @@ class Day:
                 soiled.append(self._poison(pick.choice(POISON), record))
             if pick.random() < 0.003:
                 soiled.append(record)
-            if pick.random() < 0.003 and long_ago:
+            if pick.random() < 3 * self._late_share and long_ago:
                 _, source, tenant, line = pick.choice(long_ago)
                 if source == _CALLS:
                     call = json.loads(line) | {"call_id": f"late-{pick.randrange(10**9)}"}
