@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -89,14 +89,14 @@ class Follower:
         topics: Sequence[str],
         handle: Callable[[Connection, Sequence[Record]], None],
         *,
-        from_end: bool = False,
-        pass_over_gone: bool = False,
+        from_end: Collection[str] = (),
+        pass_over: Callable[[Connection, Gone], None] | None = None,
     ) -> None:
-        """``from_end``: whoever has never followed a partition begins at its end. ``pass_over_gone``: deleted records
-        are passed over with a warning, where else they are refused (`Gone`)."""
+        """``from_end``: the topics of which whoever has never followed a partition begins at its end. ``pass_over`` is
+        told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`)."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
-        self._from_end, self._pass_over_gone = from_end, pass_over_gone
+        self._from_end, self._pass_over = from_end, pass_over
         self._at: dict[TP, int] = {}
         self._as_of: dict[TP, int] = {}
         self._ends: dict[TP, int] = {}
@@ -144,29 +144,31 @@ class Follower:
         tps = [TP(topic, number) for topic in self._topics for number in range(counts[topic])]
         starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
         known = await self._database.run(self._positions.known)
-        new = {tp: ends[tp] if self._from_end else 0 for tp in tps if tp not in known}
+        new = {tp: ends[tp] if tp.topic in self._from_end else 0 for tp in tps if tp not in known}
         at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
         beyond = [tp for tp in tps if at[tp] > ends[tp]]
         self._beyond = self._beyond + 1 if beyond else 0
         if beyond and self._beyond < _LOOKS_BEYOND:
             # A leader that has just taken over knows late how far its log is committed.
             raise Unavailable(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
-        moved = {}
+        lost: dict[TP, Gone] = {}
         for tp in tps:
             if at[tp] < starts[tp] or tp in beyond:
                 bound = ends[tp] if tp in beyond else starts[tp]
-                if not self._pass_over_gone:
-                    raise Gone(tp, at[tp], bound)
-                log.warning("records were deleted before they were handled", why=str(Gone(tp, at[tp], bound)))
-                moved[tp] = bound
+                lost[tp] = Gone(tp, at[tp], bound)
+                if self._pass_over is None:
+                    raise lost[tp]
+                log.warning("records were deleted before they were handled", why=str(lost[tp]))
 
         def begin(connection: Connection) -> None:
             self._positions.begin(connection, new)
-            for tp, bound in moved.items():
-                self._positions.move(connection, tp, at[tp], bound)
+            for tp, gone in lost.items():
+                self._positions.move(connection, tp, gone.offset, gone.start)
+                if self._pass_over is not None:
+                    self._pass_over(connection, gone)
 
         await self._database.run(begin)
-        self._at = at | moved
+        self._at = at | {tp: gone.start for tp, gone in lost.items()}
         self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in self._at}
         self._ends = {tp: ends[tp] for tp in tps}
         self._heard_s = time.monotonic()

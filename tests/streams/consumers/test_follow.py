@@ -200,22 +200,40 @@ async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so
         await until(lambda: len(noted(database)) == 4)
 
 
-async def test_deleted_records_are_passed_over_where_that_is_wanted(database: Database) -> None:
+async def test_deleted_records_are_passed_over_where_that_is_wanted_and_told_with_it(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b", b"c")
     topics.delete_before("ours", 0, 2)
-    async with following(Follower(topics, database, POSITIONS, ["ours"], note, pass_over_gone=True)):
+    told: list[Gone] = []
+
+    def pass_over(connection: Connection, gone: Gone) -> None:
+        assert POSITIONS.known(connection) == {TP("ours", 0): 2}, "not in the transaction that passes them over"
+        told.append(gone)
+
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, pass_over=pass_over)):
         await until(lambda: len(noted(database)) == 1)
     assert noted(database) == [("ours", 0, 2, "c")]
+    assert [(gone.tp, gone.offset, gone.start) for gone in told] == [(TP("ours", 0), 0, 2)]
+
+
+async def test_of_several_topics_those_that_are_named_are_begun_at_their_ends(database: Database) -> None:
+    topics = FakeTopics(ours=1, theirs=1)
+    topics.put("ours", 0, b"old")
+    topics.put("theirs", 0, b"old, too")
+    async with following(Follower(topics, database, POSITIONS, ["ours", "theirs"], note, from_end=["ours"])):
+        await until(lambda: len(noted(database)) == 1)
+        topics.put("ours", 0, b"new")
+        await until(lambda: len(noted(database)) == 2)
+    assert noted(database) == [("ours", 0, 1, "new"), ("theirs", 0, 0, "old, too")]
 
 
 async def test_who_begins_at_the_end_gets_what_came_since_also_after_a_stop(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"old")
-    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=True)):
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=["ours"])):
         await until(lambda: topics.polls > 2)
     topics.put("ours", 0, b"while it was stopped")
-    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=True)):
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=["ours"])):
         await until(lambda: len(noted(database)) == 1)
     assert noted(database) == [("ours", 0, 1, "while it was stopped")]
 
