@@ -183,6 +183,12 @@ class Settings(BaseSettings):
     ledger_port: Annotated[int, _whole(1, 65535)] = 6068
     notify_port: Annotated[int, _whole(1, 65535)] = 6069
 
+    # Who may ask whether refunds are frozen, and how old an answer may be.
+    billing_auth: Annotated[Literal["token", "none"], _one_of("token", "none", change=str.lower)] = "token"
+    billing_token: SecretStr | None = None
+    billing_token_file: File = None
+    billing_stale_after_ms: Annotated[int, _duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
+
     # What `topics create` makes.
     partitions: Annotated[int, _whole(1, 10_000)] = 8
     replication_factor: Annotated[int, _whole(1, 100)] = 3

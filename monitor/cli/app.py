@@ -25,6 +25,7 @@ COMMANDS = {
     "tail": "Show decisions and alerts as they come out of Kafka.",
     "dead-letter": "Look at records that could not be read, and write them back.",
     "skip": "Send a record that stops its partition to the dead letters.",
+    "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
     "accept": "Let a worker go on although something is lost.",
     "end-outage": "Say that no calls are coming, rather than that they are away.",
 }

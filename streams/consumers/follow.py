@@ -32,6 +32,10 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+Handle = Callable[[Connection, Sequence[Record]], Callable[[], None] | None]
+"""Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
+
+
 class Topics(Protocol):
     """A cluster, as one who follows topics sees it; `streams.kafka.KafkaCluster` is one."""
 
@@ -87,7 +91,7 @@ class Follower:
         database: Database,
         positions: Positions,
         topics: Sequence[str],
-        handle: Callable[[Connection, Sequence[Record]], None],
+        handle: Handle,
         *,
         from_end: Collection[str] = (),
         pass_over: Callable[[Connection, Gone], None] | None = None,
@@ -177,8 +181,10 @@ class Follower:
     async def _step(self, reader: Reader) -> None:
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:
-            await self._database.run(lambda connection: self._take(connection, fetched))
+            committed = await self._database.run(lambda connection: self._take(connection, fetched))
             self._at.update({tp: batch.stop for tp, batch in fetched.items()})
+            if committed is not None:
+                committed()
         heard = False
         for tp, (end, answered_ms) in reader.ends().items():
             self._ends[tp] = end
@@ -190,11 +196,10 @@ class Follower:
         elif time.monotonic() - self._heard_s > _SILENT_S:
             raise await reader.why_silent()
 
-    def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> None:
+    def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> Callable[[], None] | None:
         records = []
         for tp, batch in fetched.items():
             self._positions.move(connection, tp, batch.start, batch.stop)
             columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
             records += [Record(tp, *row) for row in columns]
-        if records:
-            self._handle(connection, records)
+        return self._handle(connection, records) if records else None

@@ -76,6 +76,20 @@ async def test_what_fails_leaves_neither_effect_nor_position(database: Database)
         await until(lambda: len(noted(database)) == 2)
 
 
+async def test_what_a_handler_leaves_to_do_is_done_once_its_transaction_is_committed(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    seen: list[int] = []
+
+    def handle(connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+        note(connection, records)
+        return lambda: seen.append(len(noted(database)))
+
+    async with following(Follower(topics, database, POSITIONS, ["ours"], handle)):
+        await until(lambda: bool(seen))
+    assert seen == [2]
+
+
 async def test_two_processes_with_one_database_handle_each_record_once(database: Database) -> None:
     topics = FakeTopics(ours=3)
     seed = random.randrange(2**32)

@@ -1,0 +1,66 @@
+"""`callwarden billing`: whose refunds are frozen, followed from Kafka into a database, and asked over HTTP."""
+
+import re
+from typing import Annotated
+
+import typer
+
+
+def run(
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /livez.")] = None,
+    accept_gone: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARTITION:OFFSET", help="Go on there: what was before is lost. As the refusal says."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why that is accepted; it is kept.")] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+) -> None:
+    """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
+
+    All settings are environment variables; see `docs/billing.md`. A broker or a database that is away is waited for.
+    Exit status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an unforeseen
+    error.
+    """
+    import asyncio
+
+    import structlog
+
+    from monitor.cli.inputs import fail, settings_for
+    from streams.cluster import Refused
+    from streams.consumers.billing.gaps import consequence
+    from streams.consumers.billing.run import Accepted
+    from streams.consumers.billing.run import run as follow_and_answer
+    from streams.consumers.follow import Gone
+    from streams.kafka import KafkaCluster
+    from streams.logs import set_up_logs
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
+    if bool(accept_gone) is not bool(reason and reason.strip()):
+        fail("--accept-gone and --reason go together: why it is accepted is kept")
+    accepted = []
+    for given in accept_gone or ():
+        found = re.fullmatch("([0-9]{1,5}):([0-9]{1,18})", given)
+        if not found:
+            fail(f"--accept-gone {given}: PARTITION:OFFSET would be right")
+        accepted.append(Accepted(int(found[1]), int(found[2]), reason or ""))
+
+    async def start() -> None:
+        cluster = KafkaCluster(settings)
+        try:
+            await follow_and_answer(settings, cluster, accepted)
+        finally:
+            await cluster.stop()
+
+    set_up_logs(json_logs)
+    try:
+        asyncio.run(start())
+    except Gone as error:
+        fail(f"callwarden billing: {consequence(error)}")
+    except Refused as error:
+        fail(f"callwarden billing: {error}")
+    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
+        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,81 @@
+"""What the API says, as models: they describe it in its OpenAPI document."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streams.consumers.billing.holds import Hold
+
+
+class Words(BaseModel):
+    """The sentence of the decision; null where its event has none."""
+
+    zh: Annotated[str | None, Field(description="In Chinese.")]
+    en: Annotated[str | None, Field(description="In English.")]
+
+
+class HoldAnswer(BaseModel):
+    """A decision that freezes the tenant's refunds. What its event did not say is null."""
+
+    id: Annotated[str, Field(description="The id of the enforcement event.")]
+    clause: Annotated[int | None, Field(description="The clause of the access rules; null for an escalation.")]
+    status: Annotated[str | None, Field(description="`final`, or `pending_review`: nobody has looked at it yet.")]
+    decided_ms: Annotated[int | None, Field(description="When it was decided, epoch ms UTC.")]
+    since_ms: Annotated[
+        int | None, Field(description="The same, or when the pending decision was decided that a review made final.")
+    ]
+    review_by_ms: Annotated[
+        int | None, Field(description="When a pending decision lapses without a review, epoch ms UTC; else null.")
+    ]
+    reason: Words
+
+
+class Answer(BaseModel):
+    """Whether money may be paid back to a tenant, and what forbids it."""
+
+    refundable: Annotated[bool, Field(description="True exactly when no hold is left.")]
+    holds: Annotated[list[HoldAnswer], Field(description="The holds that are left, the oldest first.")]
+    since_ms: Annotated[int | None, Field(description="The least `since_ms` of the holds; null where there is none.")]
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it, in English and Chinese."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(description="Which problem it is: a URN that never changes.")]
+    title: Annotated[str, Field(description="The problem's name.")]
+    title_zh: Annotated[str, Field(description="The same in Chinese.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What is wrong this time, and what would be right.")]
+    detail_zh: Annotated[str, Field(description="The same in Chinese.")]
+
+
+class NotNow(Problem):
+    """There is no sure answer now. It never says that refunds are frozen, or that they are not."""
+
+    as_of_ms: Annotated[
+        int | None, Field(description="All decisions that were there by then are known; null: nobody knows by when.")
+    ]
+    holds: Annotated[
+        list[HoldAnswer] | None, Field(description="The holds that were left then; null where they are not known.")
+    ]
+
+
+def hold_of(hold: Hold) -> dict[str, object]:
+    """A hold as the API gives it."""
+    return {
+        "id": hold.id,
+        "clause": hold.clause,
+        "status": hold.status,
+        "decided_ms": hold.decided_ms,
+        "since_ms": hold.since_ms,
+        "review_by_ms": hold.review_by_ms,
+        "reason": {"zh": hold.reason_zh, "en": hold.reason_en},
+    }
+
+
+def answer_of(holds: list[Hold]) -> dict[str, object]:
+    """The answer while these holds are left."""
+    since = [hold.since_ms for hold in holds if hold.since_ms is not None]
+    return {"refundable": not holds, "holds": [hold_of(hold) for hold in holds], "since_ms": min(since, default=None)}

@@ -1,0 +1,138 @@
+"""The API: whether a tenant's refunds are frozen, asked by whoever pays them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
+
+from streams.cluster import Unavailable
+from streams.consumers.billing import problems
+from streams.consumers.billing.answers import Answer, NotNow, Problem, answer_of, hold_of
+from streams.consumers.billing.holds import Hold
+from streams.consumers.billing.openapipage import page
+from streams.consumers.billing.problems import ProblemError
+from streams.consumers.billing.tenants import in_path, in_query
+from streams.consumers.billing.tokens import Tokens
+
+_RETRY_AFTER_S: Final = "2"
+_PATIENCE_S: Final = 2.0
+_ABOUT: Final = (
+    "Whether a tenant's refunds are frozen, and by which decisions. An answer knows every decision that was in the "
+    "topic a few seconds ago; where that is not sure there is none (503). A 503 is not a yes: ask again, or do not pay."
+)
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"model": Problem, "description": "No token, or a wrong one."},
+    422: {"model": Problem, "description": "That is no tenant's id."},
+    503: {
+        "model": NotNow,
+        "description": "There is no sure answer now; `Retry-After` says when to ask again.",
+        "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where answers come from. ``as_of_ms``: all that was in the topic by then is in the holds, None: unknown."""
+
+    holds: Callable[[str], Awaitable[list[Hold]]]
+    as_of_ms: Callable[[], int | None]
+    stale_after_ms: int
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
+    """The application, with ``routes`` of others beside it. ``tokens``: None lets everybody ask."""
+    app = FastAPI(
+        title="Callwarden: refunds",
+        version="1",
+        description=_ABOUT,
+        routes=list(routes),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    bearer = HTTPBearer(auto_error=False, description="One of the tokens of this service.")
+
+    def known(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        if tokens is not None and (given is None or not tokens.right(given.credentials)):
+            raise ProblemError(
+                401,
+                "The header `Authorization: Bearer TOKEN` with a token of this service would be right",
+                "请求头应为 `Authorization: Bearer 令牌`，令牌须由本服务签发",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    guarded = {"dependencies": [Depends(known)] if tokens is not None else [], "responses": _REFUSALS}
+    one = {"min_length": 1, "max_length": 128, "description": "The tenant's id, percent-encoded once."}
+
+    @app.get("/v1/refunds/{tenant_id:path}", response_model=Answer, **guarded)  # type: ignore[arg-type]
+    async def refunds(request: Request, tenant_id: Annotated[str, Path(**one)]) -> Response:
+        """Whether the tenant's refunds are frozen. A tenant of whom nothing is known has no holds."""
+        return await _answer(sources, in_path(request))
+
+    @app.get("/v1/refunds", response_model=Answer, **guarded)  # type: ignore[arg-type]
+    async def refunds_of(request: Request, tenant_id: Annotated[str, Query(**one)]) -> Response:
+        """The same, for ids that do not survive in a path, such as `.` and `..`."""
+        return await _answer(sources, in_query(request))
+
+    problems.install(app)
+    document = _document(app)
+    text, html = orjson.dumps(document), page(document)
+
+    async def openapi(_: Request) -> Response:
+        return Response(text, media_type="application/json")
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(html)
+
+    app.add_route("/openapi.json", openapi)
+    app.add_route("/docs", docs)
+    return app
+
+
+async def _answer(sources: Sources, tenant_id: str) -> Response:
+    # Asked before the database is: it may then know more than that, never less.
+    as_of_ms = sources.as_of_ms()
+    away = False
+    holds: list[Hold] | None = None
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            holds = await sources.holds(tenant_id)
+    except (Unavailable, TimeoutError):
+        away = True
+    if as_of_ms is None or sources.now_ms() - as_of_ms > sources.stale_after_ms:
+        raise _not_now("The topic is not read up to the present", "尚未读到主题的最新位置", as_of_ms, holds)
+    if away or holds is None:
+        raise _not_now("The database does not answer", "数据库没有响应", as_of_ms, None)
+    return Response(orjson.dumps(answer_of(holds)), 200, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[Hold] | None) -> ProblemError:
+    return ProblemError(
+        503,
+        f"{why}: ask again, or do not pay",
+        f"{why_zh}：请稍后再问，或暂不退款",
+        {"Retry-After": _RETRY_AFTER_S},
+        as_of_ms=as_of_ms,
+        holds=None if holds is None else [hold_of(hold) for hold in holds],
+    )
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    answer["content"] = {problems.MEDIA_TYPE: answer["content"]["application/json"]}
+    return document

@@ -1,0 +1,59 @@
+"""Records that were deleted before they were handled: what that means, and how an operator goes on all the same."""
+
+from sqlalchemy import Connection, select, update
+
+from streams.cluster import TP, Refused
+from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
+from streams.consumers.database import Database
+from streams.consumers.follow import Gone, Topics
+
+
+def consequence(gone: Gone) -> str:
+    """Why it is not gone on, what is unknown, and what can be done."""
+    accept = "callwarden billing --accept-gone {}:{} --reason WHY".format
+    if gone.offset > gone.start:
+        return (
+            f"{gone}\n"
+            "Going on would pass over the decisions that the new topic has there. If this database belongs to another "
+            "cluster, CALLWARDEN_BILLING_DATABASE or CALLWARDEN_BOOTSTRAP_SERVERS is to be mended. If the topic was "
+            "made anew, a new, empty database knows what that topic says, and nothing of before. To keep the holds of "
+            f"before, too, some of which may never be taken away:\n  {accept(gone.tp.partition, 0)}"
+        )
+    return (
+        f"{gone}\n"
+        "Whom these records froze and released is unknown: a tenant whom they froze would be told refundable, and a "
+        "hold that they took away would stay for good. The topic must never expire (`callwarden topics check`). A "
+        "database that is further on, such as a later backup of this one, loses nothing. Without one: `callwarden "
+        "ledger` and `callwarden replay --from-topics` know what was decided; look there for frozen refunds. Then, to "
+        "go on with the gap noted:\n"
+        f"  {accept(gone.tp.partition, gone.start)}"
+    )
+
+
+async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason: str, now_ms: int) -> None:
+    """Go on at ``offset``, where all before it was deleted, or at the beginning of a topic that was made anew.
+
+    Refused where it is not so, or where the records begin elsewhere; accepting once more what is accepted changes
+    nothing. To handle records again is harmless. Unavailable.
+    """
+    counts = await topics.partitions([tp.topic])
+    if tp.partition >= counts.get(tp.topic, 0):
+        raise Refused(f"{tp.topic} has no partition {tp.partition}")
+    start, end = (await topics.starts([tp]))[tp], (await topics.ends([tp]))[tp]
+
+    def work(connection: Connection) -> None:
+        at = POSITIONS.known(connection).get(tp, 0)
+        if start <= at <= end:
+            here = (GAP.c.topic == tp.topic, GAP.c.partition == tp.partition, GAP.c.stop == offset)
+            if connection.execute(select(GAP).where(*here)).first():
+                return
+            raise Refused(f"{tp.topic}-{tp.partition}: nothing that is to be handled next, from {at} on, was deleted")
+        if offset != start:
+            raise Refused(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
+        POSITIONS.begin(connection, {tp: at})
+        mine = (POSITION.c.topic == tp.topic, POSITION.c.partition == tp.partition)
+        connection.execute(update(POSITION).where(*mine).values(next=start))
+        gap = {"topic": tp.topic, "partition": tp.partition, "start": at, "stop": start}
+        connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": reason})
+
+    await database.run(work)

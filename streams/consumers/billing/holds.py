@@ -1,0 +1,62 @@
+"""The holds that are left on tenants' refunds, as one state of the database has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, exists, func, select
+
+from streams.consumers.billing.tables import HOLD, TAKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a tenant's refunds are frozen; what its event did not tell is None.
+
+    ``since_ms``: when it was decided, or the pending decision that this one made final, if that froze, too.
+    """
+
+    id: str
+    clause: int | None
+    status: str | None
+    decided_ms: int | None
+    since_ms: int | None
+    review_by_ms: int | None
+    reason_zh: str | None
+    reason_en: str | None
+
+
+_FIRST = HOLD.alias("first")
+_GONE = exists().where(TAKEN.c.id == HOLD.c.id)
+_LEFT = (
+    select(HOLD, _FIRST.c.decided_ms.label("first_ms"))
+    .select_from(HOLD.outerjoin(_FIRST, _FIRST.c.id == HOLD.c.supersedes))
+    .where(~_GONE)
+)
+_COUNT = select(func.count(), func.count(HOLD.c.tenant_id.distinct())).select_from(HOLD).where(~_GONE)
+
+
+def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
+    """The holds of each of these tenants, the oldest first."""
+    found: dict[str, list[Hold]] = {tenant: [] for tenant in tenants}
+    for row in connection.execute(_LEFT.where(HOLD.c.tenant_id.in_(tenants))):
+        known = [ms for ms in (row.decided_ms, row.first_ms) if ms is not None]
+        hold = Hold(
+            id=row.id,
+            clause=row.clause,
+            status=row.status,
+            decided_ms=row.decided_ms,
+            since_ms=min(known, default=None),
+            review_by_ms=row.review_by_ms,
+            reason_zh=row.reason_zh,
+            reason_en=row.reason_en,
+        )
+        found[row.tenant_id].append(hold)
+    for holds in found.values():
+        holds.sort(key=lambda hold: (hold.since_ms or 0, hold.id))
+    return found
+
+
+def counted(connection: Connection) -> tuple[int, int]:
+    """How many holds are left, and on how many tenants."""
+    holds, tenants = connection.execute(_COUNT).one()
+    return holds, tenants

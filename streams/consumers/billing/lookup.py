@@ -1,0 +1,54 @@
+"""Looks holds up for many who ask at once: whoever asks while a query runs is answered by the next one."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from streams.consumers.billing.holds import Hold, left
+from streams.consumers.database import Database
+
+_MOST = 500
+
+
+class Lookup:
+    """The answer is of a query that began after the question, so it is never older than what was committed then.
+
+    So it is with several processes at one database, too; nothing is kept in memory that another could change. One
+    connection serves all, however many ask.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, "billing-lookup")
+        self._waiting: dict[str, asyncio.Future[list[Hold]]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def holds(self, tenant_id: str) -> list[Hold]:
+        """The holds that are left on that tenant's refunds, the oldest first. Unavailable."""
+        loop = asyncio.get_running_loop()
+        answer = self._waiting.setdefault(tenant_id, loop.create_future())
+        if self._asking is None or self._asking.done():
+            self._asking = loop.create_task(self._ask())
+        return await asyncio.shield(answer)
+
+    def close(self) -> None:
+        """Let go of the thread. Whoever still waits is never answered."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            asked = {tenant: self._waiting.pop(tenant) for tenant in list(self._waiting)[:_MOST]}
+            try:
+                found = await loop.run_in_executor(self._thread, self._read, list(asked))
+            except Exception as error:  # noqa: BLE001 - it is theirs who asked
+                for answer in asked.values():
+                    answer.set_exception(error)
+                    answer.exception()  # they may have gone: then nobody is to be told
+            else:
+                for tenant, answer in asked.items():
+                    answer.set_result(found[tenant])
+
+    def _read(self, tenants: Sequence[str]) -> dict[str, list[Hold]]:
+        with self._database.reading() as connection:
+            return left(connection, tenants)

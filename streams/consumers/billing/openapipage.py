@@ -1,0 +1,29 @@
+"""The OpenAPI document as a page for people: one file, without scripts, so that nothing is loaded from elsewhere."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def page(document: dict[str, Any]) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("streams.consumers.billing", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["schema"] = _named
+    return environment.get_template("openapi.html.j2").render(document=document)
+
+
+def _named(schema: dict[str, Any]) -> str:
+    """A schema in a few words."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(map(_named, schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {_named(schema['items'])}"
+    return str(schema.get("type", "anything"))

@@ -1,0 +1,80 @@
+"""What the API says when it has no answer: problem details (RFC 9457), each in English and Chinese."""
+
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_TITLES: Final = {
+    401: ("unauthorized", "No token, or a wrong one", "没有令牌或令牌不对"),
+    404: ("not-found", "There is no such page", "没有这个页面"),
+    405: ("method-not-allowed", "That method does nothing here", "此处不支持该方法"),
+    422: ("no-tenant-id", "That is no tenant's id", "这不是租户标识"),
+    500: ("fault", "A fault of this service", "本服务出错"),
+    503: ("not-now", "There is no sure answer now", "目前没有可靠的答案"),
+}
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem; ``more`` are members of its own."""
+
+    def __init__(
+        self, status: int, detail: str, detail_zh: str, headers: dict[str, str] | None = None, **more: object
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.detail_zh, self.headers, self.more = status, detail, detail_zh, headers, more
+
+
+def response(error: ProblemError) -> Response:
+    """The problem as it is sent."""
+    name, title, title_zh = _TITLES.get(error.status, ("refused", "The request cannot be served", "无法处理该请求"))
+    body = {
+        "type": f"urn:callwarden:problem:{name}",
+        "title": title,
+        "title_zh": title_zh,
+        "status": error.status,
+        "detail": error.detail,
+        "detail_zh": error.detail_zh,
+        **error.more,
+    }
+    headers = {"Cache-Control": "no-store", **(error.headers or {})}
+    return Response(orjson.dumps(body), error.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer everything that goes wrong with a problem."""
+
+    async def ours(_: Request, error: Any) -> Response:
+        return response(error)
+
+    async def invalid(_: Request, error: Any) -> Response:
+        return response(no_tenant_id("; ".join(each["msg"] for each in error.errors())))
+
+    async def other(_: Request, error: Any) -> Response:
+        title, title_zh = _TITLES.get(error.status_code, ("", str(error.detail), "无法处理该请求"))[1:]
+        headers = dict(error.headers or {})
+        right, right_zh = "GET /v1/refunds/{tenant_id} would be right", "应为 GET /v1/refunds/{tenant_id}"
+        return response(ProblemError(error.status_code, f"{title}; {right}", f"{title_zh}；{right_zh}", headers))
+
+    async def unforeseen(_: Request, error: Any) -> Response:
+        return response(ProblemError(500, "It is in the log; ask again later", "详情见日志；请稍后再试"))
+
+    app.add_exception_handler(ProblemError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, other)
+    app.add_exception_handler(Exception, unforeseen)
+
+
+def no_tenant_id(why: str) -> ProblemError:
+    """A request whose tenant id is none."""
+    return ProblemError(
+        422,
+        f"tenant_id: {why}; 1 to 128 code points of UTF-8, percent-encoded once, would be right",
+        "tenant_id 不合要求；应为 1 至 128 个字符，以 UTF-8 编码并做一次百分号转义",
+    )

@@ -1,0 +1,61 @@
+"""Billing's tables. Of what the sentence says nothing is ever changed or deleted: each row is added once.
+
+A hold is left while its id is in `HOLD` and not in `TAKEN`, so that it does not matter which of the two came first.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
+
+from streams.consumers.anytext import AnyText
+from streams.consumers.positions import Positions, position_table
+
+METADATA: Final = MetaData()
+POSITION: Final = position_table(METADATA, "billing")
+POSITIONS: Final = Positions(POSITION)
+
+HANDLED: Final = Table("billing_handled", METADATA, Column("id", AnyText, primary_key=True))
+"""The ids of all events so far: one that comes twice changes nothing."""
+
+HOLD: Final = Table(
+    "billing_hold",
+    METADATA,
+    Column("id", AnyText, primary_key=True),
+    Column("tenant_id", AnyText, nullable=False),
+    Column("supersedes", AnyText),
+    Column("clause", Integer),
+    Column("status", AnyText),
+    Column("decided_ms", BigInteger),
+    Column("review_by_ms", BigInteger),
+    Column("reason_zh", AnyText),
+    Column("reason_en", AnyText),
+    Index("billing_hold_tenant", "tenant_id"),
+)
+"""Every event that froze. What the sentence does not need may be null: an event may leave it out."""
+
+TAKEN: Final = Table(
+    "billing_taken", METADATA, Column("id", AnyText, primary_key=True), Column("by", AnyText, nullable=False)
+)
+"""The ids that were superseded or reversed, and by which event. Their holds are gone for good."""
+
+REJECTED: Final = Table(
+    "billing_rejected",
+    METADATA,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", AnyText, nullable=False),
+)
+"""Records that could not be read: nothing is known of what they hold or take away."""
+
+GAP: Final = Table(
+    "billing_gap",
+    METADATA,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("stop", BigInteger, primary_key=True, autoincrement=False),
+    Column("accepted_ms", BigInteger, nullable=False),
+    Column("reason", AnyText, nullable=False),
+)
+"""Stretches of the topic that an operator gave up: deleted before they were handled."""

@@ -1,0 +1,96 @@
+"""What Prometheus is told of billing: events by what became of them, holds, and how long answers take."""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import Counter as Metric
+from sqlalchemy import Connection, func, select
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streams.cluster import Unavailable
+from streams.consumers.billing.holds import counted
+from streams.consumers.billing.tables import GAP, REJECTED
+from streams.consumers.database import Database
+
+log = structlog.get_logger("callwarden")
+
+_RESULTS: Final = ("frozen", "released", "unaffected", "duplicate", "rejected")
+_LOOK_S: Final = 5.0
+_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Telemetry:
+    """The metrics of one process, in ``registry``."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Metric(
+            "callwarden_billing_events_total",
+            "Records of the enforcement topic that this process handled: new ones by their refunds, and others",
+            ["result"],
+            registry=registry,
+        )
+        for result in _RESULTS:
+            self._events.labels(result)
+        named = {
+            "holds": "Holds that are left on tenants' refunds",
+            "frozen_tenants": "Tenants with a hold on their refunds",
+            "rejected_records": "Records of the enforcement topic that could not be read, so far",
+            "accepted_gaps": "Stretches of the enforcement topic that were lost, and accepted as lost by an operator",
+        }
+        self._gauges = [Gauge(f"callwarden_billing_{name}", text, registry=registry) for name, text in named.items()]
+        self._seconds = Histogram(
+            "callwarden_billing_request_duration_seconds",
+            "How long questions about refunds took to be answered",
+            ["status"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+
+    def handled(self, counts: Counter[str]) -> None:
+        """So many records were handled, by what became of them."""
+        for result, count in counts.items():
+            self._events.labels(result).inc(count)
+
+    def timed(self, app: ASGIApp) -> ASGIApp:
+        """The application, its answers under ``/v1/`` timed."""
+
+        async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+            if not scope.get("path", "").startswith("/v1/"):
+                return await app(scope, receive, send)
+            began_s, status = time.perf_counter(), "500"
+
+            async def sending(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = str(message["status"])
+                await send(message)
+
+            try:
+                await app(scope, receive, sending)
+            finally:
+                self._seconds.labels(status).observe(time.perf_counter() - began_s)
+
+        return timed
+
+    async def look(self, database: Database) -> None:
+        """Look up again and again what the database holds; several processes with one tell the same."""
+        while True:
+            try:
+                for gauge, value in zip(self._gauges, await asyncio.to_thread(_look, database), strict=True):
+                    gauge.set(value)
+            except Unavailable:
+                pass  # the follower says so
+            await asyncio.sleep(_LOOK_S)
+
+
+def _look(database: Database) -> tuple[int, ...]:
+    with database.reading() as connection:
+        return *counted(connection), _rows(connection, REJECTED), _rows(connection, GAP)
+
+
+def _rows(connection: Connection, table: Any) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()

@@ -1,0 +1,94 @@
+"""Who may ask: the bearer tokens that are right, of which there are several while they are changed."""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from streams.cluster import Refused
+from streams.settings import Settings, variable
+
+log = structlog.get_logger("callwarden")
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")  # what RFC 6750 lets a bearer token be, and not a short one
+
+
+class Tokens:
+    """Those of a setting, and those of a file, a line each, which is read again whenever it changes."""
+
+    def __init__(self, given: Iterable[str], file: Path | None = None) -> None:
+        """Refused where one cannot be a token, or where there is none."""
+        self._given = frozenset(_digest(_checked(token, variable("billing_token"))) for token in given)
+        self._file, self._seen = file, b"" if file is None else _state(file)
+        self._of_file = frozenset() if file is None else _read(file)
+        if not self._given | self._of_file:
+            raise Refused(
+                f"nobody could ask: {variable('billing_token_file')}, a file with a token a line, or "
+                f"{variable('billing_token')} would be right; or, at a loopback address, "
+                f"{variable('billing_auth')}=none, with which everybody may"
+            )
+
+    def right(self, token: str) -> bool:
+        """Whether it is one of them; it takes as long whichever it is, and however much of it is right."""
+        self._look()
+        digest, found = _digest(token), False
+        for each in self._given | self._of_file:
+            found |= hmac.compare_digest(digest, each)
+        return found
+
+    def _look(self) -> None:
+        if self._file is None or (state := _state(self._file)) == self._seen:
+            return
+        self._seen = state
+        try:
+            self._of_file = _read(self._file)
+        except Refused as error:
+            log.error("the tokens of before stay right", why=str(error))
+        else:
+            log.info("the tokens were read again", tokens=len(self._of_file))
+
+
+def of(settings: Settings) -> Tokens | None:
+    """The tokens of the settings; None where everybody may ask. Refused."""
+    if settings.billing_auth == "none":
+        return None
+    secret = settings.billing_token
+    return Tokens(secret.get_secret_value().split(",") if secret else (), settings.billing_token_file)
+
+
+def _read(file: Path) -> frozenset[bytes]:
+    try:
+        lines = file.read_text("ascii").splitlines()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+        raise Refused(f"{variable('billing_token_file')}: {file} cannot be read: {why}") from None
+    tokens = [_digest(_checked(line, f"{file}:{at}:1")) for at, line in enumerate(lines, 1) if line.strip()]
+    if not tokens:
+        raise Refused(f"{file}: there is no token; one a line would be right")
+    return frozenset(tokens)
+
+
+def _checked(token: str, where: str) -> str:
+    if not _TOKEN.fullmatch(token.strip()):
+        raise Refused(
+            f"{where}: no token; 16 to 512 letters, digits and `._~+/-`, as `openssl rand -hex 32` makes them, "
+            "would be right"
+        )
+    return token.strip()
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def _state(file: Path) -> bytes:
+    try:
+        found = os.stat(file)
+    except OSError as error:
+        return repr(error.errno).encode()
+    return repr((found.st_ino, found.st_size, found.st_mtime_ns)).encode()

@@ -1,0 +1,47 @@
+"""`callwarden billing` refuses what is not right before it does anything, each with what would be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOKEN = "a-token-of-the-tests"
+
+
+def billing(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """The exit status, and what was said on standard error."""
+    command = [Path(sys.executable).parent / "callwarden", "billing", *arguments]
+    mine = os.environ | {f"CALLWARDEN_{name}": value for name, value in environment.items()}
+    done = subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "wanted"),
+    [
+        ([], {}, "nobody could ask: CALLWARDEN_BILLING_TOKEN_FILE, a file with a token a line, or CALL"),
+        ([], {"BILLING_TOKEN": "hunter2"}, "CALLWARDEN_BILLING_TOKEN: no token; 16 to 512 letters"),
+        ([], {"BILLING_TOKEN_FILE": "absent"}, "`absent` is no file"),
+        ([], {"BILLING_AUTH": "no"}, "CALLWARDEN_BILLING_AUTH: `no` is unknown; one of token, none would be right"),
+        (
+            [],
+            {"BILLING_AUTH": "none", "WEB_HOST": "0.0.0.0"},
+            "CALLWARDEN_BILLING_AUTH=none lets everybody ask who can reach 0.0.0.0; tokens, or a loopback address",
+        ),
+        ([], {"BILLING_TOKEN": TOKEN, "BILLING_DATABASE": "x"}, "CALLWARDEN_BILLING_DATABASE: no address"),
+        ([], {"BILLING_STALE_AFTER": "0s"}, "CALLWARDEN_BILLING_STALE_AFTER: "),
+        (["--accept-gone", "0:7"], {"BILLING_TOKEN": TOKEN}, "--accept-gone and --reason go together"),
+        (["--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--accept-gone and --reason go together"),
+        (["--accept-gone", "0", "--reason", "why"], {"BILLING_TOKEN": TOKEN}, "--accept-gone 0: PARTITION:OFFSET"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_a_sentence(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], wanted: str
+) -> None:
+    status, said = billing(tmp_path, *arguments, **environment)
+    assert (status, "Traceback" in said) == (2, False), said
+    assert wanted in said
+    assert "hunter2" not in said
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,249 @@
+"""The API over HTTP: what it answers, to whom, for which ids, and what it says when it does not know."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fake_topics import FakeTopics
+from serving import TOKEN, TOPIC, serving
+
+from oracle.billing import event
+from streams.cluster import Refused, Unavailable
+from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.tokens import Tokens
+
+BAN: dict[str, Any] = {
+    "clause": 1, "status": "pending_review", "decided_ms": 1_772_000_000_000, "review_by_ms": 1_772_600_000_000,
+    "reason": {"zh": "核实的欺诈投诉", "en": "a verified complaint"},
+}  # fmt: skip
+
+
+async def test_a_tenant_is_refundable_until_an_event_freezes_and_again_once_it_is_reversed(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        assert await billing.refunds("acme") == {"refundable": True, "holds": [], "since_ms": None}
+        await billing.put(event("ban", "acme", "frozen", **BAN))
+        assert await billing.refunds("acme") == {
+            "refundable": False,
+            "since_ms": 1_772_000_000_000,
+            "holds": [{"id": "ban", "since_ms": 1_772_000_000_000, **BAN}],
+        }
+        assert (await billing.refunds("Acme"))["refundable"]
+        await billing.put(event("reversal", "acme", "released", reverses="ban"))
+        assert await billing.refunds("acme") == {"refundable": True, "holds": [], "since_ms": None}
+
+
+IDS = [
+    "acme", "a/b", "/", "//", "a/", "/a", ".", "..", "../../etc", "a/../b", "%", "%2e%2e", "%2F", "100%", "?", "#",
+    "a b", "+", "a+b", "租户", "💥", "e\u0301", "é", "\0", "\\", "\\0", "\r\n", "'; --", '"', "&tenant_id=b", "=",
+    "x" * 128, "\U0001f4a5" * 128, "\ufffd", "v1/refunds/a",
+]  # fmt: skip
+
+
+async def test_any_id_of_a_tenant_is_found_in_the_path_and_in_the_query(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        for number, tenant in enumerate(IDS):
+            billing.topics.put(TOPIC, 0, event(f"e{number}", tenant, "frozen"))
+        await billing.caught_up()
+        for number, tenant in enumerate(IDS):
+            coded = quote(tenant, safe="")
+            for target in (f"/v1/refunds/{coded}", f"/v1/refunds?tenant_id={coded}"):
+                status, _, body = await billing.ask(target)
+                assert (status, [hold["id"] for hold in body["holds"]]) == (200, [f"e{number}"]), target
+        plain = {"/v1/refunds/a/b": 1, "/v1/refunds//": 2, "/v1/refunds/a/../b": 9, "/v1/refunds/a+b": 18}
+        for target, number in plain.items():
+            assert (await billing.ask(target))[2]["holds"][0]["id"] == f"e{number}", target
+        assert (await billing.ask("/v1/refunds?tenant_id=a+b"))[2]["holds"][0]["id"] == "e16"
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("/v1/refunds/", "at least 1 character"),
+        ("/v1/refunds?tenant_id=", "at least 1 character"),
+        (f"/v1/refunds/{'x' * 129}", "128"),
+        (f"/v1/refunds/{quote(chr(0x1F4A5) * 129)}", "128"),
+        ("/v1/refunds/%ff", "no UTF-8"),
+        ("/v1/refunds/%ed%a0%80", "no UTF-8"),
+        ("/v1/refunds/100%", "two hexadecimal digits"),
+        ("/v1/refunds?tenant_id=%zz", "two hexadecimal digits"),
+        ("/v1/refunds?tenant_id=%ff", "no UTF-8"),
+        ("/v1/refunds", "required"),
+        ("/v1/refunds?tenant_id=a&tenant_id=b", "once"),
+        ("/v1/refunds?tenant_id=a&tenant=b", "nothing else"),
+    ],
+)
+async def test_what_is_no_id_is_told_in_both_languages(tmp_path: Path, target: str, why: str) -> None:
+    async with serving(tmp_path) as billing:
+        status, headers, body = await billing.ask(target)
+    assert (status, headers["content-type"]) == (422, "application/problem+json")
+    assert body["type"] == "urn:callwarden:problem:no-tenant-id"
+    assert why in body["detail"]
+    assert "would be right" in body["detail"]
+    assert "应为" in body["detail_zh"]
+
+
+async def test_without_a_right_token_nothing_is_told(tmp_path: Path) -> None:
+    tokens = Tokens([TOKEN, "another-token-of-the-tests"])
+    async with serving(tmp_path, tokens=lambda: tokens) as billing:
+        for token in (None, "", "a", TOKEN[:-1], TOKEN + "x", "é" * 16, "x" * 10_000):
+            for target in ("/v1/refunds/acme", "/v1/refunds", "/v1/refunds/%ff"):
+                status, headers, body = await billing.ask(target, token)
+                assert (status, headers["www-authenticate"]) == (401, "Bearer"), token
+                assert body["type"] == "urn:callwarden:problem:unauthorized"
+                assert "as_of_ms" not in body
+        for token in (TOKEN, "another-token-of-the-tests"):
+            assert (await billing.ask("/v1/refunds/acme", token))[0] == 200
+        for target in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
+            assert (await billing.ask(target, None))[0] == 200
+    async with serving(tmp_path, tokens=lambda: None) as billing:
+        assert (await billing.ask("/v1/refunds/acme", None))[0] == 200
+
+
+def test_tokens_of_a_file_are_changed_while_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("the-old-token-is-long\n")
+    tokens = Tokens([], file)
+    file.write_text("the-old-token-is-long\n\nthe-new-token-is-long\n")
+    assert tokens.right("the-old-token-is-long")
+    assert tokens.right("the-new-token-is-long")
+    file.write_text("the-new-token-is-long\n")
+    assert not tokens.right("the-old-token-is-long")
+    for fault in ("", "short\n", "the-new-token is-long\n", "é" * 20):
+        file.write_text(fault, "utf-8")
+        assert tokens.right("the-new-token-is-long"), "those of before stay right"
+        assert not tokens.right("")
+    file.unlink()
+    assert tokens.right("the-new-token-is-long")
+
+
+def test_what_can_be_no_token_is_refused_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("the-right-token-is-long\nhunter2\n")
+    with pytest.raises(Refused, match=r"tokens:2:1: no token; 16 to 512 letters") as refused:
+        Tokens([], file)
+    assert "hunter2" not in str(refused.value)
+    file.write_text("\n")
+    with pytest.raises(Refused, match="there is no token; one a line would be right"):
+        Tokens([], file)
+    with pytest.raises(Refused, match="CALLWARDEN_BILLING_TOKEN: no token") as refused:
+        Tokens(["hunter2"])
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(Refused, match=r"nobody could ask: CALLWARDEN_BILLING_TOKEN_FILE.*loopback"):
+        Tokens([])
+
+
+async def test_while_the_topic_is_not_read_to_its_end_there_is_no_answer_but_the_last_known_holds(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as billing:
+        await billing.put(event("ban", "acme", "frozen", **BAN))
+        billing.topics.away = True
+    topics = billing.topics
+    topics.now_ms = 1_000
+    async with serving(tmp_path, topics=topics, caught_up=False) as billing:
+        async with asyncio.timeout(60):
+            while (answer := await billing.ask("/v1/refunds/acme"))[2].get("holds") is None:
+                await asyncio.sleep(0.01)
+        status, headers, body = answer
+        assert (status, headers["retry-after"], headers["cache-control"]) == (503, "2", "no-store")
+        assert headers["content-type"] == "application/problem+json"
+        assert [hold["id"] for hold in body["holds"]] == ["ban"]
+        assert body["as_of_ms"] is None
+        assert "refundable" not in body
+        assert (await billing.ask("/v1/refunds/other"))[2]["holds"] == []
+        assert "尚未读到" in body["detail_zh"]
+
+
+class Known:
+    """What the API asks, as a test wants it."""
+
+    def __init__(self, as_of_ms: int | None, error: Exception | None = None) -> None:
+        self.as_of_ms, self.error = as_of_ms, error
+
+    async def holds(self, tenant_id: str) -> list[Any]:
+        if self.error is not None:
+            raise self.error
+        return []
+
+    async def ask(self) -> tuple[int, dict[str, Any]]:
+        import httpx
+
+        sources = Sources(self.holds, lambda: self.as_of_ms, 10_000, lambda: 1_000_000)
+        app = make(sources, None, [])
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://billing") as client:
+            answer = await client.get("/v1/refunds/acme")
+        return answer.status_code, json.loads(answer.content)
+
+
+@pytest.mark.parametrize(("as_of_ms", "status"), [(None, 503), (989_999, 503), (990_000, 200), (2_000_000, 200)])
+async def test_an_answer_is_no_older_than_the_setting_allows(as_of_ms: int | None, status: int) -> None:
+    answered, body = await Known(as_of_ms).ask()
+    assert answered == status
+    assert body.get("refundable") is (True if status == 200 else None)
+    if status == 503:
+        assert (body["as_of_ms"], body["holds"]) == (as_of_ms, [])
+
+
+@pytest.mark.parametrize("error", [Unavailable("gone"), TimeoutError()])
+async def test_a_database_that_is_away_is_no_answer(error: Exception) -> None:
+    status, body = await Known(999_000, error).ask()
+    assert (status, body["holds"], body["as_of_ms"]) == (503, None, 999_000)
+    assert "database" in body["detail"]
+
+
+async def test_a_fault_of_ours_is_a_problem_and_shows_nothing() -> None:
+    status, body = await Known(999_000, RuntimeError("13800138000")).ask()
+    assert (status, body["type"]) == (500, "urn:callwarden:problem:fault")
+    assert "138" not in str(body)
+
+
+async def test_other_pages_and_methods_are_problems_too(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        status, headers, body = await billing.ask("/v1/refund/acme")
+        assert (status, headers["content-type"], body["status"]) == (404, "application/problem+json", 404)
+        assert (await billing.ask("/v1%2Frefunds/acme"))[0] in (404, 422)
+        assert (await billing.ask("/v1/%72efunds/acme"))[0] == 404
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            status, headers, body = await billing.ask("/v1/refunds/acme", method=method)
+            assert (status, headers["allow"], body["status"]) == (405, "GET", 405)
+
+
+async def test_two_processes_with_one_database_are_both_right_at_once(tmp_path: Path) -> None:
+    topics = FakeTopics(**{TOPIC: 2})
+    async with serving(tmp_path, topics=topics) as one, serving(tmp_path, topics=topics) as two:
+        for number in range(20):
+            topics.put(TOPIC, number % 2, event(f"e{number}", "acme", "frozen"))
+            await one.caught_up()
+            await two.caught_up()
+            answers = [await one.refunds("acme"), await two.refunds("acme")]
+            assert [len(answer["holds"]) for answer in answers] == [number + 1] * 2
+
+
+async def test_prometheus_is_told(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"), b"?")
+        await billing.refunds("acme")
+        await billing.ask("/v1/refunds/acme", None)
+        _, _, metrics = await billing.ask("/metrics")
+    assert 'callwarden_billing_events_total{result="frozen"} 1.0' in metrics
+    assert 'callwarden_billing_events_total{result="duplicate"} 1.0' in metrics
+    assert 'callwarden_billing_events_total{result="rejected"} 1.0' in metrics
+    assert 'callwarden_billing_request_duration_seconds_count{status="200"} 1.0' in metrics
+    assert 'callwarden_billing_request_duration_seconds_count{status="401"} 1.0' in metrics
+    assert "callwarden_billing_holds" in metrics
+
+
+async def test_the_page_for_people_has_every_field_and_loads_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        _, _, html = await billing.ask("/docs", None)
+        _, _, document = await billing.ask("/openapi.json", None)
+    assert "<script" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    names = [name for schema in document["components"]["schemas"].values() for name in schema["properties"]]
+    assert len(names) > 20
+    assert [name for name in names if f"<code>{name}</code>" not in html] == []
+    assert set(document["paths"]) == {"/v1/refunds", "/v1/refunds/{tenant_id}"}

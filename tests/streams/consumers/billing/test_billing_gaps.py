@@ -1,0 +1,117 @@
+"""Records that were deleted unhandled: refused with the consequence, and gone on only where somebody says so."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fake_topics import FakeTopics
+from serving import TOPIC, serving
+from sqlalchemy import select
+
+from oracle.billing import event
+from streams.cluster import TP, Refused
+from streams.consumers.billing.gaps import accept, consequence
+from streams.consumers.billing.run import Accepted
+from streams.consumers.billing.tables import GAP, POSITIONS
+from streams.consumers.database import Database
+from streams.consumers.follow import Gone
+
+FROM = TP(TOPIC, 0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follow._LAST_RETRY_S", 0.001)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'billing.db'}", "billing")
+    await database.migrate()
+    yield database
+    database.close()
+
+
+def cut(topics: FakeTopics, offset: int) -> FakeTopics:
+    topics.delete_before(TOPIC, 0, offset)
+    return topics
+
+
+def filled(first: int = 0) -> FakeTopics:
+    topics = FakeTopics(**{TOPIC: 1})
+    topics.put(TOPIC, 0, *[event(f"e{number}", "acme", "frozen") for number in range(first, first + 6)])
+    return topics
+
+
+async def refusal(folder: Path, topics: FakeTopics) -> str:
+    with pytest.raises(Gone) as gone:
+        async with serving(folder, topics=topics):
+            pass
+    return consequence(gone.value)
+
+
+async def test_a_topic_that_was_cut_is_refused_until_somebody_accepts_what_is_unknown(tmp_path: Path) -> None:
+    topics = filled()
+    async with serving(tmp_path, topics=topics):
+        pass
+    topics.put(TOPIC, 0, event("e6", "acme", "released", reverses="e0"), event("e7", "acme", "frozen"))
+    cut(topics, 7)
+    said = await refusal(tmp_path, topics)
+    assert "the next record to handle is 6, but what is before 7 was deleted" in said
+    assert "would be told refundable" in said
+    assert said.endswith("  callwarden billing --accept-gone 0:7 --reason WHY")
+    accepted = [Accepted(0, 7, "retention was set by mistake")]
+    for _ in range(2):  # whoever leaves it in the command line is not refused
+        async with serving(tmp_path, topics=topics, accepted=accepted) as billing:
+            assert len((await billing.refunds("acme"))["holds"]) == 7
+    async with serving(tmp_path, topics=topics) as billing:
+        await billing.put(event("e8", "acme", "frozen"))
+        assert len((await billing.refunds("acme"))["holds"]) == 8
+
+
+async def test_a_new_database_for_a_topic_that_was_cut_is_refused_too(tmp_path: Path) -> None:
+    said = await refusal(tmp_path, cut(filled(), 2))
+    assert said.endswith("--accept-gone 0:2 --reason WHY")
+    async with serving(tmp_path, topics=cut(filled(), 2), accepted=[Accepted(0, 2, "why")]) as billing:
+        assert len((await billing.refunds("acme"))["holds"]) == 4
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_was_held_stays(tmp_path: Path) -> None:
+    topics = filled()
+    async with serving(tmp_path, topics=topics):
+        pass
+    anew = FakeTopics(**{TOPIC: 1})
+    anew.put(TOPIC, 0, event("e0", "acme", "frozen"), event("new", "acme", "frozen"))
+    said = await refusal(tmp_path, anew)
+    assert "the topic ends at 2" in said
+    assert "a new, empty database knows what that topic says" in said
+    assert said.endswith("--accept-gone 0:0 --reason WHY")
+    async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "the cluster was made anew")]) as billing:
+        assert len((await billing.refunds("acme"))["holds"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("partition", "offset", "why"),
+    [
+        (0, 3, "begins at 2, not at 3"),
+        (0, 1, "begins at 2, not at 1"),
+        (1, 2, "callwarden.enforcement has no partition 1"),
+    ],
+)
+async def test_what_is_not_gone_is_not_accepted(database: Database, partition: int, offset: int, why: str) -> None:
+    topics = cut(filled(), 2)
+    with pytest.raises(Refused, match=why):
+        await accept(topics, database, TP(TOPIC, partition), offset, "why", 1)
+    with database.reading() as connection:
+        assert connection.execute(select(GAP)).all() == []
+
+
+async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
+    with pytest.raises(Refused, match="nothing that is to be handled next, from 0 on, was deleted"):
+        await accept(filled(), database, FROM, 4, "why", 1)
+    await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}))
+    await accept(cut(filled(), 4), database, FROM, 4, "why", 5)
+    with database.reading() as connection:
+        assert connection.execute(select(GAP)).all() == [(TOPIC, 0, 3, 4, 5, "why")]
+        assert POSITIONS.known(connection) == {FROM: 4}
