@@ -106,6 +106,15 @@ def _file(value: object) -> Path | None:
     return path
 
 
+def _appended(value: object) -> Path | None:
+    if value is None or value == "":
+        return None
+    path = Path(str(value))
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"`{path}` cannot be a file; the path of one in a folder that is there would be right")
+    return path
+
+
 def _database(value: object) -> SecretStr:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text):
@@ -119,6 +128,7 @@ def _database(value: object) -> SecretStr:
 Partitioner = Literal["murmur2", "crc32"]
 File = Annotated[Path | None, BeforeValidator(_file)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]
+AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
 
 
@@ -188,6 +198,9 @@ class Settings(BaseSettings):
     billing_token: SecretStr | None = None
     billing_token_file: File = None
     billing_stale_after_ms: Annotated[int, _duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
+
+    # Where the ledger publishes the heads of its chains, once a day; without it in its log alone.
+    ledger_heads: AppendedFile = None
 
     # What `topics create` makes.
     partitions: Annotated[int, _whole(1, 10_000)] = 8

@@ -23,6 +23,7 @@ COMMANDS = {
     "live": "All on a Kafka node of its own: topics, worker, traffic, decisions.",
     "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
     "tail": "Show decisions and alerts as they come out of Kafka.",
+    "ledger": "Keep, verify and show the record of every decision, review and reversal.",
     "dead-letter": "Look at records that could not be read, and write them back.",
     "skip": "Send a record that stops its partition to the dead letters.",
     "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",

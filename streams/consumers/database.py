@@ -61,7 +61,10 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one state and changes nothing; from any thread. Unavailable."""
-        with self._told(), self._engine.connect().execution_options(**{_READING: True}) as connection:
+        options: dict[str, Any] = {_READING: True}
+        if self._engine.dialect.name == "postgresql":  # where else each statement would see a state of its own
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._told(), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     def close(self) -> None:

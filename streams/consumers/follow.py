@@ -139,6 +139,22 @@ class Follower:
             finally:
                 await reader.stop()
 
+    async def catch_up(self) -> None:
+        """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once."""
+        now_ms = time.time_ns() // 1_000_000
+        while True:
+            reader = self._cluster.reader()
+            try:
+                await self._begin(reader)
+                while (self.progress().as_of_ms or 0) < now_ms:
+                    await self._step(reader)
+            except (Overtaken, OffsetGone):
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
+            finally:
+                await reader.stop()
+
     async def _begin(self, reader: Reader) -> None:
         """Look up where to go on, and begin to read there."""
         counts = await self._cluster.partitions(self._topics)

@@ -1,0 +1,269 @@
+"""`callwarden ledger`: keep, verify, export and show the record of every decision, review and reversal."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from streams.cluster import TP
+    from streams.consumers.ledger.heads import PublishedHead
+    from streams.consumers.ledger.loss import Gaps
+    from streams.consumers.ledger.verify import Verified
+    from streams.kafka import KafkaCluster
+
+app = typer.Typer()
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
+
+
+@app.command("run")
+def run(
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
+    ] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+) -> None:
+    """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
+
+    Once a day (UTC) the heads of the chains go to the log, and to the file of CALLWARDEN_LEDGER_HEADS. A broker or a
+    database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
+    were kept; 1 an unforeseen error.
+    """
+    import structlog
+
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import operate
+    from streams.consumers.ledger.service import run_ledger
+    from streams.logs import set_up_logs
+
+    settings = settings_for(
+        {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}
+    )
+    set_up_logs(json_logs)
+    try:
+        operate("ledger run", settings, lambda cluster: run_ledger(settings, cluster))
+    except typer.Exit:
+        raise
+    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
+        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("verify")
+def verify(
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="FILE", help="Heads as published, which the chains must contain.")
+    ] = None,
+    topic: Annotated[bool, typer.Option("--topic", help="Compare with what the topics still hold, too.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Recompute all chains: a changed, missing or reordered entry is found; with --heads a cut-off end, too.
+
+    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or the broker is away.
+    """
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import answers, operate
+    from streams.consumers.ledger.service import filled
+    from streams.consumers.ledger.verify import verify as recompute
+    from streams.names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    published = _published(heads)
+    with answers("ledger verify"), filled(settings) as ledger:
+        with ledger.reading() as connection:
+            found = recompute(connection, names, published)
+            if topic:
+
+                async def compare(cluster: "KafkaCluster") -> list[str]:
+                    return await _against_topics(cluster, connection)
+
+                found.faults += operate("ledger verify", settings, compare)
+        _tell(found)
+        if found.faults:
+            fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
+        told = " The published heads are in it." if heads else ""
+        typer.echo(f"verified: {sum(head.number for head in found.heads.values()):,} entries.{told}")
+
+
+@app.command("export")
+def export(
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Instead of standard output.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of one tenant alone.")] = None,
+    with_bytes: Annotated[
+        bool, typer.Option("--bytes", help="Keys and values as they came, for recomputing hashes: not masked.")
+    ] = False,
+    database: Where = None,
+) -> None:
+    """Write all entries as JSON lines, by topic, partition and number, each with its hash.
+
+    What reviewers wrote is masked; with --bytes key and value come as they were, in base64, so that an auditor can
+    recompute the chains without this program (docs/ledger.md): reviewers' words may hold telephone numbers. Exit
+    status: 2 no ledger; 3 the database is away.
+    """
+    import sys
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import answers
+    from streams.consumers.ledger.export import lines
+    from streams.consumers.ledger.service import filled
+
+    settings = settings_for({"ledger_database": database})
+    with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, ExitStack() as opened:
+        file = opened.enter_context(Path(out).open("wb")) if out else sys.stdout.buffer
+        for line in lines(connection, tenant=tenant, with_bytes=with_bytes):
+            file.write(line + b"\n")
+
+
+@app.command("show")
+def show(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    database: Where = None,
+) -> None:
+    """Show a tenant's time line: where it stands, and every decision, review, reversal and lapse, in two languages.
+
+    As the ledger has it by now; telephone numbers masked. Exit status: 1 nothing is known of that tenant; 2 no
+    ledger; 3 the database is away.
+    """
+    import time
+
+    from rich.console import Console
+
+    from monitor.cli.casework import event_lines, fate, review_lines
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import answers
+    from monitor.report import labels
+    from monitor.report.standing import Standings
+    from monitor.report.text import identifier
+    from streams.consumers.ledger.look import of_tenant
+    from streams.consumers.ledger.service import filled
+
+    settings = settings_for({"ledger_database": database})
+    with answers("ledger show"), filled(settings) as ledger, ledger.reading() as connection:
+        events, reviews, cases = of_tenant(connection, tenant)
+    if not events and not reviews:
+        fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
+    console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
+    if events:
+        standing = Standings(events, [], {}).tenants[tenant]
+        zh, en = labels.STANDINGS[standing.standing]
+        held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
+        count = len(standing.violations)
+        console.print(f"{identifier(tenant)}  {zh} / {en}", markup=False, soft_wrap=True)
+        console.print(f"在案违规 {count} 次，退款{held_zh} / violations on record: {count}, refunds {held_en}")
+    by_id = {event_id: case for case in cases for event_id in case.ids}
+    used = {each for event in events for each in event.data.evidence.review_ids}
+    steps = [(event.data.decided_ms, 1, event_lines(event), by_id.get(event.id)) for event in events]
+    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used), None) for one in reviews]
+    for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
+        if case and lines:
+            lines[0].append("  ").append_text(fate(case, now_ms))
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+
+@app.command("accept-loss")
+def accept_loss(
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept in the ledger.")],
+    who: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who says so.  [default: the login name]")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Let the ledger go on although records were deleted from a topic before they were kept.
+
+    The gap is kept for good, with who accepted it and why, and `ledger verify` tells of it. Exit status: 3 no broker,
+    or the database is away.
+    """
+    import getpass
+    import time
+
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import operate
+    from streams.consumers.ledger.loss import accept, gaps
+    from streams.consumers.ledger.service import database_of
+    from streams.consumers.positions import Overtaken
+    from streams.names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    def confirmed(gone: "Gaps") -> bool:
+        for tp, (first, stop) in sorted(gone.items()):
+            typer.echo(f"{tp.topic}-{tp.partition}: offsets {first} to {stop - 1} are gone")
+        return yes or typer.confirm("Go on without them?")
+
+    async def work(cluster: "KafkaCluster") -> int:
+        ledger = database_of(settings)
+        try:
+            await ledger.migrate()
+            gone = await gaps(cluster, ledger, names)
+            if gone and confirmed(gone):
+                await accept(ledger, gone, time.time_ns() // 1_000_000, who or getpass.getuser(), reason)
+                return len(gone)
+            return 0 if not gone else -1
+        finally:
+            ledger.close()
+
+    try:
+        count = operate("ledger accept-loss", settings, work)
+    except Overtaken as error:
+        fail(f"callwarden ledger accept-loss: the ledger went on meanwhile ({error}); look again", 1)
+    if count < 0:
+        fail("nothing was changed", 1)
+    typer.echo(f"accepted: {count} gaps" if count else "nothing is gone: nothing to accept")
+
+
+def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
+    from pathlib import Path
+
+    from monitor.cli.inputs import fail
+    from streams.consumers.ledger import heads
+
+    if path is None:
+        return {}
+    try:
+        return heads.published(heads.read(Path(path)))
+    except heads.HeadsFault as fault:
+        fail(str(fault))
+
+
+async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> list[str]:
+    from streams.consumers.ledger.tables import POSITIONS
+    from streams.consumers.ledger.verify import verify_topic
+
+    positions = POSITIONS.known(connection)
+    starts, ends = await cluster.starts(list(positions)), await cluster.ends(list(positions))
+    faults = []
+    for tp, position in sorted(positions.items()):
+        if position > ends[tp]:
+            faults.append(
+                f"{tp.topic}-{tp.partition}: the topic ends at {ends[tp]}, but the ledger went up to {position}"
+            )
+        batches = cluster.read(tp, starts[tp], min(position, ends[tp]))
+        faults += await verify_topic(connection, tp, starts[tp], batches)
+    return faults
+
+
+def _tell(found: "Verified") -> None:
+    for tp, head in sorted(found.heads.items()):
+        typer.echo(f"{tp.topic}-{tp.partition}: {head.number:,} entries, head {head.hash.hex()}")
+    if found.unreadable:
+        typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are kept as they came")
+    for loss in found.losses:
+        typer.echo(f"known to be missing: {loss}")
+    for fault in found.faults:
+        typer.echo(fault, err=True)

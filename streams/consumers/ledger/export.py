@@ -1,0 +1,47 @@
+"""The ledger as JSON lines: every entry with its hash, masked for readers, or with the bytes as they came."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from monitor.masking import mask_numbers
+from streams.consumers.ledger.entries import review_of
+from streams.consumers.ledger.tables import ENTRIES
+
+_AT_ONCE = 1_000
+
+
+def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> Iterator[bytes]:
+    """An entry a line, by topic, partition and number. ``with_bytes``: all that its hash is made of, unmasked."""
+    wanted = select(ENTRIES).order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+    if tenant is not None:
+        wanted = wanted.where(ENTRIES.c.tenant_id == tenant)
+    for row in connection.execution_options(yield_per=_AT_ONCE).execute(wanted):
+        yield msgspec.json.encode(_line(row, with_bytes))
+
+
+def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
+    line = {name: getattr(row, name) for name in ("topic", "partition", "number", "offset", "timestamp_ms", "hash")}
+    if with_bytes:
+        return line | {"key": _base64(row.key), "value": _base64(row.value)}
+    return line | ({"fault": row.fault} if row.fault else {"record": shown(row.kind, row.value)})
+
+
+def shown(kind: str, value: bytes) -> dict[str, Any]:
+    """What an entry's value says; of a review, what people wrote has its telephone numbers masked.
+
+    The reasons of decisions are masked where they are made.
+    """
+    if kind != "review":
+        decision: dict[str, Any] = msgspec.json.decode(value)
+        return decision
+    review = review_of(value)
+    masked = {"reviewer": mask_numbers(review.reviewer), "reason": mask_numbers(review.reason)}
+    return {**msgspec.to_builtins(review), **masked}
+
+
+def _base64(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()

@@ -1,0 +1,102 @@
+"""Keeps records: appends them to the chains of their partitions, in the transaction that moves the position."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from sqlalchemy import Connection, insert, select
+
+from streams.cluster import TP
+from streams.consumers.follow import Record
+from streams.consumers.ledger.chain import beginning, link
+from streams.consumers.ledger.entries import Fields, fields_of_event, fields_of_review
+from streams.consumers.ledger.tables import ENTRIES
+from streams.names import Names
+
+log = structlog.get_logger("callwarden")
+
+
+class Head(NamedTuple):
+    """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
+
+    number: int
+    offset: int
+    hash: bytes
+
+
+def topics_of(names: Names) -> list[str]:
+    """The topics whose records are kept: decisions, then reviews."""
+    return [names.output("enforcement"), names.input_prefix + "reviews"]
+
+
+def reader_of(names: Names, topic: str) -> Callable[[bytes | None], Fields]:
+    """How that topic's values are read."""
+    return fields_of_event if topic == names.output("enforcement") else fields_of_review
+
+
+def head_of(connection: Connection, tp: TP) -> Head:
+    """The head of a partition's chain."""
+    newest = (
+        select(ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
+        .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition)
+        .order_by(ENTRIES.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(newest).one_or_none()
+    return Head(row.number, row.offset, bytes.fromhex(row.hash)) if row else Head(0, -1, beginning(*tp))
+
+
+class Keeper:
+    """Appends records. ``told`` gets each partition's head, and how many records cannot be read, once committed."""
+
+    def __init__(self, names: Names, told: Callable[[TP, Head, int], None] | None = None) -> None:
+        self._names = names
+        self._told = told
+
+    def keep(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+        """Append these. What cannot be read is kept all the same, with the fault."""
+        faults: dict[TP, list[tuple[int, str]]] = {}
+        heads: dict[TP, Head] = {}
+        for tp, some in _by_partition(records):
+            head = head_of(connection, tp)
+            read = reader_of(self._names, tp.topic)
+            rows, faults[tp] = [], []
+            for record in some:
+                hash_ = link(head.hash, record.offset, record.timestamp_ms, record.key, record.value)
+                head = Head(head.number + 1, record.offset, hash_)
+                fields = read(record.value)
+                if fields.fault:
+                    faults[tp].append((record.offset, fields.fault))
+                rows.append(_row(record, head, fields))
+            connection.execute(insert(ENTRIES), rows)
+            heads[tp] = head
+
+        def committed() -> None:
+            for tp, unread in faults.items():
+                for offset, why in unread:
+                    log.warning("kept, and cannot be read", **tp._asdict(), offset=offset, why=why)
+                if self._told:
+                    self._told(tp, heads[tp], len(unread))
+
+        return committed
+
+
+def _by_partition(records: Sequence[Record]) -> Iterator[tuple[TP, list[Record]]]:
+    by_partition: dict[TP, list[Record]] = {}
+    for record in records:
+        by_partition.setdefault(record.tp, []).append(record)
+    yield from by_partition.items()
+
+
+def _row(record: Record, head: Head, fields: Fields) -> dict[str, Any]:
+    return {
+        "topic": record.tp.topic,
+        "partition": record.tp.partition,
+        "number": head.number,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "key": record.key,
+        "value": record.value,
+        "hash": head.hash.hex(),
+        **fields._asdict(),
+    }

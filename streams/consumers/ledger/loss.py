@@ -1,0 +1,36 @@
+"""Goes on without records that were deleted before they were kept, and keeps that it did, who said so, and why."""
+
+from sqlalchemy import Connection, insert
+
+from streams.cluster import TP
+from streams.consumers.database import Database
+from streams.consumers.follow import Topics
+from streams.consumers.ledger.keep import topics_of
+from streams.consumers.ledger.tables import LOSSES, POSITIONS
+from streams.names import Names
+
+Gaps = dict[TP, tuple[int, int]]
+"""Of each partition the offsets that are gone: the first, and the first that is there."""
+
+
+async def gaps(cluster: Topics, database: Database, names: Names) -> Gaps:
+    """What was deleted before it was kept. Unavailable, Refused."""
+    topics = topics_of(names)
+    counts = await cluster.partitions(topics)
+    starts = await cluster.starts([TP(topic, number) for topic in counts for number in range(counts[topic])])
+    known = await database.run(POSITIONS.known)
+    return {tp: (known.get(tp, 0), start) for tp, start in starts.items() if known.get(tp, 0) < start}
+
+
+async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: str) -> None:
+    """Go on after these gaps. Overtaken when somebody did already; Unavailable."""
+
+    def write(connection: Connection) -> None:
+        POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()})
+        for tp, (first, stop) in gone.items():
+            POSITIONS.move(connection, tp, first, stop)
+        said = {"at_ms": at_ms, "accepted_by": who, "reason": reason}
+        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in gone.items()]
+        connection.execute(insert(LOSSES), rows)
+
+    await database.run(write)

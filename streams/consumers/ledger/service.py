@@ -1,0 +1,165 @@
+"""`callwarden ledger run`: keeps what comes, publishes the heads once a day, and has its pages."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy import inspect, make_url
+
+from streams.cluster import TP, Refused, Unavailable
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower, Gone, Topics
+from streams.consumers.host import Followed, behind, host, pages_app
+from streams.consumers.ledger import heads
+from streams.consumers.ledger.keep import Head, Keeper, topics_of
+from streams.consumers.ledger.tables import ENTRIES, POSITIONS
+from streams.names import Names
+from streams.settings import Settings
+
+log = structlog.get_logger("callwarden")
+
+_SQLITE = "sqlite:///"
+_LOOK_S = 5.0
+_RETRY_S = 5.0
+
+
+def database_of(settings: Settings) -> Database:
+    """The ledger's database. Refused for an address that cannot be read."""
+    return Database(settings.ledger_database.get_secret_value(), "ledger")
+
+
+@contextmanager
+def filled(settings: Settings) -> Iterator[Database]:
+    """The ledger's database for those who only look at it. Refused where there is no ledger; Unavailable."""
+    address = settings.ledger_database.get_secret_value()
+    none = Refused(
+        f"{_shown(address)} holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
+    )
+    if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
+        raise none  # or it would be made by looking
+    database = database_of(settings)
+    try:
+        with database.reading() as connection:
+            if not inspect(connection).has_table(ENTRIES.name):
+                raise none
+        yield database
+    finally:
+        database.close()
+
+
+def follower_of(cluster: Topics, database: Database, names: Names, keeper: Keeper) -> Follower:
+    """What keeps the ledger's topics in its database."""
+    return Follower(cluster, database, POSITIONS, topics_of(names), keeper.keep)
+
+
+def lost(error: Gone) -> Refused:
+    """What it means for the ledger that records are gone, and how to go on."""
+    if error.offset >= error.start:
+        return Refused(f"{error}. A ledger goes on with the topics that it began with; another database would be right")
+    return Refused(
+        f"{error}. What was decided or reviewed there is not in the ledger and cannot be: a decision whose reversal "
+        "is missing would seem to stand. Restore the topic, or go on without: `callwarden ledger accept-loss "
+        "--reason WHY` records the gap for whoever verifies the ledger"
+    )
+
+
+async def run_ledger(settings: Settings, cluster: Topics) -> None:
+    """Keep the ledger until it is told to stop. Refused, Unreadable."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    database = database_of(settings)
+    registry = CollectorRegistry()
+    meters = Meters(registry)
+    keeper = Keeper(names, meters.kept)
+    follower = follower_of(cluster, database, names, keeper)
+    registry.register(Followed("ledger", follower))
+
+    async def keep() -> None:
+        await _migrated(database)
+        publisher = asyncio.create_task(Publisher(database, follower, settings, meters).run())
+        try:
+            await follower.run()
+        except Gone as error:
+            raise lost(error) from None
+        finally:
+            publisher.cancel()
+            await asyncio.wait([publisher])
+
+    try:
+        app = pages_app(registry, lambda: behind(follower))
+        await host([keep()], app, (settings.web_host, settings.ledger_port), "CALLWARDEN_LEDGER_PORT")
+    finally:
+        database.close()
+
+
+class Meters:
+    """What Prometheus is told besides how far the consumer is."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("topic", "partition")
+        self._entries = Gauge("callwarden_ledger_entries", "Entries of a chain", labels, registry=registry)
+        self._unreadable = Counter(
+            "callwarden_ledger_unreadable",
+            "Records kept that cannot be read, since the start",
+            ("topic",),
+            registry=registry,
+        )
+        self.published = Gauge(
+            "callwarden_ledger_heads_published_seconds",
+            "Unix time at which heads were last published",
+            registry=registry,
+        )
+
+    def kept(self, tp: TP, head: Head, unread: int) -> None:
+        """See `Keeper`."""
+        self._entries.labels(tp.topic, tp.partition).set(head.number)
+        self._unreadable.labels(tp.topic).inc(unread)
+
+
+class Publisher:
+    """Publishes the heads of each day (UTC) as soon as it has begun, also of one on which it was started late."""
+
+    def __init__(self, database: Database, follower: Follower, settings: Settings, meters: Meters) -> None:
+        self._database, self._follower = database, follower
+        self._path, self._meters = settings.ledger_heads, meters
+
+    async def run(self) -> None:
+        """Look again and again, until it is cancelled. What fails is told and tried again."""
+        while True:
+            try:
+                if self._follower.progress().as_of_ms is not None:
+                    await self.publish(time.time_ns() // 1_000_000)
+            except (OSError, Unavailable) as error:
+                log.error("the heads cannot be published; it is tried again", why=str(error))
+            await asyncio.sleep(_LOOK_S)
+
+    async def publish(self, now_ms: int) -> None:
+        """Publish the heads of that day, unless they are. Unavailable, OSError."""
+        day = heads.day_of(now_ms)
+        if await self._database.run(lambda connection: heads.is_published(connection, day)):
+            return
+        line = heads.Heads(day, now_ms, await self._database.run(heads.heads_of))
+        # Published first: a crash in between publishes twice, and never not at all.
+        if self._path:
+            heads.append(self._path, line)
+        log.info("heads published", day=day, heads=[f"{h.topic}-{h.partition} {h.number} {h.hash}" for h in line.heads])
+        await self._database.run(lambda connection: heads.note_published(connection, day, now_ms))
+        self._meters.published.set(now_ms / 1000)
+
+
+async def _migrated(database: Database) -> None:
+    while True:
+        try:
+            await database.migrate()
+        except Unavailable as error:
+            log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return
+
+
+def _shown(address: str) -> str:
+    return make_url(address).render_as_string(hide_password=True)

@@ -1,0 +1,82 @@
+"""The ledger's tables: entries, to which only can be appended, and what is known beside them."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+
+from streams.consumers.positions import Positions, position_table
+
+METADATA: Final = MetaData()
+POSITIONS: Final = Positions(position_table(METADATA, "ledger"))
+
+ENTRIES: Final = Table(
+    "ledger_entry",
+    METADATA,
+    # What the topic holds, and the chain. Numbers begin at 1 in each partition and leave none out.
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("key", LargeBinary),
+    Column("value", LargeBinary),
+    Column("hash", String(64), nullable=False),
+    # What was read out of the value, for looking up; or why it could not be read.
+    Column("fault", Text),
+    Column("tenant_id", String(128)),
+    Column("event_id", String(128)),
+    Column("kind", String(32)),
+    Column("status", String(32)),
+    Column("rule_id", String(256)),
+    Column("decided_ms", BigInteger),
+    Column("review_by_ms", BigInteger),
+    Column("reverses", String(128)),
+    Column("supersedes", String(128)),
+    Column("review_id", String(128)),
+    Column("about", String(128)),
+    UniqueConstraint("topic", "partition", "offset"),
+    Index("ledger_entry_tenant", "tenant_id", "decided_ms"),
+    Index("ledger_entry_event", "event_id"),
+    Index("ledger_entry_reverses", "reverses"),
+    Index("ledger_entry_supersedes", "supersedes"),
+    Index("ledger_entry_review", "review_id"),
+    Index("ledger_entry_about", "about"),
+    Index("ledger_entry_status", "status", "decided_ms"),
+)
+
+LOSSES: Final = Table(
+    "ledger_loss",
+    METADATA,
+    # Offsets that were deleted from the topic before they were recorded, and who went on without them, and why.
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("stop", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("accepted_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+PUBLISHED: Final = Table(
+    "ledger_published",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+CLAIMS: Final = Table(
+    "ledger_claim",
+    METADATA,
+    # A verdict of ours on the decision in force, from before it is sent: whoever comes second is told of it.
+    Column("enforcement_id", String(128), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("review_id", String(128), nullable=False),
+    Column("verdict", String(32), nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("claimed_ms", BigInteger, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("withdrawn", Text),
+    Index("ledger_claim_unsent", "sent_ms"),
+)

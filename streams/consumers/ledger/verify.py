@@ -1,0 +1,140 @@
+"""Verifies the ledger: its chains recomputed, against published heads, and against the topics themselves."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from streams.cluster import TP, Fetched
+from streams.consumers.ledger.chain import beginning, link
+from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.heads import PublishedHead
+from streams.consumers.ledger.keep import Head, reader_of
+from streams.consumers.ledger.tables import ENTRIES, LOSSES, POSITIONS
+from streams.names import Names
+
+_AT_ONCE = 1_000
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+@dataclass
+class Verified:
+    """What was found: each chain's head, what is wrong, and what is known to be missing."""
+
+    heads: dict[TP, Head] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    unreadable: int = 0
+
+
+def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
+    """All chains, from one state of the database. ``published`` heads must be found in them."""
+    found = Verified()
+    positions = POSITIONS.known(connection)
+    entries = connection.execution_options(yield_per=_AT_ONCE).execute(
+        select(ENTRIES).order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+    )
+    for (topic, partition), rows in groupby(entries, attrgetter("topic", "partition")):
+        tp = TP(topic, partition)
+        _verify_chain(found, tp, rows, names, dict(published.get(tp, {})))
+        if found.heads[tp].offset >= positions.get(tp, 0):
+            found.faults.append(
+                f"{_chain(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
+                f"{positions.get(tp, 0)}: it was set back, or entries were added"
+            )
+    for tp, heads in published.items():
+        if tp not in found.heads and heads:
+            found.faults.append(f"{_chain(tp)}: no entries are left, but {max(heads)} were published")
+    for loss in connection.execute(select(LOSSES).order_by(LOSSES.c.topic, LOSSES.c.partition, LOSSES.c.first)):
+        found.losses.append(
+            f"{_chain(TP(loss.topic, loss.partition))}: offsets {loss.first} to {loss.stop - 1} were deleted before "
+            f"they were recorded; accepted by {loss.accepted_by}: {loss.reason}"
+        )
+    return found
+
+
+def _verify_chain(
+    found: Verified, tp: TP, rows: Iterator[Row[Any]], names: Names, published: dict[int, PublishedHead]
+) -> None:
+    read = reader_of(names, tp.topic)
+    head = Head(0, -1, beginning(*tp))
+    for row in rows:
+        where = f"{_chain(tp)} entry {row.number} (offset {row.offset})"
+        if row.number != head.number + 1:
+            found.faults.append(f"{where}: the entry before it is {head.number}: {_missing(head.number, row.number)}")
+        if row.offset <= head.offset:
+            found.faults.append(f"{where}: its offset is not above the one before it, {head.offset}: out of order")
+        key, value = _bytes(row.key), _bytes(row.value)
+        expected = link(head.hash, row.offset, row.timestamp_ms, key, value).hex()
+        if row.hash != expected:
+            found.faults.append(
+                f"{where}: its hash is {row.hash}, recomputed it is {expected}: its bytes, offset or time were "
+                "changed, or what stood before it was"
+            )
+        fields = read(value)
+        if wrong := [name for name in Fields._fields if getattr(row, name) != getattr(fields, name)]:
+            found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
+        found.unreadable += fields.fault is not None
+        told = published.pop(row.number, None)
+        if told and (told.offset, told.hash) != (row.offset, row.hash):
+            found.faults.append(
+                f"{where}: its hash is {row.hash}, but {told.hash} (offset {told.offset}) was published: the chain "
+                "up to it is not the one that was published"
+            )
+        # On from the hash that stands there: one change is told once, not for every entry after it.
+        head = Head(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
+    found.heads[tp] = head
+    if published:
+        found.faults.append(
+            f"{_chain(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
+            f"{_missing(head.number, max(published) + 1)}"
+        )
+
+
+async def verify_topic(connection: Connection, tp: TP, start: int, batches: AsyncIterator[Fetched]) -> list[str]:
+    """Compare a chain with ``batches``, the topic's records from offset ``start`` on to the ledger's position."""
+    faults: list[str] = []
+    rows = iter(
+        connection.execution_options(yield_per=_AT_ONCE).execute(
+            select(ENTRIES)
+            .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition, ENTRIES.c.offset >= start)
+            .order_by(ENTRIES.c.offset)
+        )
+    )
+    row = next(rows, None)
+    async for batch in batches:
+        columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
+        for offset, *held in columns:
+            while row is not None and row.offset < offset:
+                faults.append(f"{_chain(tp)} entry {row.number}: the topic has no record at offset {row.offset}")
+                row = next(rows, None)
+            if row is None or row.offset > offset:
+                faults.append(f"{_chain(tp)}: the topic's record at offset {offset} is not in the ledger")
+                continue
+            if [row.timestamp_ms, _bytes(row.key), _bytes(row.value)] != held:
+                faults.append(
+                    f"{_chain(tp)} entry {row.number}: the topic holds another time, key or value at offset {offset}"
+                )
+            row = next(rows, None)
+    while row is not None:
+        faults.append(f"{_chain(tp)} entry {row.number}: the topic has no record at offset {row.offset}")
+        row = next(rows, None)
+    return faults
+
+
+def _chain(tp: TP) -> str:
+    return f"{tp.topic}-{tp.partition}"
+
+
+def _bytes(data: bytes | str | None) -> bytes | None:
+    # SQLite gives what was written there behind our back, text too.
+    return data.encode() if isinstance(data, str) else data
+
+
+def _missing(before: int, after: int) -> str:
+    first, last = before + 1, after - 1
+    return f"entry {first} is missing" if first == last else f"entries {first} to {last} are missing"

@@ -1,0 +1,1 @@
+"""The ledger's migrations. What has been released is never changed again."""

@@ -1,0 +1,274 @@
+"""Whatever is changed in a ledger behind its back is found, and what is found is where it was changed."""
+
+import random
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_topics import FakeTopics
+from ledger_samples import DECISIONS, NAMES, REVIEWS, T0, address, event, filled, pending, put, review, topics
+from typer.testing import CliRunner
+
+from monitor.cli.app import build
+from streams.cluster import TP, Fetched
+from streams.consumers.database import Database
+from streams.consumers.ledger import heads
+from streams.consumers.ledger.heads import Heads, HeadsFault, PublishedHead
+from streams.consumers.ledger.loss import accept
+from streams.consumers.ledger.verify import Verified, verify, verify_topic
+
+
+def held_topics() -> FakeTopics:
+    held = topics(2)
+    for number in range(12):
+        put(held, number % 2, pending(f"e{number}"), review(f"r{number}", f"e{number}"))
+    return held
+
+
+def tamper(folder: Path, *statements: str) -> None:
+    """As somebody does who owns the database, and drops what stands in the way."""
+    connection = sqlite3.connect(folder / "ledger.db")
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        assert connection.execute(statement).rowcount > 0, statement
+    connection.commit()
+    connection.close()
+
+
+def verified(database: Database, published: tuple[PublishedHead, ...] = ()) -> Verified:
+    with database.reading() as connection:
+        return verify(connection, NAMES, heads.published(iter([Heads("2026-03-02", T0, published)])))
+
+
+def heads_now(database: Database) -> tuple[PublishedHead, ...]:
+    with database.reading() as connection:
+        return heads.heads_of(connection)
+
+
+async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[str]:
+    """In batches of two."""
+
+    async def batches() -> AsyncIterator[Fetched]:
+        for start in range(held.first[tp], held.end(tp), 2):
+            values = held.logs[tp][start - held.first[tp] :][:2]
+            offsets = np.arange(start, start + len(values))
+            yield Fetched(start, start + 2, offsets, np.full(len(values), held.now_ms), [None] * len(values), values)
+
+    with database.reading() as connection:
+        return await verify_topic(connection, tp, held.first[tp], batches())
+
+
+async def test_a_ledger_that_nobody_touched_is_verified(tmp_path: Path) -> None:
+    held = held_topics()
+    database = await filled(address(tmp_path), held)
+    published = heads_now(database)
+    found = verified(database, published)
+    assert found.faults == []
+    assert {tp: head.number for tp, head in found.heads.items()} == dict.fromkeys(held.logs, 6)
+    assert [(h.topic, h.partition, h.number, h.offset) for h in published] == [
+        (topic, partition, 6, 5) for topic in (REVIEWS, DECISIONS) for partition in (0, 1)
+    ]
+    put(held, 0, event("later"))
+    database.close()
+    database = await filled(address(tmp_path), held)
+    assert verified(database, published).faults == []
+    for tp in held.logs:
+        assert await against_topic(database, held, tp) == []
+    database.close()
+
+
+OF = "topic = 'out.enforcement' AND partition = 1"
+CHANGES = {
+    "a byte of a value": (f"UPDATE ledger_entry SET value = replace(value, 'ban', 'bat') WHERE {OF} AND number = 3", 3),
+    "a key": (f"UPDATE ledger_entry SET key = x'00' WHERE {OF} AND number = 3", 3),
+    "an empty key for none": (f"UPDATE ledger_entry SET key = x'' WHERE {OF} AND number = 3", 3),
+    "a value moved into the key": (f"UPDATE ledger_entry SET key = value, value = NULL WHERE {OF} AND number = 3", 3),
+    "a time": (f"UPDATE ledger_entry SET timestamp_ms = timestamp_ms + 1 WHERE {OF} AND number = 3", 3),
+    "an offset": (f"UPDATE ledger_entry SET offset = 77 WHERE {OF} AND number = 6", 6),
+    "a hash": (f"UPDATE ledger_entry SET hash = '{'0' * 64}' WHERE {OF} AND number = 3", 3),
+    "no hash": (f"UPDATE ledger_entry SET hash = 'none' WHERE {OF} AND number = 3", 3),
+    "a column beside the bytes": (f"UPDATE ledger_entry SET tenant_id = 'other' WHERE {OF} AND number = 3", 3),
+    "a fault that is none": (f"UPDATE ledger_entry SET fault = 'bad' WHERE {OF} AND number = 3", 3),
+    "an entry removed": (f"DELETE FROM ledger_entry WHERE {OF} AND number = 3", 4),
+    "the first entry removed": (f"DELETE FROM ledger_entry WHERE {OF} AND number = 1", 2),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_a_change_is_found_and_told_where_it_is(tmp_path: Path, what: str) -> None:
+    statement, number = CHANGES[what]
+    (await filled(address(tmp_path), held_topics())).close()
+    tamper(tmp_path, statement)
+    database = Database(address(tmp_path), "ledger")
+    faults = verified(database).faults
+    assert faults
+    places = {int(found[1]) for fault in faults if (found := re.search(r"^out.enforcement-1 entry (\d+) ", fault))}
+    assert number in places
+    assert places <= {number, number + 1}, "the hash of the entry after it is made of this one's, and no other"
+    database.close()
+
+
+async def test_two_entries_that_changed_places_are_found(tmp_path: Path) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    swap = (
+        f"UPDATE ledger_entry SET number = -number WHERE {OF} AND number IN (2, 3)",
+        f"UPDATE ledger_entry SET number = 5 + number WHERE {OF} AND number < 0",
+    )
+    tamper(tmp_path, *swap)
+    database = Database(address(tmp_path), "ledger")
+    assert any("out.enforcement-1 entry 3 (offset 1): its offset is not above" in f for f in verified(database).faults)
+    database.close()
+
+
+async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_topic(tmp_path: Path) -> None:
+    held = held_topics()
+    database = await filled(address(tmp_path), held)
+    published = heads_now(database)
+    database.close()
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number > 4")
+    database = Database(address(tmp_path), "ledger")
+    assert verified(database).faults == []
+    [fault] = verified(database, published).faults
+    assert fault.startswith(
+        "out.enforcement-1: it ends with entry 4, but entry 6 was published: entries 5 to 6 are missing"
+    )
+    assert await against_topic(database, held, TP(DECISIONS, 1)) == [
+        f"out.enforcement-1: the topic's record at offset {offset} is not in the ledger" for offset in (4, 5)
+    ]
+    assert await against_topic(database, held, TP(DECISIONS, 0)) == []
+    database.close()
+
+
+async def test_a_chain_that_was_made_anew_over_a_change_is_found_by_published_heads(tmp_path: Path) -> None:
+    held = held_topics()
+    honest = await filled(address(tmp_path), held)
+    published = heads_now(honest)
+    honest.close()
+    held.logs[TP(DECISIONS, 1)][2] = held.logs[TP(DECISIONS, 1)][2].replace(b"ban", b"warning", 1)  # type: ignore[union-attr]
+    forged = await filled(f"sqlite:///{tmp_path / 'forged.db'}", held)
+    assert verified(forged).faults == []
+    [fault] = verified(forged, published).faults
+    assert "out.enforcement-1 entry 6" in fault
+    assert "was published" in fault
+    assert await against_topic(forged, held_topics(), TP(DECISIONS, 1)) == [
+        "out.enforcement-1 entry 3: the topic holds another time, key or value at offset 2"
+    ]
+    forged.close()
+
+
+async def test_a_chain_that_is_gone_as_a_whole_is_found(tmp_path: Path) -> None:
+    database = await filled(address(tmp_path), held_topics())
+    published = heads_now(database)
+    database.close()
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF}")
+    database = Database(address(tmp_path), "ledger")
+    assert verified(database, published).faults == ["out.enforcement-1: no entries are left, but 6 were published"]
+    database.close()
+
+
+async def test_what_the_topic_does_not_hold_is_found(tmp_path: Path) -> None:
+    held = held_topics()
+    database = await filled(address(tmp_path), held)
+    tp = TP(REVIEWS, 0)
+    del held.logs[tp][-1]
+    assert await against_topic(database, held, tp) == ["in.reviews-0 entry 6: the topic has no record at offset 5"]
+    held.delete_before(REVIEWS, 0, 3)
+    held.logs[tp].append(b"other")
+    assert await against_topic(database, held, tp) == [
+        "in.reviews-0 entry 6: the topic holds another time, key or value at offset 5"
+    ]
+    database.close()
+
+
+async def test_any_change_at_random_is_found(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    held = held_topics()
+    honest = await filled(address(tmp_path), held)
+    published = heads_now(honest)
+    honest.close()
+    whole = (tmp_path / "ledger.db").read_bytes()
+    for _ in range(25):
+        (tmp_path / "ledger.db").write_bytes(whole)
+        for rest in tmp_path.glob("ledger.db-*"):
+            rest.unlink()
+        topic, partition, number = rng.choice((DECISIONS, REVIEWS)), rng.randrange(2), rng.randint(1, 6)
+        of = f"topic = '{topic}' AND partition = {partition}"
+        change: Callable[[], str] = rng.choice(
+            [
+                lambda of=of, n=number: f"DELETE FROM ledger_entry WHERE {of} AND number = {n}",
+                lambda of=of, n=number: f"DELETE FROM ledger_entry WHERE {of} AND number >= {n}",
+                lambda of=of, n=number: f"UPDATE ledger_entry SET value = value || ' ' WHERE {of} AND number = {n}",
+                lambda of=of, n=number: f"UPDATE ledger_entry SET kind = 'lapse' WHERE {of} AND number = {n}",
+            ]
+        )
+        statement = change()
+        tamper(tmp_path, statement)
+        database = Database(address(tmp_path), "ledger")
+        assert verified(database, published).faults, statement
+        database.close()
+
+
+async def test_an_accepted_gap_is_told_and_is_no_difference(tmp_path: Path) -> None:
+    held = topics(1)
+    put(held, 0, *(review(f"r{number}", "e") for number in range(5)))
+    held.delete_before(REVIEWS, 0, 3)
+    database = Database(address(tmp_path), "ledger")
+    await database.migrate()
+    await accept(database, {TP(REVIEWS, 0): (0, 3)}, T0, "wang", "retention")
+    database.close()
+    database = await filled(address(tmp_path), held)
+    found = verified(database)
+    assert found.faults == []
+    assert found.losses == [
+        "in.reviews-0: offsets 0 to 2 were deleted before they were recorded; accepted by wang: retention"
+    ]
+    database.close()
+
+
+def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    lines = [Heads(f"2026-03-0{day}", T0, (PublishedHead("t", 0, day, day, "0" * 64),)) for day in (1, 2, 3)]
+    heads.append(path, lines[0])
+    with path.open("ab") as torn:
+        torn.write(b'{"day":"2026')
+    with pytest.raises(HeadsFault, match=r"heads.jsonl:2:8: .*; a line that `callwarden ledger run` has written"):
+        list(heads.read(path))
+    heads.append(path, lines[1])
+    path.write_bytes(path.read_bytes().replace(b'{"day":"2026\n', b""))
+    heads.append(path, lines[2])
+    assert list(heads.read(path)) == lines
+
+
+async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
+    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
+    database = await filled(address(tmp_path), held_topics())
+    path = tmp_path / "heads.jsonl"
+    heads.append(path, Heads("2026-03-02", T0, heads_now(database)))
+    database.close()
+
+    def said(*more: str) -> tuple[int, str]:
+        command = ["ledger", "verify", "--database", address(tmp_path), *more]
+        done = CliRunner().invoke(build("ledger"), command)
+        return done.exit_code, done.output
+
+    status, text = said("--heads", str(path))
+    assert status == 0, text
+    assert text.endswith("verified: 24 entries. The published heads are in it.\n")
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
+    assert said()[0] == 0
+    status, text = said("--heads", str(path))
+    assert status == 1
+    assert "entry 6 is missing\n1 difference\n" in text
+    path.write_text("[]\n")
+    assert said("--heads", str(path))[0] == 2
+    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", f"sqlite:///{tmp_path / 'none.db'}"])
+    assert done.exit_code == 2
+    assert "none.db holds no ledger; `callwarden ledger run` fills" in done.output
+    assert not (tmp_path / "none.db").exists()
