@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
 from monitor.partition import Partition
 from monitor.position import Position
@@ -49,6 +50,12 @@ _RESUME = "position.head(*since.get(number, (position.source.offset, position.so
 _WAITING = "if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:"
 
 BROKEN: dict[str, list[Change]] = {
+    "1: records that are not decided yet are passed over": [
+        Change(MemoryConsumer, "_fetch", "stable = log.last_stable", "stable = log.end")
+    ],
+    "3: a batch of aborted records alone is dropped": [
+        Change(Engine, "_hand_on", "or not owner.listens(tp)", "or not owner.listens(tp) or not len(fetched)")
+    ],
     "2: the state is read before the former owner is fenced": [
         Change(Owner, "_open_once", "await self._writer.start()\n    if", "if"),
         Change(Owner, "_open_once", "    offsets = [", "    await self._writer.start()\n    offsets = ["),

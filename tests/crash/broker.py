@@ -111,8 +111,8 @@ class Broker:
             self._end(producer, producer.open, committed=False)
         return producer.epoch
 
-    def begin(self, transactional_id: str, epoch: int) -> Txn:
-        """Open a transaction; the coordinator ends it itself when it stays open for too long."""
+    def begin(self, transactional_id: str, epoch: int, timeout_s: float | None = None) -> Txn:
+        """Open a transaction; the coordinator ends it itself when it stays open for too long (``timeout_s``)."""
         producer = self._current(transactional_id, epoch)
         assert producer.open is None, "a producer has one transaction at a time"
         assert not producer.ending, "a transaction cannot begin while another is being ended"
@@ -124,7 +124,7 @@ class Broker:
                 producer.epoch += 1
                 self._end(producer, txn, committed=False)
 
-        self.later(self.transaction_timeout_s, too_long)
+        self.later(self.transaction_timeout_s if timeout_s is None else timeout_s, too_long)
         return txn
 
     def produce(self, transactional_id: str, txn: Txn, tp: TP, records: Sequence[Record]) -> int:

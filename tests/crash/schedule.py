@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from crash import judge
+from crash.log import Record
+from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
@@ -338,6 +340,30 @@ class Schedule:
                 removed += self.world.broker.compact(TP("callwarden.state", number))
         return removed > 0
 
+    async def inputs_in_transactions(self) -> bool:
+        """Producers of inputs write in transactions: what is undecided holds back all behind it, or never was."""
+        world, rng = self.world, self.rng
+        producer = InTransactions(world.broker, rng, self._read_up_to)
+        share = rng.choice((0.5, 1.0))
+
+        def divert(tp: TP, record: Record) -> bool:
+            if rng.random() >= share:
+                return False
+            producer.write(tp, record)
+            return True
+
+        until = world.loop.time() + rng.uniform(1.5, 3.0)
+        world.divert = divert
+        await producer.run(lambda: world.loop.time() < until)
+        world.divert = lambda tp, record: False
+        return producer.aborted > 0 and producer.held_back > 0
+
+    def _read_up_to(self, tp: TP) -> int | None:
+        """The furthest that a worker has read of an input."""
+        engines = [worker.engine for worker in self.world.running() if worker.engine is not None]
+        owners = [engine.owners[tp.partition] for engine in engines if tp.partition in engine.owners]
+        return max((owner.next_offset(tp) for owner in owners if owner.phase is Phase.RUNNING), default=None)
+
     async def rebalance(self) -> bool:
         group = self.world.broker.group
         before = group.generation
@@ -373,6 +399,7 @@ FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
         "lost_answer",
         "lost_request",
         "compaction",
+        "inputs_in_transactions",
         "rebalance",
         "another_worker",
         "worker_ends",

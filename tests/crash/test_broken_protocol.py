@@ -5,7 +5,7 @@ import pytest
 from crash.broken import BROKEN
 from crash.runner import ask
 
-WITHIN = 60
+WITHIN = 150
 
 
 @pytest.fixture(scope="module")

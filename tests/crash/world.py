@@ -1,7 +1,7 @@
 """A broker, producers, and workers that run the real engine under the real Faust agents, all in virtual time."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from crash.broker import Broker
@@ -113,6 +113,7 @@ class World:
         topics = dict.fromkeys([*NAMES.inputs, *map(NAMES.output, OUTPUTS)], partitions)
         self.broker = Broker(self.loop, self.clock, rng, topics, session_timeout_s, transaction_timeout_s)
         self.workers: list[Worker] = []
+        self.divert: Callable[[TP, Record], bool] = lambda tp, record: False
 
     def setup(self, cluster: MemoryCluster) -> Setup:
         """What a worker is made of."""
@@ -144,10 +145,15 @@ class World:
         return [w for w in self.workers if w.process.runs and not w.link.cut and not w.over]
 
     def produce(self, arrivals: Iterable[Arrival]) -> None:
-        """Have them appended when it is time, in their order within a log; a broker that is away is waited for."""
+        """Have them appended when it is time, in their order within a log; a broker that is away is waited for.
+
+        ``divert`` is asked at that time whether it sees to a record itself.
+        """
         waiting: dict[TP, list[Record]] = {}
 
         def arrive(tp: TP, record: Record) -> None:
+            if self.divert(tp, record):
+                return
             queue = waiting.setdefault(tp, [])
             queue.append(record)
             if len(queue) == 1:
