@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from bench.calls import event_ms, head_of, moved
+from bench.calls import event_ms, head_of, squeezed
 from bench.process import PATIENCE_S, ProcessError
 from bench.state import kind_of
 from bench.workload import ROOT
@@ -125,24 +125,21 @@ async def _admin(place: Place) -> Any:
 async def fill(place: Place, path: str, squeeze: int = 1, prompt: bool = False) -> int:
     """Send the records of the file, as `callwarden live` does those of the past: calls last. How many they were.
 
-    Event times are ``squeeze`` times as dense, before the same end. ``prompt``: in the order of their event times, not
-    in that of arrival. At last comes a record of the present in each partition of each topic, which lets all that was
-    sent before be decided.
+    Event times are ``squeeze`` times as dense, before the same end, and then there are no reviews. ``prompt``: in the
+    order of their event times, not in that of arrival. At last comes a record of the present in each partition of each
+    topic, which lets all that was sent before be decided.
     """
-    lines = Path(path).read_bytes().splitlines()
-    times = list(map(event_ms, lines))
-    order = sorted(range(len(lines)), key=times.__getitem__) if prompt else range(len(lines))
-    last_ms = max(times)
+    lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
+    ordered = sorted(lines, key=event_ms) if prompt else lines
     producer = AIOKafkaProducer(bootstrap_servers=place.address, max_batch_size=BATCH_BYTES)
     async with producer:
         sender = Sender(producer, place)
         for calls in (False, True):
-            for row in order:
-                head = head_of(lines[row])
+            for line in ordered:
+                head = head_of(line)
                 source = TOPIC_OF[head.type]
                 if (source == CALLS) == calls:
-                    by_ms = (last_ms - times[row]) // squeeze * (squeeze - 1)
-                    await sender.add(source, head.tenant_id.encode(), moved(lines[row], by_ms) if by_ms else lines[row])
+                    await sender.add(source, head.tenant_id.encode(), line)
         now_ms = time.time_ns() // 1_000_000
         for tenant in one_a_partition(place.partitions):
             for source, value in enumerate(last_records(tenant, "end", now_ms)):

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from bench.brokered import call, complaint, last_records, one_a_partition
-from bench.calls import event_ms, moved, template, templates
+from bench.calls import event_ms, moved, squeezed, template, templates
 from monitor.keying import partition_of
+from monitor.policy.load import load
+from monitor.replay import replay
 from monitor.simulate.arrivals import TOPIC_OF
+from monitor.simulate.run import simulate
+from monitor.simulate.settings import Settings
 from monitor.topics import INPUTS
 from schemas import codec
 
@@ -28,6 +32,22 @@ def test_the_event_time_of_a_call_is_its_end_and_of_all_else_its_last_change() -
     assert event_ms(complaint("t", "c", AT_MS, "other", "received")) == AT_MS
     with pytest.raises(LookupError, match="without an event time"):
         event_ms(b'{"type":"cdr"}')
+
+
+def test_denser_records_end_when_they_did_and_none_is_refused(tmp_path: Path) -> None:
+    simulate(Settings(120, 1, 3, calls_per_day=20_000), tmp_path)
+    lines = (tmp_path / "records.jsonl").read_bytes().splitlines()
+    assert any(b'"type":"review"' in line for line in lines)
+    assert squeezed(lines, 1) == lines
+    denser = squeezed(lines, 12)
+    span, before = ([min(times), max(times)] for times in (list(map(event_ms, some)) for some in (denser, lines)))
+    assert span[1] == before[1]
+    assert (span[1] - span[0]) * 12 == pytest.approx(before[1] - before[0], rel=0.01)
+    dense = tmp_path / "dense.jsonl"
+    dense.write_bytes(b"\n".join(denser) + b"\n")
+    judged = replay([str(dense)], load(None))
+    assert judged.enforcement
+    assert judged.rejected == []
 
 
 def test_a_call_made_again_has_another_id_and_another_time() -> None:
