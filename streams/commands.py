@@ -1,12 +1,13 @@
 """What an operator tells the workers: writes commands into the control topic, and sees whether they were taken."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 
 from monitor.notes import Skip
-from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable
+from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable, Writer
 from streams.control import Command
 from streams.emit import decode_note
 from streams.names import Names
@@ -14,19 +15,27 @@ from streams.names import Names
 _LOOK_S = 0.5
 
 
-async def write(cluster: Cluster, application_id: str, records: Sequence[Out]) -> int:
-    """Write the records in one transaction; the offset of the last. Unavailable, Refused.
+@asynccontextmanager
+async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
+    """A writer for an operator's transactions, started. Unavailable, Refused.
 
-    All operators of an application share a transactional id: of two who write at once, one is told so.
+    All operators of an application share a transactional id: what an earlier one has written can be seen by whoever
+    has such a writer, and of two at once, one is told so.
     """
     writer = cluster.writer(f"{application_id}-operator")
     try:
         await writer.start()
-        return await writer.commit(records, {})
+        yield writer
     except Fenced:
         raise Unavailable("another operator's command was being written; whether this one was is not known") from None
     finally:
         await writer.stop()
+
+
+async def write(cluster: Cluster, application_id: str, records: Sequence[Out]) -> int:
+    """Write the records in one transaction; the offset of the last. Unavailable, Refused."""
+    async with operator(cluster, application_id) as writer:
+        return await writer.commit(records, {})
 
 
 async def send(

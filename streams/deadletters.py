@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 from monitor.keying import Partitioner, partition_of
-from streams.cluster import TP, Cluster, Out
-from streams.commands import write
+from streams.cluster import TP, Out
+from streams.commands import operator
 from streams.kafka import KafkaCluster
 from streams.names import Names
 
@@ -86,18 +86,33 @@ def _letter(record: ConsumerRecord, headers: dict[str, str]) -> DeadLetter:
 
 
 async def retry(
-    cluster: Cluster, names: Names, application_id: str, letters: Sequence[DeadLetter], home: "Home"
-) -> None:
-    """Write each letter back to its input topic, and mark it, both or neither. Unavailable, Refused."""
+    cluster: KafkaCluster,
+    names: Names,
+    application_id: str,
+    letters: Sequence[DeadLetter],
+    home: "Home",
+    *,
+    again: bool = False,
+) -> list[DeadLetter]:
+    """Write each letter back to its input topic, and mark it, both or neither; those that were written.
+
+    Left out are those that another operator has written back since they were read, unless they are wanted ``again``.
+    Unavailable, Refused, OffsetGone.
+    """
     topic = names.output("dead-letter")
-    for start in range(0, len(letters), _AT_ONCE):
-        outs: list[Out] = []
-        for letter in letters[start : start + _AT_ONCE]:
-            origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
-            outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
-            mark = (("retried", str(letter.offset).encode()),)
-            outs.append(Out(topic, letter.number, letter.key, None, mark))
-        await write(cluster, application_id, outs)
+    async with operator(cluster, application_id) as writer:
+        # From here on no other operator writes unnoticed.
+        _, retried = await read(cluster, names, lambda letter: False)
+        letters = [letter for letter in letters if again or letter.id not in retried]
+        for start in range(0, len(letters), _AT_ONCE):
+            outs: list[Out] = []
+            for letter in letters[start : start + _AT_ONCE]:
+                origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
+                outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
+                mark = (("retried", str(letter.offset).encode()),)
+                outs.append(Out(topic, letter.number, letter.key, None, mark))
+            await writer.commit(outs, {})
+    return letters
 
 
 Home = Callable[[DeadLetter], int]

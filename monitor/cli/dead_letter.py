@@ -130,12 +130,14 @@ def retry(
     if not yes:
         typer.confirm(f"Write {len(letters)} back to {topics}?", abort=True)
     home = home_among(count, settings.partitioner)
-    operate(
+    written = operate(
         "dead-letter retry",
         settings,
-        lambda cluster: write_back(cluster, names, settings.application_id, letters, home),
+        lambda cluster: write_back(cluster, names, settings.application_id, letters, home, again=again),
     )
-    typer.echo(f"{len(letters)} written back to {topics}")
+    if others := [letter.id for letter in letters if letter not in written]:
+        typer.echo(f"left out, another operator has retried them meanwhile: {', '.join(others)}", err=True)
+    typer.echo(f"{len(written)} written back to {topics}")
 
 
 def _fits(letter: "DeadLetter", topic: str | None, reason: str | None, partition: int | None) -> bool:
