@@ -36,14 +36,17 @@ async def replay_topics(
 
     ``live`` holds where the clock log does not say otherwise. ``to_watermark`` stops where the clocks of the logs
     allow no more: that is what workers that have caught up have decided. Otherwise the logs are taken to have ended,
-    and all is decided, as in a replay of files. ``warn`` is told of records that are not there any more.
+    and all is decided, as in a replay of files. ``warn`` is told of records that are not there any more. While workers
+    are at work, clocks that they have moved since their last transactions are not noted yet: what came after these may
+    be judged otherwise than they will.
     Unavailable, Refused, OffsetGone of the cluster.
     """
     count = await _partitions(cluster, names)
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])
-    # The clock log is looked at last: then it has every note on what is read of the inputs.
+    # The clock log is looked at last: then it has every note on what is read of the inputs, but for those that a
+    # worker which is at work has in memory, or in a transaction that is under way.
     ends = await cluster.ends(inputs)
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
     from monitor.policy.model import Policy
     from monitor.replay import Outcome
+    from streams.kafka import KafkaCluster
 
 # A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
 _MAX_AHEAD_MS = 300_000
@@ -132,15 +133,24 @@ def _judge_topics(
     from monitor.cli.inputs import policy_for, settings_for
     from monitor.cli.operator import operate
     from monitor.partition import Live
+    from streams.kafka import KafkaCluster
     from streams.names import Names
     from streams.topicreplay import replay_topics
 
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "key_file": key_file})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
-    outcome = operate(
-        "replay",
-        settings,
-        lambda cluster: replay_topics(
+
+    def warn(warning: str) -> None:
+        typer.echo(f"warning: {warning}", err=True)
+
+    async def judge(cluster: KafkaCluster) -> "Outcome":
+        # Asked before the logs are looked at: whoever has left by then has nothing under way.
+        if at_work := await _at_work(cluster, settings.application_id):
+            warn(
+                f"{at_work}: a clock that a worker has moved is noted with its next transaction, so what came after "
+                "the last one may be judged otherwise here. To compare decisions, stop the workers first"
+            )
+        return await replay_topics(
             cluster,
             Names(settings.input_prefix, settings.output_prefix),
             ruled,
@@ -149,10 +159,23 @@ def _judge_topics(
             partitioner=settings.partitioner,
             to_watermark=to_watermark,
             progress=reporter.update,
-            warn=lambda warning: typer.echo(f"warning: {warning}", err=True),
-        ),
-    )
+            warn=warn,
+        )
+
+    outcome = operate("replay", settings, judge)
     return outcome, ruled
+
+
+async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
+    """That workers are at work, or may be; None where none is."""
+    from streams.cluster import Refused
+    from streams.kafka.admin import members
+
+    try:
+        count = await members(cluster.questions, group)
+    except Refused as refused:
+        return f"workers may be at work ({refused})"
+    return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
 
 
 def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Looking at topics, and making them."""
+"""Looking at topics and at the group, and making topics."""
 
 import asyncio
 import time
@@ -51,6 +51,22 @@ async def look_for(questions: Questions, wanted: Sequence[Wanted], within_s: flo
     while len(found := await look(questions, wanted)) < len(wanted) and time.monotonic() < until:
         await asyncio.sleep(0.2)
     return found
+
+
+async def members(questions: Questions, group: str) -> int:
+    """How many members a consumer group has now. Unavailable, Refused."""
+
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int:
+        # Where there never was a group there is no coordinator either, and to ask for one is an error.
+        if group not in {name for name, *_ in await admin.list_consumer_groups()}:
+            return 0
+        (answer,) = await admin.describe_consumer_groups([group])
+        ((code, _name, _state, _kind, _protocol, found, *_),) = answer.groups
+        if (error := for_code(code)) is not NoError:
+            raise error(group)
+        return len(found)
+
+    return await questions.ask(f"looking at the group {group}", ask)
 
 
 async def create(questions: Questions, missing: Sequence[Wanted], partitions: int, replicas: int) -> None:

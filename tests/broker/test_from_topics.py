@@ -1,5 +1,6 @@
 """The operator's commands on a real Kafka: what they read there, what they write there, and what they say."""
 
+import contextlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from broker_clusters import cluster_at
 from deadlines import deadline
 
 from monitor.keying import partition_of
@@ -24,8 +26,12 @@ from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
 from monitor.topics import INPUTS
+from streams.cluster import Fenced, Out
+from streams.commands import operator
 from streams.control import AcceptCommand, Command, EndOutageCommand, SkipCommand, decode_command
+from streams.deadletters import home_among, read, retry
 from streams.emit import encode_note
+from streams.names import Names
 
 pytestmark = pytest.mark.services
 
@@ -200,6 +206,37 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "0-99" in world.run("dead-letter", "retry", "0-99", "--yes", status=2)
 
 
+async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: World) -> None:
+    names = Names(world.prefix, world.prefix)
+    headers = [
+        ("reason", b"json: no record"),
+        ("topic", names.inputs[0].encode()),
+        ("partition", b"1"),
+        ("offset", b"7"),
+    ]
+    async with world.producer() as producer:
+        await producer.send_and_wait(names.output("dead-letter"), b"{", partition=1, headers=headers)
+    application = world.prefix.rstrip(".")
+    async with cluster_at(world.address) as one, cluster_at(world.address) as other:
+        # Both have looked, and been asked whether they are sure.
+        seen = [(await read(cluster, names, lambda letter: True))[0] for cluster in (one, other)]
+        home = home_among(PARTITIONS, "murmur2")
+        assert [letter.id for letter in seen[0]] == ["1-0"]
+        assert await retry(one, names, application, seen[0], home) == seen[0]
+        assert await retry(other, names, application, seen[1], home) == []
+        assert len(await world.records("cdr", 1)) == 1
+        assert await retry(other, names, application, seen[1], home, again=True) == seen[1]
+        assert len(await world.records("cdr", 1, 2)) == 2
+
+        # One who has begun, and whom another overtakes, writes nothing unnoticed.
+        async with contextlib.AsyncExitStack() as slow:
+            writer = await slow.enter_async_context(operator(one, application))
+            assert await retry(other, names, application, seen[1], home) == []
+            with pytest.raises(Fenced):
+                await writer.commit([Out(names.inputs[0], 1, None, b"{")], {})
+        assert len(await world.records("cdr", 1)) == 2
+
+
 async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
     topic = world.prefix + "complaints"
     async with world.producer() as producer:
@@ -268,13 +305,15 @@ async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_ba
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
         said = world.run("skip", cdr, str(number), "0", "--reason", "too late", "--wait", "2", status=1)
         assert "command refused" in said
+        said = world.run("replay", "--from-topics", "--out", str(tmp_path), "--quiet")
+        assert "warning: 1 worker is at work: a clock that a worker has moved" in said
     finally:
         worker.terminate()
         _, log = worker.communicate(timeout=60)
     assert worker.returncode == 0, log
     assert "was read already" in log
     said = world.run("replay", "--from-topics", "--to-watermark", "--out", str(tmp_path), "--quiet", "--json")
-    summary = json.loads(said)
+    summary = json.loads(said)  # and no warning: nobody is at work any more
     assert (summary["read"], summary["accepted"], summary["rejected"]) == (4, 3, 1)
 
 
