@@ -9,8 +9,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     BrokerResponseError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
     InvalidReplicationFactorError,
     NoError,
+    NotCoordinatorForGroupError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
     for_code,
@@ -21,6 +24,8 @@ from streams.kafka.errors import translated
 from streams.kafka.questions import Questions
 from streams.topics import Existing, Wanted, judged_names
 
+_COORDINATOR_S = 5.0
+_NO_COORDINATOR = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 _AT_LEAST_TWO = {"min.insync.replicas": "2"}
 
 
@@ -54,17 +59,21 @@ async def look_for(questions: Questions, wanted: Sequence[Wanted], within_s: flo
 
 
 async def members(questions: Questions, group: str) -> int:
-    """How many members a consumer group has now. Unavailable, Refused."""
+    """How many members a consumer group has now. Unavailable; Refused, too, where it has no coordinator for long."""
 
     async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int:
-        # Where there never was a group there is no coordinator either, and to ask for one is an error.
-        if group not in {name for name, *_ in await admin.list_consumer_groups()}:
-            return 0
-        (answer,) = await admin.describe_consumer_groups([group])
-        ((code, _name, _state, _kind, _protocol, found, *_),) = answer.groups
-        if (error := for_code(code)) is not NoError:
-            raise error(group)
-        return len(found)
+        until = time.monotonic() + _COORDINATOR_S
+        while True:
+            try:
+                (answer,) = await admin.describe_consumer_groups([group])
+                ((code, _name, _state, _kind, _protocol, found, *_),) = answer.groups
+                if (error := for_code(code)) is not NoError:
+                    raise error(group)
+                return len(found)
+            except _NO_COORDINATOR as none:  # where there never was a group, it is made by the question
+                if time.monotonic() > until:
+                    raise Refused(f"the group {group} has no coordinator: {type(none).__name__}") from None
+            await asyncio.sleep(0.2)
 
     return await questions.ask(f"looking at the group {group}", ask)
 

@@ -50,7 +50,7 @@ _RESUME = "position.head(*since.get(number, (position.source.offset, position.so
 _WAITING = "if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:"
 
 BROKEN: dict[str, list[Change]] = {
-    "1: records that are not decided yet are passed over": [
+    "3: records that are not decided yet are passed over": [
         Change(MemoryConsumer, "_fetch", "stable = log.last_stable", "stable = log.end")
     ],
     "3: a batch of aborted records alone is dropped": [
