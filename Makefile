@@ -12,7 +12,7 @@ DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless 
 INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -61,6 +61,9 @@ bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 
 schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
 	$(BIN)/callwarden schema export schemas
+
+metrics: setup ## Write the table of metrics in docs/metrics.md anew.
+	$(BIN)/callwarden schema metrics docs/metrics.md
 
 tools: setup ## What the service tests need: a browser, Java, PostgreSQL, Prometheus by apt-get where that can be, Kafka's jars.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool; do \

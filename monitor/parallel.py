@@ -27,6 +27,7 @@ from monitor.intake import Batch, Decoded, Decoder, Late, Placed, merge
 from monitor.policy.model import Policy
 from monitor.replay import shard_of, split
 from monitor.shard.columns import Calls
+from monitor.shard.nearness import Look, Looking, look, merged
 from monitor.shard.records import Waiting
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
@@ -111,8 +112,17 @@ class _NoBytes(Sequence[bytes]):
 class _Worker:
     """What one process does: decode pieces, and run one shard."""
 
-    def __init__(self, policy: Policy, shards: int, windows: bool, salt: np.uint64, not_after_ms: int | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        shards: int,
+        windows: bool,
+        salt: np.uint64,
+        not_after_ms: int | None,
+        looking: Looking | None,
+    ) -> None:
         self._shard = Shard(policy, windows)
+        self._looking = looking
         self._shards = shards
         self._lateness_ms = policy.lateness_ms
         self._decoder = Decoder(self._shard.layout, salt, not_after_ms)
@@ -156,11 +166,12 @@ class _Worker:
         self._shard.advance(watermark_ms)
         return _SINK, self._shard.take()
 
-    def finish(self, last_ms: int | None, until_ms: int | None) -> tuple[int, tuple[Sink, int]]:
+    def finish(self, last_ms: int | None, until_ms: int | None) -> tuple[int, tuple[Sink, int, Look | None]]:
         """The input has ended (without a record if ``last_ms`` is None)."""
         if last_ms is not None:
             self._shard.finish(last_ms, until_ms)
-        return _DONE, (self._shard.take(), self._shard.tenants)
+        seen = look(self._shard, self._looking) if self._looking else None
+        return _DONE, (self._shard.take(), self._shard.tenants, seen)
 
 
 def _work(connection: Connection, *settings: Any) -> None:
@@ -227,9 +238,19 @@ class _Piece(NamedTuple):
 class Pool:
     """The shards of a replay in ``jobs`` processes (`monitor.replay.Shards`), which decode, too."""
 
-    def __init__(self, policy: Policy, jobs: int, windows: bool, salt: np.uint64, not_after_ms: int | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        jobs: int,
+        windows: bool,
+        salt: np.uint64,
+        not_after_ms: int | None,
+        looking: Looking | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (policy, jobs, windows, salt, not_after_ms)
+        settings = (policy, jobs, windows, salt, not_after_ms, looking)
+        self._looking = looking
+        self._looks: list[Look] = []
         self._lateness_ms = policy.lateness_ms
         self._processes = [_Process(context, settings) for _ in range(jobs)]
         self._own = Decoder(Shard(policy).layout, salt, not_after_ms)
@@ -302,6 +323,10 @@ class Pool:
         """Only at the end: the processes go each at its own pace."""
         return self._done == len(self._processes)
 
+    def look(self) -> Look | None:
+        """What is to be seen of the tenants after `finish`, if that was asked for."""
+        return merged(self._looks, self._looking) if self._looking else None
+
     # Pieces -----------------------------------------------------------------------------------------------------
 
     def _ask(self, lines: list[bytes], first_line: int) -> _Piece:
@@ -369,6 +394,8 @@ class Pool:
             elif what == _DONE:
                 self._sinks.append(answer[0])
                 self._tenants += answer[1]
+                if answer[2] is not None:
+                    self._looks.append(answer[2])
                 self._done += 1
             else:
                 raise WorkerError(answer)

@@ -16,6 +16,7 @@ from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Late, Placed, R
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
 from monitor.shard.keys import salt_of
+from monitor.shard.nearness import Look, Looking, look, merged
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from schemas.outputs import Alert, Enforcement, JudgedWindow
@@ -53,7 +54,10 @@ class Rejection:
 
 @dataclass(slots=True)
 class Outcome:
-    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract)."""
+    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract).
+
+    ``seen``: how far tenants were from thresholds at the end, where that was asked for.
+    """
 
     enforcement: list[Enforcement] = field(default_factory=list)
     shadow: list[Enforcement] = field(default_factory=list)
@@ -62,6 +66,7 @@ class Outcome:
     late: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)
+    seen: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ def replay(
     jobs: int = 1,
     piece_lines: int = PIECE_LINES,
     secret: bytes = b"",
+    looking: Looking | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Outcome:
     """Judge files of records by a policy.
@@ -94,7 +100,8 @@ def replay(
     file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
     ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the last record
     (UntilTooEarlyError when it lies before it). ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
-    change the speed alone. ``secret`` salts the keys by which numbers are counted.
+    change the speed alone. ``secret`` salts the keys by which numbers are counted. ``looking`` asks for a look at the
+    tenants at the end.
     """
     salt = salt_of(secret)
     with ExitStack() as stack:
@@ -102,11 +109,11 @@ def replay(
         if jobs > 1:
             from monitor.parallel import Pool  # starts processes, which import this module
 
-            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms))
+            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms, looking))
             run = _Run(pool, paths, policy, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
         else:
-            local = LocalShards(policy, shards, windows)
+            local = LocalShards(policy, shards, windows, looking)
             run = _Run(local, paths, policy, until_ms, progress, on_windows)
             decoder = Decoder(local.shards[0].layout, salt, not_after_ms)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
@@ -184,12 +191,17 @@ class Shards(Protocol):
         """Whether all shards have decided equally far, so that no window is still to come before those collected."""
         ...
 
+    def look(self) -> Look | None:
+        """What is to be seen of the tenants after `finish`, if that was asked for."""
+        ...
+
 
 class LocalShards:
     """Shards in this process."""
 
-    def __init__(self, policy: Policy, shards: int, windows: bool) -> None:
+    def __init__(self, policy: Policy, shards: int, windows: bool, looking: Looking | None = None) -> None:
         self.shards = [Shard(policy, windows) for _ in range(shards)]
+        self._looking = looking
         self._duplicates = 0
 
     def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
@@ -229,6 +241,11 @@ class LocalShards:
     def settled(self) -> bool:
         """Always: they advance together."""
         return True
+
+    def look(self) -> Look | None:
+        """What is to be seen of the tenants."""
+        looking = self._looking
+        return merged([look(shard, looking) for shard in self.shards], looking) if looking else None
 
 
 class _Run:
@@ -312,6 +329,7 @@ class _Run:
         else:
             self._hand_over(self._on_windows)
         summary.tenants = self._shards.tenants
+        outcome.seen = self._shards.look()
         settle(outcome, self._late, self._refused, self._paths)
         return outcome
 

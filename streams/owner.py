@@ -16,6 +16,7 @@ from monitor.idle import Silence
 from monitor.partition import Partition, Place
 from monitor.rows import Rows
 from monitor.shard.records import UndecidableError
+from monitor.shard.shard import Shard
 from streams import emit
 from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
@@ -175,8 +176,12 @@ class Owner:
             self._consumer.seek(tp, offset)
         self._show(Phase.RUNNING)
         self._consumer.resume(self._tps)
-        setup.telemetry.opened(loop.time() - began)
+        setup.telemetry.opened(self.number, loop.time() - began, self._readable)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
+
+    def _readable(self) -> Shard | None:
+        """What may be looked at between two of its acts."""
+        return None if self.busy or self._partition is None else self._partition.shard
 
     def _adopt(self, opened: Opened) -> None:
         self._partition = opened.partition
@@ -329,6 +334,7 @@ class Owner:
                 self._setup.telemetry.lag(tp.topic, self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
                     partition.idle(source, now_ms, feed_current)
+        self._setup.telemetry.watermark(self.number, partition.watermark_ms)
 
     def torn(self, tp: TP, why: str) -> None:
         """What is stored of ``tp`` cannot be read."""

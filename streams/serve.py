@@ -48,7 +48,7 @@ async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mappi
 
 async def run_worker(settings: Settings, policy: Policy) -> None:
     """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
-    cluster, telemetry = KafkaCluster(settings), Telemetry()
+    cluster, telemetry = KafkaCluster(settings), Telemetry(policy, settings.looking)
     telemetry.broker(away=True)  # until it has answered
 
     async def set_up() -> Setup:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.policy.durations import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
+from monitor.shard.nearness import Looking
 
 PREFIX: Final = "CALLWARDEN_"
 NOT_SETTINGS: Final = frozenset(
@@ -58,6 +59,16 @@ def _whole(least: int, most: int) -> BeforeValidator:
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
             raise ValueError(f"`{text}` is not allowed; a whole number from {least} to {most} would be right")
         return int(text)
+
+    return BeforeValidator(read)
+
+
+def _decimal(least: float, most: float) -> BeforeValidator:
+    def read(value: object) -> float:
+        text = str(value).strip()
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
+            raise ValueError(f"`{text}` is not allowed; a number from {least:g} to {most:g} would be right")
+        return float(text)
 
     return BeforeValidator(read)
 
@@ -184,6 +195,11 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: Annotated[int, _whole(1, 65535)] = 6066
 
+    # Of which single tenants it tells there: how near a threshold, how many of the busiest, pairs with rules at most.
+    metrics_near: Annotated[float, _decimal(0.1, 10.0)] = 0.8
+    metrics_busiest: Annotated[int, _whole(0, 1_000)] = 20
+    metrics_pairs: Annotated[int, _whole(0, 100_000)] = 1_000
+
     # Of those who live on the outputs: where they keep what they know, each its own or all in one; and their pages.
     billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")
     ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
@@ -257,6 +273,11 @@ class Settings(BaseSettings):
             password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
             context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file, password)
         return context
+
+    @property
+    def looking(self) -> Looking:
+        """Of which single tenants metrics tell."""
+        return Looking(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
 
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""

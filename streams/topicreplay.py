@@ -13,6 +13,7 @@ from monitor.partition import Live, Partition, Place
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, settle
 from monitor.rows import Rows
+from monitor.shard.nearness import Looking, look, merged
 from streams.cluster import TP, Cluster, Fetched, Refused
 from streams.emit import decode_note
 from streams.names import Names
@@ -29,6 +30,7 @@ async def replay_topics(
     live: Live | None = None,
     partitioner: Partitioner = "murmur2",
     to_watermark: bool = False,
+    looking: Looking | None = None,
     progress: Callable[[Progress], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Outcome:
@@ -36,9 +38,9 @@ async def replay_topics(
 
     ``live`` holds where the clock log does not say otherwise. ``to_watermark`` stops where the clocks of the logs
     allow no more: that is what workers that have caught up have decided. Otherwise the logs are taken to have ended,
-    and all is decided, as in a replay of files. ``warn`` is told of records that are not there any more. While workers
-    are at work, clocks that they have moved since their last transactions are not noted yet: what came after these may
-    be judged otherwise than they will.
+    and all is decided, as in a replay of files. ``looking`` asks for a look at the tenants at the end. ``warn`` is told
+    of records that are not there any more. While workers are at work, clocks that they have moved since their last
+    transactions are not noted yet: what came after these may be judged otherwise than they will.
     Unavailable, Refused, OffsetGone of the cluster.
     """
     count = await _partitions(cluster, names)
@@ -59,7 +61,10 @@ async def replay_topics(
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
         await _recall(cluster, clocks[number], starts, ends, partition)
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], starts, ends, partition)
-    return run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
+    outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
+    if looking is not None:
+        outcome.seen = merged([look(partition.shard, looking) for partition in run.partitions], looking)
+    return outcome
 
 
 async def _partitions(cluster: Cluster, names: Names) -> int:
@@ -98,7 +103,7 @@ class _Run:
         self._outcome = Outcome()
         self._count = count
         self._progress = progress
-        self._partitions: list[Partition] = []
+        self.partitions: list[Partition] = []
         self._late: list[Late] = []
         self._refused: list[RefusedRow] = []
 
@@ -106,7 +111,7 @@ class _Run:
         self, cluster: Cluster, tps: list[TP], starts: Mapping[TP, int], ends: Mapping[TP, int], partition: Partition
     ) -> None:
         """Feed the next partition with all that its logs (those of its sources, in order) hold."""
-        self._partitions.append(partition)
+        self.partitions.append(partition)
         logs: dict[int, AsyncIterator[Fetched]] = {
             source: cluster.read(tp, starts[tp], ends[tp]) for source, tp in enumerate(tps)
         }
@@ -128,9 +133,9 @@ class _Run:
 
     def finish(self, sources: list[str], to_watermark: bool) -> Outcome:
         """The outcome; ``sources`` are the names of all topics' partitions, topic by topic."""
-        last_ms = max((partition.last_ms for partition in self._partitions), default=NO_CLOCK_MS)
+        last_ms = max((partition.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
         summary = self._outcome.summary
-        for partition in self._partitions:
+        for partition in self.partitions:
             if to_watermark:
                 partition.advance()
             else:
@@ -148,7 +153,7 @@ class _Run:
         outcome.alerts += taken.sink.alerts
         outcome.summary.read += taken.rows
         outcome.summary.duplicates += taken.duplicates
-        number = self._partitions.index(partition)
+        number = self.partitions.index(partition)
         rows: list[Late | RefusedRow] = [*taken.late, *taken.refused]
         for one in rows:
             # A source is one partition of one topic, here among those of all numbers.

@@ -15,7 +15,7 @@ COMMANDS = {
     "simulate": "Write labelled traffic of honest and bad tenants.",
     "backtest": "Compare two policies on the same records.",
     "report": "Make one self-contained HTML page of a replay.",
-    "schema": "Export JSON Schemas and the AsyncAPI document.",
+    "schema": "Export JSON Schemas, the AsyncAPI document and the table of metrics.",
     "topics": "Make and check the topics of a Kafka cluster.",
     "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
     "demo": "Simulate, judge with a live view, report.",

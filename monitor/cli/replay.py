@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
     from monitor.policy.model import Policy
     from monitor.replay import Outcome
+    from monitor.shard.nearness import Looking
     from streams.kafka import KafkaCluster
 
 # A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
@@ -52,6 +53,9 @@ def run(
     key_file: Annotated[
         Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
     ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option("--metrics", metavar="FILE", help="Also write what it came to as Prometheus metrics.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
 ) -> None:
@@ -87,9 +91,10 @@ def run(
         fail("nothing to judge: expected FILE..., or --from-topics")
     if from_topics:
         with Reporter(shown=not quiet) as reporter:
-            outcome, ruled = _judge_topics(bootstrap, policy, key_file, to_watermark, reporter)
+            outcome, ruled = _judge_topics(bootstrap, policy, key_file, to_watermark, metrics is not None, reporter)
         write(outcome, ruled, out, windows=False)
         (out / "windows.jsonl").unlink(missing_ok=True)
+        _write_metrics(metrics, outcome, ruled)
         _say(outcome, reporter, out, json_)
         return
     files = files or []
@@ -112,12 +117,14 @@ def run(
                 shards=shards,
                 jobs=jobs,
                 secret=secret,
+                looking=_looking() if metrics else None,
                 progress=reporter.update,
             )
         write(outcome, ruled, out, windows=False)
         if not windows:
             # Those of an earlier run into the same folder would pass for this one's.
             (out / "windows.jsonl").unlink(missing_ok=True)
+        _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
     except FileNotFoundError as error:
@@ -127,7 +134,12 @@ def run(
 
 
 def _judge_topics(
-    bootstrap: str | None, policy: str | None, key_file: Path | None, to_watermark: bool, reporter: "Reporter"
+    bootstrap: str | None,
+    policy: str | None,
+    key_file: Path | None,
+    to_watermark: bool,
+    metrics: bool,
+    reporter: "Reporter",
 ) -> "tuple[Outcome, Policy]":
     """What the topics come to, and under which policy."""
     from monitor.cli.inputs import policy_for, settings_for
@@ -158,6 +170,7 @@ def _judge_topics(
             live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
             partitioner=settings.partitioner,
             to_watermark=to_watermark,
+            looking=_looking() if metrics else None,
             progress=reporter.update,
             warn=warn,
         )
@@ -176,6 +189,19 @@ async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
     except Refused as refused:
         return f"workers may be at work ({refused})"
     return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
+
+
+def _looking() -> "Looking":
+    from monitor.cli.inputs import settings_for
+
+    return settings_for({}).looking
+
+
+def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy") -> None:
+    if path is not None:
+        from streams.metrics.replayed import page
+
+        path.write_bytes(page(outcome, ruled, _looking()))
 
 
 def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`callwarden schema`: the JSON Schemas of all records and the AsyncAPI document of all topics."""
+"""`callwarden schema`: the JSON Schemas of all records, the AsyncAPI document of all topics, the table of metrics."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,3 +39,18 @@ def check(
         typer.echo(f"To mend it: callwarden schema export {where}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{where}: the schemas are those of this version")
+
+
+@app.command("metrics")
+def metrics(
+    page: Annotated[Path, typer.Argument(metavar="FILE", help="The page, with the marks of its generated part.")],
+) -> None:
+    """Write the catalogue of metrics into a page such as docs/metrics.md."""
+    from streams.metrics.document import MarksError, rewritten
+
+    try:
+        page.write_text(rewritten(page.read_text("utf-8")), "utf-8")
+    except MarksError as error:
+        typer.echo(f"{page}: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(page)

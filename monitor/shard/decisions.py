@@ -153,6 +153,15 @@ class Decisions:
                 fallen = reasons.escalation_fallen(other.escalation, len(left), at_least)
                 self._close(standing, other, at_ms, "reversal", evidence, fallen)
 
+    def pending(self) -> dict[str, tuple[int, int]]:
+        """What waits for a review, by rule: how many decisions, and the first instant at which one lapses."""
+        found: dict[str, tuple[int, int]] = {}
+        for at_ms, _, _, _, case in self._lapses:
+            if case.status == "pending" and case.review_by_ms == at_ms:
+                count, first_ms = found.get(case.rule_id, (0, at_ms))
+                found[case.rule_id] = count + 1, min(first_ms, at_ms)
+        return found
+
     def next_lapse(self, until_ms: int) -> int | None:
         """The next instant, up to ``until_ms``, at which a pending decision lapses."""
         while self._lapses and self._lapses[0][0] <= until_ms:

@@ -25,6 +25,7 @@ from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
 from monitor.shard.decisions import Decisions
+from monitor.shard.docket import Docket
 from monitor.shard.early import Early
 from monitor.shard.evidence import Evidence
 from monitor.shard.fields import Layout
@@ -311,6 +312,20 @@ class Shard:
     def tenants(self) -> int:
         """How many tenants it has seen."""
         return len(self._names)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The tenants' ids, by number."""
+        return self._names
+
+    @property
+    def dockets(self) -> Sequence[Docket]:
+        """The rules with what was judged last, to be read and not changed."""
+        return self._judge.dockets
+
+    def pending(self) -> dict[str, tuple[int, int]]:
+        """Decisions that wait for a review, by rule: how many, and the first instant at which one lapses."""
+        return self._decisions.pending()
 
     @property
     def open_calls(self) -> int:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from streams.cluster import Refused
 from streams.consumers.follow import Follower
+from streams.metrics.make import gauges
 
 _STALE_S = 15.0
 _STOP_S = 5
@@ -108,19 +109,11 @@ class Followed(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         progress = self._follower.progress()
-        lag = GaugeMetricFamily(
-            "callwarden_consumer_lag_records",
-            "Committed offsets of a topic that a consumer has not passed yet",
-            labels=["consumer", "topic", "partition"],
-        )
+        lag = gauges("callwarden_consumer_lag_records")
         for tp, records in progress.behind.items():
             lag.add_metric([self._consumer, tp.topic, str(tp.partition)], records)
         yield lag
-        as_of = GaugeMetricFamily(
-            "callwarden_consumer_as_of_seconds",
-            "Unix time up to which a consumer has handled all that was committed; absent before the first time",
-            labels=["consumer"],
-        )
+        as_of = gauges("callwarden_consumer_as_of_timestamp_seconds")
         if progress.as_of_ms is not None:
             as_of.add_metric([self._consumer], progress.as_of_ms / 1000)
         yield as_of

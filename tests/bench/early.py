@@ -25,7 +25,7 @@ def looks(path: str, policy: Policy) -> dict[str, Any]:
     with open_input(path) as stream:
         lines = sum(len(some) for _, some in pieces(stream, 50_000))
     with open_input(path) as stream:
-        feed = _feed(partition, (line for _, some in pieces(stream, 5_000) for line in some))
+        feed = feeder(partition, (line for _, some in pieces(stream, 5_000) for line in some))
 
         def read(share: float, advance: bool, piece: int = 5_000) -> Iterator[None]:
             for _ in range(max(int(share * lines) // piece, 1)):
@@ -47,7 +47,8 @@ def looks(path: str, policy: Policy) -> dict[str, Any]:
     return {"first_ms": first_ms, "tenants": partition.shard.tenants, "cases": cases}
 
 
-def _feed(partition: Partition, lines: Iterator[bytes]) -> Any:
+def feeder(partition: Partition, lines: Iterator[bytes]) -> Any:
+    """Feeds the partition's first source with so many lines when called."""
     at = 0
 
     def feed(count: int) -> None:

@@ -107,7 +107,7 @@ def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> Owner:
         return time.time_ns() // 1_000_000
 
     application = settings.application_id
-    setup = Setup(cluster, names, policy, b"", Live(), 1, "murmur2", application, 1.0, now_ms, Telemetry())
+    setup = Setup(cluster, names, policy, b"", Live(), 1, "murmur2", application, 1.0, now_ms, Telemetry(policy))
     return Owner(0, setup, NoConsumer())
 
 

@@ -128,7 +128,7 @@ class World:
             application_id="callwarden",
             rest_s=0.4,
             now_ms=self.clock.now_ms,
-            telemetry=Telemetry(),
+            telemetry=Telemetry(self.policy),
         )
 
     def passing(self, process: Process, point: str) -> None:

@@ -85,9 +85,8 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
     metrics = (await page(port, "/metrics"))[1]
     assert 'callwarden_consumer_lag_records{consumer="notebook",partition="0",topic="ours"} 0.0' in metrics
-    assert (
-        f'callwarden_consumer_as_of_seconds{{consumer="notebook"}} {floatToGoString(topics.now_ms / 1000)}' in metrics
-    )
+    as_of = floatToGoString(topics.now_ms / 1000)
+    assert f'callwarden_consumer_as_of_timestamp_seconds{{consumer="notebook"}} {as_of}' in metrics
     hosted.cancel()
     await asyncio.wait([hosted])
     database.close()

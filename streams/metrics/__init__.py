@@ -1,0 +1,1 @@
+"""What Prometheus is told: the catalogue of metrics, and what is made of it."""

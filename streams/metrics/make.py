@@ -1,0 +1,49 @@
+"""Makes metrics of the catalogue: whoever asks for one that is not in it gets an error."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+from streams.metrics.catalogue import BY_NAME, Entry, Kind
+
+# Or each counter would come with a second series, of when it was made.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def _entry(name: str, kind: Kind) -> Entry:
+    entry = BY_NAME[name]
+    assert entry.kind == kind, f"{name} is a {entry.kind} in the catalogue"
+    return entry
+
+
+def _labels(entry: Entry) -> list[str]:
+    return [label.name for label in entry.labels]
+
+
+def counter(name: str, registry: CollectorRegistry) -> Counter:
+    """A counter, in the registry."""
+    entry = _entry(name, "counter")
+    return Counter(name.removesuffix("_total"), entry.help, _labels(entry), registry=registry)
+
+
+def gauge(name: str, registry: CollectorRegistry) -> Gauge:
+    """A gauge, in the registry."""
+    entry = _entry(name, "gauge")
+    return Gauge(name, entry.help, _labels(entry), registry=registry)
+
+
+def histogram(name: str, registry: CollectorRegistry) -> Histogram:
+    """A histogram, in the registry."""
+    entry = _entry(name, "histogram")
+    return Histogram(name, entry.help, _labels(entry), registry=registry, buckets=entry.buckets)
+
+
+def gauges(name: str) -> GaugeMetricFamily:
+    """A gauge's values as they are now, for a collector."""
+    entry = _entry(name, "gauge")
+    return GaugeMetricFamily(name, entry.help, labels=_labels(entry))
+
+
+def histograms(name: str) -> HistogramMetricFamily:
+    """A histogram's values as they are now, for a collector."""
+    entry = _entry(name, "histogram")
+    return HistogramMetricFamily(name, entry.help, labels=_labels(entry))

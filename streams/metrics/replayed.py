@@ -1,0 +1,40 @@
+"""A replay's page of metrics: what a worker that had judged the same records would tell of them."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
+
+from monitor.policy.model import Policy
+from monitor.replay import Outcome
+from monitor.shard.nearness import Look, Looking
+from streams.metrics.counted import Counted
+from streams.metrics.make import gauge
+from streams.metrics.tenants import shown
+
+_TOPIC = "files"
+
+
+def page(outcome: Outcome, policy: Policy, looking: Looking) -> bytes:
+    """The page in Prometheus' text format. The replay must have been asked to look."""
+    assert outcome.seen is not None
+    registry = CollectorRegistry()
+    counted, summary = Counted(policy, registry), outcome.summary
+    counted.read(summary.read, summary.duplicates, summary.late)
+    for rejection in outcome.rejected:
+        counted.rejected(_TOPIC, rejection.reason)
+    counted.decided(outcome.enforcement, outcome.shadow, outcome.alerts)
+    if summary.last_event_ms is not None:
+        gauge("callwarden_last_event_timestamp_seconds", registry).set(summary.last_event_ms / 1000)
+    registry.register(_Seen(outcome.seen, looking))
+    return generate_latest(registry)
+
+
+class _Seen(Collector):
+    """A look that was taken before."""
+
+    def __init__(self, seen: Look, looking: Looking) -> None:
+        self._seen, self._looking = seen, looking
+
+    def collect(self) -> Iterator[Metric]:
+        return shown(self._seen, self._looking)

@@ -1,0 +1,101 @@
+"""Size and time of a worker's page of metrics with many tenants: `python -m bench.metrics`. Asserts no time."""
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import generate_latest
+
+from bench.early import feeder
+from bench.workload import CACHE, Workload, make
+from monitor.files import open_input, pieces
+from monitor.partition import Partition
+from monitor.policy.load import load
+from monitor.shard.nearness import Looking, look
+from monitor.shard.shard import Shard
+from streams.telemetry import Telemetry
+
+_READ = 0.75  # of the day: in the evening the windows are full
+_TIMES = 5
+CASES = {
+    "as set": Looking(),
+    "everybody near": Looking(near=0.0),
+    "nobody by name": Looking(busiest=0, most=0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: how many series and bytes, of how many the tenant's id is a label; the look, and the whole, in ms."""
+
+    case: str
+    series: int
+    named: int
+    size_bytes: int
+    left_out: int
+    look_ms: float
+    page_ms: float
+
+
+def pages(path: str, records: int) -> list[Page]:
+    """Judge the first part of a file as a worker does, and make its page in each of the cases."""
+    policy = load(None)
+    partition = Partition(policy, sources=1)
+    with open_input(path) as stream:
+        feed = feeder(partition, (line for _, some in pieces(stream, 5_000) for line in some))
+        for _ in range(int(_READ * records) // 5_000):
+            feed(5_000)
+            partition.advance()
+            partition.take()
+    shard = partition.shard
+    return [_page(case, looking, shard) for case, looking in CASES.items()]
+
+
+def _page(case: str, looking: Looking, shard: Shard) -> Page:
+    telemetry = Telemetry(shard.policy, looking)
+    telemetry.phase(0, "running")
+    took_look, took_page = [], []
+    for _ in range(_TIMES):
+        telemetry.opened(0, 1.0, lambda: shard)  # so that it looks anew
+        began = time.perf_counter()
+        seen = look(shard, looking)
+        took_look.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        text = generate_latest(telemetry.registry)
+        took_page.append(time.perf_counter() - began)
+    series = [line for line in text.splitlines() if not line.startswith(b"#")]
+    named = sum(b'tenant="' in line for line in series)
+    times = (statistics.median(took) * 1000 for took in (took_look, took_page))
+    return Page(case, len(series), named, len(text), seen.left_out, *times)
+
+
+def as_markdown(told: Sequence[Page], tenants: int) -> str:
+    """The table of docs/metrics.md."""
+    lines = [
+        f"| {tenants:,} tenants | series | of them with a tenant | left out | page, kB | look, ms | whole page, ms |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for page in told:
+        lines.append(
+            f"| {page.case} | {page.series:,} | {page.named:,} | {page.left_out:,} | {page.size_bytes / 1000:,.0f} | "
+            f"{page.look_ms:,.0f} | {page.page_ms:,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.metrics", description=__doc__)
+    parser.add_argument("--tenants", type=int, default=100_000)
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    told = parser.parse_args(arguments)
+    made = make(Workload(f"metrics{told.tenants}", told.tenants, told.calls), told.cache)
+    print(as_markdown(pages(made.path, made.records), told.tenants))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The bench of the page of metrics: it runs, and its page keeps within the bound that the document states."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.metrics import CASES, main
+
+
+def test_the_page_keeps_within_its_bound_whoever_is_near(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--tenants", "2000", "--calls", "20000", "--cache", str(tmp_path)])
+    table = capsys.readouterr().out.splitlines()[2:]
+    cells = [[cell.strip().replace(",", "") for cell in line.split("|")[1:-1]] for line in table]
+    named = {case: int(count) for case, _, count, *_ in cells}
+    assert named.keys() == CASES.keys()
+    for case, looking in CASES.items():
+        assert named[case] <= 4 * looking.most + looking.busiest
+    assert named["everybody near"] > 3 * CASES["everybody near"].most
+    assert named["nobody by name"] == 0
+    left_out = {case: int(count) for case, _, _, count, *_ in cells}
+    assert left_out["everybody near"] > 10_000

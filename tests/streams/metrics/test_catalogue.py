@@ -1,0 +1,213 @@
+"""The catalogue is what programs show, no more and no less, and what the page says."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from court import Court, rule
+from prometheus_client import CollectorRegistry, Metric
+
+from monitor.intake import Refused
+from monitor.partition import Taken
+from monitor.policy.load import load
+from monitor.policy.model import Policy
+from monitor.replay import Outcome, Summary
+from monitor.shard.nearness import Looking, look
+from streams.metrics import replayed
+from streams.metrics.catalogue import BY_NAME, CATALOGUE, Program
+from streams.metrics.counted import Counted
+from streams.metrics.courses import course_of
+from streams.metrics.document import MarksError, rewritten
+from streams.metrics.make import counter, gauge
+from streams.telemetry import Telemetry
+
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def busy_court() -> Court:
+    """Something has been decided, referred, upheld, overturned, dismissed and left to lapse."""
+    court = Court(rules=[rule("shown", mode="shadow", min_denominator=2), rule("asked", mode="review")])
+    court.complaint(1, name="p1")
+    court.complaint(1, name="p2")
+    court.likely_ban(2, "f1")
+    court.likely_ban(3, "f2")
+    court.short_calls(1, 2, 3)
+    return court
+
+
+def busy_telemetry() -> Telemetry:
+    court = busy_court()
+    telemetry = Telemetry(court.shard.policy)
+    court.until(5)
+    taken = Taken(court.sink, rows=7, duplicates=2, refused=[Refused((0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")])
+    telemetry.committed(3, taken, 1_000, 0.02)
+    telemetry.transaction_failed()
+    telemetry.opened(3, 0.1, lambda: court.shard)
+    telemetry.phase(3, "running")
+    telemetry.lag("callwarden.cdr", 3, 17)
+    telemetry.feed_silent(2.0)
+    telemetry.broker(away=False)
+    telemetry.stale()
+    return telemetry
+
+
+def exposed(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def faults(families: list[Metric], by: Program) -> Iterator[str]:
+    """Where a page and the catalogue differ."""
+    shown = {exposed(metric): metric for metric in families}
+    wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by}
+    yield from (f"{name} is not in the catalogue" for name in shown.keys() - wanted.keys())
+    yield from (f"{name} is not shown" for name in wanted.keys() - shown.keys())
+    for name in wanted.keys() & shown.keys():
+        metric, entry = shown[name], wanted[name]
+        if (metric.type, metric.documentation) != (entry.kind, entry.help):
+            yield f"{name}: {metric.type}, {metric.documentation}"
+        labels = {label.name for label in entry.labels}
+        for sample in metric.samples:
+            if sample.labels.keys() - {"le"} != labels:
+                yield f"{name} has the labels {sorted(sample.labels)}"
+        if not metric.samples:
+            yield f"{name} has no value"
+
+
+def test_a_worker_shows_the_catalogue_and_nothing_else() -> None:
+    assert list(faults(list(busy_telemetry().registry.collect()), "worker")) == []
+
+
+def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
+    court, looking = busy_court(), Looking()
+    court.until(5)
+    sink = court.sink
+    outcome = Outcome(sink.enforcement, sink.shadow, sink.alerts, summary=Summary(read=7, last_event_ms=5))
+    outcome.seen = look(court.shard, looking)
+    page = replayed.page(outcome, court.shard.policy, looking).decode()
+    named = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
+    wanted = {entry.name for entry in CATALOGUE if "replay" in entry.by}
+    assert named == wanted
+    telemetry = busy_telemetry()
+    live = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for metric in telemetry.registry.collect()
+        for sample in metric.samples
+        if "replay" in BY_NAME[exposed(metric)].by and "rejected" not in sample.name
+    }
+    shown = dict(re.findall(r"^([^# ]\S*?(?:\{.*\})?) (\S+)$", page, re.MULTILINE))
+    same = {name: value for name, value in live.items() if name[0] != "callwarden_duplicates_total"}
+    assert len(same) > 50
+    for (name, *labels), value in same.items():
+        key = name + ("{" + ",".join(f'{label}="{value}"' for label, value in labels) + "}" if labels else "")
+        twin = next(v for k, v in shown.items() if sorted(re.split(r"[{},]", k)) == sorted(re.split(r"[{},]", key)))
+        assert float(twin) == value, key
+
+
+def test_names_are_as_prometheus_has_them() -> None:
+    assert len(BY_NAME) == len(CATALOGUE)
+    for entry in CATALOGUE:
+        assert re.fullmatch(r"callwarden_[a-z_]+", entry.name)
+        assert entry.name.endswith("_total") == (entry.kind == "counter"), entry.name
+        assert ("seconds" in entry.unit) <= entry.name.endswith("_seconds"), entry.name
+        assert (entry.unit == "Unix time") == entry.name.endswith("_timestamp_seconds"), entry.name
+        assert (entry.kind == "histogram") == bool(entry.buckets), entry.name
+        assert all(label.bound for label in entry.labels)
+
+
+def test_what_is_not_in_the_catalogue_cannot_be_made() -> None:
+    with pytest.raises(KeyError):
+        gauge("callwarden_anything", CollectorRegistry())
+    with pytest.raises(AssertionError, match="is a gauge in the catalogue"):
+        counter("callwarden_broker_away", CollectorRegistry())
+
+
+def test_the_page_has_the_catalogue_as_it_is() -> None:
+    page = PAGE.read_text("utf-8")
+    assert rewritten(page) == page, "make metrics"
+    assert rewritten(page.replace("Records that came twice", "?")) == page
+    with pytest.raises(MarksError, match="no place for the catalogue"):
+        rewritten("# A page\n")
+
+
+# Courses ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_course_of_a_case_is_told_apart() -> None:
+    court = Court(rules=[rule("shown", mode="shadow"), rule("asked", mode="review")])
+    court.complaint(1, name="p1")
+    court.complaint(1, name="p2")
+    court.likely_ban(2, "f1")
+    court.likely_ban(3, "f2")
+    court.short_calls(1)
+    events = court.until(5)
+    by_id = {event.id: event for event in events}
+    told = [(event.data.rule_id, course_of(event)) for event in events]
+    warned, banned = ("blind_calling", "decided"), ("undeclared_prohibited_business", "referred")
+    assert sorted(told) == sorted([warned, warned, banned, banned, ("asked", "referred")])
+    leak, _, first_ban, second_ban, _ = sorted(by_id.values(), key=lambda event: event.data.decided_ms)
+    court.review(6, "uphold", first_ban, "v1")
+    court.review(7, "overturn", second_ban, "v2")
+    court.review(8, "overturn", leak, "v3")
+    court.complaint(9, "dismissed", "p1")
+    court.complaint(9, "dismissed", "p2")
+    later = court.until(8 * 24 * 60)
+    assert [(event.data.rule_id, course_of(event)) for event in later] == [
+        ("undeclared_prohibited_business", "upheld"),
+        ("undeclared_prohibited_business", "overturned"),
+        ("blind_calling", "overturned"),
+        ("blind_calling", "withdrawn"),
+        ("asked", "lapsed"),
+    ]
+
+
+def decisions(policy: Policy) -> tuple[Counted, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return Counted(policy, registry), registry
+
+
+def labels_of(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
+    order = ("rule", "tier", "mode", "kind", "status", "course")
+    return {
+        tuple(sample.labels[name] for name in order): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "callwarden_decisions_total"
+    }
+
+
+def test_what_is_decided_is_counted_where_a_zero_was_shown_before() -> None:
+    court = busy_court()
+    counted, registry = decisions(court.shard.policy)
+    before = labels_of(registry)
+    assert set(before.values()) == {0.0}
+    for minute in (5, 8 * 24 * 60):
+        court.until(minute)
+        counted.decided(court.sink.enforcement, court.sink.shadow, [])
+    after = labels_of(registry)
+    assert after.keys() == before.keys()
+    assert after["shown", "minor", "shadow", "warning", "final", "decided"] == 1
+    assert after["asked", "minor", "review", "lapse", "final", "lapsed"] == 1
+    assert after["blind_calling", "minor", "record", "warning", "final", "decided"] == 2
+    assert sum(after.values()) == 9
+
+
+def test_the_series_of_decisions_are_few() -> None:
+    policy = load(None)
+    _, registry = decisions(policy)
+    rules = len(policy.rules) + len(policy.escalations) + len(policy.behaviours) + 2
+    assert len(labels_of(registry)) <= 6 * rules
+
+
+def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_not() -> None:
+    telemetry = Telemetry(busy_court().shard.policy)
+
+    def shown() -> float | None:
+        return telemetry.registry.get_sample_value("callwarden_watermark_timestamp_seconds", {"partition": "3"})
+
+    telemetry.committed(3, Taken(), 0, 0.1)
+    assert shown() is None
+    telemetry.watermark(3, 5_000)
+    assert shown() == 5.0
+    telemetry.gone(3)
+    assert shown() is None
