@@ -30,13 +30,15 @@ from crash.courses import (
     world_of,
     wrong,
 )
-from crash.memory import MemoryCluster, MemoryWriter
-from crash.traffic import Arrival
+from crash.memory import Link, MemoryCluster, MemoryWriter
+from crash.traffic import NAMES, Arrival
+from crash.virtual import Process
 from crash.world import Worker, World
 from monitor.partition import Live, Partition
 from monitor.rows import Rows
 from streams.app import make_app
 from streams.cluster import TP, Out
+from streams.topicreplay import replay_topics
 
 
 def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:
@@ -118,6 +120,28 @@ def test_a_clock_that_has_moved_is_where_it_was_after_a_crash() -> None:
     assert a_late_call_after_a_move() == []
     with broken(MOVES_NOT_IN_THE_HEAD):
         assert a_late_call_after_a_move() != []
+
+
+def test_a_replay_while_a_worker_is_at_work_may_lack_what_it_has_not_noted_yet() -> None:
+    """Which is why the command warns then. Once it is noted, the replay says what the worker says."""
+    world = world_of(grace_ms=0)
+    at_ms, late_ms = NOON + 3 * MINUTE, NOON + 4 * MINUTE + 35 * SECOND
+    world.produce([call(at_ms, "a"), call(at_ms + 10, "b", late_ms)])
+    auditor = MemoryCluster(Link(world.broker, Process(world.loop, "auditor"), world.rng))
+
+    async def late() -> int:
+        judged = await replay_topics(auditor, NAMES, POLICY, secret=b"secret", live=world.live, to_watermark=True)
+        assert judged.summary.read == 2
+        return len(judged.late)
+
+    async def go() -> None:
+        world.add_worker().link.slow_share = 0.0
+        await until(world, late_ms + 200)
+        assert await late() == 0, "the clock that makes it late has moved, and is in the worker's memory"
+        await until(world, late_ms + 10 * SECOND)
+        assert await late() == count(world, LATE) == 1
+
+    play(world, go)
 
 
 def a_quick_return() -> list[str]:
