@@ -59,8 +59,9 @@ soak: setup tools ## The long suites, against real services, too: what is absent
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 
-schemas: setup ## Write the JSON Schemas and the AsyncAPI document anew.
+schemas: setup ## Write the JSON Schemas, the AsyncAPI document and billing's contract pack anew.
 	$(BIN)/callwarden schema export schemas
+	$(BIN)/callwarden schema billing-pack schemas/billing-pack
 
 metrics: setup ## Write the table of metrics in docs/metrics.md anew.
 	$(BIN)/callwarden schema metrics docs/metrics.md
