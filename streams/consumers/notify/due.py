@@ -1,0 +1,34 @@
+"""What the time brings: which pending decisions are about to lapse, and when the summary of the day is due."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+
+class Pending(NamedTuple):
+    """A decision that waits for review, of which nobody has been told yet that it lapses."""
+
+    id: str
+    tenant_id: str
+    behaviour: str
+    kind: str
+    review_by_ms: int
+
+
+def about_to_lapse(pending: Sequence[Pending], now_ms: int, before_ms: int) -> list[Pending]:
+    """Those to tell of now, the first to lapse first: none until one lapses within ``before_ms``, and then those that
+    lapse within twice that as well, so that a day's worth is one message."""
+    if all(each.review_by_ms - before_ms > now_ms for each in pending):
+        return []
+    soon = [each for each in pending if each.review_by_ms - 2 * before_ms <= now_ms]
+    return sorted(soon, key=lambda each: (each.review_by_ms, each.id))
+
+
+def next_summary_ms(after_ms: int, hour: int, timezone: str) -> int:
+    """The first time after ``after_ms`` at which it is that hour there."""
+    after = datetime.fromtimestamp(after_ms / 1000, ZoneInfo(timezone))
+    at = after.replace(hour=hour, minute=0, second=0, microsecond=0)
+    if at <= after:
+        at += timedelta(days=1)
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,40 @@
+"""A notifier's desk with one tenant, for tests: records and times in, what people hear out."""
+
+from monitor.policy.load import load
+from schemas.outputs import Alert, Enforcement
+from streams.consumers.notify.desk import Desk, Said, Silent
+from streams.consumers.notify.manners import Manners
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.register import Tenant
+
+POLICY = load(None)
+MANNERS = Manners()
+
+
+class Office:
+    """Keeps all that was said."""
+
+    def __init__(self, manners: Manners = MANNERS) -> None:
+        self.desk, self.tenant = Desk(POLICY, manners), Tenant()
+        self.messages: list[Message] = []
+        self.silent: list[Silent] = []
+
+    def take(self, at_ms: int, *records: Alert | Enforcement) -> list[str]:
+        """What people hear of these records, in short; first of what was due until then."""
+        before = len(self.messages)
+        self._note(self.desk.tick("acme", self.tenant, at_ms))
+        for record in records:
+            if isinstance(record, Alert):
+                self._note(self.desk.alert("acme", self.tenant, record, at_ms))
+            else:
+                self._note(self.desk.decision("acme", self.tenant, record, at_ms))
+        return [short(message) for message in self.messages[before:] if message.others]
+
+    def _note(self, said: Said) -> None:
+        self.messages += said.messages
+        self.silent += said.silent
+
+
+def short(message: Message) -> str:
+    """What a message is about, in a word or two."""
+    return f"{message.what} over" if message.standing == "off" else message.what
