@@ -136,10 +136,33 @@ def _database(value: object) -> SecretStr:
     return SecretStr(text)
 
 
+def _web(value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "").strip()
+    if text and not re.fullmatch(r"https?://[^\s/?#]+([/?]\S*)?", text):
+        raise ValueError("no address of the web; https://HOST/PATH would be right")  # not shown: it holds a key
+    return SecretStr(text) if text else None
+
+
+def _webs(value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+    addresses = [each.strip() for each in text.split(",") if each.strip()]
+    for address in addresses:
+        _web(address)
+    return SecretStr(",".join(addresses)) if addresses else None
+
+
+def _link(value: object) -> str | None:
+    text = str(value or "").strip()
+    if text and not (re.fullmatch(r"https?://\S+", text) and "{tenant}" in text):
+        raise ValueError(f"`{text}` leads to no tenant; https://HOST/.../{{tenant}} would be right")
+    return text or None
+
+
 Partitioner = Literal["murmur2", "crc32"]
 File = Annotated[Path | None, BeforeValidator(_file)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]
 AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]
+WebAddress = Annotated[SecretStr | None, BeforeValidator(_web)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
 
 
@@ -217,6 +240,24 @@ class Settings(BaseSettings):
 
     # Where the ledger publishes the heads of its chains, once a day; without it in its log alone.
     ledger_heads: AppendedFile = None
+    # Whom the notifier tells, what, and how much of it.
+    notify_alertmanager_urls: Annotated[SecretStr | None, BeforeValidator(_webs)] = None
+    notify_dingtalk_url: WebAddress = None
+    notify_dingtalk_secret: SecretStr | None = None
+    notify_feishu_url: WebAddress = None
+    notify_feishu_secret: SecretStr | None = None
+    notify_wecom_url: WebAddress = None
+    notify_webhook_url: WebAddress = None
+    notify_webhook_secret: SecretStr | None = None
+    notify_link: Annotated[str | None, BeforeValidator(_link)] = None
+    notify_severity: Annotated[
+        Literal["info", "warning", "critical"], _one_of("info", "warning", "critical", change=str.lower)
+    ] = "warning"
+    notify_delay_ms: Annotated[int, _duration(0, 1 * DAY)] = 5 * MINUTE
+    notify_quiet_ms: Annotated[int, _duration(1 * MINUTE, 90 * DAY)] = 7 * DAY
+    notify_before_lapse_ms: Annotated[int, _duration(1 * MINUTE, 30 * DAY)] = 1 * DAY
+    notify_summary_hour: Annotated[int, _whole(0, 23)] = 9
+    notify_per_minute: Annotated[int, _whole(2, 20)] = 10
 
     # What `topics create` makes.
     partitions: Annotated[int, _whole(1, 10_000)] = 8
@@ -258,6 +299,21 @@ class Settings(BaseSettings):
         if login and not value:
             raise ValueError(f"absent; {info.data['security']} needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD")
         return value or None
+
+    @field_validator("notify_dingtalk_secret", "notify_feishu_secret", "notify_webhook_secret")
+    @classmethod
+    def _with_its_address(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = str(info.field_name).replace("_secret", "_url")
+        if not secret and info.data.get(url) and info.field_name == "notify_webhook_secret":
+            raise ValueError(f"absent; without it nobody could tell who calls {variable(url)}")
+        if secret and url in info.data and info.data[url] is None:
+            raise ValueError(f"a secret without its address; {variable(url)} as well would be right")
+        return secret or None
+
+    def alertmanagers(self) -> list[SecretStr]:
+        """The addresses of all Alertmanagers."""
+        urls = self.notify_alertmanager_urls
+        return [SecretStr(url) for url in urls.get_secret_value().split(",")] if urls else []
 
     @property
     def group(self) -> str:

@@ -22,6 +22,7 @@ COMMANDS = {
     "dev-kafka": "Run a real Kafka node for development, without Docker.",
     "live": "All on a Kafka node of its own: topics, worker, traffic, decisions.",
     "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
+    "notify": "Tell people of alerts and decisions as they happen.",
     "tail": "Show decisions and alerts as they come out of Kafka.",
     "ledger": "Keep, verify and show the record of every decision, review and reversal.",
     "dead-letter": "Look at records that could not be read, and write them back.",

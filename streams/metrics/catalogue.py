@@ -43,6 +43,7 @@ _REASON = Label("reason", "the code words of refusals, about 30")
 _RULE = Label("rule", "the policy's measured rules")
 _DECIDING = Label("rule", "the policy's rules, escalations and behaviours")
 _TENANT = Label("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
+_CHANNEL = Label("channel", "the channels that are set: alertmanager, alertmanager-2, dingtalk, feishu, wecom, webhook")
 _CONSUMER = Label("consumer", "1: the program itself")
 _JUDGING: tuple[Program, ...] = ("worker", "replay")
 
@@ -207,6 +208,59 @@ CATALOGUE: tuple[Entry, ...] = (
         "Up to when a consumer has handled all that was committed; absent before the first time",
         (_CONSUMER,),
         CONSUMERS,
+    ),
+    # People being told.
+    Entry(
+        "callwarden_notify_sent_total",
+        "counter",
+        "messages",
+        "Messages that a channel's receiver took",
+        (
+            _CHANNEL,
+            Label("what", "14: alert, the kinds of decisions, pending, lapse_soon, digest, summary and the like"),
+        ),
+        ("notify",),
+    ),
+    Entry(
+        "callwarden_notify_failed_total",
+        "counter",
+        "attempts",
+        "Times that a channel's receiver did not take a message; it is tried again",
+        (_CHANNEL,),
+        ("notify",),
+    ),
+    Entry(
+        "callwarden_notify_given_up_total",
+        "counter",
+        "messages",
+        "Messages that a channel's receiver refused five times, each by itself",
+        (_CHANNEL,),
+        ("notify",),
+    ),
+    Entry(
+        "callwarden_notify_waiting_messages",
+        "gauge",
+        "messages",
+        "Messages that a channel's receiver has not taken yet",
+        (_CHANNEL,),
+        ("notify",),
+    ),
+    Entry(
+        "callwarden_notify_oldest_waiting_seconds",
+        "gauge",
+        "seconds",
+        "For how long the oldest of them has waited",
+        (_CHANNEL,),
+        ("notify",),
+    ),
+    Entry("callwarden_notify_rejected_total", "counter", "records", "Records that could not be read", (), ("notify",)),
+    Entry(
+        "callwarden_notify_lost_total",
+        "counter",
+        "gaps",
+        "Times that records had been deleted before anybody was told of them",
+        (),
+        ("notify",),
     ),
 )
 

@@ -1,0 +1,78 @@
+"""`callwarden notify`: tell people of alerts and decisions as they happen."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from monitor.policy.model import Policy
+    from streams.settings import Settings
+
+
+def run(
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", metavar="FILE", help="The workers' policy.  [default: the built-in one]"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
+    ] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+) -> None:
+    """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
+
+    Who is told stands in environment variables: see `docs/notify.md`. What came before the first start is not told. It
+    stops on TERM; what was not delivered is, after the next start. A broker, a database and receivers that are away
+    are waited for. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
+    take a test message; 1 an unforeseen error.
+    """
+    import asyncio
+
+    import structlog
+
+    from monitor.cli.inputs import fail, policy_for, settings_for
+    from streams.cluster import Refused
+    from streams.consumers.notify.serve import run_notify
+    from streams.logs import set_up_logs
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+    set_up_logs(json_logs)
+    try:
+        if test:
+            asyncio.run(_try(settings, ruled))
+        else:
+            asyncio.run(run_notify(settings, ruled))
+    except Refused as error:
+        fail(f"callwarden notify: {error}")
+    except typer.Exit:
+        raise
+    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
+        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
+        raise typer.Exit(1) from None
+
+
+async def _try(settings: "Settings", policy: "Policy") -> None:
+    """Send the test messages, a line each."""
+    import aiohttp
+
+    from monitor.cli.inputs import fail
+    from streams.cluster import Refused
+    from streams.consumers.notify.channels import configured
+    from streams.consumers.notify.serve import NOBODY, now_ms
+    from streams.consumers.notify.trial import trial
+
+    failed = 0
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        channels = configured(settings, session, now_ms)
+        if not channels:
+            raise Refused(NOBODY)
+        async for answer in trial(channels, policy, now_ms()):
+            failed += not answer.ok
+            typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
+    if failed:
+        fail(f"{failed} messages were not taken", 3)

@@ -1,1 +1,0 @@
-"""The contract pack: golden events, judged by the real shard, and what a right consumer answers after each."""

@@ -1,0 +1,35 @@
+"""Those who are told: each speaks its receiver's language, and says in a readable line why it was not heard."""
+
+from collections.abc import Callable
+
+import aiohttp
+
+from streams.consumers.notify.channels.alertmanager import Alertmanager
+from streams.consumers.notify.channels.base import Channel, Failed
+from streams.consumers.notify.channels.dingtalk import DingTalk
+from streams.consumers.notify.channels.feishu import Feishu
+from streams.consumers.notify.channels.webhook import Webhook
+from streams.consumers.notify.channels.wecom import WeCom
+from streams.settings import Settings
+
+__all__ = ["Alertmanager", "Channel", "DingTalk", "Failed", "Feishu", "WeCom", "Webhook", "configured"]
+
+
+def configured(settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], int]) -> list[Channel]:
+    """The channels that the settings name. ``clock`` gives epoch ms."""
+    link, per_minute = settings.notify_link, settings.notify_per_minute
+    channels: list[Channel] = [
+        Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, link)
+        for at, url in enumerate(settings.alertmanagers())
+    ]
+    if settings.notify_dingtalk_url is not None:
+        secret = settings.notify_dingtalk_secret
+        channels.append(DingTalk(session, settings.notify_dingtalk_url, secret, clock, link, per_minute))
+    if settings.notify_feishu_url is not None:
+        secret = settings.notify_feishu_secret
+        channels.append(Feishu(session, settings.notify_feishu_url, secret, clock, link, per_minute))
+    if settings.notify_wecom_url is not None:
+        channels.append(WeCom(session, settings.notify_wecom_url, link, per_minute))
+    if settings.notify_webhook_url is not None and settings.notify_webhook_secret is not None:
+        channels.append(Webhook(session, settings.notify_webhook_url, settings.notify_webhook_secret, clock, link))
+    return channels

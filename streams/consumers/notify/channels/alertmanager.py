@@ -1,0 +1,104 @@
+"""Alertmanager, by its v2 API: what goes on is told again and again until it is over; grouping and silences are its."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from pydantic import SecretStr
+
+from streams.consumers.notify.channels.base import Poster
+from streams.consumers.notify.channels.text import about
+from streams.consumers.notify.message import Item, Message
+from streams.consumers.notify.names import shown
+from streams.consumers.notify.outbox import Standing
+
+_PATH: Final = "/api/v2/alerts"
+_AHEAD_MS: Final = 5 * 60_000
+_EVENT_MS: Final = 60 * 60_000
+_AT_ONCE: Final = 100
+
+
+class Alertmanager:
+    """See `Channel`. What happens once is an alert of an hour; what goes on ends when it is said to, or when it has
+    not been told again for five minutes."""
+
+    at_once, per_minute = _AT_ONCE, None
+
+    def __init__(
+        self, session: aiohttp.ClientSession, name: str, url: SecretStr, clock: Callable[[], int], link: str | None
+    ) -> None:
+        address = url.get_secret_value().rstrip("/")
+        self._poster = Poster(session, SecretStr(address if address.endswith(_PATH) else address + _PATH))
+        self.name, self._clock, self._link = name, clock, link
+
+    async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        now_ms = self._clock()
+        return await self._post(
+            [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._link)]
+        )
+
+    async def remind(self, standing: Sequence[Standing]) -> None:
+        """Keep what goes on from ending."""
+        now_ms = self._clock()
+        for at in range(0, len(standing), _AT_ONCE):
+            some = standing[at : at + _AT_ONCE]
+            await self._post([alert for m, since in some for alert in alerts(m, since, now_ms, self._link)])
+
+    async def _post(self, posted: list[dict[str, Any]]) -> str:
+        # Of one alert the last word counts; it takes them in any order.
+        latest = {orjson.dumps(alert["labels"], option=orjson.OPT_SORT_KEYS): alert for alert in posted}
+        status, headers, content = await self._poster.post(orjson.dumps(list(latest.values())))
+        if status != 200:
+            raise self._poster.http_failure(status, headers, content)
+        return "200"
+
+
+def alerts(message: Message, since_ms: int, now_ms: int, link: str | None) -> Iterator[dict[str, Any]]:
+    """The alerts of one message: one, or of several tenants one each."""
+    if message.tenant_id or not message.items:
+        yield _alert(message, None, since_ms, now_ms, link)
+    elif message.what == "summary":  # a list for people
+        yield _alert(message, None, since_ms, now_ms, None)
+    else:
+        for item in message.items:
+            yield _alert(message, item, since_ms, now_ms, link)
+
+
+def _alert(message: Message, item: Item | None, since_ms: int, now_ms: int, link: str | None) -> dict[str, Any]:
+    tenant_id = item.tenant_id if item else message.tenant_id
+    labels = {
+        "alertname": "CallwardenTenant",
+        "tenant": shown(tenant_id),
+        "behaviour": shown(item.behaviour if item else message.behaviour),
+        "tier": message.tier,
+        "severity": item.severity if item else message.severity,
+        "kind": message.what,
+        "source": "notify",
+    }
+    lines = [item.text] if item else [*message.lines, *(each.text for each in message.items)]
+    refs = [item.ref] if item else list(message.refs)
+    annotations = {
+        "summary_zh": message.title.zh,
+        "summary_en": message.title.en,
+        "description_zh": "\n".join(line.zh for line in lines),
+        "description_en": "\n".join(line.en for line in lines),
+        "ids": " ".join(ref for ref in refs if ref),
+    }
+    times = {"startsAt": _time(min(since_ms, now_ms)), "endsAt": _time(now_ms + _EVENT_MS)}
+    if message.standing == "on":
+        times["endsAt"] = _time(now_ms + _AHEAD_MS)
+    elif message.standing == "off":
+        times = {"endsAt": _time(now_ms)}
+    more = {"generatorURL": about(link, tenant_id)} if link and tenant_id else {}
+    return {
+        "labels": {name: value for name, value in labels.items() if value},
+        "annotations": {name: value for name, value in annotations.items() if value},
+        **times,
+        **more,
+    }
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,42 @@
+"""A message as text for people in a chat: Chinese, then English, in which nothing of a record acts as markup."""
+
+from urllib.parse import quote
+
+from streams.consumers.notify.message import Message
+
+# Of records come words in which somebody could hide a link, a picture or a mention; these look alike and do nothing.
+_ACTIVE = str.maketrans("<>[]`*|~", "＜＞［］｀＊｜～")
+
+
+def plain(text: str) -> str:
+    """``text`` in which no character acts in any robot's markup."""
+    return text.translate(_ACTIVE)
+
+
+def halves(message: Message) -> tuple[list[str], list[str]]:
+    """The lines below the title, in Chinese and in English."""
+    both = [*message.lines, *(item.text for item in message.items)]
+    return [plain(line.zh) for line in both], [plain(line.en) for line in both]
+
+
+def markdown(message: Message, link: str | None, most: int) -> str:
+    """As the markdown of DingTalk and WeCom, at most so many bytes of UTF-8."""
+    zh, en = halves(message)
+    tail = f"\n\n[详情 Details]({about(link, message.tenant_id)})" if link and message.tenant_id else ""
+    room = (most - len(tail.encode())) // 2 - 2
+    first = clipped([f"### {plain(message.title.zh)}", *zh], room)
+    return f"{first}\n\n{clipped([f'**{plain(message.title.en)}**', *en], room)}{tail}"
+
+
+def clipped(lines: list[str], most: int) -> str:
+    """The lines as paragraphs, at most so many bytes; what does not fit is said to be missing."""
+    text = "\n\n".join(lines)
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: max(0, most - 3)].decode("utf-8", "ignore") + "…"
+
+
+def about(link: str, tenant_id: str) -> str:
+    """The house's page about a tenant."""
+    return link.replace("{tenant}", quote(tenant_id, safe=""))

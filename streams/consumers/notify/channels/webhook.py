@@ -1,0 +1,68 @@
+"""A webhook of the house's own: each message as JSON, signed as Standard Webhooks has it (docs/notify.md)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+
+import aiohttp
+import msgspec
+from pydantic import SecretStr
+
+from streams.consumers.notify.channels.base import Poster
+from streams.consumers.notify.channels.text import about
+from streams.consumers.notify.message import Message
+
+
+class Webhook:
+    """See `Channel`. ``webhook-id`` is the message's own id, the same each time it comes."""
+
+    name, at_once, per_minute = "webhook", 1, None
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: SecretStr,
+        secret: SecretStr,
+        clock: Callable[[], int],
+        link: str | None,
+    ) -> None:
+        self._poster, self._key = Poster(session, url, secret), key(secret.get_secret_value())
+        self._clock, self._link = clock, link
+
+    async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        [message] = messages
+        content = msgspec.to_builtins(message)
+        content["link"] = about(self._link, message.tenant_id) if self._link and message.tenant_id else None
+        body = msgspec.json.encode({"type": "callwarden.notice.v1", **content})
+        now_s, id_ = self._clock() // 1000, identity(message)
+        headers = {
+            "webhook-id": id_,
+            "webhook-timestamp": str(now_s),
+            "webhook-signature": f"v1,{signature(self._key, id_, now_s, body)}",
+        }
+        status, answered, said = await self._poster.post(body, headers=headers)
+        if not 200 <= status < 300:
+            raise self._poster.http_failure(status, answered, said)
+        return str(status)
+
+
+def identity(message: Message) -> str:
+    """What a message is known by, without anything that a header cannot carry: `Message.id` may hold a tenant's id."""
+    return f"msg_{hashlib.sha256(message.id.encode()).hexdigest()[:32]}"
+
+
+def key(secret: str) -> bytes:
+    """``whsec_`` and base64, as Standard Webhooks writes a secret, or any text as it is."""
+    if secret.startswith("whsec_"):
+        try:
+            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            pass
+    return secret.encode()
+
+
+def signature(key: bytes, id_: str, timestamp_s: int, body: bytes) -> str:
+    """HMAC-SHA256 of ``id.timestamp.body``, in base64."""
+    return base64.b64encode(hmac.digest(key, f"{id_}.{timestamp_s}.".encode() + body, hashlib.sha256)).decode()

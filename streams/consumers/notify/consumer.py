@@ -1,0 +1,231 @@
+"""Takes alerts and decisions in: what is known of each tenant, and what is told of it, in one transaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, delete, insert, select
+
+from monitor.masking import mask_numbers
+from monitor.policy.durations import HOUR
+from schemas.outputs import Alert, Enforcement, Reason
+from streams.consumers.follow import Gone, Record
+from streams.consumers.notify import outbox
+from streams.consumers.notify.desk import Desk, Said, Silent
+from streams.consumers.notify.digest import summary
+from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.manners import Manners
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.register import Tenant
+from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
+from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.notify.words import lapse_soon
+
+log = structlog.get_logger("callwarden")
+
+_AT_ONCE: Final = 500
+_KNOWN = msgspec.json.Decoder(Tenant).decode
+_ALERT = msgspec.json.Decoder(Alert).decode
+_EVENT = msgspec.json.Decoder(Enforcement).decode
+
+
+class Consumer:
+    """What `streams.consumers.follow.Follower` hands records to, and what looks at the clock.
+
+    ``channels`` are the names of those who are told; ``clock`` gives epoch ms. All methods but the constructor are
+    called in the database's thread, in a transaction.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        manners: Manners,
+        channels: Collection[str],
+        enforcement: str,
+        clock: Callable[[], int],
+        telemetry: Telemetry,
+        timezone: str = "Asia/Shanghai",
+        summary_hour: int = 9,
+    ) -> None:
+        self._desk, self._manners, self._channels = desk, manners, list(channels)
+        self._enforcement, self._clock = enforcement, clock
+        self._timezone, self._summary_hour = timezone, summary_hour
+        self._telemetry = telemetry
+        self._forgot_ms = 0
+
+    def handle(self, connection: Connection, records: Sequence[Record]) -> None:
+        """Take records in. Those from before the notifier's first start are known, but nobody hears of them."""
+        now_ms = self._clock()
+        began_ms = self._began_ms(connection, now_ms)
+        read = []
+        for record in records:
+            if (decoded := self._decode(connection, record)) is not None:
+                read.append((record.timestamp_ms, decoded))
+        tenants = self._load(connection, {_tenant_of(decoded) for _, decoded in read})
+        for timestamp_ms, decoded in read:
+            past = timestamp_ms < began_ms
+            tenant_id = _tenant_of(decoded)
+            tenant, at_ms = tenants[tenant_id], timestamp_ms if past else now_ms
+            if isinstance(decoded, Alert):
+                said = self._desk.alert(tenant_id, tenant, decoded, at_ms)
+            else:
+                said = self._desk.decision(tenant_id, tenant, decoded, at_ms)
+                self._pend(connection, decoded)
+            if not past:
+                self._tell(connection, said, now_ms)
+        self._save(connection, tenants)
+
+    def gone(self, connection: Connection, gone: Gone) -> None:
+        """Records were deleted before they were handled: people hear that, and it goes on."""
+        self._telemetry.lost()
+        now_ms = self._clock()
+        what = mask_numbers(str(gone))
+        message = Message(
+            id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
+            what="records_lost",
+            severity="critical",
+            at_ms=now_ms,
+            title=Reason("有记录在通知之前已被删除", "Records were deleted before anybody was told of them"),
+            lines=(
+                Reason(f"缺失：{what}", f"Missing: {what}"),
+                Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger"),
+            ),
+        )
+        outbox.put(connection, [message], self._channels, now_ms)
+
+    def tick(self, connection: Connection) -> None:
+        """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day."""
+        now_ms = self._clock()
+        self._began_ms(connection, now_ms)
+        due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
+        tenants = self._load(connection, set(connection.execute(due).scalars()))
+        for tenant_id, tenant in tenants.items():
+            self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
+        self._save(connection, tenants)
+        self._lapses(connection, now_ms)
+        self._summarise(connection, now_ms)
+        if now_ms - self._forgot_ms >= HOUR:
+            outbox.forget(connection, now_ms)
+            self._forgot_ms = now_ms
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _decode(self, connection: Connection, record: Record) -> Alert | Enforcement | None:
+        try:
+            value = record.value or b""
+            return _EVENT(value) if record.tp.topic == self._enforcement else _ALERT(value)
+        except msgspec.DecodeError as error:
+            self._telemetry.rejected()
+            reason = mask_numbers(str(error))
+            log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
+            connection.execute(
+                insert(REJECTED).values(
+                    topic=record.tp.topic, partition=record.tp.partition, offset=record.offset, reason=reason
+                )
+            )
+            return None
+
+    def _tell(self, connection: Connection, said: Said, now_ms: int) -> None:
+        outbox.put(connection, said.messages, self._channels, now_ms)
+        if said.silent:
+            connection.execute(insert(SILENT), [_row(each) for each in said.silent])
+
+    def _pend(self, connection: Connection, event: Enforcement) -> None:
+        """Keep the register of pending decisions."""
+        data = event.data
+        for old in (data.supersedes, data.reverses, event.id):
+            if old is not None:
+                connection.execute(delete(PENDING).where(PENDING.c.id == old))
+        if data.status == "pending_review" and data.review_by_ms is not None:
+            connection.execute(
+                insert(PENDING).values(
+                    id=event.id,
+                    tenant_id=event.subject,
+                    behaviour=data.behaviour,
+                    kind=data.kind,
+                    review_by_ms=data.review_by_ms,
+                    told=False,
+                )
+            )
+
+    def _lapses(self, connection: Connection, now_ms: int) -> None:
+        table, before_ms = PENDING.c, self._manners.before_lapse_ms
+        rows = connection.execute(
+            select(table.id, table.tenant_id, table.behaviour, table.kind, table.review_by_ms).where(
+                table.told.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
+            )
+        )
+        soon = about_to_lapse([Pending(*row) for row in rows], now_ms, before_ms)
+        # The topic may be behind: what should have lapsed already is not about to.
+        telling = [each for each in soon if each.review_by_ms > now_ms]
+        if telling:
+            outbox.put(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
+        for at in range(0, len(soon), _AT_ONCE):
+            ids = [each.id for each in soon[at : at + _AT_ONCE]]
+            connection.execute(PENDING.update().where(table.id.in_(ids)).values(told=True))
+
+    def _summarise(self, connection: Connection, now_ms: int) -> None:
+        at_ms = _clock(connection, "summary")
+        if at_ms is not None and now_ms < at_ms:
+            return
+        _set_clock(connection, "summary", next_summary_ms(now_ms, self._summary_hour, self._timezone))
+        if at_ms is None:
+            return
+        columns = [column for column in SILENT.c if column.name != "number"]
+        rows = connection.execute(select(*columns).order_by(SILENT.c.number)).all()
+        if rows:
+            silent = [Silent(*row) for row in rows]
+            outbox.put(connection, [summary(silent, now_ms)], self._channels, now_ms)
+            connection.execute(delete(SILENT))
+
+    def _began_ms(self, connection: Connection, now_ms: int) -> int:
+        """When the notifier was first started with this database."""
+        began_ms = _clock(connection, "began")
+        if began_ms is None:
+            _set_clock(connection, "began", began_ms := now_ms)
+        return began_ms
+
+    def _load(self, connection: Connection, wanted: set[str]) -> dict[str, Tenant]:
+        tenants = {tenant_id: Tenant() for tenant_id in sorted(wanted)}
+        names = list(tenants)
+        for at in range(0, len(names), _AT_ONCE):
+            rows = select(TENANTS.c.tenant_id, TENANTS.c.known).where(
+                TENANTS.c.tenant_id.in_(names[at : at + _AT_ONCE])
+            )
+            tenants.update((tenant_id, _KNOWN(known)) for tenant_id, known in connection.execute(rows))
+        return tenants
+
+    def _save(self, connection: Connection, tenants: dict[str, Tenant]) -> None:
+        names = list(tenants)
+        for at in range(0, len(names), _AT_ONCE):
+            some = names[at : at + _AT_ONCE]
+            connection.execute(delete(TENANTS).where(TENANTS.c.tenant_id.in_(some)))
+            rows = [
+                {
+                    "tenant_id": name,
+                    "due_ms": tenants[name].due_ms,
+                    "known": msgspec.json.encode(tenants[name]).decode(),
+                }
+                for name in some
+                if not tenants[name].empty
+            ]
+            if rows:
+                connection.execute(insert(TENANTS), rows)
+
+
+def _tenant_of(record: Alert | Enforcement) -> str:
+    return record.tenant_id if isinstance(record, Alert) else record.subject
+
+
+def _row(silent: Silent) -> dict[str, object]:
+    return {name: getattr(silent, name) for name in ("tenant_id", "behaviour", "what", "severity", "at_ms", "ref")}
+
+
+def _clock(connection: Connection, name: str) -> int | None:
+    return connection.execute(select(CLOCK.c.at_ms).where(CLOCK.c.name == name)).scalar()
+
+
+def _set_clock(connection: Connection, name: str, at_ms: int) -> None:
+    connection.execute(delete(CLOCK).where(CLOCK.c.name == name))
+    connection.execute(insert(CLOCK).values(name=name, at_ms=at_ms))

@@ -1,0 +1,104 @@
+"""The outbox: messages that wait for each channel, in the transaction of what they are about."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.tables import OUTBOX, STANDING
+
+_KEPT_MS = 30 * 86_400_000
+_DECODE = msgspec.json.Decoder(Message).decode
+
+
+class Waiting(NamedTuple):
+    """A message that a channel has not delivered yet."""
+
+    number: int
+    message: Message
+    made_ms: int
+    attempts: int
+
+
+class Standing(NamedTuple):
+    """What Alertmanager must hear of again and again while it lasts."""
+
+    message: Message
+    since_ms: int
+
+
+def put(connection: Connection, messages: Iterable[Message], channels: Collection[str], now_ms: int) -> None:
+    """Have these told by each of these channels; one that is there already stays as it is."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for message in messages:
+        text = msgspec.json.encode(message).decode()
+        rows = [
+            {
+                "channel": channel,
+                "message_id": message.id,
+                "message": text,
+                "made_ms": now_ms,
+                "attempts": 0,
+                "next_ms": now_ms,
+                "state": "waiting",
+            }
+            for channel in channels
+            if message.others or channel.startswith("alertmanager")
+        ]
+        if rows:
+            connection.execute(dialect.insert(OUTBOX).on_conflict_do_nothing(), rows)
+        if message.standing is not None:
+            key = "\n".join((message.tenant_id, message.behaviour, message.what, message.severity))
+            connection.execute(delete(STANDING).where(STANDING.c.key == key))
+            if message.standing == "on":
+                connection.execute(insert(STANDING).values(key=key, message=text, since_ms=now_ms))
+
+
+def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[Waiting]:
+    """What a channel should deliver now, the oldest first."""
+    table = OUTBOX.c
+    rows = connection.execute(
+        select(table.number, table.message, table.made_ms, table.attempts)
+        .where(table.channel == channel, table.state == "waiting", table.next_ms <= now_ms)
+        .order_by(table.number)
+        .limit(most)
+    )
+    return [Waiting(number, _DECODE(message), made_ms, attempts) for number, message, made_ms, attempts in rows]
+
+
+def standing(connection: Connection) -> list[Standing]:
+    """All that stands now."""
+    rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
+    return [Standing(_DECODE(message), since_ms) for message, since_ms in rows]
+
+
+def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
+    """These were ``delivered``, or ``given_up``."""
+    for at in range(0, len(numbers), 500):
+        some = numbers[at : at + 500]
+        connection.execute(update(OUTBOX).where(OUTBOX.c.number.in_(some)).values(state=state, ended_ms=now_ms))
+
+
+def again(connection: Connection, number: int, next_ms: int) -> None:
+    """This one was refused, and is tried once more later."""
+    row = update(OUTBOX).where(OUTBOX.c.number == number)
+    connection.execute(row.values(attempts=OUTBOX.c.attempts + 1, next_ms=next_ms))
+
+
+def forget(connection: Connection, now_ms: int) -> None:
+    """Delete what ended a month ago."""
+    connection.execute(delete(OUTBOX).where(OUTBOX.c.state != "waiting", OUTBOX.c.ended_ms < now_ms - _KEPT_MS))
+
+
+def queues(connection: Connection) -> dict[str, tuple[int, int]]:
+    """For each channel with something to deliver: how many messages wait, and since when the oldest does."""
+    table = OUTBOX.c
+    rows = connection.execute(
+        select(table.channel, func.count(), func.min(table.made_ms))
+        .where(table.state == "waiting")
+        .group_by(table.channel)
+    )
+    return {channel: (n, oldest_ms) for channel, n, oldest_ms in rows}

@@ -1,0 +1,75 @@
+"""The notifier's tables; `versions` makes them."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+from streams.consumers.positions import Positions, position_table
+
+METADATA = MetaData()
+POSITIONS = Positions(position_table(METADATA, "notify"))
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself in an INTEGER alone
+
+TENANTS = Table(
+    "notify_tenant",
+    METADATA,
+    Column("tenant_id", Text, primary_key=True),
+    Column("due_ms", BigInteger, index=True),
+    Column("known", Text, nullable=False),
+)
+PENDING = Table(
+    "notify_pending",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", Text, nullable=False, index=True),
+    Column("behaviour", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("review_by_ms", BigInteger, nullable=False, index=True),
+    Column("told", Boolean, nullable=False),
+)
+SILENT = Table(
+    "notify_silent",
+    METADATA,
+    Column("number", _NUMBER, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("behaviour", Text, nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("ref", Text, nullable=False),
+)
+OUTBOX = Table(
+    "notify_outbox",
+    METADATA,
+    Column("number", _NUMBER, primary_key=True),
+    Column("channel", String(32), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # waiting, delivered, given_up
+    Column("ended_ms", BigInteger),
+    UniqueConstraint("channel", "message_id"),
+    Index("ix_notify_outbox_waiting", "channel", "state", "number"),
+)
+STANDING = Table(
+    "notify_standing",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+REJECTED = Table(
+    "notify_rejected",
+    METADATA,
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+)
+CLOCK = Table(
+    "notify_clock",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The notifier's migrations: frozen, each after the one that it names."""

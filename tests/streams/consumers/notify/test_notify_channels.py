@@ -1,0 +1,222 @@
+"""Each channel against a receiver that checks what it gets; no failure shows an address, a key or a secret."""
+
+import asyncio
+import base64
+import hmac
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+from receivers import NOW_MS, SECRET, TOKEN, Receiver, channel, hmac_sha256, receiving
+
+from monitor.policy.load import load
+from schemas.outputs import Reason
+from streams.consumers.notify.channels import Channel, Failed, Webhook, WeCom
+from streams.consumers.notify.channels import webhook as webhook_module
+from streams.consumers.notify.channels.base import TIMEOUT
+from streams.consumers.notify.channels.dingtalk import signature as dingtalk_signature
+from streams.consumers.notify.channels.feishu import signature as feishu_signature
+from streams.consumers.notify.channels.text import markdown
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.trial import samples, trial
+
+KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
+SAMPLES = samples(load(None), NOW_MS)
+
+
+def message(**fields: Any) -> Message:
+    said = {"id": "m", "what": "warning", "severity": "warning", "at_ms": 0, "title": Reason("题", "title")}
+    return Message(**said | {"tenant_id": "acme", "behaviour": "blind_calling"} | fields)
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[tuple[Receiver, aiohttp.ClientSession]]:
+    async with receiving() as both:
+        yield both
+
+
+async def test_each_channel_delivers_one_of_each_kind(there: tuple[Receiver, aiohttp.ClientSession]) -> None:
+    receiver, session = there
+    channels = [channel(kind, receiver, session, lambda: NOW_MS) for kind in KINDS]
+    answers = [answer async for answer in trial(channels, load(None), NOW_MS)]
+    assert not [answer for answer in answers if not answer.ok]
+    of_all = [m for m in SAMPLES if m.others]
+    for kind in KINDS:
+        said = [answer.what for answer in answers if answer.channel == kind]
+        assert len(said) == len(SAMPLES if kind == "alertmanager" else of_all)
+        for what in ("alert", "alert over", "warning", "pending", "termination", "reversal", "lapse_soon", "digest"):
+            assert what in said, kind
+    assert len(receiver.taken) == len(answers)
+
+
+def test_signatures_are_those_of_another_implementation_and_of_the_published_example() -> None:
+    assert dingtalk_signature("this is secret", NOW_MS) == hmac_sha256(
+        b"this is secret", f"{NOW_MS}\nthis is secret".encode()
+    )
+    assert feishu_signature("密钥", 1599360473) == hmac_sha256("1599360473\n密钥".encode(), b"")
+    # RFC 4231, test case 2, for our own implementation of what is compared with.
+    mac = hmac.digest(b"Jefe", b"what do ya want for nothing?", "sha256")
+    assert mac.hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert hmac_sha256(b"Jefe", b"what do ya want for nothing?") == base64.b64encode(mac).decode()
+    # The test vector of Standard Webhooks.
+    key = webhook_module.key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    signed = webhook_module.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signed == "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("kind", ["dingtalk", "feishu", "webhook"])
+async def test_a_clock_that_is_wrong_is_refused_and_said(
+    kind: str, there: tuple[Receiver, aiohttp.ClientSession]
+) -> None:
+    receiver, session = there
+    with pytest.raises(Failed, match=r"310000.*security setting|19021.*clock is an hour off|401.*not signed"):
+        await channel(kind, receiver, session, lambda: NOW_MS + 7_200_000).send([message()], [0])
+    assert receiver.taken == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "alone", "wait_s"),
+    [
+        ("dingtalk", (200, {"errcode": 130101, "errmsg": "send too fast"}), False, 60),
+        ("dingtalk", (200, {"errcode": 400102, "errmsg": "robot stopped"}), False, None),
+        ("dingtalk", (200, {"errcode": 460101, "errmsg": "message too long"}), True, None),
+        ("feishu", (200, {"code": 11232, "msg": "frequency limited"}), False, 60),
+        ("feishu", (400, {"code": 9499, "msg": "Bad Request"}), True, None),
+        ("wecom", (200, {"errcode": 45009, "errmsg": "api freq out of limit"}), False, 60),
+        ("wecom", (200, {"errcode": 44004, "errmsg": "empty content"}), True, None),
+        ("wecom", (200, b"<html>a proxy's page</html>"), False, None),
+        ("wecom", (502, b"bad gateway"), False, None),
+        ("webhook", (413, b"too large"), True, None),
+        ("webhook", (500, b""), False, None),
+        ("webhook", (302, b""), False, None),
+        ("alertmanager", (400, b"bad labels"), True, None),
+        ("alertmanager", (503, b"starting"), False, None),
+    ],
+)
+async def test_an_answer_that_is_no_yes_is_a_failure(
+    kind: str, answer: tuple[int, Any], alone: bool, wait_s: float | None, there: tuple[Receiver, aiohttp.ClientSession]
+) -> None:
+    receiver, session = there
+    receiver.answers = [answer]
+    with pytest.raises(Failed) as failed:
+        await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
+    assert (failed.value.message_alone, failed.value.wait_s) == (alone, wait_s)
+    assert receiver.taken == []
+
+
+async def test_what_a_receiver_says_of_our_keys_and_of_numbers_is_not_shown(
+    there: tuple[Receiver, aiohttp.ClientSession],
+) -> None:
+    receiver, session = there
+    echo = f"no robot {TOKEN} with {SECRET} for 13800138000 at {receiver.url}"
+    receiver.answers = [(200, {"errcode": 1, "errmsg": echo}), (500, echo.encode())]
+    for kind in ("dingtalk", "webhook"):
+        with pytest.raises(Failed) as failed:
+            await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
+        assert not [secret for secret in (SECRET, "13800138000") if secret in str(failed.value)]
+    wrong = WeCom(session, SecretStr(f"{receiver.url}/cgi-bin/webhook/send?key=another-secret-key"), None, 10)
+    with pytest.raises(Failed, match=r"errcode 93000: invalid webhook url, key \*\*\*; its address is wrong"):
+        await wrong.send([message()], [0])
+
+
+async def test_no_connection_no_answer_and_no_tls_are_said_without_the_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setattr("streams.consumers.notify.channels.base.TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+        assert await said_of(f"http://127.0.0.1:{port}/hook?key={TOKEN}") == "no answer within 0.2 s"
+    monkeypatch.setattr("streams.consumers.notify.channels.base.TIMEOUT", TIMEOUT)
+    assert await said_of(f"http://127.0.0.1:{port}/hook?key={TOKEN}") == "no connection: Connection refused"
+    assert await said_of(f"http://{TOKEN}.invalid/hook") == "no connection: its name leads nowhere"
+
+    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"what?\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert (await said_of(f"http://127.0.0.1:{port}/hook")).startswith("the connection broke")
+        assert (await said_of(f"https://127.0.0.1:{port}/hook")).startswith("no secure connection")
+
+
+async def said_of(url: str) -> str:
+    async with aiohttp.ClientSession() as session:
+        hook = Webhook(session, SecretStr(url), SecretStr(SECRET), lambda: NOW_MS, None)
+        with pytest.raises(Failed) as failed:
+            await hook.send([message()], [0])
+    said = str(failed.value)
+    assert not [secret for secret in (TOKEN, SECRET, "127.0.0.1", "invalid") if secret in said], said
+    return said
+
+
+async def test_a_message_is_cut_to_what_each_robot_takes(there: tuple[Receiver, aiohttp.ClientSession]) -> None:
+    receiver, session = there
+    long = message(title=Reason("题", "title"), lines=tuple(Reason("很长" * 200, "long " * 200) for _ in range(60)))
+    for kind, most in (("wecom", 4096), ("dingtalk", 20_000), ("feishu", 20 * 1024)):
+        await channel(kind, receiver, session, lambda: NOW_MS).send([long], [0])
+        body = receiver.taken[-1]
+        text = body["markdown"]["content"] if kind == "wecom" else str(body.get("markdown") or body)
+        assert len(text.encode()) <= most
+        assert "很长" in text
+        assert "long" in text
+        assert text.count("…") == 2
+
+
+def test_words_of_a_record_never_act_as_markup() -> None:
+    evil = "<@all> [click](http://evil.example) ![x](http://evil.example/p.png) `code` **bold** <font color=red>"
+    text = markdown(message(title=Reason(evil, evil), lines=(Reason(evil, evil),)), None, 4096)
+    assert not [mark for mark in ("<@", "](", "![", "`", "<font") if mark in text]
+    assert text.count("**") == 2, "the English title's own"
+
+
+async def test_feishu_gets_plain_text_and_a_colour(there: tuple[Receiver, aiohttp.ClientSession]) -> None:
+    receiver, session = there
+    for said in (message(severity="critical"), message(severity="critical", standing="off")):
+        await channel("feishu", receiver, session, lambda: NOW_MS).send([said], [0])
+    assert [body["card"]["header"]["template"] for body in receiver.taken] == ["red", "green"]
+    tags = {part["text"]["tag"] for part in receiver.taken[0]["card"]["elements"] if part["tag"] == "div"}
+    assert tags == {"plain_text"}
+
+
+async def test_a_webhook_gets_the_same_id_each_time_and_a_link(there: tuple[Receiver, aiohttp.ClientSession]) -> None:
+    receiver, session = there
+    hook = channel("webhook", receiver, session, lambda: receiver.now_ms)
+    await hook.send([message(id="decision:1", tenant_id="a b/c")], [0])
+    receiver.now_ms += 60_000
+    await hook.send([message(id="decision:1")], [0])
+    await hook.send([message(id="decision:2")], [0])
+    ids = [{name.lower(): value for name, value in headers.items()}["webhook-id"] for headers in receiver.headers]
+    assert ids[0] == ids[1] != ids[2]
+    assert receiver.taken[0]["type"] == "callwarden.notice.v1"
+    assert receiver.taken[0]["link"] == "https://console.example/t/a%20b%2Fc"
+
+
+async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
+    there: tuple[Receiver, aiohttp.ClientSession],
+) -> None:
+    receiver, session = there
+    manager: Channel = channel("alertmanager", receiver, session, lambda: NOW_MS)
+    on, off = message(what="alert", standing="on"), message(what="alert", standing="off")
+    await manager.send([on, message(id="d", tenant_id="x" * 300)], [NOW_MS - 1000, NOW_MS - 1000])
+    await manager.send([on, off], [NOW_MS, NOW_MS])
+    firing, happened = receiver.taken[0]
+    assert firing["labels"] == {
+        "alertname": "CallwardenTenant", "tenant": "acme", "behaviour": "blind_calling", "tier": "none",
+        "severity": "warning", "kind": "alert", "source": "notify",
+    }  # fmt: skip
+    assert (firing["startsAt"], firing["endsAt"]) == ("2026-03-01T23:59:59.000+00:00", "2026-03-02T00:05:00.000+00:00")
+    assert firing["generatorURL"] == "https://console.example/t/acme"
+    assert happened["endsAt"] == "2026-03-02T01:00:00.000+00:00"
+    assert len(happened["labels"]["tenant"]) < 80
+    # Of one alert in one request the last word counts.
+    assert [alert.get("endsAt") for alert in receiver.taken[1]] == ["2026-03-02T00:00:00.000+00:00"]
+    assert isinstance(manager, type(channel("alertmanager", receiver, session, lambda: 0)))
+    await manager.remind([Standing(on, NOW_MS - 1000)] * 1)  # type: ignore[attr-defined]
+    assert receiver.taken[2] == [firing]

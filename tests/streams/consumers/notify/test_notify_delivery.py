@@ -1,0 +1,340 @@
+"""From the topics to the receivers through the database: what is told once, by each channel apart, whatever fails."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from fake_topics import FakeTopics
+from notices import alert, decision
+from office import MANNERS, POLICY
+from sqlalchemy import func, select
+
+from monitor.policy.durations import DAY, HOUR, MINUTE
+from streams.cluster import TP, Unavailable
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower, Gone, Record
+from streams.consumers.notify import outbox
+from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.notify.consumer import Consumer
+from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.sender import Sender
+from streams.consumers.notify.tables import METADATA, OUTBOX, POSITIONS, REJECTED, SILENT
+from streams.consumers.notify.telemetry import Telemetry
+from streams.metrics.catalogue import CATALOGUE
+
+BEGAN_MS = 1_772_409_600_000
+
+
+class Ear:
+    """A channel that hears all, unless it is told to fail."""
+
+    at_once = 1
+
+    def __init__(self, name: str, per_minute: int | None = None) -> None:
+        self.name, self.per_minute = name, per_minute
+        self.heard: list[Message] = []
+        self.failing: Failed | None = None
+        self.refuses: set[str] = set()
+
+    async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        if self.failing is not None:
+            raise self.failing
+        if any(message.id in self.refuses for message in messages):
+            raise Failed("it does not like it", message_alone=True)
+        self.heard += messages
+        return "ok"
+
+
+class Notifier:
+    """All of it, with a clock of its own and ears instead of receivers."""
+
+    def __init__(self, database: Database, *ears: Channel) -> None:
+        self.database, self.now_ms = database, BEGAN_MS
+        names = [ear.name for ear in ears]
+        self.telemetry = Telemetry(names, lambda: self.now_ms)
+        self.consumer = Consumer(
+            Desk(POLICY, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
+        )
+        self.senders = [Sender(ear, database, lambda: self.now_ms, self.telemetry) for ear in ears]
+        self.offset = 0
+
+    async def take(self, *records: Any, written_ms: int | None = None) -> None:
+        """Records out of the topics, written just now unless it is said."""
+        rows = []
+        for record in records:
+            topic = "enforcement" if hasattr(record, "subject") else "alerts"
+            value = record if isinstance(record, bytes) else msgspec.json.encode(record)
+            rows.append(Record(TP(topic, 0), self.offset, written_ms or self.now_ms, None, value))
+            self.offset += 1
+        await self.database.run(lambda connection: self.consumer.handle(connection, rows))
+
+    async def later(self, ms: int = 1000) -> None:
+        """Time goes on, and all do what they do."""
+        self.now_ms += ms
+        await self.database.run(self.consumer.tick)
+        for sender in self.senders:
+            await sender.step()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.telemetry.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'notify.db'}", "notify")
+    await database.migrate()
+    yield database
+    database.close()
+
+
+async def test_the_metrics_are_those_of_the_catalogue(database: Database) -> None:
+    notifier = Notifier(database, Ear("one"))
+    families = {f"{m.name}_total" if m.type == "counter" else m.name for m in notifier.telemetry.registry.collect()}
+    assert families == {entry.name for entry in CATALOGUE if entry.by == ("notify",)}
+
+
+async def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
+    def differences(connection: Any) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"version_table": "notify_version"})
+        return list(compare_metadata(context, METADATA))
+
+    assert await database.run(differences) == []
+
+
+async def test_what_was_written_before_the_first_start_is_known_and_not_told(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(
+        decision("old", "ban", BEGAN_MS - DAY),
+        decision("waits", "ban", BEGAN_MS - 5 * DAY, tenant="other", pending=True),
+        written_ms=BEGAN_MS - DAY,
+    )
+    await notifier.later()
+    assert ear.heard == []
+    await notifier.take(decision("new", "reversal", notifier.now_ms, reverses="old", refunds="released"))
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:new"]
+    await notifier.later(DAY)
+    assert ear.heard[1].what == "lapse_soon"
+    assert ear.heard[1].refs == ("waits",)
+    await notifier.later(DAY)
+    assert len(ear.heard) == 2, "told twice that it lapses"
+
+
+async def test_a_restart_forgets_nothing_and_tells_nothing_again(database: Database) -> None:
+    ear = Ear("one")
+    await (first := Notifier(database, ear)).later()
+    await first.take(alert("a", "firing", BEGAN_MS), decision("d", "ban", BEGAN_MS, tenant="other", pending=True))
+    await first.later()
+    second = Notifier(database, ear)
+    second.now_ms = first.now_ms
+    await second.later(MANNERS.delay_ms)
+    await second.take(alert("a", "resolved", second.now_ms))
+    await second.take(decision("d", "ban", BEGAN_MS, tenant="other", pending=True))
+    await second.later()
+    assert [(m.what, m.standing) for m in ear.heard] == [("pending", "on"), ("alert", "on"), ("alert", "off")]
+
+
+async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well(database: Database) -> None:
+    dead, well = Ear("dead"), Ear("well")
+    dead.failing = Failed("no connection")
+    notifier = Notifier(database, dead, well)
+    await notifier.later()
+    for n in range(20):
+        await notifier.take(decision(f"d{n}", "ban", notifier.now_ms, tenant=f"t{n}"))
+        await notifier.later(MINUTE)
+    assert len(well.heard) == 20
+    queues = await database.run(outbox.queues)
+    assert queues["dead"][0] == 20
+    notifier.telemetry.queues = queues
+    assert notifier.metric("callwarden_notify_waiting_messages", channel="dead") == 20
+    assert (notifier.metric("callwarden_notify_oldest_waiting_seconds", channel="dead") or 0) >= 19 * 60
+    failed = notifier.metric("callwarden_notify_failed_total", channel="dead") or 0
+    assert 3 < failed <= 12, "it does not back off, or not at all"
+    dead.failing = None
+    await notifier.later(HOUR)
+    assert [m.id for m in dead.heard] == [m.id for m in well.heard]
+    assert notifier.metric("callwarden_notify_sent_total", channel="dead", what="ban") == 20
+    assert await database.run(outbox.queues) == {}
+
+
+async def test_a_receiver_that_asks_for_a_rest_gets_it(database: Database) -> None:
+    ear = Ear("one")
+    ear.failing = Failed("too fast", wait_s=60)
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(decision("d", "ban", BEGAN_MS))
+    await notifier.later()
+    ear.failing = None
+    await notifier.later(58_000)
+    assert ear.heard == []
+    await notifier.later(3_000)
+    assert len(ear.heard) == 1
+
+
+async def test_one_message_that_is_refused_holds_no_other_up_and_is_given_up_in_the_end(database: Database) -> None:
+    ear = Ear("one")
+    ear.refuses = {"decision:bad"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good")))
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:good"]
+    for _ in range(8):
+        await notifier.later(HOUR)
+    assert notifier.metric("callwarden_notify_given_up_total", channel="one") == 1
+    assert await database.run(outbox.queues) == {}
+
+
+async def test_a_fault_of_ours_in_one_message_holds_no_other_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    real = Ear.send
+
+    async def fault(self: Ear, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        if messages[0].id == "decision:bad":
+            raise KeyError("of ours")
+        return await real(self, messages, since_ms)
+
+    monkeypatch.setattr(Ear, "send", fault)
+    await notifier.take(*(decision(name, "ban", BEGAN_MS, tenant=name) for name in ("bad", "good")))
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:good"]
+
+
+async def test_a_flood_is_told_within_the_minutes_measure_and_nothing_is_left_out(database: Database) -> None:
+    robot, machine = Ear("robot", per_minute=10), Ear("machine")
+    notifier = Notifier(database, robot, machine)
+    await notifier.later()
+    await notifier.take(*(decision(f"d{n}", "warning", BEGAN_MS, tenant=f"t{n}") for n in range(300)))
+    await notifier.take(decision("worst", "ban", BEGAN_MS, tenant="worst"))
+    for _ in range(50):
+        await notifier.later()
+    assert len(machine.heard) == 301
+    assert len(robot.heard) == 10
+    assert robot.heard[8].id == "decision:worst" or "decision:worst" in [m.id for m in robot.heard[:9]]
+    assert robot.heard[9].title.en == "A digest of 292 messages about 292 tenants"
+    await notifier.take(*(decision(f"e{n}", "warning", BEGAN_MS, tenant=f"u{n}") for n in range(3)))
+    await notifier.later(8_000)
+    assert len(robot.heard) == 10, "more than its measure within a minute"
+    await notifier.later(3_000)
+    assert len(robot.heard) == 13
+    assert await database.run(outbox.queues) == {}
+
+
+async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    for n in range(5):
+        await notifier.take(decision(f"d{n}", "warning", notifier.now_ms))
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:d0"]
+    await notifier.later(DAY)
+    await notifier.later(DAY)
+    assert [m.what for m in ear.heard] == ["warning", "summary"]
+    assert "4 repetitions not told one by one, of 1 tenant" in ear.heard[1].title.en
+    with database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
+
+
+async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothing(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(b'{"type":"other","caller":"13800138000"}', decision("d", "ban", BEGAN_MS), b"\xff")
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:d"]
+    assert notifier.metric("callwarden_notify_rejected_total") == 2
+    with database.reading() as connection:
+        rows = connection.execute(select(REJECTED).order_by(REJECTED.c.offset)).all()
+    assert [(row.topic, row.offset) for row in rows] == [("alerts", 0), ("alerts", 2)]
+    assert "13800138000" not in str(rows)
+
+
+async def test_deleted_records_are_told(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    gone = Gone(TP("alerts", 3), 5, 9)
+    await database.run(lambda connection: notifier.consumer.gone(connection, gone))
+    await notifier.later()
+    assert [m.what for m in ear.heard] == ["records_lost"]
+    assert "alerts-3: the next record to handle is 5, but what is before 9 was deleted" in ear.heard[0].lines[0].en
+    assert notifier.metric("callwarden_notify_lost_total") == 1
+
+
+async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
+    notifier = Notifier(database, Ear("one"))
+    await notifier.later()
+    await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
+    await notifier.later(MANNERS.delay_ms)
+    assert {s.message.what for s in await database.run(outbox.standing)} == {"alert", "pending"}
+    await notifier.take(alert("a", "resolved", BEGAN_MS), decision("l", "lapse", 0, tenant="other", reverses="p"))
+    assert await database.run(outbox.standing) == []
+
+
+async def test_alertmanager_alone_hears_that_nothing_waits_any_more(database: Database) -> None:
+    manager, ear = Ear("alertmanager"), Ear("one")
+    notifier = Notifier(database, manager, ear)
+    await notifier.later()
+    await notifier.take(decision("p", "ban", BEGAN_MS, pending=True), decision("l", "lapse", BEGAN_MS, reverses="p"))
+    await notifier.later()
+    assert [(m.what, m.standing) for m in manager.heard] == [("pending", "on"), ("pending", "off")]
+    assert [(m.what, m.standing) for m in ear.heard] == [("pending", "on")]
+
+
+async def test_what_was_delivered_is_forgotten_after_a_month(database: Database) -> None:
+    notifier = Notifier(database, Ear("one"))
+    await notifier.later()
+    await notifier.take(decision("d", "ban", BEGAN_MS))
+    await notifier.later()
+    for days, left in ((29, 1), (2, 0)):
+        await notifier.later(days * DAY)
+        with database.reading() as connection:
+            assert connection.execute(select(func.count()).select_from(OUTBOX)).scalar() == left
+
+
+async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    topics = FakeTopics(enforcement=1, alerts=1)
+    topics.now_ms = BEGAN_MS + HOUR
+    events = [msgspec.json.encode(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}")) for n in range(30)]
+    topics.put("enforcement", 0, *events)
+    real, failures = Database.run, iter([0, 0, 1, 0, 1, 1, 0, 0, 1, 1])
+
+    async def sometimes(self: Database, work: Any) -> Any:
+        result = await real(self, work)
+        if next(failures, 0):
+            raise Unavailable("the connection broke after the commit")
+        return result
+
+    monkeypatch.setattr(Database, "run", sometimes)
+    follower = Follower(
+        topics, database, POSITIONS, ["enforcement", "alerts"], notifier.consumer.handle, from_end=["alerts"]
+    )
+    task = asyncio.create_task(follower.run())
+    async with asyncio.timeout(20):
+        while follower.progress().as_of_ms is None or any(follower.progress().behind.values()):
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    assert next(failures, None) is None, "not every failure took place"
+    await notifier.later()
+    assert [m.id for m in ear.heard] == [f"decision:d{n}" for n in range(30)]
+    assert json.loads(events[0])["id"] == "d0"
