@@ -22,6 +22,17 @@ def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to 
         typer.echo(path)
 
 
+@app.command("billing-pack")
+def billing_pack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if absent.")],
+) -> None:
+    """Write the contract pack for billing teams: golden events, what is right to answer after each, and schemas."""
+    from streams.consumers.billing.pack.write import export as write
+
+    for path in write(folder):
+        typer.echo(path)
+
+
 @app.command("check")
 def check(
     folder: Annotated[

@@ -39,6 +39,11 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+_LOST: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": Problem, "description": "The path is another one: `.` and `..` get lost in it on their way here."}
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where answers come from. ``as_of_ms``: all that was in the topic by then is in the holds, None: unknown."""
@@ -72,15 +77,15 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
                 {"WWW-Authenticate": "Bearer"},
             )
 
-    guarded = {"dependencies": [Depends(known)] if tokens is not None else [], "responses": _REFUSALS}
+    guarded = [Depends(known)] if tokens is not None else []
     one = {"min_length": 1, "max_length": 128, "description": "The tenant's id, percent-encoded once."}
 
-    @app.get("/v1/refunds/{tenant_id:path}", response_model=Answer, **guarded)  # type: ignore[arg-type]
+    @app.get("/v1/refunds/{tenant_id:path}", response_model=Answer, dependencies=guarded, responses=_REFUSALS | _LOST)
     async def refunds(request: Request, tenant_id: Annotated[str, Path(**one)]) -> Response:
         """Whether the tenant's refunds are frozen. A tenant of whom nothing is known has no holds."""
         return await _answer(sources, in_path(request))
 
-    @app.get("/v1/refunds", response_model=Answer, **guarded)  # type: ignore[arg-type]
+    @app.get("/v1/refunds", response_model=Answer, dependencies=guarded, responses=_REFUSALS)
     async def refunds_of(request: Request, tenant_id: Annotated[str, Query(**one)]) -> Response:
         """The same, for ids that do not survive in a path, such as `.` and `..`."""
         return await _answer(sources, in_query(request))

@@ -60,17 +60,17 @@ class Billing:
         self._registry = CollectorRegistry()
         self._telemetry = Telemetry(self._registry)
         handler = Handler(self._telemetry.handled)
-        self._follower = Follower(cluster, database, POSITIONS, [self._topic], handler)
-        self._registry.register(Followed("billing", self._follower))
+        self.follower = Follower(cluster, database, POSITIONS, [self._topic], handler)
+        self._registry.register(Followed("billing", self.follower))
         self._lookup = Lookup(database)
         self._has_tables = False
 
     async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:
         """Follow and answer."""
         settings = self._settings
-        sources = Sources(self._holds, lambda: self._follower.progress().as_of_ms, settings.billing_stale_after_ms)
+        sources = Sources(self._holds, lambda: self.follower.progress().as_of_ms, settings.billing_stale_after_ms)
         stale_s = settings.billing_stale_after_ms / 1000
-        app = make(sources, allowed, pages(self._registry, lambda: behind(self._follower, stale_s)))
+        app = make(sources, allowed, pages(self._registry, lambda: behind(self.follower, stale_s)))
         address = (settings.web_host, settings.billing_port)
         try:
             await host([self._work(accepted)], self._telemetry.timed(app), address, variable("billing_port"))
@@ -81,7 +81,7 @@ class Billing:
         await self._prepare(accepted)
         looking = asyncio.create_task(self._telemetry.look(self._database))
         try:
-            await self._follower.run()
+            await self.follower.run()
         finally:
             looking.cancel()
             await asyncio.wait([looking])

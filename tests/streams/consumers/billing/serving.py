@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 from fake_topics import FakeTopics
 
+from streams.cluster import TP
 from streams.consumers.billing.run import Accepted, Billing
+from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.database import Database
 from streams.settings import load
@@ -24,8 +26,8 @@ TOKEN = "a-token-of-the-tests"
 class Served:
     """One process's billing. ``topics.now_ms`` is how far the broker's answers are."""
 
-    def __init__(self, topics: FakeTopics, port: int) -> None:
-        self.topics, self.port = topics, port
+    def __init__(self, topics: FakeTopics, port: int, database: Database) -> None:
+        self.topics, self.port, self.database = topics, port, database
 
     async def ask(self, target: str, token: str | None = TOKEN, method: str = "GET") -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of what is answered to exactly this target."""
@@ -56,15 +58,15 @@ class Served:
 
     async def caught_up(self) -> None:
         """Wait until all that is in the topic is handled."""
-        polls = self.topics.polls
+        ends = {tp: self.topics.end(tp) for tp in self.topics.logs}
         async with asyncio.timeout(60):
-            while self.topics.polls < polls + 3 or not await self._all():
-                await asyncio.sleep(0.005)
+            while not (self._handled.items() >= ends.items()):
+                await asyncio.sleep(0.001)
 
-    async def _all(self) -> bool:
-        _, _, metrics = await self.ask("/metrics")
-        lags = [line for line in metrics.splitlines() if line.startswith("callwarden_consumer_lag_records{")]
-        return bool(lags) and all(line.endswith(" 0.0") for line in lags)
+    @property
+    def _handled(self) -> dict[TP, int]:
+        with self.database.reading() as connection:
+            return POSITIONS.known(connection)
 
 
 @asynccontextmanager
@@ -86,7 +88,7 @@ async def serving(
     database = Database(url or f"sqlite:///{folder / 'billing.db'}", "billing")
     billing = Billing(load({"billing_port": port}), topics, database)
     task = asyncio.create_task(billing.host(tokens(), accepted or []))
-    served = Served(topics, port)
+    served = Served(topics, port, database)
     try:
         async with asyncio.timeout(60):
             while not task.done() and not await _reached(served, caught_up):

@@ -1,0 +1,59 @@
+"""The API against its own OpenAPI document: whatever is asked, what comes is as the document says."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import schemathesis
+from fake_topics import FakeTopics
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+from serving import TOKEN, TOPIC, serving
+
+from oracle.billing import TENANTS, event
+
+CHECKS = [
+    not_a_server_error,
+    checks.content_type_conformance,
+    checks.ignored_auth,
+    checks.negative_data_rejection,
+    checks.positive_data_acceptance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.status_code_conformance,
+]
+# A 503 is what the document promises while the topic is not read to its end.
+WITHOUT_ANSWERS = [each for each in CHECKS if each not in (not_a_server_error, checks.positive_data_acceptance)]
+
+
+def ask_whatever(port: int, wanted: list[object]) -> Counter[tuple[str, int]]:
+    """Ask for what the document allows and for what it does not: how often each path answered with which status."""
+    answered: Counter[tuple[str, int]] = Counter()
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+    for operation in (result.ok() for result in schema.get_all_operations()):
+        right = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+        wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+
+        @given(case=right | wrong)
+        @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        def ask(case: schemathesis.Case) -> None:
+            answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=wanted)
+            answered[case.operation.path, answer.status_code] += 1
+
+        ask()
+    return answered
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["with answers", "without"])
+async def test_whatever_is_asked_is_answered_as_the_document_says(tmp_path: Path, away: bool) -> None:
+    topics = FakeTopics(**{TOPIC: 1})
+    topics.put(TOPIC, 0, *[event(f"e{number}", tenant, "frozen") for number, tenant in enumerate(TENANTS)])
+    topics.away = away
+    async with serving(tmp_path, topics=topics, caught_up=not away) as billing:
+        answered = await asyncio.to_thread(ask_whatever, billing.port, WITHOUT_ANSWERS if away else CHECKS)
+    for path in ("/v1/refunds/{tenant_id}", "/v1/refunds"):
+        assert answered[path, 503 if away else 200] > 0
+        assert answered[path, 422] > 0 or path != "/v1/refunds"

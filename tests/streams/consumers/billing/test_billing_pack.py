@@ -1,0 +1,323 @@
+"""The contract pack is what the code makes, our consumer passes it over HTTP, and wrong ones do not."""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from serving import Served, serving
+
+from streams.consumers.billing.pack.right import RightConsumer
+from streams.consumers.billing.pack.write import FOLDER, documents
+from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN
+
+PACK = Path(__file__).parents[4] / FOLDER
+STORIES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PACK / "stories").glob("*.json"))}
+
+
+def test_the_committed_pack_is_what_the_code_makes() -> None:
+    wanted = documents()
+    there = {str(path.relative_to(PACK)) for path in PACK.rglob("*.json")}
+    assert there == set(wanted), "`make schemas` mends it"
+    assert [name for name, content in wanted.items() if (PACK / name).read_bytes() != content] == []
+
+
+def schema(name: str) -> jsonschema.protocols.Validator:
+    text = json.loads((PACK / f"{name}.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(text)
+    return jsonschema.Draft202012Validator(text)
+
+
+def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
+    story, needed, whole = schema("story"), schema("needed"), schema("enforcement")
+    for name, told in STORIES.items():
+        story.validate(told)
+        for event, text in told["events"].items():
+            if name == "unreadable" and event not in ("ban", "reversal"):
+                with pytest.raises((ValueError, jsonschema.ValidationError)):
+                    needed.validate(json.loads(text))
+                continue
+            needed.validate(json.loads(text))
+            if name != "newer":
+                whole.validate(json.loads(text))
+
+
+def test_the_pack_has_all_that_it_is_for() -> None:
+    events = [
+        json.loads(text) for name, told in STORIES.items() if name != "unreadable" for text in told["events"].values()
+    ]
+    kinds = {(event["data"].get("kind"), event["data"].get("status")) for event in events}
+    assert {event["data"].get("clause") for event in events} >= {*range(1, 8), None}
+    assert kinds >= {
+        ("warning", "final"), ("termination", "final"), ("ban", "final"), ("ban", "pending_review"),
+        ("termination", "pending_review"), ("admission_rejected", "final"), ("admission_rejected", "pending_review"),
+        ("reversal", "final"), ("lapse", "final"),
+    }  # fmt: skip
+    assert any(event["data"].get("supersedes") for event in events)
+    assert {
+        each["partition"] for told in STORIES.values() for course in told["courses"] for each in course["deliveries"]
+    } == {0, 1}
+
+
+async def _empty(billing: Served) -> None:
+    def delete(connection: Any) -> None:
+        for table in (HANDLED, HOLD, TAKEN, REJECTED):
+            connection.execute(table.delete())
+
+    await billing.database.run(delete)
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_our_consumer_answers_as_the_pack_says_over_http(tmp_path: Path, name: str) -> None:
+    told, answer = STORIES[name], schema("answer")
+    async with serving(tmp_path, partitions=2) as billing:
+        for course in told["courses"]:
+            await _empty(billing)
+            for delivery in course["deliveries"]:
+                await billing.put(told["events"][delivery["event"]].encode(), partition=delivery["partition"])
+                for tenant in told["tenants"]:
+                    found = await billing.refunds(tenant)
+                    answer.validate(found)
+                    said = {"since_ms": found["since_ms"], "holds": [hold["id"] for hold in found["holds"]]}
+                    right = delivery["frozen"].get(tenant, {"since_ms": None, "holds": []})
+                    assert said == right, (course["name"], delivery["event"], tenant)
+                    assert found["refundable"] is not bool(right["holds"])
+
+
+# Wrong ones ----------------------------------------------------------------------------------------------------------
+
+
+def failed(consumer: Callable[[], Any]) -> Iterator[tuple[str, str]]:
+    """The stories and courses in which a consumer answers what is not right."""
+    for name, told in STORIES.items():
+        for course in told["courses"]:
+            tried = consumer()
+            for delivery in course["deliveries"]:
+                tried.handle(told["events"][delivery["event"]])
+                frozen = {tenant for tenant in told["tenants"] if not tried.answer(tenant)["refundable"]}
+                if frozen != set(delivery["frozen"]):
+                    yield name, course["name"]
+                    break
+
+
+class Changed:
+    """The right consumer, but each record passes through `change` first."""
+
+    def __init__(self) -> None:
+        self.right = RightConsumer()
+
+    def handle(self, value: str) -> None:
+        self.right.handle(json.dumps(self.change(json.loads(value))))
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return self.right.answer(tenant)
+
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        return event
+
+
+class Tolerant(Changed):
+    def handle(self, value: str) -> None:
+        try:
+            super().handle(value)
+        except (ValueError, KeyError):
+            return
+
+
+class ForgetsSupersedes(Tolerant):
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        event["data"]["supersedes"] = None
+        return event
+
+
+class ForgetsReverses(Tolerant):
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        event["data"]["reverses"] = None
+        return event
+
+
+class HoldsFinalDecisionsAlone(Tolerant):
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        if event["data"].get("status") == "pending_review":
+            event["data"]["refunds"] = "unaffected"
+        return event
+
+
+class KnowsOneTypeAlone(Tolerant):
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        return event if event["type"] == "callwarden.enforcement.v1" else {}
+
+
+class MistakesTenants(Tolerant):
+    """Compares as many databases do, and as no two tenants should be."""
+
+    fold: Callable[[str], str] = staticmethod(str.lower)
+
+    def change(self, event: dict[str, Any]) -> dict[str, Any]:
+        return {**event, "subject": type(self).fold(event["subject"])}
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return super().answer(type(self).fold(tenant))
+
+
+class Trims(MistakesTenants):
+    fold = staticmethod(str.strip)
+
+
+class Composes(MistakesTenants):
+    fold = staticmethod(lambda text: unicodedata.normalize("NFC", text))
+
+
+class Widens(MistakesTenants):
+    fold = staticmethod(lambda text: unicodedata.normalize("NFKC", text))
+
+
+class Stops(Changed):
+    """At the first record that it cannot read, for good."""
+
+    stopped = False
+
+    def handle(self, value: str) -> None:
+        try:
+            if not self.stopped:
+                super().handle(value)
+        except ValueError:
+            self.stopped = True
+
+
+class Plain:
+    """What the wrong ones below share: ids and whom they hold."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, str] = {}
+        self.handled: set[str] = set()
+
+    def handle(self, value: str) -> None:
+        try:
+            event = json.loads(value)
+            if event["data"]["refunds"] in ("frozen", "released", "unaffected"):
+                self.take(event["id"], event["subject"], event["data"])
+        except (ValueError, KeyError):
+            return
+
+    def answer(self, tenant: str) -> dict[str, Any]:
+        return {"refundable": tenant not in self.holds.values()}
+
+    def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class ForgetsWhatIsGone(Plain):
+    """A hold whose own event comes after its reversal stands for good."""
+
+    def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
+        if name not in self.handled:
+            self.handled.add(name)
+            for gone in (data.get("supersedes"), data.get("reverses")):
+                self.holds.pop(gone, None)
+            if data["refunds"] == "frozen":
+                self.holds[name] = tenant
+
+
+class HandlesTwice(Plain):
+    """What comes again takes effect again: it freezes what was released."""
+
+    def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
+        if data["refunds"] == "frozen":
+            self.holds[name] = tenant
+        for gone in (data.get("supersedes"), data.get("reverses")):
+            self.holds.pop(gone, None)
+
+
+class KeepsAFlag(Plain):
+    """Frozen or not, without ids: the first release frees what another decision still holds."""
+
+    def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
+        if data["refunds"] == "frozen":
+            self.holds[tenant] = tenant
+        elif data["refunds"] == "released":
+            self.holds.pop(tenant, None)
+
+
+class Counts(Plain):
+    """One more, one less: an uphold counts its pending decision twice."""
+
+    def take(self, name: str, tenant: str, data: dict[str, Any]) -> None:
+        if name in self.handled:
+            return
+        self.handled.add(name)
+        if data["refunds"] == "frozen":
+            self.holds[name] = tenant
+        elif data["refunds"] == "released":
+            mine = [hold for hold, whose in self.holds.items() if whose == tenant]
+            if mine:
+                del self.holds[mine[0]]
+
+
+class LastWins(RightConsumer):
+    """An id that comes again is taken anew."""
+
+    def handle(self, value: str) -> None:
+        try:
+            name = json.loads(value)["id"]
+        except (ValueError, KeyError):
+            return
+        self._handled.discard(name)
+        self._holds.pop(name, None)
+        super().handle(value)
+
+
+class ReleasesWithTheLaterEvent(RightConsumer):
+    """An id that was taken away holds again when its own event comes afterwards."""
+
+    def handle(self, value: str) -> None:
+        super().handle(value)
+        try:
+            self._gone.discard(json.loads(value)["id"])
+        except (ValueError, KeyError):
+            return
+
+
+class TakesAllOfTheTenant(RightConsumer):
+    """A reversal takes away whatever the tenant has."""
+
+    def handle(self, value: str) -> None:
+        super().handle(value)
+        try:
+            event = json.loads(value)
+            if event["data"]["reverses"]:
+                self._gone |= {name for name, hold in self._holds.items() if hold["tenant"] == event["subject"]}
+        except (ValueError, KeyError):
+            return
+
+
+WRONG = {
+    ForgetsSupersedes: "upheld-then-overturned",
+    ForgetsReverses: "final-overturned",
+    HoldsFinalDecisionsAlone: "pending",
+    KnowsOneTypeAlone: "newer",
+    MistakesTenants: "tenants",
+    Trims: "tenants",
+    Composes: "tenants",
+    Widens: "tenants",
+    Stops: "unreadable",
+    ForgetsWhatIsGone: "dismissed",
+    HandlesTwice: "dismissed",
+    KeepsAFlag: "two-holds",
+    Counts: "upheld-then-overturned",
+    LastWins: "altered",
+    ReleasesWithTheLaterEvent: "lapsed",
+    TakesAllOfTheTenant: "two-holds",
+}
+
+
+@pytest.mark.parametrize("consumer", WRONG, ids=lambda each: each.__name__)
+def test_a_wrong_consumer_fails_where_it_is_wrong(consumer: Callable[[], Any]) -> None:
+    assert WRONG[consumer] in {story for story, _ in failed(consumer)}  # type: ignore[index]
+
+
+def test_the_right_consumer_fails_nowhere() -> None:
+    assert list(failed(RightConsumer)) == []
