@@ -13,6 +13,7 @@ from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, replay
 from monitor.report.page import make
 from monitor.report.standing import Standings, TenantStanding
+from monitor.shard.nearness import Looking
 from monitor.simulate.labels import Label, read_labels
 from monitor.simulate.run import Summary, simulate
 from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
@@ -57,9 +58,14 @@ def prepare(out: Path, tenants: int, days: int, seed: int) -> Summary:
     return simulate(settings, out / "input")
 
 
-def judge(simulated: Summary, policy: Policy, progress: Callable[[Progress], None] | None = None) -> Outcome:
-    """Judges the simulated records, keeping every window for the report's charts."""
-    return replay(simulated.files, policy, windows=True, progress=progress)
+def judge(
+    simulated: Summary,
+    policy: Policy,
+    progress: Callable[[Progress], None] | None = None,
+    looking: Looking | None = None,
+) -> Outcome:
+    """Judges the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
+    return replay(simulated.files, policy, windows=True, progress=progress, looking=looking)
 
 
 def conclude(out: Path, simulated: Summary, policy: Policy, outcome: Outcome) -> Judgement:

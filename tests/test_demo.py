@@ -1,10 +1,14 @@
 """The demonstration as a whole: it runs without a terminal, tells the truth about the tenants, and names its files."""
 
+import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
@@ -28,7 +32,8 @@ def test_it_ends_by_naming_the_files_that_it_wrote(told: tuple[Path, str]) -> No
     out, text = told
     named = [Path(line) for line in text.splitlines() if line.startswith(str(out))]
     assert {path.name for path in named} >= {
-        "records.jsonl", "labels.jsonl", "enforcement.jsonl", "windows.jsonl", "report.html",
+        "records.jsonl", "labels.jsonl", "enforcement.jsonl", "windows.jsonl", "report.html", "ledger.db", "billing.db",
+        "metrics.prom",
     }  # fmt: skip
     assert all(path.is_file() for path in named)
     assert {path for path in out.rglob("*") if path.is_file()} == set(named)
@@ -43,6 +48,35 @@ def test_every_decision_is_printed_with_its_reason_in_both_languages(told: tuple
     for event in events:
         assert event.data.reason.zh in text
         assert event.data.reason.en in text
+
+
+def test_it_shows_the_ledger_verified_and_its_head(told: tuple[Path, str]) -> None:
+    out, text = told
+    count = len((out / "enforcement.jsonl").read_bytes().splitlines())
+    with closing(sqlite3.connect(out / "ledger.db")) as ledger:
+        head = ledger.execute("SELECT hash FROM ledger_entry ORDER BY number DESC LIMIT 1").fetchone()[0]
+    assert f"verified: {count} 条 entries, 链尾哈希 head {head}" in text
+
+
+def test_it_shows_what_billing_answers_of_a_tenant_that_is_banned(told: tuple[Path, str]) -> None:
+    out, text = told
+    asked, _, rest = text.partition("GET /v1/refunds/")[2].partition("\n")
+    answer = json.loads(rest[: rest.index("\n}") + 2])
+    assert answer["refundable"] is False
+    events = [json.loads(line) for line in (out / "enforcement.jsonl").read_bytes().splitlines()]
+    bans = {event["id"] for event in events if event["subject"] == asked and event["data"]["kind"] == "ban"}
+    assert {hold["id"] for hold in answer["holds"]} & bans
+
+
+def test_it_shows_the_page_of_metrics_that_prometheus_would_read(told: tuple[Path, str]) -> None:
+    out, text = told
+    page = (out / "metrics.prom").read_text()
+    read = len((out / "input" / "records.jsonl").read_bytes().splitlines())
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    assert families["callwarden_records"].samples[0].value == read
+    shown = [line for line in text.splitlines() if line.startswith("callwarden_tenant_threshold_ratio{")]
+    assert shown
+    assert set(shown) <= set(page.splitlines())
 
 
 def test_plain_output_carries_no_terminal_codes(told: tuple[Path, str]) -> None:

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from monitor.demo import Judgement, TenantRow, Verdict
+    from monitor.policy.model import Policy
+    from monitor.replay import Outcome
+    from monitor.shard.nearness import Looking
+
+# Of the page of metrics: who is nearest to a threshold, or beyond it.
+_SHOWN = "callwarden_tenant_threshold_ratio{"
+_SHOWN_MOST = 8
 
 
 def run(
@@ -19,9 +26,13 @@ def run(
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tenants and decisions.")] = 1,
 ) -> None:
-    """Simulate tenants, judge them while you watch, and make the report: no Kafka, nothing to prepare."""
+    """Simulate tenants, judge them while you watch, and make the report: no Kafka, nothing to prepare.
+
+    Then the ledger, billing and the page of metrics of what was decided: what ops, finance and Grafana live on.
+    """
     from rich.console import Console
 
+    from monitor.cli.inputs import settings_for
     from monitor.cli.liveview import LiveView, decision_line
     from monitor.demo import conclude, judge, prepare
     from monitor.policy.load import load
@@ -29,7 +40,7 @@ def run(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
-    policy = load(None)
+    policy, looking = load(None), settings_for({}).looking
     simulated = prepare(out, tenants, days, seed)
     total = sum(simulated.records.values())
     console.print(
@@ -37,7 +48,8 @@ def run(
         f"{days} 天 days, {total:,} 条记录 records"
     )
     with LiveView(console, total, plain_decisions=0) as view:
-        outcome = judge(simulated, policy, lambda now: view.update(now.read, now.watermark_ms, now.decided))
+        watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
+        outcome = judge(simulated, policy, watch, looking)
     judgement = conclude(out, simulated, policy, outcome)
     console.rule("决定 Decisions", align="left")
     for event in outcome.enforcement:
@@ -45,10 +57,63 @@ def run(
     console.rule("租户 Tenants", align="left")
     console.print(_table(judgement.rows))
     _verdict(console, judgement)
+    kept = [
+        _ledger(console, outcome, out / "ledger.db"),
+        _refunds(console, outcome, judgement, out / "billing.db"),
+        _metrics(console, outcome, policy, looking, out / "metrics.prom"),
+    ]
     console.rule("文件 Files", align="left")
-    for path in judgement.files:
+    for path in [*judgement.files[:-1], *kept, judgement.files[-1]]:
         console.print(str(path), soft_wrap=True)
     console.print(f"\n在浏览器中打开 open in a browser: {judgement.files[-1].resolve().as_uri()}", soft_wrap=True)
+
+
+def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:
+    """Keep the decisions in a ledger, as `callwarden ledger run` does, and verify it."""
+    import asyncio
+
+    from streams.consumers.offline import ledger_of
+
+    found = asyncio.run(ledger_of(outcome.enforcement, file))
+    console.rule("台账 Ledger", align="left")
+    for fault in found.faults:
+        console.print(fault, style="red", markup=False, soft_wrap=True)
+    for head in found.heads.values():
+        told = "校验通过 verified" if not found.faults else "校验失败 not verified"
+        console.print(f"{told}: {head.number} 条 entries, 链尾哈希 head {head.hash.hex()}", soft_wrap=True)
+    return file
+
+
+def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", file: Path) -> Path:
+    """Ask billing, as `callwarden billing` answers, of a banned tenant; of another where none is."""
+    import asyncio
+
+    import orjson
+
+    from streams.consumers.offline import refunds_of
+
+    rows = sorted(judgement.rows, key=lambda row: (row.tier != "severe", not row.frozen, row.tenant))
+    tenant = rows[0].tenant
+    answer = asyncio.run(refunds_of(outcome.enforcement, file, tenant))
+    console.rule("退款 Refunds", align="left")
+    console.print(f"GET /v1/refunds/{tenant}", markup=False)
+    console.print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
+    return file
+
+
+def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "Looking", file: Path) -> Path:
+    """Write what a worker would tell Prometheus, and show who is nearest to a threshold."""
+    from streams.metrics.replayed import page
+
+    file.write_bytes(page(outcome, policy, looking))
+    lines = file.read_text("utf-8").splitlines()
+    shown = [line for line in lines if line.startswith(_SHOWN)]
+    console.rule("指标 Metrics", align="left")
+    for line in shown[:_SHOWN_MOST]:
+        console.print(line, markup=False, soft_wrap=True)
+    series = sum(not line.startswith("#") for line in lines)
+    console.print(f"… {series} 个时间序列 series: {file.name}", soft_wrap=True)
+    return file
 
 
 def _table(rows: "list[TenantRow]") -> "Table":

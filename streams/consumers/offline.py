@@ -1,0 +1,73 @@
+"""What the ledger and billing make of a replay's decisions: the consumers themselves, without Kafka."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas.outputs import Enforcement
+from streams.cluster import TP
+from streams.consumers.billing import tables as billing
+from streams.consumers.billing.answers import answer_of
+from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.holds import left
+from streams.consumers.database import Database
+from streams.consumers.follow import Handle, Record
+from streams.consumers.ledger import tables as ledger
+from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.verify import Verified, verify
+from streams.consumers.positions import Positions
+from streams.names import Names
+
+T = TypeVar("T")
+
+_NAMES = Names()
+_LOG = TP(_NAMES.output("enforcement"), 0)
+
+
+async def ledger_of(events: Sequence[Enforcement], file: Path) -> Verified:
+    """A new ledger of these events in ``file``, an SQLite database; its chains recomputed."""
+    keep = Keeper(_NAMES).keep
+    return await _filled(events, file, "ledger", ledger.POSITIONS, keep, lambda db: verify(db, _NAMES, {}))
+
+
+async def refunds_of(events: Sequence[Enforcement], file: Path, tenant_id: str) -> dict[str, Any]:
+    """What billing answers of a tenant, once it has handled these events; its new database is ``file``."""
+
+    def ask(connection: Connection) -> dict[str, Any]:
+        return answer_of(left(connection, [tenant_id])[tenant_id])
+
+    return await _filled(events, file, "billing", billing.POSITIONS, Handler(), ask)
+
+
+async def _filled(
+    events: Sequence[Enforcement],
+    file: Path,
+    name: str,
+    positions: Positions,
+    handle: Handle,
+    look: Callable[[Connection], T],
+) -> T:
+    for stored in (file, *(file.with_name(f"{file.name}-{more}") for more in ("wal", "shm"))):
+        stored.unlink(missing_ok=True)
+    records = [
+        Record(_LOG, offset, event.data.decided_ms, event.subject.encode(), msgspec.json.encode(event))
+        for offset, event in enumerate(events)
+    ]
+
+    def take(connection: Connection) -> None:
+        positions.begin(connection, {_LOG: 0})
+        positions.move(connection, _LOG, 0, len(records))
+        if records and (committed := handle(connection, records)):
+            committed()
+
+    database = Database(f"sqlite:///{file}", name)
+    try:
+        await database.migrate()
+        await database.run(take)
+        with database.reading() as connection:
+            return look(connection)
+    finally:
+        database.close()
