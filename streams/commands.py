@@ -15,6 +15,10 @@ from streams.names import Names
 _LOOK_S = 0.5
 
 
+class Displaced(Unavailable):
+    """Another operator's command was being written at the same time: whether this one was is not known."""
+
+
 @asynccontextmanager
 async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
     """A writer for an operator's transactions, started. Unavailable, Refused.
@@ -27,7 +31,7 @@ async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Write
         await writer.start()
         yield writer
     except Fenced:
-        raise Unavailable("another operator's command was being written; whether this one was is not known") from None
+        raise Displaced("another operator's command was being written; whether this one was is not known") from None
     finally:
         await writer.stop()
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
     "notify": "Tell people of alerts and decisions as they happen.",
     "tail": "Show decisions and alerts as they come out of Kafka.",
+    "reviews": "Look at decisions, and uphold or overturn them.",
     "ledger": "Keep, verify and show the record of every decision, review and reversal.",
     "dead-letter": "Look at records that could not be read, and write them back.",
     "skip": "Send a record that stops its partition to the dead letters.",

@@ -1,16 +1,20 @@
 """Cases and the entries of a tenant, as people read them: in Chinese and English, numbers masked, times in UTC."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 from rich.text import Text
 
 from monitor.cli.liveview import STYLES
+from monitor.masking import mask_numbers
 from monitor.report import labels
 from monitor.report.labels import Label, label
 from monitor.report.text import identifier, readable
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
 from streams.consumers.ledger.cases import Case
+from streams.reviews.claims import Claim
 
 _FATES = {
     "pending": Label("待复核", "pending review"),
@@ -115,6 +119,42 @@ def case_lines(case: Case, now_ms: int) -> list[Text]:
     for *_, told in sorted(steps, key=lambda step: step[:2]):
         lines += told
     return lines
+
+
+def evidence_line(case: Case) -> list[Text]:
+    """How much evidence there is of each sort, and the reason, under a line of a list."""
+    evidence = case.in_force.data.evidence
+    found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
+    counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]
+    reason = case.in_force.data.reason
+    told = [Text(f"    {readable(reason.zh)}"), Text(f"    {readable(reason.en)}")]
+    return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
+
+
+def claim_line(claim: Claim | None) -> list[Text]:
+    """That somebody has decided, and the decision has not come yet."""
+    if claim is None:
+        return []
+    verdict = label(_VERDICTS, claim.verdict)
+    by = f"{readable(claim.reviewer)}, {at(claim.claimed_ms)}: {readable(claim.reason)}"
+    return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
+
+
+def case_json(case: Case, claim: Claim | None, now_ms: int) -> dict[str, Any]:
+    """A case for programs: its event in force, what is so now, and who has decided what is not in force yet."""
+    data = case.in_force.data
+    pending = case.status == "pending" and data.review_by_ms is not None
+    line = {
+        "enforcement_id": case.in_force.id,
+        "status": case.status,
+        "left_ms": max(0, (data.review_by_ms or 0) - now_ms) if pending else None,
+        "event_ids": [event.id for event in case.events],
+        "claim": claim and {name: getattr(claim, name) for name in ("verdict", "claimed_ms", "sent_ms")},
+        "data": msgspec.to_builtins(data),
+    }
+    if claim:
+        line["claim"] |= {"reviewer": mask_numbers(claim.reviewer), "reason": mask_numbers(claim.reason)}
+    return line
 
 
 def _kind(event: Enforcement) -> Text:

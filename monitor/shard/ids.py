@@ -29,6 +29,11 @@ def alert_id(tenant_id: str, rule_id: str, since_ms: int) -> str:
     return "cwa-" + _digest(tenant_id, rule_id, since_ms)
 
 
+def review_id(tenant_id: str, enforcement_id: str, verdict: str) -> str:
+    """The id of a review that `callwarden reviews` writes: one a verdict on a decision, however often it is sent."""
+    return "cwr-" + _digest(tenant_id, enforcement_id, verdict)
+
+
 def _digest(*parts: str | int) -> str:
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

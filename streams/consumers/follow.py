@@ -69,6 +69,10 @@ class Gone(Refused):
         self.tp, self.offset, self.start = tp, offset, start
 
 
+class _TooEarly(Unavailable):
+    """The broker does not know yet how far a log is committed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a follower is. ``as_of_ms``: all that was committed by then is handled; None: that was never so."""
@@ -146,9 +150,9 @@ class Follower:
             reader = self._cluster.reader()
             try:
                 await self._begin(reader)
-                while (self.progress().as_of_ms or 0) < now_ms:
+                while (self.progress().as_of_ms or 0) <= now_ms:
                     await self._step(reader)
-            except (Overtaken, OffsetGone):
+            except (Overtaken, OffsetGone, _TooEarly):
                 await asyncio.sleep(_POLL_S)
             else:
                 return
@@ -162,15 +166,17 @@ class Follower:
             if topic not in counts:
                 raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
         tps = [TP(topic, number) for topic in self._topics for number in range(counts[topic])]
+        # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
+        before = await self._database.run(self._positions.known)
         starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
         known = await self._database.run(self._positions.known)
         new = {tp: ends[tp] if tp.topic in self._from_end else 0 for tp in tps if tp not in known}
         at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
-        beyond = [tp for tp in tps if at[tp] > ends[tp]]
+        beyond = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
         self._beyond = self._beyond + 1 if beyond else 0
         if beyond and self._beyond < _LOOKS_BEYOND:
             # A leader that has just taken over knows late how far its log is committed.
-            raise Unavailable(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
+            raise _TooEarly(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
         lost: dict[TP, Gone] = {}
         for tp in tps:
             if at[tp] < starts[tp] or tp in beyond:

@@ -65,6 +65,17 @@ def case_of(connection: Connection, event_id: str) -> Case | None:
         at = before
 
 
+def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
+    """The final escalations that name one of these decisions as evidence, and are not among them."""
+    ids = {event_id for case in chosen for event_id in case.ids}
+    found: dict[str, Case] = {}
+    for tenant in sorted({case.opening.subject for case in chosen}):
+        for case in of_tenant(connection, tenant)[2]:
+            if case.status == "final" and not ids.isdisjoint(case.in_force.data.evidence.enforcement_ids):
+                found[case.in_force.id] = case
+    return [case for event_id, case in sorted(found.items()) if event_id not in ids]
+
+
 def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[Case]]:
     """All of a tenant: its events in the order in which they were decided, its reviews, and its cases."""
     query = (

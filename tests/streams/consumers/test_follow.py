@@ -142,6 +142,58 @@ async def test_a_database_that_is_away_is_waited_for_and_read_anew(database: Dat
     assert next(failures, None) is None, "not every failure took place"
 
 
+async def test_catching_up_handles_what_is_there_and_ends(database: Database) -> None:
+    topics = FakeTopics(ours=2)
+    topics.now_ms = 4_000_000_000_000  # ahead of this machine's clock: what was asked for by now is answered
+    topics.put("ours", 0, *(b"%d" % number for number in range(10)))
+    await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
+    assert len(noted(database)) == 10
+    topics.put("ours", 1, b"later")
+    await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
+    assert len(noted(database)) == 11
+    topics.away = True
+    with pytest.raises(Unavailable, match="the broker is away"):
+        await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
+
+
+async def test_catching_up_waits_for_an_answer_of_the_present(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.now_ms = 1_000
+    topics.put("ours", 0, b"x")
+    caught_up = asyncio.create_task(Follower(topics, database, POSITIONS, ["ours"], note).catch_up())
+    await until(lambda: len(noted(database)) == 1)
+    await asyncio.sleep(0.02)
+    assert not caught_up.done()
+    topics.put("ours", 0, b"y")
+    topics.now_ms = 4_000_000_000_000
+    async with asyncio.timeout(20):
+        await caught_up
+    assert len(noted(database)) == 2
+
+
+async def test_many_catch_up_at_once_while_records_come(database: Database, monkeypatch) -> None:
+    """Others move the positions between any two looks."""
+    monkeypatch.setattr("streams.consumers.follow._POLL_S", 0.001)
+    topics = FakeTopics(ours=2)
+    topics.now_ms = 4_000_000_000_000
+    real = FakeTopics.ends
+
+    async def ends_and_then_more(self, tps):
+        ends = await real(self, tps)
+        if len(topics.logs[TP("ours", 0)]) < 60:
+            topics.put("ours", 0, b"x", b"x")
+        await asyncio.sleep(0.001)
+        return ends
+
+    monkeypatch.setattr(FakeTopics, "ends", ends_and_then_more)
+    async with asyncio.timeout(20):
+        for _ in range(6):
+            await asyncio.gather(*(Follower(topics, database, POSITIONS, ["ours"], note).catch_up() for _ in range(4)))
+    offsets = [offset for _, partition, offset, _ in noted(database) if not partition]
+    assert offsets == list(range(len(offsets)))
+    assert len(offsets) > 20
+
+
 async def test_it_says_up_to_when_all_was_handled(database: Database) -> None:
     topics = FakeTopics(ours=2)
     topics.put("ours", 0, *[b"x"] * 10)

@@ -1,0 +1,330 @@
+"""`callwarden reviews`: look at decisions, and uphold or overturn them."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.consumers.database import Database
+    from streams.consumers.ledger.cases import Case
+    from streams.consumers.ledger.look import Wanted
+    from streams.kafka import KafkaCluster
+    from streams.reviews.claims import Claim
+    from streams.reviews.desk import Desk, Sent
+    from streams.reviews.verdicts import Verdict
+    from streams.settings import Settings
+
+app = typer.Typer()
+
+T = TypeVar("T")
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of this tenant.")]
+Rule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="By this rule, escalation or behaviour.")]
+From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="First decided then or later.")]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First decided before.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
+Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="[default: the login name]")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for what comes of it.")]
+Again = Annotated[bool, typer.Option("--again", help="Though a verdict was sent already: it has come to nothing.")]
+
+_STATUSES = ("pending", "final", "reversed", "lapsed", "all")
+
+
+@app.command("list")
+def list_(
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="pending, final, reversed, lapsed or all.")
+    ] = "pending",
+    tenant: Tenant = None,
+    rule: Rule = None,
+    from_: From = None,
+    to: To = None,
+    json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """List decisions: those that wait for a review, the soonest to lapse first; with --status others, too.
+
+    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 3 no broker.
+    """
+    import orjson
+    from rich.console import Console
+
+    from monitor.cli.casework import case_json, case_line, claim_line, evidence_line
+    from monitor.cli.inputs import fail
+    from streams.consumers.ledger.look import cases
+    from streams.reviews.claims import claims_on
+
+    if status not in _STATUSES:
+        fail(f"--status {status}: expected one of {', '.join(_STATUSES)}")
+    wanted = _wanted(None if status == "all" else status, tenant, rule, from_, to)
+
+    async def look(_: "Desk", ledger: "Database") -> "tuple[list[Case], dict[str, Claim]]":
+        with ledger.reading() as connection:
+            found = cases(connection, wanted)
+            return found, claims_on(connection, found)
+
+    found, claims = _at_desk("reviews list", _settings(bootstrap, database), look)
+    console, now_ms = Console(highlight=False), _now_ms()
+    found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
+    for case in found:
+        claim = claims.get(case.in_force.id)
+        if json_:
+            typer.echo(orjson.dumps(case_json(case, claim, now_ms)).decode())
+            continue
+        lines = [case_line(case, now_ms), *evidence_line(case), *claim_line(claim)]
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    if not found and not json_:
+        typer.echo("没有符合条件的决定 / no such decisions")
+
+
+@app.command("show")
+def show(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the decision, or of any event of its case.")],
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Show a case whole: what is so now, evidence, and every event and review with its reason, in two languages.
+
+    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 1 no such decision;
+    3 no broker.
+    """
+    from rich.console import Console
+
+    from monitor.cli.casework import case_lines, claim_line
+    from monitor.cli.inputs import fail
+    from streams.consumers.ledger.look import case_of
+    from streams.reviews.claims import claims_on
+    from streams.reviews.verdicts import refusal
+
+    async def look(_: "Desk", ledger: "Database") -> "tuple[Case | None, dict[str, Claim]]":
+        with ledger.reading() as connection:
+            case = case_of(connection, decision)
+            return case, claims_on(connection, [case] if case else [])
+
+    case, claims = _at_desk("reviews show", _settings(bootstrap, database), look)
+    if case is None:
+        fail(str(refusal(None, decision, "overturn", 0)), 1)
+    console = Console(highlight=False)
+    for line in [*case_lines(case, _now_ms()), *claim_line(claims.get(case.in_force.id))]:
+        console.print(line, soft_wrap=True)
+
+
+@app.command("uphold")
+def uphold(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the pending decision.")],
+    reason: Reason,
+    reviewer: Reviewer = None,
+    wait: Wait = 10,
+    again: Again = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Make a pending decision final: its actions are in force then, and it is a violation.
+
+    What the judge would reject is refused, and so is what another reviewer has decided. The decision comes once the
+    worker's watermark is past the present: after the policy's lateness, at least. Exit status: 1 refused, or
+    rejected by the judge; 3 no broker: once it is claimed the next command sends it.
+    """
+    _decide("uphold", [decision], reason, reviewer, wait, again, bootstrap, database)
+
+
+@app.command("overturn")
+def overturn(
+    reason: Reason,
+    decision: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Of the decision; of an upheld one either id.")
+    ] = None,
+    rule: Rule = None,
+    tenant: Tenant = None,
+    from_: From = None,
+    to: To = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be overturned, and change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reviewer: Reviewer = None,
+    wait: Wait = 10,
+    again: Again = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Take a decision back, pending or final; or, with --rule, --from and --to, all that a rule decided in that time.
+
+    The latter is for a mass mistake: it shows what it would overturn and asks; one review a decision; those that are
+    reversed or lapsed, and those that somebody has decided already, are left out, so it can be run again wherever it
+    was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: what is claimed is sent by the next
+    command.
+    """
+    from monitor.cli.inputs import fail
+
+    if decision is not None:
+        if rule or tenant or from_ or to or dry_run:
+            fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")
+        _decide("overturn", [decision], reason, reviewer, wait, again, bootstrap, database)
+        return
+    if not (rule and from_ and to):
+        fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
+    wanted = _wanted(None, tenant, rule, from_, to)
+    ids = _chosen(wanted, _settings(bootstrap, database), again)
+    if not ids:
+        typer.echo("没有需要撤销的决定 / nothing to overturn")
+        return
+    if dry_run:
+        typer.echo(f"{len(ids)} 个决定将被撤销（未执行）/ {len(ids)} would be overturned; nothing was changed")
+        return
+    if not yes:
+        typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
+    _decide("overturn", ids, reason, reviewer, wait, again, bootstrap, database)
+
+
+def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> list[str]:
+    """The ids in force of the decisions to overturn, after they have been shown."""
+    from rich.console import Console
+
+    from monitor.cli.casework import case_line, claim_line
+    from streams.consumers.ledger.look import cases, resting_on
+    from streams.reviews.claims import claims_on
+
+    async def look(_: "Desk", ledger: "Database") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
+        with ledger.reading() as connection:
+            found = [case for case in cases(connection, wanted) if case.stands]
+            return found, claims_on(connection, found), resting_on(connection, found)
+
+    found, claims, resting = _at_desk("reviews overturn", settings, look)
+    console, now_ms, ids = Console(highlight=False), _now_ms(), []
+    for case in found:
+        claim = claims.get(case.in_force.id)
+        for line in [case_line(case, now_ms), *claim_line(claim)]:
+            console.print(line, soft_wrap=True)
+        if claim is None or again:
+            ids.append(case.in_force.id)
+    for case in resting:
+        typer.echo(
+            f"{case.in_force.id}：最终升级决定依据其中的违规，不会自动撤销 / "
+            "a final escalation that rests on some of these; it stays until it is overturned itself"
+        )
+    return ids
+
+
+def _decide(
+    verdict: "Verdict",
+    ids: list[str],
+    reason: str,
+    reviewer: str | None,
+    wait: float,
+    again: bool,
+    bootstrap: str | None,
+    database: str | None,
+) -> None:
+    import getpass
+
+    from rich.console import Console
+
+    from monitor.cli.casework import event_lines
+    from monitor.cli.inputs import fail
+    from monitor.report.text import readable
+    from streams.names import Names
+    from streams.reviews.claims import By
+    from streams.reviews.desk import Given, Outcomes
+    from streams.reviews.rejections import RejectedReviews
+
+    settings = _settings(bootstrap, database)
+    by: By = By(reviewer or getpass.getuser(), reason)
+
+    async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes]:
+        rejections = RejectedReviews(cluster, Names(settings.input_prefix, settings.output_prefix))
+        await rejections.begin()
+        given = await desk.give(ids, verdict, by, again=again)
+        for why in given.refused.values():
+            typer.echo(str(why), err=True)
+        if given.claims:
+            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
+        return given, await desk.outcomes(given.claims, wait, rejections.look)
+
+    given, outcomes = _with_cluster(f"reviews {verdict}", settings, give)
+    console = Console(highlight=False)
+    for events in outcomes.events.values():
+        for event in events:
+            for line in event_lines(event):
+                console.print(line, soft_wrap=True)
+    for event_id, why in outcomes.rejected.items():
+        typer.echo(f"{event_id}: the judge has rejected it: {why}", err=True)
+    open_ = len(given.claims) - len(outcomes.events) - len(outcomes.rejected)
+    if open_:
+        typer.echo(
+            f"{open_} 个尚未生效，待水位线越过现在时刻 / {open_} not decided yet: "
+            "that comes once the watermark is past the present; `callwarden reviews show ID` tells"
+        )
+    if given.refused or outcomes.rejected:
+        fail(f"{len(given.refused) + len(outcomes.rejected)} not given", 1)
+
+
+def _at_desk(command: str, settings: "Settings", look: "Callable[[Desk, Database], Awaitable[T]]") -> T:
+    """What ``look`` gives once the ledger is up to the topics' ends."""
+    return _run(command, settings, lambda desk, database, _: look(desk, database))
+
+
+def _with_cluster(command: str, settings: "Settings", work: "Callable[[Desk, KafkaCluster], Awaitable[T]]") -> T:
+    return _run(command, settings, lambda desk, _, cluster: work(desk, cluster))
+
+
+def _run(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
+    from monitor.cli.operator import operate
+    from streams.consumers.ledger.service import database_of
+    from streams.logs import set_up_logs
+    from streams.names import Names
+    from streams.reviews.desk import Desk, writing_to
+
+    set_up_logs(False)
+
+    async def begin(cluster: "KafkaCluster") -> T:
+        ledger = database_of(settings)
+        try:
+            names = Names(settings.input_prefix, settings.output_prefix)
+            writing = writing_to(cluster, settings.application_id)
+            desk = Desk(cluster, ledger, names, settings.partitioner, writing)
+            _tell_finished(await desk.begin())
+            return await work(desk, ledger, cluster)
+        finally:
+            ledger.close()
+
+    return operate(command, settings, begin)
+
+
+def _tell_finished(sent: "Sent") -> None:
+    for claim in sent.claims:
+        typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
+    for claim in sent.withdrawn:
+        typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
+
+
+def _settings(bootstrap: str | None, database: str | None) -> "Settings":
+    from monitor.cli.inputs import settings_for
+
+    return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+
+
+def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "Wanted":
+    from monitor.cli.inputs import moment
+    from streams.consumers.ledger.look import Wanted
+
+    return Wanted(
+        status,
+        tenant,
+        rule,
+        None if from_ is None else moment("--from", from_),
+        None if to is None else moment("--to", to),
+    )
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,139 @@
+"""Claims: a verdict is written down before it is sent, so that of two reviewers the second is told of the first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from monitor.masking import mask_numbers
+from monitor.reasons.wording import instant
+from schemas import codec
+from streams.consumers.ledger.cases import Case
+from streams.consumers.ledger.entries import storable
+from streams.consumers.ledger.look import case_of
+from streams.consumers.ledger.tables import CLAIMS, ENTRIES
+from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A verdict on the decision in force. ``value`` is its record, the same bytes however often it is sent.
+
+    ``sent_ms`` None: it was not, as far as is known. ``withdrawn``: why it does not count any more.
+    """
+
+    enforcement_id: str
+    tenant_id: str
+    review_id: str
+    verdict: Verdict
+    reviewer: str
+    reason: str
+    claimed_ms: int
+    value: bytes
+    sent_ms: int | None = None
+    withdrawn: str | None = None
+
+
+class By(NamedTuple):
+    """Who decides, and why."""
+
+    reviewer: str
+    reason: str
+
+
+class Taken(NotGiven):
+    """Somebody has decided this case already; ``claim`` is theirs."""
+
+    def __init__(self, claim: Claim) -> None:
+        on_its_way = "it was sent, and nothing has come of it yet" if claim.sent_ms else "it is being sent"
+        super().__init__(
+            f"{claim.enforcement_id}: {mask_numbers(claim.reviewer)} decided to {claim.verdict} it, "
+            f"{instant(claim.claimed_ms)} ({mask_numbers(claim.reason)}); {on_its_way}"
+        )
+        self.claim = claim
+
+
+def claim(connection: Connection, named: str, verdict: Verdict, by: By, now_ms: int, *, again: bool = False) -> Claim:
+    """Claim the case of that id, in the caller's transaction. NotGiven where the judge would reject the verdict.
+
+    Raises Taken where somebody has; ``again``: their verdict was sent and came to nothing, and this one replaces it.
+    """
+    case = case_of(connection, named)
+    if why := refusal(case, named, verdict, now_ms):
+        raise NotGiven(why)
+    assert case is not None
+    record = review_of(case, verdict, by.reviewer, by.reason, now_ms)
+    mine = Claim(
+        case.in_force.id,
+        record.tenant_id,
+        record.review_id,
+        verdict,
+        *by,
+        claimed_ms=now_ms,
+        value=codec.encode(record),
+    )
+    row = {name: getattr(mine, name) for name in Claim.__slots__} | {"tenant_id": storable(mine.tenant_id)}
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    if connection.execute(dialect.insert(CLAIMS).on_conflict_do_nothing(), row).rowcount == 1:
+        return mine
+    theirs = claim_on(connection, mine.enforcement_id)
+    assert theirs is not None
+    if theirs.withdrawn or (again and theirs.sent_ms):
+        if connection.execute(update(CLAIMS).where(*_same(theirs)).values(row)).rowcount == 1:
+            return mine
+        theirs = claim_on(connection, mine.enforcement_id) or theirs
+    raise Taken(theirs)
+
+
+def claim_on(connection: Connection, enforcement_id: str) -> Claim | None:
+    """The claim on the decision of that id, which must be the one in force."""
+    row = connection.execute(select(CLAIMS).where(CLAIMS.c.enforcement_id == enforcement_id)).one_or_none()
+    return Claim(**row._mapping) if row else None
+
+
+def claims_on(connection: Connection, cases: Sequence[Case]) -> dict[str, Claim]:
+    """The claims that count on these cases, by the id in force."""
+    found = (claim_on(connection, case.in_force.id) for case in cases if case.stands)
+    return {one.enforcement_id: one for one in found if one and not one.withdrawn}
+
+
+def unsent(connection: Connection) -> tuple[list[Claim], list[Claim]]:
+    """The claims that are to be sent, oldest first, and those that are withdrawn now: decided otherwise meanwhile.
+
+    The ledger must be up to the topics' ends: what is in it already was sent, and is noted so.
+    """
+    query = select(CLAIMS).where(CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)).order_by(CLAIMS.c.claimed_ms)
+    waiting, withdrawn = [], []
+    for row in connection.execute(query).all():
+        one = Claim(**row._mapping)
+        if _arrived(connection, one):
+            mark_sent(connection, [one], one.claimed_ms)
+        # In time when it was claimed may be in time for the judge.
+        elif why := refusal(case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms):
+            withdraw(connection, one, why)
+            withdrawn.append(replace(one, withdrawn=why))
+        else:
+            waiting.append(one)
+    return waiting, withdrawn
+
+
+def mark_sent(connection: Connection, claims: Sequence[Claim], now_ms: int) -> None:
+    """They were sent."""
+    for one in claims:
+        connection.execute(update(CLAIMS).where(*_same(one), CLAIMS.c.sent_ms.is_(None)).values(sent_ms=now_ms))
+
+
+def withdraw(connection: Connection, claim: Claim, why: str) -> None:
+    """It does not count any more, and another may be made."""
+    connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why)))
+
+
+def _same(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return CLAIMS.c.enforcement_id == claim.enforcement_id, CLAIMS.c.claimed_ms == claim.claimed_ms
+
+
+def _arrived(connection: Connection, claim: Claim) -> bool:
+    query = select(ENTRIES.c.value).where(ENTRIES.c.event_id == claim.review_id, ENTRIES.c.kind == "review")
+    return claim.value in connection.execute(query).scalars().all()

@@ -1,0 +1,160 @@
+"""The reviewers' desk: the ledger up to the topics' ends, verdicts claimed and sent, and what comes of them."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy import Connection
+
+from monitor.keying import Partitioner, partition_of
+from schemas.outputs import Enforcement
+from streams.cluster import Cluster, Out, Refused
+from streams.commands import Displaced, write
+from streams.consumers.database import Database
+from streams.consumers.follow import Gone, Topics
+from streams.consumers.ledger.entries import review_of
+from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.look import events_of_review
+from streams.consumers.ledger.service import follower_of, lost
+from streams.names import Names
+from streams.reviews.claims import By, Claim, claim, mark_sent, unsent, withdraw
+from streams.reviews.verdicts import NotGiven, Verdict
+
+_AT_ONCE = 200
+_TRIES = 10
+_LOOK_S = 1.0
+
+Writing = Callable[[Sequence[Out]], Awaitable[object]]
+Rejections = Callable[[], Awaitable[dict[bytes, str]]]
+"""Values of reviews that the judge has rejected since, with the reason."""
+
+
+@dataclass
+class Given:
+    """What came of giving verdicts: those that were claimed, and why others could not be given, by the id named."""
+
+    claims: list[Claim] = field(default_factory=list)
+    refused: dict[str, NotGiven] = field(default_factory=dict)
+
+
+@dataclass
+class Sent:
+    """What was sent; and what was not, since its case had been decided otherwise meanwhile."""
+
+    claims: list[Claim] = field(default_factory=list)
+    withdrawn: list[Claim] = field(default_factory=list)
+
+
+@dataclass
+class Outcomes:
+    """What has come of claims, by the id that was in force: events, or why the judge has rejected the review."""
+
+    events: dict[str, list[Enforcement]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+class Desk:
+    """Where reviews are given. All of it works beside a running `callwarden ledger run`."""
+
+    def __init__(
+        self, topics: Topics, database: Database, names: Names, partitioner: Partitioner, writing: Writing
+    ) -> None:
+        """``writing`` writes records in one transaction: `writing_to` a cluster."""
+        self._topics, self._database, self._names = topics, database, names
+        self._partitioner, self._write = partitioner, writing
+
+    async def begin(self) -> Sent:
+        """Make or bring up the ledger, and send what an earlier command has claimed and not sent."""
+        await self._database.migrate()
+        await self._catch_up()
+        return await self._send()
+
+    async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: bool = False) -> Given:
+        """Give the same verdict on all of these decisions. Unavailable, Refused: what is claimed is sent later."""
+        given = Given()
+        # Sorted, so that two who give many at once do not wait for each other.
+        ids = sorted(set(ids))
+        for start in range(0, len(ids), _AT_ONCE):
+            claim_some = partial(_claim, ids=ids[start : start + _AT_ONCE], verdict=verdict, by=by, again=again)
+            some = await self._database.run(claim_some)
+            given.claims += some.claims
+            given.refused |= some.refused
+            await self._send()
+        return given
+
+    async def outcomes(self, claims: Sequence[Claim], within_s: float, rejections: Rejections) -> Outcomes:
+        """What has come of the claims by then. A rejected one is withdrawn: another verdict can be given."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        found = Outcomes()
+        while True:
+            await self._catch_up()
+            rejected = await rejections()
+            for one in claims:
+                if events := await self._database.run(partial(_events, claim=one)):
+                    found.events[one.enforcement_id] = events
+                elif one.value in rejected:
+                    found.rejected[one.enforcement_id] = rejected[one.value]
+                    await self._database.run(partial(withdraw, claim=one, why=rejected[one.value]))
+            if len(found.events) + len(found.rejected) == len(claims) or loop.time() >= until:
+                return found
+            await asyncio.sleep(_LOOK_S)
+
+    async def _catch_up(self) -> None:
+        try:
+            await follower_of(self._topics, self._database, self._names, Keeper(self._names)).catch_up()
+        except Gone as error:
+            raise lost(error) from None
+
+    async def _send(self) -> Sent:
+        waiting, withdrawn = await self._database.run(unsent)
+        sent = Sent(withdrawn=withdrawn)
+        topic = f"{self._names.input_prefix}reviews"
+        count = (await self._topics.partitions([topic])).get(topic)
+        if count is None:
+            raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        for start in range(0, len(waiting), _AT_ONCE):
+            some = waiting[start : start + _AT_ONCE]
+            await self._write([self._out(topic, count, one) for one in some])
+            now_ms = time.time_ns() // 1_000_000
+            await self._database.run(partial(mark_sent, claims=some, now_ms=now_ms))
+            sent.claims += some
+        return sent
+
+    def _out(self, topic: str, count: int, claim: Claim) -> Out:
+        key = review_of(claim.value).tenant_id.encode()
+        return Out(topic, partition_of(key, count, self._partitioner), key, claim.value)
+
+
+def writing_to(cluster: Cluster, application_id: str) -> Writing:
+    """Writes reviews to a cluster. Of two reviewers who write at once one is displaced, and tries again."""
+
+    async def writing(records: Sequence[Out]) -> None:
+        for left in range(_TRIES, 0, -1):
+            try:
+                await write(cluster, f"{application_id}-reviews", records)
+            except Displaced:
+                if left == 1:
+                    raise
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+            else:
+                return
+
+    return writing
+
+
+def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By, again: bool) -> Given:
+    now_ms, given = time.time_ns() // 1_000_000, Given()
+    for named in ids:
+        try:
+            given.claims.append(claim(connection, named, verdict, by, now_ms, again=again))
+        except NotGiven as why:
+            given.refused[named] = why
+    return given
+
+
+def _events(connection: Connection, claim: Claim) -> list[Enforcement]:
+    return events_of_review(connection, review_of(claim.value).tenant_id, claim.review_id)

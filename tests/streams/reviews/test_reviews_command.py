@@ -1,0 +1,218 @@
+"""What a reviewer sees and is told at the terminal, with topics in memory for the cluster."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_topics import FakeTopics
+from ledger_samples import DAY, DECISIONS, REVIEWS, T0, event, pending, put
+from typer.testing import CliRunner
+
+from monitor.cli import operator
+from monitor.cli.app import build
+from schemas import codec
+from schemas.inputs import Review
+from schemas.outputs import Evidence, Reason
+from streams.cluster import TP, Out
+
+CANARY = "13812345678"
+NOW = T0 + DAY
+LETTERS = "out.dead-letter"
+
+
+class FakeCluster(FakeTopics):
+    """Topics that can be written to; ``judge`` is asked about each review that comes."""
+
+    def __init__(self) -> None:
+        super().__init__(**{DECISIONS: 1, REVIEWS: 1, LETTERS: 1})
+        self.now_ms = 4_000_000_000_000
+        self.judge = lambda review: None
+        self.letters: list[SimpleNamespace] = []
+
+    def writer(self, transactional_id: str) -> "FakeCluster":
+        assert transactional_id.startswith("callwarden-reviews")
+        return self
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def commit(self, records: list[Out], offsets: object) -> int:
+        for out in records:
+            self.put(out.topic, out.partition, out.value)
+            self.judge(codec.read(out.value or b""))
+        return 0
+
+    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[SimpleNamespace]]:
+        yield self.letters[start:stop]
+
+    def reject(self, review: Review) -> None:
+        """As the judge does."""
+        headers = [("topic", REVIEWS.encode()), ("reason", b"nothing_to_change: too late")]
+        self.letters.append(SimpleNamespace(value=codec.encode(review), headers=headers))
+        self.put(LETTERS, 0, codec.encode(review))
+
+    def uphold(self, review: Review) -> None:
+        """As the judge does."""
+        by = Evidence(review_ids=(review.review_id,))
+        reason = Reason("维持", "The ban is upheld")
+        put(self, 0, event("cwe-final", kind="ban", supersedes=review.enforcement_id, evidence=by, reason=reason))
+
+    @property
+    def reviews(self) -> list[Review]:
+        found = [codec.read(value or b"") for value in self.logs[TP(REVIEWS, 0)]]
+        return [review for review in found if isinstance(review, Review)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster()
+    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: fake)
+    monkeypatch.setattr("streams.logs.set_up_logs", lambda as_json: None)  # its stream would be closed for later tests
+    monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
+    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
+    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
+    monkeypatch.setenv("CALLWARDEN_LEDGER_DATABASE", f"sqlite:///{tmp_path / 'ledger.db'}")
+    evidence = Evidence(finding_ids=("f1", "f2"))
+    put(
+        fake, 0,
+        pending("cwe-late", review_by_ms=NOW + 3 * DAY, rule_id="business"),
+        pending("cwe-soon", "bravo", review_by_ms=NOW + 90 * 60_000, evidence=evidence),
+        event("cwe-warn", decided_ms=T0 + 5),
+        event("cwe-warn-2", decided_ms=T0 + 6),
+        event("cwe-gone", decided_ms=T0 + 7),
+        event("cwe-back", kind="reversal", reverses="cwe-gone", decided_ms=T0 + 8),
+        pending("cwe-old", decided_ms=T0 + 9, review_by_ms=NOW - 1),
+        event("cwe-strikes", kind="termination", rule_id="three-strikes", decided_ms=T0 + 9, actions=(),
+              evidence=Evidence(enforcement_ids=("cwe-warn",))),
+    )  # fmt: skip
+    return fake
+
+
+def run(*command: str, given: str = "") -> tuple[int, str]:
+    done = CliRunner().invoke(build("reviews"), ["reviews", *command], input=given)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_what_waits_is_listed_with_the_time_left_the_soonest_first(cluster: FakeCluster) -> None:
+    status, text = run("list")
+    assert status == 0, text
+    lines = [line for line in text.splitlines() if not line.startswith(" ")]
+    assert [line.split()[0] for line in lines] == ["cwe-old", "cwe-soon", "cwe-late"]
+    assert lines[0].endswith("待复核，复核期限已过，即将失效 / pending review, its time for review is over, it lapses")
+    assert lines[1].endswith("待复核，剩余 1 小时 30 分钟 / pending review, 1 h 30 min left")
+    assert lines[2].endswith("待复核，剩余 3 天 0 小时 / pending review, 3 d 0 h left")
+    assert "    证据 evidence: 质检结果 Findings 2" in text
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        (["--status", "final"], ["cwe-strikes", "cwe-warn", "cwe-warn-2"]),
+        (["--status", "final", "--rule", "short-calls-day"], ["cwe-warn", "cwe-warn-2"]),
+        (["--status", "reversed"], ["cwe-gone"]),
+        (["--status", "lapsed"], []),
+        (["--tenant", "bravo"], ["cwe-soon"]),
+        (["--rule", "business"], ["cwe-late"]),
+        (["--status", "all", "--from", str(T0 + 5), "--to", str(T0 + 7)], ["cwe-warn", "cwe-warn-2"]),
+    ],
+)
+def test_others_are_listed_by_filters(cluster: FakeCluster, filters: list[str], ids: list[str]) -> None:
+    status, text = run("list", "--json", *filters)
+    assert status == 0, text
+    assert [json.loads(line)["enforcement_id"] for line in text.splitlines()] == ids
+
+
+def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -> None:
+    cluster.judge = cluster.uphold
+    status, text = run("uphold", "cwe-late", "--reason", f"checked with {CANARY}", "--reviewer", f"wang {CANARY}")
+    assert status == 0, text
+    assert "sent: 1 by wang •••••••••78" in text
+    assert "cwe-final" in text
+    assert "The ban is upheld" in text
+    assert [(one.enforcement_id, one.reason) for one in cluster.reviews] == [("cwe-late", f"checked with {CANARY}")]
+    status, shown = run("show", "cwe-final")
+    assert status == 0, shown
+    assert shown.splitlines()[0] == "acme  cwe-final  生效中 / in force"
+    assert "wang •••••••••78: checked with •••••••••78" in shown
+    assert "cwe-late" in shown
+    assert CANARY not in text + shown
+
+
+def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: FakeCluster) -> None:
+    status, text = run("uphold", "cwe-late", "--reason", "checked", "--reviewer", "wang", "--wait", "0")
+    assert status == 0, text
+    assert "1 个尚未生效" in text
+    _, shown = run("show", "cwe-late")
+    assert "已由复核员决定维持 / to be upheld, as decided by wang, 2026-03-03 00:00:00: checked" in shown
+    status, text = run("overturn", "cwe-late", "--reason", "no", "--reviewer", "li", "--wait", "0")
+    assert status == 1
+    assert "cwe-late: wang decided to uphold it, 2026-03-03 00:00 UTC (checked)" in text
+    _, line = run("list", "--json", "--tenant", "acme", "--rule", "business")
+    assert json.loads(line)["claim"]["reviewer"] == "wang"
+
+
+def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
+    cluster.judge = cluster.reject
+    status, text = run("uphold", "cwe-late", "--reason", "checked")
+    assert status == 1
+    assert "cwe-late: the judge has rejected it: nothing_to_change: too late" in text
+
+
+def test_a_mass_mistake_is_shown_asked_about_and_undone_once(cluster: FakeCluster) -> None:
+    mass = [
+        "overturn",
+        "--rule",
+        "short-calls-day",
+        "--from",
+        str(T0),
+        "--to",
+        str(T0 + 100),
+        "--reason",
+        "bad threshold",
+    ]
+    status, text = run(*mass, "--dry-run")
+    assert status == 0
+    assert "2 would be overturned; nothing was changed" in text
+    assert "cwe-strikes：最终升级决定依据其中的违规" in text
+    status, text = run(*mass, given="n\n")
+    assert status == 1
+    assert cluster.reviews == []
+    status, text = run(*mass, "--wait", "0", given="y\n")
+    assert status == 0, text
+    assert sorted(one.enforcement_id for one in cluster.reviews) == ["cwe-warn", "cwe-warn-2"]
+    assert {one.verdict for one in cluster.reviews} == {"overturn"}
+    status, text = run(*mass, "--yes", "--wait", "0")
+    assert (status, "nothing to overturn" in text) == (0, True)
+    assert len(cluster.reviews) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["overturn", "--reason", "x"], "expected an ID; or --rule, --from and --to"),
+        (["overturn", "--reason", "x", "--rule", "r", "--from", "1"], "expected an ID; or --rule, --from and --to"),
+        (["overturn", "cwe-warn", "--reason", "x", "--dry-run"], "an ID is one decision"),
+        (["list", "--status", "open"], "--status open: expected one of pending, final"),
+        (["list", "--from", "yesterday"], "--from yesterday: expected RFC 3339"),
+    ],
+)
+def test_wrong_usage_is_told(cluster: FakeCluster, command: list[str], said: str) -> None:
+    status, text = run(*command)
+    assert status == 2
+    assert said in text
+
+
+def test_of_an_unknown_decision_nothing_is_shown(cluster: FakeCluster) -> None:
+    status, text = run("show", "cwe-x")
+    assert (status, "cwe-x: no such decision in the ledger" in text) == (1, True)
+
+
+def test_a_broker_that_is_away_is_told(cluster: FakeCluster) -> None:
+    cluster.away = True
+    status, text = run("list")
+    assert (status, text) == (3, "callwarden reviews list: the broker is away\n")

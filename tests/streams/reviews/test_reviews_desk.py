@@ -1,0 +1,272 @@
+"""Verdicts are given once, by one reviewer, wherever a command is stopped, and the second one is told."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from fake_topics import FakeTopics
+from ledger_samples import DAY, NAMES, REVIEWS, T0, address, event, pending, put, topics
+
+from monitor.keying import partition_of
+from schemas import codec
+from schemas.inputs import Review
+from schemas.outputs import Evidence
+from streams.cluster import Out, Refused, Unavailable
+from streams.consumers.database import Database
+from streams.consumers.ledger.look import Wanted, cases
+from streams.reviews import desk as module
+from streams.reviews.claims import By, Taken
+from streams.reviews.desk import Desk
+from streams.reviews.verdicts import NotGiven
+
+NOW = T0 + DAY
+WANG, LI = By("wang", "looked into"), By("li", "another view")
+
+
+@pytest.fixture(autouse=True)
+def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(NOW, NOW + 10**6))
+    monkeypatch.setattr(time, "time_ns", lambda: next(now) * 1_000_000)
+    monkeypatch.setattr(module, "_LOOK_S", 0.001)
+
+
+class Broker:
+    """The topics, and what was written to them; ``fail`` says when writing fails, before or after it was written."""
+
+    def __init__(self) -> None:
+        self.held = topics(2)
+        self.written: list[Out] = []
+        self.fail: Iterator[str] = iter(())
+
+    async def write(self, records: Sequence[Out]) -> None:
+        await asyncio.sleep(0)
+        how = next(self.fail, "")
+        if how == "before":
+            raise Unavailable("the broker is away")
+        self.written += records
+        for out in records:
+            self.held.put(out.topic, out.partition, out.value)
+        if how == "after":
+            raise Unavailable("the broker went away: whether it was written is not known")
+
+    def reviews(self) -> list[Review]:
+        return [review for out in self.written if isinstance(review := codec.read(out.value or b""), Review)]
+
+
+@asynccontextmanager
+async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[Desk]:
+    """As a command has it, with a process of its own."""
+    database = Database(address(folder), "ledger")
+    try:
+        yield Desk(broker.held, database, NAMES, "murmur2", broker.write)
+    finally:
+        database.close()
+
+
+async def none() -> dict[bytes, str]:
+    return {}
+
+
+async def test_a_verdict_is_a_record_where_the_judge_looks_for_it(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p", "租户甲"))
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        given = await desk.give(["cwe-p"], "uphold", WANG)
+    [out], [record] = broker.written, broker.reviews()
+    assert given.refused == {}
+    assert (out.topic, out.key) == (REVIEWS, "租户甲".encode())
+    assert out.partition == partition_of("租户甲".encode(), 2, "murmur2")
+    assert (record.enforcement_id, record.tenant_id, record.verdict) == ("cwe-p", "租户甲", "uphold")
+    assert (record.reviewer, record.reason) == WANG
+    assert NOW <= record.updated_ms < NOW + 10**6
+
+
+async def test_the_second_reviewer_is_told_who_decided_what_and_when(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    async with desk_at(tmp_path, broker) as one, desk_at(tmp_path, broker) as two:
+        await one.begin()
+        await one.give(["cwe-p"], "uphold", By("wang 13812345678", "looked into"))
+        await two.begin()
+        refused = (await two.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
+        again = (await one.give(["cwe-p"], "uphold", WANG)).refused["cwe-p"]
+    assert isinstance(refused, Taken)
+    assert str(refused) == (
+        "cwe-p: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (looked into); "
+        "it was sent, and nothing has come of it yet"
+    )
+    assert isinstance(again, Taken)
+    assert len(broker.written) == 1
+
+
+async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    broker = Broker()
+    ids = [f"cwe-{number}" for number in range(30)]
+    put(broker.held, 0, *(pending(each) for each in ids))
+
+    async def decide(who: str) -> dict[str, bool]:
+        async with desk_at(tmp_path, broker) as desk:
+            await desk.begin()
+            won = {}
+            for each in rng.sample(ids, len(ids)):
+                given = await desk.give([each], rng.choice(("uphold", "overturn")), By(who, "why"))
+                won[each] = bool(given.claims)
+            return won
+
+    wins = await asyncio.gather(*(decide(who) for who in ("wang", "li", "zhao")))
+    assert all(sum(won[each] for won in wins) == 1 for each in ids)
+    by_case: dict[str, set[tuple[str, str]]] = {}
+    for record in broker.reviews():
+        by_case.setdefault(record.enforcement_id, set()).add((record.verdict, record.reviewer))
+    # One may be sent twice, by whoever finds it claimed and not sent; it is the same record then.
+    assert {each: len(said) for each, said in by_case.items()} == dict.fromkeys(ids, 1)
+    assert len({out.value for out in broker.written}) == len(ids)
+
+
+@pytest.mark.parametrize("how", ["before", "after"])
+async def test_a_crash_between_claim_and_send_is_finished_by_the_next_command(tmp_path: Path, how: str) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    broker.fail = iter([how])
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        with pytest.raises(Unavailable):
+            await desk.give(["cwe-p"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as desk:
+        finished = await desk.begin()
+        refused = (await desk.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
+    assert isinstance(refused, Taken)
+    [record] = broker.reviews()
+    assert (record.verdict, record.reviewer) == ("uphold", "wang")
+    assert [claim.enforcement_id for claim in finished.claims] == (["cwe-p"] if how == "before" else [])
+
+
+async def test_what_was_decided_otherwise_before_it_was_sent_is_withdrawn(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    broker.fail = iter(["before"])
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        with pytest.raises(Unavailable):
+            await desk.give(["cwe-p"], "uphold", WANG)
+    put(broker.held, 0, event("cwe-l", kind="lapse", reverses="cwe-p", decided_ms=T0 + 7 * DAY))
+    async with desk_at(tmp_path, broker) as desk:
+        finished = await desk.begin()
+        later = await desk.begin()
+    assert [(claim.enforcement_id, claim.withdrawn) for claim in finished.withdrawn] == [
+        ("cwe-p", "cwe-p lapsed at 2026-03-09 00:00 UTC; there is nothing to change")
+    ]
+    assert later.withdrawn == []
+    assert broker.written == []
+
+
+async def test_many_are_overturned_wherever_the_command_was_stopped_and_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 7)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    broker = Broker()
+    for number in range(60):
+        make = rng.choice((event, pending))
+        put(broker.held, number % 2, make(f"cwe-{number}", rule_id="broken", decided_ms=T0 + number))
+    put(broker.held, 0, event("cwe-other"), event("cwe-late", rule_id="broken", decided_ms=T0 + 60))
+    wanted = Wanted(rule="broken", from_ms=T0, to_ms=T0 + 60)
+    stops = 0
+    while True:
+        broker.fail = iter(["", rng.choice(("before", "after"))] if stops < 8 else [])
+        database = Database(address(tmp_path), "ledger")
+        desk = Desk(broker.held, database, NAMES, "murmur2", broker.write)
+        try:
+            await desk.begin()
+            with database.reading() as connection:
+                ids = [case.in_force.id for case in cases(connection, wanted) if case.stands]
+            await desk.give(ids, "overturn", WANG)
+        except Unavailable:
+            stops += 1
+        else:
+            break
+        finally:
+            database.close()
+    assert stops > 3
+    assert sorted(record.enforcement_id for record in broker.reviews()) == sorted(f"cwe-{n}" for n in range(60))
+
+
+async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"), pending("cwe-q"), pending("cwe-r"))
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        given = await desk.give(["cwe-p", "cwe-q", "cwe-r"], "uphold", WANG)
+        upheld, rejected, _ = given.claims
+        looks = iter(range(10**6))
+
+        async def rejections() -> dict[bytes, str]:
+            if next(looks) == 2:
+                by = Evidence(review_ids=(upheld.review_id,))
+                put(broker.held, 0, event("cwe-f", supersedes="cwe-p", evidence=by))
+                # A review of that id, of another tenant: ids are a tenant's own.
+                put(broker.held, 1, event("cwe-g", "other", evidence=Evidence(review_ids=(rejected.review_id,))))
+            return {rejected.value: "nothing_to_change"} if next(looks) > 4 else {}
+
+        outcomes = await desk.outcomes(given.claims, 0.5, rejections)
+        assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
+        assert outcomes.rejected == {"cwe-q": "nothing_to_change"}
+        # The judge did not take it: another verdict can be given.
+        anew = await desk.give(["cwe-q", "cwe-r"], "overturn", LI)
+        assert [claim.enforcement_id for claim in anew.claims] == ["cwe-q"]
+        assert list(anew.refused) == ["cwe-r"]
+        forced = await desk.give(["cwe-r"], "overturn", LI, again=True)
+        assert [claim.enforcement_id for claim in forced.claims] == ["cwe-r"]
+    assert len(broker.written) == 5
+
+
+async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    broker = Broker()
+    by = Evidence(review_ids=("r1",))
+    put(
+        broker.held, 0,
+        event("cwe-w"), event("cwe-r", kind="reversal", reverses="cwe-w"),
+        pending("cwe-p"), event("cwe-f", supersedes="cwe-p", evidence=by),
+        pending("cwe-old", review_by_ms=NOW - 1),
+    )  # fmt: skip
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        given = await desk.give(["cwe-w", "cwe-r", "cwe-old", "cwe-x", "cwe-f"], "uphold", WANG)
+        assert {event_id: str(why).partition(" UTC")[0] for event_id, why in given.refused.items()} == {
+            "cwe-w": "cwe-w was reversed at 2026-03-02 00:00",
+            "cwe-r": "cwe-r is a reversal, and takes cwe-w back: it cannot be reviewed",
+            "cwe-old": "cwe-old could be reviewed until 2026-03-02 23:59:59",
+            "cwe-x": "cwe-x: no such decision in the ledger; an id as `callwarden reviews list` shows would be right",
+            "cwe-f": "cwe-f is final already, upheld; it can be overturned",
+        }
+        assert broker.written == []
+        assert all(isinstance(why, NotGiven) for why in given.refused.values())
+        # Either id of an upheld decision is right.
+        assert len((await desk.give(["cwe-p"], "overturn", WANG)).claims) == 1
+        assert list((await desk.give(["cwe-f"], "overturn", LI)).refused) == ["cwe-f"]
+    assert broker.reviews()[0].enforcement_id == "cwe-f"
+
+
+async def test_a_broker_that_is_away_is_told_at_once(tmp_path: Path) -> None:
+    broker = Broker()
+    broker.held.away = True
+    async with desk_at(tmp_path, broker) as desk:
+        with pytest.raises(Unavailable, match="the broker is away"):
+            await desk.begin()
+
+
+async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, Broker()) as desk:
+        desk._topics = FakeTopics()
+        with pytest.raises(Refused, match="`callwarden topics create` makes it"):
+            await desk.begin()

@@ -1,0 +1,136 @@
+"""Cases and verdicts against the real shard: what it says of each, and what it refuses, is what was foreseen."""
+
+import random
+
+import pytest
+from shard_samples import MINUTE, T0
+from standing_traffic import Traffic
+
+from monitor.shard.standing import Case as ShardCase
+from schemas.outputs import Enforcement
+from streams.consumers.ledger.cases import Case, cases_of
+from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
+
+_CLOSED = ("reversed", "lapsed")
+
+
+class Watched(Traffic):
+    """Random traffic, with all events so far."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.events: list[Enforcement] = []
+
+    def until(self, minute: float) -> None:
+        self.events += self.court.until(minute)
+        self._decided = [event.id for event in self.events]
+
+    def shard_cases(self) -> dict[str, ShardCase]:
+        """The shard's own cases, by every id that names them."""
+        standings = self.court.shard._standings._all.values()
+        return {
+            event_id: standing.cases[first] for standing in standings for event_id, first in standing.case_of.items()
+        }
+
+
+def brute(events: list[Enforcement]) -> dict[str, tuple[str, str]]:
+    """By the id of each decision that opened a case, what is in force and what is so: a plain loop over all."""
+    told: dict[str, tuple[str, str]] = {}
+    for event in events:
+        data = event.data
+        if data.reverses:
+            first = next(first for first, (in_force, _) in told.items() if in_force == data.reverses)
+            told[first] = (data.reverses, "lapsed" if data.kind == "lapse" else "reversed")
+        elif data.supersedes:
+            told[data.supersedes] = (event.id, "final")
+        else:
+            told[event.id] = (event.id, "final" if data.status == "final" else "pending")
+    return told
+
+
+@pytest.mark.parametrize("round_", range(6))
+def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    traffic = Watched(seed)
+    minute, seen = 0.0, set()
+    for _ in range(40):
+        start, minute = minute, minute + traffic.rng.choice((1, 5, 10))
+        traffic.give(start, minute)
+        traffic.until(minute)
+    shuffled = traffic.events * 2
+    random.Random(seed).shuffle(shuffled)
+    cases = cases_of(shuffled)
+    assert {case.opening.id: (case.in_force.id, case.status) for case in cases} == brute(traffic.events)
+    theirs = traffic.shard_cases()
+    for case in cases:
+        seen.add(case.status)
+        known = theirs.get(case.opening.id)
+        if known is not None:  # the shard forgets
+            assert known.id == case.in_force.id
+            assert known.status == ("closed" if case.status in _CLOSED else case.status)
+    assert "final" in seen
+    assert len(seen) > 1
+
+
+def reviewed(traffic: Watched, case: Case, named: str, verdict: Verdict, minute: float) -> list[str]:
+    """What the shard says of such a review at that minute: nothing, or the word of its refusal."""
+    traffic.court.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
+    traffic.until(minute + 0.01)
+    return traffic.court.refused()
+
+
+def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    traffic, rng = Watched(seed), random.Random(seed)
+    minute, refused, taken = 0.0, 0, 0
+    for number in range(150):
+        start, minute = minute, minute + rng.choice((1, 5, 10))
+        traffic.give(start, minute)
+        traffic.until(minute)
+        if not traffic.events:
+            continue
+        # What the ledger knows, and then a verdict a moment later.
+        cases = cases_of(traffic.events)
+        case = rng.choice(cases[-12:])
+        named = rng.choice([event.id for event in case.events])
+        verdict: Verdict = rng.choice(("uphold", "overturn"))
+        minute += rng.choice((0.1, 0.1, 40))  # within the half hour of reviewing, or beyond
+        foreseen = refusal(case, named, verdict, T0 + round(minute * MINUTE))
+        before = len(traffic.events)
+        words = reviewed(traffic, case, named, verdict, minute)
+        later = [event for event in traffic.events[before:] if f"v{minute}" in event.data.evidence.review_ids]
+        assert bool(foreseen) is bool(words), (number, foreseen, words, named, verdict)
+        assert bool(later) is not bool(foreseen)
+        refused += bool(foreseen)
+        taken += not foreseen
+    assert refused > 10
+    assert taken > 10
+
+
+def test_an_unknown_id_is_refused() -> None:
+    assert "no such decision in the ledger" in str(refusal(None, "cwe-x", "uphold", T0))
+
+
+def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
+    traffic = Watched(1)
+    traffic.court.likely_ban(1)
+    traffic.until(2)
+    [case] = cases_of(traffic.events)
+    one = review_of(case, "uphold", "wang", "looked into", T0)
+    assert one.review_id == review_of(case, "uphold", "li", "because", T0 + 5).review_id
+    assert one.review_id != review_of(case, "overturn", "wang", "looked into", T0).review_id
+    assert (one.enforcement_id, one.tenant_id) == (case.in_force.id, "acme")
+
+
+@pytest.mark.parametrize(
+    ("reviewer", "reason"), [("", "why"), (" ", "why"), ("wang", ""), ("wang", "\ud800"), ("wang", "x" * 4097)]
+)
+def test_words_that_do_not_fit_are_refused(reviewer: str, reason: str) -> None:
+    traffic = Watched(1)
+    traffic.court.likely_ban(1)
+    traffic.until(2)
+    [case] = cases_of(traffic.events)
+    with pytest.raises(NotGiven):
+        review_of(case, "uphold", reviewer, reason, T0)
