@@ -193,15 +193,15 @@ class Engine:
         except Unavailable as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)
-        read: dict[int, int] = {}
+        read = 0
         held = [one for owner in owners for one in owner.held()]
         for tp, batch in (*held, *fetched.items()):
-            read[tp.partition] = read.get(tp.partition, 0) + len(batch)
+            read += len(batch)
             await self._take(tp, batch)
         for owner in owners:
             if owner.number in self._assigned:
-                owner.tick(idle=not read.get(owner.number))
-        if 0 < sum(read.values()) < _FEW_ROWS:
+                owner.tick()
+        if 0 < read < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 
     async def _take(self, tp: TP, fetched: Fetched) -> None:

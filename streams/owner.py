@@ -27,6 +27,7 @@ log = structlog.get_logger("callwarden")
 
 _LARGE = 100_000  # calls that are too many to be sealed in the event loop: a tenth of a second
 _LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
+_QUIET_S = 1.0  # a partition of which nothing has come for so long was read to its end: others may take turns with it
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # what came so recently is of the present
@@ -58,7 +59,7 @@ class Owner:
         self._held: list[tuple[TP, Fetched]] = []
         self._probe: tuple[TP, int, int] | None = None
         self._fed = False
-        self._looked_s = 0.0
+        self._fed_s = self._looked_s = 0.0
         self._caught_up = False
 
     # Coming and going -------------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ class Owner:
         if partition is not self._partition or self.busy or rows.start != partition.offsets[source]:
             return
         partition.feed(source, rows)
-        self._fed = True
+        self._fed, self._fed_s = True, asyncio.get_running_loop().time()
         if len(rows):
             self._caught_up = int(rows.timestamps_ms[-1]) >= self._setup.now_ms() - _PRESENT_MS
 
@@ -348,18 +349,19 @@ class Owner:
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
-    def tick(self, idle: bool) -> None:
-        """Begin a transaction when there is something for one; ``idle``: nothing was read for it this time."""
+    def tick(self) -> None:
+        """Begin a transaction when there is something for one."""
         if self.phase is not Phase.RUNNING or self._partition is None:
             return
         if self._committing is not None and not self._committing.done():
             return
         with self._guard("looking ahead"):
-            self._tick(self._partition, idle)
+            self._tick(self._partition)
 
-    def _tick(self, partition: Partition, idle: bool) -> None:
+    def _tick(self, partition: Partition) -> None:
         now = asyncio.get_running_loop().time()
-        if self._fed and not self.busy and (idle or self._caught_up) and now - self._looked_s >= _LOOK_S:
+        present = self._caught_up or now - self._fed_s >= _QUIET_S
+        if self._fed and not self.busy and present and now - self._looked_s >= _LOOK_S:
             # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
             self._fed, self._looked_s = False, now
             partition.early()

@@ -131,7 +131,7 @@ async def _seal(owner: Owner) -> dict[str, float]:
     await asyncio.sleep(0.1)
     ticks.held_s.clear()
     began_s = time.perf_counter()
-    owner.tick(idle=False)
+    owner.tick()
     await asyncio.sleep(0)
     assert owner.busy, "no thread seals the pane; expected one that is due, and too large for the event loop"
     while owner.busy:
