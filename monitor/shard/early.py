@@ -29,7 +29,7 @@ from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
 from monitor.shard.opened import OpenPanes
 from monitor.shard.outlook import Outlook
-from monitor.shard.pane import Pane, seal
+from monitor.shard.pane import seal
 from monitor.shard.records import Records
 from monitor.shard.sieve import Sieve
 from monitor.shard.span import Span
@@ -104,10 +104,10 @@ class Early:
             self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
             self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
 
-    def look(self, opened: Callable[[], Sequence[Counted]], hour: Sequence[Pane], sealed_ms: int) -> None:
+    def look(self, opened: Callable[[], Sequence[Counted]], sealed_ms: int) -> None:
         """Fire and take back what has become due by what was read since the last look.
 
-        ``opened`` gives all open calls, ``hour`` the panes of the running hour.
+        ``opened`` gives all open calls.
         """
         if self._fresh is None:
             self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
@@ -132,7 +132,7 @@ class Early:
                 if at_ms < outlook.end_ms:
                     self._recount(outlook, tenant, waiting_of)
                     outlook.touch(tenant)
-        self._move(hour, waiting_of, tenants)
+        self._move(waiting_of, tenants)
         for span in self._outlooks:
             self._look(span, tenants)
         for outlook in self._every():
@@ -179,13 +179,13 @@ class Early:
             for end_ms in self._ends(span, step_ms)
         )
 
-    def _move(self, hour: Sequence[Pane], waiting_of: Mapping[int, Sequence[Dated]], tenants: int) -> None:
+    def _move(self, waiting_of: Mapping[int, Sequence[Dated]], tenants: int) -> None:
         """Let go of the ends that have been judged or cannot be reached any more, and go on to new ones."""
         for span, steps in self._steps.items():
             before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
             outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
-                outlook = outlooks[end_ms] = Outlook(span, end_ms, hour, self._opened, tenants)
+                outlook = outlooks[end_ms] = Outlook(span, end_ms, self._opened, tenants)
                 for tenant in span.complaints.leaving(outlook.start_ms) | waiting_of.keys():
                     self._recount(outlook, tenant, waiting_of)
 

@@ -1,6 +1,7 @@
 """Open panes: of the calls that have been read and are not sealed, the sums of each pane and who was called."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,13 @@ class OpenPanes:
         return [sums for at_ms, sums in self._sums.items() if start_ms <= at_ms < end_ms]
 
     def between(
-        self, kept: dict[int, list[KeyCounts]], start_ms: int, end_ms: int
+        self, which: Literal["callees", "callers"], start_ms: int, end_ms: int, sealed: Sequence[Pane]
     ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
-        """What tells the parties of the tenants marked between two times: `callees` or `callers`, each key once."""
+        """What tells the parties of the tenants marked between two times, each key once.
+
+        ``sealed`` are panes, more and fewer in time, that are no longer open and in no window yet.
+        """
+        kept: dict[int, list[KeyCounts]] = getattr(self, which)
 
         def parties(who: NDArray[np.bool_]) -> KeyCounts:
             found = []
@@ -54,6 +59,7 @@ class OpenPanes:
                 if start_ms <= at_ms < end_ms:
                     pieces[:] = [KeyCounts.joined(pieces)]  # thousands of small pieces would be slow, time and again
                     found.append(pieces[0].of_tenants(who))
+            found += [getattr(pane, which).of_tenants(who) for pane in sealed if start_ms <= pane.start_ms < end_ms]
             return KeyCounts.joined(found).distinct()
 
         return parties

@@ -32,7 +32,7 @@ class Outlook(Sight):
     callees: PartiesAhead | None
     callers: PartiesAhead | None
 
-    def __init__(self, span: Span, end_ms: int, hour: Sequence[Pane], opened: OpenPanes, tenants: int) -> None:
+    def __init__(self, span: Span, end_ms: int, opened: OpenPanes, tenants: int) -> None:
         self.end_ms = end_ms
         self.start_ms = end_ms - span.window_ms
         self.layout = span.layout
@@ -44,13 +44,13 @@ class Outlook(Sight):
             left = span.level.field(_ATTEMPTS, tenants) - kept
             if span.callees is not None:
                 names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
-                callees = opened.between(opened.callees, self.start_ms, end_ms)
+                callees = opened.between("callees", self.start_ms, end_ms, span.coming)
                 self.callees = PartiesAhead(span.callees, names, self.start_ms, kept, left, callees)
             if span.callers is not None:
-                callers = opened.between(opened.callers, self.start_ms, end_ms)
+                callers = opened.between("callers", self.start_ms, end_ms, span.coming)
                 self.callers = PartiesAhead(span.callers, (PEAK,), self.start_ms, kept, left, callers)
-        if not span.fine:
-            for pane in hour:
+        for pane in span.coming:
+            if pane.start_ms >= self.start_ms:
                 self.level.add(pane.tenant, self.level.pick(pane.sums))
         for sums in opened.sums(self.start_ms, end_ms):
             self.level.merge(sums)

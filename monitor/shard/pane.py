@@ -87,18 +87,21 @@ def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[in
     return panes
 
 
-def merge(panes: Sequence[Pane], start_ms: int, ruled: Iterable[int]) -> Pane:
-    """Several panes (at least one) as one that begins at ``start_ms``, for long windows.
+def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: Iterable[int] = ()) -> Pane:
+    """Several panes (at least one) as one that begins at ``start_ms``.
 
-    It is without parties, which those do not count, and has the evidence of the fields ``ruled`` alone.
+    It has callees and callers if ``parties``, and the evidence of the fields ``ruled`` alone.
     """
-    tenant = np.concatenate([p.tenant for p in panes])
-    order = np.argsort(tenant, kind="stable")
-    tenant = tenant[order]
-    starts = _run_starts(tenant)
-    sums = np.add.reduceat(np.concatenate([p.sums for p in panes])[order], starts, axis=0)
+    tenant = np.unique(np.concatenate([p.tenant for p in panes]))
+    sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
+    for pane in panes:
+        sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
+    callees = callers = KeyCounts.empty()
+    if parties:
+        callees = KeyCounts.joined([p.callees for p in panes]).distinct()
+        callers = KeyCounts.joined([p.callers for p in panes]).distinct()
     evidence = thin([p.evidence for p in panes], dict.fromkeys(ruled, 0))
-    return Pane(start_ms, tenant[starts], sums, KeyCounts.empty(), KeyCounts.empty(), evidence)
+    return Pane(start_ms, tenant, sums, callees, callers, evidence)
 
 
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -30,6 +30,7 @@ from monitor.shard.early import Early
 from monitor.shard.evidence import Evidence
 from monitor.shard.fields import Layout
 from monitor.shard.gates import Gates
+from monitor.shard.gathering import Gathering
 from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.judge import Judge, ruled_field
 from monitor.shard.packing import FORMAT, StateFormatError
@@ -67,7 +68,6 @@ class Shard:
         every_rule = (*policy.rules, *(override.rule for override in policy.overrides))
         self.layout = Layout.of(policy.params, every_rule)
         self._steps = sorted({rule.step_ms for rule in policy.rules})
-        self._coarse_steps = {rule.step_ms for rule in policy.rules if rule.window_ms > FINE_MS}
         self.pane_ms = int(np.gcd.reduce([_FIVE_MINUTES_MS, *self._steps]))
         self.sink = Sink()
         self._index: dict[str, int] = {}
@@ -87,8 +87,14 @@ class Shard:
         self._ruled = sorted(longest_ms)
         self._ruled_long = [place for place, field in enumerate(self._ruled) if longest_ms[field] > FINE_MS]
         self._parties = any(span.callees or span.callers for span in self._spans.values())
-        self._coarse = [span for span in self._spans.values() if not span.fine]
-        self._fine = [span for span in self._spans.values() if span.fine]
+        coarse = [span for span in self._spans.values() if not span.fine]
+        fine = [span for span in self._spans.values() if span.fine]
+        self._fine = [
+            Gathering(step_ms, [span for span in fine if span.step_ms == step_ms])
+            for step_ms in sorted({span.step_ms for span in fine})
+        ]
+        self._hour = Gathering(HOUR_MS, coarse) if coarse else None
+        self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
         self._evidence = Evidence([longest_ms[field] for field in self._ruled])
         gates = Gates()
         self._decisions = Decisions(policy, self._standings, gates, self.sink)
@@ -113,13 +119,12 @@ class Shard:
             self.sink,
             keep_windows,
         )
-        fine_ms = max((span.window_ms for span in self._fine), default=0)
-        coarse_ms = max((span.window_ms for span in self._coarse), default=0)
+        fine_ms = max((span.window_ms for span in fine), default=0)
+        coarse_ms = max((span.window_ms for span in coarse), default=0)
         self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
         self._unsealed = Unsealed(self.pane_ms)
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
-        self._hour: list[Pane] = []  # panes of the running hour, which will make up its hour pane
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
         self._early: Early | None = None  # made when it is first asked for, which replay never does
@@ -177,7 +182,7 @@ class Shard:
         if record_ms is not None and record_ms < watermark_ms:
             return True
         bounds = dict.fromkeys(self._steps, watermark_ms)
-        if self._next_end(bounds, self._last_hour_ms(bounds)) is not None:
+        if self._next_end(bounds) is not None:
             return True
         return self._decisions.next_lapse(watermark_ms) is not None
 
@@ -198,7 +203,7 @@ class Shard:
                 self._standings,
                 self._index,
             )
-        self._early.look(self._unsealed.pieces, self._hour, self._sealed_ms)
+        self._early.look(self._unsealed.pieces, self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -229,8 +234,7 @@ class Shard:
 
     def _run(self, records_before_ms: int, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
         """Everything in event-time order; at one instant first lapses, then windows, then records."""
-        last_hour_ms = self._last_hour_ms(bounds)
-        end_ms = self._next_end(bounds, last_hour_ms)
+        end_ms = self._next_end(bounds)
         while True:
             lapse_ms = self._decisions.next_lapse(lapses_until_ms)
             record_ms = self._records.next_at()
@@ -244,25 +248,21 @@ class Shard:
                 self._decisions.lapse(now_ms)
             elif end_ms == now_ms:
                 self._end(now_ms, bounds)
-                end_ms = self._next_end(bounds, last_hour_ms)
+                end_ms = self._next_end(bounds)
             else:
                 self._at_ms = max(self._at_ms, now_ms // self.pane_ms * self.pane_ms)
                 if self._records.decide_next():
-                    end_ms = self._next_end(bounds, last_hour_ms)
+                    end_ms = self._next_end(bounds)
 
-    def _last_hour_ms(self, bounds: Mapping[int, int]) -> int:
-        """Hours that end up to here enter the windows."""
-        return max((bounds[step_ms] for step_ms in self._coarse_steps), default=0)
-
-    def _next_end(self, bounds: Mapping[int, int], last_hour_ms: int) -> int | None:
-        """The next instant at which a pane enters the windows or a rule has something to judge."""
+    def _next_end(self, bounds: Mapping[int, int]) -> int | None:
+        """The next instant at which a pane is over, panes enter the windows or a rule has something to judge."""
         ends = []
         if self._sealed:
             ends.append(self._sealed[0].start_ms + self.pane_ms)
-        if self._hour:
-            hour_ends = self._hour[0].start_ms // HOUR_MS * HOUR_MS + HOUR_MS
-            if hour_ends <= last_hour_ms:
-                ends.append(hour_ends)
+        for gathering in self._gatherings:
+            step_ends = gathering.due(bounds)
+            if step_ends is not None:
+                ends.append(step_ends)
         due = self._judge.due(self._at_ms, bounds)
         if due is not None:
             ends.append(due)
@@ -274,22 +274,17 @@ class Shard:
         while self._sealed and self._sealed[0].start_ms < end_ms:
             pane = self._sealed.popleft()
             self._evidence.add(pane.evidence, end_ms)
-            for span in self._fine:
-                span.enter(pane, tenants)
-            if self._coarse:
-                self._hour.append(pane)
-        if self._hour and self._hour[0].start_ms // HOUR_MS * HOUR_MS + HOUR_MS <= end_ms:
-            self._end_hour(tenants)
+            for gathering in self._gatherings:
+                gathering.panes.append(pane)
+        for gathering in self._fine:
+            gathering.enter_ended(end_ms, tenants)
+        if self._hour is not None and self._hour.ended(end_ms):
+            hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long)
+            self._hour.enter(hour, tenants)
+            if self._store is not None:
+                self._store.add_hour(hour)
         self._judge.judge(end_ms, tenants, bounds)
         self._at_ms = end_ms
-
-    def _end_hour(self, tenants: int) -> None:
-        hour = merge(self._hour, self._hour[0].start_ms // HOUR_MS * HOUR_MS, self._ruled_long)
-        for span in self._coarse:
-            span.enter(hour, tenants)
-        self._hour = []
-        if self._store is not None:
-            self._store.add_hour(hour)
 
     def _seal(self, before_ms: int) -> None:
         """Seal the panes that end at or before ``before_ms``."""
@@ -412,16 +407,17 @@ class Shard:
         for hour in hours:
             if fine_since_ms is None or hour.start_ms + HOUR_MS <= fine_since_ms:
                 evidence.append(hour.evidence)
-            for span in self._coarse:
-                if hour.start_ms >= span.left_ms:
-                    span.enter(hour, tenants)
+            if self._hour is not None:
+                self._hour.enter(hour, tenants)
         for pane in fine:
             evidence.append(pane.evidence)
-            for span in self._fine:
-                if pane.start_ms >= span.left_ms:
-                    span.enter(pane, tenants)
-            if self._coarse and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
-                self._hour.append(pane)
+            for gathering in self._fine:
+                gathering.enter_ended(pane.start_ms, tenants)
+                gathering.panes.append(pane)
+            if self._hour is not None and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
+                self._hour.panes.append(pane)
+        for gathering in self._fine:
+            gathering.enter_ended(self._at_ms, tenants)
         self._evidence.restore(evidence, self._at_ms)
 
     def handover(self, watermark_ms: int) -> Handover | None:

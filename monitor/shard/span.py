@@ -1,6 +1,7 @@
 """Spans: everything that is kept up to date for one window length, and the metrics read off it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Counts = NDArray[np.int64]
 _EVERYBODY = slice(None)
 
 HOUR_MS = 3_600_000
-FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours and hang on hour panes
+FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours, and are made of hour panes
 
 
 class Sight:
@@ -74,10 +75,12 @@ class Span(Sight):
     callees: Tally | PaneTally | None
     callers: Tally | PaneTally | None
 
-    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Iterable[Rule], layout: Layout) -> None:
+    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: Layout) -> None:
         self.window_ms = window_ms
-        self._pane_ms = pane_ms if window_ms <= FINE_MS else HOUR_MS
         self.fine = window_ms <= FINE_MS
+        self.steps = {rule.step_ms for rule in rules}
+        self.step_ms = gcd(*self.steps) if self.fine else HOUR_MS
+        self.coming: Sequence[Pane] = ()  # sealed panes that will enter together (`monitor.shard.gathering`)
         self.left_ms = 0  # what happened before has left
         self.layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
@@ -105,8 +108,13 @@ class Span(Sight):
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
     def enter(self, pane: Pane, tenants: int) -> None:
-        """A sealed pane enters, for a window that ends with it; ``tenants`` is how many the shard knows by now."""
-        self.leave(pane.start_ms + self._pane_ms - self.window_ms)
+        """All of a step enters, for a window that ends with it; ``tenants`` is how many the shard knows by now.
+
+        After a restart that may have left already.
+        """
+        if pane.start_ms < self.left_ms:
+            return
+        self.leave(pane.start_ms + self.step_ms - self.window_ms)
         self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         if self.callees is not None:
             self.callees.enter(pane.start_ms, pane.callees, tenants)

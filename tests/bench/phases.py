@@ -33,7 +33,8 @@ PHASES: dict[str, tuple[str, ...]] = {
     "enter and leave windows": (
         "monitor.shard.span:Level.enter",
         "monitor.shard.span:Level.leave",
-        "monitor.shard.shard:Shard._end_hour",
+        "monitor.shard.gathering:merge",
+        "monitor.shard.shard:merge",
     ),
     "tallies": ("monitor.shard.span:Tally.enter", "monitor.shard.span:Tally.leave"),
     "evidence": ("monitor.shard.evidence:Evidence.add",),

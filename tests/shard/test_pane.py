@@ -80,14 +80,14 @@ def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_parti
 
 
 @tries(30)
-@given(some_cdrs(most=40, span_ms=HOUR - 1), st.data())
-def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject) -> None:
+@given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
+def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_parties: bool) -> None:
     """However the hour was cut; long windows count no parties."""
     _, calls, _ = columns(cdrs)
     panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED, True)
-    hour = merge(panes, T0, range(len(WANTED)))
+    hour = merge(panes, T0, with_parties, range(len(WANTED)))
     assert hour.start_ms == T0
-    check(hour, calls, groups_of(calls, HOUR)[T0], with_parties=False)
+    check(hour, calls, groups_of(calls, HOUR)[T0], with_parties)
 
 
 @tries(25)
