@@ -219,6 +219,40 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
     play(world, go)
 
 
+def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in between, when what a poll has brought was of other partitions: that would tell of what is long past."""
+    fed_s: dict[Partition, float] = {}
+    quiet_s: list[float] = []
+    feed = Partition.feed
+
+    def now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+    def noted(self: Partition, source: int, rows: Rows) -> None:
+        fed_s[self] = now_s()
+        feed(self, source, rows)
+
+    def looked(self: Partition) -> None:
+        if self in fed_s:
+            quiet_s.append(now_s() - fed_s[self])
+
+    monkeypatch.setattr(Partition, "feed", noted)
+    monkeypatch.setattr(Partition, "early", looked)
+    monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1))
+    world = world_of(grace_ms=0)
+    for n in range(100):
+        world.produce(three_calls(NOON + n * SECOND // 4, f"{n}-"))
+
+    async def go() -> None:
+        await until(world, NOON + 4 * MINUTE)
+        world.add_worker()
+        await until(world, NOON + 9 * MINUTE)
+
+    play(world, go)
+    assert quiet_s
+    assert min(quiet_s) >= 1.0
+
+
 def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))

@@ -50,7 +50,9 @@ def way(op: str, value: float | None, limit: float) -> float:
     top, bottom = (value, limit) if op in ("above", "at_least") else (limit, value)
     if top == bottom == 0:
         return FAR_OVER if op.startswith("at_") else 0.0
-    return min(top / bottom, FAR_OVER) if bottom else FAR_OVER
+    if not bottom:
+        return FAR_OVER if top > 0 else 0.0  # a bound of nothing may be less than nothing, by a rounding
+    return min(top / bottom, FAR_OVER)
 
 
 def by_hand(docket: Docket, rule_: Rule, tenant: int, tenants: int) -> float:
