@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from streams.metrics.catalogue import CATALOGUE, Entry
+from streams.metrics.catalogue import CATALOGUE
+from streams.metrics.entries import Entry
 
-BEGIN = "<!-- Generated from streams/metrics/catalogue.py by `make metrics`. -->"
+BEGIN = "<!-- Generated from the catalogue in streams/metrics/ by `make metrics`. -->"
 END = "<!-- Here the generated part ends. -->"
 
 

@@ -3,7 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
-from streams.metrics.catalogue import BY_NAME, Entry, Kind
+from streams.metrics.catalogue import BY_NAME
+from streams.metrics.entries import Entry, Kind
 
 # Or each counter would come with a second series, of when it was made.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -6,8 +6,7 @@ from collections import Counter
 from typing import Any, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client import Counter as Metric
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,40 +14,24 @@ from streams.cluster import Unavailable
 from streams.consumers.billing.holds import counted
 from streams.consumers.billing.tables import GAP, REJECTED
 from streams.consumers.database import Database
+from streams.metrics.make import counter, gauge, histogram
 
 log = structlog.get_logger("callwarden")
 
 _RESULTS: Final = ("frozen", "released", "unaffected", "duplicate", "rejected")
 _LOOK_S: Final = 5.0
-_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_HELD: Final = ("holds", "frozen_tenants", "rejected_records", "accepted_gaps")  # in the order of `_look`
 
 
 class Telemetry:
     """The metrics of one process, in ``registry``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._events = Metric(
-            "callwarden_billing_events_total",
-            "Records of the enforcement topic that this process handled: new ones by their refunds, and others",
-            ["result"],
-            registry=registry,
-        )
+        self._events = counter("callwarden_billing_events_total", registry)
         for result in _RESULTS:
             self._events.labels(result)
-        named = {
-            "holds": "Holds that are left on tenants' refunds",
-            "frozen_tenants": "Tenants with a hold on their refunds",
-            "rejected_records": "Records of the enforcement topic that could not be read, so far",
-            "accepted_gaps": "Stretches of the enforcement topic that were lost, and accepted as lost by an operator",
-        }
-        self._gauges = [Gauge(f"callwarden_billing_{name}", text, registry=registry) for name, text in named.items()]
-        self._seconds = Histogram(
-            "callwarden_billing_request_duration_seconds",
-            "How long questions about refunds took to be answered",
-            ["status"],
-            buckets=_BUCKETS_S,
-            registry=registry,
-        )
+        self._gauges = [gauge(f"callwarden_billing_{name}", registry) for name in _HELD]
+        self._seconds = histogram("callwarden_billing_request_duration_seconds", registry)
 
     def handled(self, counts: Counter[str]) -> None:
         """So many records were handled, by what became of them."""

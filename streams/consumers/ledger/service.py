@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from sqlalchemy import inspect, make_url
 
 from streams.cluster import TP, Refused, Unavailable
@@ -17,6 +17,7 @@ from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.ledger import heads
 from streams.consumers.ledger.keep import Head, Keeper, topics_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
+from streams.metrics.make import counter, gauge
 from streams.names import Names
 from streams.settings import Settings
 
@@ -99,19 +100,9 @@ class Meters:
     """What Prometheus is told besides how far the consumer is."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        labels = ("topic", "partition")
-        self._entries = Gauge("callwarden_ledger_entries", "Entries of a chain", labels, registry=registry)
-        self._unreadable = Counter(
-            "callwarden_ledger_unreadable",
-            "Records kept that cannot be read, since the start",
-            ("topic",),
-            registry=registry,
-        )
-        self.published = Gauge(
-            "callwarden_ledger_heads_published_seconds",
-            "Unix time at which heads were last published",
-            registry=registry,
-        )
+        self._entries = gauge("callwarden_ledger_entries", registry)
+        self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
+        self.published = gauge("callwarden_ledger_heads_published_timestamp_seconds", registry)
 
     def kept(self, tp: TP, head: Head, unread: int) -> None:
         """See `Keeper`."""

@@ -14,11 +14,14 @@ from monitor.policy.load import load
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, Summary
 from monitor.shard.nearness import Looking, look
+from streams.consumers.billing.telemetry import Telemetry as BillingTelemetry
+from streams.consumers.ledger.service import Meters
 from streams.metrics import replayed
-from streams.metrics.catalogue import BY_NAME, CATALOGUE, Program
+from streams.metrics.catalogue import BY_NAME, CATALOGUE
 from streams.metrics.counted import Counted
 from streams.metrics.courses import course_of
 from streams.metrics.document import MarksError, rewritten
+from streams.metrics.entries import Program
 from streams.metrics.make import counter, gauge
 from streams.telemetry import Telemetry
 
@@ -211,3 +214,22 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
     assert shown() == 5.0
     telemetry.gone(3)
     assert shown() is None
+
+
+# Consumers ----------------------------------------------------------------------------------------------------------
+
+
+def named_by(registry: CollectorRegistry) -> set[str]:
+    return {exposed(metric) for metric in registry.collect()}
+
+
+def wanted_of(program: Program) -> set[str]:
+    shared = {"callwarden_consumer_lag_records", "callwarden_consumer_as_of_timestamp_seconds"}
+    return {entry.name for entry in CATALOGUE if program in entry.by} - shared
+
+
+def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:
+    for program, meters in (("billing", BillingTelemetry), ("ledger", Meters)):
+        registry = CollectorRegistry()
+        meters(registry)
+        assert named_by(registry) == wanted_of(program)

@@ -1,0 +1,34 @@
+"""What is told of a metric in the catalogue."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+Program = Literal["worker", "replay", "billing", "ledger", "notify"]
+CONSUMERS: tuple[Program, ...] = ("billing", "ledger", "notify")
+
+LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label, and what bounds the number of its values."""
+
+    name: str
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A metric. ``name`` is what queries call it; that of a histogram stands for ``_bucket``, ``_sum`` and ``_count``.
+
+    ``by`` are the programs whose ``/metrics`` has it.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: tuple[Label, ...] = ()
+    by: tuple[Program, ...] = ("worker",)
+    buckets: tuple[float, ...] = ()

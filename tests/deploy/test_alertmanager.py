@@ -1,0 +1,121 @@
+"""Alertmanager under our configuration: who hears of what, what keeps what quiet, and that an alert arrives."""
+
+import json
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from programs import alertmanager, get, program, prometheus, receiver, wait_for
+from ruamel.yaml import YAML
+from test_alert_rules import ALERTS
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"
+TENANT = {"alertname": "CallwardenTenant", "source": "notify", "tenant": "acme", "behaviour": "blind_calling"}
+
+pytestmark = pytest.mark.services
+
+
+def amtool(*arguments: str) -> str:
+    done = subprocess.run([program("amtool", "prometheus-alertmanager"), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
+    assert "SUCCESS" in amtool("check-config", str(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("receiver", "labels"),
+    [
+        ("tenants", {**TENANT, "severity": "warning"}),
+        ("tenants-critical", {**TENANT, "severity": "critical"}),
+        ("tenants-info", {**TENANT, "severity": "info"}),
+        ("ops-critical", {"alertname": "CallwardenTargetDown", "source": "health", "severity": "critical"}),
+        ("ops", {"alertname": "CallwardenDeadLetters", "source": "health", "severity": "warning"}),
+        ("ops", {"alertname": "SomebodyElses"}),
+    ],
+)
+def test_an_alert_goes_to_whom_it_concerns(receiver: str, labels: dict[str, str]) -> None:
+    told = [f"{name}={value}" for name, value in labels.items()]
+    assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *told).split() == [receiver]
+
+
+def hurried(folder: Path, receiver_url: str) -> Path:
+    """Our configuration, but for the receivers' address and without the patience."""
+    text = CONFIG.read_text("utf-8").replace("http://127.0.0.1:5001", receiver_url)
+    text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", text)
+    path = folder / "alertmanager.yml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def post(address: str, *labels: dict[str, str]) -> None:
+    """Post alerts as `callwarden notify` does."""
+    body = json.dumps([{"labels": each, "annotations": {"summary": "…"}} for each in labels]).encode()
+    request = urllib.request.Request(
+        f"http://{address}/api/v2/alerts", body, {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def suppressed(address: str) -> set[str]:
+    """The alerts that are inhibited, by name and severity."""
+    alerts = json.loads(get(f"http://{address}/api/v2/alerts")[1])
+    return {
+        f"{alert['labels']['alertname']} {alert['labels'].get('severity', '')}".strip()
+        for alert in alerts
+        if alert["status"]["inhibitedBy"]
+    }
+
+
+def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None:
+    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+        health = {rule["alert"]: {"alertname": rule["alert"], **rule["labels"]} for rule in ALERTS}
+        post(address, *({**TENANT, "severity": severity} for severity in ("info", "warning", "critical")))
+        post(address, {**TENANT, "tenant": "bravo", "severity": "warning"})
+        post(address, {**health["CallwardenTargetDown"], "job": "billing"})
+        post(address, *({**health["CallwardenConsumerBehind"], "job": job} for job in ("billing", "ledger")))
+        wait_for(lambda: "CallwardenConsumerBehind" in told.names("/ops-critical"), "the ledger's is told")
+        wait_for(lambda: told.names("/tenants-critical") and told.names("/tenants"), "tenants' are told")
+        wanted = {"CallwardenTenant info", "CallwardenTenant warning", "CallwardenConsumerBehind critical"}
+        wait_for(lambda: suppressed(address) == wanted, "what follows is suppressed")
+        assert told.names("/tenants-info") == []
+        tenants = [body["groupLabels"] for path, body in told.heard if path == "/tenants"]
+        assert tenants == [{"tenant": "bravo", "behaviour": "blind_calling"}]
+        behind = [body for path, body in told.heard if path == "/ops-critical" and "Behind" in str(body["groupLabels"])]
+        assert {alert["labels"]["job"] for body in behind for alert in body["alerts"]} == {"ledger"}
+        post(address, health["CallwardenBrokerAway"], health["CallwardenNoRecords"], health["CallwardenLagGrowing"])
+        wait_for(lambda: "CallwardenBrokerAway" in told.names("/ops-critical"), "the broker is told of")
+        more = {"CallwardenNoRecords critical", "CallwardenLagGrowing warning"}
+        wait_for(lambda: suppressed(address) == wanted | more, "what follows from the broker is suppressed")
+        assert not {"CallwardenNoRecords", "CallwardenLagGrowing"} & {*told.names("/ops"), *told.names("/ops-critical")}
+
+
+def test_no_inhibition_names_an_alert_that_does_not_exist() -> None:
+    text = CONFIG.read_text("utf-8")
+    named = set(re.findall(r"Callwarden\w+", text))
+    assert named <= {rule["alert"] for rule in ALERTS}
+
+
+def test_an_alert_of_a_real_prometheus_arrives_through_a_real_alertmanager(tmp_path: Path) -> None:
+    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+        rules = (DEPLOY / "prometheus" / "callwarden.rules.yml").read_text("utf-8")
+        (tmp_path / "callwarden.rules.yml").write_text(re.sub(r"for: \w+", "for: 0s", rules), "utf-8")
+        config = YAML(typ="safe").load(DEPLOY / "prometheus" / "prometheus.yml")
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [address]
+        # Nobody is at home.
+        config["scrape_configs"] = [{"job_name": "worker", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]
+        path = tmp_path / "prometheus.yml"
+        path.write_text(json.dumps(config), "utf-8")
+        with prometheus(path, tmp_path) as server:
+            said = "worker 无法采集 / worker at 127.0.0.1:1 cannot be scraped"
+            wait_for(lambda: said in json.dumps(told.heard, ensure_ascii=False), "the alert arrives")
+            assert {rule["name"] for rule in server.rules()} == {rule["alert"] for rule in ALERTS}
+    assert {path for path, _ in told.heard} == {"/ops-critical"}
+    assert set(told.names("/ops-critical")) == {"CallwardenTargetDown"}
