@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streams.child import Child
+    from streams.consumers.notify.message import Message
     from streams.devkafka import DevKafka
     from streams.settings import Settings
 
@@ -20,7 +21,9 @@ version: "1"
 defaults:
   lateness: 10s
 """
-# Lines of the worker's log that one should see.
+# The worker, and those who live on what it puts out.
+BESIDE = (("worker",), ("billing",), ("ledger", "run"), ("notify",))
+# Lines of their logs that one should see.
 _TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
 _STOP_S = 30.0
 _LOOK_S = 0.5
@@ -37,12 +40,15 @@ def run(
     ] = None,
     tools: Annotated[Path, typer.Option(metavar="DIR", help="Where Kafka's jars are, or go.")] = Path(".tools/kafka"),
 ) -> None:
-    """Start Kafka, make the topics, start a worker and simulated traffic, and show decisions and alerts until Ctrl-C.
+    """Start Kafka, make the topics, start a worker, those who live on it and simulated traffic, and show decisions,
+    alerts and what the ops team is told until Ctrl-C.
 
-    The past day comes first, as fast as it can be judged; then it goes on in real time. Nothing is left behind.
-    Exit status: 1 something ended that should not have; 3 no Java, no jars, or no broker.
+    The past day comes first, as fast as it can be judged; then it goes on in real time. Billing, the ledger and the
+    notifier run beside the worker. Nothing is left behind. Exit status: 1 something ended that should not have; 3 no
+    Java, no jars, or no broker.
     """
     import asyncio
+    import secrets
     import tempfile
 
     from rich.console import Console
@@ -51,7 +57,7 @@ def run(
     from monitor.cli.operator import answers
     from monitor.cli.signals import until_stopped
     from streams import kafkajars
-    from streams.devkafka import DevKafka, NodeFailed
+    from streams.devkafka import DevKafka, NodeFailed, free_ports
 
     console = Console(highlight=False)
     try:
@@ -65,13 +71,17 @@ def run(
                 console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
+                board = Board(free_ports(1)[0], secrets.token_hex(32))
                 live = Live(
-                    console, logs or folder, environment(node.address, folder / "policy.yaml", partitions), alerts
+                    console, logs or folder, environment(node.address, folder, partitions, board), alerts, board
                 )
                 try:
                     live.once("topics", "create")
-                    live.start("worker")
+                    for command in BESIDE:
+                        live.start(*command)
                     live.start("traffic", "--rate", str(rate), "--tenants", str(tenants), "--lateness", "10s")
+                    for what, at in pages(settings).items():
+                        console.print(f"{what}: {at}", style="dim", soft_wrap=True)
                     asyncio.run(live.watch(settings, node))
                 finally:
                     live.stop()
@@ -81,20 +91,46 @@ def run(
         fail(f"callwarden live: {error}", 1)
 
 
-def environment(address: str, policy: Path, partitions: int) -> dict[str, str]:
+class Board(NamedTuple):
+    """Where the notifier's messages are taken, here, to be shown."""
+
+    port: int
+    secret: str
+
+
+def environment(address: str, folder: Path, partitions: int, board: Board) -> dict[str, str]:
     """What the commands beside this one see: our own variables, and settings of theirs."""
     import os
 
+    from streams.consumers.notify.listen import address as where
     from streams.settings import variable
 
     settings = {
         "bootstrap_servers": address,
-        "policy": str(policy),
+        "policy": str(folder / "policy.yaml"),
         "partitions": str(partitions),
         "replication_factor": "1",
+        "billing_auth": "none",  # everybody on this machine may ask
+        "ledger_heads": str(folder / "heads.jsonl"),
+        "notify_webhook_url": where(board.port),
+        "notify_webhook_secret": board.secret,
+        "notify_delay_ms": "30s",
     }
+    for name in ("billing", "ledger", "notify"):
+        settings[f"{name}_database"] = f"sqlite:///{folder / name}.db"
     ours = {variable(field): value for field, value in settings.items()}
     return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
+
+
+def pages(settings: "Settings") -> dict[str, str]:
+    """What can be looked at, and where."""
+    host = f"http://{settings.web_host}"
+    return {
+        "metrics of the worker": f"{host}:{settings.web_port}/metrics",
+        "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
+        "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",
+        "metrics of the notifier": f"{host}:{settings.notify_port}/metrics",
+    }
 
 
 class Ended(Exception):  # noqa: N818 - what happened
@@ -104,10 +140,12 @@ class Ended(Exception):  # noqa: N818 - what happened
 class Live:
     """The commands that run beside this one, each writing into a log of its own in ``folder``, which is made."""
 
-    def __init__(self, console: "Console", folder: Path, environment: dict[str, str], alerts: bool) -> None:
+    def __init__(
+        self, console: "Console", folder: Path, environment: dict[str, str], alerts: bool, board: Board
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._console, self._folder, self._environment = console, folder, environment
-        self._alerts = alerts
+        self._alerts, self._board = alerts, board
         self._children: dict[str, Child] = {}
 
     def once(self, *command: str) -> None:
@@ -126,23 +164,28 @@ class Live:
             self._children[command[0]] = Child([sys.executable, "-m", "monitor.cli", *command], log, self._environment)
 
     async def watch(self, settings: "Settings", node: "DevKafka") -> None:
-        """Show decisions, alerts, all that the traffic says, and of the worker its warnings and errors.
+        """Show decisions, alerts, messages, all that the traffic says, and of the others their warnings and errors.
 
         Raises `Ended` when a command or the node has.
         """
         import asyncio
+        from contextlib import AsyncExitStack
 
         from monitor.cli.tail import show
+        from streams.consumers.notify.listen import listening
 
         showing = asyncio.create_task(show(self._console, settings, from_start=True, alerts=self._alerts))
         try:
-            with self._log("traffic").open("rb") as traffic, self._log("worker").open("rb") as worker:
+            async with AsyncExitStack() as opened:
+                await opened.enter_async_context(listening(*self._board, self._notice))
+                logs = {name: opened.enter_context(self._log(name).open("rb")) for name in self._children}
                 while not showing.done():
-                    for line in traffic:
-                        self._say(line, "dim")
-                    for line in worker:
-                        if _TROUBLE.search(line):
-                            self._say(line, "red")
+                    for name, log in logs.items():
+                        for line in log:
+                            if name == "traffic":
+                                self._say(line, "dim")
+                            elif _TROUBLE.search(line):
+                                self._say(line, "red")
                     for name, child in self._children.items():
                         if not child.running:
                             raise self._ended(name)
@@ -158,8 +201,13 @@ class Live:
         """End the commands, the last started first."""
         while self._children:
             name, child = self._children.popitem()
-            self._console.print(f"stopping the {name}", style="dim")
+            self._console.print(f"stopping {name}", style="dim")
             child.stop(_STOP_S)
+
+    def _notice(self, message: "Message") -> None:
+        if message.others:
+            told = f"通知 Notice  {message.title.zh} / {message.title.en}"
+            self._console.print(told, style="cyan", markup=False, soft_wrap=True)
 
     def _say(self, line: bytes, style: str) -> None:
         self._console.print(line.decode(errors="replace").rstrip(), style=style, markup=False, soft_wrap=True)

@@ -1,11 +1,14 @@
 """All of it in one terminal: a Kafka node of its own, topics, a worker, traffic, decisions."""
 
 import asyncio
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -20,7 +23,11 @@ from streams.devkafka import free_ports
 
 pytestmark = pytest.mark.services
 ADDRESS = re.compile(r"^Kafka .* serves at (\S+)$", re.MULTILINE)
-DECISION = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+")
+DECISION = re.compile(
+    r"^\d\d-\d\d \d\d:\d\d:\d\d  t\d+  .*(?:警告|终止服务|封号|号码申请驳回).*  \[[\w-]+\]  .+ / .+", re.MULTILINE
+)
+NOTICE = re.compile(r"^通知 Notice  .+租户 t\d+.* / .+tenant t\d+", re.MULTILINE)
+BANNED = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d  (t\d+)  严重违规·封号 Severe · Ban  ", re.MULTILINE)
 
 
 def address_in(said: str) -> str:
@@ -36,11 +43,17 @@ async def policy_of_a_decision(address: str) -> str:
     return msgspec.json.decode(decision.value, type=Enforcement).data.policy.id
 
 
-def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def test_live_runs_all_of_it_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Path) -> None:
+    ports = dict(zip(("WEB", "BILLING", "LEDGER", "NOTIFY"), free_ports(4), strict=True))
     environment = os.environ | {
         "PYTHONUNBUFFERED": "1",
-        "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
         "TMPDIR": str(tmp_path),
+        **{f"CALLWARDEN_{name}_PORT": str(port) for name, port in ports.items()},
     }
     arguments = ["--tools", str(jars.parent), "--rate", "0.3", "--partitions", "2", "--no-alerts"]
     started = subprocess.Popen(
@@ -58,9 +71,18 @@ def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Pa
         # The end of its output would end this, too.
         for line in callwarden.stdout:
             seen.append(line)
-            if DECISION.match(line) and any("real time" in line for line in seen):
+            told = "".join(seen)
+            if (
+                DECISION.search(told)
+                and "real time" in told
+                and NOTICE.search(told)
+                and (banned := BANNED.search(told))
+            ):
                 break
         policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
+        metrics = {name: get(port, "/metrics") for name, port in ports.items()}
+        while json.loads(get(ports["BILLING"], f"/v1/refunds/{banned[1]}"))["refundable"]:
+            time.sleep(0.2)  # until `killed_after` ends it: billing may hear of a ban after the terminal does
         callwarden.send_signal(signal.SIGINT)
         said = "".join(seen) + callwarden.stdout.read()
         wrong = callwarden.stderr.read()
@@ -68,7 +90,10 @@ def test_live_shows_decisions_and_leaves_nothing_behind(jars: Path, tmp_path: Pa
     assert wrong == ""
     assert policy == loads(POLICY, "policy.yaml").id, "they were made with another lateness"
     assert any(map(DECISION.match, seen)), said
-    assert re.findall(r"stopping the (\w+)", said) == ["traffic", "worker"]
+    assert re.findall(r"stopping (\w+)", said) == ["traffic", "notify", "ledger", "billing", "worker"]
+    assert b"callwarden_records_total" in metrics["WEB"]
+    for name in ("BILLING", "LEDGER", "NOTIFY"):
+        assert f'callwarden_consumer_lag_records{{consumer="{name.lower()}"'.encode() in metrics[name]
     assert list(tmp_path.iterdir()) == []
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True)
     assert left.stdout == ""

@@ -1,0 +1,33 @@
+"""The terminal's end of the notifier's webhook: signed messages are heard once, others not at all."""
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from schemas.outputs import Reason
+from streams.consumers.notify.channels.base import Failed
+from streams.consumers.notify.channels.webhook import Webhook
+from streams.consumers.notify.listen import address, listening
+from streams.consumers.notify.message import Message
+from streams.devkafka import free_ports
+
+MESSAGE = Message(id="m", what="ban", severity="critical", at_ms=5, title=Reason("封号", "Ban"), tenant_id="t")
+
+
+async def test_what_is_signed_is_heard_once() -> None:
+    heard: list[Message] = []
+    [port] = free_ports(1)
+    async with listening(port, "a secret of ours", heard.append), aiohttp.ClientSession() as session:
+        ours = Webhook(session, SecretStr(address(port)), SecretStr("a secret of ours"), lambda: 7_000, None)
+        assert [await ours.send([MESSAGE], [0]) for _ in range(2)] == ["204", "204"]
+    assert heard == [MESSAGE]
+
+
+async def test_what_is_signed_with_another_secret_is_refused() -> None:
+    heard: list[Message] = []
+    [port] = free_ports(1)
+    async with listening(port, "a secret of ours", heard.append), aiohttp.ClientSession() as session:
+        theirs = Webhook(session, SecretStr(address(port)), SecretStr("another one"), lambda: 7_000, None)
+        with pytest.raises(Failed, match="401"):
+            await theirs.send([MESSAGE], [0])
+    assert heard == []
