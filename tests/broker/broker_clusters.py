@@ -52,9 +52,9 @@ async def cluster_at(address: str, **options: object) -> AsyncIterator[KafkaClus
             await asyncio.sleep(0.5)
 
 
-async def make_topic(address: str, partitions: int = 1, **config: str) -> str:
-    """A new topic; in ``config`` dots are underlines."""
-    name = f"t-{uuid.uuid4().hex}"
+async def make_topic(address: str, partitions: int = 1, suffix: str = "", **config: str) -> str:
+    """A new topic whose name ends with ``suffix``; in ``config`` dots are underlines."""
+    name = f"t-{uuid.uuid4().hex}{suffix}"
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:

@@ -45,7 +45,9 @@ def event(name: str, tenant: str, refunds: str, **data: object) -> bytes:
     return json.dumps({"id": name, "subject": tenant, "data": {"refunds": refunds, **data}}).encode()
 
 
-def random_records(rng: random.Random, count: int, prefix: str = "e") -> list[bytes | None]:
+def random_records(
+    rng: random.Random, count: int, prefix: str = "e", tenants: Sequence[str] = TENANTS
+) -> list[bytes | None]:
     """Events that hold, take away, come twice, too early or too late, and some that are none."""
     rubbish = (None, b"", b"{}", b"\xff", b"[1]", event("x", "acme", "thawed"), b'{"id":"y"}')
     records: list[bytes | None] = []
@@ -64,7 +66,7 @@ def random_records(rng: random.Random, count: int, prefix: str = "e") -> list[by
         elif rng.random() < 0.3:
             data |= {"supersedes": rng.choice((None, "")), "reverses": rng.choice((None, ""))}
         refunds = rng.choice(("frozen", "frozen", "released", "unaffected"))
-        records.append(event(name, rng.choice(TENANTS), refunds, **data))
+        records.append(event(name, rng.choice(tenants), refunds, **data))
     return records
 
 

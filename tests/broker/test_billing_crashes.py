@@ -1,0 +1,184 @@
+"""`callwarden billing` killed over and over under load, on a real Kafka, SQLite and PostgreSQL: the holds are right."""
+
+import asyncio
+import json
+import random
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at, make_topic, until
+from deadlines import deadline
+from nursery import Nursery
+from postgres import Postgres
+
+from oracle.billing import TENANTS, event, holds, random_records
+from streams.cluster import TP
+from streams.consumers.billing.holds import left
+from streams.consumers.billing.tables import POSITIONS
+from streams.consumers.database import Database
+from streams.devkafka import free_ports
+
+TOKEN = "a-token-of-the-tests"
+PARTITIONS = 3
+WHOM = (*TENANTS, *(f"tenant-{number}" for number in range(200)))
+
+
+class Log:
+    """The enforcement topic of this test, and what was committed to it."""
+
+    def __init__(self, address: str, topic: str, rng: random.Random) -> None:
+        self.address, self.topic, self._rng = address, topic, rng
+        self.committed: list[bytes | None] = []
+
+    async def write(self, stop: asyncio.Event) -> None:
+        """Write events in transactions, of which every fourth is aborted, until told to stop. Nobody's own partition:
+        what one partition takes away, another one holds."""
+        async with AIOKafkaProducer(bootstrap_servers=self.address, transactional_id=uuid.uuid4().hex) as producer:
+            for turn in self._turns(stop):
+                records = random_records(self._rng, 300, f"e{turn}-", WHOM)
+                await self._transaction(producer, records)
+                self.committed += records
+                if turn % 3 == 0:
+                    known = [json.loads(each)["id"] for each in records if each and each.startswith(b'{"id": "e')]
+                    aborted = [event(f"a{turn}-{name}", "acme", "frozen", reverses=name) for name in known[:50]]
+                    await self._transaction(producer, aborted, commit=False)
+                await asyncio.sleep(0.02)
+
+    def _turns(self, stop: asyncio.Event) -> Iterator[int]:
+        turn = 0
+        while not stop.is_set() or turn < 3:
+            yield turn
+            turn += 1
+
+    async def _transaction(
+        self, producer: AIOKafkaProducer, records: Sequence[bytes | None], commit: bool = True
+    ) -> None:
+        await producer.begin_transaction()
+        for record in records:
+            await producer.send(self.topic, record, key=b"k", partition=self._rng.randrange(PARTITIONS))
+        await (producer.commit_transaction() if commit else producer.abort_transaction())
+
+    async def ends(self) -> dict[TP, int]:
+        async with cluster_at(self.address) as cluster:
+            return await cluster.ends([TP(self.topic, number) for number in range(PARTITIONS)])
+
+
+class Fleet:
+    """Two processes with one database."""
+
+    def __init__(self, folder: Path, nursery: Nursery, url: str, rng: random.Random) -> None:
+        self._log, self._nursery, self._rng = folder / f"{uuid.uuid4().hex}.log", nursery, rng
+        self.ports = free_ports(2)
+        self.database = Database(url, "billing")
+        self._pids = [self._start(port) for port in self.ports]
+
+    async def die(self, times: int) -> None:
+        """Kill one or the other, and start it again, whenever some records more have been handled."""
+        for _ in range(times):
+            wanted = self.handled + self._rng.randint(1, 700)
+            async with deadline(f"{wanted} records are handled; {self.said()[-3:]}", 120):
+                while self.handled < wanted:
+                    await asyncio.sleep(0.003)
+            slot = self._rng.randrange(2)
+            self._nursery.kill(self._pids[slot])
+            self._pids[slot] = self._start(self.ports[slot])
+
+    @property
+    def handled(self) -> int:
+        return sum(self.positions.values())
+
+    @property
+    def positions(self) -> dict[TP, int]:
+        try:
+            with self.database.reading() as connection:
+                return POSITIONS.known(connection)
+        except Exception:  # noqa: BLE001 - the tables are not there yet
+            return {}
+
+    def said(self) -> list[str]:
+        return self._log.read_text("utf-8").splitlines()
+
+    def held(self) -> dict[str, set[str]]:
+        with self.database.reading() as connection:
+            found = left(connection, WHOM)
+        return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
+
+    def ask(self, slot: int, tenant: str) -> tuple[int, Any]:
+        """What one of them answers; 0 while it does not."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports[slot]}/v1/refunds?tenant_id={quote(tenant, safe='')}",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.code, json.loads(answer.read())
+        except OSError:
+            return 0, None
+
+    def _start(self, port: int) -> int:
+        return self._nursery.start(self._log, "billing", "--port", str(port), "--json-logs")
+
+
+async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
+    """Kill processes of each database so often, and compare what is held with the sentence over all records."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    log = Log(address, await make_topic(address, PARTITIONS, suffix=".enforcement"), rng)
+    stop = asyncio.Event()
+    writing = asyncio.create_task(log.write(stop))
+    with ExitStack() as stack:
+        fleets = []
+        for url in urls:
+            environment = {
+                "BOOTSTRAP_SERVERS": address,
+                "OUTPUT_PREFIX": log.topic.removesuffix("enforcement"),
+                "BILLING_DATABASE": url,
+                "BILLING_TOKEN": TOKEN,
+                "BILLING_STALE_AFTER": "1h",
+            }
+            mine = {f"CALLWARDEN_{name}": value for name, value in environment.items()}
+            nursery = stack.enter_context(Nursery(mine))
+            fleets.append(Fleet(folder, nursery, url, random.Random(rng.randrange(2**32))))
+            stack.callback(fleets[-1].database.close)
+        try:
+            await asyncio.gather(*(fleet.die(times) for fleet in fleets))
+        finally:
+            stop.set()
+            await writing
+        ends, expected = await log.ends(), holds(log.committed)
+        assert sum(map(len, expected.values())) > 100
+        for fleet in fleets:
+            await until(lambda fleet=fleet: fleet.positions == ends, 120)
+            assert fleet.held() == expected, fleet.said()[-3:]
+            assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
+            for slot in (0, 1):
+                await until(lambda fleet=fleet, slot=slot: fleet.ask(slot, "acme")[0] == 200, 120)
+                for tenant in WHOM[:30]:
+                    status, answer = await asyncio.to_thread(fleet.ask, slot, tenant)
+                    assert status == 200
+                    assert {hold["id"] for hold in answer["holds"]} == expected.get(tenant, set())
+                    assert answer["refundable"] is (tenant not in expected)
+
+
+@pytest.mark.services
+async def test_no_kill_freezes_twice_or_misses_or_releases(address: str, postgres: Postgres, tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / 'billing.db'}", postgres.database("billing_killed")]
+    await killed(40, address, tmp_path, urls)
+
+
+@pytest.mark.soak
+async def test_hundreds_of_kills_change_nothing(address: str, postgres: Postgres, tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / 'billing.db'}", postgres.database("billing_killed_often")]
+    await killed(300, address, tmp_path, urls)

@@ -1,0 +1,139 @@
+"""Billing's tables on a real PostgreSQL: the same holds as the sentence's, and what it says when that is away."""
+
+import asyncio
+import json
+import random
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from broker_clusters import cluster_at, in_transactions, make_topic
+from deadlines import deadline
+from postgres import Postgres
+from sqlalchemy import func, select
+
+from oracle.billing import TENANTS, batches, event, holds, random_records
+from streams.cluster import TP
+from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.holds import left
+from streams.consumers.billing.lookup import Lookup
+from streams.consumers.billing.run import Billing
+from streams.consumers.billing.tables import HANDLED, METADATA
+from streams.consumers.database import Database
+from streams.consumers.follow import Record
+from streams.devkafka import free_ports
+from streams.settings import load
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+async def databases(postgres: Postgres) -> AsyncIterator[list[Database]]:
+    """Two processes' views of one database."""
+    url = postgres.database("billing")
+    databases = [Database(url, "billing") for _ in range(2)]
+    await asyncio.gather(*(database.migrate() for database in databases))
+    yield databases
+    for database in databases:
+        database.close()
+
+
+async def put(database: Database, values: Sequence[bytes | None], partition: int = 0, first: int = 0) -> None:
+    records = [Record(TP("t", partition), first + at, 0, None, value) for at, value in enumerate(values)]
+    (await database.run(lambda connection: Handler()(connection, records)))()
+
+
+def held(database: Database) -> dict[str, set[str]]:
+    with database.reading() as connection:
+        found = left(connection, TENANTS)
+    return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
+
+
+async def test_any_records_in_any_batches_leave_the_holds_of_the_sentence(databases: list[Database]) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    done: list[bytes | None] = []
+    for batch in batches(rng, random_records(rng, 500)):
+        await put(databases[0], batch, first=len(done))
+        done += batch
+        assert held(databases[1]) == holds(done)
+
+
+async def test_two_at_once_with_the_same_ids_handle_each_once(
+    databases: list[Database],
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    records = random_records(rng, 1_000)
+    for first in range(0, len(records), 250):
+        mine = records[first : first + 250]
+        theirs = rng.sample(mine, len(mine))
+        await asyncio.gather(put(databases[0], mine, 0, first), put(databases[1], theirs, 1, first))
+    assert held(databases[0]) == holds(records)
+    with databases[0].reading() as connection:
+        ids = connection.execute(select(HANDLED.c.id)).scalars().all()
+        assert len(ids) == connection.execute(select(func.count()).select_from(HANDLED)).scalar_one()
+
+
+async def test_an_answer_knows_what_another_process_has_just_committed(databases: list[Database]) -> None:
+    lookup = Lookup(databases[1])
+    for number in range(50):
+        await put(databases[0], [event(f"e{number}", "acme", "frozen")], first=number)
+        answers = await asyncio.gather(*(lookup.holds(tenant) for tenant in ("acme", "other", "acme")))
+        assert [len(answer) for answer in answers] == [number + 1, 0, number + 1]
+    lookup.close()
+
+
+async def test_the_migrations_make_the_tables_that_the_code_has(databases: list[Database]) -> None:
+    with databases[0].reading() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "billing_version"})
+        assert compare_metadata(context, METADATA) == []
+
+
+def ask(port: int) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/refunds/acme", timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+    except OSError:
+        return 0, None
+
+
+async def answered(port: int, status: int) -> Any:
+    async with deadline(f"a {status}"):
+        while (answer := await asyncio.to_thread(ask, port))[0] != status:
+            await asyncio.sleep(0.05)
+    return answer[1]
+
+
+async def test_while_postgresql_is_away_there_is_no_answer_and_then_there_is(address: str, postgres: Postgres) -> None:
+    topic = await make_topic(address, suffix=".enforcement")
+    [port] = free_ports(1)
+    prefix = topic.removesuffix("enforcement")
+    settings = load({"bootstrap_servers": address, "output_prefix": prefix, "billing_port": port})
+    async with cluster_at(address) as cluster:
+        await in_transactions(address, TP(topic, 0), (True, [event("ban", "acme", "frozen")]))
+        database = Database(postgres.database("billing_away"), "billing")
+        running = asyncio.create_task(Billing(settings, cluster, database).host(None, []))
+        try:
+            await answered(port, 200)
+            postgres.kill()
+            try:
+                body = await answered(port, 503)
+                assert (body["holds"], "database" in body["detail"]) == (None, True)
+            finally:
+                postgres.start()
+            body = await answered(port, 200)
+            assert [hold["id"] for hold in body["holds"]] == ["ban"]
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            database.close()
