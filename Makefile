@@ -63,8 +63,9 @@ schemas: setup ## Write the JSON Schemas, the AsyncAPI document and billing's co
 	$(BIN)/callwarden schema export schemas
 	$(BIN)/callwarden schema billing-pack schemas/billing-pack
 
-metrics: setup ## Write the table of metrics in docs/metrics.md anew.
+metrics: setup ## Write the table of metrics in docs/metrics.md and Grafana's dashboards anew.
 	$(BIN)/callwarden schema metrics docs/metrics.md
+	$(BIN)/python deploy/grafana/dashboards.py
 
 tools: setup ## What the service tests need: a browser, Java, PostgreSQL, Prometheus by apt-get where that can be, Kafka's jars.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool; do \

@@ -1,0 +1,341 @@
+"""The ops view: who is near the limit, what was decided and what became of it, whether the monitor itself is well."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import panels
+from panels import NONE_IS_WELL, ONE_IS_WELL, Query, Words
+
+UID = "callwarden-ops"
+TITLE = Words("呼叫守望 · 运营", "Callwarden, operations")
+ABOUT = Words(
+    "谁接近阈值，作出了哪些决定，监控本身是否正常。", "Who is near the limit, what was decided, whether all is well."
+)
+
+_DECIDED = 'callwarden_decisions_total{mode!="shadow", course=~"decided|referred"}'
+_RULE = 'rule=~"$rule"'
+TENANT_LINK = "/d/callwarden-tenant?var-datasource=${datasource}&var-tenant=${__data.fields.tenant}&${__url_time_range}"
+
+
+def variables() -> list[Any]:
+    """What the reader chooses."""
+    rule = panels.label_variable("rule", Words("规则", "Rule"), "callwarden_threshold_ratio_count", several=True)
+    return [panels.source_variable(), rule]
+
+
+def sections() -> Iterator[tuple[Words, list[Any]]]:
+    """The rows, each with its panels."""
+    yield Words("谁接近阈值", "Who is near the limit"), _near()
+    yield Words("作出了哪些决定", "What was decided"), _decided()
+    yield Words("监控本身是否正常", "Is the monitor itself well"), _well()
+    yield Words("依赖它的系统", "Those who live on it"), _consumers()
+
+
+def _near() -> list[Any]:
+    return [
+        panels.number(
+            Words("超过阈值的租户", "Tenants over a limit"),
+            Words("至少一条规则的全部条件都满足。", "All conditions of a rule hold."),
+            Query("count(max by (tenant) (callwarden_tenant_threshold_ratio) > 1) or vector(0)"),
+            steps=NONE_IS_WELL,
+        ),
+        panels.number(
+            Words("接近阈值的租户", "Tenants near a limit"),
+            Words("达到阈值的 80 % 以上。", "At 80 % of the way to a limit, or beyond."),
+            Query("count(max by (tenant) (callwarden_tenant_threshold_ratio) >= 0.8) or vector(0)"),
+            steps=((None, "green"), (1.0, "orange")),
+        ),
+        panels.number(
+            Words("已见租户", "Tenants"),
+            Words("各分区见过的租户总数。", "How many have been seen in all partitions."),
+            Query("sum(callwarden_tenants)"),
+        ),
+        panels.number(
+            Words("未展示", "Not shown"),
+            Words(
+                "接近阈值但因数量上限未逐一展示的租户与规则对。",
+                "Pairs of tenant and rule that are near and beyond the bound of the page; all are in the histogram.",
+            ),
+            Query("sum(callwarden_tenant_pairs_left_out)"),
+            steps=NONE_IS_WELL,
+        ),
+        panels.number(
+            Words("进行中的告警", "Alerts that stand"),
+            Words("租户与规则对，含影子规则。", "Pairs of tenant and rule, those of shadow rules too."),
+            Query(f"sum(callwarden_alerts_firing{{{_RULE}}})"),
+        ),
+        panels.number(
+            Words("待复核", "Waiting for a review"),
+            Words("未在期限内复核即失效。", "Each lapses unless it is reviewed in time."),
+            Query("sum(callwarden_pending_decisions) or vector(0)"),
+            steps=((None, "green"), (1.0, "orange")),
+        ),
+        panels.rows(
+            Words("最接近阈值的租户", "The nearest tenants"),
+            Words(
+                "比例为通往阈值的进度，取规则全部条件中最小者；点击租户查看详情。",
+                "The share of the way to the limit, the least of the rule's conditions. A tenant leads to its page.",
+            ),
+            [Query(f"topk(25, max by (tenant, rule) (callwarden_tenant_threshold_ratio{{{_RULE}}}))")],
+            (12, 12),
+            "percentunit",
+            [
+                panels.by_name(("tenant", "tenant"), ("rule", "rule"), ("Value", "share")),
+                panels.largest_first("share"),
+            ],
+            [(Words("租户详情", "This tenant"), TENANT_LINK)],
+        ),
+        panels.spread(
+            Words("全体租户离阈值多远", "How near all tenants are"),
+            Words(
+                "所选规则下全部租户的分布；集中在 1 附近说明阈值位置不当。",
+                "Everybody, by the rules chosen. A hump at 1 is a threshold in the wrong place.",
+            ),
+            Query(f"sum by (le) (callwarden_threshold_ratio_bucket{{{_RULE}}})", "{{le}}"),
+            (12, 12),
+        ),
+        panels.lines(
+            Words("各规则接近阈值的租户", "Tenants near, by rule"),
+            Words("达到 80 % 以上的租户数。", "How many are at 80 % of the way or beyond."),
+            [
+                Query(
+                    f"sum by (rule) (callwarden_threshold_ratio_count{{{_RULE}}})"
+                    f' - sum by (rule) (callwarden_threshold_ratio_bucket{{{_RULE}, le="0.8"}})',
+                    "{{rule}}",
+                )
+            ],
+        ),
+        panels.lines(
+            Words("各规则进行中的告警", "Alerts that stand, by rule"),
+            Words("告警尚未解除的租户数。", "How many tenants' alerts are not resolved yet."),
+            [Query(f"sum by (rule) (callwarden_alerts_firing{{{_RULE}}})", "{{rule}}")],
+        ),
+    ]
+
+
+def _decided() -> list[Any]:
+    return [
+        panels.lines(
+            Words("各规则的决定", "Decisions by rule"),
+            Words("最终决定与送复核的决定，不含影子。", "Final ones and those referred for review, shadow left out."),
+            [Query(f"sum by (rule) (increase({_DECIDED}[$__rate_interval]))", "{{rule}}")],
+        ),
+        panels.lines(
+            Words("按等级与处置", "By tier and kind"),
+            Words("违规、较重违规、严重违规。", "Minor, major, severe."),
+            [Query(f"sum by (tier, kind) (increase({_DECIDED}[$__rate_interval]))", "{{tier}} {{kind}}")],
+        ),
+        panels.rows(
+            Words("决定的后续", "What became of decisions"),
+            Words(
+                "所选时段内各规则：作出、送复核、维持、推翻、撤回、失效。",
+                "Within the time shown, by rule: decided, referred, upheld, overturned, withdrawn, lapsed.",
+            ),
+            [Query('sum by (rule, course) (increase(callwarden_decisions_total{mode!="shadow"}[$__range]))')],
+            (12, 10),
+            transformations=[
+                ("groupingToMatrix", {"columnField": "course", "rowField": "rule", "valueField": "Value"}),
+            ],
+        ),
+        panels.lines(
+            Words("维持、推翻、失效", "Upheld, overturned, lapsed"),
+            Words("推翻与失效多的规则需要调整。", "A rule that is often overturned, or left to lapse, wants mending."),
+            [
+                Query(
+                    "sum by (course) (increase("
+                    'callwarden_decisions_total{course=~"upheld|overturned|withdrawn|lapsed"}[$__rate_interval]))',
+                    "{{course}}",
+                )
+            ],
+            (12, 10),
+        ),
+        panels.lines(
+            Words("按模式", "By mode"),
+            Words("执行、复核、影子，及由记录直接作出的。", "Enforce, review, shadow, and what records decided."),
+            [Query("sum by (mode) (increase(callwarden_decisions_total[$__rate_interval]))", "{{mode}}")],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("告警", "Alerts sent"),
+            Words("触发与解除。", "Firing and resolved."),
+            [
+                Query(
+                    "sum by (severity, state) (increase(callwarden_alerts_total[$__rate_interval]))",
+                    "{{severity}} {{state}}",
+                )
+            ],
+            (8, 8),
+        ),
+        panels.rows(
+            Words("待复核的决定", "Decisions that wait for a review"),
+            Words("各规则的数量，与最早失效的剩余时间。", "How many by rule, and the time that is left for the first."),
+            [
+                Query("sum by (rule) (callwarden_pending_decisions)"),
+                Query("min by (rule) (callwarden_pending_review_by_timestamp_seconds) - time()"),
+            ],
+            (8, 8),
+            transformations=[
+                panels.by_name(("rule", "rule"), ("Value #A", "pending"), ("Value #B", "seconds left")),
+            ],
+        ),
+    ]
+
+
+def _well() -> list[Any]:
+    rate = "[$__rate_interval]"
+    return [
+        panels.number(
+            Words("在线", "Up"),
+            Words("Prometheus 能否采集。", "Whether Prometheus can scrape it."),
+            Query('sum by (job) (up{job=~"worker|billing|ledger|notify"})', "{{job}}"),
+            (12, 4),
+            steps=ONE_IS_WELL,
+        ),
+        panels.number(
+            Words("健康告警", "Health alerts"),
+            Words("处理办法见 docs/runbook.md。", "What to do about each: docs/runbook.md."),
+            Query('count(ALERTS{alertstate="firing", source="health"}) or vector(0)'),
+            steps=NONE_IS_WELL,
+        ),
+        panels.number(
+            Words("连不上 Kafka", "Kafka away"),
+            Words("连不上 Kafka 的工作进程数。", "How many workers cannot reach it."),
+            Query("sum(callwarden_broker_away)"),
+            steps=NONE_IS_WELL,
+        ),
+        panels.number(
+            Words("话单静默", "No call for"),
+            Words("全部分区均无话单的时长。", "For how long no call has come in any partition."),
+            Query("min(callwarden_cdr_feed_silent_seconds)"),
+            unit="s",
+            steps=((None, "green"), (600.0, "orange"), (1800.0, "red")),
+        ),
+        panels.lines(
+            Words("吞吐", "Throughput"),
+            Words("每秒读取的记录。", "Records a second."),
+            [Query(f"sum by (instance) (rate(callwarden_records_total{rate}))", "{{instance}}")],
+            unit="cps",
+        ),
+        panels.lines(
+            Words("未计入的记录", "Records that were not taken"),
+            Words("迟到、重复、被拒。", "Late, duplicate, rejected."),
+            [
+                Query(f"sum(rate(callwarden_late_total{rate}))", "late"),
+                Query(f"sum(rate(callwarden_duplicates_total{rate}))", "duplicate"),
+                Query(f"sum by (topic) (rate(callwarden_rejected_total{rate}))", "rejected {{topic}}"),
+            ],
+            unit="cps",
+        ),
+        panels.lines(
+            Words("积压", "Lag"),
+            Words("尚未读取的记录。", "Records that are not read yet."),
+            [Query("sum by (topic) (callwarden_lag_records)", "{{topic}}")],
+        ),
+        panels.lines(
+            Words("水位延迟", "Watermark delay"),
+            Words(
+                "此前发生的都已判定；含允许的迟到。", "What happened before is decided; the lateness allowed is in it."
+            ),
+            [
+                Query(
+                    "time() - min by (partition) (callwarden_watermark_timestamp_seconds)",
+                    "{{partition}}",
+                )
+            ],
+            unit="s",
+        ),
+        panels.lines(
+            Words("事务耗时", "Time of transactions"),
+            Words("中位与 99 分位。", "The median and the 99th percentile."),
+            [
+                Query(
+                    f"histogram_quantile({share}, sum by (le) (rate(callwarden_transaction_seconds_bucket{rate})))",
+                    name,
+                )
+                for share, name in ((0.5, "p50"), (0.99, "p99"))
+            ],
+            (8, 8),
+            "s",
+        ),
+        panels.lines(
+            Words("失败与丢弃", "Failed and dropped"),
+            Words("失败的事务，与上一代的批次。", "Transactions that failed, and batches of a former generation."),
+            [
+                Query(f"sum(increase(callwarden_transactions_failed_total{rate}))", "failed"),
+                Query(f"sum(increase(callwarden_stale_batches_total{rate}))", "stale"),
+            ],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("恢复耗时", "Time of recovery"),
+            Words("打开一个分区的平均耗时。", "How long it took to open a partition, in the mean."),
+            [
+                Query(
+                    "sum by (instance) (callwarden_opening_seconds_sum)"
+                    " / sum by (instance) (callwarden_opening_seconds_count)",
+                    "{{instance}}",
+                )
+            ],
+            (8, 8),
+            "s",
+        ),
+        panels.lines(
+            Words("分区状态", "Partitions"),
+            Words("各状态的分区数；正常时全为 running。", "How many are in each phase; all running is well."),
+            [Query("sum by (phase) (callwarden_partition)", "{{phase}}")],
+        ),
+        panels.lines(
+            Words("指标页", "The page of metrics"),
+            Words(
+                "序列数，与查看租户的耗时（毫秒）。", "Its series, and how long the look at the tenants takes, in ms."
+            ),
+            [
+                Query('sum by (instance) (scrape_samples_scraped{job="worker"})', "{{instance}} series"),
+                Query("1000 * max by (instance) (callwarden_tenant_look_seconds)", "{{instance}} look, ms"),
+            ],
+        ),
+    ]
+
+
+def _consumers() -> list[Any]:
+    rate = "[$__rate_interval]"
+    return [
+        panels.lines(
+            Words("落后时长", "How far behind"),
+            Words("各系统处理到何时。", "Up to when each has handled all."),
+            [Query("time() - max by (consumer) (callwarden_consumer_as_of_timestamp_seconds)", "{{consumer}}")],
+            (8, 8),
+            "s",
+        ),
+        panels.lines(
+            Words("冻结", "Frozen refunds"),
+            Words("退费冻结数，与被冻结的租户。", "Holds, and tenants with one."),
+            [
+                Query("max(callwarden_billing_holds)", "holds"),
+                Query("max(callwarden_billing_frozen_tenants)", "tenants"),
+            ],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("账本", "The ledger"),
+            Words("各主题的条目。", "Entries by topic."),
+            [Query("sum by (topic) (max by (topic, partition) (callwarden_ledger_entries))", "{{topic}}")],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("已发通知", "Messages sent"),
+            Words("各渠道接收的通知。", "By channel."),
+            [Query(f"sum by (channel) (increase(callwarden_notify_sent_total{rate}))", "{{channel}}")],
+        ),
+        panels.lines(
+            Words("待发通知", "Messages that wait"),
+            Words(
+                "各渠道尚未接收的通知，与最早一条的等待秒数。",
+                "By channel, and for how long the oldest has waited, in s.",
+            ),
+            [
+                Query("max by (channel) (callwarden_notify_waiting_messages)", "{{channel}}"),
+                Query("max by (channel) (callwarden_notify_oldest_waiting_seconds)", "{{channel}}, s"),
+            ],
+        ),
+    ]

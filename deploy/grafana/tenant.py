@@ -1,0 +1,108 @@
+"""The tenant view: how far one tenant is from each threshold, and how that went."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import panels
+from panels import NEARNESS, NONE_IS_WELL, Query, Words
+
+UID = "callwarden-tenant"
+TITLE = Words("呼叫守望 · 租户", "Callwarden, one tenant")
+ABOUT = Words(
+    "仅接近阈值的租户与呼叫量最大的租户可选。", "Tenants that are near a limit, and the busiest, can be chosen."
+)
+
+_MINE = '{tenant="$tenant"}'
+_SHARES = f"max by (rule) (callwarden_tenant_threshold_ratio{_MINE})"
+_WHERE = """\
+**决定、复核与理由** / **decisions, reviews and reasons**: `callwarden ledger show '$tenant'`\u2003
+**退费冻结** / **holds on refunds**: `GET /v1/refunds/$tenant`\u2003
+**待复核** / **waiting for a review**: `callwarden reviews list`
+"""
+
+
+def variables() -> list[Any]:
+    """What the reader chooses."""
+    tenant = panels.label_variable(
+        "tenant", Words("租户", "Tenant"), "callwarden_tenant_threshold_ratio", several=False
+    )
+    return [panels.source_variable(), tenant]
+
+
+def sections() -> Iterator[tuple[Words, list[Any]]]:
+    """The rows, each with its panels."""
+    yield Words("现在", "Now"), _now()
+    yield Words("经过", "How it went"), _went()
+
+
+def _now() -> list[Any]:
+    return [
+        panels.number(
+            Words("最接近的规则", "The nearest rule"),
+            Words("通往阈值的进度，1 即到达。", "The share of the way to its limit; at 1 it is there."),
+            Query(f"max(callwarden_tenant_threshold_ratio{_MINE})"),
+            (8, 4),
+            "percentunit",
+            NEARNESS,
+        ),
+        panels.number(
+            Words("超过阈值的规则", "Rules over their limit"),
+            Words("全部条件都满足的规则数。", "Of how many all conditions hold."),
+            Query(f"count({_SHARES} > 1) or vector(0)"),
+            (8, 4),
+            steps=NONE_IS_WELL,
+        ),
+        panels.number(
+            Words("呼叫量", "Calls"),
+            Words("一天内最长窗口中的话单。", "Call records in the longest window up to a day."),
+            Query(f"max(callwarden_tenant_calls{_MINE})"),
+            (8, 4),
+        ),
+        panels.bars(
+            Words("离各规则的阈值", "How near each rule's limit"),
+            Words("取规则全部条件中最小的进度。", "The least share of all conditions of the rule."),
+            Query(f"sort_desc({_SHARES})", "{{rule}}"),
+            (12, 12),
+            "percentunit",
+            NEARNESS,
+        ),
+        panels.rows(
+            Words("数值与阈值", "Values and thresholds"),
+            Words(
+                "数值超过阈值而进度低于 1：另一条件未满足，或样本不足以确信。",
+                "A value beyond its threshold, a share below 1: another condition fails, or the sample is too small.",
+            ),
+            [
+                Query(f"max by (rule, metric) (callwarden_tenant_value{_MINE})"),
+                Query(f"max by (rule, metric) (callwarden_tenant_threshold{_MINE})"),
+            ],
+            (12, 12),
+            transformations=[
+                panels.by_name(
+                    ("rule", "rule"), ("metric", "metric"), ("Value #A", "value"), ("Value #B", "threshold")
+                ),
+            ],
+        ),
+        panels.words(Words("更多", "More"), _WHERE, (24, 3)),
+    ]
+
+
+def _went() -> list[Any]:
+    return [
+        panels.nearness_lines(
+            Words("通往阈值的进度", "The way to each limit"),
+            Words("断开处：该租户当时不接近任何阈值。", "Where a line breaks off, the tenant was not near that limit."),
+            [Query(_SHARES, "{{rule}}")],
+            (24, 10),
+        ),
+        panels.lines(
+            Words("各规则的指标", "The metric of each rule"),
+            Words("在最近判定的窗口中。", "In the window as last judged."),
+            [Query(f"max by (rule, metric) (callwarden_tenant_value{_MINE})", "{{rule}}: {{metric}}")],
+        ),
+        panels.lines(
+            Words("呼叫量", "Calls"),
+            Words("一天内最长窗口中的话单。", "Call records in the longest window up to a day."),
+            [Query(f"max(callwarden_tenant_calls{_MINE})", "calls")],
+        ),
+    ]

@@ -1,0 +1,162 @@
+"""Grafana's dashboards, as far as they can be checked without it; their queries are asked in tests/broker."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from ruamel.yaml import YAML
+
+from streams.metrics.catalogue import CATALOGUE
+
+GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
+PATHS = sorted((GRAFANA / "dashboards").glob("*.json"))
+VIEWS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text("utf-8")) for path in PATHS}
+OF_PROMETHEUS = {"up", "ALERTS", "scrape_samples_scraped"}
+CHINESE = re.compile("[一-鿿]")
+
+
+def drawn(view: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels that show something."""
+    return [panel for panel in view["panels"] if panel["type"] != "row"]
+
+
+def queries(view: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in drawn(view) for target in panel.get("targets", ())]
+
+
+def test_the_committed_files_are_those_that_the_code_makes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, GRAFANA / "dashboards.py", tmp_path], check=True, capture_output=True)
+    made = {path.stem: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    assert made == {path.stem: path.read_text("utf-8") for path in PATHS}, "make metrics"
+    assert made.keys() == {"callwarden-ops", "callwarden-tenant"}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_schema_knows_every_field(name: str) -> None:
+    with warnings.catch_warnings():
+        # It would have us write schema 2, with which not every Grafana can be provisioned.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from grafana_foundation_sdk.models.dashboard import Dashboard
+    register_default_plugins()
+    read = Dashboard.from_json(VIEWS[name])
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == VIEWS[name]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_two_panels_share_an_id_a_title_or_a_place(name: str) -> None:
+    panels = VIEWS[name]["panels"]
+    ids = [panel["id"] for panel in panels]
+    assert len(set(ids)) == len(ids)
+    titles = [panel["title"] for panel in drawn(VIEWS[name])]
+    assert len(titles) > 5
+    cells: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        mine = set(itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])))
+        assert not mine & cells, panel["title"]
+        cells |= mine
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_panel_says_what_it_is_in_both_languages(name: str) -> None:
+    for panel in VIEWS[name]["panels"]:
+        chinese, dot, english = panel["title"].partition(" · ")
+        assert CHINESE.search(chinese), panel["title"]
+        assert dot
+        assert english
+        assert not CHINESE.search(english), panel["title"]
+        if panel["type"] not in ("row", "text"):
+            assert re.search(r"[一-鿿].*。 [A-Z0-9]", panel["description"]), panel["title"]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_prometheus_is_the_readers_choice_everywhere(name: str) -> None:
+    variables = {variable["name"]: variable for variable in VIEWS[name]["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    wanted = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in drawn(VIEWS[name]):
+        if panel["type"] == "text":
+            continue
+        assert panel["datasource"] == wanted
+        assert [target["datasource"] for target in panel["targets"]] == [wanted] * len(panel["targets"])
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(set(refs)) == len(refs)
+    assert all(v["datasource"] == wanted for v in variables.values() if v["type"] == "query")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_query_asks_for_a_metric_label_or_variable_that_is_not_there(name: str) -> None:
+    known = {entry.name: {label.name for label in entry.labels} for entry in CATALOGUE}
+    for entry in CATALOGUE:
+        if entry.kind == "histogram":
+            for part in ("bucket", "count", "sum"):
+                known[f"{entry.name}_{part}"] = known[entry.name] | {"le"}
+    variables = {variable["name"] for variable in VIEWS[name]["templating"]["list"]}
+    asked = queries(VIEWS[name]) + [
+        str(variable["query"]["query"]) for variable in VIEWS[name]["templating"]["list"] if variable["type"] == "query"
+    ]
+    for expr in asked:
+        named = set(re.findall(r"\b(?:callwarden_\w+|scrape_samples_scraped|ALERTS|up)\b", expr))
+        assert named, expr
+        assert named - known.keys() <= OF_PROMETHEUS, expr
+        labels = set().union(*(known.get(metric, set()) for metric in named)) | {
+            "job",
+            "instance",
+            "alertstate",
+            "source",
+        }
+        for group in re.findall(r"by \(([^)]*)\)", expr):
+            assert {label.strip() for label in group.split(",")} <= labels, expr
+        for matchers in re.findall(r"\{([^}]*)\}", expr):
+            assert set(re.findall(r"(\w+)\s*(?:=~|!=|=)", matchers)) <= labels, expr
+        assert set(re.findall(r"\$(\w+)", expr)) - {"__rate_interval", "__range"} <= variables, expr
+
+
+def test_a_tenant_leads_to_its_page() -> None:
+    links = [
+        link["url"]
+        for panel in drawn(VIEWS["callwarden-ops"])
+        for link in panel["fieldConfig"]["defaults"].get("links", ())
+    ]
+    assert [re.findall(r"^/d/([\w-]+)\?.*var-tenant=\$\{__data\.fields\.tenant\}", url) for url in links] == [
+        [VIEWS["callwarden-tenant"]["uid"]]
+    ]
+
+
+def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawing() -> None:
+    named = {name for view in VIEWS.values() for expr in queries(view) for name in re.findall(r"callwarden_\w+", expr)}
+    left = {e.name for e in CATALOGUE if not any(name.startswith(e.name) for name in named)}
+    assert left == {
+        "callwarden_last_event_timestamp_seconds",  # of a replay alone
+        "callwarden_consumer_lag_records",  # how far behind they are in time says more
+        "callwarden_billing_events_total",
+        "callwarden_billing_rejected_records",  # these alert
+        "callwarden_billing_accepted_gaps",
+        "callwarden_billing_request_duration_seconds",
+        "callwarden_ledger_unreadable_total",
+        "callwarden_ledger_heads_published_timestamp_seconds",
+        "callwarden_notify_failed_total",
+        "callwarden_notify_given_up_total",
+        "callwarden_notify_rejected_total",
+        "callwarden_notify_lost_total",
+    }
+
+
+def test_what_grafana_is_provisioned_with_fits_the_dashboards_and_prometheus() -> None:
+    yaml = YAML(typ="safe")
+    (source,) = yaml.load(GRAFANA / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
+    scraped = yaml.load(GRAFANA.parent / "prometheus" / "prometheus.yml")["global"]
+    assert source["type"] == "prometheus"
+    assert source["jsonData"]["timeInterval"] == scraped["scrape_interval"]
+    (provider,) = yaml.load(GRAFANA / "provisioning" / "dashboards" / "callwarden.yml")["providers"]
+    assert provider["type"] == "file"
+    assert provider["options"]["path"] == "/etc/callwarden/dashboards"
