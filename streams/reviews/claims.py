@@ -76,7 +76,8 @@ def claim(connection: Connection, named: str, verdict: Verdict, by: By, now_ms: 
     )
     row = {name: getattr(mine, name) for name in Claim.__slots__} | {"tenant_id": storable(mine.tenant_id)}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    if connection.execute(dialect.insert(CLAIMS).on_conflict_do_nothing(), row).rowcount == 1:
+    unless_taken = dialect.insert(CLAIMS).values(row).on_conflict_do_nothing().returning(CLAIMS.c.enforcement_id)
+    if connection.execute(unless_taken).first():
         return mine
     theirs = claim_on(connection, mine.enforcement_id)
     assert theirs is not None

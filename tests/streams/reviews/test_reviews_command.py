@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import DAY, DECISIONS, REVIEWS, T0, event, pending, put
+from ledger_samples import DECISIONS, REVIEWS, put
 from typer.testing import CliRunner
 
 from monitor.cli import operator
 from monitor.cli.app import build
+from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason

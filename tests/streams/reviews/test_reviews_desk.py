@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import DAY, NAMES, REVIEWS, T0, address, event, pending, put, topics
+from ledger_samples import NAMES, REVIEWS, address, put, topics
 
 from monitor.keying import partition_of
+from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence

@@ -25,7 +25,7 @@ SQLITE_LOSS = (
 )
 POSTGRESQL = (
     "CREATE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-    "RAISE EXCEPTION '% is append-only: nothing in it is changed or deleted', TG_TABLE_NAME; END $$",
+    "RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only: nothing in it is changed or deleted'; END $$",
     "CREATE FUNCTION ledger_entry_append() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     "IF NEW.number <> 1 + coalesce((SELECT max(e.number) FROM ledger_entry e "
     "WHERE e.topic = NEW.topic AND e.partition = NEW.partition), 0) THEN "

@@ -7,26 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ledger_samples import (
-    DECISIONS,
-    NAMES,
-    REVIEWS,
-    T0,
-    address,
-    chained,
-    event,
-    filled,
-    held_by,
-    oracle,
-    pending,
-    put,
-    review,
-    rows,
-    topics,
-)
+from ledger_samples import DECISIONS, NAMES, REVIEWS, address, filled, held_by, put, topics
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
+from oracle.ledger import T0, chained, event, oracle, pending, review, rows
 from schemas import codec
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database

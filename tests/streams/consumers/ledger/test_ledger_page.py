@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ledger_samples import oracle
-
+from oracle.ledger import oracle
 from streams.cluster import TP
 from streams.consumers.ledger.chain import beginning, link
 

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ledger_samples import DAY, T0, address, event, filled, oracle, pending, put, review, topics
+from ledger_samples import address, filled, put, topics
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
+from oracle.ledger import DAY, T0, event, oracle, pending, review
 from schemas.outputs import Evidence, Reason
 from streams.cluster import TP
 

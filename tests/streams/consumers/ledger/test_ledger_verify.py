@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import DECISIONS, NAMES, REVIEWS, T0, address, event, filled, pending, put, review, topics
+from ledger_samples import DECISIONS, NAMES, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
+from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
 from streams.consumers.ledger import heads

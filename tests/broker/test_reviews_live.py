@@ -1,0 +1,202 @@
+"""Reviews from the terminal to a real worker and back: what people decided is what a replay of the topics decides."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deadlines import deadline
+from postgres import Postgres
+from worker_judge import assert_exact, read_all
+from worker_processes import PARTITIONS, fleet_of, wait_for
+from worker_traffic import Sender, Sent, make_topics, policy_file, sender_to
+
+from monitor.keying import partition_of
+from monitor.partition import Live
+from monitor.policy.load import load
+from monitor.topics import INPUTS
+from oracle.ledger import pending
+from schemas import codec
+from streams.cluster import TP
+from streams.consumers.database import Database
+from streams.consumers.follow import Record
+from streams.consumers.ledger.keep import Keeper
+from streams.names import Names
+from streams.reviews.claims import By, Claim, Taken, claim
+
+pytestmark = pytest.mark.services
+
+_LATENESS_S = 3
+_WAIT_S = "60"
+
+
+class Reviewer:
+    """Gives commands, each in a process of its own."""
+
+    def __init__(self, told: Mapping[str, str]) -> None:
+        self._told = told
+
+    async def __call__(self, *words: str) -> tuple[int, str]:
+        """Exit status, and what was said."""
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "monitor.cli", *words),
+            env={**os.environ, **self._told, "NO_COLOR": "1"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with deadline(f"{' '.join(words)} ends", 180):
+            said, _ = await running.communicate()
+        return running.returncode or 0, said.decode()
+
+    async def listed(self, *filters: str) -> list[dict[str, Any]]:
+        """What is listed."""
+        status, said = await self("reviews", "list", "--json", *filters)
+        assert status == 0, said
+        return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+    async def list_until(self, count: int, *filters: str) -> list[dict[str, Any]]:
+        """What is listed once there are so many."""
+        async with deadline(f"{count} of {filters}", 120):
+            while len(found := await self.listed(*filters)) < count:
+                await asyncio.sleep(0.5)
+        return found
+
+
+def sent(kind: str, tenant: str, **fields: Any) -> Sent:
+    """A record on its way to where it belongs."""
+    topic = {"complaint": "complaints", "finding": "findings"}[kind]
+    record = {"type": kind, "tenant_id": tenant, "updated_ms": time.time_ns() // 1_000_000, **fields}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(INPUTS.index(topic), home, tenant.encode(), json.dumps(record).encode())
+
+
+def likely_ban(tenant: str) -> Sent:
+    """A finding that waits for a review."""
+    business = {"behaviour": "undeclared_business", "actual_business": "小额贷款中介"}
+    return sent("finding", tenant, finding_id=f"f-{tenant}", status="confirmed", **business)
+
+
+def warning(tenant: str, number: int) -> Sent:
+    """A complaint that leads to a warning."""
+    base = {"category": "number_leak", "status": "verified", "reported_ms": time.time_ns() // 1_000_000}
+    return sent("complaint", tenant, complaint_id=f"p{number}", **base)
+
+
+async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path: Path) -> None:
+    own = uuid.uuid4().hex[:8]
+    names = Names(f"{own}.in.", f"{own}.out.")
+    policy = policy_file(tmp_path, _LATENESS_S)
+    told = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_APPLICATION_ID": f"app-{own}",
+        "CALLWARDEN_POLICY": str(policy),
+        "CALLWARDEN_IDLE_AFTER": "1s",
+        "CALLWARDEN_OUTAGE_GRACE": "1s",
+        "CALLWARDEN_LEDGER_DATABASE": f"sqlite:///{tmp_path / 'ledger.db'}",
+    }
+    await asyncio.to_thread(make_topics, told)
+    review = Reviewer(told)
+    with fleet_of(tmp_path, told) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        begun_ms = time.time_ns() // 1_000_000
+        async with sender_to(address) as producer:
+            # Four violations of one tenant: a pending escalation, which falls with them.
+            warnings = [warning("acme", number) for number in range(4)] + [warning("bravo", 9)]
+            await Sender(producer, names).send([likely_ban("upheld"), likely_ban("overturned"), *warnings])
+        waiting = {each["data"]["tenant_id"]: each["enforcement_id"] for each in await review.list_until(3)}
+        assert set(waiting) == {"upheld", "overturned", "acme"}
+
+        # A pending decision is upheld; the decision comes within the command.
+        status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "heard", "--wait", _WAIT_S)
+        assert status == 0, said
+        [final] = await review.listed("--status", "final", "--tenant", "upheld")
+        assert final["event_ids"] == [waiting["upheld"], final["enforcement_id"]]
+        assert final["enforcement_id"] in said
+        status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "again")
+        assert (status, "is final already, upheld by" in said) == (1, True), said
+
+        # Two reviewers at once.
+        verdicts = [("uphold", "wang"), ("overturn", "li")]
+        both = await asyncio.gather(
+            *(
+                review("reviews", verdict, waiting["overturned"], "--reason", f"{who} says so", "--reviewer", who)
+                for verdict, who in verdicts
+            )
+        )
+        assert sorted(status for status, _ in both) == [0, 1], both
+        first = verdicts[0][1] if both[0][0] == 0 else verdicts[1][1]
+        second = next(said for status, said in both if status)
+        assert f"{first} decided to" in second or f"by {first} ({first} says so)" in second, second
+
+        # A rule's mass mistake.
+        span = ("--from", str(begun_ms), "--to", str(begun_ms + 3_600_000))
+        mass = ("reviews", "overturn", "--rule", "blind_calling", *span, "--reason", "a wrong sign", "--yes")
+        await review.list_until(5, "--status", "final", "--rule", "blind_calling")
+        status, said = await review(*mass, "--wait", _WAIT_S)
+        assert status == 0, said
+        assert len(await review.listed("--status", "reversed", "--rule", "blind_calling")) == 5
+        assert [each["status"] for each in await review.listed("--status", "all", "--tenant", "acme")] == [
+            "reversed"
+        ] * 5
+        status, said = await review(*mass)
+        assert (status, "nothing to overturn" in said) == (0, True), said
+        assert not await review.listed()
+
+        await asyncio.to_thread(wait_for, lambda: worker.lag() == 0, "all records read")
+        assert await asyncio.to_thread(worker.terminate, 20) == 0
+    status, said = await review("ledger", "verify", "--topic")
+    assert status == 0, said
+    status, said = await review("ledger", "show", "acme")
+    assert (status, "无在案违规 / Clear" in said) == (0, True), said
+    live = Live(idle_after_ms=1_000, outage_grace_ms=1_000)
+    counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
+    logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
+    assert len(logs.of(names.input_prefix + "reviews")) == 7
+    assert counts[names.output("enforcement")] == 3 + 5 + 2 + 5 + 1
+
+
+async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'ledger.db'}"
+    review = Reviewer({"CALLWARDEN_BOOTSTRAP_SERVERS": "127.0.0.1:1", "CALLWARDEN_LEDGER_DATABASE": database})
+    status, said = await review("reviews", "list")
+    assert status == 3, said
+    assert said.startswith("callwarden reviews list: ")
+    assert len(said.splitlines()) == 1
+
+
+async def test_of_many_at_once_on_postgresql_one_claims_each_case(postgres: Postgres) -> None:
+    names = Names("in.", "out.")
+    url = postgres.database("claims")
+    databases = [Database(url, "ledger") for _ in range(4)]
+    await databases[0].migrate()
+    ids = [f"cwe-{number}" for number in range(25)]
+    values = [codec.encode(pending(each, "a\x00b")) for each in ids]
+    records = [Record(TP("out.enforcement", 0), n, 1, None, value) for n, value in enumerate(values)]
+    await databases[0].run(lambda connection: Keeper(names).keep(connection, records))
+
+    async def claim_all(number: int) -> list[Claim | None]:
+        claimed: list[Claim | None] = []
+        for each in ids:
+
+            def work(connection: Any, each: str = each) -> Claim:
+                return claim(connection, each, "uphold", By(f"reviewer {number}", "why"), 1_772_500_000_000 + number)
+
+            try:
+                claimed.append(await databases[number].run(work))
+            except Taken:
+                claimed.append(None)
+        return claimed
+
+    claimed = await asyncio.gather(*map(claim_all, range(4)))
+    assert [sum(one is not None for one in each) for each in zip(*claimed, strict=True)] == [1] * len(ids)
+    for database in databases:
+        database.close()
