@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from monitor.shard.nearness import BUCKETS, Look, Looking, look, merged, pairs
 from monitor.shard.shard import Shard
+from streams.consumers.notify.names import shown as named
 from streams.metrics.make import gauges, histograms
 
 _AGAIN_S = 10.0
@@ -87,16 +88,16 @@ def _spread(seen: Look) -> Metric:
 def _single(seen: Look, looking: Looking) -> Iterator[Metric]:
     share = gauges("callwarden_tenant_threshold_ratio")
     value, threshold = gauges("callwarden_tenant_value"), gauges("callwarden_tenant_threshold")
-    calls = {tenant_id: count for count, tenant_id in seen.busiest}
+    calls = {named(tenant_id): count for count, tenant_id in seen.busiest}
     for near in pairs(seen, looking):
-        rule = near.rule
-        share.add_metric([near.tenant_id, rule.id], near.share)
+        rule, tenant = near.rule, named(near.tenant_id)
+        share.add_metric([tenant, rule.id], near.share)
         if near.value == near.value:
-            value.add_metric([near.tenant_id, rule.id, rule.metric], near.value)
-        threshold.add_metric([near.tenant_id, rule.id, rule.metric], rule.threshold)
-        calls[near.tenant_id] = near.calls
+            value.add_metric([tenant, rule.id, rule.metric], near.value)
+        threshold.add_metric([tenant, rule.id, rule.metric], rule.threshold)
+        calls[tenant] = near.calls
     yield from (share, value, threshold)
     volume = gauges("callwarden_tenant_calls")
-    for tenant_id, count in calls.items():
-        volume.add_metric([tenant_id], count)
+    for tenant, count in calls.items():
+        volume.add_metric([tenant], count)
     yield volume

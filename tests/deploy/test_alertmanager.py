@@ -7,9 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from programs import alertmanager, get, program, prometheus, receiver, wait_for
 from ruamel.yaml import YAML
 from test_alert_rules import ALERTS
+
+from watching.programs import alertmanager, get, program, prometheus, receiver, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"

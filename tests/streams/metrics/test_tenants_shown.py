@@ -129,3 +129,11 @@ def test_the_histogram_holds_everybody() -> None:
     assert buckets["0.25", "half"] == 1
     assert (buckets["1.25", "half"], buckets["2.0", "half"], buckets["+Inf", "half"]) == (1, 3, 3)
     assert page.of("callwarden_threshold_ratio_count")["half",] == 3
+
+
+def test_no_telephone_number_is_a_label_though_it_were_a_tenants_id() -> None:
+    page = Page(Looking(busiest=5))
+    page.tenants.show(0, always(court("+8613800138000", "+8613900138000").shard))
+    tenants = {tenant for _, tenant in page.of(NEAR)} | {tenant for (tenant,) in page.of("callwarden_tenant_calls")}
+    assert len(tenants) == 2
+    assert all("138001380" not in tenant and "00~" in tenant for tenant in tenants)

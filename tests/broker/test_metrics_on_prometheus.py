@@ -1,0 +1,84 @@
+"""All of it on a real Kafka, scraped by a real Prometheus under our configuration: every panel is answered."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from streams.child import Child
+from streams.devkafka import free_ports
+from streams.metrics.catalogue import CATALOGUE
+from watching.panels import asked, unanswered
+from watching.programs import alertmanager, get, program, prometheus, wait_for
+
+pytestmark = pytest.mark.services
+DEPLOY = Path(__file__).parents[2] / "deploy"
+JOBS = ("worker", "billing", "ledger", "notify")
+
+
+def configuration(folder: Path, ports: dict[str, int], alertmanager: str) -> Path:
+    """Ours, with the addresses of this test and without the patience."""
+    shutil.copy(DEPLOY / "prometheus" / "callwarden.rules.yml", folder)
+    config = YAML(typ="safe").load(DEPLOY / "prometheus" / "prometheus.yml")
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
+    assert {job["job_name"] for job in config["scrape_configs"]} == set(JOBS)
+    path = folder / "prometheus.yml"
+    path.write_text(json.dumps(config), "utf-8")
+    return path
+
+
+def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) -> None:
+    promtool = program("promtool", "prometheus")
+    ports = dict(zip(JOBS, free_ports(4), strict=True))
+    names = {"worker": "WEB", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
+    environment = os.environ | {
+        "TMPDIR": str(tmp_path),
+        **{f"CALLWARDEN_{names[job]}_PORT": str(port) for job, port in ports.items()},
+    }
+    command = [str(Path(sys.executable).parent / "callwarden"), "live", "--tools", str(jars.parent)]
+    log = tmp_path / "live.log"
+    with log.open("wb") as output:
+        live = Child([*command, "--rate", "1", "--partitions", "2"], output, environment)
+    try:
+        wait_for(lambda: get(f"http://127.0.0.1:{ports['notify']}/readyz")[0] == 200, "all is there", 240)
+        with (
+            alertmanager(DEPLOY / "alertmanager" / "alertmanager.yml", tmp_path) as address,
+            prometheus(configuration(tmp_path, ports, address), tmp_path) as server,
+        ):
+            tenant = ""
+
+            def left() -> list[str]:
+                nonlocal tenant
+                near = server.query("topk(1, callwarden_tenant_threshold_ratio)")
+                tenant = near[0]["metric"]["tenant"] if near else "nobody"
+                return unanswered(server, list(asked()), tenant)
+
+            try:
+                wait_for(lambda: not left(), "every panel is answered", 180)
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {left()}\n{log.read_text('utf-8')[-2000:]}") from None
+            assert tenant in server.labels("tenant", "callwarden_tenant_threshold_ratio")
+            assert {rule["health"] for rule in server.rules()} == {"ok"}
+            firing = {one["metric"]["alertname"] for one in server.query('ALERTS{alertstate="firing"}')}
+            assert "CallwardenTargetDown" not in firing
+            for job, port in ports.items():
+                text = get(f"http://127.0.0.1:{port}/metrics")[1]
+                done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
+                assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), job
+                shown = set(re.findall(r"^# TYPE (callwarden_\S+)", text, re.MULTILINE))
+                assert shown == {entry.name for entry in CATALOGUE if job in entry.by}
+                assert [label for label in re.findall(r'="([^"]*)"', text) if re.search(r"\d{7}", label)] == []
+    finally:
+        live.signal(signal.SIGINT)
+        live.wait(60)

@@ -1,0 +1,82 @@
+"""A replay's page of metrics, scraped by a real Prometheus: what the dashboards ask of judging finds data."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from monitor.policy.load import load
+from monitor.replay import replay
+from monitor.shard.nearness import Looking
+from monitor.simulate.run import simulate
+from monitor.simulate.settings import Settings
+from streams.metrics.catalogue import BY_NAME
+from streams.metrics.replayed import page
+from watching.panels import asked, metrics_of, unanswered
+from watching.programs import program, prometheus, wait_for
+
+pytestmark = pytest.mark.services
+UNTIL_MS = 1_772_506_800_000  # three in the afternoon of the second day, when windows are full
+
+
+class Quietly(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[int]:
+    """The folder over HTTP; the port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quietly, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def make_page(folder: Path) -> bytes:
+    """What two simulated days come to."""
+    simulate(Settings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
+    policy, looking = load(None), Looking()
+    outcome = replay([folder / "records.jsonl"], policy, not_after_ms=UNTIL_MS, looking=looking)
+    return page(outcome, policy, looking)
+
+
+def test_what_dashboards_ask_of_judging_is_answered_by_a_replay(tmp_path: Path) -> None:
+    text = make_page(tmp_path)
+    done = subprocess.run([program("promtool", "prometheus"), "check", "metrics"], input=text, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "metrics").write_bytes(text)
+    queries = [
+        one
+        for one in asked()
+        if metrics_of(one.expr) and all("replay" in BY_NAME[name].by for name in metrics_of(one.expr))
+    ]
+    assert len(queries) > 20
+    with served(tmp_path / "www") as port:
+        config = tmp_path / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 1s}\n"
+            f"scrape_configs: [{{job_name: replay, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
+        )
+        with prometheus(config, tmp_path) as server:
+            scraped = 'count_over_time(up{job="replay"}[1m])'
+            wait_for(lambda: any(float(one["value"][1]) > 3 for one in server.query(scraped)), "it is scraped")
+            near = server.query("topk(1, callwarden_tenant_threshold_ratio)")
+            assert unanswered(server, queries, near[0]["metric"]["tenant"]) == []
+            assert unanswered(server, queries, "nobody") != []
+
+
+def test_promtool_would_find_fault_with_a_page() -> None:
+    bad = b"# TYPE x counter\nx 1\n"
+    done = subprocess.run([program("promtool", "prometheus"), "check", "metrics"], input=bad, capture_output=True)
+    assert done.returncode != 0

@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager as tests run them, and what dashboards ask."""
