@@ -70,7 +70,8 @@ def claim(connection: Connection, named: str, verdict: Verdict, by: By, now_ms: 
         record.tenant_id,
         record.review_id,
         verdict,
-        *by,
+        record.reviewer,
+        record.reason,
         claimed_ms=now_ms,
         value=codec.encode(record),
     )

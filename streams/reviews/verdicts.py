@@ -37,7 +37,10 @@ def refusal(case: Case | None, named: str, verdict: Verdict, now_ms: int) -> str
 
 
 def review_of(case: Case, verdict: Verdict, reviewer: str, reason: str, now_ms: int) -> Review:
-    """The record of a verdict on the decision in force. NotGiven for words that do not fit into one."""
+    """The record of a verdict on the decision in force. NotGiven for words that do not fit into one.
+
+    Telephone numbers in the words are masked here: the record goes into topics and ledger for good.
+    """
     in_force = case.in_force
     fields = {
         "type": "review",
@@ -45,8 +48,8 @@ def review_of(case: Case, verdict: Verdict, reviewer: str, reason: str, now_ms: 
         "enforcement_id": in_force.id,
         "tenant_id": in_force.subject,
         "verdict": verdict,
-        "reviewer": reviewer,
-        "reason": reason,
+        "reviewer": mask_numbers(reviewer),
+        "reason": mask_numbers(reason),
         "updated_ms": now_ms,
     }
     if not reviewer.strip() or not reason.strip():

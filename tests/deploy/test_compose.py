@@ -33,8 +33,9 @@ def test_its_kafka_is_the_one_that_the_tests_run_on() -> None:
     assert COMPOSE["services"]["kafka"]["image"] == f"apache/kafka:{kafkajars.VERSION}"
 
 
-def test_it_starts_two_workers_once_the_topics_are_there() -> None:
-    assert set(OURS) == {"topics", "worker", "traffic", "tail"}
+def test_all_parts_start_once_the_topics_are_there() -> None:
+    assert set(OURS) == {"topics", "worker", "billing", "ledger", "notify", "traffic", "tail"}
+    assert set(COMPOSE["services"]) - set(OURS) == {"kafka", "prometheus", "alertmanager", "grafana"}
     assert OURS["worker"]["deploy"]["replicas"] == 2
     for name, service in OURS.items():
         wanted = {"kafka": "service_healthy"} if name == "topics" else {"topics": "service_completed_successfully"}
@@ -49,11 +50,61 @@ def test_the_image_is_built_once_and_never_looked_for_elsewhere() -> None:
 def test_what_ends_by_a_fault_is_started_again_but_for_the_topics() -> None:
     restarted = {name: service["restart"] for name, service in COMPOSE["services"].items()}
     assert restarted.pop("topics") == "no"
-    assert set(restarted) == {"kafka", "worker", "traffic", "tail"}
     assert set(restarted.values()) == {"on-failure"}
 
 
-@pytest.mark.parametrize("name", ["kafka", "worker"])
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_service_is_root_or_can_take_all_of_the_machine(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["user"] not in ("0", "root", "")
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    for port in service.get("ports", ()):
+        assert port.startswith("127.0.0.1:"), "it would be seen from other machines"
+
+
+def test_our_commands_run_as_the_user_that_the_image_makes() -> None:
+    uid = re.search(r"useradd --system --uid (\d+)", DOCKERFILE)
+    assert uid
+    assert {service["user"] for service in OURS.values()} == {uid[1]}
+    assert {service["read_only"] for service in OURS.values()} == {True}
+
+
+def test_what_is_kept_lies_where_that_user_may_write() -> None:
+    made = set(re.findall(r"/var/lib/callwarden\S*", re.findall(r"install -d .*", DOCKERFILE)[0]))
+    mounts = [mount.split(":") for service in OURS.values() for mount in service.get("volumes", ())]
+    kept = {mount[1] for mount in mounts if not mount[0].startswith("./")}
+    assert kept == made
+    assert {mount[0] for mount in mounts if not mount[0].startswith("./")} <= set(COMPOSE["volumes"])
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_file_that_is_mounted_is_there_and_read_only(name: str) -> None:
+    for mount in COMPOSE["services"][name].get("volumes", ()):
+        source, _, how = mount.split(":") if mount.count(":") == 2 else (*mount.split(":"), "")
+        if source.startswith("./"):
+            assert (ROOT / source).exists(), source
+            assert how == "ro"
+
+
+SERVING = {"worker": "web_port", "billing": "billing_port", "ledger": "ledger_port", "notify": "notify_port"}
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_service_has_a_health_check_or_has_nothing_to_look_at(name: str) -> None:
+    check = COMPOSE["services"][name]["healthcheck"]
+    if name in ("topics", "traffic", "tail"):
+        assert check == {"disable": True}
+        return
+    assert check["test"]
+    if name in SERVING:
+        port = settings.Settings.model_fields[SERVING[name]].default
+        assert f"http://127.0.0.1:{port}/livez" in check["test"][-1]
+        assert re.search(rf"^EXPOSE .*\b{port}\b", DOCKERFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["kafka", "worker", "billing", "ledger", "notify", "prometheus", "alertmanager"])
 def test_health_is_looked_at_often_at_the_start_alone(name: str) -> None:
     check = COMPOSE["services"][name]["healthcheck"]
     assert (check["start_interval"], check["interval"]) == ("2s", "30s")
@@ -81,13 +132,15 @@ def test_no_command_or_option_is_asked_for_that_callwarden_does_not_have(name: s
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_setting_is_made_that_does_not_exist_or_has_a_value_that_is_refused(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     mounts = dict(mount.split(":")[1::-1] for mount in OURS[name].get("volumes", ()))
     known = {settings.variable(field) for field in settings.Settings.model_fields}
     for variable, value in OURS[name]["environment"].items():
         assert variable in known
-        monkeypatch.setenv(variable, str(ROOT / mounts[value]) if value in mounts else value)
+        value = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value)
+        value = str(ROOT / mounts[value]) if value in mounts else value
+        monkeypatch.setenv(variable, re.sub(r"/var/lib/callwarden[^/]*", str(tmp_path), value))
     assert settings.load().bootstrap_servers == "kafka:19092"
 
 

@@ -121,6 +121,8 @@ def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
     one = review_of(case, "uphold", "wang", "looked into", T0)
     assert one.review_id == review_of(case, "uphold", "li", "because", T0 + 5).review_id
     assert one.review_id != review_of(case, "overturn", "wang", "looked into", T0).review_id
+    told = review_of(case, "uphold", "wang 13912345678", "asked +86 139 1234 5678", T0)
+    assert (told.reviewer, told.reason) == ("wang •••••••••78", "asked +•• ••• •••• ••78")
     assert (one.enforcement_id, one.tenant_id) == (case.in_force.id, "acme")
 
 

@@ -1,0 +1,260 @@
+"""All parts at once, by the commands, the environment and the health checks of docker-compose.yml, on a real Kafka.
+
+And what nobody may read: a telephone number and a complainant, in every field of the input that could hold one.
+"""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from deadlines import killed_after
+from ruamel.yaml import YAML
+from worker_processes import MAIN, wait_for
+
+from streams.child import Child
+from streams.devkafka import free_ports
+from streams.settings import load
+from streams.tail import follow
+from watching.programs import alertmanager
+
+pytestmark = pytest.mark.services
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+SERVING = {"worker": "WEB", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
+NUMBER = "13912345678"
+COMPLAINANT = "canary-complainant-7391"
+SECRETS = (NUMBER, NUMBER[2:], "139 1234 5678", COMPLAINANT)
+TOKEN = "for-trying-it-out-only"
+
+
+class Parts:
+    """The services of docker-compose.yml, run by this interpreter."""
+
+    def __init__(self, folder: Path, address: str, alertmanager: str) -> None:
+        self.folder = folder
+        self.ports = dict(zip(SERVING, free_ports(len(SERVING)), strict=True))
+        self._children: dict[str, Child] = {}
+        self._there = {"kafka:19092": address, "alertmanager:9093": alertmanager, "/var/lib/callwarden": str(folder)}
+        name = f"all-{uuid.uuid4().hex[:12]}"
+        self.prefix = f"{name}."
+        self._more = {
+            "CALLWARDEN_APPLICATION_ID": name,
+            "CALLWARDEN_INPUT_PREFIX": self.prefix,
+            "CALLWARDEN_OUTPUT_PREFIX": self.prefix,
+            # Nobody waits half a minute for silence, nor hours for calls that do not come.
+            "CALLWARDEN_IDLE_AFTER": "1s",
+            "CALLWARDEN_OUTAGE_GRACE": "1s",
+            "CALLWARDEN_NOTIFY_DELAY": "0s",
+            **{f"CALLWARDEN_{prefix}_PORT": str(self.ports[service]) for service, prefix in SERVING.items()},
+        }
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What the service sees in its container, with what is elsewhere here."""
+        described = COMPOSE["services"][service]
+        mounts = dict(mount.split(":")[1::-1] for mount in described.get("volumes", ()))
+        seen = {}
+        for variable, value in described["environment"].items():
+            value = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value)
+            value = str(ROOT / mounts[value]) if value in mounts else value
+            for inside, here in self._there.items():
+                value = value.replace(inside, here)
+            seen[variable] = value.replace(f"{self.folder}-heads", str(self.folder))
+        return {**os.environ, **seen, **self._more}
+
+    def run(self, service: str, *command: str, status: int = 0) -> str:
+        """What a command says that sees what that service sees."""
+        called = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *command],
+            env=self.environment(service),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with killed_after(120, called) as process:
+            assert process.stdout is not None
+            said = process.stdout.read()
+        assert called.returncode == status, said
+        return said
+
+    def start(self, service: str) -> None:
+        """Start it as compose does."""
+        with self.log(service).open("wb") as output:
+            command = [sys.executable, "-c", MAIN, *COMPOSE["services"][service]["command"]]
+            self._children[service] = Child(command, output, self.environment(service))
+
+    def log(self, service: str) -> Path:
+        """What it says."""
+        return self.folder / f"{service}.log"
+
+    def healthy(self, service: str) -> bool:
+        """What its health check says. AssertionError when it has ended."""
+        assert self._children[service].running, self.log(service).read_text("utf-8")
+        _, program, *arguments = COMPOSE["services"][service]["healthcheck"]["test"]
+        assert program == "python"
+        arguments[-1] = re.sub(r":60\d\d/", f":{self.ports[service]}/", arguments[-1])
+        return subprocess.run([sys.executable, *arguments], capture_output=True, check=False).returncode == 0
+
+    def page(self, service: str, path: str) -> str:
+        """A page of it, whatever its status."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ports[service]}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+
+    def stop(self) -> dict[str, int]:
+        """TERM all; how each ended."""
+        children, self._children = self._children, {}
+        return {service: child.stop(45) for service, child in children.items()}
+
+
+@contextmanager
+def started(folder: Path, address: str) -> Iterator[Parts]:
+    config = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
+    with alertmanager(config, folder) as receiver:
+        parts = Parts(folder, address, receiver)
+        parts.alerts = f"http://{receiver}/api/v2/alerts"  # type: ignore[attr-defined]
+        try:
+            print(parts.run("topics", *COMPOSE["services"]["topics"]["command"]))
+            for service in SERVING:
+                parts.start(service)
+            yield parts
+        finally:
+            parts.stop()
+
+
+def records(now_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each kind of record, the number and the complainant wherever they could stand."""
+    tenant = {"tenant_id": "acme"}
+    words = f"call {NUMBER} 或 139 1234 5678"
+    yield "tenants", {
+        "type": "tenant", **tenant, "name": f"Acme {NUMBER}", "declared_businesses": [words], "numbers": [NUMBER],
+        "updated_ms": now_ms - 60_000,
+    }  # fmt: skip
+    yield "tenants", {
+        "type": "application", **tenant, "application_id": "a1", "declared_business": f"刷单 {NUMBER}",
+        "scenario": words, "updated_ms": now_ms - 50_000,
+    }  # fmt: skip
+    for status, at_ms in (("received", now_ms - 40_000), ("verified", now_ms - 30_000)):
+        yield "complaints", {
+            "type": "complaint", **tenant, "complaint_id": "q1", "category": "fraud", "status": status,
+            "channel": words, "complainant": COMPLAINANT, "caller": NUMBER, "reported_ms": now_ms - 50_000,
+            "updated_ms": at_ms,
+        }  # fmt: skip
+    yield "findings", {
+        "type": "finding", **tenant, "finding_id": "f1", "behaviour": "undeclared_business", "status": "confirmed",
+        "declared_business": words, "actual_business": f"信用卡 {NUMBER}", "inspector": words,
+        "updated_ms": now_ms - 20_000,
+    }  # fmt: skip
+    for n in range(60):
+        at_ms = now_ms - 100_000 + n * 1_000
+        yield "cdr", {
+            "type": "cdr", "tenant_id": "other", "call_id": f"c{n}", "direction": "outbound", "caller": f"+86{NUMBER}",
+            "callee": f"+86{NUMBER}", "start_ms": at_ms, "answer_ms": at_ms + 1_000, "end_ms": at_ms + 2_000,
+            "outcome": "answered", "source": words,
+        }  # fmt: skip
+    yield "cdr", {"type": "cdr", "tenant_id": "other", "call_id": "bad", "caller": NUMBER, "callee": NUMBER}
+    yield "complaints", {"type": "complaint", **tenant, "complaint_id": NUMBER, "status": NUMBER}
+
+
+async def send(address: str, prefix: str, some: list[tuple[str, dict[str, Any]]]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        for topic, record in some:
+            value = json.dumps(record, ensure_ascii=False).encode()
+            await producer.send_and_wait(prefix + topic, value, key=record["tenant_id"].encode())
+
+
+async def taken(address: str, topics: list[str], until: float) -> dict[str, list[bytes]]:
+    """What these topics hold; for so long."""
+    values: dict[str, list[bytes]] = {topic: [] for topic in topics}
+    try:
+        async with asyncio.timeout(until):
+            async for seen in follow(load({"bootstrap_servers": address}), topics, from_start=True):
+                values[seen.topic].append(seen.value)
+    except TimeoutError:
+        return values
+    raise AssertionError("the topics cannot end")
+
+
+def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(address: str, tmp_path: Path) -> None:
+    with started(tmp_path, address) as parts:
+        for service in SERVING:
+            wait_for(lambda service=service: parts.healthy(service), f"{service} is healthy")
+        asyncio.run(send(address, parts.prefix, list(records(time.time_ns() // 1_000_000))))
+
+        def answer() -> dict[str, Any]:
+            told: dict[str, Any] = json.loads(parts.page("billing", "/v1/refunds/acme"))
+            return told
+
+        wait_for(lambda: len(answer().get("holds") or ()) >= 2, "a complaint and a finding freeze refunds")
+        held = sorted(answer()["holds"], key=lambda hold: hold["clause"])
+        assert [hold["clause"] for hold in held] == [1, 3]
+        # A person takes one of them back, and says why in words that nobody should have to read.
+        reason = f"ask {NUMBER}, he is wrong"
+        reviewed = parts.run("ledger", "reviews", "overturn", held[0]["id"], "--reason", reason, "--wait", "60")
+        wait_for(lambda: [hold["clause"] for hold in answer()["holds"]] == [3], "the other one is left")
+        wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", "acme").lower(), "the ledger knows")
+
+        def alerts() -> str:
+            with urllib.request.urlopen(parts.alerts, timeout=10) as told:  # type: ignore[attr-defined]
+                return str(told.read().decode())
+
+        wait_for(lambda: "reversal" in alerts() and '"ban"' in alerts(), "Alertmanager hears of ban and reversal")
+        pages = {
+            f"{service}{path}": parts.page(service, path)
+            for service in SERVING
+            for path in ("/metrics", "/readyz", "/livez")
+        }
+        pages["what billing answers"] = json.dumps(answer(), ensure_ascii=False)
+        pages["what Alertmanager heard"] = alerts()
+        pages["reviews overturn"] = reviewed
+        for command in (
+            ("ledger", "show", "acme"),
+            ("ledger", "export"),
+            ("ledger", "verify", "--topic"),
+            ("reviews", "list", "--status", "all"),
+            ("reviews", "list", "--status", "all", "--json"),
+            ("reviews", "show", held[0]["id"]),
+        ):
+            pages[" ".join(command)] = parts.run("ledger", *command)
+        decisions = [parts.prefix + name for name in ("enforcement", "alerts", "shadow")]
+        for topic, values in asyncio.run(taken(address, decisions, 5.0)).items():
+            pages[topic] = b"\n".join(values).decode()
+        pages["dead letters"] = parts.run("worker", "dead-letter", "list")
+        statuses = parts.stop()
+        parts.run("worker", "replay", "--from-topics", "--out", str(tmp_path / "judged"), "--quiet")
+        parts.run("worker", "report", str(tmp_path / "judged"))
+        pages["report"] = (tmp_path / "judged" / "report.html").read_text("utf-8")
+        for log in tmp_path.glob("*.log"):
+            pages[log.name] = log.read_text("utf-8")
+        published = (tmp_path / "heads.jsonl").read_text("utf-8")
+
+    assert statuses == dict.fromkeys(SERVING, 0)
+    assert json.loads(published)["day"], "the heads of the first day are published when it begins"
+    assert "q1" in pages["ledger show acme"], "what is looked through is about something else"
+    assert "acme" in pages["report"]
+    for name, text in pages.items():
+        for secret in SECRETS:
+            assert secret not in urllib.parse.unquote(text), f"{secret} stands in {name}"
+    ledger, letters = (tmp_path / "ledger.db").read_bytes(), (tmp_path / "notify.db").read_bytes()
+    for secret in SECRETS:
+        assert secret.encode() not in letters
+        assert secret.encode() not in ledger, "reviewers' words are masked before they are sent"
