@@ -94,7 +94,7 @@ def run(
             outcome, ruled = _judge_topics(bootstrap, policy, key_file, to_watermark, metrics is not None, reporter)
         write(outcome, ruled, out, windows=False)
         (out / "windows.jsonl").unlink(missing_ok=True)
-        _write_metrics(metrics, outcome, ruled)
+        _write_metrics(metrics, outcome, ruled, of_topics=True)
         _say(outcome, reporter, out, json_)
         return
     files = files or []
@@ -197,11 +197,18 @@ def _looking() -> "Looking":
     return settings_for({}).looking
 
 
-def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy") -> None:
-    if path is not None:
-        from streams.metrics.replayed import page
+def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_topics: bool = False) -> None:
+    if path is None:
+        return
+    from monitor.cli.inputs import settings_for
+    from streams.metrics.replayed import page
 
-        path.write_bytes(page(outcome, ruled, _looking()))
+    settings = settings_for({})
+
+    def topic_of(source: str) -> str:
+        return source.rpartition("-")[0].removeprefix(settings.input_prefix) if of_topics else "files"
+
+    path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
 
 
 def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:

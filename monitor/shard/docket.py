@@ -98,7 +98,7 @@ class Alerts:
                 alert_id=alert_id(tenant_id, rule.id, firing.since_ms),
                 tenant_id=tenant_id,
                 rule_id=rule.id,
-                severity=_severity(rule, behaviour),
+                severity=severity_of(rule, behaviour),
                 state=state,
                 measure=measure,
                 since_ms=firing.since_ms,
@@ -109,7 +109,8 @@ class Alerts:
         )
 
 
-def _severity(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:
+def severity_of(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:
+    """How bad an alert of the rule is."""
     if rule.mode == "shadow":
         return "info"
     return "warning" if behaviour.tier == "minor" else "critical"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry
 
 from monitor.policy.model import Policy
+from monitor.shard.docket import severity_of
 from monitor.topics import INPUTS
 from schemas.faults import Fault
 from schemas.outputs import Alert, Enforcement
@@ -23,11 +24,15 @@ class Counted:
         self._rejected = counter("callwarden_rejected_total", registry)
         self._decisions = counter("callwarden_decisions_total", registry)
         self._alerts = counter("callwarden_alerts_total", registry)
+        # Shown as 0 until the first comes, so that a rate sees it.
         for labels in self._courses.expected():
             self._decisions.labels(*labels)
+        for rule in policy.rules:
+            for state in ("firing", "resolved"):
+                self._alerts.labels(rule.id, severity_of(rule, policy.behaviours[rule.behaviour]), state)
 
     def expect_refusals(self) -> None:
-        """Show those of each topic and code word as 0 until the first comes, so that a rate sees it."""
+        """Show those of each topic and code word, too."""
         for topic in INPUTS:
             for fault in Fault:
                 self._rejected.labels(topic, fault.value)

@@ -40,7 +40,7 @@ class Courses:
         return data.rule_id, data.tier or "none", mode, data.kind, data.status, course_of(event)
 
     def expected(self) -> Iterator[Labels]:
-        """What will come sooner or later: shown as 0 until then, so that a rate sees the first one."""
+        """What may be expected to come."""
         policy = self._policy
         behaviours = policy.behaviours
         ruled = [(rule.id, behaviours[rule.behaviour].tier, rule.mode) for rule in policy.rules]

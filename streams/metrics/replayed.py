@@ -1,6 +1,6 @@
 """A replay's page of metrics: what a worker that had judged the same records would tell of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
@@ -12,17 +12,22 @@ from streams.metrics.counted import Counted
 from streams.metrics.make import gauge
 from streams.metrics.tenants import shown
 
-_TOPIC = "files"
+_FILES = "files"
 
 
-def page(outcome: Outcome, policy: Policy, looking: Looking) -> bytes:
-    """The page in Prometheus' text format. The replay must have been asked to look."""
+def page(
+    outcome: Outcome, policy: Policy, looking: Looking, topic_of: Callable[[str], str] = lambda source: _FILES
+) -> bytes:
+    """The page in Prometheus' text format. The replay must have been asked to look.
+
+    ``topic_of`` names the input topic that a source of rejected rows is a part of.
+    """
     assert outcome.seen is not None
     registry = CollectorRegistry()
     counted, summary = Counted(policy, registry), outcome.summary
     counted.read(summary.read, summary.duplicates, summary.late)
     for rejection in outcome.rejected:
-        counted.rejected(_TOPIC, rejection.reason)
+        counted.rejected(topic_of(rejection.file), rejection.reason)
     counted.decided(outcome.enforcement, outcome.shadow, outcome.alerts)
     if summary.last_event_ms is not None:
         gauge("callwarden_last_event_timestamp_seconds", registry).set(summary.last_event_ms / 1000)

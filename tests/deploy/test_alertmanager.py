@@ -14,7 +14,13 @@ from watching.programs import alertmanager, get, program, prometheus, receiver, 
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"
-TENANT = {"alertname": "CallwardenTenant", "source": "notify", "tenant": "acme", "behaviour": "blind_calling"}
+TENANT = {
+    "alertname": "CallwardenTenant",
+    "source": "notify",
+    "kind": "alert",
+    "tenant": "acme",
+    "behaviour": "blind_calling",
+}
 
 pytestmark = pytest.mark.services
 
@@ -79,13 +85,16 @@ def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None
         health = {rule["alert"]: {"alertname": rule["alert"], **rule["labels"]} for rule in ALERTS}
         post(address, *({**TENANT, "severity": severity} for severity in ("info", "warning", "critical")))
         post(address, {**TENANT, "tenant": "bravo", "severity": "warning"})
+        post(address, {**TENANT, "kind": "reversal", "severity": "info"})
         post(address, {**health["CallwardenTargetDown"], "job": "billing"})
         post(address, *({**health["CallwardenConsumerBehind"], "job": job} for job in ("billing", "ledger")))
         wait_for(lambda: "CallwardenConsumerBehind" in told.names("/ops-critical"), "the ledger's is told")
         wait_for(lambda: told.names("/tenants-critical") and told.names("/tenants"), "tenants' are told")
         wanted = {"CallwardenTenant info", "CallwardenTenant warning", "CallwardenConsumerBehind critical"}
         wait_for(lambda: suppressed(address) == wanted, "what follows is suppressed")
-        assert told.names("/tenants-info") == []
+        wait_for(lambda: told.names("/tenants-info"), "a reversal is told though something worse stands")
+        told_of = [alert["labels"] for path, body in told.heard if path == "/tenants-info" for alert in body["alerts"]]
+        assert {labels["kind"] for labels in told_of} == {"reversal"}
         tenants = [body["groupLabels"] for path, body in told.heard if path == "/tenants"]
         assert tenants == [{"tenant": "bravo", "behaviour": "blind_calling"}]
         behind = [body for path, body in told.heard if path == "/ops-critical" and "Behind" in str(body["groupLabels"])]

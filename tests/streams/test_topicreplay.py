@@ -17,6 +17,7 @@ from monitor.partition import Live
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, replay
+from monitor.shard.nearness import Looking
 from monitor.topics import CARRIES, INPUTS
 from oracle.generate import scenario
 from schemas import codec
@@ -155,6 +156,12 @@ def told(outcome: Outcome, lines: dict[str, dict[int, int]] | None = None) -> di
     }
 
 
+def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
+    """How far everybody was from every threshold at the end."""
+    assert outcome.seen is not None
+    return [(near.tenant_id, near.rule.id, near.share, str(near.value), near.calls) for near in outcome.seen.near]
+
+
 @pytest.mark.parametrize("seed", range(36))
 def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: Path) -> None:
     print(f"seed {seed}")
@@ -177,9 +184,12 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
         log.append(key, line, made.not_after_ms)
     for name, lines in files.items():
         (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
-    expected = replay([tmp_path / name for name in files], policy, not_after_ms=made.not_after_ms)
+    everybody = Looking(near=0.0, most=100_000)
+    expected = replay([tmp_path / name for name in files], policy, not_after_ms=made.not_after_ms, looking=everybody)
     assert expected.summary.read > 0
-    assert told(topics.replay(policy, live=Live(max_ahead_ms=0)), line_at) == told(expected)
+    judged = topics.replay(policy, live=Live(max_ahead_ms=0), looking=everybody)
+    assert told(judged, line_at) == told(expected)
+    assert seen(judged) == seen(expected)
 
 
 def quiet(topics: Topics, clock_ms: int) -> None:

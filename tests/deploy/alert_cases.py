@@ -1,0 +1,315 @@
+"""When each alert on the monitor's own health fires, and when it does not."""
+
+from dataclasses import dataclass
+
+Series = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Fires:
+    """Series, one value a minute unless told otherwise, and what fires at ``at``: labels and summary of each."""
+
+    series: Series
+    at: str
+    alerts: list[tuple[dict[str, str], str]]
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Series at which the alert does not fire."""
+
+    series: Series
+    at: str
+    interval: str = "1m"
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What an alert is tried on."""
+
+    fires: list[Fires]
+    quiet: list[Quiet]
+
+
+DECIDED = 'callwarden_decisions_total{mode="enforce",course="decided"}'
+SHADOWED = 'callwarden_decisions_total{mode="shadow",course="decided"}'
+RUNNING = 'callwarden_partition{{phase="running",partition="{}",instance="{}"}}'
+MARK = 'callwarden_watermark_timestamp_seconds{{partition="{}"}}'
+FIRING, JUDGED = 'callwarden_alerts_firing{rule="r"}', 'callwarden_threshold_ratio_count{rule="r"}'
+RECORDS, SILENT = "callwarden_records_total", "callwarden_cdr_feed_silent_seconds"
+
+CASES = {
+    "CallwardenTargetDown": Cases(
+        [
+            Fires(
+                {'up{job="worker",instance="w"}': "1x15", 'up{job="billing",instance="b"}': "1 1 0x12"},
+                "6m",
+                [({"job": "billing", "instance": "b"}, "billing 无法采集 / billing at b cannot be scraped")],
+            ),
+            Fires(
+                {'up{job="billing",instance="b"}': "1x15"},
+                "6m",
+                [({"job": "worker"}, "worker 无法采集 / worker cannot be scraped")],
+            ),
+        ],
+        [
+            Quiet({'up{job="worker",instance="w"}': "1 1 0 1x12", 'up{job="else"}': "0x15"}, "6m"),
+        ],
+    ),
+    "CallwardenBrokerAway": Cases(
+        [
+            Fires(
+                {'callwarden_broker_away{instance="w"}': "1x10", 'callwarden_broker_away{instance="v"}': "0x10"},
+                "5m",
+                [({"instance": "w"}, "w 连不上 Kafka / w cannot reach Kafka")],
+            )
+        ],
+        [Quiet({'callwarden_broker_away{instance="w"}': "1 1 0 1 1 0 1 1"}, "7m")],
+    ),
+    "CallwardenPartitionNotRunning": Cases(
+        [
+            Fires(
+                {
+                    RUNNING.format(3, "a"): "1x10 0x20",
+                    RUNNING.format(4, "a"): "1x10 stale",
+                    RUNNING.format(4, "b"): "_x10 1x20",
+                    RUNNING.format(5, "a"): "1x10 stale",
+                },
+                "20m",
+                [
+                    ({"partition": "3"}, "分区 3 无人处理 / Partition 3 is not worked on"),
+                    ({"partition": "5"}, "分区 5 无人处理 / Partition 5 is not worked on"),
+                ],
+            )
+        ],
+        [Quiet({RUNNING.format(3, "a"): "1x10 0x3 1x10", RUNNING.format(3, "b"): "0x25"}, "20m")],
+    ),
+    "CallwardenNoRecords": Cases(
+        [Fires({RECORDS: "0+10x10 100x40"}, "40m", [({}, "15 分钟没有任何记录 / No record has come for 15 minutes")])],
+        [Quiet({f'{RECORDS}{{instance="a"}}': "5x50", f'{RECORDS}{{instance="b"}}': "0+1x50"}, "40m")],
+    ),
+    "CallwardenNoCalls": Cases(
+        [
+            Fires(
+                {f'{SILENT}{{instance="a"}}': "2000x5", f'{SILENT}{{instance="b"}}': "1860x5"},
+                "2m",
+                [({}, "31m 0s 没有话单 / No call has come for 31m 0s")],
+            )
+        ],
+        [Quiet({f'{SILENT}{{instance="a"}}': "2000x5", f'{SILENT}{{instance="b"}}': "3x5"}, "2m")],
+    ),
+    "CallwardenLagGrowing": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_lag_records{topic="cdr",partition="0"}': "0+1000x40",
+                    'callwarden_lag_records{topic="cdr",partition="1"}': "0+1000x40",
+                },
+                "30m",
+                [
+                    (
+                        {"topic": "cdr"},
+                        "cdr 积压 60k 条且在增长 / 60k records of cdr are not read yet, and more each minute",
+                    )
+                ],
+            )
+        ],
+        [
+            Quiet({'callwarden_lag_records{topic="cdr"}': "90000-1000x40"}, "30m"),
+            Quiet({'callwarden_lag_records{topic="cdr"}': "0+10x40"}, "30m"),
+        ],
+    ),
+    "CallwardenWatermarkStuck": Cases(
+        [
+            Fires(
+                {MARK.format(0): "1000x60", MARK.format(1): "0+60x60", RECORDS: "0+10x60", SILENT: "0x60"},
+                "30m",
+                [
+                    (
+                        {"partition": "0"},
+                        "分区 0 的水位 15 分钟未前进 / The watermark of partition 0 has not moved for 15 minutes",
+                    )
+                ],
+            )
+        ],
+        [
+            Quiet({MARK.format(0): "1000x60", RECORDS: "0+10x60", SILENT: "700x60"}, "30m"),
+            Quiet({MARK.format(0): "1000x60", RECORDS: "7x60", SILENT: "0x60"}, "30m"),
+        ],
+    ),
+    "CallwardenTransactionsFailing": Cases(
+        [
+            Fires(
+                {"callwarden_transactions_failed_total": "0+1x30"},
+                "20m",
+                [({}, "15 分钟内 15 个事务失败 / 15 transactions failed within 15 minutes")],
+            )
+        ],
+        [Quiet({"callwarden_transactions_failed_total": "0x10 2x20"}, "20m")],
+    ),
+    "CallwardenDeadLetters": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_rejected_total{topic="cdr",reason="too_deep",instance="a"}': "0+2x30",
+                    'callwarden_rejected_total{topic="cdr",reason="too_deep",instance="b"}': "0+2x30",
+                },
+                "20m",
+                [
+                    (
+                        {"topic": "cdr", "reason": "too_deep"},
+                        "15 分钟内 cdr 有 60 条记录被拒 (too_deep) / "
+                        "60 records of cdr were rejected within 15 minutes (too_deep)",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_rejected_total{topic="cdr",reason="too_deep"}': "500+1x30"}, "20m")],
+    ),
+    "CallwardenDecisionFlood": Cases(
+        [
+            Fires(
+                {DECIDED: "0x300 0+1x60", SHADOWED: "0x360"},
+                "361m",
+                [({}, "1 小时内 60 个处置决定 / 60 decisions within an hour")],
+            )
+        ],
+        [
+            Quiet({DECIDED: "0+60x180"}, "170h", "1h"),  # no more than in any hour of the week
+            Quiet({DECIDED: "0x361", SHADOWED: "0x300 0+1x60"}, "361m"),
+            Quiet({DECIDED: "0x330 0+1x30"}, "361m"),
+        ],
+    ),
+    "CallwardenRuleTooBroad": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_alerts_firing{rule="r",instance="a"}': "15x30",
+                    'callwarden_alerts_firing{rule="r",instance="b"}': "15x30",
+                    'callwarden_threshold_ratio_count{rule="r"}': "100x30",
+                },
+                "20m",
+                [({"rule": "r"}, "规则 r 同时对 30 个租户告警 / The rule r fires for 30 tenants at once")],
+            )
+        ],
+        [
+            Quiet(
+                {'callwarden_alerts_firing{rule="r"}': "30x30", 'callwarden_threshold_ratio_count{rule="r"}': "900x30"},
+                "20m",
+            ),
+            Quiet(
+                {'callwarden_alerts_firing{rule="r"}': "10x30", 'callwarden_threshold_ratio_count{rule="r"}': "12x30"},
+                "20m",
+            ),
+        ],
+    ),
+    "CallwardenReviewsDue": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_pending_review_by_timestamp_seconds{rule="r",instance="a"}': "7260x5",
+                    'callwarden_pending_review_by_timestamp_seconds{rule="r",instance="b"}': "99999x5",
+                },
+                "1m",
+                [
+                    (
+                        {"rule": "r"},
+                        "规则 r 的待复核决定 2h 0m 0s 后失效 / A pending decision of r lapses in 2h 0m 0s",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_pending_review_by_timestamp_seconds{rule="r"}': "90000x5"}, "1m")],
+    ),
+    "CallwardenTenantsLeftOut": Cases(
+        [
+            Fires(
+                {'callwarden_tenant_pairs_left_out{instance="a"}': "5x60"},
+                "40m",
+                [
+                    (
+                        {"instance": "a"},
+                        "5 对租户与规则接近阈值但未展示 / "
+                        "5 pairs of tenant and rule are near a threshold and not shown",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_tenant_pairs_left_out{instance="a"}': "5x20 0 5x40"}, "40m")],
+    ),
+    "CallwardenConsumerBehind": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_consumer_as_of_timestamp_seconds{job="billing"}': "0x30",
+                    'callwarden_consumer_lag_records{job="ledger"}': "50x30",
+                },
+                "15m",
+                [
+                    ({"job": "billing"}, "billing 落后 / billing is behind the decisions"),
+                    ({"job": "ledger"}, "ledger 落后 / ledger is behind the decisions"),
+                ],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_consumer_as_of_timestamp_seconds{job="billing"}': "0+60x30",
+                    'callwarden_consumer_lag_records{job="billing"}': "50x30",
+                },
+                "15m",
+            )
+        ],
+    ),
+    "CallwardenRecordsUnreadable": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_billing_rejected_records{job="billing"}': "0x20 3x60",
+                    'callwarden_ledger_unreadable_total{job="ledger"}': "0x20 3x60",
+                    'callwarden_notify_rejected_total{job="notify"}': "0x20 3x60",
+                },
+                "70m",
+                [
+                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of ours")
+                    for job in ("billing", "ledger", "notify")
+                ],
+            )
+        ],
+        [
+            Quiet(
+                {
+                    'callwarden_billing_rejected_records{job="billing"}': "3x80",
+                    'callwarden_ledger_unreadable_total{job="ledger"}': "3x80",
+                    'callwarden_notify_rejected_total{job="notify"}': "3x80",
+                },
+                "70m",
+            )
+        ],
+    ),
+    "CallwardenOutboxStuck": Cases(
+        [
+            Fires(
+                {'callwarden_notify_oldest_waiting_seconds{channel="dingtalk"}': "0+60x40"},
+                "30m",
+                [
+                    (
+                        {"channel": "dingtalk"},
+                        "dingtalk 的通知已等待 30m 0s / A message to dingtalk has waited for 30m 0s",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_notify_oldest_waiting_seconds{channel="dingtalk"}': "300x40"}, "30m")],
+    ),
+    "CallwardenMessagesGivenUp": Cases(
+        [
+            Fires(
+                {'callwarden_notify_given_up_total{channel="feishu"}': "0x20 2x60"},
+                "70m",
+                [({"channel": "feishu"}, "feishu 有 2 条通知未能送达 / 2 messages never reached feishu")],
+            )
+        ],
+        [Quiet({'callwarden_notify_given_up_total{channel="feishu"}': "2x80"}, "70m")],
+    ),
+}
