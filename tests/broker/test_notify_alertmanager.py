@@ -1,0 +1,141 @@
+"""What the notifier tells a real Alertmanager: it groups, silences, and knows what goes on and what is over."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from alertmanager import AlertmanagerServer
+from deadlines import deadline
+from pydantic import SecretStr
+
+from monitor.policy.load import load
+from schemas.outputs import Reason
+from streams.consumers.notify.channels import Alertmanager
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.serve import now_ms
+from streams.consumers.notify.trial import samples
+
+pytestmark = pytest.mark.services
+
+CONFIG = """
+route:
+  receiver: ops
+  group_by: [tenant]
+  group_wait: 200ms
+  group_interval: 500ms
+  repeat_interval: 1h
+receivers:
+- name: ops
+  webhook_configs:
+  - {url: "URL", send_resolved: true}
+"""
+
+
+@asynccontextmanager
+async def ops() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A receiver behind Alertmanager: its address, and the groups that it was told of."""
+    told: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        told.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/", told
+    finally:
+        await runner.cleanup()
+
+
+def message(tenant: str, **fields: Any) -> Message:
+    said = {"id": "m", "what": "alert", "severity": "warning", "at_ms": 0, "title": Reason("预警", "Alert")}
+    lines = (Reason("原因", "the reason"),)
+    return Message(
+        **said | {"tenant_id": tenant, "behaviour": "blind_calling", "tier": "minor", "lines": lines} | fields
+    )
+
+
+async def until(holds: Callable[[], object], what: str) -> None:
+    async with deadline(what):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+def states(told: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
+    """Of that tenant's groups: each alert's kind and state, as they were told."""
+    groups = [group for group in told if group["groupLabels"].get("tenant") == tenant]
+    return [(alert["labels"]["kind"], alert["status"]) for group in groups for alert in group["alerts"]]
+
+
+@asynccontextmanager
+async def telling(
+    alertmanager: Callable[[str], AlertmanagerServer],
+) -> AsyncIterator[tuple[Alertmanager, AlertmanagerServer, list[dict[str, Any]]]]:
+    async with ops() as (url, told), aiohttp.ClientSession() as session:
+        with alertmanager(CONFIG.replace("URL", url)) as server:
+            yield Alertmanager(session, "alertmanager", SecretStr(server.url), now_ms, None), server, told
+
+
+async def test_it_groups_by_tenant_and_a_resolved_alert_says_so(
+    alertmanager: Callable[[str], AlertmanagerServer],
+) -> None:
+    async with telling(alertmanager) as (channel, server, told):
+        on = [
+            message("acme", standing="on"),
+            message("acme", what="pending", standing="on", behaviour="repeat_violation"),
+        ]
+        other = message("other", what="ban", severity="critical")
+        await channel.send([*on, other], [now_ms()] * 3)
+        await until(lambda: len(states(told, "acme")) == 2 and states(told, "other"), "both tenants' groups")
+        assert sorted(states(told, "acme")) == [("alert", "firing"), ("pending", "firing")]
+        assert "description_zh" in told[0]["alerts"][0]["annotations"]
+        assert "CallwardenTenant" in server.amtool("alert", "query", "tenant=acme", "kind=alert")
+        await channel.send([message("acme", standing="off")], [now_ms()])
+        await until(lambda: ("alert", "resolved") in states(told, "acme"), "the alert resolved")
+        assert server.amtool("alert", "query", "tenant=acme", "kind=alert").count("CallwardenTenant") == 0
+        assert "CallwardenTenant" in server.amtool("alert", "query", "tenant=acme", "kind=pending")
+
+
+async def test_a_silence_quiets_one_tenant(alertmanager: Callable[[str], AlertmanagerServer]) -> None:
+    async with telling(alertmanager) as (channel, server, told):
+        server.amtool("silence", "add", "tenant=acme", "--comment=known", "--author=ops", "--duration=1h")
+        await channel.send([message("acme", standing="on"), message("other", standing="on")], [now_ms()] * 2)
+        await until(lambda: states(told, "other"), "the other tenant's alert")
+        suppressed = server.amtool("alert", "query", "--silenced", "tenant=acme")
+        assert "CallwardenTenant" in suppressed
+        assert states(told, "acme") == []
+
+
+async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not(
+    alertmanager: Callable[[str], AlertmanagerServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)
+    async with telling(alertmanager) as (channel, _, told):
+        on, began_s = message("acme", standing="on"), time.monotonic()
+        await channel.send([on], [now_ms()])
+        await until(lambda: states(told, "acme"), "the alert")
+        while time.monotonic() - began_s < 6:
+            await channel.remind([Standing(on, now_ms())])
+            await asyncio.sleep(0.3)
+        assert ("alert", "resolved") not in states(told, "acme")
+        await until(lambda: ("alert", "resolved") in states(told, "acme"), "its end")
+
+
+async def test_one_of_each_kind_is_taken(alertmanager: Callable[[str], AlertmanagerServer]) -> None:
+    async with telling(alertmanager) as (channel, server, _):
+        messages = samples(load(None), now_ms())
+        said = await channel.send(messages, [now_ms()] * len(messages))
+        assert said == "200"
+        listed = server.amtool("alert", "query", "-o", "json", "source=notify")
+        for kind in ("lapse_soon", "escalation_hollow", "summary", "reversal"):
+            assert f'"kind":"{kind}"' in listed
