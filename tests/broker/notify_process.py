@@ -1,0 +1,130 @@
+"""`callwarden notify` as a process, and a receiver of its webhook that counts what it is told."""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from deadlines import deadline
+from worker_processes import MAIN
+
+from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
+from streams.child import Child
+from streams.devkafka import free_ports
+
+
+def warning(id_: str, tenant: str, at_ms: int) -> Enforcement:
+    """A final warning."""
+    data = EnforcementData(
+        tenant_id=tenant, kind="warning", status="final", behaviour="blind_calling", clause=6, tier="minor",
+        actions=("warn", "record_violation"), proposed_actions=(), refunds="unaffected", rule_id="short-calls",
+        policy=PolicyRef("p", "1", ""), decided_ms=at_ms, review_by_ms=None, window=None, measure=None,
+        evidence=Evidence(), violations_on_record=1, reverses=None, supersedes=None, reason=Reason("原因", "reason"),
+    )  # fmt: skip
+    return Enforcement(id=id_, subject=tenant, time="", data=data)
+
+
+def alert(id_: str, tenant: str, state: str, at_ms: int) -> Alert:
+    """An alert of a rule that decides."""
+    measure = Measure("short_call_ratio", 60, 100, 0.6, 0.25, None)
+    reason = Reason("原因", "reason")
+    return Alert(id_, tenant, "short-calls", "warning", state, measure, at_ms, at_ms, None, reason)  # type: ignore[arg-type]
+
+
+class Receiver:
+    """Counts what it took by what it is of: an event, or an alert's beginning or end.
+
+    ``down``: it answers 503. ``reached`` is set when a message has come; while ``holding`` none is answered.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.taken: Counter[str] = Counter()
+        self.down = False
+        self.reached, self.holding = asyncio.Event(), False
+
+    async def take(self, request: web.Request) -> web.Response:
+        body: dict[str, Any] = await request.json()
+        if self.down:
+            self.reached.set()
+            return web.Response(status=503)
+        over = " over" if body["standing"] == "off" else ""
+        self.taken.update(f"{ref}{over}" for ref in body["refs"])
+        self.reached.set()
+        while self.holding:
+            await asyncio.sleep(0.01)
+        return web.Response()
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver at an address of its own."""
+    receiver, app = Receiver(), web.Application()
+    app.router.add_post("/", receiver.take)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    try:
+        yield receiver
+    finally:
+        receiver.holding = False
+        await runner.cleanup()
+
+
+class Notifier:
+    """The process; started and killed as often as one likes."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        self._log, self._port = log, free_ports(1)[0]
+        self._environment = {**os.environ, **environment, "CALLWARDEN_NOTIFY_PORT": str(self._port)}
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as output:
+            self._child = Child([sys.executable, "-c", MAIN, "notify", "--json-logs"], output, self._environment)
+
+    def kill(self) -> None:
+        """kill -9, if it is running."""
+        if self._child is not None:
+            self._child.kill()
+
+    def terminate(self) -> int:
+        """TERM; its exit status."""
+        assert self._child is not None
+        return self._child.stop(30)
+
+    async def ready(self) -> None:
+        """Wait until it is."""
+        async with deadline(f"the notifier is ready: {self._log.read_text('utf-8')[-1000:]}", 120):
+            while (await self.get("/readyz"))[0] != 200:
+                assert self._child is not None
+                assert self._child.running, self._log.read_text("utf-8")[-2000:]
+                await asyncio.sleep(0.1)
+
+    async def get(self, page: str) -> tuple[int, str]:
+        """Status and content of a page; 0 when nothing answers."""
+        from urllib.error import HTTPError
+        from urllib.request import urlopen
+
+        def ask() -> tuple[int, str]:
+            try:
+                with urlopen(f"http://127.0.0.1:{self._port}{page}", timeout=5) as answer:
+                    return answer.status, answer.read().decode()
+            except HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
+            except OSError:
+                return 0, ""
+
+        return await asyncio.to_thread(ask)
+
+    def said(self) -> str:
+        """All its log."""
+        return self._log.read_text("utf-8")

@@ -1,0 +1,143 @@
+"""The notifier killed with -9 again and again: every message arrives, and the outbox is empty in the end."""
+
+import asyncio
+import random
+import uuid
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from deadlines import deadline
+from notify_process import Notifier, Receiver, alert, receiving, warning
+from postgres import Postgres
+from sqlalchemy import create_engine, select
+from sqlalchemy.pool import NullPool
+from worker_processes import PARTITIONS
+from worker_traffic import make_topics
+
+from streams.consumers.notify.serve import now_ms
+from streams.consumers.notify.tables import OUTBOX
+
+pytestmark = pytest.mark.services
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.mark.parametrize(("kind", "kills"), [("sqlite", 20), ("postgresql", 3)])
+async def test_every_message_arrives_whenever_it_is_killed(
+    kind: str, kills: int, address: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    url = f"sqlite:///{tmp_path / 'notify.db'}"
+    if kind == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.database("notify_killed")
+    prefix = f"t-{uuid.uuid4().hex}."
+    environment = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": prefix,
+        "CALLWARDEN_NOTIFY_DATABASE": url,
+        "CALLWARDEN_NOTIFY_DELAY": "0s",
+    }
+    make_topics(environment)
+    async with receiving() as receiver, AIOKafkaProducer(bootstrap_servers=address) as producer:
+        told = {"CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url, "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET}
+        notifier = Notifier(tmp_path / "log", environment | told)
+
+        async def write(topic: str, value: object, tenant: str) -> None:
+            partition = zlib.crc32(tenant.encode()) % PARTITIONS
+            await producer.send_and_wait(prefix + topic, msgspec.json.encode(value), partition=partition)
+
+        try:
+            await write("enforcement", warning("history", "t-history", now_ms()), "t-history")
+            notifier.start()
+            await notifier.ready()
+            wanted = set()
+            for kill in range(kills):
+                for n in range(rng.randrange(1, 4)):
+                    tenant = f"t{kill}-{n}"
+                    await write("enforcement", warning(f"e{kill}-{n}", tenant, now_ms()), tenant)
+                    wanted.add(f"e{kill}-{n}")
+                tenant = f"a{kill}"
+                await write("alerts", alert(f"a{kill}", tenant, "firing", now_ms()), tenant)
+                wanted.add(f"a{kill}")
+                await until_hurt(rng.choice(["at once", "later", "unanswered", "refused"]), receiver, rng)
+                notifier.kill()
+                receiver.holding = receiver.down = False
+                notifier.start()
+            await notifier.ready()
+            await arrived(receiver, wanted, notifier)
+            for kill in range(kills):
+                await write("alerts", alert(f"a{kill}", f"a{kill}", "resolved", now_ms()), f"a{kill}")
+            await arrived(receiver, {f"a{kill} over" for kill in range(kills)}, notifier)
+            async with deadline("the outbox is empty"):
+                while await asyncio.to_thread(waiting, url):
+                    await asyncio.sleep(0.1)
+            async with deadline("its page says so, too"):
+                empty = 'callwarden_notify_waiting_messages{channel="webhook"} 0.0'
+                while empty not in (await notifier.get("/metrics"))[1]:
+                    await asyncio.sleep(0.1)
+            assert notifier.terminate() == 0
+        finally:
+            notifier.kill()
+    assert not [ref for ref in receiver.taken if ref.startswith("history")], "history was told"
+    twice = {ref: n for ref, n in receiver.taken.items() if n > 1}
+    assert sum(n - 1 for n in twice.values()) <= kills, twice
+    assert SECRET not in notifier.said()
+
+
+async def until_hurt(how: str, receiver: Receiver, rng: random.Random) -> None:
+    """Wait for a moment to kill it in: anywhere, when a message has come and is not answered, or was refused."""
+    receiver.reached.clear()
+    if how == "at once":
+        return
+    receiver.holding, receiver.down = how == "unanswered", how == "refused"
+    async with deadline("a message comes", 120):
+        await receiver.reached.wait()
+    await asyncio.sleep(rng.uniform(0, 0.3) if how == "later" else 0)
+
+
+async def arrived(receiver: Receiver, wanted: set[str], notifier: Notifier) -> None:
+    async with deadline(f"all arrive: {notifier.said()[-500:]}", 120):
+        while wanted - receiver.taken.keys():
+            await asyncio.sleep(0.1)
+
+
+def waiting(url: str) -> list[object]:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            return list(connection.execute(select(OUTBOX.c.message_id).where(OUTBOX.c.state == "waiting")))
+    finally:
+        engine.dispose()
+
+
+async def test_a_trial_of_a_receiver_that_is_there_and_of_one_that_is_not(tmp_path: Path) -> None:
+    import os
+    import sys
+
+    from worker_processes import MAIN
+
+    async with receiving() as receiver:
+        for url, status, said in (
+            (receiver.url, 0, "took it: 200"),
+            ("http://127.0.0.1:1/", 3, "FAILED: no connection"),
+        ):
+            environment = os.environ | {
+                "CALLWARDEN_NOTIFY_WEBHOOK_URL": url,
+                "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET,
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", MAIN, "notify", "--test", env=environment, cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            async with deadline("the trial"):
+                output, _ = await process.communicate()
+            assert process.returncode == status, output.decode()
+            assert said in output.decode()
+        assert len(receiver.taken) > 5
