@@ -84,8 +84,8 @@ class Desk:
         if always or (new and what != "lapse"):
             thread.decided[what] = now_ms
             said.messages.append(self._words.decided(tenant, event, what, severity))
-            if what == "pending" and severity not in thread.pending:
-                thread.pending.append(severity)
+            if what == "pending" and (severity, data.tier or "none") not in thread.pending:
+                thread.pending.append((severity, data.tier or "none"))
         else:
             said.silent.append(Silent(tenant_id, data.behaviour, what, severity, data.decided_ms, event.id))
         if what == "reversal":
@@ -105,6 +105,8 @@ class Desk:
         for behaviour, thread in tenant.threads.items():
             if thread.tell_ms is not None and thread.tell_ms <= now_ms:
                 thread.tell_ms = None
+                if tenant.stopped:
+                    continue  # nothing follows now; when what stands is reversed, it is told
                 self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
         return said
 
@@ -194,8 +196,7 @@ class Desk:
         for behaviour, thread in tenant.threads.items():
             if behaviour in waiting:
                 continue
-            for severity in thread.pending:
-                tier = self._tier(behaviour)
+            for severity, tier in thread.pending:
                 said.messages.append(self._words.waits_no_more(event, behaviour, tier, severity))
             thread.pending = []
 

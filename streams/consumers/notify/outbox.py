@@ -51,7 +51,7 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
         if rows:
             connection.execute(dialect.insert(OUTBOX).on_conflict_do_nothing(), rows)
         if message.standing is not None:
-            key = "\n".join((message.tenant_id, message.behaviour, message.what, message.severity))
+            key = "\n".join((message.tenant_id, message.behaviour, message.what, message.severity, message.tier))
             connection.execute(delete(STANDING).where(STANDING.c.key == key))
             if message.standing == "on":
                 connection.execute(insert(STANDING).values(key=key, message=text, since_ms=now_ms))

@@ -23,7 +23,7 @@ class Thread(Struct):
     ``told_ms``: when they were, or would have been had they not just heard of it. ``told``: the severity of which
     they were told that it fires, None when they were not, or were told that it is over. ``decided``: when each kind
     of decision was last told. ``pending``: as how bad Alertmanager was told
-    that decisions wait.
+    that decisions wait, and in which tier.
     """
 
     firing: dict[str, Firing] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Thread(Struct):
     told_ms: int | None = None
     told: Severity | None = None
     decided: dict[What, int] = field(default_factory=dict)
-    pending: list[Severity] = field(default_factory=list)
+    pending: list[tuple[Severity, str]] = field(default_factory=list)
 
     @property
     def severity(self) -> Severity:

@@ -51,9 +51,11 @@ class Sender:
         now_ms = self._clock()
         if now_ms < self._rest_until_ms:
             return
-        name = self._channel.name
+        name, room = self._channel.name, self._room()
+        if room is not None and room <= 0:
+            return
         rows = await self._database.run(lambda connection: outbox.waiting(connection, name, now_ms, _MOST))
-        if rows and not await self._deliver(rows):
+        if rows and not await self._deliver(rows, room):
             return
         if isinstance(self._channel, Alertmanager) and now_ms - self._reminded_ms >= _MINUTE_MS:
             standing = await self._database.run(outbox.standing)
@@ -64,15 +66,15 @@ class Sender:
             else:
                 self._reminded_ms = now_ms
 
-    async def _deliver(self, rows: Sequence[Waiting]) -> bool:
+    async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> bool:
         """Whether the channel is well."""
         channel = self._channel
-        if channel.per_minute is None:
+        if room is None:
             for at in range(0, len(rows), channel.at_once):
                 if not await self._send(rows[at : at + channel.at_once]):
                     return False
             return True
-        planned = plan([row.message for row in rows], channel.per_minute - self._sent_lately())
+        planned = plan([row.message for row in rows], room)
         by_id = {row.message.id: row for row in rows}
         for message in planned.single:
             if not await self._send([by_id[message.id]]):
@@ -86,7 +88,8 @@ class Sender:
         """Whether the channel is well: it took these, or ``instead`` of them one for all, or it minds one alone."""
         messages = [instead] if instead else [row.message for row in rows]
         since_ms = [row.made_ms for row in rows][: len(messages)]
-        self._sent.append(self._clock())
+        if self._channel.per_minute is not None:
+            self._sent.append(self._clock())
         try:
             await self._channel.send(messages, since_ms)
         except Failed as failed:
@@ -132,8 +135,10 @@ class Sender:
             log.info("a channel takes messages again", channel=self._channel.name, failed=self._failures)
         self._failures = 0
 
-    def _sent_lately(self) -> int:
-        """How many were sent within a minute, those that failed, too: their receiver may have counted them."""
+    def _room(self) -> int | None:
+        """How many may be sent now, None: any number. What failed counts, too: its receiver may have counted it."""
+        if self._channel.per_minute is None:
+            return None
         while self._sent and self._sent[0] <= self._clock() - _MINUTE_MS:
             self._sent.popleft()
-        return len(self._sent)
+        return self._channel.per_minute - len(self._sent)

@@ -82,7 +82,7 @@ class Words:
 
     def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
         """No decision of the thread waits for review any more, since that event."""
-        id_ = f"decided:{event.id}:{behaviour}:{severity}"
+        id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"
         return self._ends(id_, "pending", event.subject, behaviour, tier, severity, event.data.decided_ms)
 
     def decided(self, tenant: Tenant, event: Enforcement, what: What, severity: Severity) -> Message:

@@ -125,8 +125,19 @@ async def test_what_was_written_before_the_first_start_is_known_and_not_told(dat
     await notifier.later(DAY)
     assert ear.heard[1].what == "lapse_soon"
     assert ear.heard[1].refs == ("waits",)
-    await notifier.later(DAY)
+    for _ in range(3):
+        await notifier.later(HOUR)
     assert len(ear.heard) == 2, "told twice that it lapses"
+
+
+async def test_a_decision_that_is_written_twice_is_told_once(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    for _ in range(2):
+        await notifier.take(decision("d", "ban", BEGAN_MS), decision("r", "reversal", BEGAN_MS, reverses="d"))
+        await notifier.later(DAY)
+    assert [m.id for m in ear.heard] == ["decision:d", "decision:r"]
 
 
 async def test_a_restart_forgets_nothing_and_tells_nothing_again(database: Database) -> None:

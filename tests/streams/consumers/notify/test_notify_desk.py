@@ -114,6 +114,20 @@ def test_a_pending_decision_stands_at_alertmanager_until_none_of_its_thread_wait
     assert [short(message) for message in office.messages if not message.others] == ["pending over"]
 
 
+def test_what_ends_at_alertmanager_is_what_began_there() -> None:
+    office = Office()
+    for id_, event in (
+        ("e", escalation("e", 0, ["x", "y", "z"], pending=True)),
+        ("b", decision("b", "ban", 0, pending=True)),
+    ):
+        office.take(0, event)
+        office.take(1, decision(f"l{id_}", "lapse", 1, reverses=id_, behaviour=event.data.behaviour))
+    labels = [(m.standing, m.behaviour, m.what, m.severity, m.tier) for m in office.messages if m.standing]
+    for began, ended in (labels[:2], labels[2:]):
+        assert (began[0], ended[0]) == ("on", "off")
+        assert began[1:] == ended[1:]
+
+
 def test_a_final_escalation_without_its_ground_is_told_once() -> None:
     office = Office()
     for at in range(4):
