@@ -68,7 +68,8 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
     )
     bearer = HTTPBearer(auto_error=False, description="One of the tokens of this service.")
 
-    def known(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    # Not a plain function, which FastAPI would call in a thread: that takes longer than all the rest.
+    async def known(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         if tokens is not None and (given is None or not tokens.right(given.credentials)):
             raise ProblemError(
                 401,

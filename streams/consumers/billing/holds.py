@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, bindparam, exists, func, select
 
 from streams.consumers.billing.tables import HOLD, TAKEN
 
@@ -30,7 +30,7 @@ _GONE = exists().where(TAKEN.c.id == HOLD.c.id)
 _LEFT = (
     select(HOLD, _FIRST.c.decided_ms.label("first_ms"))
     .select_from(HOLD.outerjoin(_FIRST, _FIRST.c.id == HOLD.c.supersedes))
-    .where(~_GONE)
+    .where(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), ~_GONE)
 )
 _COUNT = select(func.count(), func.count(HOLD.c.tenant_id.distinct())).select_from(HOLD).where(~_GONE)
 
@@ -38,7 +38,7 @@ _COUNT = select(func.count(), func.count(HOLD.c.tenant_id.distinct())).select_fr
 def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
     """The holds of each of these tenants, the oldest first."""
     found: dict[str, list[Hold]] = {tenant: [] for tenant in tenants}
-    for row in connection.execute(_LEFT.where(HOLD.c.tenant_id.in_(tenants))):
+    for row in connection.execute(_LEFT, {"tenants": tenants}):
         known = [ms for ms in (row.decided_ms, row.first_ms) if ms is not None]
         hold = Hold(
             id=row.id,
