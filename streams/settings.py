@@ -348,8 +348,9 @@ def load(options: Mapping[str, object] | None = None) -> Settings:
     given = {field: value for field, value in (options or {}).items() if value is not None}
 
     def named(field: str) -> str:
-        option = "bootstrap" if field == "bootstrap_servers" else field.removesuffix("_ms").replace("_", "-")
-        return f"--{option}" if field in given else variable(field)
+        # As the commands have it: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
+        option = "bootstrap" if field == "bootstrap_servers" else re.sub("^(billing|ledger|notify)_|_ms$", "", field)
+        return f"--{option.replace('_', '-')}" if field in given else variable(field)
 
     faults = list(_unknown(os.environ))
     try:

@@ -224,7 +224,7 @@ def accept_loss(
         fail(f"callwarden ledger accept-loss: the ledger went on meanwhile ({error}); look again", 1)
     if count < 0:
         fail("nothing was changed", 1)
-    typer.echo(f"accepted: {count} gaps" if count else "nothing is gone: nothing to accept")
+    typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "nothing is gone: nothing to accept")
 
 
 def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":

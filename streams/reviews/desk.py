@@ -80,9 +80,11 @@ class Desk:
         for start in range(0, len(ids), _AT_ONCE):
             claim_some = partial(_claim, ids=ids[start : start + _AT_ONCE], verdict=verdict, by=by, again=again)
             some = await self._database.run(claim_some)
-            given.claims += some.claims
+            sent = await self._send()
+            late = {one.review_id: NotGiven(one.withdrawn) for one in sent.withdrawn}
+            given.claims += [one for one in some.claims if one.review_id not in late]
             given.refused |= some.refused
-            await self._send()
+            given.refused |= {one.enforcement_id: late[one.review_id] for one in some.claims if one.review_id in late}
         return given
 
     async def outcomes(self, claims: Sequence[Claim], within_s: float, rejections: Rejections) -> Outcomes:

@@ -73,8 +73,9 @@ class Keeper:
 
         def committed() -> None:
             for tp, unread in faults.items():
-                for offset, why in unread:
-                    log.warning("kept, and cannot be read", **tp._asdict(), offset=offset, why=why)
+                if unread:
+                    offset, why = unread[0]
+                    log.warning("kept, and cannot be read", **tp._asdict(), records=len(unread), first=offset, why=why)
                 if self._told:
                     self._told(tp, heads[tp], len(unread))
 

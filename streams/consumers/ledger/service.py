@@ -133,6 +133,8 @@ class Publisher:
         if await self._database.run(lambda connection: heads.is_published(connection, day)):
             return
         line = heads.Heads(day, now_ms, await self._database.run(heads.heads_of))
+        if not line.heads:
+            return
         # Published first: a crash in between publishes twice, and never not at all.
         if self._path:
             heads.append(self._path, line)

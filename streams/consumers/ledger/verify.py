@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from monitor.masking import mask_numbers
 from streams.cluster import TP, Fetched
 from streams.consumers.ledger.chain import beginning, link
 from streams.consumers.ledger.entries import Fields
@@ -52,7 +53,7 @@ def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[
     for loss in connection.execute(select(LOSSES).order_by(LOSSES.c.topic, LOSSES.c.partition, LOSSES.c.first)):
         found.losses.append(
             f"{_chain(TP(loss.topic, loss.partition))}: offsets {loss.first} to {loss.stop - 1} were deleted before "
-            f"they were recorded; accepted by {loss.accepted_by}: {loss.reason}"
+            f"they were recorded; accepted by {mask_numbers(loss.accepted_by)}: {mask_numbers(loss.reason)}"
         )
     return found
 

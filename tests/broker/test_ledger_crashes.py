@@ -1,0 +1,183 @@
+"""`callwarden ledger run` killed over and over under load, on a real Kafka, SQLite and PostgreSQL: all is kept once."""
+
+import asyncio
+import os
+import random
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at, make_topic, until
+from deadlines import deadline
+from nursery import Nursery
+from postgres import Postgres
+from sqlalchemy import func, select
+from worker_judge import read_all
+
+from oracle.ledger import chained, event, oracle, pending, review, rows
+from schemas import codec
+from streams.cluster import TP
+from streams.consumers.database import Database
+from streams.consumers.ledger import heads
+from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.service import follower_of
+from streams.consumers.ledger.tables import ENTRIES, POSITIONS
+from streams.consumers.ledger.verify import verify
+from streams.devkafka import free_ports
+from streams.names import Names
+
+PARTITIONS = 2
+STRANGE = (None, b"", b"\x00", b"\xff\xfe", "标识".encode(), b"{")
+
+
+class Load:
+    """Both topics of this test, written to in transactions."""
+
+    def __init__(self, address: str, topics: Sequence[str], rng: random.Random) -> None:
+        self._address, self._topics, self._rng = address, topics, rng
+
+    async def write(self, stop: asyncio.Event) -> None:
+        """Until it is told to stop. Every fourth transaction is aborted."""
+        turn = 0
+        async with AIOKafkaProducer(bootstrap_servers=self._address, transactional_id=uuid.uuid4().hex) as producer:
+            while not stop.is_set():
+                turn += 1
+                await producer.begin_transaction()
+                for number in range(self._rng.choice((1, 20, 100))):
+                    topic = self._rng.choice(self._topics)
+                    key = self._rng.choice((None, b"", b"acme", b"\x00\xff"))
+                    value = self._value(topic, f"{turn}-{number}", key)
+                    await producer.send(topic, value, key=key, partition=self._rng.randrange(PARTITIONS))
+                if self._rng.random() < 0.25:
+                    await producer.abort_transaction()
+                else:
+                    await producer.commit_transaction()
+                await asyncio.sleep(0.02)
+
+    def _value(self, topic: str, name: str, key: bytes | None) -> bytes | None:
+        if self._rng.random() < 0.02:
+            return self._rng.choice(STRANGE if key is not None else STRANGE[1:])  # the client refuses neither
+        if topic.endswith("reviews"):
+            return codec.encode(review(f"r{name}", f"e{name}"))
+        # PostgreSQL cannot store the last one as it is.
+        tenant = self._rng.choice(("acme", "租户", "a\x00b"))
+        return codec.encode(self._rng.choice((event, pending))(f"e{name}", tenant))
+
+
+class Fleet:
+    """Two processes with one database."""
+
+    def __init__(self, folder: Path, nursery: Nursery, url: str, rng: random.Random) -> None:
+        self._log, self._nursery, self._rng = folder / f"{uuid.uuid4().hex}.log", nursery, rng
+        self.heads = folder / f"{uuid.uuid4().hex}.jsonl"
+        self._ports = free_ports(2)
+        self.database = Database(url, "ledger")
+        self._pids = [self._start(port) for port in self._ports]
+
+    async def die(self, times: int) -> None:
+        """Kill one or the other, and start it again, whenever some more entries have been kept."""
+        for _ in range(times):
+            wanted = self.kept() + self._rng.randint(1, 300)
+            async with deadline(f"{wanted} entries; {self.said()[-3:]}", 120):
+                while self.kept() < wanted:
+                    await asyncio.sleep(0.005)
+            slot = self._rng.randrange(2)
+            self._nursery.kill(self._pids[slot])
+            self._pids[slot] = self._start(self._ports[slot])
+
+    def kept(self) -> int:
+        try:
+            with self.database.reading() as connection:
+                return connection.execute(select(func.count()).select_from(ENTRIES)).scalar() or 0
+        except Exception:  # noqa: BLE001 - the tables are not there yet
+            return 0
+
+    def positions(self) -> dict[TP, int]:
+        with self.database.reading() as connection:
+            return POSITIONS.known(connection)
+
+    def said(self) -> list[str]:
+        return self._log.read_text("utf-8").splitlines()
+
+    def _start(self, port: int) -> int:
+        words = ("--port", str(port), "--json-logs", "--heads", str(self.heads))
+        return self._nursery.start(self._log, "ledger", "run", *words)
+
+
+async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
+    """Kill processes of each database so often; compare with the oracle and with a ledger made anew, and verify."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    topics = [await make_topic(address, PARTITIONS, suffix=f".{name}") for name in ("reviews", "enforcement")]
+    names = Names(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
+    told = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+    }
+    stop = asyncio.Event()
+    writing = asyncio.create_task(Load(address, topics, rng).write(stop))
+    with ExitStack() as stack:
+        fleets = []
+        for url in urls:
+            nursery = stack.enter_context(Nursery({**told, "CALLWARDEN_LEDGER_DATABASE": url}))
+            fleets.append(Fleet(folder, nursery, url, random.Random(rng.randrange(2**32))))
+            stack.callback(fleets[-1].database.close)
+        try:
+            await asyncio.gather(*(fleet.die(times) for fleet in fleets))
+        finally:
+            stop.set()
+            await writing
+        logs = await read_all(address, topics, PARTITIONS)
+        held = {TP(*tp): [(r.offset, r.timestamp, r.key, r.value) for r in some] for tp, some in logs.records.items()}
+        expected = oracle(held)
+        assert len(expected) > 5 * times
+        async with cluster_at(address) as cluster:
+            ends = await cluster.ends([TP(topic, number) for topic in topics for number in range(PARTITIONS)])
+            anew = Database(f"sqlite:///{folder / 'anew.db'}", "ledger")
+            stack.callback(anew.close)
+            await anew.migrate()
+            await follower_of(cluster, anew, names, Keeper(names)).catch_up()
+        for fleet in fleets:
+            await until(lambda fleet=fleet: fleet.positions() == ends, 120)
+            found = rows(fleet.database)
+            assert list(map(chained, found)) == expected, fleet.said()[-3:]
+            assert found == rows(anew)
+            assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
+            await until(lambda fleet=fleet: fleet.heads.exists())
+            published = heads.published(heads.read(fleet.heads))
+            assert any(published.values())
+            with fleet.database.reading() as connection:
+                assert verify(connection, names, published).faults == []
+    for url in urls:
+        status, said = await command({**told, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--topic")
+        assert status == 0, said
+        assert f"verified: {len(expected):,} entries." in said
+
+
+async def command(told: dict[str, str], *words: str) -> tuple[int, str]:
+    """What a command says, and its exit status."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "monitor.cli", *words),
+        env={**os.environ, **told, "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with deadline(f"{' '.join(words)} ends", 120):
+        said, _ = await running.communicate()
+    return running.returncode or 0, said.decode()
+
+
+@pytest.mark.services
+async def test_no_kill_loses_or_doubles_an_entry(address: str, postgres: Postgres, tmp_path: Path) -> None:
+    await killed(40, address, tmp_path, [f"sqlite:///{tmp_path / 'ledger.db'}", postgres.database("ledger_killed")])
+
+
+@pytest.mark.soak
+async def test_hundreds_of_kills_change_no_hash(address: str, postgres: Postgres, tmp_path: Path) -> None:
+    await killed(300, address, tmp_path, [f"sqlite:///{tmp_path / 'ledger.db'}", postgres.database("ledger_often")])

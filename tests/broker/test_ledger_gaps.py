@@ -1,0 +1,61 @@
+"""What was deleted from a topic before the ledger kept it: refused, with the consequence, until a person accepts it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from broker_clusters import delete_below, make_topic, produce
+from deadlines import deadline
+
+from oracle.ledger import event, review
+from schemas import codec
+from streams.cluster import TP
+from streams.devkafka import free_ports
+
+pytestmark = pytest.mark.services
+
+
+async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(address: str, tmp_path: Path) -> None:
+    reviews, decisions = [await make_topic(address, suffix=f".{name}") for name in ("reviews", "enforcement")]
+    await produce(address, TP(reviews, 0), [codec.encode(review(f"r{n}", "cwe-1")) for n in range(5)])
+    await produce(address, TP(decisions, 0), [codec.encode(event("cwe-1"))])
+    await delete_below(address, TP(reviews, 0), 3)
+    told = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_LEDGER_PORT": str(free_ports(1)[0]),
+        "CALLWARDEN_INPUT_PREFIX": reviews.removesuffix("reviews"),
+        "CALLWARDEN_OUTPUT_PREFIX": decisions.removesuffix("enforcement"),
+        "CALLWARDEN_LEDGER_DATABASE": f"sqlite:///{tmp_path / 'ledger.db'}",
+    }
+
+    async def command(*words: str) -> tuple[int, str]:
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "monitor.cli", *words),
+            env={**os.environ, **told, "NO_COLOR": "1"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with deadline(f"{' '.join(words)} ends", 120):
+            said, _ = await running.communicate()
+        return running.returncode or 0, said.decode()
+
+    gone = f"{reviews}-0: the next record to handle is 0, but what is before 3 was deleted"
+    for refused in (("ledger", "run"), ("reviews", "list")):
+        status, said = await command(*refused)
+        assert status == 2, said
+        assert f"callwarden {' '.join(refused)}: {gone}" in said
+        assert "a decision whose reversal is missing would seem to stand" in said
+        assert "callwarden ledger accept-loss --reason WHY" in said
+    status, said = await command("ledger", "accept-loss", "--reason", "kept for 30 days", "--by", "wang", "--yes")
+    assert (status, said) == (0, f"{reviews}-0: offsets 0 to 2 are gone\naccepted: 1 gap\n")
+    status, said = await command("reviews", "show", "cwe-1")
+    assert status == 0, said
+    assert [name for name in ("r0", "r1", "r2", "r3", "r4") if f" {name} " in said] == ["r3", "r4"]
+    status, said = await command("ledger", "verify", "--topic")
+    assert status == 0, said
+    assert f"known to be missing: {reviews}-0: offsets 0 to 2 were deleted before they were recorded" in said
+    assert "accepted by wang: kept for 30 days" in said
+    status, said = await command("ledger", "accept-loss", "--reason", "again")
+    assert (status, said) == (0, "nothing is gone: nothing to accept\n")

@@ -1,0 +1,128 @@
+"""Heads go out once a day, whenever the process was there, to a file that is only appended to, and to the log."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from ledger_samples import address, filled, put, topics
+from prometheus_client import CollectorRegistry, generate_latest
+
+from oracle.ledger import DAY, T0, event, rows
+from streams.cluster import TP
+from streams.consumers.database import Database
+from streams.consumers.follow import Progress
+from streams.consumers.ledger import heads, service
+from streams.consumers.ledger.keep import Head
+from streams.consumers.ledger.service import Meters, Publisher
+from streams.settings import SettingsError, load
+
+
+class Follower:
+    """As far as a publisher asks it."""
+
+    def __init__(self) -> None:
+        self.as_of_ms: int | None = None
+
+    def progress(self) -> Progress:
+        return Progress(self.as_of_ms, {})
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    held = topics(2)
+    put(held, 1, event("a"), event("b"))
+    database = await filled(address(tmp_path), held)
+    yield database
+    database.close()
+
+
+def publisher(database: Database, path: Path | None, follower: Any = None) -> Publisher:
+    settings = load({"ledger_heads": path and str(path)})
+    return Publisher(database, follower or Follower(), settings, Meters(CollectorRegistry()))
+
+
+async def test_heads_are_published_once_a_day_whoever_is_there(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    first = publisher(database, path)
+    with structlog.testing.capture_logs() as logs:
+        await first.publish(T0 + DAY - 1)
+        await first.publish(T0 + DAY)
+        await first.publish(T0 + DAY + 1)
+        await publisher(database, path).publish(T0 + 2 * DAY - 1)  # another process, or a start later that day
+        await publisher(database, path).publish(T0 + 5 * DAY)  # nobody was there for days
+    lines = list(heads.read(path))
+    assert [line.day for line in lines] == ["2026-03-02", "2026-03-03", "2026-03-07"]
+    newest = rows(database)[-1]
+    assert {(h.topic, h.partition, h.number, h.hash) for line in lines for h in line.heads} == {
+        ("out.enforcement", 1, 2, newest["hash"])
+    }
+    assert [line["heads"] for line in logs] == [[f"out.enforcement-1 2 {newest['hash']}"]] * 3
+
+
+async def test_what_could_not_be_written_is_published_later(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    one = publisher(database, path)
+    path.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        await one.publish(T0)
+    path.rmdir()
+    await one.publish(T0 + 1)
+    assert [line.at_ms for line in heads.read(path)] == [T0 + 1]
+
+
+async def test_an_empty_ledger_has_nothing_to_publish(tmp_path: Path) -> None:
+    held = topics(1)
+    database = await filled(address(tmp_path), held)
+    path = tmp_path / "heads.jsonl"
+    await publisher(database, path).publish(T0)
+    assert not path.exists()
+    database.close()
+    put(held, 0, event("a"))
+    database = await filled(address(tmp_path), held)
+    await publisher(database, path).publish(T0)
+    assert path.exists()
+    database.close()
+
+
+async def test_it_looks_again_and_again_and_not_before_all_is_kept(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_LOOK_S", 0.001)
+    monkeypatch.setattr(service, "time", SimpleNamespace(time_ns=lambda: T0 * 1_000_000))
+    path, follower = tmp_path / "heads.jsonl", Follower()
+    running = asyncio.create_task(publisher(database, path, follower).run())
+    path.mkdir()  # in its way
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.sleep(0.05)
+        assert logs == []
+        follower.as_of_ms = 1
+        async with asyncio.timeout(20):
+            while not logs:
+                await asyncio.sleep(0.001)
+            path.rmdir()
+            while not path.is_file():
+                await asyncio.sleep(0.001)
+    assert logs[0]["event"] == "the heads cannot be published; it is tried again"
+    running.cancel()
+    await asyncio.wait([running])
+    assert len(list(heads.read(path))) == 1
+
+
+def test_what_prometheus_is_told() -> None:
+    registry = CollectorRegistry()
+    meters = Meters(registry)
+    meters.kept(TP("out.enforcement", 1), Head(7, 9, b""), 2)
+    meters.kept(TP("out.enforcement", 1), Head(8, 12, b""), 0)
+    text = generate_latest(registry).decode()
+    assert 'callwarden_ledger_entries{partition="1",topic="out.enforcement"} 8.0' in text
+    assert 'callwarden_ledger_unreadable_total{topic="out.enforcement"} 2.0' in text
+
+
+def test_a_fault_names_the_option_as_the_command_has_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as told:
+        load({"ledger_heads": str(tmp_path), "ledger_port": "none", "ledger_database": "mysql://x"})
+    assert [fault.partition(":")[0] for fault in told.value.faults] == ["--database", "--port", "--heads"]
