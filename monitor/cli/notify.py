@@ -75,4 +75,4 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
             failed += not answer.ok
             typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
     if failed:
-        fail(f"{failed} messages were not taken", 3)
+        fail(f"not taken: {failed}", 3)

@@ -82,7 +82,8 @@ class Notifier:
 
     def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
         self._log, self._port = log, free_ports(1)[0]
-        self._environment = {**os.environ, **environment, "CALLWARDEN_NOTIFY_PORT": str(self._port)}
+        mine = {"CALLWARDEN_NOTIFY_PORT": str(self._port), "NO_PROXY": "127.0.0.1"}
+        self._environment = {**os.environ, **environment, **mine}
         self._child: Child | None = None
 
     def start(self) -> None:

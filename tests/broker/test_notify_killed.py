@@ -115,29 +115,3 @@ def waiting(url: str) -> list[object]:
             return list(connection.execute(select(OUTBOX.c.message_id).where(OUTBOX.c.state == "waiting")))
     finally:
         engine.dispose()
-
-
-async def test_a_trial_of_a_receiver_that_is_there_and_of_one_that_is_not(tmp_path: Path) -> None:
-    import os
-    import sys
-
-    from worker_processes import MAIN
-
-    async with receiving() as receiver:
-        for url, status, said in (
-            (receiver.url, 0, "took it: 200"),
-            ("http://127.0.0.1:1/", 3, "FAILED: no connection"),
-        ):
-            environment = os.environ | {
-                "CALLWARDEN_NOTIFY_WEBHOOK_URL": url,
-                "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET,
-            }
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", MAIN, "notify", "--test", env=environment, cwd=tmp_path,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            async with deadline("the trial"):
-                output, _ = await process.communicate()
-            assert process.returncode == status, output.decode()
-            assert said in output.decode()
-        assert len(receiver.taken) > 5

@@ -205,6 +205,16 @@ async def test_one_message_that_is_refused_holds_no_other_up_and_is_given_up_in_
     assert await database.run(outbox.queues) == {}
 
 
+async def test_of_several_in_one_request_the_refused_one_is_found(database: Database) -> None:
+    ear = Ear("one")
+    ear.at_once, ear.refuses = 3, {"decision:d1"}
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}") for n in range(7)))
+    await notifier.later()
+    assert sorted(m.id for m in ear.heard) == [f"decision:d{n}" for n in (0, 2, 3, 4, 5, 6)]
+
+
 async def test_a_fault_of_ours_in_one_message_holds_no_other_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
