@@ -196,7 +196,7 @@ class Faults:
         assert not self._node.running
         wait_for(lambda: all(w.times_said(AWAY) > n for w, n in heard.items()), "all miss the broker")
         time.sleep(self._chooser.uniform(0, 5))
-        self._node.start()
+        self._node.start(300)  # what it holds is read again, beside all that the machine does
         self._fleet.settle(150)
         wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in heard), "all are ready again")
         return f"the broker was away for {len(heard)} workers"

@@ -7,7 +7,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,6 +182,13 @@ class Sender:
         self.sent += len(waiting)
 
 
-def sender_to(address: str) -> AIOKafkaProducer:
-    """A producer that sends everything once, be the broker killed meanwhile; not started yet."""
-    return AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=120_000)
+@asynccontextmanager
+async def sender_to(address: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that sends everything once, be the broker killed meanwhile; where it stays away the test ends."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=120_000)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        async with deadline("what the producer still has is acknowledged", 150):
+            await producer.stop()
