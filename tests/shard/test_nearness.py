@@ -214,3 +214,14 @@ def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None
     assert court.shard.pending()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
     court.until(8 + week)
     assert court.shard.pending() == {}
+
+
+def test_of_several_shards_the_first_to_lapse_of_any_is_told() -> None:
+    courts = [Court(), Court()]
+    for court, minute in zip(courts, (1, 3), strict=True):
+        court.likely_ban(minute)
+        court.until(5)
+    week = 7 * 24 * 60
+    for order in (courts, courts[::-1]):
+        seen = merged([look(court.shard, EVERYTHING) for court in order], EVERYTHING)
+        assert seen.pending == {"undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}

@@ -230,3 +230,22 @@ def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:
         registry = CollectorRegistry()
         meters(registry)
         assert named_by(registry) == wanted_of(program)
+
+
+def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
+    to_shadow = {
+        "tenant": "acme",
+        "rule": "half",
+        "mode": "shadow",
+        "owner": "o",
+        "reason": "r",
+        "expires": "2030-01-01",
+    }
+    court = Court(rules=[rule("half")], overrides=[to_shadow])
+    court.short_calls(1)
+    court.short_calls(1, tenant="bravo")
+    counted, registry = decisions(court.shard.policy)
+    court.until(5)
+    counted.decided(court.sink.enforcement, court.sink.shadow, [])
+    told = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
+    assert told == {"enforce": 1, "shadow": 1}
