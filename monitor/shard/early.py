@@ -16,51 +16,47 @@ One alert a crossing, however the value swings around the threshold:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from monitor.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.shard.breach import Rows, find, last_measure, look, measure
-from monitor.shard.columns import Counted
 from monitor.shard.docket import Alerts, Docket
 from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
-from monitor.shard.opened import OpenPanes
 from monitor.shard.outlook import Outlook
-from monitor.shard.pane import seal
+from monitor.shard.pane import Pane
 from monitor.shard.records import Records
 from monitor.shard.sieve import Sieve
 from monitor.shard.span import Span
 from monitor.shard.standings import Standings
+from monitor.shard.unsealed import Unsealed
 from schemas.inputs import Complaint
 
-_MOST_FRESH = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
 Dated = tuple[int, Complaint]
 
 
 class Early:
     """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
 
-    ``index`` numbers the tenants. `note` and `complained` tell it what has been read since the last `look`.
+    ``index`` numbers the tenants, ``unsealed`` has what is open. `complained` tells it of complaints.
     """
 
     def __init__(
         self,
         policy: Policy,
         layout: Layout,
-        pane_ms: int,
-        spans: Sequence[Span],
         dockets: Sequence[Docket],
         alerts: Alerts,
         records: Records,
         standings: Standings,
         index: Mapping[str, int],
+        unsealed: Unsealed,
     ) -> None:
         self._policy = policy
-        self._layout = layout
-        self._pane_ms = pane_ms
+        self._unsealed = unsealed
         self._alerts = alerts
         self._records = records
         self._standings = standings
@@ -74,58 +70,42 @@ class Early:
             span: Sieve([docket.rule for docket in some], layout, span.level.fields)
             for span, some in self._dockets_of.items()
         }
-        self._parties = any(span.callees or span.callers for span in spans)
-        self._fields = {field for span in spans for field in span.level.fields}
-        self._forget()
-
-    def _forget(self) -> None:
-        """Begin anew at the next look."""
-        self._fresh: list[Counted] | None = None  # None: all that is open
-        self._fresh_rows = 0
+        self._begun = False
         self._complained: dict[int, int] = {}  # a tenant whose complaints have come, and the first one's time
-        self._opened = OpenPanes(self._fields)
+
+    def _begin(self) -> None:
+        """Look at all that is open."""
+        self._begun = True
+        self._complained = {}
         self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
         self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
         self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
-        self._newest_call_ms = self._newest_complaint_ms = self._sealed_ms = -1
-
-    def note(self, calls: Counted) -> None:
-        """Calls were taken."""
-        if self._fresh is None:
-            return
-        self._fresh.append(calls)
-        self._fresh_rows += len(calls)
-        if self._fresh_rows > _MOST_FRESH:
-            self._forget()
+        self._sealed_ms = -1
+        self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
+        for dockets in self._dockets_of.values():
+            for docket in dockets:
+                self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
 
     def complained(self, tenant: int, at_ms: int) -> None:
         """A complaint was taken."""
-        if self._fresh is not None:
+        if self._begun:
             self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
             self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
 
-    def look(self, opened: Callable[[], Sequence[Counted]], sealed_ms: int) -> None:
-        """Fire and take back what has become due by what was read since the last look.
-
-        ``opened`` gives all open calls.
-        """
-        if self._fresh is None:
-            self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
-            self._fresh = list(opened())
-            for dockets in self._dockets_of.values():
-                for docket in dockets:
-                    self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
-        fresh, self._fresh, self._fresh_rows = self._fresh, [], 0
+    def look(self, sealed_ms: int) -> None:
+        """Fire and take back what has become due by what was read since the last look."""
+        news = self._unsealed.news()
+        if news is None:
+            self._begin()
         complained, self._complained = self._complained, {}
         again = any(docket.reopened for dockets in self._dockets_of.values() for docket in dockets)
-        if not fresh and not complained and sealed_ms == self._sealed_ms and not again:
+        if not news and not complained and sealed_ms == self._sealed_ms and not again:
             return
         tenants = len(self._index)
         self._sealed_ms = sealed_ms
-        self._opened.drop(sealed_ms)
         for outlook in self._every():
             outlook.reach(tenants)
-        self._take(fresh, tenants)
+        self._take(news or ())
         waiting_of = self._waiting() if complained or self._behind() else {}
         for tenant, at_ms in complained.items():
             for outlook in self._every():
@@ -144,15 +124,9 @@ class Early:
 
     # Keeping up -------------------------------------------------------------------------------------------------
 
-    def _take(self, fresh: Sequence[Counted], tenants: int) -> None:
-        """Open calls enter the open panes, and the windows that are looked at already."""
-        if not fresh:
-            return
-        calls = Counted.concat(fresh)
-        self._newest_call_ms = max(self._newest_call_ms, int(calls.end_ms.max()))
-        for piece in seal(calls, self._pane_ms, self._layout, (), self._parties):
-            if piece.start_ms >= self._sealed_ms:
-                self._opened.add(piece, tenants)
+    def _take(self, news: Sequence[Pane]) -> None:
+        """Open calls enter the windows that are looked at already."""
+        for piece in news:
             for span, outlooks in self._outlooks.items():
                 picked = piece.sums[:, span.level.fields]
                 for outlook in outlooks.values():
@@ -160,7 +134,7 @@ class Early:
 
     def _reach(self, span: Span) -> tuple[int, int]:
         """Ends of the span are looked at after the first of these times, up to the first one after the second."""
-        newest_ms = self._newest_call_ms
+        newest_ms = self._unsealed.newest_ms
         if span.complaints.counting:
             newest_ms = max(newest_ms, self._newest_complaint_ms)
         return max(self._sealed_ms, newest_ms - self._policy.lateness_ms), newest_ms
@@ -185,7 +159,7 @@ class Early:
             before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
             outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
-                outlook = outlooks[end_ms] = Outlook(span, end_ms, self._opened, tenants)
+                outlook = outlooks[end_ms] = Outlook(span, end_ms, self._unsealed, tenants)
                 for tenant in span.complaints.leaving(outlook.start_ms) | waiting_of.keys():
                     self._recount(outlook, tenant, waiting_of)
 

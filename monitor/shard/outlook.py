@@ -1,6 +1,7 @@
 """Outlooks: what one window length will hold at an end to come, of all that has been read by now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,12 @@ from monitor.policy.model import Rule
 from monitor.shard.breach import OPS, Floats, Rows, values
 from monitor.shard.complaints import Foreseen
 from monitor.shard.fields import BIT
-from monitor.shard.opened import OpenPanes
 from monitor.shard.pane import Pane
+from monitor.shard.parties import KeyCounts
 from monitor.shard.partiesahead import PEAK, Name, PartiesAhead
 from monitor.shard.span import Counts, Sight, Span, metrics_of
 from monitor.shard.tenantsums import TenantSums
+from monitor.shard.unsealed import Unsealed
 
 _ATTEMPTS = BIT["attempts"]
 _NAMES = {"distinct_callees": "distinct", "numeric_callees": "numbers", "sequential_callees": "sequential"}
@@ -32,7 +34,7 @@ class Outlook(Sight):
     callees: PartiesAhead | None
     callers: PartiesAhead | None
 
-    def __init__(self, span: Span, end_ms: int, opened: OpenPanes, tenants: int) -> None:
+    def __init__(self, span: Span, end_ms: int, opened: Unsealed, tenants: int) -> None:
         self.end_ms = end_ms
         self.start_ms = end_ms - span.window_ms
         self.layout = span.layout
@@ -44,18 +46,31 @@ class Outlook(Sight):
             left = span.level.field(_ATTEMPTS, tenants) - kept
             if span.callees is not None:
                 names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
-                callees = opened.between("callees", self.start_ms, end_ms, span.coming)
+                callees = self._came("callees", span, opened)
                 self.callees = PartiesAhead(span.callees, names, self.start_ms, kept, left, callees)
             if span.callers is not None:
-                callers = opened.between("callers", self.start_ms, end_ms, span.coming)
+                callers = self._came("callers", span, opened)
                 self.callers = PartiesAhead(span.callers, (PEAK,), self.start_ms, kept, left, callers)
-        for pane in span.coming:
-            if pane.start_ms >= self.start_ms:
-                self.level.add(pane.tenant, self.level.pick(pane.sums))
-        for sums in opened.sums(self.start_ms, end_ms):
-            self.level.merge(sums)
+        for piece in self._yet_to_enter(span, opened):
+            self.level.add(piece.tenant, self.level.pick(piece.sums))
         self._news: list[NDArray[np.int32]] = []
         self.looked: set[str] = set()  # the rules that have looked at everybody
+
+    def _yet_to_enter(self, span: Span, opened: Unsealed) -> Iterator[Pane]:
+        """What of this window is not in the span's: sealed panes that wait to enter together, and what is open."""
+        yield from (pane for pane in span.coming if pane.start_ms >= self.start_ms)
+        yield from opened.between(self.start_ms, self.end_ms)
+
+    def _came(
+        self, which: Literal["callees", "callers"], span: Span, opened: Unsealed
+    ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
+        """What tells the parties of the tenants that are marked in all that is not in the span's window, each once."""
+
+        def parties(who: NDArray[np.bool_]) -> KeyCounts:
+            found = [getattr(piece, which).of_tenants(who) for piece in self._yet_to_enter(span, opened)]
+            return KeyCounts.joined(found).distinct()
+
+        return parties
 
     def enter(self, piece: Pane, picked: Counts) -> None:
         """Open calls have come, of tenants within its reach, ``picked`` from the piece for the span's levels."""

@@ -8,7 +8,7 @@ import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 Column = tuple[str, bytes]  # a column's dtype and bytes
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)

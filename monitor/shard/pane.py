@@ -1,7 +1,7 @@
 """Panes: the calls of one short span of event time, summed a tenant once and never changed again."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,20 @@ class Pane:
     callees: KeyCounts
     callers: KeyCounts
     evidence: EvidenceRows
+
+    @property
+    def calls(self) -> int:
+        """How many calls it sums up."""
+        return int(self.sums[:, BIT["rows"]].sum())
+
+    @property
+    def weight(self) -> int:
+        """How much it is to be merged."""
+        return len(self.tenant) + len(self.callees) + len(self.callers) + len(self.evidence)
+
+    def bounded(self) -> "Pane":
+        """The same with callees and callers thinned as in a sealed pane."""
+        return replace(self, callees=self.callees.bounded(), callers=self.callers.bounded())
 
 
 def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int, int]], parties: bool) -> list[Pane]:

@@ -49,13 +49,16 @@ class KeyCounts:
         starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         first = order[starts]
         counts = np.diff(starts, append=len(keys)).astype(np.int32)
-        every = cls(ordered[starts], owner[first], counts, numeric[first])
-        if len(every) <= EXACT_KEYS:
-            return every
+        return cls(ordered[starts], owner[first], counts, numeric[first]).bounded()
+
+    def bounded(self) -> "KeyCounts":
+        """These distinct keys, thinned to `EXACT_KEYS` a tenant."""
+        if len(self) <= EXACT_KEYS:
+            return self
         levels = {}
-        for tenant in np.flatnonzero(np.bincount(every.owner) > EXACT_KEYS).tolist():
-            levels[tenant] = level_for(every.key[every.owner == tenant], 0)
-        return every.thinned(levels)
+        for tenant in np.flatnonzero(np.bincount(self.owner) > EXACT_KEYS).tolist():
+            levels[tenant] = level_for(self.key[self.owner == tenant], self.levels.get(tenant, 0))
+        return self.thinned(levels)
 
     @classmethod
     def joined(cls, parts: Sequence["KeyCounts"]) -> "KeyCounts":
@@ -83,7 +86,7 @@ class KeyCounts:
         key = self.key[order]
         starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
         first = order[starts]
-        count = np.add.reduceat(self.count[order], starts)
+        count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
         return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "KeyCounts":

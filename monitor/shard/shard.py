@@ -8,6 +8,7 @@ tenants make a million calls a day; a tenant costs what it calls (docs/benchmark
 - keys of callees and callers: 17 for each distinct one a pane, and 34 to 136 in the tally of each window length that
   counts them, at most 65,536 a tenant and window (9,600);
 - evidence: at most 40 calls of 24 bytes and an id for each ruled field (1,100);
+- an open call 190 until it is summed up, at the most 32,768 of them a pane; then only what it adds to the above;
 - what is not a call: complaints and findings for ``retention``, decisions on record, standing (2,200);
 - with ``keep_state`` the keys of the stored panes (next to nothing).
 
@@ -34,7 +35,7 @@ from monitor.shard.gathering import Gathering
 from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.judge import Judge, ruled_field
 from monitor.shard.packing import FORMAT, StateFormatError
-from monitor.shard.pane import Pane, merge, seal
+from monitor.shard.pane import Pane, merge
 from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
@@ -123,7 +124,7 @@ class Shard:
         coarse_ms = max((span.window_ms for span in coarse), default=0)
         self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
         self._seen = Seen()
-        self._unsealed = Unsealed(self.pane_ms)
+        self._unsealed = Unsealed(self.pane_ms, self.layout, self._ruled, self._parties)
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
@@ -154,8 +155,6 @@ class Shard:
             calls = calls.take(taken)
         if len(calls):
             self._unsealed.add(calls)
-            if self._early is not None:
-                self._early.note(calls)
         return duplicate
 
     def wait(self, waiting: Waiting) -> None:
@@ -195,15 +194,14 @@ class Shard:
             self._early = Early(
                 self.policy,
                 self.layout,
-                self.pane_ms,
-                list(self._spans.values()),
                 self._judge.dockets,
                 self._judge.alerts,
                 self._records,
                 self._standings,
                 self._index,
+                self._unsealed,
             )
-        self._early.look(self._unsealed.pieces, self._sealed_ms)
+        self._early.look(self._sealed_ms)
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended at the largest event time ``last_ms``: decide all that waits.
@@ -291,12 +289,10 @@ class Shard:
         if before_ms <= self._sealed_ms:
             return
         self._sealed_ms = before_ms
-        ripe = self._unsealed.ripe(before_ms)
-        if ripe is not None:
-            panes = seal(ripe, self.pane_ms, self.layout, self._ruled, self._parties)
-            self._sealed.extend(panes)
-            if self._store is not None:
-                self._store.add(panes)
+        panes = self._unsealed.ripe(before_ms)
+        self._sealed.extend(panes)
+        if self._store is not None:
+            self._store.add(panes)
 
     @property
     def at_ms(self) -> int:
@@ -427,11 +423,14 @@ class Shard:
         """
         if self.open_calls > MOST_CALLS:
             return None
-        return Handover(self._unsealed.panes(), self._seen.remembered(watermark_ms), self._records.waiting())
+        unsealed = self._unsealed
+        return Handover(
+            unsealed.newest_ms, unsealed.panes(), self._seen.remembered(watermark_ms), self._records.waiting()
+        )
 
     def take_over(self, handover: Handover) -> None:
         """Go on where the handover was made, after `restore` of what was stored with it."""
-        self._unsealed.restore(handover.panes)
+        self._unsealed.restore(handover.panes, handover.newest_ms)
         self._seen.restore(*handover.seen)
         for waiting in handover.waiting:
             self.wait(waiting)

@@ -130,11 +130,11 @@ class PaneStore:
     def add(self, panes: Iterable[Pane]) -> None:
         """Panes were sealed."""
         for pane in panes:
-            self._fresh[f"f{pane.start_ms:013d}"] = _encode(pane)
+            self._fresh[f"f{pane.start_ms:013d}"] = encode_pane(pane)
 
     def add_hour(self, hour: Pane) -> None:
         """An hour pane was made."""
-        self._fresh[f"h{hour.start_ms:013d}"] = _encode(hour)
+        self._fresh[f"h{hour.start_ms:013d}"] = encode_pane(hour)
 
     def changes(self, at_ms: int) -> dict[str, bytes | None]:
         """What is to be written or deleted (None), now that windows up to ``at_ms`` have been judged."""
@@ -169,7 +169,8 @@ class PaneStore:
         return int(self._stored["f"][0][1:]) if self._stored["f"] else None
 
 
-def _encode(pane: Pane) -> bytes:
+def encode_pane(pane: Pane) -> bytes:
+    """A pane as it is stored."""
     rows = pane.evidence
     ids = rows.call_id.packed()
     stored = _StoredPane(
@@ -186,6 +187,11 @@ def _encode(pane: Pane) -> bytes:
         column(ids.size),
     )
     return packed(stored)
+
+
+def decode_pane(blob: bytes) -> Pane:
+    """A stored pane. StateFormatError."""
+    return _decode(Unpacker(_StoredPane, "a stored pane")(blob))
 
 
 def _decode(stored: _StoredPane) -> Pane:

@@ -1,23 +1,33 @@
-"""Unsealed: the calls of open panes, kept as densely as they can be had until their pane is sealed."""
+"""Unsealed: the open panes, whose calls are summed up piece by piece, so that few wait as they are for the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from monitor.shard.columns import Calls, Counted
+from monitor.shard.fields import Layout
+from monitor.shard.pane import Pane, merge, seal
 
-_TOGETHER = 4_096
+_TOGETHER = 4_096  # calls that are joined, and kept as densely as can be
+_MOST_ROWS = 32_768  # calls of a pane that are summed up: less at once costs more for each, more are much memory
+_MOST_NEWS = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
 
 
 @dataclass(slots=True)
 class _Pane:
-    """One open pane. ``first``: of each source's first call in it, the offset and the source's clock before it."""
+    """One open pane: of its first calls the sums, the others as they are.
 
-    pieces: list[Counted] = field(default_factory=list)
+    ``first``: of each source's first call in it, the offset and the source's clock before it.
+    """
+
+    sums: list[Pane] = field(default_factory=list)
+    rows: list[Counted] = field(default_factory=list)
     fresh: list[Calls] = field(default_factory=list)
-    fresh_rows: int = 0
+    count: int = 0  # all its calls
+    waiting: int = 0  # of them those that are not in the sums
+    fresh_count: int = 0
     first: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, calls: Calls) -> None:
@@ -27,33 +37,46 @@ class _Pane:
                 row = int(np.argmax(calls.source == source))
                 self.first[source] = (int(calls.offset[row]), int(calls.clock_ms[row]))
         self.fresh.append(calls)
-        self.fresh_rows += len(calls)
-        if self.fresh_rows >= _TOGETHER:
-            self.settle()
+        self.count += len(calls)
+        self.waiting += len(calls)
+        self.fresh_count += len(calls)
+        if self.fresh_count >= _TOGETHER:
+            self._settle()
 
-    def settle(self) -> None:
-        """Keep what came last like all else."""
+    def _settle(self) -> None:
         if self.fresh:
-            self.pieces.append(Calls.concat(self.fresh).counted())
-            self.fresh, self.fresh_rows = [], 0
+            self.rows.append(Calls.concat(self.fresh).counted())
+            self.fresh, self.fresh_count = [], 0
+
+    def take(self) -> list[Counted]:
+        """The calls that are not in the sums, which are to be added to them."""
+        self._settle()
+        rows, self.rows, self.waiting = self.rows, [], 0
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPane:
-    """The calls of one open pane, and of each source's first call in it the offset and the source's clock before it."""
+    """What has come of an open pane, summed up, and `_Pane.first`."""
 
-    number: int
-    calls: Counted
+    pane: Pane
     first: dict[int, tuple[int, int]]
 
 
 class Unsealed:
-    """Open calls by pane, joined to pieces of a few thousand. A call costs about 50 bytes and those of its id."""
+    """Open panes. A call costs about 190 bytes until it is summed up, then those of a callee that is not known yet.
 
-    def __init__(self, pane_ms: int) -> None:
-        self._pane_ms = pane_ms
+    Sums are kept in pieces, each at most half as large as the one before: so a call is merged as often as their number
+    doubles. ``ruled`` and ``parties`` are as in `seal`.
+    """
+
+    def __init__(self, pane_ms: int, layout: Layout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
+        self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
         self._panes: dict[int, _Pane] = {}
         self._count = 0
+        self._news: list[Pane] | None = None  # None: nobody has asked, or they were too many
+        self._news_count = 0
+        self.newest_ms = -1  # the largest event time of all calls
 
     def __len__(self) -> int:
         return self._count
@@ -61,49 +84,56 @@ class Unsealed:
     def add(self, calls: Calls) -> None:
         """More calls (at least one), which came after all others of their sources."""
         self._count += len(calls)
+        self.newest_ms = max(self.newest_ms, int(calls.end_ms.max()))
         number = calls.end_ms // self._pane_ms
         if int(number.min()) == int(number.max()):
-            self._panes.setdefault(int(number[0]), _Pane()).add(calls)
+            self._add(int(number[0]), calls)
             return
         order = np.argsort(number, kind="stable")
         calls, number = calls.take(order), number[order]
         edges = (np.flatnonzero(number[1:] != number[:-1]) + 1).tolist()
         for start, stop in pairwise([0, *edges, len(calls)]):
-            self._panes.setdefault(int(number[start]), _Pane()).add(calls.take(slice(start, stop)))
+            self._add(int(number[start]), calls.take(slice(start, stop)))
 
-    def ripe(self, before_ms: int) -> Counted | None:
-        """Hand over the calls of the panes that end at or before ``before_ms``; None when there are none."""
-        pieces = []
-        for number in sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms):
-            pane = self._panes.pop(number)
-            pane.settle()
-            pieces += pane.pieces
-        if not pieces:
-            return None
-        calls = Counted.concat(pieces)
-        self._count -= len(calls)
-        return calls
+    def _add(self, number: int, calls: Calls) -> None:
+        pane = self._panes.setdefault(number, _Pane())
+        pane.add(calls)
+        if pane.waiting >= _MOST_ROWS:
+            self._sum_up([number])
 
-    def panes(self) -> list[OpenPane]:
-        """The open panes, from which `restore` makes them again."""
-        for pane in self._panes.values():
-            pane.settle()
-        return [OpenPane(n, Counted.concat(pane.pieces), pane.first) for n, pane in self._panes.items()]
+    def _sum_up(self, numbers: Iterable[int]) -> None:
+        """Add all calls of these panes to their sums, in one sweep."""
+        rows = [piece for number in numbers for piece in self._panes[number].take()]
+        if not rows:
+            return
+        for piece in seal(Counted.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
+            self._note(piece)
+            sums = self._panes[piece.start_ms // self._pane_ms].sums
+            sums.append(piece)
+            while len(sums) > 1 and 2 * sums[-1].weight > sums[-2].weight:
+                last = sums.pop()
+                sums[-1] = self._merged([sums[-1], last])
 
-    def restore(self, panes: Iterable[OpenPane]) -> None:
-        """Become what `panes` gave; it must be empty."""
-        for pane in panes:
-            self._panes[pane.number] = _Pane(pieces=[pane.calls], first=dict(pane.first))
-            self._count += len(pane.calls)
+    def _merged(self, pieces: Sequence[Pane]) -> Pane:
+        """The pane that sealing the calls of all of these pieces gives."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return merge(pieces, pieces[0].start_ms, self._parties, range(len(self._ruled))).bounded()
 
-    def pieces(self) -> list[Counted]:
-        """All open calls."""
-        return [piece for pane in self._panes.values() for piece in (*pane.pieces, *pane.fresh)]
+    def ripe(self, before_ms: int) -> list[Pane]:
+        """Seal the panes that end at or before ``before_ms``, in order of time; they are open no longer."""
+        numbers = self._ripe(before_ms)
+        self._sum_up(numbers)
+        panes = [self._panes.pop(number) for number in numbers]
+        self._count -= sum(pane.count for pane in panes)
+        return [self._merged(pane.sums) for pane in panes]
+
+    def _ripe(self, before_ms: int) -> list[int]:
+        return sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms)
 
     def ripe_calls(self, before_ms: int) -> int:
-        """How many calls `ripe` would hand over."""
-        ripe = [pane for number, pane in self._panes.items() if (number + 1) * self._pane_ms <= before_ms]
-        return sum(len(piece) for pane in ripe for piece in (*pane.pieces, *pane.fresh))
+        """How many calls `ripe` would seal."""
+        return sum(self._panes[number].count for number in self._ripe(before_ms))
 
     @property
     def ripe_at_ms(self) -> int | None:
@@ -117,3 +147,39 @@ class Unsealed:
             for source, place in pane.first.items():
                 found[source] = min(found.get(source, place), place)
         return found
+
+    # Looking ahead ----------------------------------------------------------------------------------------------
+
+    def _note(self, piece: Pane) -> None:
+        if self._news is not None:
+            self._news.append(piece)
+            self._news_count += piece.calls
+            if self._news_count > _MOST_NEWS:
+                self._news = None
+
+    def news(self) -> list[Pane] | None:
+        """All calls that have come since the last time, summed up, in pieces; None at first, or where they are many."""
+        self._sum_up(list(self._panes))
+        news, self._news, self._news_count = self._news, [], 0
+        return news
+
+    def between(self, start_ms: int, end_ms: int) -> Iterator[Pane]:
+        """What is summed up of the open panes between two times, in pieces."""
+        for number, pane in self._panes.items():
+            if start_ms <= number * self._pane_ms < end_ms:
+                yield from pane.sums
+
+    # Handing over -----------------------------------------------------------------------------------------------
+
+    def panes(self) -> list[OpenPane]:
+        """The open panes, from which `restore` makes them again."""
+        self._sum_up(list(self._panes))
+        return [OpenPane(self._merged(pane.sums), pane.first) for pane in self._panes.values()]
+
+    def restore(self, panes: Iterable[OpenPane], newest_ms: int) -> None:
+        """Become what `panes` gave when `newest_ms` was that; it must be empty."""
+        self.newest_ms = newest_ms
+        for one in panes:
+            pane = _Pane(sums=[one.pane], count=one.pane.calls, first=dict(one.first))
+            self._panes[one.pane.start_ms // self._pane_ms] = pane
+            self._count += pane.count

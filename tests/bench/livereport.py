@@ -125,6 +125,7 @@ def _sealing(found: Sequence[dict[str, Any]]) -> list[str]:
         return f"{median(values):,.2f} ({min(values):,.2f} to {max(values):,.2f})"
 
     rows = (
+        ("s to take in 5,000 of them, at most", of("fed_s")),
         ("s in the thread", of("in_thread_s")),
         ("s until committed", of("took_s")),
         ("s that the event loop was held at most", of("held_s")),

@@ -27,7 +27,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "copy rows": ("monitor.shard.columns:Counted.take", "monitor.shard.columns:Counted.concat"),
     "take in": ("monitor.shard.shard:Shard.apply",),
     "duplicates": ("monitor.shard.seen:Seen.admit",),
-    "seal": ("monitor.shard.shard:Shard._seal", "monitor.shard.shard:seal"),
+    "seal": ("monitor.shard.shard:Shard._seal", "monitor.shard.unsealed:Unsealed._sum_up"),
     "seal: parties": ("monitor.shard.parties:KeyCounts.of",),
     "seal: evidence": ("monitor.shard.pane:newest_of_groups",),
     "enter and leave windows": (

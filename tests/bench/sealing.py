@@ -85,10 +85,13 @@ async def main(path: str, calls: int) -> None:
         await asyncio.sleep(0.01)
     partition = owner.partition
     assert partition is not None
+    fed_s: list[float] = []
     # It ends with an hour, and windows of all steps with it: more than a pane need not do.
     end_ms = (time.time_ns() // 1_000_000 - policy.lateness_ms) // HOUR_MS * HOUR_MS
     for rows in _pane(path, calls, end_ms - _PANE_MS):
+        began_s = time.perf_counter()
         owner.feed(partition, INPUTS.index("cdr"), rows)
+        fed_s.append(time.perf_counter() - began_s)
     fed_bytes = usage.resident_bytes()
     for source in range(len(INPUTS)):
         partition.move(source, end_ms + policy.lateness_ms)
@@ -97,7 +100,7 @@ async def main(path: str, calls: int) -> None:
     await cluster.stop()
     memory = {"resident_bytes": fed_bytes, "peak_bytes": usage.peak_bytes()}
     about = {"event": "sealed", "calls": open_calls, "tenants": partition.shard.tenants}
-    print(json.dumps({**about, **spent, **memory}), flush=True)
+    print(json.dumps({**about, "fed_s": max(fed_s), **spent, **memory}), flush=True)
 
 
 def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> Owner:

@@ -210,7 +210,7 @@ def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_afte
 def test_more_than_can_be_looked_at_piece_by_piece_is_looked_at_anew(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.shard.early._MOST_FRESH", 50)
+    monkeypatch.setattr("monitor.shard.unsealed._MOST_NEWS", 50)
     court = Watch(SOME)
     court.short_calls(1)
     assert court.look() == []

@@ -1,59 +1,128 @@
-"""Unsealed: open calls in whatever pieces they came are all there when their panes are ripe, and known by source."""
+"""Unsealed: however calls have come and were summed up meanwhile, a pane is as if it had been sealed in one piece."""
 
 import random
 
 import numpy as np
 import pytest
-from shard_samples import MINUTE, T0, cdr, columns
+from shard_samples import LAYOUT, MINUTE, T0, cdr, columns
 
-from monitor.shard.columns import Calls, Counted
-from monitor.shard.unsealed import Unsealed
+from monitor.shard.columns import Calls
+from monitor.shard.fields import BIT
+from monitor.shard.pane import Pane, seal
+from monitor.shard.state import decode_pane, encode_pane
+from monitor.shard.unsealed import OpenPane, Unsealed
 
-Open = tuple[int, str, int, int, int]  # event time, id, source, offset, clock before it
+WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1), (BIT["attempts"], BIT["answered"]))
+Open = tuple[int, Calls]
 
 
-def calls_of(rows: list[Open]) -> Calls:
-    _, calls, _ = columns([cdr(call_id=name, start_ms=at, end_ms=at) for at, name, *_ in rows])
-    calls.source = np.array([source for *_, source, _, _ in rows], np.int16)
-    calls.offset = np.array([offset for *_, offset, _ in rows])
-    calls.clock_ms = np.array([clock for *_, clock in rows])
+def open_panes() -> Unsealed:
+    return Unsealed(MINUTE, LAYOUT, WANTED, True)
+
+
+def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Calls:
+    """A call with its place in its source."""
+    answered = {"outcome": "answered", "answer_ms": at} if rng.random() < 0.4 else {"outcome": "busy"}
+    tenant, callee = rng.choice("aab"), str(rng.randrange(1_000, 1_400))
+    _, calls, _ = columns(
+        [cdr(call_id=f"c{number}", tenant_id=tenant, callee=callee, start_ms=at, end_ms=at, **answered)]
+    )
+    calls.tenant[:] = "ab".index(tenant)
+    calls.source[:], calls.offset[:], calls.clock_ms[:] = source, number, clock
     return calls
 
 
-def ids_of(calls: Counted | None) -> list[tuple[int, str]]:
-    return [] if calls is None else sorted(zip(calls.end_ms.tolist(), calls.call_id.tolist(), strict=True))
+def stored(panes: list[Pane]) -> list[bytes]:
+    """All that there is of them, as bytes."""
+    return list(map(encode_pane, panes))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_calls_are_handed_over_once_pane_by_pane(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most_rows", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    monkeypatch.setattr("monitor.shard.unsealed._TOGETHER", 40)
-    unsealed, still_open, now = Unsealed(MINUTE), list[Open](), T0
-    offsets = [0, 0, 0]
-    for _ in range(80):
+    monkeypatch.setattr("monitor.shard.unsealed._TOGETHER", 5)
+    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", most_rows)
+    monkeypatch.setattr("monitor.shard.parties.EXACT_KEYS", 60)
+    unsealed, still_open, now, number = open_panes(), list[Open](), T0, 0
+    told, sealed = 0, 0
+    for _ in range(70):
         now += rng.choice((0, 1_000, 20_000, MINUTE))
-        batch = []
-        for _ in range(rng.choice((1, 1, 5, 60))):
-            source = rng.randrange(rng.choice((1, 3)))
-            offsets[source] += rng.choice((1, 1, 7))
-            at = now + rng.choice((0, 500, MINUTE, 5 * MINUTE))
-            batch.append((at, f"c{source}-{offsets[source]}", source, offsets[source], now - rng.randrange(99)))
-        unsealed.add(calls_of(batch))
-        still_open += batch
+        for _ in range(rng.choice((1, 1, 5, 40))):
+            number += rng.choice((1, 1, 7))
+            at = now + rng.choice((0, 0, 500, MINUTE, 5 * MINUTE))
+            still_open.append((at, one(rng, number, at, rng.randrange(rng.choice((1, 3))), now - rng.randrange(99))))
+        batch = [calls for _, calls in still_open[len(unsealed) :]]
+        unsealed.add(Calls.concat(batch))
+        if rng.random() < 0.2:
+            news = unsealed.news()
+            held = sum(piece.calls for piece in unsealed.between(0, 2 * now))
+            assert held == len(unsealed)
+            told += sum(piece.calls for piece in news or ())
         if rng.random() < 0.3:
             before = now // MINUTE * MINUTE
-            ripe = [(at, name) for at, name, *_ in still_open if at < before]
-            assert ids_of(unsealed.ripe(before)) == sorted(ripe)
-            assert unsealed.ripe(before) is None
-            still_open = [one for one in still_open if one[0] >= before]
-        assert len(unsealed) == len(still_open) == sum(map(len, unsealed.pieces()))
+            ripe = [calls for at, calls in still_open if at < before]
+            still_open = [pair for pair in still_open if pair[0] >= before]
+            found = unsealed.ripe(before)
+            wanted = seal(Calls.concat(ripe), MINUTE, LAYOUT, WANTED, True) if ripe else []
+            assert stored(found) == stored(wanted)
+            assert unsealed.ripe(before) == []
+            sealed += len(ripe)
+        if rng.random() < 0.1:
+            panes = [OpenPane(decode_pane(encode_pane(pane.pane)), pane.first) for pane in unsealed.panes()]
+            again = open_panes()
+            again.restore(panes, unsealed.newest_ms)
+            unsealed = again
+        assert len(unsealed) == len(still_open)
         firsts: dict[int, tuple[int, int]] = {}
-        for _, _, source, offset, clock in sorted(still_open, key=lambda one: one[3]):
-            firsts.setdefault(source, (offset, clock))
+        for _, calls in still_open:
+            firsts.setdefault(int(calls.source[0]), (int(calls.offset[0]), int(calls.clock_ms[0])))
         assert unsealed.since() == firsts
-        ends = [at // MINUTE * MINUTE + MINUTE for at, *_ in still_open]
+        ends = [at // MINUTE * MINUTE + MINUTE for at, _ in still_open]
         assert unsealed.ripe_at_ms == min(ends, default=None)
+    assert sealed > 100
+    assert told > 0
+
+
+def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.shard.unsealed._MOST_NEWS", 3)
+    rng, unsealed = random.Random(0), open_panes()
+    unsealed.add(one(rng, 0, T0, 0, 0))
+    assert unsealed.news() is None, "all that is open is to be looked at"
+    assert unsealed.news() == []
+    for number in (1, 2):
+        unsealed.add(one(rng, number, T0 + number, 0, 0))
+    unsealed.ripe(T0 + MINUTE)
+    unsealed.add(one(rng, 3, T0 + 2 * MINUTE, 0, 0))
+    news = unsealed.news()
+    assert news is not None
+    assert [(piece.start_ms, piece.calls) for piece in news] == [(T0, 2), (T0 + 2 * MINUTE, 1)]
+    for number in (4, 5, 6, 7):
+        unsealed.add(one(rng, number, T0 + 2 * MINUTE, 0, 0))
+    assert unsealed.news() is None
+    assert unsealed.news() == []
+
+
+def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few at once cost more for each; many that nobody has summed up are much memory."""
+    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", 3)
+    rng, unsealed = random.Random(0), open_panes()
+    held = []
+    for number in range(7):
+        unsealed.add(one(rng, number, T0 + number, 0, 0))
+        held.append(sum(piece.calls for piece in unsealed.between(T0, T0 + 1)))
+    assert held == [0, 0, 3, 3, 3, 6, 6]
+    assert [unsealed.ripe_calls(T0 + MINUTE - 1), unsealed.ripe_calls(T0 + MINUTE)] == [0, 7]
+    assert unsealed.newest_ms == T0 + 6
+
+
+def test_pieces_are_as_few_as_their_number_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", 1)
+    rng, unsealed = random.Random(0), open_panes()
+    for number in range(100):
+        unsealed.add(one(rng, number, T0, 0, 0))
+        assert len(list(unsealed.between(T0, T0 + 1))) <= 1 + np.log2(number + 1)
 
 
 def test_numbers_that_fit_are_kept_in_half_the_bytes_and_others_are_not_cut() -> None:
@@ -63,19 +132,8 @@ def test_numbers_that_fit_are_kept_in_half_the_bytes_and_others_are_not_cut() ->
     _, calls, _ = columns([short])
     assert {calls.counted().talk_ms.dtype, calls.counted().word.dtype} == {np.dtype(np.int32), np.dtype(np.uint32)}
     _, both, _ = columns([short, long])
-    unsealed = Unsealed(MINUTE)
+    unsealed = open_panes()
     unsealed.add(calls)
     unsealed.add(both)
-    ripe = unsealed.ripe(T0 + MINUTE)
-    assert ripe is not None
-    assert ripe.talk_ms.tolist() == [5, 5, year]
-
-
-def test_a_block_of_ids_is_not_kept_for_a_few_of_them() -> None:
-    rows: list[Open] = [(T0 + 5 * MINUTE * (n % 100 == 0), f"call-{n:04d}", 0, n, 0) for n in range(5_000)]
-    unsealed = Unsealed(MINUTE)
-    unsealed.add(calls_of(rows))
-    assert unsealed.ripe(T0 + MINUTE) is not None
-    left = unsealed.ripe(T0 + 6 * MINUTE)
-    assert left is not None
-    assert len(left.call_id.block) == 50 * 9
+    (pane,) = unsealed.ripe(T0 + MINUTE)
+    assert pane.sums[0, LAYOUT.bits] == 10 + year
