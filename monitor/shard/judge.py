@@ -118,7 +118,7 @@ class Judge:
         common = view
         if apart or exempt:
             common = view.where(~np.isin(view.tenants, list(apart | exempt)))
-        found = self._apply(docket, rule, common, end_ms, tenants)
+        found = len(common.tenants) > 0 and self._apply(docket, rule, common, end_ms, tenants)
         for tenant in sorted(apart - exempt):
             if not everybody.present[tenant] and tenant not in docket.firing:
                 continue
