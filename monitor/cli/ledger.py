@@ -156,7 +156,8 @@ def show(
         fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
     if events:
-        standing = Standings(events, [], {}).tenants[tenant]
+        # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
+        standing = Standings(events, [], {}).tenants[events[0].subject]
         zh, en = labels.STANDINGS[standing.standing]
         held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
         count = len(standing.violations)

@@ -64,9 +64,9 @@ def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:
     return tuple(sorted(PublishedHead(*row) for row in connection.execute(wanted)))
 
 
-def is_published(connection: Connection, day: str) -> bool:
-    """Whether the heads of that day are."""
-    return connection.execute(select(PUBLISHED.c.day).where(PUBLISHED.c.day == day)).first() is not None
+def published_ms(connection: Connection, day: str) -> int | None:
+    """When the heads of that day were published; None: they were not."""
+    return connection.execute(select(PUBLISHED.c.at_ms).where(PUBLISHED.c.day == day)).scalar()
 
 
 def note_published(connection: Connection, day: str, at_ms: int) -> None:

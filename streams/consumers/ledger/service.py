@@ -130,7 +130,8 @@ class Publisher:
     async def publish(self, now_ms: int) -> None:
         """Publish the heads of that day, unless they are. Unavailable, OSError."""
         day = heads.day_of(now_ms)
-        if await self._database.run(lambda connection: heads.is_published(connection, day)):
+        if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, day))) is not None:
+            self._meters.published.set(at_ms / 1000)
             return
         line = heads.Heads(day, now_ms, await self._database.run(heads.heads_of))
         if not line.heads:

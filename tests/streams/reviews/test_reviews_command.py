@@ -145,16 +145,21 @@ def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -
 
 
 def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: FakeCluster) -> None:
-    status, text = run("uphold", "cwe-late", "--reason", "checked", "--reviewer", "wang", "--wait", "0")
+    words = ("--reason", f"asked {CANARY}", "--reviewer", f"wang {CANARY}", "--wait", "0")
+    status, text = run("uphold", "cwe-late", *words)
     assert status == 0, text
     assert "1 个尚未生效" in text
     _, shown = run("show", "cwe-late")
-    assert "已由复核员决定维持 / to be upheld, as decided by wang, 2026-03-03 00:00:00: checked" in shown
+    assert (
+        "已由复核员决定维持 / to be upheld, as decided by wang •••••••••78, 2026-03-03 00:00:00: asked •••••••••78"
+        in shown
+    )
     status, text = run("overturn", "cwe-late", "--reason", "no", "--reviewer", "li", "--wait", "0")
     assert status == 1
-    assert "cwe-late: wang decided to uphold it, 2026-03-03 00:00 UTC (checked)" in text
+    assert "cwe-late: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (asked •••••••••78)" in text
     _, line = run("list", "--json", "--tenant", "acme", "--rule", "business")
-    assert json.loads(line)["claim"]["reviewer"] == "wang"
+    assert json.loads(line)["claim"]["reviewer"] == "wang •••••••••78"
+    assert CANARY not in shown + text + line
 
 
 def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:

@@ -20,6 +20,8 @@ from streams.consumers.ledger.keep import Head
 from streams.consumers.ledger.service import Meters, Publisher
 from streams.settings import SettingsError, load
 
+PUBLISHED = "callwarden_ledger_heads_published_timestamp_seconds"
+
 
 class Follower:
     """As far as a publisher asks it."""
@@ -60,6 +62,9 @@ async def test_heads_are_published_once_a_day_whoever_is_there(database: Databas
     assert {(h.topic, h.partition, h.number, h.hash) for line in lines for h in line.heads} == {
         ("out.enforcement", 1, 2, newest["hash"])
     }
+    registry = CollectorRegistry()
+    await Publisher(database, Follower(), load(), Meters(registry)).publish(T0 + 5 * DAY + 7)  # type: ignore[arg-type]
+    assert registry.get_sample_value(PUBLISHED) == (T0 + 5 * DAY) / 1000
     assert [line["heads"] for line in logs] == [[f"out.enforcement-1 2 {newest['hash']}"]] * 3
 
 

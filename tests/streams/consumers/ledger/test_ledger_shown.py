@@ -77,6 +77,13 @@ def test_of_an_unknown_tenant_nothing_is_known(ledger: str) -> None:
     assert (done.exit_code, done.output) == (1, "nothing is known of the tenant nobody\n")
 
 
+async def test_a_tenant_whose_id_cannot_be_typed_is_shown(tmp_path: Path) -> None:
+    held = topics(1)
+    put(held, 0, event("cwe-1", "a\x00b"))
+    (await filled(address(tmp_path), held)).close()
+    assert said("show", "a␀b", "--database", address(tmp_path)).splitlines()[0] == "a␀b  有违规记录 / Warned"
+
+
 def test_an_export_is_for_readers_and_holds_no_number(ledger: str) -> None:
     text = said("export", "--database", ledger)
     lines = [json.loads(line) for line in text.splitlines()]

@@ -113,6 +113,18 @@ async def test_a_change_is_found_and_told_where_it_is(tmp_path: Path, what: str)
     database.close()
 
 
+async def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number IN (1, 3, 4)")
+    database = Database(address(tmp_path), "ledger")
+    missing = [fault.partition(": ")[2] for fault in verified(database).faults if fault.endswith("missing")]
+    assert missing == [
+        "the entry before it is 0: entry 1 is missing",
+        "the entry before it is 2: entries 3 to 4 are missing",
+    ]
+    database.close()
+
+
 async def test_two_entries_that_changed_places_are_found(tmp_path: Path) -> None:
     (await filled(address(tmp_path), held_topics())).close()
     swap = (
