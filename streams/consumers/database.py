@@ -112,9 +112,10 @@ def _versions(name: str) -> Path:
 
 
 def _engine(url: URL) -> Engine:
+    # An error's message would else show the values of its statement.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from streams.cluster import Refused, Unavailable
@@ -128,6 +128,21 @@ async def test_a_folder_that_is_not_there_is_named_and_no_value_is_shown(tmp_pat
     database = Database(f"sqlite:///{tmp_path / 'no' / 'cases.db'}", "cases")
     with pytest.raises(Unavailable, match=r"no/cases.db: unable to open database file$"):
         await database.run(lambda connection: connection.execute(text("SELECT :secret"), {"secret": "13800138000"}))
+    database.close()
+
+
+async def test_an_error_of_a_statement_shows_no_value(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+
+    def twice(connection: Connection) -> None:
+        for _ in range(2):
+            connection.execute(text('INSERT INTO "case" VALUES (:id)'), {"id": "13800138000"})
+
+    with pytest.raises(IntegrityError) as raised:
+        await database.run(twice)
+    assert "INSERT" in str(raised.value)
+    assert "13800138000" not in str(raised.value)
     database.close()
 
 
