@@ -38,7 +38,7 @@ class Month:
 
 
 def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
-    """Alerts and decisions of a replay by time; at one instant decisions first, as one transaction has them."""
+    """Alerts and decisions of a replay by time; at one instant alerts first, so that none is spared by luck."""
     alerts = [msgspec.json.decode(line, type=Alert) for line in (folder / "alerts.jsonl").read_bytes().splitlines()]
     events = [
         msgspec.json.decode(line, type=Enforcement) for line in (folder / "enforcement.jsonl").read_bytes().splitlines()
@@ -57,7 +57,6 @@ def told(folder: Path, manners: Manners) -> Month:
     pending: dict[str, Pending] = {}
     warned: set[str] = set()
     silent: list[Silent] = []
-    threads: dict[tuple[str, str], list[tuple[str, bool]]] = {}
     next_tick = next_summary = 0
 
     def take(said: Said, at_ms: int) -> None:
@@ -98,7 +97,6 @@ def told(folder: Path, manners: Manners) -> Month:
             if record.data.review_by_ms is not None:
                 data = record.data
                 pending[record.id] = Pending(record.id, record.subject, data.behaviour, data.kind, data.review_by_ms)
-    del threads
     month.threads, month.stopped = followed.outcome()
     return month
 

@@ -105,6 +105,7 @@ async def test_an_answer_that_is_no_yes_is_a_failure(
     with pytest.raises(Failed) as failed:
         await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
     assert (failed.value.message_alone, failed.value.wait_s) == (alone, wait_s)
+    assert ("redirect" in str(failed.value)) == (answer[0] == 302)
     assert receiver.taken == []
 
 
@@ -167,6 +168,10 @@ async def test_a_message_is_cut_to_what_each_robot_takes(there: tuple[Receiver, 
         assert "很长" in text
         assert "long" in text
         assert text.count("…") == 2
+
+
+def test_the_keyword_that_a_robot_may_ask_for_is_in_every_message() -> None:
+    assert [said.id for said in SAMPLES if "租户" not in markdown(said, None, 4096)] == []
 
 
 def test_words_of_a_record_never_act_as_markup() -> None:
