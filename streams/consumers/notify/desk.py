@@ -38,7 +38,6 @@ class Desk:
     def __init__(self, policy: Policy, manners: Manners) -> None:
         self._manners = manners
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
-        self._escalations = {escalation.id: escalation for escalation in policy.escalations}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
         self._longest_ms = max((escalation.window_ms for escalation in policy.escalations), default=0)
         self._words = Words(policy)

@@ -5,25 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from monitor.reasons.wording import count
-from monitor.report import labels
-from monitor.report.labels import Label, label
+from monitor.report.labels import label
 from schemas.outputs import Reason
 from streams.consumers.notify.desk import Silent
 from streams.consumers.notify.message import Item, Message, rank
-from streams.consumers.notify.names import shown
+from streams.consumers.notify.names import WHAT, shown
 
 _WORST = 10
 _TENANTS = 10
-_WHAT = {
-    **labels.KINDS,
-    "alert": Label("预警", "Alert"),
-    "pending": Label("待复核", "Pending review"),
-    "lapse_soon": Label("即将失效", "About to lapse"),
-    "escalation_hollow": Label("升级决定依据不足", "Escalation without ground"),
-    "summary": Label("汇总", "Summary"),
-    "digest": Label("摘要", "Digest"),
-    "records_lost": Label("记录缺失", "Records lost"),
-}
 
 
 class Plan(NamedTuple):
@@ -108,7 +97,7 @@ def _counted(each: Iterable[tuple[str, str]]) -> Reason:
     """How many of each kind, the most first."""
     said = []
     for (what, over), n in sorted(Counter(each).items(), key=lambda pair: (-pair[1], pair[0])):
-        name = label(_WHAT, what)
+        name = label(WHAT, what)
         zh, en = (f"{name.zh}解除", f"{name.en.lower()} over") if over else (name.zh, name.en.lower())
         said.append((f"{zh} {count(n)}", f"{en} {count(n)}"))
     return Reason("，".join(zh for zh, _ in said), ", ".join(en for _, en in said))

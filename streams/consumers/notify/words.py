@@ -10,16 +10,8 @@ from monitor.report.labels import Label, label
 from monitor.report.text import readable
 from schemas.outputs import Alert, Enforcement, Measure, Reason
 from streams.consumers.notify.message import Item, Message, Severity, What
-from streams.consumers.notify.names import shown
+from streams.consumers.notify.names import WHAT, shown
 from streams.consumers.notify.register import Case, Tenant, Thread
-
-_WHAT = {
-    **labels.KINDS,
-    "alert": Label("预警", "Alert"),
-    "pending": Label("待复核", "Pending review"),
-    "lapse_soon": Label("即将逾期失效", "About to lapse"),
-    "escalation_hollow": Label("升级决定依据不足", "Escalation without ground"),
-}
 
 
 class Words:
@@ -134,7 +126,7 @@ class Words:
             what="escalation_hollow",
             severity="critical",
             at_ms=at_ms,
-            title=_title(_WHAT["escalation_hollow"], tenant_id, case.behaviour),
+            title=_title(WHAT["escalation_hollow"], tenant_id, case.behaviour),
             lines=lines,
             tenant_id=tenant_id,
             behaviour=case.behaviour,
@@ -151,7 +143,7 @@ class Words:
             what=what,
             severity=severity,
             at_ms=at_ms,
-            title=_title(_WHAT[what], tenant_id, behaviour),
+            title=_title(WHAT[what], tenant_id, behaviour),
             tenant_id=tenant_id,
             behaviour=behaviour,
             tier=tier,
