@@ -16,12 +16,12 @@ from streams.consumers.notify.outbox import Standing
 
 _PATH: Final = "/api/v2/alerts"
 _AHEAD_MS: Final = 5 * 60_000
-_EVENT_MS: Final = 60 * 60_000
+_EVENT_MS: Final = 120 * 60_000
 _AT_ONCE: Final = 100
 
 
 class Alertmanager:
-    """See `Channel`. What happens once is an alert of an hour; what goes on ends when it is said to, or when it has
+    """See `Channel`. What happens once is an alert of two hours; what goes on ends when it is said to, or when it has
     not been told again for five minutes."""
 
     at_once, per_minute = _AT_ONCE, None

@@ -218,7 +218,7 @@ async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
     }  # fmt: skip
     assert (firing["startsAt"], firing["endsAt"]) == ("2026-03-01T23:59:59.000+00:00", "2026-03-02T00:05:00.000+00:00")
     assert firing["generatorURL"] == "https://console.example/t/acme"
-    assert happened["endsAt"] == "2026-03-02T01:00:00.000+00:00"
+    assert happened["endsAt"] == "2026-03-02T02:00:00.000+00:00"
     assert len(happened["labels"]["tenant"]) < 80
     # Of one alert in one request the last word counts.
     assert [alert.get("endsAt") for alert in receiver.taken[1]] == ["2026-03-02T00:00:00.000+00:00"]
