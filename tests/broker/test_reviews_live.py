@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at, make_topic
 from deadlines import deadline
 from postgres import Postgres
 from worker_judge import assert_exact, read_all
@@ -29,6 +31,7 @@ from streams.consumers.follow import Record
 from streams.consumers.ledger.keep import Keeper
 from streams.names import Names
 from streams.reviews.claims import By, Claim, Taken, claim
+from streams.reviews.rejections import RejectedReviews
 
 pytestmark = pytest.mark.services
 
@@ -162,6 +165,33 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
     logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
     assert len(logs.of(names.input_prefix + "reviews")) == 7
     assert counts[names.output("enforcement")] == 3 + 5 + 2 + 5 + 1
+
+
+async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: str) -> None:
+    letters = await make_topic(address, 2, suffix=".dead-letter")
+    names = Names("in.", letters.removesuffix("dead-letter"))
+
+    async def reject(number: int, topic: str, *values: bytes) -> None:
+        headers = [("topic", topic.encode()), ("reason", b"nothing_to_change: too late"), ("partition", b"0")]
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            for value in values:
+                await producer.send_and_wait(letters, value, key=b"k", partition=number, headers=headers)
+
+    await reject(0, "in.reviews", b"before")
+    async with cluster_at(address) as cluster:
+        rejections = RejectedReviews(cluster, names)
+        await rejections.begin()
+        assert await rejections.look() == {}
+        await reject(0, "in.reviews", b"one", b"two")
+        await reject(1, "in.findings", b"a finding")
+        expected = dict.fromkeys((b"one", b"two"), "nothing_to_change: too late")
+        async with deadline("both are seen"):
+            while await rejections.look() != expected:
+                await asyncio.sleep(0.05)
+        await reject(1, "in.reviews", b"three")
+        async with deadline("the third is seen as well"):
+            while await rejections.look() != {**expected, b"three": "nothing_to_change: too late"}:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_topics import FakeTopics
@@ -16,7 +17,7 @@ from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence
-from streams.cluster import Out, Refused, Unavailable
+from streams.cluster import Fenced, Out, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.ledger.look import Wanted, cases
 from streams.reviews import desk as module
@@ -271,3 +272,38 @@ async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> 
         desk._topics = FakeTopics()
         with pytest.raises(Refused, match="`callwarden topics create` makes it"):
             await desk.begin()
+
+
+class Contested:
+    """A cluster at which others write with the same transactional id, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.ids, self.written = times, set[str](), list[Out]()
+
+    def writer(self, transactional_id: str) -> "Contested":
+        self.ids.add(transactional_id)
+        return self
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def commit(self, records: Sequence[Out], offsets: object) -> int:
+        self.times -= 1
+        if self.times >= 0:
+            raise Fenced
+        self.written += records
+        return 0
+
+
+async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(seconds: float) -> None: ...
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=at_once))
+    out = Out(REVIEWS, 0, b"acme", b"a review")
+    twice = Contested(2)
+    await module.writing_to(twice, "ours")([out])  # type: ignore[arg-type]
+    assert twice.written == [out]
+    assert all(each.startswith("ours-reviews") for each in twice.ids), "it shares no id with the operators' commands"
+    with pytest.raises(Unavailable, match="another operator's command was being written"):
+        await module.writing_to(Contested(10**6), "ours")([out])  # type: ignore[arg-type]
