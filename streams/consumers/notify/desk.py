@@ -7,7 +7,7 @@ from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.message import Message, Severity, What, rank
 from streams.consumers.notify.register import Case, Firing, Tenant, Thread, Violation
-from streams.consumers.notify.words import Words
+from streams.consumers.notify.words import Words, fit
 
 REPEATED = "repeat_violation"
 
@@ -52,7 +52,7 @@ class Desk:
             thread = tenant.threads.setdefault(behaviour, Thread())
             began = not thread.firing
             thread.firing[alert.alert_id] = Firing(
-                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, alert.reason
+                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, fit(alert.reason)
             )
             self._fires(tenant_id, tenant, behaviour, thread, began, now_ms, said)
         elif (known := tenant.threads.get(behaviour)) and known.firing.pop(alert.alert_id, None) and not known.firing:

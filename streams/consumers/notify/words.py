@@ -26,7 +26,7 @@ class Words:
         alert_id, alert = next((id_, each) for id_, each in thread.firing.items() if each.severity == severity)
         rules = sorted({each.rule_id for each in thread.firing.values()})
         level = label(labels.SEVERITIES, severity)
-        lines = [_read(alert.reason), *_figures(alert.measure)]
+        lines = [alert.reason, *_figures(alert.measure)]
         if len(rules) > 1:
             lines.append(Reason(f"触发的规则：{'、'.join(rules)}", f"Rules in breach: {', '.join(rules)}"))
         lines += [
@@ -58,7 +58,7 @@ class Words:
             severity=tenant.threads[behaviour].told or alert.severity,
             at_ms=alert.updated_ms,
             title=_title(Label("预警解除", "Alert resolved"), tenant_id, behaviour),
-            lines=(_read(alert.reason), *_figures(alert.measure), self._standing(tenant)),
+            lines=(fit(alert.reason), *_figures(alert.measure), self._standing(tenant)),
             tenant_id=tenant_id,
             behaviour=behaviour,
             tier=tier,
@@ -94,7 +94,7 @@ class Words:
             at_ms=data.decided_ms,
             title=_title(Label(zh, en), event.subject, data.behaviour),
             lines=(
-                _read(data.reason),
+                fit(data.reason),
                 *_figures(data.measure),
                 self._standing(tenant),
                 self._next(tenant, event),
@@ -282,8 +282,8 @@ def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
     return (f"{text} 秒", f"{text} s") if unit == "seconds" else (text, text)
 
 
-def _read(reason: Reason) -> Reason:
-    """A sentence from the topic, fit to be shown."""
+def fit(reason: Reason) -> Reason:
+    """A sentence from the topic, fit to be shown and kept: numbers masked, and not too long."""
     return Reason(readable(reason.zh, 500), readable(reason.en, 800))
 
 

@@ -16,6 +16,7 @@ from office import MANNERS, POLICY
 from sqlalchemy import func, select
 
 from monitor.policy.durations import DAY, HOUR, MINUTE
+from schemas.outputs import Reason
 from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, Gone, Record
@@ -359,3 +360,16 @@ async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
     await notifier.later()
     assert [m.id for m in ear.heard] == [f"decision:d{n}" for n in range(30)]
     assert json.loads(events[0])["id"] == "d0"
+
+
+async def test_no_number_of_a_record_is_kept_in_the_clear(database: Database, tmp_path: Path) -> None:
+    ear, number = Ear("one"), "13912345678"
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    said = Reason(f"致电 {number}", f"called {number}")
+    fires, decided = alert("a", "firing", BEGAN_MS), decision("d", "ban", BEGAN_MS, tenant="other", reason=said)
+    await notifier.take(msgspec.structs.replace(fires, reason=said), decided, f'{{"callee":"{number}"}}'.encode())
+    await notifier.later(MANNERS.delay_ms)
+    assert len(ear.heard) == 2
+    database.close()
+    assert not [path for path in tmp_path.iterdir() if number.encode() in path.read_bytes()]
