@@ -91,22 +91,17 @@ def look(shard: Shard, looking: Looking) -> Look:
     readings: dict[Span, _Reading] = {}
     for docket in shard.dockets:
         reading = readings.setdefault(docket.span, _Reading(docket.span, tenants))
-        share, value, rules = _shares(docket, reading, shard.at_ms, tenants)
-        judged = share >= 0
-        spread = seen.spread[docket.rule.id] = Spread()
-        spread.counts = np.bincount(np.searchsorted(BUCKETS, share[judged]), minlength=len(BUCKETS) + 1)
-        spread.total = float(share[judged].sum())
+        who, share, value, rules = _shares(docket, reading, shard.at_ms, tenants)
+        counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)
+        seen.spread[docket.rule.id] = Spread(counts, float(share.sum()))
         seen.firing[docket.rule.id] = len(docket.firing)
-        standing = np.zeros(tenants, np.bool_)
-        standing[[tenant for tenant in docket.firing if tenant < tenants]] = True
-        near = np.flatnonzero((share >= looking.near) | (standing & judged))
+        near = np.flatnonzero((share >= looking.near) | np.isin(who, list(docket.firing)))
         told = _first(share, near, looking.most)
         seen.left_out += len(near) - len(told)
-        for into, rows in ((seen.near, told), (seen.theirs, busiest[judged[busiest]])):
-            into += [
-                Near(float(share[row]), names[row], rules.get(row, docket.rule), float(value[row]), int(calls[row]))
-                for row in rows.tolist()
-            ]
+        for into, rows in ((seen.near, told), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
+            for row, tenant in zip(rows.tolist(), who[rows].tolist(), strict=True):
+                rule = rules.get(tenant, docket.rule)
+                into.append(Near(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
     return _cut(seen, looking)
 
 
@@ -157,47 +152,44 @@ def pairs(seen: Look, looking: Looking) -> list[Near]:
 
 
 class _Reading:
-    """What one span shows of its tenants, each metric looked up once."""
+    """What one span shows of the tenants with a record in it, ``who``, ascending; each metric is looked up once."""
 
     def __init__(self, span: Span, tenants: int) -> None:
         self._span, self._tenants = span, tenants
         self._counts: dict[tuple[str, Params], tuple[Counts, Counts | None]] = {}
         self._values: dict[tuple[str, Params], Floats] = {}
-        self.present = span.present(tenants)
+        self.who = np.flatnonzero(span.present(tenants))
 
     def counts(self, name: str, rule: Rule) -> tuple[Counts, Counts | None]:
-        """Numerator and denominator of each tenant."""
+        """Numerator and denominator of each."""
         key = name, rule.params
         if key not in self._counts:
-            self._counts[key] = self._span.measure(name, rule, self._tenants)
+            numerator, denominator = self._span.measure(name, rule, self._tenants)
+            self._counts[key] = numerator[self.who], None if denominator is None else denominator[self.who]
         return self._counts[key]
 
     def values(self, name: str, rule: Rule) -> Floats:
-        """The value of each tenant, NaN where there is none."""
+        """The value of each, NaN where there is none."""
         key = name, rule.params
         if key not in self._values:
             self._values[key] = values(METRICS[name], *self.counts(name, rule))
         return self._values[key]
 
-    def share(self, rule: Rule, who: Rows) -> Floats:
-        """How far these tenants are on their way to the rule's threshold."""
-        judged = self.values(rule.metric, rule)[who]
+    def share(self, rule: Rule, rows: Rows) -> Floats:
+        """How far those at ``rows`` are on their way to the rule's threshold."""
+        share = np.zeros(len(rows))
         numerator, denominator = self.counts(rule.metric, rule)
-        share = np.zeros(len(who))
+        some = np.arange(len(rows))
         if denominator is not None:
-            some = np.flatnonzero(denominator[who] >= max(rule.min_denominator, 1))
-        else:
-            some = np.arange(len(who))
-        if not len(some):
-            return share
-        judged = judged[some]
+            some = np.flatnonzero(denominator[rows] >= max(rule.min_denominator, 1))
+        rows = rows[some]
+        judged = self.values(rule.metric, rule)[rows]
         if rule.confidence is not None and denominator is not None:
-            of, out_of = numerator[who[some]], denominator[who[some]]
-            judged = wilson_bound(of, out_of, rule.confidence, lower=rule.direction == "above")
+            lower = rule.direction == "above"
+            judged = wilson_bound(numerator[rows], denominator[rows], rule.confidence, lower)
         way = _way(rule.direction, judged, rule.threshold)
         for condition in rule.also:
-            beside = self.values(condition.metric, rule)[who[some]]
-            way = np.minimum(way, _way(condition.op, beside, condition.value))
+            way = np.minimum(way, _way(condition.op, self.values(condition.metric, rule)[rows], condition.value))
         share[some] = way
         return share
 
@@ -214,22 +206,24 @@ def _way(op: str, value: Floats, limit: float) -> Floats:
     return np.nan_to_num(np.clip(share, 0.0, FAR_OVER), nan=0.0)
 
 
-def _shares(docket: Docket, reading: _Reading, at_ms: int, tenants: int) -> tuple[Floats, Floats, Mapping[int, Rule]]:
-    """Share and value of each tenant, the share -1 where nothing is told; and the rules of those with an override."""
-    rule = docket.rule
-    share = np.where(reading.present, 0.0, -1.0)
-    value = reading.values(rule.metric, rule)
-    who = np.flatnonzero(reading.present)
-    share[who] = reading.share(rule, who)
+def _shares(
+    docket: Docket, reading: _Reading, at_ms: int, tenants: int
+) -> tuple[Rows, Floats, Floats, Mapping[int, Rule]]:
+    """Of whom something is told, the share and the value of each, and the rules of those with an override."""
+    rule, who = docket.rule, reading.who
+    share, value = reading.share(rule, np.arange(len(who))), reading.values(rule.metric, rule)
     rules = {tenant: docket.overrides[tenant][0] for tenant in docket.overridden(at_ms, tenants)}
     if rules:
         value = value.copy()
-    for tenant, override in rules.items():
-        if reading.present[tenant]:
-            share[tenant] = reading.share(override, np.array([tenant]))[0]
-            value[tenant] = reading.values(override.metric, override)[tenant]
-    share[list(docket.exempted(at_ms, tenants))] = -1.0
-    return share, value, rules
+    for row in np.flatnonzero(np.isin(who, list(rules))).tolist():
+        override = rules[int(who[row])]
+        share[row] = reading.share(override, np.array([row]))[0]
+        value[row] = reading.values(override.metric, override)[row]
+    exempt = docket.exempted(at_ms, tenants)
+    if exempt:
+        told = ~np.isin(who, list(exempt))
+        who, share, value = who[told], share[told], value[told]
+    return who, share, value, rules
 
 
 def _first(by: NDArray[np.number], rows: Rows, most: int) -> Rows:
