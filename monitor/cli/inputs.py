@@ -59,6 +59,18 @@ def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | No
         fail(str(error))
 
 
+def person(option: str, given: str | None) -> str:
+    """Who acts: as ``option`` says, else the login name."""
+    import getpass
+
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # such as in a container whose user has no name
+        fail(f"{option}: there is no login name here; expected a name")
+
+
 def moment(option: str, text: str) -> int:
     """A time of the command line, RFC 3339 or epoch ms, as epoch ms."""
     if text.isascii() and text.lstrip("-").isdigit():

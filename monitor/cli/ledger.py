@@ -189,10 +189,9 @@ def accept_loss(
     The gap is kept for good, with who accepted it and why, and `ledger verify` tells of it. Exit status: 3 no broker,
     or the database is away.
     """
-    import getpass
     import time
 
-    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.inputs import fail, person, settings_for
     from monitor.cli.operator import operate
     from streams.consumers.ledger.loss import accept, gaps
     from streams.consumers.ledger.service import database_of
@@ -200,7 +199,7 @@ def accept_loss(
     from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names, name = Names(settings.input_prefix, settings.output_prefix), person("--by", who)
 
     def confirmed(gone: "Gaps") -> bool:
         for tp, (first, stop) in sorted(gone.items()):
@@ -213,7 +212,7 @@ def accept_loss(
             await ledger.migrate()
             gone = await gaps(cluster, ledger, names)
             if gone and confirmed(gone):
-                await accept(ledger, gone, time.time_ns() // 1_000_000, who or getpass.getuser(), reason)
+                await accept(ledger, gone, time.time_ns() // 1_000_000, name, reason)
                 return len(gone)
             return 0 if not gone else -1
         finally:

@@ -223,12 +223,10 @@ def _decide(
     bootstrap: str | None,
     database: str | None,
 ) -> None:
-    import getpass
-
     from rich.console import Console
 
     from monitor.cli.casework import event_lines
-    from monitor.cli.inputs import fail
+    from monitor.cli.inputs import fail, person
     from monitor.report.text import readable
     from streams.names import Names
     from streams.reviews.claims import By
@@ -236,7 +234,7 @@ def _decide(
     from streams.reviews.rejections import RejectedReviews
 
     settings = _settings(bootstrap, database)
-    by: By = By(reviewer or getpass.getuser(), reason)
+    by: By = By(person("--reviewer", reviewer), reason)
 
     async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes]:
         rejections = RejectedReviews(cluster, Names(settings.input_prefix, settings.output_prefix))

@@ -222,3 +222,19 @@ def test_a_broker_that_is_away_is_told(cluster: FakeCluster) -> None:
     cluster.away = True
     status, text = run("list")
     assert (status, text) == (3, "callwarden reviews list: the broker is away\n")
+
+
+def test_who_decides_is_the_login_name_unless_it_is_said_or_there_is_none(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "zhao")
+    assert run("overturn", "cwe-warn", "--reason", "no", "--wait", "0")[0] == 0
+    assert [one.reviewer for one in cluster.reviews] == ["zhao"]
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    status, text = run("overturn", "cwe-warn-2", "--reason", "no", "--wait", "0")
+    assert (status, text) == (2, "--reviewer: there is no login name here; expected a name\n")
+    assert len(cluster.reviews) == 1
