@@ -183,7 +183,7 @@ class Words:
                 "后续：在其撤销之前，度量规则与升级规则不再对该租户作出决定",
                 "Next: until it is reversed, measured rules and escalations decide nothing more for this tenant",
             )
-        nearest = self._nearest(tenant, data.decided_ms)
+        nearest = self._nearest(tenant, data.decided_ms) if "record_violation" in data.actions else None
         if nearest is None:
             return Reason("后续：无", "Next: nothing by itself")
         escalation, counted = nearest

@@ -34,6 +34,7 @@ class Receiver:
     url: str = ""
     taken: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     answers: list[tuple[int, Any]] = field(default_factory=list)
     now_ms: int = NOW_MS
 
@@ -74,8 +75,8 @@ class Receiver:
     async def _answer(self, request: web.Request, right: Any) -> web.Response:
         status, said = self.answers.pop(0) if self.answers else (200, right)
         if status == 200 and said == right:
-            body = json.loads(await request.read())
-            self.taken.append(body)
+            self.bodies.append(await request.read())
+            self.taken.append(json.loads(self.bodies[-1]))
             self.headers.append(dict(request.headers))
         if isinstance(said, bytes):
             return web.Response(body=said, status=status)

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import hmac
+import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -201,6 +203,23 @@ async def test_a_webhook_gets_the_same_id_each_time_and_a_link(there: tuple[Rece
     assert ids[0] == ids[1] != ids[2]
     assert receiver.taken[0]["type"] == "callwarden.notice.v1"
     assert receiver.taken[0]["link"] == "https://console.example/t/a%20b%2Fc"
+
+
+async def test_the_verifier_that_the_page_shows_takes_what_is_signed_and_nothing_else(
+    there: tuple[Receiver, aiohttp.ClientSession],
+) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "notify.md").read_text("utf-8")
+    shown: dict[str, Any] = {"hmac": hmac, "base64": base64}
+    exec(re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[0], shown)
+    receiver, session = there
+    await channel("webhook", receiver, session, lambda: NOW_MS).send([message()], [0])
+    headers = {name.lower(): value for name, value in receiver.headers[0].items()}
+    verify, key, body, now_s = shown["verify"], SECRET.encode(), receiver.bodies[0], NOW_MS / 1000
+    assert verify(key, headers, body, now_s)
+    assert not verify(key, headers, body + b" ", now_s)
+    assert not verify(b"another", headers, body, now_s)
+    assert not verify(key, headers, body, now_s + 301)
+    assert not verify(key, headers | {"webhook-id": "another"}, body, now_s)
 
 
 async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(

@@ -169,6 +169,15 @@ def test_what_is_told_has_the_numbers_the_standing_and_what_happens_next_in_both
     assert "Measure: short-call ratio 60 %, threshold 25 %" in en
 
 
+def test_a_refused_application_is_no_step_to_an_escalation() -> None:
+    office = Office()
+    office.take(0, decision("n", "admission_rejected", 0, tier=None, actions=("reject_numbers",)))
+    office.take(1, decision("w", "warning", 1))
+    refused, warned = (message.lines[-1].en for message in office.messages)
+    assert refused == "Next: nothing by itself"
+    assert warned == "Next: 3 violations within 30 d bring termination (for review); counted so far: 1"
+
+
 def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one() -> None:
     desk, told = Office().desk, []
     for tenant in ("13800138000", "13800138100"):
