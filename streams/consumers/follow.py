@@ -85,8 +85,8 @@ class Follower:
     """Follows topics from their beginning, or from where it was when it last ended, for as long as it is let.
 
     ``handle`` is called in the database's thread with the records of one transaction, those of a partition in order;
-    what it raises ends `run`. It must do nothing that the transaction does not undo. Two processes may follow with one
-    database: each record is handled by one of them.
+    what it raises ends `run`. It must do nothing that the transaction does not undo. Several processes may follow with
+    one database: all read all, and each record is handled by the first of them that comes to it.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Follower:
             except Unreadable:
                 raise
             except Overtaken as error:
-                log.info("another process follows with the same database", why=str(error))
+                log.info("looking where to go on", why=str(error))
                 await asyncio.sleep(_FIRST_RETRY_S)
             except OffsetGone as error:
                 log.warning("looking where the topic begins", why=str(error))
@@ -220,8 +220,9 @@ class Follower:
 
     def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> Callable[[], None] | None:
         records = []
-        for tp, batch in fetched.items():
-            self._positions.move(connection, tp, batch.start, batch.stop)
+        for tp in sorted(fetched):  # in one order everywhere, or two processes could wait for each other
+            batch = fetched[tp]
+            first = self._positions.advance(connection, tp, batch.start, batch.stop)
             columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
-            records += [Record(tp, *row) for row in columns]
+            records += [Record(tp, *row) for row in columns if row[0] >= first]
         return self._handle(connection, records) if records else None

@@ -7,7 +7,7 @@ from streams.cluster import TP
 
 
 class Overtaken(Exception):  # noqa: N818 - a fact about the database
-    """Another process with the same database has handled these records, or is about to."""
+    """Another process with the same database has moved a position."""
 
 
 def position_table(metadata: MetaData, name: str) -> Table:
@@ -42,7 +42,27 @@ class Positions:
 
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
         """Go on from ``stop`` where ``start`` is the position. Raises Overtaken where it is not."""
+        if not self._moved(connection, tp, start, stop):
+            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+
+    def advance(self, connection: Connection, tp: TP, start: int, stop: int) -> int:
+        """Go on from ``stop``; from where on the records are to be handled now.
+
+        That is beyond ``start``, at ``stop`` or even further, where another process with the same database has handled
+        them. Raises Overtaken where those before ``start`` are not handled.
+        """
+        if self._moved(connection, tp, start, stop):
+            return start
+        table = self._table
+        here = (table.c.topic == tp.topic, table.c.partition == tp.partition)
+        at = connection.execute(select(table.c.next).where(*here).with_for_update()).scalar_one_or_none()
+        if at is None or at < start:
+            raise Overtaken(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
+        if at < stop:
+            self.move(connection, tp, at, stop)
+        return int(at)
+
+    def _moved(self, connection: Connection, tp: TP, start: int, stop: int) -> bool:
         table = self._table
         here = (table.c.topic == tp.topic, table.c.partition == tp.partition, table.c.next == start)
-        if connection.execute(update(table).where(*here).values(next=stop)).rowcount != 1:
-            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+        return connection.execute(update(table).where(*here).values(next=stop)).rowcount == 1

@@ -20,6 +20,7 @@ class FakeTopics:
         self.away = False
         self.now_ms = 1_000
         self.polls = 0
+        self.readers = 0
 
     def put(self, topic: str, partition: int, *values: bytes | None) -> None:
         """Append records."""
@@ -36,6 +37,7 @@ class FakeTopics:
         self.first[tp] = offset
 
     def reader(self) -> "FakeReader":
+        self.readers += 1
         return FakeReader(self)
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:

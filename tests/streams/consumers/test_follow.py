@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, Gone, Record
+from streams.consumers.positions import Overtaken
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,7 @@ async def test_two_processes_with_one_database_handle_each_record_once(database:
         await until(lambda: len(noted(database)) >= 200)
         await until(lambda: all(not any(follower.progress().behind.values()) for follower in followers))
     assert sorted(int(value) for *_, value in noted(database)) == list(range(200))
+    assert topics.readers == 3, "one of them had to look anew where to go on, and knew nothing meanwhile"
 
 
 async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
@@ -314,3 +316,36 @@ async def test_a_position_moves_from_where_it_is_alone(database: Database) -> No
     await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 9, TP("ours", 1): 0}))
     await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 7))
     assert await database.run(POSITIONS.known) == {TP("ours", 0): 7, TP("ours", 1): 0}
+    with pytest.raises(Overtaken, match="ours-0 is not at 5 any more"):
+        await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 9))
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "first", "then"), [(7, 9, 7, 9), (5, 9, 7, 9), (5, 7, 7, 7), (3, 5, 7, 7), (7, 8, 7, 8)]
+)
+async def test_what_another_process_has_handled_is_passed_over(
+    database: Database, start: int, stop: int, first: int, then: int
+) -> None:
+    ours = TP("ours", 0)
+    await database.run(lambda connection: POSITIONS.begin(connection, {ours: 7}))
+    assert await database.run(lambda connection: POSITIONS.advance(connection, ours, start, stop)) == first
+    assert await database.run(POSITIONS.known) == {ours: then}
+
+
+async def test_records_before_which_some_are_not_handled_are_not(database: Database) -> None:
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 7}))
+    for tp in (TP("ours", 0), TP("ours", 1)):
+        with pytest.raises(Overtaken, match="was put back"):
+            await database.run(lambda connection, tp=tp: POSITIONS.advance(connection, tp, 8, 9))
+    assert await database.run(POSITIONS.known) == {TP("ours", 0): 7}
+
+
+async def test_a_position_that_was_put_back_is_gone_on_from(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+        await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 2, 1))
+        topics.put("ours", 0, b"c")
+        await until(lambda: len(noted(database)) == 4)
+    assert [value for *_, value in noted(database)] == ["a", "b", "b", "c"]
