@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from monitor.cli.app import COMMANDS, build
 from streams.metrics.catalogue import CATALOGUE
+from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "callwarden.rules.yml"
@@ -119,3 +120,20 @@ def test_no_command_is_advised_that_is_not_there() -> None:
         assert command in COMMANDS, command
         group = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]
         assert not under or under in getattr(group, "commands", ()), f"{command} {under}"
+
+
+def test_prometheus_looks_where_the_programs_are() -> None:
+    fields = Settings.model_fields
+    wanted = {"worker": fields["web_port"].default}
+    wanted |= {name: fields[f"{name}_port"].default for name in ("billing", "ledger", "notify")}
+    looked: dict[str, int] = {}
+    for job in YAML(typ="safe").load(RULES.with_name("prometheus.yml"))["scrape_configs"]:
+        for found in job.get("dns_sd_configs", ()):
+            assert found["names"] == [job["job_name"]]
+            looked[job["job_name"]] = found["port"]
+        for found in job.get("static_configs", ()):
+            (target,) = found["targets"]
+            host, _, port = target.partition(":")
+            assert host == job["job_name"]
+            looked[host] = int(port)
+    assert looked == wanted
