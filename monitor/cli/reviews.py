@@ -1,23 +1,21 @@
 """`callwarden reviews`: look at decisions, and uphold or overturn them."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from streams.consumers.database import Database
+    from sqlalchemy import Connection
+
     from streams.consumers.ledger.cases import Case
     from streams.consumers.ledger.look import Wanted
     from streams.kafka import KafkaCluster
     from streams.reviews.claims import Claim
-    from streams.reviews.desk import Desk, Sent
+    from streams.reviews.desk import Desk
     from streams.reviews.verdicts import Verdict
     from streams.settings import Settings
 
 app = typer.Typer()
-
-T = TypeVar("T")
 
 Bootstrap = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
@@ -56,6 +54,7 @@ def list_(
     from rich.console import Console
 
     from monitor.cli.casework import case_json, case_line, claim_line, evidence_line
+    from monitor.cli.desk import look_up
     from monitor.cli.inputs import fail
     from streams.consumers.ledger.look import cases
     from streams.reviews.claims import claims_on
@@ -64,12 +63,11 @@ def list_(
         fail(f"--status {status}: expected one of {', '.join(_STATUSES)}")
     wanted = _wanted(None if status == "all" else status, tenant, rule, from_, to)
 
-    async def look(_: "Desk", ledger: "Database") -> "tuple[list[Case], dict[str, Claim]]":
-        with ledger.reading() as connection:
-            found = cases(connection, wanted)
-            return found, claims_on(connection, found)
+    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim]]":
+        found = cases(connection, wanted)
+        return found, claims_on(connection, found)
 
-    found, claims = _at_desk("reviews list", _settings(bootstrap, database), look)
+    found, claims = look_up("reviews list", _settings(bootstrap, database), look)
     console, now_ms = Console(highlight=False), _now_ms()
     found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
     for case in found:
@@ -98,17 +96,17 @@ def show(
     from rich.console import Console
 
     from monitor.cli.casework import case_lines, claim_line
+    from monitor.cli.desk import look_up
     from monitor.cli.inputs import fail
     from streams.consumers.ledger.look import case_of
     from streams.reviews.claims import claims_on
     from streams.reviews.verdicts import refusal
 
-    async def look(_: "Desk", ledger: "Database") -> "tuple[Case | None, dict[str, Claim]]":
-        with ledger.reading() as connection:
-            case = case_of(connection, decision)
-            return case, claims_on(connection, [case] if case else [])
+    def look(connection: "Connection") -> "tuple[Case | None, dict[str, Claim]]":
+        case = case_of(connection, decision)
+        return case, claims_on(connection, [case] if case else [])
 
-    case, claims = _at_desk("reviews show", _settings(bootstrap, database), look)
+    case, claims = look_up("reviews show", _settings(bootstrap, database), look)
     if case is None:
         fail(str(refusal(None, decision, "overturn", 0)), 1)
     console = Console(highlight=False)
@@ -189,15 +187,15 @@ def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> list[str]:
     from rich.console import Console
 
     from monitor.cli.casework import case_line, claim_line
+    from monitor.cli.desk import look_up
     from streams.consumers.ledger.look import cases, resting_on
     from streams.reviews.claims import claims_on
 
-    async def look(_: "Desk", ledger: "Database") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
-        with ledger.reading() as connection:
-            found = [case for case in cases(connection, wanted) if case.stands]
-            return found, claims_on(connection, found), resting_on(connection, found)
+    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
+        found = [case for case in cases(connection, wanted) if case.stands]
+        return found, claims_on(connection, found), resting_on(connection, found)
 
-    found, claims, resting = _at_desk("reviews overturn", settings, look)
+    found, claims, resting = look_up("reviews overturn", settings, look)
     console, now_ms, ids = Console(highlight=False), _now_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
@@ -226,6 +224,7 @@ def _decide(
     from rich.console import Console
 
     from monitor.cli.casework import event_lines
+    from monitor.cli.desk import decide
     from monitor.cli.inputs import fail, person
     from monitor.report.text import readable
     from streams.names import Names
@@ -246,7 +245,7 @@ def _decide(
             typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
         return given, await desk.outcomes(given.claims, wait, rejections.look)
 
-    given, outcomes = _with_cluster(f"reviews {verdict}", settings, give)
+    given, outcomes = decide(f"reviews {verdict}", settings, give)
     console = Console(highlight=False)
     for events in outcomes.events.values():
         for event in events:
@@ -262,45 +261,6 @@ def _decide(
         )
     if given.refused or outcomes.rejected:
         fail(f"{len(given.refused) + len(outcomes.rejected)} not given", 1)
-
-
-def _at_desk(command: str, settings: "Settings", look: "Callable[[Desk, Database], Awaitable[T]]") -> T:
-    """What ``look`` gives once the ledger is up to the topics' ends."""
-    return _run(command, settings, lambda desk, database, _: look(desk, database))
-
-
-def _with_cluster(command: str, settings: "Settings", work: "Callable[[Desk, KafkaCluster], Awaitable[T]]") -> T:
-    return _run(command, settings, lambda desk, _, cluster: work(desk, cluster))
-
-
-def _run(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
-    from monitor.cli.operator import operate
-    from streams.consumers.ledger.service import database_of
-    from streams.logs import set_up_logs
-    from streams.names import Names
-    from streams.reviews.desk import Desk, writing_to
-
-    set_up_logs(False)
-
-    async def begin(cluster: "KafkaCluster") -> T:
-        ledger = database_of(settings)
-        try:
-            names = Names(settings.input_prefix, settings.output_prefix)
-            writing = writing_to(cluster, settings.application_id)
-            desk = Desk(cluster, ledger, names, settings.partitioner, writing)
-            _tell_finished(await desk.begin())
-            return await work(desk, ledger, cluster)
-        finally:
-            ledger.close()
-
-    return operate(command, settings, begin)
-
-
-def _tell_finished(sent: "Sent") -> None:
-    for claim in sent.claims:
-        typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
-    for claim in sent.withdrawn:
-        typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
 
 
 def _settings(bootstrap: str | None, database: str | None) -> "Settings":

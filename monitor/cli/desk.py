@@ -1,0 +1,60 @@
+"""What the `reviews` commands share: the reviewers' desk, with the ledger brought up to the topics' ends."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from monitor.cli.operator import operate
+from streams.consumers.ledger.service import database_of
+from streams.logs import set_up_logs
+from streams.names import Names
+from streams.reviews.desk import Desk, Sent, writing_to
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from streams.consumers.database import Database
+    from streams.kafka import KafkaCluster
+    from streams.settings import Settings
+
+T = TypeVar("T")
+
+
+def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]") -> T:
+    """What ``look`` finds in the ledger."""
+
+    async def work(_: Desk, ledger: "Database", __: "KafkaCluster") -> T:
+        with ledger.reading() as connection:
+            return look(connection)
+
+    return _at_desk(command, settings, work)
+
+
+def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaCluster], Awaitable[T]]") -> T:
+    """What comes of giving verdicts."""
+    return _at_desk(command, settings, lambda desk, _, cluster: give(desk, cluster))
+
+
+def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
+    set_up_logs(False)
+
+    async def begin(cluster: "KafkaCluster") -> T:
+        ledger = database_of(settings)
+        try:
+            names = Names(settings.input_prefix, settings.output_prefix)
+            writing = writing_to(cluster, settings.application_id)
+            desk = Desk(cluster, ledger, names, settings.partitioner, writing)
+            _tell(await desk.begin())
+            return await work(desk, ledger, cluster)
+        finally:
+            ledger.close()
+
+    return operate(command, settings, begin)
+
+
+def _tell(finished: Sent) -> None:
+    for claim in finished.claims:
+        typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
+    for claim in finished.withdrawn:
+        typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
