@@ -1,7 +1,8 @@
 """The notifier's tables; `versions` makes them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint
 
+from streams.consumers.anytext import AnyText
 from streams.consumers.positions import Positions, position_table
 
 METADATA = MetaData()
@@ -12,16 +13,16 @@ _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows it
 TENANTS = Table(
     "notify_tenant",
     METADATA,
-    Column("tenant_id", Text, primary_key=True),
+    Column("tenant_id", AnyText, primary_key=True),
     Column("due_ms", BigInteger, index=True),
-    Column("known", Text, nullable=False),
+    Column("known", AnyText, nullable=False),
 )
 PENDING = Table(
     "notify_pending",
     METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("tenant_id", Text, nullable=False, index=True),
-    Column("behaviour", Text, nullable=False),
+    Column("id", AnyText, primary_key=True),
+    Column("tenant_id", AnyText, nullable=False, index=True),
+    Column("behaviour", AnyText, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("review_by_ms", BigInteger, nullable=False, index=True),
     Column("told", Boolean, nullable=False),
@@ -30,20 +31,20 @@ SILENT = Table(
     "notify_silent",
     METADATA,
     Column("number", _NUMBER, primary_key=True),
-    Column("tenant_id", Text, nullable=False),
-    Column("behaviour", Text, nullable=False),
+    Column("tenant_id", AnyText, nullable=False),
+    Column("behaviour", AnyText, nullable=False),
     Column("what", String(32), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    Column("ref", Text, nullable=False),
+    Column("ref", AnyText, nullable=False),
 )
 OUTBOX = Table(
     "notify_outbox",
     METADATA,
     Column("number", _NUMBER, primary_key=True),
     Column("channel", String(32), nullable=False),
-    Column("message_id", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    Column("message_id", AnyText, nullable=False),
+    Column("message", AnyText, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_ms", BigInteger, nullable=False),
@@ -55,8 +56,8 @@ OUTBOX = Table(
 STANDING = Table(
     "notify_standing",
     METADATA,
-    Column("key", Text, primary_key=True),
-    Column("message", Text, nullable=False),
+    Column("key", AnyText, primary_key=True),
+    Column("message", AnyText, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
 )
 REJECTED = Table(
@@ -65,7 +66,7 @@ REJECTED = Table(
     Column("topic", String(249), primary_key=True),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", AnyText, nullable=False),
 )
 CLOCK = Table(
     "notify_clock",

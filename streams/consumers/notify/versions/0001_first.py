@@ -26,7 +26,7 @@ def upgrade() -> None:
     op.create_index("ix_notify_tenant_due_ms", "notify_tenant", ["due_ms"])
     op.create_table(
         "notify_pending",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
         sa.Column("tenant_id", sa.Text, nullable=False),
         sa.Column("behaviour", sa.Text, nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),

@@ -1,0 +1,100 @@
+"""Ids and words as odd as the contract lets them be, in every consumer's tables on a real PostgreSQL."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from postgres import Postgres
+from sqlalchemy import Connection, select
+
+from monitor.policy.load import load
+from oracle.ledger import T0, event, pending, review
+from schemas import codec
+from schemas.outputs import Evidence, Reason
+from streams.cluster import TP
+from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.holds import left
+from streams.consumers.database import Database
+from streams.consumers.follow import Handle, Record
+from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.verify import verify
+from streams.consumers.notify.consumer import Consumer
+from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.manners import Manners
+from streams.consumers.notify.tables import PENDING, TENANTS
+from streams.consumers.notify.telemetry import Telemetry
+from streams.names import Names
+
+pytestmark = pytest.mark.services
+
+ENFORCEMENT, REVIEWS = TP("callwarden.enforcement", 0), TP("callwarden.reviews", 0)
+# PostgreSQL keeps no U+0000; a code point may take four bytes.
+TENANTS_SEEN = ["a\0b", "a\\0b", "\\", "\u202e", "é", "e\u0301", "x" * 128, "\U0001f600" * 128]
+WORDS = Reason("甲\0\\", "a\0\\")
+
+
+def decisions() -> list[Record]:
+    events = []
+    for number, tenant in enumerate(TENANTS_SEEN):
+        frozen = {"kind": "termination", "tier": "major", "refunds": "frozen", "rule_id": "r\0", "behaviour": "b\0"}
+        evidence = Evidence(call_ids=("c\0",), complaint_ids=("\\",))
+        events.append(event(f"{number}\0".ljust(128, "e"), tenant, reason=WORDS, evidence=evidence, **frozen))
+        events.append(pending(f"p{number}\0".ljust(128, "e"), tenant))
+    unreadable = [None, b"", b"\0", b"\xff", b"{}", b'{"id":"x\\u0000","subject":7}', b"[" * 10_000]
+    values = [*map(codec.encode, events), *unreadable]
+    return [Record(ENFORCEMENT, offset, T0, b"k\0", value) for offset, value in enumerate(values)]
+
+
+def reviews() -> list[Record]:
+    made = [
+        review(f"v{n}\0", f"p{n}\0".ljust(128, "e"), tenant=tenant, reason="why\0", reviewer="w\0\\")
+        for n, tenant in enumerate(TENANTS_SEEN)
+    ]
+    return [Record(REVIEWS, offset, T0, None, codec.encode(one)) for offset, one in enumerate(made)]
+
+
+async def handled(database: Database, handle: Handle, records: Sequence[Record]) -> None:
+    await database.migrate()
+
+    def take(connection: Connection) -> Callable[[], None] | None:
+        return handle(connection, records)
+
+    if committed := await database.run(take):
+        committed()
+
+
+async def test_billing_keeps_tenants_apart(postgres: Postgres) -> None:
+    database = Database(postgres.database("odd-billing"), "billing")
+    await handled(database, Handler(), decisions())
+    with database.reading() as connection:
+        found = left(connection, TENANTS_SEEN)
+    assert {tenant: len(holds) for tenant, holds in found.items()} == dict.fromkeys(TENANTS_SEEN, 2)
+    assert {hold.reason_en for holds in found.values() for hold in holds} == {WORDS.en, "Short calls"}
+    database.close()
+
+
+async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
+    database = Database(postgres.database("odd-ledger"), "ledger")
+    records = [*decisions(), *reviews()]
+    await handled(database, Keeper(Names()).keep, records)
+    with database.reading() as connection:
+        found = verify(connection, Names(), {})
+    assert sum(head.number for head in found.heads.values()) == len(records)
+    # Nothing has moved the position here; but for that all is as it should be.
+    assert [fault for fault in found.faults if "position" not in fault] == []
+    database.close()
+
+
+async def test_the_notifier_knows_them(postgres: Postgres) -> None:
+    database = Database(postgres.database("odd-notify"), "notify")
+    manners = Manners("warning", 0, 7 * 86_400_000, 86_400_000)
+    told = Telemetry(["webhook"], lambda: T0)
+    consumer = Consumer(
+        Desk(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told,
+        timezone="Asia/Shanghai", summary_hour=9,
+    )  # fmt: skip
+    await handled(database, consumer.handle, decisions())
+    await database.run(consumer.tick)
+    with database.reading() as connection:
+        assert set(connection.execute(select(TENANTS.c.tenant_id)).scalars()) == set(TENANTS_SEEN)
+        assert len(connection.execute(select(PENDING.c.id)).all()) == len(TENANTS_SEEN)
+    database.close()
