@@ -17,6 +17,7 @@ from monitor.partition import Partition, Place
 from monitor.rows import Rows
 from monitor.shard.records import UndecidableError
 from monitor.shard.shard import Shard
+from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
 from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
@@ -332,7 +333,7 @@ class Owner:
         for source, offset in enumerate(partition.offsets):
             tp = self._tps[source]
             if tp in ends:
-                self._setup.telemetry.lag(tp.topic, self.number, max(ends[tp] - offset, 0))
+                self._setup.telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
                     partition.idle(source, now_ms, feed_current)
         self._setup.telemetry.watermark(self.number, partition.watermark_ms)

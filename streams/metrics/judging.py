@@ -3,7 +3,7 @@
 from monitor.shard.nearness import BUCKETS
 from streams.metrics.entries import LATENCIES, Entry, Label, Program
 
-_INPUT = Label("topic", "the 5 input topics; `files` in a replay of files")
+_INPUT = Label("topic", "the 5 input topics without their prefix; `files` in a replay of files")
 _PARTITION = Label("partition", "the partitions that this worker has")
 _REASON = Label("reason", "the code words of refusals, about 30")
 _RULE = Label("rule", "the policy's measured rules")

@@ -36,6 +36,7 @@ from crash.virtual import Process
 from crash.world import Worker, World
 from monitor.partition import Live, Partition
 from monitor.rows import Rows
+from monitor.topics import INPUTS
 from streams.app import make_app
 from streams.cluster import TP, Out
 from streams.topicreplay import replay_topics
@@ -440,7 +441,9 @@ def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
 
     def named(worker: Worker) -> set[str]:
         assert worker.engine is not None
-        metrics = worker.telemetry.registry.collect()
+        metrics = list(worker.telemetry.registry.collect())
+        topics = {sample.labels.get("topic", "cdr") for metric in metrics for sample in metric.samples}
+        assert topics == set(INPUTS)
         return {metric.name for metric in metrics for sample in metric.samples if sample.labels.get("partition") == "0"}
 
     play(world, go)

@@ -49,7 +49,7 @@ def busy_telemetry() -> Telemetry:
     telemetry.transaction_failed()
     telemetry.opened(3, 0.1, lambda: court.shard)
     telemetry.phase(3, "running")
-    telemetry.lag("callwarden.cdr", 3, 17)
+    telemetry.lag("cdr", 3, 17)
     telemetry.feed_silent(2.0)
     telemetry.broker(away=False)
     telemetry.stale()
