@@ -25,14 +25,18 @@ class Hold:
     reason_en: str | None
 
 
+# Looked up row by row: as joins, PostgreSQL would read whole tables for one tenant until it knows how large they are.
 _FIRST = HOLD.alias("first")
-_GONE = exists().where(TAKEN.c.id == HOLD.c.id)
-_LEFT = (
-    select(HOLD, _FIRST.c.decided_ms.label("first_ms"))
-    .select_from(HOLD.outerjoin(_FIRST, _FIRST.c.id == HOLD.c.supersedes))
-    .where(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), ~_GONE)
+_FIRST_MS = select(_FIRST.c.decided_ms).where(_FIRST.c.id == HOLD.c.supersedes).scalar_subquery()
+_TAKEN_BY = select(TAKEN.c.by).where(TAKEN.c.id == HOLD.c.id).scalar_subquery()
+_LEFT = select(HOLD, _FIRST_MS.label("first_ms")).where(
+    HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)
 )
-_COUNT = select(func.count(), func.count(HOLD.c.tenant_id.distinct())).select_from(HOLD).where(~_GONE)
+_COUNT = (
+    select(func.count(), func.count(HOLD.c.tenant_id.distinct()))
+    .select_from(HOLD)
+    .where(~exists().where(TAKEN.c.id == HOLD.c.id))
+)
 
 
 def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
