@@ -333,7 +333,7 @@ class Partition:
 
     @property
     def ripe_calls(self) -> int:
-        """How many of them `advance` would seal, which takes about a second a million."""
+        """How many of them `advance` would seal; with what it then decides, a million may take a second."""
         return self.shard.ripe_calls(self.watermark_ms)
 
     def ahead(self, source: int) -> bool:

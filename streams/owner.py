@@ -26,7 +26,7 @@ from streams.setup import Phase, Setup
 
 log = structlog.get_logger("callwarden")
 
-_LARGE = 100_000  # calls that are too many to be sealed in the event loop: a tenth of a second
+_LARGE = 100_000  # calls of panes that end: too many to be sealed, judged and stored in the event loop
 _LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
 _QUIET_S = 1.0  # a partition of which nothing has come for so long was read to its end: others may take turns with it
 _SOON_S = 1.0  # what nobody waits for is committed within this time

@@ -35,11 +35,6 @@ class TenantSums:
         """Add what was picked to these tenants ``[g]``, each once."""
         self._sums[tenant] += picked
 
-    def merge(self, other: "TenantSums") -> None:
-        """Add all that another one holds, which must have all of these fields."""
-        self.reach(len(other._sums))
-        self._sums[: len(other._sums)] += other._sums[:, [other._column[field] for field in self.fields]]
-
     def of(self, who: NDArray[np.intp]) -> Sums:
         """All fields of some tenants: ``[k, field]``."""
         return self._sums[who]

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, tries
 
 from monitor.shard.level import Level
-from monitor.shard.tenantsums import TenantSums
 
 WIDTH, TENANTS = 5, 6
 some_pane = st.dictionaries(st.integers(0, TENANTS - 1), st.integers(0, 9), max_size=4)
@@ -30,13 +29,9 @@ def test_a_level_ahead_holds_what_stays_and_what_comes(
         level.enter(T0 + number * MINUTE, *rows(pane), TENANTS)
     before = [level.field(field, TENANTS).tolist() for field in fields]
     ahead = level.ahead(T0 + leaving * MINUTE, TENANTS)
-    opened = TenantSums(range(WIDTH))
-    for place, pane in enumerate(to_come):
+    for pane in to_come:
         tenant, sums = rows(pane)
-        into = ahead if place else opened
-        into.reach(TENANTS)
-        into.add(tenant, into.pick(sums))
-    ahead.merge(opened)
+        ahead.add(tenant, ahead.pick(sums))
     for column, field in enumerate(fields):
         expected = [0] * TENANTS
         for pane in [*inside[leaving:], *to_come]:
