@@ -51,4 +51,7 @@ class Lookup:
 
     def _read(self, tenants: Sequence[str]) -> dict[str, list[Hold]]:
         with self._database.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                # One statement sees one state by itself: BEGIN and ROLLBACK would be two more ways to the server.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
             return left(connection, tenants)
