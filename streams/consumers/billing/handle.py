@@ -46,8 +46,8 @@ class Handler:
         counts.update(duplicate=len(records) - len(rejected) - len(new), rejected=len(rejected))
 
         def committed() -> None:
-            for each in rejected:
-                log.warning("a record that cannot be read was passed over", **each)
+            if rejected:  # one line, however many they are: all stand in the table
+                log.warning("records that cannot be read were passed over", records=len(rejected), **rejected[0])
             self._count(counts)
 
         return committed

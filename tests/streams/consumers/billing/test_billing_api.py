@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 from fake_topics import FakeTopics
 from serving import TOKEN, TOPIC, serving
@@ -169,8 +170,6 @@ class Known:
         return []
 
     async def ask(self) -> tuple[int, dict[str, Any]]:
-        import httpx
-
         sources = Sources(self.holds, lambda: self.as_of_ms, 10_000, lambda: 1_000_000)
         app = make(sources, None, [])
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

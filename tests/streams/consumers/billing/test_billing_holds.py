@@ -168,3 +168,13 @@ async def test_the_migrations_make_the_tables_that_the_code_has(database: Databa
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "billing_version"})
         assert compare_metadata(context, METADATA) == []
+
+
+async def test_the_log_tells_of_what_cannot_be_read_in_one_line_a_transaction(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await Feed(database).put([b"13800138000", event("ban", "acme", "frozen"), None, b""])
+    told = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+    assert len(told) == 1
+    assert re.search(r"offset=0 .*records=3", told[0])
+    assert "138" not in told[0]
