@@ -6,7 +6,7 @@ from collections.abc import Generator
 import pytest
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
-_SERVICES = {"alertmanager", "jars", "kafka", "postgres"}
+_SERVICES = {"jars", "kafka", "postgres"}
 
 
 @pytest.hookimpl(wrapper=True)

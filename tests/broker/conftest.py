@@ -1,12 +1,11 @@
 """The services that the broker tests use: the Kafka that CALLWARDEN_TEST_BROKER names, else nodes of their own."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from alertmanager import AlertmanagerServer, there
 from postgres import Postgres, programs
 
 from streams import kafkajars
@@ -52,14 +51,6 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("no PostgreSQL: on Debian and Ubuntu `apt-get install postgresql`")
     with Postgres(folder) as server:
         yield server
-
-
-@pytest.fixture
-def alertmanager(tmp_path: Path) -> Callable[[str], AlertmanagerServer]:
-    """Makes an Alertmanager of a configuration, to be entered."""
-    if not there():
-        pytest.skip("no Alertmanager: on Debian and Ubuntu `apt-get install prometheus-alertmanager`")
-    return lambda config: AlertmanagerServer(tmp_path, config)
 
 
 @pytest.fixture(scope="session")

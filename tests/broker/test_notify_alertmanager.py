@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from alertmanager import AlertmanagerServer
 from deadlines import deadline
 from pydantic import SecretStr
 
@@ -20,6 +20,7 @@ from streams.consumers.notify.message import Message
 from streams.consumers.notify.outbox import Standing
 from streams.consumers.notify.serve import now_ms
 from streams.consumers.notify.trial import samples
+from watching.programs import alertmanager, amtool
 
 pytestmark = pytest.mark.services
 
@@ -79,17 +80,20 @@ def states(told: list[dict[str, Any]], tenant: str) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def telling(
-    alertmanager: Callable[[str], AlertmanagerServer],
-) -> AsyncIterator[tuple[Alertmanager, AlertmanagerServer, list[dict[str, Any]]]]:
+    folder: Path,
+) -> AsyncIterator[tuple[Alertmanager, str, list[dict[str, Any]]]]:
+    """The channel, the Alertmanager that it tells, and what that told its receiver."""
     async with ops() as (url, told), aiohttp.ClientSession() as session:
-        with alertmanager(CONFIG.replace("URL", url)) as server:
-            yield Alertmanager(session, "alertmanager", SecretStr(server.url), now_ms, None), server, told
+        config = folder / "alertmanager.yml"
+        config.write_text(CONFIG.replace("URL", url), "utf-8")
+        with alertmanager(config, folder) as address:
+            yield Alertmanager(session, "alertmanager", SecretStr(f"http://{address}"), now_ms, None), address, told
 
 
 async def test_it_groups_by_tenant_and_a_resolved_alert_says_so(
-    alertmanager: Callable[[str], AlertmanagerServer],
+    tmp_path: Path,
 ) -> None:
-    async with telling(alertmanager) as (channel, server, told):
+    async with telling(tmp_path) as (channel, server, told):
         on = [
             message("acme", standing="on"),
             message("acme", what="pending", standing="on", behaviour="repeat_violation"),
@@ -99,28 +103,28 @@ async def test_it_groups_by_tenant_and_a_resolved_alert_says_so(
         await until(lambda: len(states(told, "acme")) == 2 and states(told, "other"), "both tenants' groups")
         assert sorted(states(told, "acme")) == [("alert", "firing"), ("pending", "firing")]
         assert "description_zh" in told[0]["alerts"][0]["annotations"]
-        assert "CallwardenTenant" in server.amtool("alert", "query", "tenant=acme", "kind=alert")
+        assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=alert")
         await channel.send([message("acme", standing="off")], [now_ms()])
         await until(lambda: ("alert", "resolved") in states(told, "acme"), "the alert resolved")
-        assert server.amtool("alert", "query", "tenant=acme", "kind=alert").count("CallwardenTenant") == 0
-        assert "CallwardenTenant" in server.amtool("alert", "query", "tenant=acme", "kind=pending")
+        assert amtool(server, "alert", "query", "tenant=acme", "kind=alert").count("CallwardenTenant") == 0
+        assert "CallwardenTenant" in amtool(server, "alert", "query", "tenant=acme", "kind=pending")
 
 
-async def test_a_silence_quiets_one_tenant(alertmanager: Callable[[str], AlertmanagerServer]) -> None:
-    async with telling(alertmanager) as (channel, server, told):
-        server.amtool("silence", "add", "tenant=acme", "--comment=known", "--author=ops", "--duration=1h")
+async def test_a_silence_quiets_one_tenant(tmp_path: Path) -> None:
+    async with telling(tmp_path) as (channel, server, told):
+        amtool(server, "silence", "add", "tenant=acme", "--comment=known", "--author=ops", "--duration=1h")
         await channel.send([message("acme", standing="on"), message("other", standing="on")], [now_ms()] * 2)
         await until(lambda: states(told, "other"), "the other tenant's alert")
-        suppressed = server.amtool("alert", "query", "--silenced", "tenant=acme")
+        suppressed = amtool(server, "alert", "query", "--silenced", "tenant=acme")
         assert "CallwardenTenant" in suppressed
         assert states(told, "acme") == []
 
 
 async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not(
-    alertmanager: Callable[[str], AlertmanagerServer], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.consumers.notify.channels.alertmanager._AHEAD_MS", 3_000)
-    async with telling(alertmanager) as (channel, _, told):
+    async with telling(tmp_path) as (channel, _, told):
         on, began_s = message("acme", standing="on"), time.monotonic()
         await channel.send([on], [now_ms()])
         await until(lambda: states(told, "acme"), "the alert")
@@ -131,11 +135,11 @@ async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not
         await until(lambda: ("alert", "resolved") in states(told, "acme"), "its end")
 
 
-async def test_one_of_each_kind_is_taken(alertmanager: Callable[[str], AlertmanagerServer]) -> None:
-    async with telling(alertmanager) as (channel, server, _):
+async def test_one_of_each_kind_is_taken(tmp_path: Path) -> None:
+    async with telling(tmp_path) as (channel, server, _):
         messages = samples(load(None), now_ms())
         said = await channel.send(messages, [now_ms()] * len(messages))
         assert said == "200"
-        listed = server.amtool("alert", "query", "-o", "json", "source=notify")
+        listed = amtool(server, "alert", "query", "-o", "json", "source=notify")
         for kind in ("lapse_soon", "escalation_hollow", "summary", "reversal"):
             assert f'"kind":"{kind}"' in listed

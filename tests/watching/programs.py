@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import threading
 import time
 import urllib.error
@@ -158,3 +159,9 @@ def receiver() -> Iterator[Receiver]:
         yield one
     finally:
         one.close()
+
+
+def amtool(address: str, *arguments: str) -> str:
+    """What `amtool` says of the Alertmanager there."""
+    command = [program("amtool", "prometheus-alertmanager"), f"--alertmanager.url=http://{address}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
