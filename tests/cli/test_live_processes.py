@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from monitor.cli.live import Ended, Live, environment
+from monitor.cli.live import BESIDE, Board, Ended, Live, environment
 from streams import kafkajars
-from streams.settings import NOT_SETTINGS, Settings, variable
+from streams.settings import NOT_SETTINGS, Settings, load, variable
+
+BOARD = Board(7070, "a secret of sixteen")
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def screen() -> io.StringIO:
 
 @pytest.fixture
 def live(tmp_path: Path, screen: io.StringIO) -> Live:
-    return Live(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True)
+    return Live(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
 
 
 def test_a_command_that_fails_is_told_with_what_it_said(live: Live) -> None:
@@ -37,14 +39,28 @@ def test_commands_end_in_reverse_order_and_in_good_order(live: Live, screen: io.
     live.start("replay", "-", "--out", "out")
     live.start("simulate", "--help")
     live.stop()
-    assert re.findall(r"stopping the (\w+)", screen.getvalue()) == ["simulate", "replay"]
+    assert re.findall(r"stopping (\w+)", screen.getvalue()) == ["simulate", "replay"]
 
 
-def test_the_commands_are_told_nothing_that_is_no_setting() -> None:
-    told = environment("127.0.0.1:9092", Path("policy.yaml"), 4)
+def test_the_commands_are_told_nothing_that_is_no_setting_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.yaml").touch()
+    told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
     known = {variable(field) for field in Settings.model_fields} | NOT_SETTINGS
     assert {name for name in told if name.startswith("CALLWARDEN")} <= known
-    assert told["CALLWARDEN_POLICY"] == "policy.yaml"
+    for name in known & told.keys():
+        monkeypatch.setenv(name, told[name])
+    settings = load()
+    assert settings.policy == tmp_path / "policy.yaml"
+    assert settings.notify_webhook_url
+    assert settings.notify_webhook_url.get_secret_value() == "http://127.0.0.1:7070/notices"
+
+
+def test_each_that_lives_on_the_worker_keeps_what_it_knows_in_the_folder_that_goes(tmp_path: Path) -> None:
+    told = environment("127.0.0.1:9092", tmp_path, 4, BOARD)
+    for name, *_ in BESIDE[1:]:
+        assert told[f"CALLWARDEN_{name.upper()}_DATABASE"] == f"sqlite:///{tmp_path / name}.db"
 
 
 def test_jars_that_are_not_there_are_not_fetched_in_silence(tmp_path: Path) -> None:
