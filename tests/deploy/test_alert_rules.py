@@ -122,6 +122,17 @@ def test_no_command_is_advised_that_is_not_there() -> None:
         assert not under or under in getattr(group, "commands", ()), f"{command} {under}"
 
 
+def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
+    """`tests/.../test_partition.py` has the refusal; a command that switches would change this."""
+    way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Do those who live on it keep up")]
+    assert "the state was made under the policy" in way_out
+    assert "CALLWARDEN_OUTPUT_PREFIX" in way_out
+    for alert in ("CallwardenDecisionFlood", "CallwardenRuleTooBroad"):
+        section = RUNBOOK.partition(f"### {alert}\n")[2].partition("\n#")[0]
+        assert "](#a-rule-is-wrong)" in section, alert
+    assert "`mode: shadow`" not in RUNBOOK.replace(way_out, "")
+
+
 def test_prometheus_looks_where_the_programs_are() -> None:
     fields = Settings.model_fields
     wanted = {"worker": fields["web_port"].default}
