@@ -263,6 +263,11 @@ def _tell(found: "Verified") -> None:
         typer.echo(f"{tp.topic}-{tp.partition}: {head.number:,} entries, head {head.hash.hex()}")
     if found.unreadable:
         typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are kept as they came")
+    if found.unlisted:
+        typer.echo(
+            f"{found.unlisted:,} of them could not be read when they were kept; this release can, but `ledger show` "
+            "and `reviews` do not find them: a ledger made anew from the topics would"
+        )
     for loss in found.losses:
         typer.echo(f"known to be missing: {loss}")
     for fault in found.faults:

@@ -24,12 +24,17 @@ _HASH = re.compile("[0-9a-f]{64}")
 
 @dataclass
 class Verified:
-    """What was found: each chain's head, what is wrong, and what is known to be missing."""
+    """What was found: each chain's head, what is wrong, and what is known to be missing.
+
+    Entries that this release cannot read are ``unreadable``; ``unlisted`` are those that it can, and the release which
+    kept them could not: nobody finds them by their columns.
+    """
 
     heads: dict[TP, Head] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     unreadable: int = 0
+    unlisted: int = 0
 
 
 def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
@@ -77,9 +82,10 @@ def _verify_chain(
                 "changed, or what stood before it was"
             )
         fields = read(value)
-        if wrong := [name for name in Fields._fields if getattr(row, name) != getattr(fields, name)]:
-            found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
         found.unreadable += fields.fault is not None
+        found.unlisted += row.fault is not None and fields.fault is None
+        if wrong := _wrong(row, fields):
+            found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
         told = published.pop(row.number, None)
         if told and (told.offset, told.hash) != (row.offset, row.hash):
             found.faults.append(
@@ -94,6 +100,15 @@ def _verify_chain(
             f"{_chain(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
             f"{_missing(head.number, max(published) + 1)}"
         )
+
+
+def _wrong(row: Row[Any], fields: Fields) -> list[str]:
+    """The columns that do not say what the bytes say. Releases differ in what they can read, and in what they say of
+    what they cannot: a fault is never compared, and of an entry that was kept with one no column says anything."""
+    if row.fault is None and fields.fault is not None:
+        return []
+    said = Fields() if row.fault is not None else fields
+    return [name for name in Fields._fields if name != "fault" and getattr(row, name) != getattr(said, name)]
 
 
 async def verify_topic(connection: Connection, tp: TP, start: int, batches: AsyncIterator[Fetched]) -> list[str]:

@@ -16,7 +16,8 @@ from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads
+from streams.consumers.ledger import heads, keep
+from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.heads import Heads, HeadsFault, PublishedHead
 from streams.consumers.ledger.loss import accept
 from streams.consumers.ledger.verify import Verified, verify, verify_topic
@@ -110,6 +111,46 @@ async def test_a_change_is_found_and_told_where_it_is(tmp_path: Path, what: str)
     places = {int(found[1]) for fault in faults if (found := re.search(r"^out.enforcement-1 entry (\d+) ", fault))}
     assert number in places
     assert places <= {number, number + 1}, "the hash of the entry after it is made of this one's, and no other"
+    database.close()
+
+
+async def test_a_release_that_reads_more_or_less_than_the_one_before_it_finds_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = topics(1)
+    put(held, 0, event("a"), review("r", "a"))
+    held.put(DECISIONS, 0, b'{"type":"callwarden.of-tomorrow"}')
+
+    def cannot(value: bytes | None) -> Fields:
+        return Fields(fault="no release reads this, says this one")
+
+    def all_of(fields: Fields) -> Callable[[bytes | None], Fields]:
+        return lambda value: fields
+
+    with monkeypatch.context() as before:
+        before.setattr(keep, "fields_of_event", cannot)
+        database = await filled(address(tmp_path), held)
+    found = verified(
+        database
+    )  # of two that could not be read one can be now, and of the other one it is told otherwise
+    assert (found.faults, found.unlisted, found.unreadable) == ([], 1, 1)
+    monkeypatch.setattr(keep, "fields_of_event", all_of(Fields(tenant_id="acme", kind="of-tomorrow")))
+    assert (verified(database).faults, verified(database).unlisted) == ([], 2)
+    monkeypatch.setattr(keep, "fields_of_review", cannot)
+    found = verified(database)
+    assert (found.faults, found.unlisted, found.unreadable) == ([], 2, 1)
+    database.close()
+
+
+async def test_what_is_kept_as_unreadable_says_nothing_beside_its_bytes(tmp_path: Path) -> None:
+    held = topics(1)
+    held.put(DECISIONS, 0, b"{}")
+    (await filled(address(tmp_path), held)).close()
+    tamper(tmp_path, "UPDATE ledger_entry SET tenant_id = 'acme', kind = 'ban'")
+    database = Database(address(tmp_path), "ledger")
+    assert verified(database).faults == [
+        "out.enforcement-0 entry 1 (offset 0): tenant_id, kind beside the bytes say something else than the bytes"
+    ]
     database.close()
 
 
@@ -256,6 +297,21 @@ def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'{"day":"2026\n', b""))
     heads.append(path, lines[2])
     assert list(heads.read(path)) == lines
+
+
+async def test_the_command_tells_what_a_former_release_could_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
+    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
+    with monkeypatch.context() as before:
+        before.setattr(keep, "fields_of_review", lambda value: Fields(fault="of tomorrow"))
+        (await filled(address(tmp_path), held_topics())).close()
+    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", address(tmp_path)])
+    assert (done.exit_code, "12 of them could not be read when they were kept; this release can" in done.output) == (
+        0,
+        True,
+    )
 
 
 async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
