@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 import structlog
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from monitor.masking import mask_numbers
 from monitor.policy.durations import HOUR
@@ -17,6 +19,7 @@ from streams.consumers.notify.digest import summary
 from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
 from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.message import Message
+from streams.consumers.notify.reading import Unread, alert_of, event_of
 from streams.consumers.notify.register import Tenant
 from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
@@ -26,8 +29,6 @@ log = structlog.get_logger("callwarden")
 
 _AT_ONCE: Final = 500
 _KNOWN = msgspec.json.Decoder(Tenant).decode
-_ALERT = msgspec.json.Decoder(Alert).decode
-_EVENT = msgspec.json.Decoder(Enforcement).decode
 
 
 class Consumer:
@@ -61,19 +62,22 @@ class Consumer:
         read = []
         for record in records:
             if (decoded := self._decode(connection, record)) is not None:
-                read.append((record.timestamp_ms, decoded))
+                read.append((record, decoded))
         tenants = self._load(connection, {_tenant_of(decoded) for _, decoded in read})
-        for timestamp_ms, decoded in read:
-            past = timestamp_ms < began_ms
+        for record, decoded in read:
             tenant_id = _tenant_of(decoded)
-            tenant, at_ms = tenants[tenant_id], timestamp_ms if past else now_ms
-            if isinstance(decoded, Alert):
-                said = self._desk.alert(tenant_id, tenant, decoded, at_ms)
-            else:
-                said = self._desk.decision(tenant_id, tenant, decoded, at_ms)
-                self._pend(connection, decoded)
-            if not past:
-                self._tell(connection, said, now_ms)
+            before = msgspec.json.encode(tenants[tenant_id])
+            try:
+                with connection.begin_nested():
+                    self._take(connection, record, decoded, tenants[tenant_id], began_ms, now_ms)
+            except Exception as error:
+                if _of_the_connection(error):
+                    raise
+                # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
+                at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
+                log.critical("a record could not be handled", **at, exc_info=True)
+                tenants[tenant_id] = _KNOWN(before)
+                self._reject(connection, record, f"an unforeseen error: {type(error).__name__}")
         self._save(connection, tenants)
 
     def gone(self, connection: Connection, gone: Gone) -> None:
@@ -113,18 +117,38 @@ class Consumer:
 
     def _decode(self, connection: Connection, record: Record) -> Alert | Enforcement | None:
         try:
-            value = record.value or b""
-            return _EVENT(value) if record.tp.topic == self._enforcement else _ALERT(value)
-        except msgspec.DecodeError as error:
-            self._telemetry.rejected()
+            return event_of(record.value) if record.tp.topic == self._enforcement else alert_of(record.value)
+        except Unread as error:
             reason = mask_numbers(str(error))
             log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
-            connection.execute(
-                insert(REJECTED).values(
-                    topic=record.tp.topic, partition=record.tp.partition, offset=record.offset, reason=reason
-                )
-            )
+            self._reject(connection, record, reason)
             return None
+
+    def _reject(self, connection: Connection, record: Record, reason: str) -> None:
+        self._telemetry.rejected()
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        row = {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "reason": reason}
+        # After a topic was made anew there may be one of that place.
+        connection.execute(dialect.insert(REJECTED).on_conflict_do_nothing(), row)
+
+    def _take(
+        self,
+        connection: Connection,
+        record: Record,
+        decoded: Alert | Enforcement,
+        tenant: Tenant,
+        began_ms: int,
+        now_ms: int,
+    ) -> None:
+        past, tenant_id = record.timestamp_ms < began_ms, _tenant_of(decoded)
+        at_ms = record.timestamp_ms if past else now_ms
+        if isinstance(decoded, Alert):
+            said = self._desk.alert(tenant_id, tenant, decoded, at_ms)
+        else:
+            said = self._desk.decision(tenant_id, tenant, decoded, at_ms)
+            self._pend(connection, decoded)
+        if not past:
+            self._tell(connection, said, now_ms)
 
     def _tell(self, connection: Connection, said: Said, now_ms: int) -> None:
         outbox.put(connection, said.messages, self._channels, now_ms)
@@ -216,6 +240,11 @@ class Consumer:
 
 def _tenant_of(record: Alert | Enforcement) -> str:
     return record.tenant_id if isinstance(record, Alert) else record.subject
+
+
+def _of_the_connection(error: Exception) -> bool:
+    """Whether it is no record's fault: `streams.consumers.database` waits and tries again."""
+    return isinstance(error, DBAPIError) and (isinstance(error, OperationalError) or error.connection_invalidated)
 
 
 def _row(silent: Silent) -> dict[str, object]:

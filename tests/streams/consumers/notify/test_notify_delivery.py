@@ -14,6 +14,7 @@ from fake_topics import FakeTopics
 from notices import alert, decision
 from office import MANNERS, POLICY
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from monitor.policy.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Reason
@@ -26,7 +27,7 @@ from streams.consumers.notify.consumer import Consumer
 from streams.consumers.notify.desk import Desk
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.sender import Sender
-from streams.consumers.notify.tables import METADATA, OUTBOX, POSITIONS, REJECTED, SILENT
+from streams.consumers.notify.tables import METADATA, OUTBOX, PENDING, POSITIONS, REJECTED, SILENT
 from streams.consumers.notify.telemetry import Telemetry
 from streams.metrics.catalogue import CATALOGUE
 
@@ -285,6 +286,77 @@ async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothi
     assert "13800138000" not in str(rows)
 
 
+async def test_no_record_however_odd_stops_the_notifier(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    good = decision("p", "ban", BEGAN_MS, pending=True)
+    late = [msgspec.structs.replace(good.data, review_by_ms=at_ms) for at_ms in (10**17, 10**20, -(10**17))]
+    events = [msgspec.json.encode(msgspec.structs.replace(good, data=data)) for data in late]
+    fires = alert("a", "firing", BEGAN_MS)
+    times = [msgspec.structs.replace(fires, since_ms=10**20), msgspec.structs.replace(fires, updated_ms=10**20)]
+    odd = [
+        msgspec.json.encode(fires).replace(b"reason", b"\xff"),
+        msgspec.json.encode(good).replace(b"the reason", b"\xff"),
+        msgspec.json.encode(fires).replace(b'"measure"', b'"more":' + b"[" * 100_000 + b"]" * 100_000 + b',"measure"'),
+        None,
+    ]
+    for topic, values in (("enforcement", [*events, *odd]), ("alerts", [*map(msgspec.json.encode, times), *odd])):
+        rows = [Record(TP(topic, 0), at, BEGAN_MS, None, value) for at, value in enumerate(values)]
+        for _ in range(2):  # as after a topic was made anew
+            await database.run(lambda connection, rows=rows: notifier.consumer.handle(connection, rows))  # type: ignore[misc]
+        with database.reading() as connection:
+            rejected = select(REJECTED.c.offset).where(REJECTED.c.topic == topic).order_by(REJECTED.c.offset)
+            assert list(connection.execute(rejected).scalars()) == list(range(len(values)))
+    await notifier.take(decision("d", "ban", BEGAN_MS))
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:d"]
+
+
+async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later()
+    real = outbox.put
+
+    def fault(connection: Any, messages: Sequence[Message], *rest: Any) -> None:
+        real(connection, messages, *rest)
+        if any(message.id == "decision:bad" for message in messages):
+            raise KeyError("of ours")
+
+    monkeypatch.setattr(outbox, "put", fault)
+    await notifier.take(
+        decision("one", "warning", BEGAN_MS),
+        decision("bad", "ban", BEGAN_MS, pending=True),
+        decision("two", "termination", BEGAN_MS),
+    )
+    await notifier.later()
+    assert [m.id for m in ear.heard] == ["decision:one", "decision:two"]
+    assert "0 pending" in str(ear.heard[1].lines), "what was rejected has left a trace"
+    with database.reading() as connection:
+        assert connection.execute(select(PENDING)).all() == []
+        [row] = connection.execute(select(REJECTED)).all()
+    assert (row.topic, row.offset, row.reason) == ("enforcement", 1, "an unforeseen error: KeyError")
+    assert "a record could not be handled" in capsys.readouterr().out
+    monkeypatch.undo()
+
+
+async def test_a_database_that_goes_away_rejects_no_record(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    notifier = Notifier(database, Ear("one"))
+    await notifier.later()
+
+    def away(*_: Any) -> None:
+        raise OperationalError("", None, Exception("the connection is lost"))
+
+    monkeypatch.setattr(outbox, "put", away)
+    with pytest.raises(Unavailable):
+        await notifier.take(decision("d", "ban", BEGAN_MS))
+    with database.reading() as connection:
+        assert connection.execute(select(REJECTED)).all() == []
+
+
 async def test_deleted_records_are_told(database: Database) -> None:
     ear = Ear("one")
     notifier = Notifier(database, ear)
@@ -302,7 +374,9 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
     await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
     await notifier.later(MANNERS.delay_ms)
     assert {s.message.what for s in await database.run(outbox.standing)} == {"alert", "pending"}
-    await notifier.take(alert("a", "resolved", BEGAN_MS), decision("l", "lapse", 0, tenant="other", reverses="p"))
+    await notifier.take(
+        alert("a", "resolved", BEGAN_MS), decision("l", "lapse", BEGAN_MS, tenant="other", reverses="p")
+    )
     assert await database.run(outbox.standing) == []
 
 
