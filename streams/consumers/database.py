@@ -67,6 +67,10 @@ class Database:
         with self._told(), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
+    def forget(self) -> None:
+        """Let go of the connections that nobody uses now: the next ones are new."""
+        self._engine.dispose()
+
     def close(self) -> None:
         """Wait for what is being written, and let go of all connections."""
         self._thread.shutdown()

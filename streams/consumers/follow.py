@@ -20,6 +20,7 @@ _MOST = 2_000
 _SILENT_S = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LOOKS_BEYOND = 5
+_CHECK_S = 2.0
 
 
 class Record(NamedTuple):
@@ -69,6 +70,10 @@ class Gone(Refused):
         self.tp, self.offset, self.start = tp, offset, start
 
 
+class PutBack(Unavailable):
+    """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
+
+
 class _TooEarly(Unavailable):
     """The broker does not know yet how far a log is committed."""
 
@@ -109,10 +114,25 @@ class Follower:
         self._as_of: dict[TP, int] = {}
         self._ends: dict[TP, int] = {}
         self._beyond = 0
+        self._put_back = False
+        self._checked_s = self._heard_s = time.monotonic()
+
+    def at(self) -> Mapping[TP, int]:
+        """The next offset of each partition: what is before it is committed in the database, and must still be."""
+        return dict(self._at)
+
+    def check(self, at: Mapping[TP, int], known: Mapping[TP, int]) -> None:
+        """``known``: the positions in the database, looked up after `at` gave ``at``. PutBack where they are less:
+        then nothing is known until `run` has looked where to go on."""
+        for tp, offset in at.items():
+            if (found := known.get(tp, 0)) < offset:
+                if self._at.get(tp, 0) >= offset:
+                    self._put_back = True
+                raise PutBack(f"the database is at {found} of {tp.topic}-{tp.partition}, but has been at {offset}")
 
     def progress(self) -> Progress:
         """How far it is."""
-        complete = bool(self._at) and self._as_of.keys() == self._at.keys()
+        complete = bool(self._at) and not self._put_back and self._as_of.keys() == self._at.keys()
         return Progress(
             as_of_ms=min(self._as_of.values()) if complete else None,
             behind={tp: max(0, end - self._at[tp]) for tp, end in self._ends.items()},
@@ -131,8 +151,9 @@ class Follower:
                     delay_s = _FIRST_RETRY_S
             except Unreadable:
                 raise
-            except Overtaken as error:
+            except (Overtaken, PutBack) as error:
                 log.info("looking where to go on", why=str(error))
+                self._database.forget()  # a connection may be to what the database was before
                 await asyncio.sleep(_FIRST_RETRY_S)
             except OffsetGone as error:
                 log.warning("looking where the topic begins", why=str(error))
@@ -152,7 +173,7 @@ class Follower:
                 await self._begin(reader)
                 while (self.progress().as_of_ms or 0) <= now_ms:
                     await self._step(reader)
-            except (Overtaken, OffsetGone, _TooEarly):
+            except (Overtaken, PutBack, OffsetGone, _TooEarly):
                 await asyncio.sleep(_POLL_S)
             else:
                 return
@@ -194,17 +215,23 @@ class Follower:
                     self._pass_over(connection, gone)
 
         await self._database.run(begin)
-        self._at = at | {tp: gone.start for tp, gone in lost.items()}
-        self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in self._at}
+        at |= {tp: gone.start for tp, gone in lost.items()}
+        self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in at and at[tp] >= self._at.get(tp, 0)}
+        self._at, self._put_back = at, False
         self._ends = {tp: ends[tp] for tp in tps}
-        self._heard_s = time.monotonic()
+        self._checked_s = self._heard_s = time.monotonic()
         await reader.start(self._at)
 
     async def _step(self, reader: Reader) -> None:
+        if self._put_back:
+            raise PutBack("the database was put back")
+        if time.monotonic() - self._checked_s > _CHECK_S:
+            self.check(self._at, await self._database.run(self._positions.known))
+            self._checked_s = time.monotonic()
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:
             committed = await self._database.run(lambda connection: self._take(connection, fetched))
-            self._at.update({tp: batch.stop for tp, batch in fetched.items()})
+            self._at |= {tp: batch.stop for tp, batch in fetched.items()}
             if committed is not None:
                 committed()
         heard = False

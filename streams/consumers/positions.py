@@ -1,6 +1,19 @@
 """Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    ScalarSelect,
+    String,
+    Table,
+    cast,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.cluster import TP
@@ -21,6 +34,12 @@ def position_table(metadata: MetaData, name: str) -> Table:
     )
 
 
+def read_text(text: str | None) -> dict[TP, int]:
+    """What `Positions.as_text` gave."""
+    parts = [each.split(":") for each in (text or "").split(",") if each]
+    return {TP(topic, int(partition)): int(at) for topic, partition, at in parts}
+
+
 class Positions:
     """The next offset of each partition."""
 
@@ -31,6 +50,12 @@ class Positions:
         """All that are known."""
         rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
         return {TP(topic, partition): at for topic, partition, at in rows}
+
+    def as_text(self) -> ScalarSelect[str | None]:
+        """All that are known in one value, so that another statement can tell which state it has seen."""
+        c = self._table.c
+        each = c.topic + ":" + cast(c.partition, String) + ":" + cast(c.next, String)
+        return select(func.aggregate_strings(each, ",")).scalar_subquery()
 
     def begin(self, connection: Connection, first: dict[TP, int]) -> None:
         """Begin with these partitions, unless they have been begun with."""

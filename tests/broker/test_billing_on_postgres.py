@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -24,7 +25,7 @@ from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.run import Billing
 from streams.consumers.billing.tables import HANDLED, METADATA
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
+from streams.consumers.follow import Follower, Record
 from streams.devkafka import free_ports
 from streams.settings import load
 
@@ -82,7 +83,7 @@ async def test_two_at_once_with_the_same_ids_handle_each_once(
 
 
 async def test_an_answer_knows_what_another_process_has_just_committed(databases: list[Database]) -> None:
-    lookup = Lookup(databases[1])
+    lookup = Lookup(databases[1], Mock(Follower))
     for number in range(50):
         await put(databases[0], [event(f"e{number}", "acme", "frozen")], first=number)
         answers = await asyncio.gather(*(lookup.holds(tenant) for tenant in ("acme", "other", "acme")))

@@ -21,6 +21,7 @@ from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
 from streams.consumers.billing.tenants import in_path, in_query
 from streams.consumers.billing.tokens import Tokens
+from streams.consumers.follow import PutBack
 
 _RETRY_AFTER_S: Final = "2"
 _PATIENCE_S: Final = 2.0
@@ -114,6 +115,10 @@ async def _answer(sources: Sources, tenant_id: str) -> Response:
     try:
         async with asyncio.timeout(_PATIENCE_S):
             holds = await sources.holds(tenant_id)
+    except PutBack:
+        raise _not_now(
+            "The database was put back: what it lost is read anew", "数据库已被回退，正在重新读取缺失的记录", None, None
+        ) from None
     except (Unavailable, TimeoutError):
         away = True
     if as_of_ms is None or sources.now_ms() - as_of_ms > sources.stale_after_ms:

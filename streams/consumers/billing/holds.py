@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, exists, func, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, select
 
-from streams.consumers.billing.tables import HOLD, TAKEN
+from streams.cluster import TP
+from streams.consumers.billing.tables import HOLD, POSITIONS, TAKEN
+from streams.consumers.positions import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,10 @@ class Hold:
 _FIRST = HOLD.alias("first")
 _FIRST_MS = select(_FIRST.c.decided_ms).where(_FIRST.c.id == HOLD.c.supersedes).scalar_subquery()
 _TAKEN_BY = select(TAKEN.c.by).where(TAKEN.c.id == HOLD.c.id).scalar_subquery()
-_LEFT = select(HOLD, _FIRST_MS.label("first_ms")).where(
-    HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)
+# One statement sees one state, so that the holds and the positions, in at least one row, belong together.
+_STATE = select(POSITIONS.as_text().label("positions")).subquery("state")
+_LEFT = select(_STATE.c.positions, HOLD, _FIRST_MS.label("first_ms")).select_from(
+    _STATE.outerjoin(HOLD, and_(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)))
 )
 _COUNT = (
     select(func.count(), func.count(HOLD.c.tenant_id.distinct()))
@@ -41,8 +45,16 @@ _COUNT = (
 
 def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
     """The holds of each of these tenants, the oldest first."""
+    return state(connection, tenants)[0]
+
+
+def state(connection: Connection, tenants: Sequence[str]) -> tuple[dict[str, list[Hold]], dict[TP, int]]:
+    """The same, and the positions up to which all is known in it."""
     found: dict[str, list[Hold]] = {tenant: [] for tenant in tenants}
-    for row in connection.execute(_LEFT, {"tenants": tenants}):
+    rows = connection.execute(_LEFT, {"tenants": tenants}).all()
+    for row in rows:
+        if row.id is None:
+            continue
         known = [ms for ms in (row.decided_ms, row.first_ms) if ms is not None]
         hold = Hold(
             id=row.id,
@@ -57,7 +69,7 @@ def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]
         found[row.tenant_id].append(hold)
     for holds in found.values():
         holds.sort(key=lambda hold: (hold.since_ms or 0, hold.id))
-    return found
+    return found, read_text(rows[0].positions)
 
 
 def counted(connection: Connection) -> tuple[int, int]:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from streams.consumers.billing.holds import Hold, left
+from streams.cluster import TP
+from streams.consumers.billing.holds import Hold, state
 from streams.consumers.database import Database
+from streams.consumers.follow import Follower
 
 _MOST = 500
 
@@ -14,22 +16,24 @@ class Lookup:
     """The answer is of a query that began after the question, so it is never older than what was committed then.
 
     So it is with several processes at one database, too; nothing is kept in memory that another could change. One
-    connection serves all, however many ask.
+    connection serves all, however many ask. A database that has lost what the follower had handled gives no answer.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, follower: Follower) -> None:
+        self._database, self._follower = database, follower
         self._thread = ThreadPoolExecutor(1, "billing-lookup")
-        self._waiting: dict[str, asyncio.Future[list[Hold]]] = {}
+        self._waiting: dict[str, asyncio.Future[tuple[list[Hold], dict[TP, int]]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
     async def holds(self, tenant_id: str) -> list[Hold]:
-        """The holds that are left on that tenant's refunds, the oldest first. Unavailable."""
-        loop = asyncio.get_running_loop()
+        """The holds that are left on that tenant's refunds, the oldest first. Unavailable, `PutBack` among it."""
+        loop, at = asyncio.get_running_loop(), self._follower.at()
         answer = self._waiting.setdefault(tenant_id, loop.create_future())
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())
-        return await asyncio.shield(answer)
+        holds, known = await asyncio.shield(answer)
+        self._follower.check(at, known)
+        return holds
 
     def close(self) -> None:
         """Let go of the thread. Whoever still waits is never answered."""
@@ -40,18 +44,18 @@ class Lookup:
         while self._waiting:
             asked = {tenant: self._waiting.pop(tenant) for tenant in list(self._waiting)[:_MOST]}
             try:
-                found = await loop.run_in_executor(self._thread, self._read, list(asked))
+                found, known = await loop.run_in_executor(self._thread, self._read, list(asked))
             except Exception as error:  # noqa: BLE001 - it is theirs who asked
                 for answer in asked.values():
                     answer.set_exception(error)
                     answer.exception()  # they may have gone: then nobody is to be told
             else:
                 for tenant, answer in asked.items():
-                    answer.set_result(found[tenant])
+                    answer.set_result((found[tenant], known))
 
-    def _read(self, tenants: Sequence[str]) -> dict[str, list[Hold]]:
+    def _read(self, tenants: Sequence[str]) -> tuple[dict[str, list[Hold]], dict[TP, int]]:
         with self._database.reading() as connection:
             if connection.dialect.name == "postgresql":
                 # One statement sees one state by itself: BEGIN and ROLLBACK would be two more ways to the server.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            return left(connection, tenants)
+            return state(connection, tenants)

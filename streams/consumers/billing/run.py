@@ -66,7 +66,7 @@ class Billing:
         handler = Handler(self._telemetry.handled)
         self.follower = Follower(cluster, database, POSITIONS, [self._topic], handler)
         self._registry.register(Followed("billing", self.follower))
-        self._lookup = Lookup(database)
+        self._lookup = Lookup(database, self.follower)
         self._has_tables = False
 
     async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:

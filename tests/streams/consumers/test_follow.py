@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Gone, Record
+from streams.consumers.follow import Follower, Gone, PutBack, Record
 from streams.consumers.positions import Overtaken
 
 
@@ -349,3 +349,30 @@ async def test_a_position_that_was_put_back_is_gone_on_from(database: Database) 
         topics.put("ours", 0, b"c")
         await until(lambda: len(noted(database)) == 4)
     assert [value for *_, value in noted(database)] == ["a", "b", "b", "c"]
+
+
+async def test_a_database_that_was_put_back_is_noticed_though_nothing_comes(database: Database, monkeypatch) -> None:
+    monkeypatch.setattr("streams.consumers.follow._CHECK_S", 0.0)
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+        await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 2, 1))
+        await until(lambda: len(noted(database)) == 3)
+    assert [value for *_, value in noted(database)] == ["a", "b", "b"]
+
+
+async def test_who_sees_a_database_that_was_put_back_makes_the_follower_begin_anew(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_ms is not None)
+        at = follower.at()
+        follower.check(at, at)
+        assert follower.progress().as_of_ms is not None
+        with pytest.raises(PutBack, match="the database is at 1 of ours-0, but has been at 2"):
+            follower.check(at, {TP("ours", 0): 1})
+        assert follower.progress().as_of_ms is None
+        await until(lambda: follower.progress().as_of_ms is not None)
+    assert topics.readers == 2

@@ -10,10 +10,12 @@ import httpx
 import pytest
 from fake_topics import FakeTopics
 from serving import TOKEN, TOPIC, serving
+from sqlalchemy import Connection, delete, update
 
 from oracle.billing import event
 from streams.cluster import Refused, Unavailable
 from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.tables import HANDLED, HOLD, POSITION
 from streams.consumers.billing.tokens import Tokens
 
 BAN: dict[str, Any] = {
@@ -156,6 +158,31 @@ async def test_while_the_topic_is_not_read_to_its_end_there_is_no_answer_but_the
         assert "refundable" not in body
         assert (await billing.ask("/v1/refunds/other"))[2]["holds"] == []
         assert "尚未读到" in body["detail_zh"]
+
+
+async def test_a_database_that_lost_its_last_commits_is_no_answer_until_they_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a fail-over to a replica that was behind."""
+    monkeypatch.setattr("streams.consumers.follow._CHECK_S", 3600.0)  # whoever asks first notices it himself
+    async with serving(tmp_path) as billing:
+        await billing.put(event("ban", "acme", "frozen", **BAN))
+
+        def lose(connection: Connection) -> None:
+            for table in (HANDLED, HOLD):
+                connection.execute(delete(table))
+            connection.execute(update(POSITION).values(next=0))
+
+        await billing.database.run(lose)
+        for tenant in ("acme", "other"):
+            status, _, body = await billing.ask(f"/v1/refunds/{tenant}")
+            assert (status, body["holds"], body["as_of_ms"]) == (503, None, None)
+            assert "put back" in body["detail"]
+        await billing.caught_up()
+        async with asyncio.timeout(60):
+            while (answer := await billing.ask("/v1/refunds/acme"))[0] != 200:
+                await asyncio.sleep(0.01)
+        assert answer[2]["refundable"] is False
 
 
 class Known:
