@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from monitor.cli.operator import operate
+from monitor.masking import mask_numbers
 from streams.consumers.ledger.service import database_of
 from streams.logs import set_up_logs
 from streams.names import Names
-from streams.reviews.desk import Desk, Sent, writing_to
+from streams.reviews.desk import Desk, Rejections, Sent, writing_to
+from streams.reviews.rejections import RejectedReviews
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from streams.consumers.database import Database
     from streams.kafka import KafkaCluster
+    from streams.reviews.claims import Claim
     from streams.settings import Settings
 
 T = TypeVar("T")
@@ -46,6 +49,13 @@ def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database
             writing = writing_to(cluster, settings.application_id)
             desk = Desk(cluster, ledger, names, settings.partitioner, writing)
             _tell(await desk.begin())
+
+            async def since(at_ms: int) -> Rejections:
+                rejections = RejectedReviews(cluster, names)
+                await rejections.begin(at_ms)
+                return rejections.look
+
+            _tell_rejected(await desk.settle(since))
             return await work(desk, ledger, cluster)
         finally:
             ledger.close()
@@ -58,3 +68,12 @@ def _tell(finished: Sent) -> None:
         typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
     for claim in finished.withdrawn:
         typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
+
+
+def _tell_rejected(claims: "list[Claim]") -> None:
+    for claim in claims:
+        typer.echo(
+            f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_numbers(claim.reviewer)} to "
+            f"{claim.verdict} it: {claim.withdrawn}; another can be given",
+            err=True,
+        )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from streams.consumers.ledger.cases import Case
     from streams.consumers.ledger.look import Wanted
     from streams.kafka import KafkaCluster
+    from streams.reviews.claims import Again as Replacing
     from streams.reviews.claims import Claim
     from streams.reviews.desk import Desk
     from streams.reviews.verdicts import Verdict
@@ -28,8 +29,12 @@ To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First deci
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
 Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="[default: the login name]")]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for what comes of it.")]
-Again = Annotated[bool, typer.Option("--again", help="Though a verdict was sent already: it has come to nothing.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Replace verdicts that were sent long ago and came to nothing, once you agree.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
+_MARGIN_MS = 5 * 60_000
 _STATUSES = ("pending", "final", "reversed", "lapsed", "all")
 
 
@@ -121,6 +126,7 @@ def uphold(
     reviewer: Reviewer = None,
     wait: Wait = 10,
     again: Again = False,
+    yes: Yes = False,
     bootstrap: Bootstrap = None,
     database: Where = None,
 ) -> None:
@@ -130,7 +136,10 @@ def uphold(
     worker's watermark is past the present: after the policy's lateness, at least. Exit status: 1 refused, or
     rejected by the judge; 3 no broker: once it is claimed the next command sends it.
     """
-    _decide("uphold", [decision], reason, reviewer, wait, again, bootstrap, database)
+    settings = _settings(bootstrap, database)
+    _decide(
+        "uphold", [decision], reason, reviewer, wait, _replacing(decision, settings, yes) if again else None, settings
+    )
 
 
 @app.command("overturn")
@@ -146,7 +155,7 @@ def overturn(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be overturned, and change nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     reviewer: Reviewer = None,
     wait: Wait = 10,
     again: Again = False,
@@ -162,15 +171,17 @@ def overturn(
     """
     from monitor.cli.inputs import fail
 
+    settings = _settings(bootstrap, database)
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")
-        _decide("overturn", [decision], reason, reviewer, wait, again, bootstrap, database)
+        replacing = _replacing(decision, settings, yes) if again else None
+        _decide("overturn", [decision], reason, reviewer, wait, replacing, settings)
         return
     if not (rule and from_ and to):
         fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
     wanted = _wanted(None, tenant, rule, from_, to)
-    ids = _chosen(wanted, _settings(bootstrap, database), again)
+    ids, replacing = _chosen(wanted, settings, again)
     if not ids:
         typer.echo("没有需要撤销的决定 / nothing to overturn")
         return
@@ -179,36 +190,68 @@ def overturn(
         return
     if not yes:
         typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
-    _decide("overturn", ids, reason, reviewer, wait, again, bootstrap, database)
+    _decide("overturn", ids, reason, reviewer, wait, replacing, settings)
 
 
-def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> list[str]:
-    """The ids in force of the decisions to overturn, after they have been shown."""
+def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
+    """The verdict on a decision that is to be replaced, if there is one, after it has been shown and agreed to."""
+    from rich.console import Console
+
+    from monitor.cli.casework import claim_line
+    from monitor.cli.desk import look_up
+    from streams.consumers.ledger.look import case_of
+    from streams.reviews.claims import Again, claims_on
+
+    def look(connection: "Connection") -> "dict[str, Claim]":
+        case = case_of(connection, decision)
+        return claims_on(connection, [case] if case else [])
+
+    replacing = Again(look_up("reviews", settings, look), _patience_ms(settings))
+    for claim in replacing.seen.values():
+        if replacing.replaces(claim, _now_ms()):
+            for line in claim_line(claim):
+                Console(highlight=False).print(line, soft_wrap=True)
+            if not yes:
+                typer.confirm("以新的结论取代？/ Replace this verdict?", abort=True)
+    return replacing
+
+
+def _patience_ms(settings: "Settings") -> int:
+    """For how long something may still come of a verdict: the watermark waits for late calls, and for a feed."""
+    from monitor.cli.inputs import policy_for
+
+    policy = policy_for(str(settings.policy) if settings.policy else None)
+    return policy.lateness_ms + settings.outage_grace_ms + _MARGIN_MS
+
+
+def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":
+    """The ids in force of the decisions to overturn, after they have been shown; and the verdicts to be replaced."""
     from rich.console import Console
 
     from monitor.cli.casework import case_line, claim_line
     from monitor.cli.desk import look_up
     from streams.consumers.ledger.look import cases, resting_on
-    from streams.reviews.claims import claims_on
+    from streams.reviews.claims import Again, claims_on
 
     def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
         found = [case for case in cases(connection, wanted) if case.stands]
         return found, claims_on(connection, found), resting_on(connection, found)
 
     found, claims, resting = look_up("reviews overturn", settings, look)
+    replacing = Again(claims, _patience_ms(settings)) if again else None
     console, now_ms, ids = Console(highlight=False), _now_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
         for line in [case_line(case, now_ms), *claim_line(claim)]:
             console.print(line, soft_wrap=True)
-        if claim is None or again:
+        if claim is None or (replacing and replacing.replaces(claim, now_ms)):
             ids.append(case.in_force.id)
     for case in resting:
         typer.echo(
             f"{case.in_force.id}：最终升级决定依据其中的违规，不会自动撤销 / "
             "a final escalation that rests on some of these; it stays until it is overturned itself"
         )
-    return ids
+    return ids, replacing
 
 
 def _decide(
@@ -217,9 +260,8 @@ def _decide(
     reason: str,
     reviewer: str | None,
     wait: float,
-    again: bool,
-    bootstrap: str | None,
-    database: str | None,
+    again: "Replacing | None",
+    settings: "Settings",
 ) -> None:
     from rich.console import Console
 
@@ -232,7 +274,6 @@ def _decide(
     from streams.reviews.desk import Given, Outcomes
     from streams.reviews.rejections import RejectedReviews
 
-    settings = _settings(bootstrap, database)
     by: By = By(person("--reviewer", reviewer), reason)
 
     async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes]:

@@ -52,6 +52,18 @@ class KafkaCluster:
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
 
+    async def offsets_from(self, tps: Sequence[TP], at_ms: int) -> dict[TP, int]:
+        """The first offset of each whose record has that timestamp or a later one; without those that have none.
+
+        Unavailable, Refused.
+        """
+
+        async def which(reader: AIOKafkaConsumer, asked: list[TopicPartition]) -> dict[TopicPartition, int]:
+            found = await reader.offsets_for_times(dict.fromkeys(asked, at_ms))
+            return {tp: at.offset for tp, at in found.items() if at is not None}
+
+        return await self._offsets(tps, which)
+
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
         async with aclosing(self._read(tp, start, stop, in_columns=True)) as fetches:
             async for at, position, records in fetches:

@@ -1,10 +1,10 @@
 """Claims: a verdict is written down before it is sent, so that of two reviewers the second is told of the first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.masking import mask_numbers
@@ -43,11 +43,31 @@ class By(NamedTuple):
     reason: str
 
 
-class Taken(NotGiven):
-    """Somebody has decided this case already; ``claim`` is theirs."""
+class Again(NamedTuple):
+    """Whose verdicts may be replaced: those that one has ``seen``, by the id in force, once they are spent."""
 
-    def __init__(self, claim: Claim) -> None:
+    seen: Mapping[str, Claim]
+    patience_ms: int
+    """For how long after it was sent something may still come of a verdict."""
+
+    def spent_ms(self, claim: Claim) -> int | None:
+        """From when on a verdict that was sent has come to nothing; None for one that was not sent."""
+        return None if claim.sent_ms is None else max(claim.sent_ms, claim.claimed_ms) + self.patience_ms
+
+    def replaces(self, claim: Claim, now_ms: int) -> bool:
+        """Whether that verdict may be replaced now."""
+        seen, spent_ms = self.seen.get(claim.enforcement_id), self.spent_ms(claim)
+        meant = seen is not None and (seen.claimed_ms, seen.review_id) == (claim.claimed_ms, claim.review_id)
+        return meant and spent_ms is not None and now_ms >= spent_ms
+
+
+class Taken(NotGiven):
+    """Somebody has decided this case already; ``claim`` is theirs. ``spent_ms``: from when on it may be replaced."""
+
+    def __init__(self, claim: Claim, spent_ms: int | None = None) -> None:
         on_its_way = "it was sent, and nothing has come of it yet" if claim.sent_ms else "it is being sent"
+        if spent_ms is not None:
+            on_its_way += f"; --again can replace it from {instant(spent_ms)} on, once you have seen it"
         super().__init__(
             f"{claim.enforcement_id}: {mask_numbers(claim.reviewer)} decided to {claim.verdict} it, "
             f"{instant(claim.claimed_ms)} ({mask_numbers(claim.reason)}); {on_its_way}"
@@ -55,10 +75,12 @@ class Taken(NotGiven):
         self.claim = claim
 
 
-def claim(connection: Connection, named: str, verdict: Verdict, by: By, now_ms: int, *, again: bool = False) -> Claim:
+def claim(
+    connection: Connection, named: str, verdict: Verdict, by: By, now_ms: int, *, again: Again | None = None
+) -> Claim:
     """Claim the case of that id, in the caller's transaction. NotGiven where the judge would reject the verdict.
 
-    Raises Taken where somebody has; ``again``: their verdict was sent and came to nothing, and this one replaces it.
+    Raises Taken where somebody has, unless ``again`` says that this verdict replaces theirs.
     """
     case = case_of(connection, named)
     if why := refusal(case, named, verdict, now_ms):
@@ -82,11 +104,11 @@ def claim(connection: Connection, named: str, verdict: Verdict, by: By, now_ms: 
         return mine
     theirs = claim_on(connection, mine.enforcement_id)
     assert theirs is not None
-    if theirs.withdrawn or (again and theirs.sent_ms):
+    if theirs.withdrawn or (again and again.replaces(theirs, now_ms)):
         if connection.execute(update(CLAIMS).where(*_same(theirs)).values(row)).rowcount == 1:
             return mine
         theirs = claim_on(connection, mine.enforcement_id) or theirs
-    raise Taken(theirs)
+    raise Taken(theirs, again and again.spent_ms(theirs))
 
 
 def claim_on(connection: Connection, enforcement_id: str) -> Claim | None:
@@ -119,6 +141,21 @@ def unsent(connection: Connection) -> tuple[list[Claim], list[Claim]]:
         else:
             waiting.append(one)
     return waiting, withdrawn
+
+
+def unanswered(connection: Connection, since_ms: int) -> list[Claim]:
+    """The claims since then that were sent, and of which nothing has come in the ledger."""
+    answered = exists().where(
+        or_(
+            (ENTRIES.c.review_id == CLAIMS.c.review_id) & (ENTRIES.c.tenant_id == CLAIMS.c.tenant_id),
+            ENTRIES.c.reverses == CLAIMS.c.enforcement_id,
+            ENTRIES.c.supersedes == CLAIMS.c.enforcement_id,
+        )
+    )
+    query = select(CLAIMS).where(
+        CLAIMS.c.sent_ms.is_not(None), CLAIMS.c.withdrawn.is_(None), CLAIMS.c.claimed_ms >= since_ms, ~answered
+    )
+    return [Claim(**row._mapping) for row in connection.execute(query).all()]
 
 
 def mark_sent(connection: Connection, claims: Sequence[Claim], now_ms: int) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection
 
 from monitor.keying import Partitioner, partition_of
+from monitor.policy.durations import DAY
 from schemas.outputs import Enforcement
 from streams.cluster import Cluster, Out, Refused
 from streams.commands import Displaced, write
@@ -20,16 +21,19 @@ from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.look import events_of_review
 from streams.consumers.ledger.service import follower_of, lost
 from streams.names import Names
-from streams.reviews.claims import By, Claim, claim, mark_sent, unsent, withdraw
+from streams.reviews.claims import Again, By, Claim, claim, mark_sent, unanswered, unsent, withdraw
 from streams.reviews.verdicts import NotGiven, Verdict
 
 _AT_ONCE = 200
 _TRIES = 10
 _LOOK_S = 1.0
+_FORGOTTEN_MS = 90 * DAY  # for so long rejections are kept
 
 Writing = Callable[[Sequence[Out]], Awaitable[object]]
 Rejections = Callable[[], Awaitable[dict[bytes, str]]]
 """Values of reviews that the judge has rejected since, with the reason."""
+Since = Callable[[int], Awaitable[Rejections]]
+"""The rejections since an instant, epoch ms by the reviewers' clocks."""
 
 
 @dataclass
@@ -72,7 +76,19 @@ class Desk:
         await self._catch_up()
         return await self._send()
 
-    async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: bool = False) -> Given:
+    async def settle(self, since: Since) -> list[Claim]:
+        """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these."""
+        now_ms = time.time_ns() // 1_000_000
+        waiting = await self._database.run(partial(unanswered, since_ms=now_ms - _FORGOTTEN_MS))
+        if not waiting:
+            return []
+        rejected = await (await since(min(one.claimed_ms for one in waiting)))()
+        settled = [replace(one, withdrawn=rejected[one.value]) for one in waiting if one.value in rejected]
+        for one in settled:
+            await self._database.run(partial(withdraw, claim=one, why=one.withdrawn or ""))
+        return settled
+
+    async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: Again | None = None) -> Given:
         """Give the same verdict on all of these decisions. Unavailable, Refused: what is claimed is sent later."""
         given = Given()
         # Sorted, so that two who give many at once do not wait for each other.
@@ -148,7 +164,7 @@ def writing_to(cluster: Cluster, application_id: str) -> Writing:
     return writing
 
 
-def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By, again: bool) -> Given:
+def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By, again: Again | None) -> Given:
     now_ms, given = time.time_ns() // 1_000_000, Given()
     for named in ids:
         try:

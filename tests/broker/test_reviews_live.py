@@ -192,6 +192,14 @@ async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: 
         async with deadline("the third is seen as well"):
             while await rejections.look() != {**expected, b"three": "nothing_to_change: too late"}:
                 await asyncio.sleep(0.05)
+        # Or of an hour before some instant on, for clocks differ.
+        hour_ms, present_ms = 3_600_000, time.time_ns() // 1_000_000
+        for since_ms, count in ((present_ms, 4), (present_ms + 2 * hour_ms, 0)):
+            earlier = RejectedReviews(cluster, names)
+            await earlier.begin(since_ms)
+            async with deadline("those of that time are seen"):
+                while len(await earlier.look()) != count:
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:

@@ -50,6 +50,10 @@ class FakeCluster(FakeTopics):
     async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[SimpleNamespace]]:
         yield self.letters[start:stop]
 
+    async def offsets_from(self, tps: list[TP], at_ms: int) -> dict[TP, int]:
+        assert NOW - DAY < at_ms <= NOW - 3_600_000, "clocks may differ"
+        return dict.fromkeys(tps, 0) if self.letters else {}
+
     def reject(self, review: Review) -> None:
         """As the judge does."""
         headers = [("topic", REVIEWS.encode()), ("reason", b"nothing_to_change: too late")]
@@ -167,6 +171,65 @@ def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
     status, text = run("uphold", "cwe-late", "--reason", "checked")
     assert status == 1
     assert "cwe-late: the judge has rejected it: nothing_to_change: too late" in text
+
+
+def test_a_rejection_that_came_after_the_command_had_ended_is_told_by_the_next(cluster: FakeCluster) -> None:
+    words = ("cwe-late", "--reason", "checked", "--wait", "0", "--reviewer")
+    assert run("uphold", *words, f"wang {CANARY}")[0] == 0
+    assert run("overturn", *words, "li")[0] == 1
+    cluster.reject(cluster.reviews[0])
+    status, text = run("overturn", *words, "li")
+    assert status == 0, text
+    assert (
+        "cwe-late: the judge has rejected the verdict of wang •••••••••78 to uphold it: nothing_to_change: too late; "
+        "another can be given" in text
+    )
+    assert [one.verdict for one in cluster.reviews] == ["uphold", "overturn"]
+
+
+def test_a_verdict_of_which_nothing_came_is_replaced_after_it_was_shown_and_not_while_it_is_fresh(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--reason", "checked", "--wait", "0", "--reviewer")
+    assert run("uphold", "cwe-late", *words, f"wang {CANARY}")[0] == 0
+    assert run("overturn", "cwe-warn", *words, "li", "--again")[0] == 0, "nobody has decided it: nothing to ask"
+    status, text = run("overturn", "cwe-late", *words, "li", "--again", "--yes")
+    assert (status, "--again can replace it from 2026-03-03 04:15 UTC on" in text) == (1, True), text
+    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
+    assert run("overturn", "cwe-late", *words, "li", "--again", given="n\n")[0] == 1
+    assert len(cluster.reviews) == 2
+    status, text = run("overturn", "cwe-late", *words, "li", "--again", given="y\n")
+    assert status == 0, text
+    assert "as decided by wang •••••••••78, 2026-03-03 00:00:00: checked" in text
+    assert "Replace this verdict?" in text
+    assert [(one.enforcement_id, one.verdict) for one in cluster.reviews] == [
+        ("cwe-late", "uphold"), ("cwe-warn", "overturn"), ("cwe-late", "overturn")
+    ]  # fmt: skip
+    assert CANARY not in text
+
+
+def test_undoing_a_mass_mistake_again_leaves_fresh_verdicts_alone(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--reason", "bad threshold", "--wait", "0")
+    mass = (
+        "overturn",
+        "--rule",
+        "short-calls-day",
+        "--from",
+        str(T0),
+        "--to",
+        str(T0 + 100),
+        *words,
+        "--again",
+        "--yes",
+    )
+    assert run("overturn", "cwe-warn", *words)[0] == 0
+    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
+    assert run("overturn", "cwe-warn-2", *words)[0] == 0
+    status, text = run(*mass)
+    assert status == 0, text
+    assert [one.enforcement_id for one in cluster.reviews] == ["cwe-warn", "cwe-warn-2", "cwe-warn"]
 
 
 def test_a_mass_mistake_is_shown_asked_about_and_undone_once(cluster: FakeCluster) -> None:

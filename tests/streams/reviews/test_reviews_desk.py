@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from streams.cluster import Fenced, Out, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.ledger.look import Wanted, cases
 from streams.reviews import desk as module
-from streams.reviews.claims import By, Taken
+from streams.reviews.claims import Again, By, Taken
 from streams.reviews.desk import Desk
 from streams.reviews.verdicts import NotGiven
 
@@ -227,9 +227,59 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
         anew = await desk.give(["cwe-q", "cwe-r"], "overturn", LI)
         assert [claim.enforcement_id for claim in anew.claims] == ["cwe-q"]
         assert list(anew.refused) == ["cwe-r"]
-        forced = await desk.give(["cwe-r"], "overturn", LI, again=True)
-        assert [claim.enforcement_id for claim in forced.claims] == ["cwe-r"]
-    assert len(broker.written) == 5
+    assert len(broker.written) == 4
+
+
+async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_come_of_it(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"), pending("cwe-q"))
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        first, _ = (await desk.give(["cwe-p", "cwe-q"], "uphold", WANG)).claims
+        seen = {"cwe-p": first}
+        early = (await desk.give(["cwe-p"], "overturn", LI, again=Again(seen, 60_000))).refused["cwe-p"]
+        assert str(early) == (
+            "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and nothing has come "
+            "of it yet; --again can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
+        )
+        unseen = await desk.give(["cwe-q"], "overturn", LI, again=Again(seen, 0))
+        assert list(unseen.refused) == ["cwe-q"]
+        replaced = await desk.give(["cwe-p"], "overturn", LI, again=Again(seen, 0))
+        assert [(one.verdict, one.reviewer) for one in replaced.claims] == [("overturn", "li")]
+        # Whoever has seen wang's, and not li's in its place, does not replace that.
+        late = await desk.give(["cwe-p"], "uphold", By("zhao", "why"), again=Again(seen, 0))
+        assert list(late.refused) == ["cwe-p"]
+    assert [(each.enforcement_id, each.reviewer) for each in broker.reviews()] == [
+        ("cwe-p", "wang"), ("cwe-q", "wang"), ("cwe-p", "li")
+    ]  # fmt: skip
+
+
+async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_verdict(tmp_path: Path) -> None:
+    broker = Broker()
+    put(broker.held, 0, *(pending(f"cwe-{each}") for each in "abc"))
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        decided, rejected, _ = (await desk.give(["cwe-a", "cwe-b", "cwe-c"], "uphold", WANG)).claims
+        by = Evidence(review_ids=(decided.review_id,))
+        put(broker.held, 0, event("cwe-f", supersedes="cwe-a", evidence=by))
+    asked: list[int] = []
+
+    async def since(at_ms: int) -> Callable[[], Awaitable[dict[bytes, str]]]:
+        asked.append(at_ms)
+
+        async def look() -> dict[bytes, str]:
+            return {rejected.value: "nothing_to_change", decided.value: "duplicate", b"another": "too late"}
+
+        return look
+
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        [settled] = await desk.settle(since)
+        assert (settled.enforcement_id, settled.withdrawn) == ("cwe-b", "nothing_to_change")
+        assert asked == [rejected.claimed_ms]
+        assert await desk.settle(since) == []
+        anew = await desk.give(["cwe-b", "cwe-c"], "overturn", LI)
+        assert ([one.enforcement_id for one in anew.claims], list(anew.refused)) == (["cwe-b"], ["cwe-c"])
 
 
 async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
