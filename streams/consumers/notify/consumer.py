@@ -13,7 +13,7 @@ from monitor.masking import mask_numbers
 from monitor.policy.durations import HOUR
 from schemas.outputs import Alert, Enforcement, Reason
 from streams.consumers.follow import Gone, Record
-from streams.consumers.notify import outbox
+from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.desk import Desk, Said, Silent
 from streams.consumers.notify.digest import summary
 from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
@@ -28,7 +28,6 @@ from streams.consumers.notify.words import lapse_soon
 log = structlog.get_logger("callwarden")
 
 _AT_ONCE: Final = 500
-_KNOWN = msgspec.json.Decoder(Tenant).decode
 
 
 class Consumer:
@@ -58,55 +57,57 @@ class Consumer:
     def handle(self, connection: Connection, records: Sequence[Record]) -> None:
         """Take records in. Those from before the notifier's first start are known, but nobody hears of them."""
         now_ms = self._clock()
-        began_ms = self._began_ms(connection, now_ms)
+        began_ms = self._begin(connection, now_ms)
         read = []
         for record in records:
             if (decoded := self._decode(connection, record)) is not None:
                 read.append((record, decoded))
-        tenants = self._load(connection, {_tenant_of(decoded) for _, decoded in read})
+        known = tenants.load(connection, {_tenant_of(decoded) for _, decoded in read})
         for record, decoded in read:
             tenant_id = _tenant_of(decoded)
-            before = msgspec.json.encode(tenants[tenant_id])
+            before = msgspec.json.encode(known[tenant_id])
             try:
                 with connection.begin_nested():
-                    self._take(connection, record, decoded, tenants[tenant_id], began_ms, now_ms)
+                    self._take(connection, record, decoded, known[tenant_id], began_ms, now_ms)
             except Exception as error:
                 if _of_the_connection(error):
                     raise
                 # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
-                tenants[tenant_id] = _KNOWN(before)
+                known[tenant_id] = msgspec.json.decode(before, type=Tenant)
                 self._reject(connection, record, f"an unforeseen error: {type(error).__name__}")
-        self._save(connection, tenants)
+        tenants.save(connection, known)
 
     def gone(self, connection: Connection, gone: Gone) -> None:
         """Records were deleted before they were handled: people hear that, and it goes on."""
         self._telemetry.lost()
         now_ms = self._clock()
         what = mask_numbers(str(gone))
+        next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
+        if gone.tp.topic != self._enforcement:
+            # That something is over may have been among them.
+            tenants.end_alerts(connection, self._channels, now_ms)
+            next_ = Reason("后续：此前的预警一律视为已结束", "Next: the alerts told before are taken for over")
         message = Message(
             id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
             what="records_lost",
             severity="critical",
             at_ms=now_ms,
             title=Reason("有记录在通知之前已被删除", "Records were deleted before anybody was told of them"),
-            lines=(
-                Reason(f"缺失：{what}", f"Missing: {what}"),
-                Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger"),
-            ),
+            lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
         )
         outbox.put(connection, [message], self._channels, now_ms)
 
     def tick(self, connection: Connection) -> None:
         """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day."""
         now_ms = self._clock()
-        self._began_ms(connection, now_ms)
+        self._begin(connection, now_ms)
         due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
-        tenants = self._load(connection, set(connection.execute(due).scalars()))
-        for tenant_id, tenant in tenants.items():
+        known = tenants.load(connection, set(connection.execute(due).scalars()))
+        for tenant_id, tenant in known.items():
             self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
-        self._save(connection, tenants)
+        tenants.save(connection, known)
         self._lapses(connection, now_ms)
         self._summarise(connection, now_ms)
         if now_ms - self._forgot_ms >= HOUR:
@@ -203,39 +204,18 @@ class Consumer:
             outbox.put(connection, [summary(silent, now_ms)], self._channels, now_ms)
             connection.execute(delete(SILENT))
 
-    def _began_ms(self, connection: Connection, now_ms: int) -> int:
+    def _begin(self, connection: Connection, now_ms: int) -> int:
         """When the notifier was first started with this database."""
+        policy = f"policy {self._desk.policy_sha256}"[:32]
+        if _clock(connection, policy) is None:
+            # Of what fired under another policy no word may come: its rule may be gone, or begin anew.
+            tenants.end_alerts(connection, self._channels, now_ms)
+            connection.execute(delete(CLOCK).where(CLOCK.c.name.startswith("policy ")))
+            _set_clock(connection, policy, now_ms)
         began_ms = _clock(connection, "began")
         if began_ms is None:
             _set_clock(connection, "began", began_ms := now_ms)
         return began_ms
-
-    def _load(self, connection: Connection, wanted: set[str]) -> dict[str, Tenant]:
-        tenants = {tenant_id: Tenant() for tenant_id in sorted(wanted)}
-        names = list(tenants)
-        for at in range(0, len(names), _AT_ONCE):
-            rows = select(TENANTS.c.tenant_id, TENANTS.c.known).where(
-                TENANTS.c.tenant_id.in_(names[at : at + _AT_ONCE])
-            )
-            tenants.update((tenant_id, _KNOWN(known)) for tenant_id, known in connection.execute(rows))
-        return tenants
-
-    def _save(self, connection: Connection, tenants: dict[str, Tenant]) -> None:
-        names = list(tenants)
-        for at in range(0, len(names), _AT_ONCE):
-            some = names[at : at + _AT_ONCE]
-            connection.execute(delete(TENANTS).where(TENANTS.c.tenant_id.in_(some)))
-            rows = [
-                {
-                    "tenant_id": name,
-                    "due_ms": tenants[name].due_ms,
-                    "known": msgspec.json.encode(tenants[name]).decode(),
-                }
-                for name in some
-                if not tenants[name].empty
-            ]
-            if rows:
-                connection.execute(insert(TENANTS), rows)
 
 
 def _tenant_of(record: Alert | Enforcement) -> str:

@@ -36,6 +36,7 @@ class Desk:
     """Changes what is known of a tenant (`Tenant`) and says what people hear of it."""
 
     def __init__(self, policy: Policy, manners: Manners) -> None:
+        self.policy_sha256 = policy.sha256
         self._manners = manners
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
@@ -45,21 +46,16 @@ class Desk:
     def alert(self, tenant_id: str, tenant: Tenant, alert: Alert, now_ms: int) -> Said:
         """An alert fires, is sent again, or is over."""
         said = Said()
-        if rank(alert.severity) < rank(self._manners.least):
-            return said
-        behaviour = self.behaviour_of(alert.rule_id)
-        if alert.state == "firing":
+        if alert.state == "resolved":
+            self._resolve(tenant_id, tenant, alert, said)
+        elif rank(alert.severity) >= rank(self._manners.least):
+            behaviour = self.behaviour_of(alert.rule_id)
             thread = tenant.threads.setdefault(behaviour, Thread())
             began = not thread.firing
             thread.firing[alert.alert_id] = Firing(
-                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, fit(alert.reason)
+                alert.rule_id, alert.severity, alert.updated_ms, alert.measure, fit(alert.reason), now_ms
             )
             self._fires(tenant_id, tenant, behaviour, thread, began, now_ms, said)
-        elif (known := tenant.threads.get(behaviour)) and known.firing.pop(alert.alert_id, None) and not known.firing:
-            known.tell_ms = None  # whoever was not told that it began need not hear that it is over
-            if known.told is not None:
-                said.messages.append(self._words.over(tenant_id, tenant, behaviour, self._tier(behaviour), alert))
-                known.told = None
         self._forget(tenant, now_ms)
         return said
 
@@ -99,14 +95,16 @@ class Desk:
         return said
 
     def tick(self, tenant_id: str, tenant: Tenant, now_ms: int) -> Said:
-        """Time has come: what has fired for long enough is told."""
+        """Time has come: what has fired for long enough is told, and what has for too long is taken for over."""
         said = Said()
         for behaviour, thread in tenant.threads.items():
+            self._outlast(tenant_id, behaviour, thread, now_ms, said)
             if thread.tell_ms is not None and thread.tell_ms <= now_ms:
                 thread.tell_ms = None
                 if tenant.stopped:
                     continue  # nothing follows now; when what stands is reversed, it is told
                 self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
+        self._forget(tenant, now_ms)
         return said
 
     def behaviour_of(self, rule_id: str) -> str:
@@ -132,6 +130,23 @@ class Desk:
             said.silent.append(Silent(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
         elif began:
             thread.tell_ms = now_ms + self._manners.delay_ms
+
+    def _resolve(self, tenant_id: str, tenant: Tenant, alert: Alert, said: Said) -> None:
+        """Wherever it fires, however bad it is by now: the policy and what is told may be others than when it began."""
+        for behaviour, thread in tenant.threads.items():
+            if thread.firing.pop(alert.alert_id, None) and not thread.firing:
+                if thread.told is not None:
+                    said.messages.append(self._words.over(tenant_id, tenant, behaviour, self._tier(behaviour), alert))
+                thread.end()
+
+    def _outlast(self, tenant_id: str, behaviour: str, thread: Thread, now_ms: int, said: Said) -> None:
+        for alert_id in [id_ for id_, alert in thread.firing.items() if alert.until_ms <= now_ms]:
+            del thread.firing[alert_id]
+        if not thread.firing:
+            if thread.told is not None:
+                tier = self._tier(behaviour)
+                said.messages.append(self._words.outlasted(tenant_id, behaviour, tier, thread.told, now_ms))
+            thread.end()
 
     def _anew(self, tenant: Tenant, thread: Thread, now_ms: int) -> None:
         """After a decision was taken back the next one is news again, and so is what fires all the while."""

@@ -1,19 +1,30 @@
 """What the notifier knows of a tenant: threads of alerts, decisions that wait or stand, violations. Plain data."""
 
+from typing import Final
+
 from msgspec import Struct, field
 
+from monitor.policy.durations import DAY
 from schemas.outputs import Measure, Reason
 from streams.consumers.notify.message import Severity, What
 
+_LONGEST_MS: Final = 30 * DAY
+
 
 class Firing(Struct):
-    """A rule that is in breach, as its alert last said."""
+    """A rule that is in breach, as its alert last said; ``heard_ms``: when it said so."""
 
     rule_id: str
     severity: Severity
     at_ms: int
     measure: Measure | None
     reason: Reason
+    heard_ms: int = 0
+
+    @property
+    def until_ms(self) -> int:
+        """When it is taken for over, unless it is heard of again: that it is may have been lost."""
+        return (self.heard_ms or self.at_ms) + _LONGEST_MS
 
 
 class Thread(Struct):
@@ -32,6 +43,11 @@ class Thread(Struct):
     told: Severity | None = None
     decided: dict[What, int] = field(default_factory=dict)
     pending: list[tuple[Severity, str]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Nothing fires any more. Whoever was not told that it began need not hear that it is over."""
+        self.firing.clear()
+        self.tell_ms = self.told = None
 
     @property
     def severity(self) -> Severity:
@@ -92,8 +108,10 @@ class Tenant(Struct):
 
     @property
     def due_ms(self) -> int | None:
-        """When somebody is to be told something, unless it is over by then."""
-        return min((thread.tell_ms for thread in self.threads.values() if thread.tell_ms is not None), default=None)
+        """When somebody is to be told something unless it is over by then, or something has fired for too long."""
+        threads = self.threads.values()
+        due = [thread.tell_ms for thread in threads if thread.tell_ms is not None]
+        return min(due + [alert.until_ms for thread in threads for alert in thread.firing.values()], default=None)
 
     @property
     def empty(self) -> bool:

@@ -72,6 +72,12 @@ class Words:
             f"worse:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
+    def outlasted(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+        """It has fired for so long without a word that it is taken for over."""
+        return self._ends(
+            f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
+        )
+
     def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
         """No decision of the thread waits for review any more, since that event."""
         id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from monitor.policy.durations import DAY, HOUR, MINUTE
+from monitor.policy.model import Policy
 from schemas.outputs import Reason
 from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, Gone, Record
-from streams.consumers.notify import outbox
+from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.channels import Channel, Failed
 from streams.consumers.notify.consumer import Consumer
 from streams.consumers.notify.desk import Desk
@@ -57,12 +59,12 @@ class Ear:
 class Notifier:
     """All of it, with a clock of its own and ears instead of receivers."""
 
-    def __init__(self, database: Database, *ears: Channel) -> None:
+    def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
         self.database, self.now_ms = database, BEGAN_MS
         names = [ear.name for ear in ears]
         self.telemetry = Telemetry(names, lambda: self.now_ms)
         self.consumer = Consumer(
-            Desk(POLICY, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
+            Desk(policy, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
         )
         self.senders = [Sender(ear, database, lambda: self.now_ms, self.telemetry) for ear in ears]
         self.offset = 0
@@ -366,6 +368,70 @@ async def test_deleted_records_are_told(database: Database) -> None:
     assert [m.what for m in ear.heard] == ["records_lost"]
     assert "alerts-3: the next record to handle is 5, but what is before 9 was deleted" in ear.heard[0].lines[0].en
     assert notifier.metric("callwarden_notify_lost_total") == 1
+
+
+async def two_alerts(notifier: Notifier) -> None:
+    """One is told and stands, as does a pending decision; one is to be told."""
+    await notifier.later()
+    await notifier.take(alert("a", "firing", BEGAN_MS), decision("p", "ban", BEGAN_MS, tenant="other", pending=True))
+    await notifier.later(MANNERS.delay_ms)
+    await notifier.take(alert("b", "firing", BEGAN_MS, tenant="third"))
+    assert {s.message.what for s in await notifier.database.run(outbox.standing)} == {"alert", "pending"}
+
+
+async def alerts_have_ended(notifier: Notifier, manager: Ear) -> bool:
+    """Whether all have, and Alertmanager has heard it; or none has."""
+    await notifier.later()
+    standing = [s.message.what for s in await notifier.database.run(outbox.standing)]
+    told = [(m.what, m.standing, m.refs) for m in manager.heard]
+    known = await notifier.database.run(lambda connection: tenants.load(connection, ["acme", "other", "third"]))
+    firing = [name for name, tenant in known.items() if any(thread.firing for thread in tenant.threads.values())]
+    over = ("alert", "off", ("a",)) in told
+    assert (standing, firing) == ((["pending"], []) if over else (["alert", "pending"], ["acme", "third"]))
+    return over
+
+
+async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database) -> None:
+    manager, ear = Ear("alertmanager"), Ear("one")
+    notifier = Notifier(database, manager, ear)
+    await two_alerts(notifier)
+    await database.run(lambda connection: notifier.consumer.gone(connection, Gone(TP("enforcement", 0), 5, 9)))
+    assert not await alerts_have_ended(notifier, manager)
+    await database.run(lambda connection: notifier.consumer.gone(connection, Gone(TP("alerts", 0), 5, 9)))
+    assert await alerts_have_ended(notifier, manager)
+    await notifier.later(MANNERS.delay_ms)
+    assert [m.what for m in ear.heard] == ["pending", "alert", "records_lost", "records_lost"]
+    assert "the alerts told before are taken for over" in ear.heard[-1].lines[-1].en
+
+
+async def test_what_fires_ends_when_the_policy_is_another(database: Database) -> None:
+    manager = Ear("alertmanager")
+    notifier = Notifier(database, manager)
+    await two_alerts(notifier)
+    again = Notifier(database, manager)
+    again.now_ms = notifier.now_ms
+    assert not await alerts_have_ended(again, manager)
+    # Under the other one the behaviour may have another tier, which is one of Alertmanager's labels.
+    tiers = {name: replace(behaviour, tier="severe") for name, behaviour in POLICY.behaviours.items()}
+    another = Notifier(database, manager, policy=replace(POLICY, behaviours=tiers, sha256="another"))
+    another.now_ms = notifier.now_ms
+    assert await alerts_have_ended(another, manager)
+    await another.take(alert("c", "firing", BEGAN_MS, tenant="fourth"))
+    await another.later(MANNERS.delay_ms)
+    assert [m.refs for m in manager.heard if m.what == "alert" and m.standing == "on"] == [("a",), ("c",)]
+
+
+async def test_what_fires_ends_a_month_after_the_last_word_of_it(database: Database) -> None:
+    manager = Ear("alertmanager")
+    notifier = Notifier(database, manager)
+    await notifier.later()
+    await notifier.take(alert("a", "firing", BEGAN_MS))
+    await notifier.later(MANNERS.delay_ms)
+    await notifier.later(29 * DAY)
+    assert len(await database.run(outbox.standing)) == 1
+    await notifier.later(DAY)
+    assert await database.run(outbox.standing) == []
+    assert [m.standing for m in manager.heard] == ["on", "off"]
 
 
 async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:

@@ -56,6 +56,33 @@ def test_a_shadow_rule_goes_nowhere_unless_that_is_wanted() -> None:
     assert office.take(DAY) == ["alert"]
 
 
+def test_that_it_is_over_is_told_whatever_the_rule_has_become_meanwhile() -> None:
+    # It is in shadow by now, or is one of another behaviour.
+    for over in ({"severity": "info"}, {"rule": "out-of-hours"}, {"rule": "of-yesterday"}):
+        office = Office()
+        office.take(0, alert("a", "firing", 0))
+        assert office.take(HOUR) == ["alert"]
+        assert office.take(HOUR, alert("a", "resolved", HOUR, **over)) == ["alert over"], over
+        assert (office.messages[-1].behaviour, office.messages[-1].severity) == ("blind_calling", "warning")
+        assert not any(thread.firing for thread in office.tenant.threads.values())
+
+
+def test_an_alert_of_which_nothing_is_heard_for_a_month_is_taken_for_over() -> None:
+    office = Office()
+    office.take(0, alert("a", "firing", 0), alert("b", "firing", 0, rule="short-calls-of-few"))
+    office.take(HOUR)
+    office.take(10 * DAY, alert("b", "firing", 0, rule="short-calls-of-few"))
+    office.take(40 * DAY - 1)
+    assert set(office.tenant.threads["blind_calling"].firing) == {"b"}
+    assert office.take(40 * DAY) == [], "that it is over is not known"
+    began, ended = office.messages
+    assert (ended.standing, ended.severity, ended.behaviour, ended.tier) == (
+        "off", began.severity, began.behaviour, began.tier,
+    )  # fmt: skip
+    assert office.take(40 * DAY, alert("b", "resolved", 1, rule="short-calls-of-few")) == []
+    assert office.tenant.empty
+
+
 def test_what_gets_worse_is_told_and_alertmanager_hears_the_milder_one_end() -> None:
     office = Office()
     office.take(0, alert("a", "firing", 0))

@@ -56,9 +56,13 @@ def expected(rows: list[Row], manners: Manners) -> list[tuple[int, str, str]]:
     for behaviour in ("blind_calling", "unknown"):
         told: list[tuple[int, str]] = []  # of this thread, since its last reversal
         firing: dict[str, str] = {}
+        heard_of: dict[str, int] = {}
         due: int | None = None
         known: str | None = None  # the severity as which people know that it fires
         for number, (at, record) in enumerate(rows):
+            if firing and all(heard_of[id_] + 30 * DAY <= at for id_ in firing):
+                due = known = None
+            firing = {id_: severity for id_, severity in firing.items() if heard_of[id_] + 30 * DAY > at}
             past = [each for _, each in rows[:number] if isinstance(each, Enforcement)]
             if due is not None and due <= at:
                 due = None
@@ -75,7 +79,7 @@ def expected(rows: list[Row], manners: Manners) -> list[tuple[int, str, str]]:
                     continue
                 first = not firing
                 if record.state == "firing":
-                    firing[record.alert_id] = record.severity
+                    firing[record.alert_id], heard_of[record.alert_id] = record.severity, at
                     if known is not None and (known, worst(firing)) == ("warning", "critical"):
                         known = "critical"
                         told.append((at, "alert"))
