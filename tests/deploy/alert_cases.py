@@ -242,12 +242,17 @@ CASES = {
             Fires(
                 {
                     'callwarden_consumer_as_of_timestamp_seconds{job="billing"}': "0x30",
+                    'up{job="billing"}': "1x30",
                     'callwarden_consumer_lag_records{job="ledger"}': "50x30",
+                    'up{job="ledger"}': "1x30",
+                    'up{job="notify",instance="a"}': "1x30",  # which has not even seen the topics
+                    'up{job="notify",instance="b"}': "1x30",
                 },
                 "15m",
                 [
                     ({"job": "billing"}, "billing 落后 / billing is behind the decisions"),
                     ({"job": "ledger"}, "ledger 落后 / ledger is behind the decisions"),
+                    ({"job": "notify"}, "notify 落后 / notify is behind the decisions"),
                 ],
             )
         ],
@@ -256,9 +261,13 @@ CASES = {
                 {
                     'callwarden_consumer_as_of_timestamp_seconds{job="billing"}': "0+60x30",
                     'callwarden_consumer_lag_records{job="billing"}': "50x30",
+                    'up{job="billing"}': "1x30",
+                    'up{job="worker"}': "1x30",
                 },
                 "15m",
-            )
+            ),
+            # It has just begun; and what is down has an alert of its own.
+            Quiet({'up{job="ledger"}': "0x12 1x20", 'up{job="notify"}': "0x30"}, "15m"),
         ],
     ),
     "CallwardenRecordsUnreadable": Cases(
@@ -274,7 +283,19 @@ CASES = {
                     ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of ours")
                     for job in ("billing", "ledger", "notify")
                 ],
-            )
+            ),
+            Fires(  # met before Prometheus looked for the first time
+                {
+                    'callwarden_ledger_unreadable_total{job="ledger",topic="t"}': "_x20 3x60",
+                    'callwarden_ledger_unreadable_total{job="ledger",topic="u"}': "_x20 0x60",
+                    'callwarden_notify_rejected_total{job="notify"}': "_x20 3x60",
+                },
+                "30m",
+                [
+                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of ours")
+                    for job in ("ledger", "notify")
+                ],
+            ),
         ],
         [
             Quiet(

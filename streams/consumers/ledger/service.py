@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,13 +73,13 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
     names = Names(settings.input_prefix, settings.output_prefix)
     database = database_of(settings)
     registry = CollectorRegistry()
-    meters = Meters(registry)
+    meters = Meters(registry, topics_of(names))
     keeper = Keeper(names, meters.kept)
     follower = follower_of(cluster, database, names, keeper)
     registry.register(Followed("ledger", follower))
 
     async def keep() -> None:
-        await _migrated(database)
+        meters.begin(await _begun(database))
         publisher = asyncio.create_task(Publisher(database, follower, settings, meters).run())
         try:
             await follower.run()
@@ -99,10 +99,17 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
 class Meters:
     """What Prometheus is told besides how far the consumer is."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, topics: Sequence[str]) -> None:
         self._entries = gauge("callwarden_ledger_entries", registry)
         self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
+        for topic in topics:  # or the first one would be no increase
+            self._unreadable.labels(topic)
         self.published = gauge("callwarden_ledger_heads_published_timestamp_seconds", registry)
+
+    def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
+        """What is kept already."""
+        for head in heads_:
+            self._entries.labels(head.topic, head.partition).set(head.number)
 
     def kept(self, tp: TP, head: Head, unread: int) -> None:
         """See `Keeper`."""
@@ -144,15 +151,15 @@ class Publisher:
         self._meters.published.set(now_ms / 1000)
 
 
-async def _migrated(database: Database) -> None:
+async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
+    """The heads of the ledger, which is made or brought to this release; a database that is away is waited for."""
     while True:
         try:
             await database.migrate()
+            return await database.run(heads.heads_of)
         except Unavailable as error:
             log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)
-        else:
-            return
 
 
 def _shown(address: str) -> str:

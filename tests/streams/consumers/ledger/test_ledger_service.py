@@ -44,7 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def publisher(database: Database, path: Path | None, follower: Any = None) -> Publisher:
     settings = load({"ledger_heads": path and str(path)})
-    return Publisher(database, follower or Follower(), settings, Meters(CollectorRegistry()))
+    return Publisher(database, follower or Follower(), settings, Meters(CollectorRegistry(), ()))
 
 
 async def test_heads_are_published_once_a_day_whoever_is_there(database: Database, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_heads_are_published_once_a_day_whoever_is_there(database: Databas
         ("out.enforcement", 1, 2, newest["hash"])
     }
     registry = CollectorRegistry()
-    await Publisher(database, Follower(), load(), Meters(registry)).publish(T0 + 5 * DAY + 7)  # type: ignore[arg-type]
+    await Publisher(database, Follower(), load(), Meters(registry, ())).publish(T0 + 5 * DAY + 7)  # type: ignore[arg-type]
     assert registry.get_sample_value(PUBLISHED) == (T0 + 5 * DAY) / 1000
     assert [line["heads"] for line in logs] == [[f"out.enforcement-1 2 {newest['hash']}"]] * 3
 
@@ -119,7 +119,12 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
 
 def test_what_prometheus_is_told() -> None:
     registry = CollectorRegistry()
-    meters = Meters(registry)
+    meters = Meters(registry, ["out.enforcement", "in.reviews"])
+    meters.begin([heads.PublishedHead("in.reviews", 0, 5, 9, "0" * 64)])
+    text = generate_latest(registry).decode()
+    for topic in ("out.enforcement", "in.reviews"):
+        assert f'callwarden_ledger_unreadable_total{{topic="{topic}"}} 0.0' in text
+    assert 'callwarden_ledger_entries{partition="0",topic="in.reviews"} 5.0' in text
     meters.kept(TP("out.enforcement", 1), Head(7, 9, b""), 2)
     meters.kept(TP("out.enforcement", 1), Head(8, 12, b""), 0)
     text = generate_latest(registry).decode()
