@@ -99,22 +99,29 @@ class Consumer:
         )
         outbox.put(connection, [message], self._channels, now_ms)
 
-    def tick(self, connection: Connection) -> None:
-        """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day."""
+    def tick(self, connection: Connection, current: bool = True) -> None:
+        """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day.
+
+        While it is not ``current``, what is unread may say that an alert is over, or a decision reviewed.
+        """
         now_ms = self._clock()
         self._begin(connection, now_ms)
-        due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
-        known = tenants.load(connection, set(connection.execute(due).scalars()))
-        for tenant_id, tenant in known.items():
-            self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
-        tenants.save(connection, known)
-        self._lapses(connection, now_ms)
+        if current:
+            self._due(connection, now_ms)
+            self._lapses(connection, now_ms)
         self._summarise(connection, now_ms)
         if now_ms - self._forgot_ms >= HOUR:
             outbox.forget(connection, now_ms)
             self._forgot_ms = now_ms
 
     # ------------------------------------------------------------------------------------------------------------
+
+    def _due(self, connection: Connection, now_ms: int) -> None:
+        due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
+        known = tenants.load(connection, set(connection.execute(due).scalars()))
+        for tenant_id, tenant in known.items():
+            self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
+        tenants.save(connection, known)
 
     def _decode(self, connection: Connection, record: Record) -> Alert | Enforcement | None:
         try:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -62,7 +63,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             await _migrated(database)
             work = [
                 follower.run(),
-                _watch(database, consumer, telemetry, names),
+                watch(database, consumer, telemetry, names, lambda: behind(follower) is None),
                 *(Sender(channel, database, now_ms, telemetry).run() for channel in channels),
             ]
             app = pages_app(telemetry.registry, lambda: behind(follower))
@@ -93,12 +94,15 @@ async def _migrated(database: Database) -> None:
             await asyncio.sleep(_RETRY_S)
 
 
-async def _watch(database: Database, consumer: Consumer, telemetry: Telemetry, names: Iterable[str]) -> None:
-    """Look at the clock, and at what waits."""
+async def watch(
+    database: Database, consumer: Consumer, telemetry: Telemetry, names: Iterable[str], current: Callable[[], bool]
+) -> None:
+    """Look at the clock, and at what waits, for as long as it is let. ``current``: whether all that is written is
+    known."""
     nobody_s: set[str] = set()
     while True:
         try:
-            await database.run(consumer.tick)
+            await database.run(partial(consumer.tick, current=current()))
             queues = await database.run(outbox.queues)
         except Unavailable as error:
             log.warning("waiting", why=str(error))

@@ -29,6 +29,7 @@ from streams.consumers.notify.consumer import Consumer
 from streams.consumers.notify.desk import Desk
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.sender import Sender
+from streams.consumers.notify.serve import watch
 from streams.consumers.notify.tables import METADATA, OUTBOX, PENDING, POSITIONS, REJECTED, SILENT
 from streams.consumers.notify.telemetry import Telemetry
 from streams.metrics.catalogue import CATALOGUE
@@ -132,6 +133,49 @@ async def test_what_was_written_before_the_first_start_is_known_and_not_told(dat
     for _ in range(3):
         await notifier.later(HOUR)
     assert len(ear.heard) == 2, "told twice that it lapses"
+
+
+async def test_while_the_topics_are_still_read_nothing_is_said_to_be_due(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.notify.serve._TICK_S", 0.001)
+    notifier = Notifier(database, Ear("one"))
+    await notifier.later()
+    lapses_ms = BEGAN_MS + 7 * DAY
+    await notifier.take(
+        alert("a", "firing", BEGAN_MS),
+        alert("b", "firing", BEGAN_MS, tenant="other"),
+        decision("p", "ban", BEGAN_MS, tenant="third", pending=True, review_by_ms=lapses_ms),
+        decision("q", "ban", BEGAN_MS, tenant="fourth", pending=True, review_by_ms=lapses_ms),
+    )
+    notifier.now_ms = lapses_ms - HOUR
+    current, looks = False, 0
+
+    def is_current() -> bool:
+        nonlocal looks
+        looks += 1
+        return current
+
+    async def looked() -> set[tuple[str, ...]]:
+        seen = looks
+        async with asyncio.timeout(20):
+            while looks < seen + 3:
+                await asyncio.sleep(0.001)
+        waiting = await database.run(lambda connection: outbox.waiting(connection, "one", notifier.now_ms, 100))
+        return {(each.message.what, *each.message.refs) for each in waiting}
+
+    known = {("pending", "p"), ("pending", "q")}
+    task = asyncio.create_task(watch(database, notifier.consumer, notifier.telemetry, ["one"], is_current))
+    assert await looked() == known
+    await notifier.take(
+        alert("a", "resolved", BEGAN_MS), decision("r", "reversal", BEGAN_MS, tenant="third", reverses="p")
+    )
+    known.add(("reversal", "r"))
+    assert await looked() == known
+    current = True
+    assert await looked() == known | {("alert", "b"), ("lapse_soon", "q")}
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_decision_that_is_written_twice_is_told_once(database: Database) -> None:
