@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
-from sqlalchemy import inspect, make_url
+from sqlalchemy import URL, inspect, make_url
 
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
@@ -37,13 +37,13 @@ def database_of(settings: Settings) -> Database:
 def filled(settings: Settings) -> Iterator[Database]:
     """The ledger's database for those who only look at it. Refused where there is no ledger; Unavailable."""
     address = settings.ledger_database.get_secret_value()
+    database = database_of(settings)  # which refuses an address that cannot be read, before it is shown
     none = Refused(
         f"{_shown(address)} holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
     )
-    if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
-        raise none  # or it would be made by looking
-    database = database_of(settings)
     try:
+        if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
+            raise none  # or it would be made by looking
         with database.reading() as connection:
             if not inspect(connection).has_table(ENTRIES.name):
                 raise none
@@ -163,4 +163,7 @@ async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
 
 
 def _shown(address: str) -> str:
-    return make_url(address).render_as_string(hide_password=True)
+    # Alone what names it: what is asked behind a ? may hold a password.
+    url = make_url(address)
+    named = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
+    return named.render_as_string()
