@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from streams.cluster import TP, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
 from streams.consumers.database import Database
-from streams.consumers.positions import Overtaken, Positions
+from streams.consumers.positions import Last, Overtaken, Positions, hash_of
 
 log = structlog.get_logger("callwarden")
 
@@ -56,18 +56,44 @@ class Topics(Protocol):
         """See `streams.cluster.Cluster`."""
         ...
 
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        """See `streams.cluster.Cluster`."""
+        ...
+
 
 class Gone(Refused):
-    """Records that were not handled yet have been deleted from the topic: what followed from them is not known."""
+    """Records that were not handled yet have been deleted from the topic: what followed from them is not known.
 
-    def __init__(self, tp: TP, offset: int, start: int) -> None:
-        super().__init__(
-            f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, but what is before {start} was deleted"
-            if offset < start
-            else f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, but the topic ends at {start}: "
-            "it was made anew, or this database belongs to another cluster"
-        )
+    ``start``: where the log goes on; before ``offset`` where it was made anew or, ``rewritten``, cut and written anew.
+    """
+
+    def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
+        why = f"but what is before {start} was deleted"
+        if rewritten:
+            why = (
+                "but the record that was handled last is another one now: the topic was made anew, or was cut and "
+                "written anew, or this database belongs to another cluster"
+            )
+        elif offset >= start:
+            why = f"but the topic ends at {start}: it was made anew, or this database belongs to another cluster"
+        super().__init__(f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, {why}")
         self.tp, self.offset, self.start = tp, offset, start
+
+
+async def rewritten(topics: Topics, last: Mapping[TP, Last]) -> set[TP]:
+    """Those whose last handled record is another one now. Of what is deleted nothing is known. Unavailable, Refused."""
+
+    async def is_other(tp: TP, at: Last) -> bool:
+        try:
+            async for batch in topics.read(tp, at.offset, at.offset + 1):
+                for key, value in zip(batch.keys, batch.values, strict=True):
+                    return hash_of(key, value) != at.hash
+        except OffsetGone:
+            return False
+        return True
+
+    answers = await asyncio.gather(*(is_other(tp, at) for tp, at in last.items()))
+    return {tp for tp, other in zip(last, answers, strict=True) if other}
 
 
 class PutBack(Unavailable):
@@ -198,11 +224,15 @@ class Follower:
         if beyond and self._beyond < _LOOKS_BEYOND:
             # A leader that has just taken over knows late how far its log is committed.
             raise _TooEarly(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
+        last = await self._database.run(self._positions.last)
+        there = {tp: last[tp] for tp in tps if tp in last and starts[tp] <= last[tp].offset < ends[tp]}
+        others = await rewritten(self._cluster, there)
         lost: dict[TP, Gone] = {}
         for tp in tps:
-            if at[tp] < starts[tp] or tp in beyond:
-                bound = ends[tp] if tp in beyond else starts[tp]
-                lost[tp] = Gone(tp, at[tp], bound)
+            if at[tp] < starts[tp] or tp in beyond or tp in others:
+                # Whoever passes over what is lost does not want to hear of all that a new log has.
+                at_end = tp in beyond or (tp in others and self._pass_over is not None)
+                lost[tp] = Gone(tp, at[tp], ends[tp] if at_end else starts[tp], tp in others)
                 if self._pass_over is None:
                     raise lost[tp]
                 log.warning("records were deleted before they were handled", why=str(lost[tp]))
@@ -249,7 +279,8 @@ class Follower:
         records = []
         for tp in sorted(fetched):  # in one order everywhere, or two processes could wait for each other
             batch = fetched[tp]
-            first = self._positions.advance(connection, tp, batch.start, batch.stop)
+            last = Last(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
+            first = self._positions.advance(connection, tp, batch.start, batch.stop, last)
             columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
             records += [Record(tp, *row) for row in columns if row[0] >= first]
         return self._handle(connection, records) if records else None

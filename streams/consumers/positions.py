@@ -1,5 +1,9 @@
 """Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
 
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -23,6 +27,19 @@ class Overtaken(Exception):  # noqa: N818 - a fact about the database
     """Another process with the same database has moved a position."""
 
 
+class Last(NamedTuple):
+    """The last record that was handled, by which a log is known again that was cut and written anew."""
+
+    offset: int
+    hash: str
+
+
+def hash_of(key: bytes | None, value: bytes | None) -> str:
+    """The hash of a record."""
+    parts = [b"-" if part is None else b"%d:%b" % (len(part), part) for part in (key, value)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
 def position_table(metadata: MetaData, name: str) -> Table:
     """The table of the consumer of that name."""
     return Table(
@@ -31,6 +48,8 @@ def position_table(metadata: MetaData, name: str) -> Table:
         Column("topic", String(249), primary_key=True),
         Column("partition", Integer, primary_key=True, autoincrement=False),
         Column("next", BigInteger, nullable=False),
+        Column("last_offset", BigInteger),
+        Column("last_hash", String(64)),
     )
 
 
@@ -41,7 +60,7 @@ def read_text(text: str | None) -> dict[TP, int]:
 
 
 class Positions:
-    """The next offset of each partition."""
+    """The next offset of each partition, and the last record before it."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -50,6 +69,12 @@ class Positions:
         """All that are known."""
         rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
         return {TP(topic, partition): at for topic, partition, at in rows}
+
+    def last(self, connection: Connection) -> dict[TP, Last]:
+        """The last record that was handled, of the partitions of which one was."""
+        c = self._table.c
+        rows = connection.execute(select(c.topic, c.partition, c.last_offset, c.last_hash))
+        return {TP(topic, partition): Last(at, hashed) for topic, partition, at, hashed in rows if at is not None}
 
     def as_text(self) -> ScalarSelect[str | None]:
         """All that are known in one value, so that another statement can tell which state it has seen."""
@@ -66,17 +91,17 @@ class Positions:
         connection.execute(dialect.insert(self._table).on_conflict_do_nothing(), rows)
 
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
-        """Go on from ``stop`` where ``start`` is the position. Raises Overtaken where it is not."""
-        if not self._moved(connection, tp, start, stop):
-            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+        """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""
+        self._must_move(connection, tp, start, {"next": stop, "last_offset": None, "last_hash": None})
 
-    def advance(self, connection: Connection, tp: TP, start: int, stop: int) -> int:
-        """Go on from ``stop``; from where on the records are to be handled now.
+    def advance(self, connection: Connection, tp: TP, start: int, stop: int, last: Last | None = None) -> int:
+        """Go on from ``stop``; from where on the records, of which ``last`` is the last, are to be handled now.
 
         That is beyond ``start``, at ``stop`` or even further, where another process with the same database has handled
         them. Raises Overtaken where those before ``start`` are not handled.
         """
-        if self._moved(connection, tp, start, stop):
+        values = {"next": stop} | ({"last_offset": last.offset, "last_hash": last.hash} if last else {})
+        if self._moved(connection, tp, start, values):
             return start
         table = self._table
         here = (table.c.topic == tp.topic, table.c.partition == tp.partition)
@@ -84,10 +109,14 @@ class Positions:
         if at is None or at < start:
             raise Overtaken(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
         if at < stop:
-            self.move(connection, tp, at, stop)
+            self._must_move(connection, tp, at, values)
         return int(at)
 
-    def _moved(self, connection: Connection, tp: TP, start: int, stop: int) -> bool:
+    def _must_move(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> None:
+        if not self._moved(connection, tp, start, values):
+            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+
+    def _moved(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> bool:
         table = self._table
         here = (table.c.topic == tp.topic, table.c.partition == tp.partition, table.c.next == start)
-        return connection.execute(update(table).where(*here).values(next=stop)).rowcount == 1
+        return connection.execute(update(table).where(*here).values(values)).rowcount == 1

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select, update
 from streams.cluster import TP, Refused
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
 from streams.consumers.database import Database
-from streams.consumers.follow import Gone, Topics
+from streams.consumers.follow import Gone, Topics, rewritten
 
 
 def consequence(gone: Gone) -> str:
@@ -40,10 +40,12 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
     if tp.partition >= counts.get(tp.topic, 0):
         raise Refused(f"{tp.topic} has no partition {tp.partition}")
     start, end = (await topics.starts([tp]))[tp], (await topics.ends([tp]))[tp]
+    last = (await database.run(POSITIONS.last)).get(tp)
+    other = last is not None and start <= last.offset < end and await rewritten(topics, {tp: last})
 
     def work(connection: Connection) -> None:
         at = POSITIONS.known(connection).get(tp, 0)
-        if start <= at <= end:
+        if start <= at <= end and not other:
             here = (GAP.c.topic == tp.topic, GAP.c.partition == tp.partition, GAP.c.stop == offset)
             if connection.execute(select(GAP).where(*here)).first():
                 return
@@ -52,7 +54,7 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
             raise Refused(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
         POSITIONS.begin(connection, {tp: at})
         mine = (POSITION.c.topic == tp.topic, POSITION.c.partition == tp.partition)
-        connection.execute(update(POSITION).where(*mine).values(next=start))
+        connection.execute(update(POSITION).where(*mine).values(next=start, last_offset=None, last_hash=None))
         gap = {"topic": tp.topic, "partition": tp.partition, "start": at, "stop": start}
         connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": reason})
 

@@ -1,7 +1,7 @@
 """Topics in memory, for those who follow them: committed records alone, and a broker that can be away."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
@@ -51,6 +51,15 @@ class FakeTopics:
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         self.must_be_there()
         return {tp: self.end(tp) for tp in tps}
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        self.must_be_there()
+        if start < self.first[tp]:
+            raise OffsetGone(tp, start)
+        if values := self.logs[tp][start - self.first[tp] : stop - self.first[tp]]:
+            offsets = np.arange(start, start + len(values))
+            times = np.full(len(values), self.now_ms, np.int64)
+            yield Fetched(start, start + len(values), offsets, times, [None] * len(values), values)
 
     def must_be_there(self) -> None:
         """Raise Unavailable while it is away."""

@@ -376,3 +376,58 @@ async def test_who_sees_a_database_that_was_put_back_makes_the_follower_begin_an
         assert follower.progress().as_of_ms is None
         await until(lambda: follower.progress().as_of_ms is not None)
     assert topics.readers == 2
+
+
+async def test_a_log_that_was_written_anew_beyond_the_position_is_refused(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+    anew = FakeTopics(ours=1)
+    anew.put("ours", 0, b"a", b"other", b"c", b"d")
+    with pytest.raises(Gone, match=r"the next record to handle is 2, but the record that was handled last is another"):
+        await Follower(anew, database, POSITIONS, ["ours"], note).run()
+    assert len(noted(database)) == 2
+
+
+async def test_a_log_that_was_cut_and_written_anew_while_the_broker_was_away_is_refused(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)) as run:
+        await until(lambda: len(noted(database)) == 2)
+        topics.away = True
+        topics.logs[TP("ours", 0)] = [b"a", b"instead of b", b"c"]
+        await asyncio.sleep(0.01)
+        topics.away = False
+        with pytest.raises(Gone, match="handled last is another"):
+            await asyncio.wait_for(run, 20)
+
+
+async def test_where_the_record_that_was_handled_last_has_expired_nothing_is_held_against_the_log(
+    database: Database,
+) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+    topics.put("ours", 0, b"c")
+    topics.delete_before("ours", 0, 2)
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 3)
+
+
+async def test_who_passes_lost_records_over_goes_on_at_the_end_of_a_log_that_was_written_anew(
+    database: Database,
+) -> None:
+    topics, told = FakeTopics(ours=1), list[Gone]()
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+    topics.logs[TP("ours", 0)] = [b"a", b"instead of b", b"c"]
+    follower = Follower(topics, database, POSITIONS, ["ours"], note, pass_over=lambda _, gone: told.append(gone))
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_ms is not None)
+        topics.put("ours", 0, b"new")
+        await until(lambda: len(noted(database)) == 3)
+    assert [(gone.offset, gone.start) for gone in told] == [(2, 3)]
+    assert noted(database)[-1] == ("ours", 0, 3, "new")

@@ -13,6 +13,8 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(249), primary_key=True),
         sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("next", sa.BigInteger, nullable=False),
+        sa.Column("last_offset", sa.BigInteger),
+        sa.Column("last_hash", sa.String(64)),
     )
     op.create_table("billing_handled", sa.Column("id", sa.Text, primary_key=True))
     op.create_table(

@@ -77,6 +77,21 @@ async def test_a_new_database_for_a_topic_that_was_cut_is_refused_too(tmp_path: 
         assert len((await billing.refunds("acme"))["holds"]) == 4
 
 
+async def test_a_topic_that_was_made_anew_and_is_longer_by_now_is_refused_until_somebody_accepts_it(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, topics=filled()):
+        pass
+    anew = filled(100)
+    anew.put(TOPIC, 0, event("more", "acme", "frozen"))
+    said = await refusal(tmp_path, anew)
+    assert "the record that was handled last is another one now" in said
+    assert said.endswith("  callwarden billing --accept-gone 0:0 --reason WHY")
+    for _ in range(2):
+        async with serving(tmp_path, topics=anew, accepted=[Accepted(0, 0, "a new cluster")]) as billing:
+            assert len((await billing.refunds("acme"))["holds"]) == 13
+
+
 async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_was_held_stays(tmp_path: Path) -> None:
     topics = filled()
     async with serving(tmp_path, topics=topics):
