@@ -80,18 +80,15 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
 
     async def keep() -> None:
         meters.begin(await _begun(database))
-        publisher = asyncio.create_task(Publisher(database, follower, settings, meters).run())
         try:
             await follower.run()
         except Gone as error:
             raise lost(error) from None
-        finally:
-            publisher.cancel()
-            await asyncio.wait([publisher])
 
     try:
         app = pages_app(registry, lambda: behind(follower))
-        await host([keep()], app, (settings.web_host, settings.ledger_port), "CALLWARDEN_LEDGER_PORT")
+        work = [keep(), Publisher(database, follower, settings, meters).run()]
+        await host(work, app, (settings.web_host, settings.ledger_port), "CALLWARDEN_LEDGER_PORT")
     finally:
         database.close()
 
@@ -125,11 +122,13 @@ class Publisher:
         self._path, self._meters = settings.ledger_heads, meters
 
     async def run(self) -> None:
-        """Look again and again, until it is cancelled. What fails is told and tried again."""
+        """Look again and again, until it is cancelled. A file or database that is away is told and tried again."""
         while True:
+            now_ms, as_of_ms = time.time_ns() // 1_000_000, self._follower.progress().as_of_ms
             try:
-                if self._follower.progress().as_of_ms is not None:
-                    await self.publish(time.time_ns() // 1_000_000)
+                # What was committed before the day began is in its heads.
+                if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
+                    await self.publish(now_ms)
             except (OSError, Unavailable) as error:
                 log.error("the heads cannot be published; it is tried again", why=str(error))
             await asyncio.sleep(_LOOK_S)

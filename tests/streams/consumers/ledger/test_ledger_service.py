@@ -104,7 +104,10 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
     with structlog.testing.capture_logs() as logs:
         await asyncio.sleep(0.05)
         assert logs == []
-        follower.as_of_ms = 1
+        follower.as_of_ms = T0 - 1  # yesterday, and nothing is known of what came since
+        await asyncio.sleep(0.05)
+        assert logs == []
+        follower.as_of_ms = T0
         async with asyncio.timeout(20):
             while not logs:
                 await asyncio.sleep(0.001)
@@ -115,6 +118,19 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
     running.cancel()
     await asyncio.wait([running])
     assert len(list(heads.read(path))) == 1
+
+
+async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Publisher) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(Publisher, "run", fail)
+    settings = load({"ledger_database": address(tmp_path)}).model_copy(update={"ledger_port": 0})
+    with pytest.raises(RuntimeError, match="nobody foresaw this"):
+        async with asyncio.timeout(20):
+            await service.run_ledger(settings, topics(1))
 
 
 def test_what_prometheus_is_told() -> None:
