@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,10 @@ def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
         ("tenants", {**TENANT, "severity": "warning"}),
         ("tenants-critical", {**TENANT, "severity": "critical"}),
         ("tenants-info", {**TENANT, "severity": "info"}),
+        ("tenants", {**TENANT, "severity": "warning", "kind": "pending"}),
+        ("tenants-critical-once", {**TENANT, "severity": "critical", "kind": "ban"}),
+        ("tenants-once", {**TENANT, "severity": "warning", "kind": "reversal"}),
+        ("tenants-info-once", {**TENANT, "severity": "info", "kind": "summary"}),
         ("ops-critical", {"alertname": "CallwardenTargetDown", "source": "health", "severity": "critical"}),
         ("ops", {"alertname": "CallwardenDeadLetters", "source": "health", "severity": "warning"}),
         ("ops", {"alertname": "SomebodyElses"}),
@@ -60,9 +65,10 @@ def hurried(folder: Path, receiver_url: str) -> Path:
     return path
 
 
-def post(address: str, *labels: dict[str, str]) -> None:
-    """Post alerts as `callwarden notify` does."""
-    body = json.dumps([{"labels": each, "annotations": {"summary": "…"}} for each in labels]).encode()
+def post(address: str, *labels: dict[str, str], over: bool = False) -> None:
+    """Post alerts as `callwarden notify` does; or, that they are over."""
+    times = {"endsAt": datetime.now(UTC).isoformat()} if over else {}
+    body = json.dumps([{"labels": each, "annotations": {"summary": "…"}, **times} for each in labels]).encode()
     request = urllib.request.Request(
         f"http://{address}/api/v2/alerts", body, {"Content-Type": "application/json"}, method="POST"
     )
@@ -104,6 +110,36 @@ def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None
         more = {"CallwardenNoRecords critical", "CallwardenLagGrowing warning"}
         wait_for(lambda: suppressed(address) == wanted | more, "what follows from the broker is suppressed")
         assert not {"CallwardenNoRecords", "CallwardenLagGrowing"} & {*told.names("/ops"), *told.names("/ops-critical")}
+
+
+def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) -> None:
+    levels, everybody = ("critical", "warning", "info"), {"/tenants-critical", "/tenants", "/tenants-info"}
+
+    def of(kind: str) -> list[dict[str, str]]:
+        return [
+            {**TENANT, "kind": kind, "severity": level, "tenant": f"{level}-{kind}"} for level in severities.values()
+        ]
+
+    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+
+        def heard(kind: str, status: str) -> set[str]:
+            """Who has heard of that."""
+            return {
+                path
+                for path, body in told.heard
+                for alert in body["alerts"]
+                if (alert["labels"]["kind"], alert["status"]) == (kind, status)
+            }
+
+        post(address, *of("ban"))
+        wait_for(lambda: heard("ban", "firing") == everybody, "the bans are told")
+        post(address, *of("ban"), over=True)
+        for kind in ("alert", "pending"):  # one after the other: meanwhile the bans would have been told as resolved
+            post(address, *of(kind))
+            wait_for(lambda kind=kind: heard(kind, "firing") == everybody, f"{kind} is told")  # type: ignore[misc]
+            post(address, *of(kind), over=True)
+            wait_for(lambda kind=kind: heard(kind, "resolved") == everybody, f"{kind} is over")  # type: ignore[misc]
+        assert heard("ban", "resolved") == set()
 
 
 def test_no_inhibition_names_an_alert_that_does_not_exist() -> None:
