@@ -116,9 +116,7 @@ def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) ->
     levels, everybody = ("critical", "warning", "info"), {"/tenants-critical", "/tenants", "/tenants-info"}
 
     def of(kind: str) -> list[dict[str, str]]:
-        return [
-            {**TENANT, "kind": kind, "severity": level, "tenant": f"{level}-{kind}"} for level in severities.values()
-        ]
+        return [{**TENANT, "kind": kind, "severity": level, "tenant": f"{level}-{kind}"} for level in levels]
 
     with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
 
