@@ -136,10 +136,14 @@ class Consumer(Protocol):
 
 
 class Ends(NamedTuple):
-    """What a broker's answer to a fetch said: the position of a `read_committed` reader that has read all, and when."""
+    """What a broker's answer to a fetch said: the position of a `read_committed` reader that has read all.
+
+    ``asked_s``: when it was asked, by `steady_s`. When the answer is looked at says nothing: this process may have
+    been stopped meanwhile.
+    """
 
     end: int
-    answered_ms: int
+    asked_s: float
 
 
 class Reader(Protocol):
@@ -157,7 +161,7 @@ class Reader(Protocol):
         ...
 
     def ends(self) -> dict[TP, Ends]:
-        """Of each partition, the newest answer to a fetch, by this machine's clock; those without one are left out."""
+        """Of each partition, the answer to the newest fetch that was answered; those without one are left out."""
         ...
 
     async def why_silent(self) -> Unavailable | Refused:

@@ -1,6 +1,7 @@
 """Hands the committed records of topics to a consumer, each once, in the transaction that moves its position."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import NamedTuple, Protocol
 import structlog
 from sqlalchemy import Connection
 
+from streams.clock import steady_s
 from streams.cluster import TP, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
 from streams.consumers.database import Database
 from streams.consumers.positions import Last, Overtaken, Positions, hash_of
@@ -106,10 +108,14 @@ class _TooEarly(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a follower is. ``as_of_ms``: all that was committed by then is handled; None: that was never so."""
+    """How far a follower is. ``as_of_ms``: all that was committed by then is handled; None: that was never so.
+
+    ``as_of_s`` is the same by `steady_s`: what was not handled since then is told by that, as nobody sets it.
+    """
 
     as_of_ms: int | None
     behind: Mapping[TP, int]
+    as_of_s: float | None = None
 
 
 class Follower:
@@ -137,7 +143,7 @@ class Follower:
         self._topics, self._handle = list(topics), handle
         self._from_end, self._pass_over = from_end, pass_over
         self._at: dict[TP, int] = {}
-        self._as_of: dict[TP, int] = {}
+        self._as_of: dict[TP, float] = {}
         self._ends: dict[TP, int] = {}
         self._beyond = 0
         self._put_back = False
@@ -159,9 +165,11 @@ class Follower:
     def progress(self) -> Progress:
         """How far it is."""
         complete = bool(self._at) and not self._put_back and self._as_of.keys() == self._at.keys()
+        as_of_s = min(self._as_of.values()) if complete else None
         return Progress(
-            as_of_ms=min(self._as_of.values()) if complete else None,
+            as_of_ms=None if as_of_s is None else round((time.time() - steady_s() + as_of_s) * 1000),
             behind={tp: max(0, end - self._at[tp]) for tp, end in self._ends.items()},
+            as_of_s=as_of_s,
         )
 
     async def run(self) -> None:
@@ -192,12 +200,12 @@ class Follower:
 
     async def catch_up(self) -> None:
         """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once."""
-        now_ms = time.time_ns() // 1_000_000
+        now_s = steady_s()
         while True:
             reader = self._cluster.reader()
             try:
                 await self._begin(reader)
-                while (self.progress().as_of_ms or 0) <= now_ms:
+                while (as_of_s := self.progress().as_of_s) is None or as_of_s <= now_s:
                     await self._step(reader)
             except (Overtaken, PutBack, OffsetGone, _TooEarly):
                 await asyncio.sleep(_POLL_S)
@@ -265,10 +273,10 @@ class Follower:
             if committed is not None:
                 committed()
         heard = False
-        for tp, (end, answered_ms) in reader.ends().items():
+        for tp, (end, asked_s) in reader.ends().items():
             self._ends[tp] = end
-            if self._at[tp] >= end and answered_ms > self._as_of.get(tp, 0):
-                self._as_of[tp] = answered_ms
+            if self._at[tp] >= end and asked_s > self._as_of.get(tp, -math.inf):
+                self._as_of[tp] = asked_s
                 heard = True
         if fetched or heard:
             self._heard_s = time.monotonic()

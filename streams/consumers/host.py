@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from streams.clock import steady_s
 from streams.cluster import Refused
 from streams.consumers.follow import Follower
 from streams.metrics.make import gauges
@@ -93,9 +93,9 @@ def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) 
 def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     """Why a consumer is not ready: what it has not handled yet; None when it is."""
     progress = follower.progress()
-    if progress.as_of_ms is None:
+    if progress.as_of_s is None:
         return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records to go"
-    late_s = time.time() - progress.as_of_ms / 1000
+    late_s = steady_s() - progress.as_of_s
     if late_s > stale_s:
         return f"knows what was written up to {late_s:.0f} s ago; {sum(progress.behind.values())} records to go"
     return None

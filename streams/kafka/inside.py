@@ -1,6 +1,12 @@
 """What aiokafka 0.14 knows of a consumer and tells nobody: private names, in one place."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.protocol.fetch import FetchRequest
+
+from streams.clock import steady_s
 
 
 def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
@@ -18,3 +24,29 @@ def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
 def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     """Whether the client's task that fetches has died: then it fetches no more, and nobody is told."""
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
+
+
+def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, int, float], None]) -> None:
+    """Have ``tell`` told of each fetch that is answered: the last stable offset, and when it was asked.
+
+    `AIOKafkaConsumer.last_poll_timestamp` is the wall clock's, at the moment in which the answer was looked at.
+    """
+    network = client._client
+    send = network.send
+
+    async def sending(node_id: Any, request: Any, *args: Any, **more: Any) -> Any:
+        asked_s = steady_s()
+        response = await send(node_id, request, *args, **more)
+        if isinstance(request, FetchRequest):
+            for tp, end in _ends(response.topics):
+                tell(tp, end, asked_s)
+        return response
+
+    network.send = sending
+
+
+def _ends(topics: Iterable[Any]) -> Iterable[tuple[TopicPartition, int]]:
+    for topic, partitions in topics:
+        for partition, error, _, last_stable, *_ in partitions:
+            if not error:
+                yield TopicPartition(topic, partition), int(last_stable)

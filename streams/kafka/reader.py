@@ -11,7 +11,7 @@ from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.errors import translated
 from streams.kafka.fastfetch import TornBatch
-from streams.kafka.inside import fetching_has_ended, position
+from streams.kafka.inside import fetching_has_ended, position, tell_ends
 from streams.kafka.questions import REQUEST_MS
 
 _STOP_S = 5.0
@@ -24,11 +24,13 @@ class KafkaReader:
         self._clients = clients
         self._client: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TP, Ends] = {}
 
     async def start(self, positions: Mapping[TP, int]) -> None:
         client = self._clients.reader(request_timeout_ms=REQUEST_MS)
         try:
             await client.start()
+            tell_ends(client, self._heard)
             self._positions = {TopicPartition(*tp): at for tp, at in positions.items()}
             client.assign(list(self._positions))
             for tp, at in self._positions.items():
@@ -64,12 +66,12 @@ class KafkaReader:
         return fetched
 
     def ends(self) -> dict[TP, Ends]:
-        client, known = self._started, {}
-        for tp in self._positions:
-            end, at_ms = client.last_stable_offset(tp), client.last_poll_timestamp(tp)
-            if end is not None and at_ms is not None:
-                known[TP(*tp)] = Ends(int(end), int(at_ms))
-        return known
+        return dict(self._ends)
+
+    def _heard(self, tp: TopicPartition, end: int, asked_s: float) -> None:
+        known = self._ends.get(TP(*tp))
+        if known is None or asked_s > known.asked_s:  # an earlier leader may answer late
+            self._ends[TP(*tp)] = Ends(end, asked_s)
 
     async def why_silent(self) -> Unavailable | Refused:
         """Why no fetch is answered, as far as that can be found out."""

@@ -1,6 +1,7 @@
 """The API: whether a tenant's refunds are frozen, asked by whoever pays them."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
+from streams.clock import steady_s
 from streams.cluster import Unavailable
 from streams.consumers.billing import problems
 from streams.consumers.billing.answers import Answer, NotNow, Problem, answer_of, hold_of
@@ -47,12 +49,13 @@ _LOST: Final[dict[int | str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where answers come from. ``as_of_ms``: all that was in the topic by then is in the holds, None: unknown."""
+    """Where answers come from. ``as_of_s``: all that was in the topic by then, by `steady_s`, is in the holds; None:
+    unknown."""
 
     holds: Callable[[str], Awaitable[list[Hold]]]
-    as_of_ms: Callable[[], int | None]
+    as_of_s: Callable[[], float | None]
     stale_after_ms: int
-    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    now_s: Callable[[], float] = steady_s
 
 
 def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
@@ -109,7 +112,7 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
 
 async def _answer(sources: Sources, tenant_id: str) -> Response:
     # Asked before the database is: it may then know more than that, never less.
-    as_of_ms = sources.as_of_ms()
+    as_of_s = sources.as_of_s()
     away = False
     holds: list[Hold] | None = None
     try:
@@ -121,7 +124,9 @@ async def _answer(sources: Sources, tenant_id: str) -> Response:
         ) from None
     except (Unavailable, TimeoutError):
         away = True
-    if as_of_ms is None or sources.now_ms() - as_of_ms > sources.stale_after_ms:
+    age_s = math.inf if as_of_s is None else sources.now_s() - as_of_s
+    as_of_ms = None if as_of_s is None else round((time.time() - age_s) * 1000)
+    if age_s * 1000 > sources.stale_after_ms:
         raise _not_now("The topic is not read up to the present", "尚未读到主题的最新位置", as_of_ms, holds)
     if away or holds is None:
         raise _not_now("The database does not answer", "数据库没有响应", as_of_ms, None)

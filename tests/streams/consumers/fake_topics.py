@@ -1,15 +1,19 @@
 """Topics in memory, for those who follow them: committed records alone, and a broker that can be away."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
+from streams.clock import steady_s
 from streams.cluster import TP, Ends, Fetched, OffsetGone, Unavailable
 
 
 class FakeTopics:
-    """`streams.consumers.follow.Topics`. Tests append values, cut logs off at either end, and take the broker away."""
+    """`streams.consumers.follow.Topics`. Tests append values, cut logs off at either end, and take the broker away.
+
+    ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
 
     def __init__(self, **partitions: int) -> None:
         self.counts = partitions
@@ -89,7 +93,8 @@ class FakeReader:
             if not topics.first[tp] <= at <= topics.end(tp):
                 raise OffsetGone(tp, at)
             values = topics.logs[tp][at - topics.first[tp] :][:3]
-            self._ends[tp] = Ends(topics.end(tp), topics.now_ms)
+            asked_s = steady_s() - time.time() + topics.now_ms / 1000
+            self._ends[tp] = Ends(topics.end(tp), asked_s)
             if values:
                 stop = self._at[tp] = at + len(values)
                 times = np.full(len(values), topics.now_ms, np.int64)

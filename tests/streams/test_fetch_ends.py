@@ -1,0 +1,28 @@
+"""What a broker's answers say of the ends of partitions, and when that was asked."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.protocol.fetch import FetchRequest
+
+from streams.clock import steady_s
+from streams.kafka.inside import tell_ends
+
+
+async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None:
+    looked_at: list[float] = []
+
+    async def send(node_id: int, request: Any) -> Any:
+        looked_at.append(steady_s())  # later than the question, however long the answer waits
+        return SimpleNamespace(topics=[("ours", [(0, 0, 9, 7, b""), (1, 6, 9, 7, b"")])])
+
+    client: Any = SimpleNamespace(_client=SimpleNamespace(send=send))
+    told: list[tuple[TopicPartition, int, float]] = []
+    tell_ends(client, lambda *each: told.append(each))
+    asked_s = steady_s()
+    await client._client.send(1, FetchRequest(500, 1, 1, 0, []))
+    await client._client.send(1, "something else")
+    [(tp, end, told_s)] = told
+    assert (tp, end) == (TopicPartition("ours", 0), 7)
+    assert asked_s <= told_s <= looked_at[0]
