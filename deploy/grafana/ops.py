@@ -31,18 +31,30 @@ def sections() -> Iterator[tuple[Words, list[Any]]]:
     yield Words("依赖它的系统", "Those who live on it"), _consumers()
 
 
+def _beyond(share: str, by: str = "") -> str:
+    """How many tenants are beyond that end of a bucket, rule by rule; single tenants' series would leave some out."""
+    everybody = f"sum{by} (callwarden_threshold_ratio_count{{{_RULE}}})"
+    return f'{everybody} - sum{by} (callwarden_threshold_ratio_bucket{{{_RULE}, le="{share}"}})'
+
+
 def _near() -> list[Any]:
     return [
         panels.number(
-            Words("超过阈值的租户", "Tenants over a limit"),
-            Words("至少一条规则的全部条件都满足。", "All conditions of a rule hold."),
-            Query("count(max by (tenant) (callwarden_tenant_threshold_ratio) > 1) or vector(0)"),
+            Words("超过阈值", "Over a limit"),
+            Words(
+                "租户与规则对，规则的全部条件都满足；含未逐一展示者。",
+                "Pairs of tenant and rule, all of whose conditions hold; those that are not shown by name, too.",
+            ),
+            Query(_beyond("1.0")),
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("接近阈值的租户", "Tenants near a limit"),
-            Words("达到阈值的 80 % 以上。", "At 80 % of the way to a limit, or beyond."),
-            Query("count(max by (tenant) (callwarden_tenant_threshold_ratio) >= 0.8) or vector(0)"),
+            Words("接近阈值", "Near a limit"),
+            Words(
+                "租户与规则对，超过阈值的 80 %；含未逐一展示者。",
+                "Pairs of tenant and rule beyond 80 % of the way to it; those that are not shown by name, too.",
+            ),
+            Query(_beyond("0.8")),
             steps=((None, "green"), (1.0, "orange")),
         ),
         panels.number(
@@ -96,14 +108,8 @@ def _near() -> list[Any]:
         ),
         panels.lines(
             Words("各规则接近阈值的租户", "Tenants near, by rule"),
-            Words("达到 80 % 以上的租户数。", "How many are at 80 % of the way or beyond."),
-            [
-                Query(
-                    f"sum by (rule) (callwarden_threshold_ratio_count{{{_RULE}}})"
-                    f' - sum by (rule) (callwarden_threshold_ratio_bucket{{{_RULE}, le="0.8"}})',
-                    "{{rule}}",
-                )
-            ],
+            Words("超过阈值 80 % 的租户数。", "How many are beyond 80 % of the way."),
+            [Query(_beyond("0.8", " by (rule)"), "{{rule}}")],
         ),
         panels.lines(
             Words("各规则进行中的告警", "Alerts that stand, by rule"),

@@ -121,6 +121,21 @@ def test_no_query_asks_for_a_metric_label_or_variable_that_is_not_there(name: st
         assert set(re.findall(r"\$(\w+)", expr)) - {"__rate_interval", "__range"} <= variables, expr
 
 
+def test_nobody_is_counted_by_series_of_which_some_are_left_out() -> None:
+    every = queries(VIEWS["callwarden-ops"])
+    assert [
+        expr for expr in every if re.search(r"\b(count|sum)\b.*callwarden_tenant_(threshold|value|calls)", expr)
+    ] == []
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_bucket_that_is_asked_for_is_one_of_the_histogram(name: str) -> None:
+    ends = {entry.name: {str(end) for end in entry.buckets} for entry in CATALOGUE if entry.buckets}
+    for expr in queries(VIEWS[name]):
+        for histogram, end in re.findall(r'(callwarden_\w+)_bucket\{[^}]*\ble="([^"]*)"', expr):
+            assert end in ends[histogram], expr
+
+
 def test_a_tenant_leads_to_its_page() -> None:
     links = [
         link["url"]
