@@ -127,7 +127,8 @@ async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
         raise RuntimeError("nobody foresaw this")
 
     monkeypatch.setattr(Publisher, "run", fail)
-    settings = load({"ledger_database": address(tmp_path)}).model_copy(update={"ledger_port": 0})
+    given = {"ledger_database": address(tmp_path), "input_prefix": "in.", "output_prefix": "out."}
+    settings = load(given).model_copy(update={"ledger_port": 0})
     with pytest.raises(RuntimeError, match="nobody foresaw this"):
         async with asyncio.timeout(20):
             await service.run_ledger(settings, topics(1))
