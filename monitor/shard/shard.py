@@ -350,6 +350,7 @@ class Shard:
         return ShardHead(
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,
+            newest_ms=self._unsealed.sealed_newest_ms,
             tenants=len(self._names),
             firing=self._judge.firing(),
             taken_back=self._judge.taken_back(),
@@ -384,6 +385,7 @@ class Shard:
             self._tenant(name)
         self._stored_names = len(self._names)
         self._at_ms, self._sealed_ms = head.at_ms, head.sealed_ms
+        self._unsealed.newest_ms = self._unsealed.sealed_newest_ms = head.newest_ms
         standings = decode_standings(entries)
         self._standings.restore(standings)
         self._decisions.restore(standings)

@@ -32,10 +32,14 @@ class SpanHead(Struct):
 
 
 class ShardHead(Struct):
-    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows, what fires."""
+    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows, what fires.
+
+    ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach.
+    """
 
     at_ms: int
     sealed_ms: int
+    newest_ms: int
     tenants: int
     firing: dict[str, dict[int, Firing]]
     spans: dict[int, SpanHead]

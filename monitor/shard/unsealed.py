@@ -28,6 +28,7 @@ class _Pane:
     count: int = 0  # all its calls
     waiting: int = 0  # of them those that are not in the sums
     fresh_count: int = 0
+    newest_ms: int = -1
     first: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, calls: Calls) -> None:
@@ -37,6 +38,7 @@ class _Pane:
                 row = int(np.argmax(calls.source == source))
                 self.first[source] = (int(calls.offset[row]), int(calls.clock_ms[row]))
         self.fresh.append(calls)
+        self.newest_ms = max(self.newest_ms, int(calls.end_ms.max()))
         self.count += len(calls)
         self.waiting += len(calls)
         self.fresh_count += len(calls)
@@ -76,7 +78,7 @@ class Unsealed:
         self._count = 0
         self._news: list[Pane] | None = None  # None: nobody has asked, or they were too many
         self._news_count = 0
-        self.newest_ms = -1  # the largest event time of all calls
+        self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of those in no open pane
 
     def __len__(self) -> int:
         return self._count
@@ -84,7 +86,6 @@ class Unsealed:
     def add(self, calls: Calls) -> None:
         """More calls (at least one), which came after all others of their sources."""
         self._count += len(calls)
-        self.newest_ms = max(self.newest_ms, int(calls.end_ms.max()))
         number = calls.end_ms // self._pane_ms
         if int(number.min()) == int(number.max()):
             self._add(int(number[0]), calls)
@@ -98,6 +99,7 @@ class Unsealed:
     def _add(self, number: int, calls: Calls) -> None:
         pane = self._panes.setdefault(number, _Pane())
         pane.add(calls)
+        self.newest_ms = max(self.newest_ms, pane.newest_ms)
         if pane.waiting >= _MOST_ROWS:
             self._sum_up([number])
 
@@ -125,6 +127,7 @@ class Unsealed:
         numbers = self._ripe(before_ms)
         self._sum_up(numbers)
         panes = [self._panes.pop(number) for number in numbers]
+        self.sealed_newest_ms = max([self.sealed_newest_ms, *(pane.newest_ms for pane in panes)])
         self._count -= sum(pane.count for pane in panes)
         return [self._merged(pane.sums) for pane in panes]
 
@@ -180,6 +183,8 @@ class Unsealed:
         """Become what `panes` gave when `newest_ms` was that; it must be empty."""
         self.newest_ms = newest_ms
         for one in panes:
-            pane = _Pane(sums=[one.pane], count=one.pane.calls, first=dict(one.first))
+            # Of a pane that is not the newest its end will do: no window ends inside it.
+            pane_newest_ms = min(newest_ms, one.pane.start_ms + self._pane_ms - 1)
+            pane = _Pane([one.pane], count=one.pane.calls, newest_ms=pane_newest_ms, first=dict(one.first))
             self._panes[one.pane.start_ms // self._pane_ms] = pane
             self._count += pane.count

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from court import Court, rule
+from court import Court, StoredCourt, rule
 from shard_samples import MINUTE, T0, policy_of
 
 from monitor.shard.shard import Shard
@@ -256,3 +256,14 @@ def test_an_alert_id_is_that_of_the_judged_one() -> None:
         court.shard.advance(T0 + 5 * MINUTE)
         told.append(court.shard.take().alerts)
     assert [alert.alert_id for alert in told[0]] == [alert.alert_id for alert in told[1]]
+
+
+def test_a_successor_looks_as_far_ahead_as_the_one_that_read_the_calls() -> None:
+    """Which it does not read again: their pane is sealed, and the window that holds them is still to come."""
+    court = StoredCourt(rules=[rule("hourly", window="1h", step="1h", cooldown="1h")])
+    court.short_calls(1, 2)
+    assert court.until(30) == []
+    court.restart()
+    court.shard.early()
+    (alert,) = court.shard.take().alerts
+    assert (alert.state, alert.since_ms) == ("firing", T0 + 60 * MINUTE)

@@ -107,7 +107,7 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
     fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
     stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=f"knows {FORMAT}"):
-        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, 1, {}, {}), stored)
+        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, 1, {}, {}), stored)
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": FORMAT + 1, "tenants": "many", "more": [1]}])
@@ -128,7 +128,7 @@ def test_names_that_are_missing_are_missed() -> None:
         (2, stored, "names of 1 tenants; its head counts 2"),
     ):
         with pytest.raises(StateFormatError, match=message):
-            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, count, {}, {}), entries)
+            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, count, {}, {}), entries)
 
 
 @pytest.mark.parametrize(
