@@ -226,10 +226,11 @@ def wanted_of(program: Program) -> set[str]:
 
 
 def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:
-    for program, meters in (("billing", BillingTelemetry), ("ledger", Meters)):
-        registry = CollectorRegistry()
-        meters(registry)
-        assert named_by(registry) == wanted_of(program)
+    billing, ledger = CollectorRegistry(), CollectorRegistry()
+    BillingTelemetry(billing)
+    Meters(ledger, ["callwarden.enforcement", "callwarden.reviews"])
+    assert named_by(billing) == wanted_of("billing")
+    assert named_by(ledger) == wanted_of("ledger")
 
 
 def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
