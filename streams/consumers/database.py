@@ -19,6 +19,16 @@ from streams.cluster import Refused, Unavailable
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_S: Final = 15
 _READING: Final = "callwarden_reading"
+# A server that went silent is away after a quarter of a minute; a statement that waits for longer than a minute, too.
+_POSTGRESQL: Final = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c statement_timeout=60s",
+}
 
 T = TypeVar("T")
 
@@ -44,9 +54,7 @@ class Database:
                 f"CALLWARDEN_{name.upper()}_DATABASE: that is no address of a database; "
                 "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
             ) from None
-        self._shown = address.render_as_string(hide_password=True).replace(
-            address.drivername, address.get_backend_name()
-        )
+        self._shown = _shown(address)
         self._engine = _engine(address)
         self._thread = ThreadPoolExecutor(1, f"{name}-database")
 
@@ -93,6 +101,7 @@ class Database:
 
     def _upgrade(self, connection: Connection) -> None:
         if connection.dialect.name == "postgresql":  # or two that start at once would both make the tables
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"callwarden-{self.name}"}
             )
@@ -109,6 +118,13 @@ class Database:
             ) from None
 
 
+def _shown(address: URL) -> str:
+    """An address for people: without who asks, and without what stands behind a ``?``; both may be secret."""
+    return URL.create(
+        address.get_backend_name(), host=address.host, port=address.port, database=address.database
+    ).render_as_string()
+
+
 def _versions(name: str) -> Path:
     found = import_module(f"streams.consumers.{name}").__file__
     assert found is not None
@@ -118,7 +134,8 @@ def _versions(name: str) -> Path:
 def _engine(url: URL) -> Engine:
     # An error's message would else show the values of its statement.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        bounds = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=bounds)
     engine = create_engine(url, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")

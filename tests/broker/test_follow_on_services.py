@@ -122,7 +122,7 @@ async def test_a_postgresql_that_was_killed_is_waited_for(
         postgres.kill()
         try:
             await produce(address, TP(topic, 0), numbered(5, 5))
-            with pytest.raises(Unavailable, match=r"the database postgresql://callwarden@127.0.0.1"):
+            with pytest.raises(Unavailable, match=r"the database postgresql://127.0.0.1"):
                 await database.run(lambda connection: connection.execute(text("SELECT 1")))
         finally:
             postgres.start()
@@ -135,6 +135,15 @@ def handled(database: Database) -> list[int]:
         return noted(database)
     except Unavailable:
         return []
+
+
+async def test_a_statement_that_waits_for_ever_is_ended(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = {"options": "-c statement_timeout=100", "connect_timeout": 5}
+    monkeypatch.setattr("streams.consumers.database._POSTGRESQL", bounds)
+    database = Database(postgres.database("waiting"), "notes")
+    with pytest.raises(Unavailable, match="statement timeout"):
+        await database.run(lambda connection: connection.execute(text("SELECT pg_sleep(60)")))
+    database.close()
 
 
 async def test_two_that_start_at_once_make_the_tables_once(
