@@ -51,7 +51,7 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
         if rows:
             connection.execute(dialect.insert(OUTBOX).on_conflict_do_nothing(), rows)
         if message.standing is not None:
-            key = "\n".join((message.tenant_id, message.behaviour, message.what, message.severity, message.tier))
+            key = _key(message)
             connection.execute(delete(STANDING).where(STANDING.c.key == key))
             if message.standing == "on":
                 connection.execute(insert(STANDING).values(key=key, message=text, since_ms=now_ms))
@@ -73,6 +73,12 @@ def standing(connection: Connection) -> list[Standing]:
     """All that stands now."""
     rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
     return [Standing(_DECODE(message), since_ms) for message, since_ms in rows]
+
+
+def stands_no_more(connection: Connection, message: Message) -> None:
+    """Alertmanager does not take this one; one that has taken its place stays."""
+    text = msgspec.json.encode(message).decode()
+    connection.execute(delete(STANDING).where(STANDING.c.key == _key(message), STANDING.c.message == text))
 
 
 def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
@@ -102,3 +108,7 @@ def queues(connection: Connection) -> dict[str, tuple[int, int]]:
         .group_by(table.channel)
     )
     return {channel: (n, oldest_ms) for channel, n, oldest_ms in rows}
+
+
+def _key(message: Message) -> str:
+    return "\n".join((message.tenant_id, message.behaviour, message.what, message.severity, message.tier))

@@ -1,7 +1,7 @@
 """Empties the outbox to one channel: at least once, backing off while it does not answer, a flood as a digest."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -13,7 +13,7 @@ from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.digest import digest, plan
 from streams.consumers.notify.message import Message
-from streams.consumers.notify.outbox import Waiting
+from streams.consumers.notify.outbox import Standing, Waiting
 from streams.consumers.notify.telemetry import Telemetry
 
 log = structlog.get_logger("callwarden")
@@ -35,6 +35,7 @@ class Sender:
         self._failures = 0
         self._rest_until_ms = 0
         self._reminded_ms = 0
+        self._refused: Counter[str] = Counter()  # of reminders, by the message's id
 
     async def run(self) -> None:
         """Deliver, for as long as it is let."""
@@ -58,13 +59,43 @@ class Sender:
         if rows and not await self._deliver(rows, room):
             return
         if isinstance(self._channel, Alertmanager) and now_ms - self._reminded_ms >= _MINUTE_MS:
-            standing = await self._database.run(outbox.standing)
-            try:
-                await self._channel.remind(standing)
-            except Failed as failed:
+            await self._remind(self._channel)
+
+    async def _remind(self, channel: Alertmanager) -> None:
+        standing = await self._database.run(outbox.standing)
+        for at in range(0, len(standing), channel.at_once):
+            if not await self._remind_of(channel, standing[at : at + channel.at_once]):
+                return
+        self._reminded_ms = self._clock()
+
+    async def _remind_of(self, channel: Alertmanager, some: Sequence[Standing]) -> bool:
+        """Whether the channel is well; if it minds one alone, the others are told all the same."""
+        try:
+            await channel.remind(some)
+        except Failed as failed:
+            self._telemetry.failed(channel.name)
+            if not failed.message_alone:
                 self._rest(failed)
-            else:
-                self._reminded_ms = now_ms
+                return False
+            if len(some) > 1:
+                for each in some:
+                    if not await self._remind_of(channel, [each]):
+                        return False
+                return True
+            message = some[0].message
+            self._refused[message.id] += 1
+            if self._refused[message.id] >= _ATTEMPTS:
+                log.error("an alert is given up", channel=channel.name, what=message.what, why=str(failed))
+                await self._stands_no_more(message)
+            return True
+        self._well_again()
+        for each in some:
+            self._refused.pop(each.message.id, None)
+        return True
+
+    async def _stands_no_more(self, message: Message) -> None:
+        self._refused.pop(message.id, None)
+        await self._database.run(lambda connection: outbox.stands_no_more(connection, message))
 
     async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> bool:
         """Whether the channel is well."""
@@ -122,6 +153,8 @@ class Sender:
         log.error("a message is given up", channel=self._channel.name, what=row.message.what, why=why)
         self._telemetry.given_up(self._channel.name)
         await self._database.run(lambda connection: outbox.ended(connection, [row.number], "given_up", now_ms))
+        if isinstance(self._channel, Alertmanager):
+            await self._stands_no_more(row.message)
 
     def _rest(self, failed: Failed) -> None:
         seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))

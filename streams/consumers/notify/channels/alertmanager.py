@@ -40,11 +40,9 @@ class Alertmanager:
         )
 
     async def remind(self, standing: Sequence[Standing]) -> None:
-        """Keep what goes on from ending."""
+        """Keep these, `at_once` of them at most, from ending. Raises Failed."""
         now_ms = self._clock()
-        for at in range(0, len(standing), _AT_ONCE):
-            some = standing[at : at + _AT_ONCE]
-            await self._post([alert for m, since in some for alert in alerts(m, since, now_ms, self._link)])
+        await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._link)])
 
     async def _post(self, posted: list[dict[str, Any]]) -> str:
         # Of one alert the last word counts; it takes them in any order.

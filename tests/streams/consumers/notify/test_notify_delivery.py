@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from fake_topics import FakeTopics
 from notices import alert, decision
 from office import MANNERS, POLICY
+from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
@@ -24,7 +25,7 @@ from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, Gone, Record
 from streams.consumers.notify import outbox, tenants
-from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.consumer import Consumer
 from streams.consumers.notify.desk import Desk
 from streams.consumers.notify.message import Message
@@ -488,6 +489,41 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
         alert("a", "resolved", BEGAN_MS), decision("l", "lapse", BEGAN_MS, tenant="other", reverses="p")
     )
     assert await database.run(outbox.standing) == []
+
+
+class Manager(Alertmanager):
+    """One that keeps the tenants that it is told of, and refuses those of ``refuses``."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(None, "alertmanager", SecretStr("http://127.0.0.1:1"), clock, None)  # type: ignore[arg-type]
+        self.refuses: set[str] = set()
+        self.posts: list[set[str]] = []
+
+    async def _post(self, posted: list[dict[str, Any]]) -> str:
+        tenants = {alert["labels"]["tenant"] for alert in posted}
+        if tenants & self.refuses:
+            raise Failed("it answers 400", message_alone=True)
+        self.posts.append(tenants)
+        return "200"
+
+
+@pytest.mark.parametrize("from_the_first", [True, False])
+async def test_a_standing_alert_that_alertmanager_refuses_ends_no_other(
+    database: Database, from_the_first: bool
+) -> None:
+    manager = Manager(lambda: BEGAN_MS)
+    notifier = Notifier(database, manager)
+    await notifier.later()
+    manager.refuses = {"t150"} if from_the_first else set()
+    await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n:03}", pending=True) for n in range(250)))
+    await notifier.later()
+    manager.refuses = {"t150"}
+    for _ in range(20):
+        manager.posts.clear()
+        await notifier.later(MINUTE)
+        assert len(set().union(*manager.posts) - {"t150"}) == 249, "the others ended"
+    assert len(await database.run(outbox.standing)) == 249, "it is refused for ever"
+    assert len(manager.posts) == 3
 
 
 async def test_alertmanager_alone_hears_that_nothing_waits_any_more(database: Database) -> None:
