@@ -23,6 +23,7 @@ _SILENT_S = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LOOKS_BEYOND = 5
 _CHECK_S = 2.0
+_COUNT_S = 60.0
 
 
 class Record(NamedTuple):
@@ -100,6 +101,10 @@ async def rewritten(topics: Topics, last: Mapping[TP, Last]) -> set[TP]:
 
 class PutBack(Unavailable):
     """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
+
+
+class _Grown(Unavailable):
+    """A topic has more partitions than are followed."""
 
 
 class _TooEarly(Unavailable):
@@ -185,7 +190,7 @@ class Follower:
                     delay_s = _FIRST_RETRY_S
             except Unreadable:
                 raise
-            except (Overtaken, PutBack) as error:
+            except (Overtaken, PutBack, _Grown) as error:
                 log.info("looking where to go on", why=str(error))
                 self._database.forget()  # a connection may be to what the database was before
                 await asyncio.sleep(_FIRST_RETRY_S)
@@ -207,7 +212,7 @@ class Follower:
                 await self._begin(reader)
                 while (as_of_s := self.progress().as_of_s) is None or as_of_s <= now_s:
                     await self._step(reader)
-            except (Overtaken, PutBack, OffsetGone, _TooEarly):
+            except (Overtaken, PutBack, OffsetGone, _Grown, _TooEarly):
                 await asyncio.sleep(_POLL_S)
             else:
                 return
@@ -257,7 +262,8 @@ class Follower:
         self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in at and at[tp] >= self._at.get(tp, 0)}
         self._at, self._put_back = at, False
         self._ends = {tp: ends[tp] for tp in tps}
-        self._checked_s = self._heard_s = time.monotonic()
+        self._counts = counts
+        self._counted_s = self._checked_s = self._heard_s = time.monotonic()
         await reader.start(self._at)
 
     async def _step(self, reader: Reader) -> None:
@@ -266,6 +272,10 @@ class Follower:
         if time.monotonic() - self._checked_s > _CHECK_S:
             self.check(self._at, await self._database.run(self._positions.known))
             self._checked_s = time.monotonic()
+        if time.monotonic() - self._counted_s > _COUNT_S:
+            if await self._cluster.partitions(self._topics) != self._counts:
+                raise _Grown("a topic has other partitions than before")
+            self._counted_s = time.monotonic()
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:
             committed = await self._database.run(lambda connection: self._take(connection, fetched))

@@ -83,12 +83,15 @@ class Billing:
 
     async def _work(self, accepted: Sequence[Accepted]) -> None:
         await self._prepare(accepted)
-        looking = asyncio.create_task(self._telemetry.look(self._database))
+        tasks = [asyncio.create_task(work) for work in (self.follower.run(), self._telemetry.look(self._database))]
         try:
-            await self.follower.run()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in done:
+            task.result()
 
     async def _prepare(self, accepted: Sequence[Accepted]) -> None:
         """Make the tables and go over what was accepted; what is away is waited for."""

@@ -450,3 +450,14 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
         now_s = time.time()
         monkeypatch.setattr(time, "time", lambda: now_s - 86_400)  # a day back
         assert "up to 36" in (behind(follower) or ""), "not an hour ago any more"
+
+
+async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 0.0)
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 1)
+        topics.logs[TP("ours", 1)], topics.first[TP("ours", 1)], topics.counts["ours"] = [b"b"], 0, 2
+        await until(lambda: len(noted(database)) == 2)
+    assert noted(database)[-1] == ("ours", 1, 0, "b")

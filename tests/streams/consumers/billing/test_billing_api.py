@@ -252,6 +252,18 @@ async def test_two_processes_with_one_database_are_both_right_at_once(tmp_path: 
             assert [len(answer["holds"]) for answer in answers] == [number + 1] * 2
 
 
+async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a fault while looking")
+
+    monkeypatch.setattr("streams.consumers.billing.telemetry._look", fail)
+    with pytest.raises(RuntimeError, match="a fault while looking"):
+        async with serving(tmp_path, caught_up=False), asyncio.timeout(20):
+            await asyncio.sleep(30)
+
+
 async def test_prometheus_is_told(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"), b"?")
