@@ -11,6 +11,7 @@ from streams.consumers.notify.message import Message
 from streams.consumers.notify.tables import OUTBOX, STANDING
 
 _KEPT_MS = 30 * 86_400_000
+_LONGEST_MS = 10 * 60_000  # more than a sender lets a refused message wait
 _DECODE = msgspec.json.Decoder(Message).decode
 
 
@@ -62,7 +63,9 @@ def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> lis
     table = OUTBOX.c
     rows = connection.execute(
         select(table.number, table.message, table.made_ms, table.attempts)
-        .where(table.channel == channel, table.state == "waiting", table.next_ms <= now_ms)
+        .where(table.channel == channel, table.state == "waiting")
+        # One that is to wait for longer than any is was put there before the clock was set back.
+        .where((table.next_ms <= now_ms) | (table.next_ms > now_ms + _LONGEST_MS))
         .order_by(table.number)
         .limit(most)
     )

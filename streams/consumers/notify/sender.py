@@ -1,6 +1,8 @@
 """Empties the outbox to one channel: at least once, backing off while it does not answer, a flood as a digest."""
 
 import asyncio
+import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -28,13 +30,21 @@ _ATTEMPTS: Final = 5
 class Sender:
     """One channel's. What one cannot deliver waits in the outbox, and holds no other up."""
 
-    def __init__(self, channel: Channel, database: Database, clock: Callable[[], int], telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        database: Database,
+        clock: Callable[[], int],
+        telemetry: Telemetry,
+        elapsed_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only goes on."""
         self._channel, self._database = channel, database
         self._clock, self._telemetry = clock, telemetry
-        self._sent: deque[int] = deque()
+        self._elapsed_s = elapsed_s
+        self._sent: deque[float] = deque()
         self._failures = 0
-        self._rest_until_ms = 0
-        self._reminded_ms = 0
+        self._rest_until_s = self._reminded_s = -math.inf
         self._refused: Counter[str] = Counter()  # of reminders, by the message's id
 
     async def run(self) -> None:
@@ -49,16 +59,16 @@ class Sender:
 
     async def step(self) -> None:
         """Deliver what can be delivered now. Raises Unavailable, of the database."""
-        now_ms = self._clock()
-        if now_ms < self._rest_until_ms:
+        if self._elapsed_s() < self._rest_until_s:
             return
+        now_ms = self._clock()
         name, room = self._channel.name, self._room()
         if room is not None and room <= 0:
             return
         rows = await self._database.run(lambda connection: outbox.waiting(connection, name, now_ms, _MOST))
         if rows and not await self._deliver(rows, room):
             return
-        if isinstance(self._channel, Alertmanager) and now_ms - self._reminded_ms >= _MINUTE_MS:
+        if isinstance(self._channel, Alertmanager) and self._elapsed_s() - self._reminded_s >= _MINUTE_MS / 1000:
             await self._remind(self._channel)
 
     async def _remind(self, channel: Alertmanager) -> None:
@@ -66,7 +76,7 @@ class Sender:
         for at in range(0, len(standing), channel.at_once):
             if not await self._remind_of(channel, standing[at : at + channel.at_once]):
                 return
-        self._reminded_ms = self._clock()
+        self._reminded_s = self._elapsed_s()
 
     async def _remind_of(self, channel: Alertmanager, some: Sequence[Standing]) -> bool:
         """Whether the channel is well; if it minds one alone, the others are told all the same."""
@@ -120,7 +130,7 @@ class Sender:
         messages = [instead] if instead else [row.message for row in rows]
         since_ms = [row.made_ms for row in rows][: len(messages)]
         if self._channel.per_minute is not None:
-            self._sent.append(self._clock())
+            self._sent.append(self._elapsed_s())
         try:
             await self._channel.send(messages, since_ms)
         except Failed as failed:
@@ -161,7 +171,7 @@ class Sender:
         if not self._failures:
             log.warning("a channel does not take messages", channel=self._channel.name, why=str(failed))
         self._failures += 1
-        self._rest_until_ms = self._clock() + round(seconds * 1000)
+        self._rest_until_s = self._elapsed_s() + seconds
 
     def _well_again(self) -> None:
         if self._failures:
@@ -172,6 +182,6 @@ class Sender:
         """How many may be sent now, None: any number. What failed counts, too: its receiver may have counted it."""
         if self._channel.per_minute is None:
             return None
-        while self._sent and self._sent[0] <= self._clock() - _MINUTE_MS:
+        while self._sent and self._sent[0] <= self._elapsed_s() - _MINUTE_MS / 1000:
             self._sent.popleft()
         return self._channel.per_minute - len(self._sent)

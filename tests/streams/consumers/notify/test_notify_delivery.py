@@ -68,7 +68,10 @@ class Notifier:
         self.consumer = Consumer(
             Desk(policy, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
         )
-        self.senders = [Sender(ear, database, lambda: self.now_ms, self.telemetry) for ear in ears]
+        self.elapsed_s = 0.0
+        self.senders = [
+            Sender(ear, database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in ears
+        ]
         self.offset = 0
 
     async def take(self, *records: Any, written_ms: int | None = None) -> None:
@@ -84,6 +87,7 @@ class Notifier:
     async def later(self, ms: int = 1000) -> None:
         """Time goes on, and all do what they do."""
         self.now_ms += ms
+        self.elapsed_s += ms / 1000
         await self.database.run(self.consumer.tick)
         for sender in self.senders:
             await sender.step()
@@ -489,6 +493,22 @@ async def test_what_stands_is_kept_until_it_is_over(database: Database) -> None:
         alert("a", "resolved", BEGAN_MS), decision("l", "lapse", BEGAN_MS, tenant="other", reverses="p")
     )
     assert await database.run(outbox.standing) == []
+
+
+async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> None:
+    robot, resting, manager = Ear("robot", per_minute=2), Ear("resting"), Manager(lambda: BEGAN_MS)
+    notifier = Notifier(database, robot, resting, manager)
+    await notifier.later()
+    resting.failing, robot.refuses = Failed("no", wait_s=60), {"decision:d1"}
+    await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}", pending=True) for n in range(2)))
+    await notifier.later()
+    resting.failing, robot.refuses = None, set()
+    manager.posts.clear()
+    notifier.now_ms -= DAY
+    for _ in range(3):
+        await notifier.later(MINUTE)
+    assert {m.id for m in robot.heard} == {m.id for m in resting.heard} == {"decision:d0", "decision:d1"}
+    assert {"t0", "t1"} in manager.posts, "nobody reminds it"
 
 
 class Manager(Alertmanager):
