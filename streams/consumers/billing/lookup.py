@@ -1,6 +1,7 @@
 """Looks holds up for many who ask at once: whoever asks while a query runs is answered by the next one."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,6 +24,7 @@ class Lookup:
         self._database, self._follower = database, follower
         self._thread = ThreadPoolExecutor(1, "billing-lookup")
         self._waiting: dict[str, asyncio.Future[tuple[list[Hold], dict[TP, int]]]] = {}
+        self._askers: Counter[str] = Counter()
         self._asking: asyncio.Task[None] | None = None
 
     async def holds(self, tenant_id: str) -> list[Hold]:
@@ -31,7 +33,14 @@ class Lookup:
         answer = self._waiting.setdefault(tenant_id, loop.create_future())
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())
-        holds, known = await asyncio.shield(answer)
+        self._askers[tenant_id] += 1
+        try:
+            holds, known = await asyncio.shield(answer)
+        finally:
+            self._askers[tenant_id] -= 1
+            if not self._askers[tenant_id]:  # all have gone, perhaps without an answer
+                del self._askers[tenant_id]
+                self._waiting.pop(tenant_id, None)
         self._follower.check(at, known)
         return holds
 

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import httpx
@@ -16,8 +19,11 @@ from sqlalchemy import Connection, delete, update
 from oracle.billing import event
 from streams.cluster import Refused, Unavailable
 from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import HANDLED, HOLD, POSITION
 from streams.consumers.billing.tokens import Tokens
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower
 
 BAN: dict[str, Any] = {
     "clause": 1, "status": "pending_review", "decided_ms": 1_772_000_000_000, "review_by_ms": 1_772_600_000_000,
@@ -260,8 +266,30 @@ async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
 
     monkeypatch.setattr("streams.consumers.billing.telemetry._look", fail)
     with pytest.raises(RuntimeError, match="a fault while looking"):
-        async with serving(tmp_path, caught_up=False), asyncio.timeout(20):
-            await asyncio.sleep(30)
+        async with serving(tmp_path, caught_up=False) as billing, asyncio.timeout(20):
+            with suppress(OSError, IndexError):  # until nobody answers
+                while True:
+                    await billing.ask("/livez")
+            await asyncio.sleep(0.5)
+
+
+async def test_who_gave_up_asking_is_not_kept() -> None:
+    held = threading.Event()
+    database = Mock(Database)
+    database.reading.side_effect = lambda: held.wait(20)
+    lookup = Lookup(database, Mock(Follower))
+    asked = [asyncio.create_task(lookup.holds(f"t{number}")) for number in range(3)]
+    await asyncio.sleep(0.01)
+    late = [asyncio.create_task(lookup.holds(f"late{number}")) for number in range(100)]
+    await asyncio.sleep(0)
+    assert len(lookup._waiting) == 100
+    for task in late:
+        task.cancel()
+    await asyncio.wait(late)
+    assert not lookup._waiting
+    held.set()
+    await asyncio.wait(asked)
+    lookup.close()
 
 
 async def test_prometheus_is_told(tmp_path: Path) -> None:
