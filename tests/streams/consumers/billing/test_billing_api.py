@@ -265,12 +265,16 @@ async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
         raise RuntimeError("a fault while looking")
 
     monkeypatch.setattr("streams.consumers.billing.telemetry._look", fail)
-    with pytest.raises(RuntimeError, match="a fault while looking"):
+
+    async def until_it_ends() -> None:
         async with serving(tmp_path, caught_up=False) as billing, asyncio.timeout(20):
             with suppress(OSError, IndexError):  # until nobody answers
                 while True:
                     await billing.ask("/livez")
             await asyncio.sleep(0.5)
+
+    with pytest.raises(RuntimeError, match="a fault while looking"):
+        await until_it_ends()
 
 
 async def test_who_gave_up_asking_is_not_kept() -> None:
