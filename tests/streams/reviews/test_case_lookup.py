@@ -57,6 +57,18 @@ def records(traffic: Recorded) -> Sequence[Record]:
     return held + [Record(TP("in.reviews", 0), n, 1, None, codec.encode(one)) for n, one in enumerate(traffic.reviews)]
 
 
+def reviewed(seed: int) -> tuple[Recorded, list[Case]]:
+    """The first traffic from this seed on in which people have decided, and its cases."""
+    while True:
+        print("seed", seed)
+        traffic = Recorded(seed)
+        traffic.run()
+        everything = cases_of(traffic.events, traffic.reviews)
+        if len(everything) > 10 and any(case.reviews for case in everything):
+            return traffic, everything
+        seed += 1
+
+
 def fits(case: Case, wanted: Wanted) -> bool:
     data = case.opening.data
     return (
@@ -71,13 +83,8 @@ def fits(case: Case, wanted: Wanted) -> bool:
 @pytest.mark.parametrize("round_", range(3))
 async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, round_: int) -> None:
     monkeypatch.setattr(look, "_AT_ONCE", 3)
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    traffic = Recorded(seed)
-    traffic.run()
-    rng, everything = random.Random(seed), cases_of(traffic.events, traffic.reviews)
-    assert len(everything) > 10
-    assert any(case.reviews for case in everything)
+    traffic, everything = reviewed(random.randrange(2**32))
+    rng = traffic.rng
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
     await database.run(lambda connection: Keeper(NAMES).keep(connection, records(traffic)))
