@@ -45,7 +45,8 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(_START_S):
                 await self._producer.start()
-        except (KafkaError, OSError, TimeoutError) as error:
+        # A broker that has just come back may name no brokers at first, not even itself: aiokafka asserts that it does.
+        except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.why(error, f"starting writer {self._id}") from None
 
     async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:

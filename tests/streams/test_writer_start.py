@@ -1,0 +1,29 @@
+"""What comes of a producer that cannot start."""
+
+import pytest
+
+from streams.cluster import Unavailable
+from streams.kafka.clients import Clients
+from streams.kafka.writer import KafkaWriter
+from streams.settings import load
+
+
+class BrokenProducer:
+    """As aiokafka's is at a broker that has just thawed, and answers that there are no brokers."""
+
+    def __init__(self, **settings: object) -> None:
+        pass
+
+    async def start(self) -> None:
+        raise AssertionError("Did we not perform bootstrap?")
+
+    async def stop(self) -> None:
+        pass
+
+
+async def test_a_broker_that_names_no_brokers_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.kafka.writer.AIOKafkaProducer", BrokenProducer)
+    writer = KafkaWriter(Clients(load({"bootstrap_servers": "127.0.0.1:1"})), "w")
+    with pytest.raises(Unavailable, match="starting writer w"):
+        await writer.start()
+    await writer.stop()
