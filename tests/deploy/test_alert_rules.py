@@ -118,7 +118,7 @@ def test_no_command_is_advised_that_is_not_there() -> None:
     assert len(advised) > 5
     for command, under in advised:
         assert command in COMMANDS, command
-        group = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]
+        group = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]  # of a group
         assert not under or under in getattr(group, "commands", ()), f"{command} {under}"
 
 

@@ -134,6 +134,7 @@ def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) ->
         post(address, *of("ban"), over=True)
         for kind in ("alert", "pending"):  # one after the other: meanwhile the bans would have been told as resolved
             post(address, *of(kind))
+            # mypy cannot tell what a lambda's default is.
             wait_for(lambda kind=kind: heard(kind, "firing") == everybody, f"{kind} is told")  # type: ignore[misc]
             post(address, *of(kind), over=True)
             wait_for(lambda kind=kind: heard(kind, "resolved") == everybody, f"{kind} is over")  # type: ignore[misc]
