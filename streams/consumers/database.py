@@ -1,13 +1,19 @@
 """A consumer's own database, SQLite or PostgreSQL: made and changed by numbered migrations, written by one thread."""
 
 import asyncio
+import os
+import socket
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
@@ -18,6 +24,8 @@ from streams.cluster import Refused, Unavailable
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_S: Final = 15
+_BUSY_AGAIN_S: Final = 0.02
+_CLOSE_S: Final = 10.0
 _READING: Final = "callwarden_reading"
 # A server that went silent is away after a quarter of a minute; a statement that waits for longer than a minute, too.
 _POSTGRESQL: Final = {
@@ -56,6 +64,9 @@ class Database:
             ) from None
         self._shown = _shown(address)
         self._engine = _engine(address)
+        self._served: WeakSet[Any] = WeakSet()  # connections to a server
+        if self._engine.dialect.name == "postgresql":
+            event.listen(self._engine, "connect", lambda connection, _: self._served.add(connection))
         self._thread = ThreadPoolExecutor(1, f"{name}-database")
 
     async def migrate(self) -> None:
@@ -79,10 +90,25 @@ class Database:
         """Let go of the connections that nobody uses now: the next ones are new."""
         self._engine.dispose()
 
-    def close(self) -> None:
-        """Wait for what is being written, and let go of all connections."""
-        self._thread.shutdown()
+    def close(self, within_s: float = _CLOSE_S) -> None:
+        """Wait for what is being written, and let go of all connections.
+
+        A server that answers nothing for so long, frozen, say, is waited for no longer: what is being written fails
+        then as when the server goes away.
+        """
+        last = self._thread.submit(lambda: None)
+        if wait([last], timeout=within_s).not_done:
+            self._cut()
+        self._thread.shutdown(cancel_futures=True)
         self._engine.dispose()
+
+    def _cut(self) -> None:
+        """End the connections to a server, also those that a thread waits on."""
+        for connection in list(self._served):
+            # By the socket: the driver would wait for the thread that holds the connection. A copy of its number,
+            # since closing ours must not close a number that the driver still holds for its own.
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         with self._told(), self._engine.begin() as connection:
@@ -141,7 +167,8 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver's own transactions would leave out what changes tables
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -151,3 +178,18 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Of two that turn a new file to this mode at once SQLite refuses one on the spot: each waits for the other to stop
+    # reading, so that the connection's own timeout does not apply.
+    until_s = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                raise
+            time.sleep(_BUSY_AGAIN_S)
+        else:
+            return

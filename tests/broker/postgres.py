@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -85,16 +87,29 @@ class Postgres:
     def kill(self) -> None:
         """As a power cut does."""
         assert self._server is not None
+        self._signal(signal.SIGKILL)
+        self._server.wait(30)
+        self._server = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile it answers nothing, and its connections stand."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._server is not None
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self._server.pid)], capture_output=True, text=True, check=False
         ).stdout.split()
         for pid in [self._server.pid, *map(int, children)]:
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
             except ProcessLookupError:
                 continue
-        self._server.wait(30)
-        self._server = None
 
     def database(self, name: str) -> str:
         """The address of a new, empty database."""

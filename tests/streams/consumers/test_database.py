@@ -1,5 +1,6 @@
 """A consumer's database: one writer, migrations, and errors that say what to do without showing what is stored."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -57,6 +58,16 @@ async def test_migrations_make_the_tables_and_change_them_once(tmp_path: Path, v
         assert connection.execute(text('SELECT id, note FROM "case"')).all() == [("one", None)]
         assert connection.execute(text("SELECT version_num FROM cases_version")).all() == [("0002",)]
     database.close()
+
+
+async def test_several_that_make_one_new_database_at_once_all_have_it(tmp_path: Path, versions: Path) -> None:
+    for number in range(40):  # SQLite refused one in three such meetings
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        databases = [at(folder) for _ in range(4)]
+        await asyncio.gather(*(database.migrate() for database in databases))
+        for database in databases:
+            database.close()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, versions: Path) -> None:
