@@ -88,6 +88,11 @@ _DELETE = _kept("delete", "compaction would drop all but a tenant's newest recor
 _BY_TIME_ALONE = _exactly("retention.bytes", _ENDLESS, "records would go before their time")
 _LOG_TIME = _exactly("message.timestamp.type", "LogAppendTime", "a producer whose clock is wrong would move ours")
 _FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail, and its partition stop")
+_NEVER_CUT = _exactly(
+    "unclean.leader.election.enable",
+    "false",
+    "a broker that was behind could become the leader and cut off what was committed",
+)
 _FITS_ANY_INPUT = "what was refused or late could be too large for it, and its partition would stop"
 
 
@@ -107,22 +112,27 @@ def table(settings: Settings) -> list[Wanted]:
             _at_least("retention.ms", 400 * DAY, "a command could be gone before it is obeyed"),
             _BY_TIME_ALONE,
             _LOG_TIME,
+            _NEVER_CUT,
         ),
         "state": (
             _kept("compact", "the state would be lost by and by, or never shrink"),
             _FITS,
+            _NEVER_CUT,
             # The cleaner leaves the newest segment alone: small ones, so that there is little to read at the start.
             *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
         ),
-        "clock": (_DELETE, *for_good, _FITS),
-        "enforcement": (_DELETE, *for_good, _FITS),
+        "clock": (_DELETE, *for_good, _FITS, _NEVER_CUT),
+        "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         "late": (_DELETE, *_freely(retention_ms=30 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
         "dead-letter": (_DELETE, *_freely(retention_ms=90 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
     }
     return [
-        *(Wanted(name, topic, inputs) for name, topic in zip(INPUTS, names.inputs, strict=True)),
+        *(
+            Wanted(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
+            for name, topic in zip(INPUTS, names.inputs, strict=True)
+        ),
         *(Wanted(name, names.output(name), outputs[name]) for name in OUTPUTS),
     ]
 

@@ -72,10 +72,16 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
     callwarden = Callwarden(address)
     assert callwarden("topics", "create", "--replication-factor", "1", "--partitions", "2")[0] == 0
     # This sets everything else back to the broker's defaults, too: retention among them.
-    await configure(address, f"{callwarden.prefix}enforcement", cleanup_policy="compact")
+    await configure(
+        address, f"{callwarden.prefix}enforcement", cleanup_policy="compact", unclean_leader_election_enable="true"
+    )
     status, _, said = callwarden("topics", "check")
     assert status == 1
-    for line in ("cleanup.policy is compact, and must be delete", "retention.ms is 604800000 (7d), and must be -1"):
+    for line in (
+        "cleanup.policy is compact, and must be delete",
+        "retention.ms is 604800000 (7d), and must be -1",
+        "unclean.leader.election.enable is true, and must be false",
+    ):
         assert f"{callwarden.prefix}enforcement: {line}" in said
     status, _, refused = callwarden("worker", "--web-port", str(free_ports(1)[0]))
     assert status == 2

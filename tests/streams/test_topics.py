@@ -17,6 +17,7 @@ DEFAULTS = {
     "retention.bytes": "-1",
     "message.timestamp.type": "CreateTime",
     "max.message.bytes": "1048588",
+    "unclean.leader.election.enable": "false",
 }
 
 
@@ -55,6 +56,8 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
     assert configs["state"]["cleanup.policy"] == "compact"
     for name in (*INPUTS, "control"):
         assert configs[name]["message.timestamp.type"] == "LogAppendTime"
+    for name in ("enforcement", "state", "clock", "control", "reviews"):
+        assert configs[name]["unclean.leader.election.enable"] == "false"
     assert configs["cdr"]["retention.ms"] == str(30 * 86_400_000)
 
 
@@ -75,6 +78,10 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.state", "max.message.bytes", "1000000", "1048588"),
         ("out.dead-letter", "cleanup.policy", "compact", "delete"),
         ("out.dead-letter", "max.message.bytes", "1048588", "1114124"),
+        *(
+            (topic, "unclean.leader.election.enable", "true", "false")
+            for topic in ("out.enforcement", "out.state", "out.clock", "out.control", "in.reviews")
+        ),
     ],
 )
 def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
