@@ -1,6 +1,6 @@
 """Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -59,8 +59,8 @@ async def replay_topics(
             partition.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
-        await _recall(cluster, clocks[number], starts, ends, partition)
-        await run.read(cluster, [TP(topic, number) for topic in names.inputs], starts, ends, partition)
+        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition)
+        await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
     if looking is not None:
         outcome.seen = merged([look(partition.shard, looking) for partition in run.partitions], looking)
@@ -80,11 +80,10 @@ async def _partitions(cluster: Cluster, names: Names) -> int:
     return counts[wanted[0]]
 
 
-async def _recall(
-    cluster: Cluster, clock: TP, starts: Mapping[TP, int], ends: Mapping[TP, int], partition: Partition
-) -> None:
+async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition) -> None:
+    """Tell the partition what the clock log has between ``start`` and ``end``. Refused where it cannot be read."""
     notes: dict[int, list[Note]] = {}
-    async for fetched in cluster.read(clock, starts[clock], ends[clock]):
+    async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
             try:
                 source, note = decode_note(value or b"")
@@ -94,6 +93,30 @@ async def _recall(
             notes.setdefault(source, []).append(note)
     for source, noted in notes.items():
         partition.recall(source, noted)
+
+
+async def reread(
+    cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: Partition
+) -> AsyncIterator[None]:
+    """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
+    whoever asks may advance it."""
+    logs: dict[int, AsyncIterator[Fetched]] = {
+        source: cluster.read(tp, partition.offsets[source], ends[tp]) for source, tp in enumerate(tps)
+    }
+    while logs:
+        # The source that is behind holds the watermark back: what others have would only wait in memory.
+        source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
+        fetched = await anext(logs[source], None)
+        if fetched is None:
+            del logs[source]
+            stop = max(partition.offsets[source], ends[tps[source]])
+            partition.feed(source, _nothing(partition.offsets[source], stop))
+        else:
+            offsets = fetched.offsets
+            rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+            for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
+                partition.feed(source, piece)
+        yield
 
 
 class _Run:
@@ -107,26 +130,10 @@ class _Run:
         self._late: list[Late] = []
         self._refused: list[RefusedRow] = []
 
-    async def read(
-        self, cluster: Cluster, tps: list[TP], starts: Mapping[TP, int], ends: Mapping[TP, int], partition: Partition
-    ) -> None:
+    async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: Partition) -> None:
         """Feed the next partition with all that its logs (those of its sources, in order) hold."""
         self.partitions.append(partition)
-        logs: dict[int, AsyncIterator[Fetched]] = {
-            source: cluster.read(tp, starts[tp], ends[tp]) for source, tp in enumerate(tps)
-        }
-        while logs:
-            # The source that is behind holds the watermark back: what others have would only wait in memory.
-            source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
-            fetched = await anext(logs[source], None)
-            if fetched is None:
-                del logs[source]
-                partition.feed(source, _nothing(partition.offsets[source], ends[tps[source]]))
-            else:
-                offsets = fetched.offsets
-                rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
-                for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
-                    partition.feed(source, piece)
+        async for _ in reread(cluster, tps, ends, partition):
             if partition.due:
                 partition.advance()
                 self._collect(partition)
