@@ -68,6 +68,7 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             event.listen(self._engine, "connect", lambda connection, _: self._served.add(connection))
         self._thread = ThreadPoolExecutor(1, f"{name}-database")
+        self._closed = False
 
     async def migrate(self) -> None:
         """Make the tables, or bring them to this release. Unavailable; Refused for those of a newer release."""
@@ -94,8 +95,11 @@ class Database:
         """Wait for what is being written, and let go of all connections.
 
         A server that answers nothing for so long, frozen, say, is waited for no longer: what is being written fails
-        then as when the server goes away.
+        then as when the server goes away. To close it twice changes nothing.
         """
+        if self._closed:
+            return
+        self._closed = True
         last = self._thread.submit(lambda: None)
         if wait([last], timeout=within_s).not_done:
             self._cut()

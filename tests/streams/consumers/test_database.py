@@ -175,3 +175,10 @@ def test_a_password_is_never_shown(url: str) -> None:
         pass
     assert "geheim" not in str(raised.value)
     database.close()
+
+
+async def test_whoever_closes_it_once_more_changes_nothing(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+    database.close()
+    database.close()
