@@ -119,9 +119,11 @@ class _Worker:
         windows: bool,
         salt: np.uint64,
         not_after_ms: int | None,
+        enforce_from_ms: int,
         looking: Looking | None,
     ) -> None:
         self._shard = Shard(policy, windows)
+        self._shard.enforce_from(enforce_from_ms)
         self._looking = looking
         self._shards = shards
         self._lateness_ms = policy.lateness_ms
@@ -245,10 +247,11 @@ class Pool:
         windows: bool,
         salt: np.uint64,
         not_after_ms: int | None,
+        enforce_from_ms: int = 0,
         looking: Looking | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (policy, jobs, windows, salt, not_after_ms, looking)
+        settings = (policy, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
         self._looking = looking
         self._looks: list[Look] = []
         self._lateness_ms = policy.lateness_ms

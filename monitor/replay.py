@@ -86,6 +86,7 @@ def replay(
     on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
     not_after_ms: int | None = None,
     until_ms: int | None = None,
+    enforce_from_ms: int = 0,
     adapter: Adapter | None = None,
     shards: int = 1,
     jobs: int = 1,
@@ -99,7 +100,8 @@ def replay(
     Each file is a source. ``windows`` asks for every judged window; ``on_windows`` gets them, in the order of their
     file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
     ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the last record
-    (UntilTooEarlyError when it lies before it). ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
+    (UntilTooEarlyError when it lies before it). What was before ``enforce_from_ms`` is known and decides nothing.
+    ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
     change the speed alone. ``secret`` salts the keys by which numbers are counted. ``looking`` asks for a look at the
     tenants at the end.
     """
@@ -109,11 +111,11 @@ def replay(
         if jobs > 1:
             from monitor.parallel import Pool  # starts processes, which import this module
 
-            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms, looking))
+            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
             run = _Run(pool, paths, policy, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
         else:
-            local = LocalShards(policy, shards, windows, looking)
+            local = LocalShards(policy, shards, windows, looking, enforce_from_ms)
             run = _Run(local, paths, policy, until_ms, progress, on_windows)
             decoder = Decoder(local.shards[0].layout, salt, not_after_ms)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
@@ -199,8 +201,12 @@ class Shards(Protocol):
 class LocalShards:
     """Shards in this process."""
 
-    def __init__(self, policy: Policy, shards: int, windows: bool, looking: Looking | None = None) -> None:
+    def __init__(
+        self, policy: Policy, shards: int, windows: bool, looking: Looking | None = None, enforce_from_ms: int = 0
+    ) -> None:
         self.shards = [Shard(policy, windows) for _ in range(shards)]
+        for shard in self.shards:
+            shard.enforce_from(enforce_from_ms)
         self._looking = looking
         self._duplicates = 0
 

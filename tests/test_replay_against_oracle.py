@@ -24,6 +24,8 @@ from oracle.worked import resolve
 
 FAST = range(27)
 SOAK = range(1_000, 2_000)
+HISTORY = range(2_000, 2_018)
+HISTORIES = range(2_018, 2_300)
 BIG = range(10_000, 10_032)
 SPOILT = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(703, 800)]
 
@@ -33,6 +35,7 @@ def by_replay(made: Scenario) -> dict[str, Any]:
     rng = random.Random(made.seed)
     how: dict[str, Any] = {"piece_lines": rng.choice((1, 3, 40, 5_000)), "shards": rng.choice((1, 1, 2, 5))}
     times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
+    times["enforce_from_ms"] = made.enforce_from_ms
     resolved: list[list[list[str]]] = []
 
     def once(files: list[list[str]]) -> dict[str, Any]:
@@ -68,6 +71,16 @@ def compare(made: Scenario) -> None:
 @pytest.mark.parametrize("seed", FAST)
 def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
     compare(scenario(seed, size=120))
+
+
+@pytest.mark.parametrize("seed", [*HISTORY, *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)])
+def test_what_was_before_enforcement_is_known_and_decides_nothing(seed: int) -> None:
+    made = scenario(seed, size=120)
+    rng = random.Random(seed)
+    decided = sorted({e["decided_ms"] for e in solve(made)["enforcement"]}) or [MARCH_2 + DAY]
+    # At the very instant of a decision, beside it, and at none.
+    made.enforce_from_ms = rng.choice(decided) + rng.choice((0, 0, 1, -1, rng.randint(-DAY, DAY)))
+    compare(made)
 
 
 @pytest.mark.soak

@@ -187,6 +187,17 @@ def test_simulated_traffic_is_the_same_in_any_number_of_processes(
     assert outputs(tmp_path, simulated, load(None), jobs=jobs, piece_lines=400) == whole
 
 
+def test_history_decides_nothing_in_any_number_of_processes(
+    simulated: list[list[bytes]], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    decided = [json.loads(line)["data"]["decided_ms"] for line in whole["enforcement.jsonl"].splitlines()]
+    from_ms = sorted(decided)[len(decided) // 2]
+    one = outputs(tmp_path / "one", simulated, load(None), enforce_from_ms=from_ms)
+    assert outputs(tmp_path / "two", simulated, load(None), jobs=2, enforce_from_ms=from_ms) == one
+    since = [json.loads(line)["data"]["decided_ms"] for line in one["enforcement.jsonl"].splitlines()]
+    assert min(since) >= from_ms > min(decided)
+
+
 @pytest.mark.parametrize("seed", [0, 6])
 def test_awkward_files_are_the_same_in_several_processes(seed: int, tmp_path: Path) -> None:
     """Late, hostile and blank lines, pieces of a few lines."""

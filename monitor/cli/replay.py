@@ -48,6 +48,10 @@ def run(
         str | None,
         typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
     ] = None,
+    enforce_from: Annotated[
+        str | None,
+        typer.Option("--enforce-from", metavar="TIME", help="What was before this time is known and decides nothing."),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use; the output is the same.")] = 1,
     shards: Annotated[int, typer.Option("--shards", min=1, max=64, hidden=True)] = 1,
     key_file: Annotated[
@@ -81,6 +85,7 @@ def run(
         "--set": set_,
         "--windows": windows,
         "--until": until,
+        "--enforce-from": enforce_from,
         "--not-after": not_after,
         "--jobs": jobs > 1,
     }
@@ -103,6 +108,7 @@ def run(
     now_ms = time.time_ns() // 1_000_000
     not_after_ms = moment("--not-after", not_after) if not_after is not None else now_ms + _MAX_AHEAD_MS
     until_ms = moment("--until", until) if until is not None else None
+    enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
         with Reporter(shown=not quiet) as reporter, WindowFile(out) if windows else nullcontext() as window_file:
@@ -113,6 +119,7 @@ def run(
                 on_windows=window_file.write if window_file else None,
                 not_after_ms=not_after_ms,
                 until_ms=until_ms,
+                enforce_from_ms=enforce_from_ms,
                 adapter=adapter,
                 shards=shards,
                 jobs=jobs,

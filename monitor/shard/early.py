@@ -41,7 +41,8 @@ Dated = tuple[int, Complaint]
 class Early:
     """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
 
-    ``index`` numbers the tenants, ``unsealed`` has what is open. `complained` tells it of complaints.
+    ``index`` numbers the tenants, ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
+    ``from_ms`` are not looked at.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Early:
         standings: Standings,
         index: Mapping[str, int],
         unsealed: Unsealed,
+        from_ms: int = 0,
     ) -> None:
         self._policy = policy
+        self._from_ms = from_ms
         self._unsealed = unsealed
         self._alerts = alerts
         self._records = records
@@ -137,7 +140,7 @@ class Early:
         newest_ms = self._unsealed.newest_ms
         if span.complaints.counting:
             newest_ms = max(newest_ms, self._newest_complaint_ms)
-        return max(self._sealed_ms, newest_ms - self._policy.lateness_ms), newest_ms
+        return max(self._sealed_ms, newest_ms - self._policy.lateness_ms, self._from_ms - 1), newest_ms
 
     def _ends(self, span: Span, step_ms: int) -> range:
         """The ends that a rule of that span and step looks at."""

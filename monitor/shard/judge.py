@@ -26,7 +26,7 @@ from schemas.outputs import Evidence, JudgedWindow, Measure, Window
 class Judge:
     """Judges every rule at every multiple of its step, for all tenants at once.
 
-    ``spans`` are by window length.
+    ``spans`` are by window length. Windows that end before ``from_ms`` are not judged: nothing comes of them.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Judge:
         self._standings = standings
         self._sink = sink
         self._keep_windows = keep_windows
+        self.from_ms = 0
         self._layout = layout
         self._places = {field: place for place, field in enumerate(ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
@@ -101,7 +102,7 @@ class Judge:
         for docket in self.dockets:
             if end_ms % docket.rule.step_ms == 0 and end_ms <= bounds[docket.rule.step_ms]:
                 docket.span.leave(end_ms - docket.rule.window_ms)
-                if docket.span.live or docket.firing:
+                if end_ms >= self.from_ms and (docket.span.live or docket.firing):
                     self._judge(docket, end_ms, tenants)
 
     def _judge(self, docket: Docket, end_ms: int, tenants: int) -> None:

@@ -100,7 +100,7 @@ def id_of(record: Other) -> str:
 class Records:
     """The waiting records, and what follows when the turn of each has come.
 
-    ``number_of`` finds or gives the number of a tenant.
+    ``number_of`` finds or gives the number of a tenant. What was before ``from_ms`` is kept, and decides nothing.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Records:
         self._standings = standings
         self._number_of = number_of
         self._sink = sink
+        self.from_ms = 0
         self._waiting: list[Waiting] = []  # a heap
         self._arrived: defaultdict[int, deque[Waiting]] = defaultdict(deque)  # by source, from its first that waits
         self._decided_ms = 0  # the event time of the last one decided
@@ -207,7 +208,8 @@ class Records:
                 window.dismissed(entry)
 
         origin = Origin("complaint", complaint.complaint_id)
-        if complaint.status == "verified" and not was_dismissed and complaint.category in _BEHAVIOUR_OF:
+        decides = complaint.status == "verified" and not was_dismissed and at_ms >= self.from_ms
+        if decides and complaint.category in _BEHAVIOUR_OF:
             behaviour = self._policy.behaviours[_BEHAVIOUR_OF[complaint.category]]
             reason = reasons.complaint(behaviour, complaint.complaint_id, complaint.channel or None, standing.name)
             entry.case = self._decisions.of_record(standing, at_ms, behaviour.id, True, origin, reason)
@@ -237,7 +239,7 @@ class Records:
         self._remember(at_ms, standing, "findings", finding.finding_id)
 
         origin = Origin("finding", finding.finding_id)
-        if finding.status == "confirmed" and not was_dismissed:
+        if finding.status == "confirmed" and not was_dismissed and at_ms >= self.from_ms:
             match = self._given(row) if row else None
             if match is None and about_business and finding.actual_business:
                 match = self._catalogue.match(finding.actual_business)
@@ -273,6 +275,8 @@ class Records:
 
     def _review(self, standing: Standing, review: Review, waiting: Waiting) -> None:
         at_ms = waiting.at_ms
+        if at_ms < self.from_ms:
+            return  # of a decision that somebody else has made: there is none here, nor is the review at fault
         if self._repeated(standing, "review", review.review_id, review.verdict):
             self._sink.duplicates += 1
             return
@@ -305,6 +309,8 @@ class Records:
             self._sink.duplicates += 1
             return
         self._note(standing, "application", application.application_id, version, at_ms)
+        if at_ms < self.from_ms:
+            return
         origin = Origin("application", application.application_id)
         texts: dict[Literal["declared_business", "scenario"], str] = {
             "declared_business": application.declared_business,

@@ -130,6 +130,10 @@ class Shard:
         self._at_ms = 0  # the last window end that was judged
         self._early: Early | None = None  # made when it is first asked for, which replay never does
 
+    def enforce_from(self, from_ms: int) -> None:
+        """What was before ``from_ms`` is known and counted, and decides nothing; to be called before all else."""
+        self._judge.from_ms = self._records.from_ms = from_ms
+
     # Taking in --------------------------------------------------------------------------------------------------
 
     def apply(
@@ -200,6 +204,7 @@ class Shard:
                 self._standings,
                 self._index,
                 self._unsealed,
+                self._judge.from_ms,
             )
         self._early.look(self._sealed_ms)
 

@@ -48,7 +48,7 @@ def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: by
     assert error.startswith(f"{path}: damaged: ")
 
 
-@pytest.mark.parametrize("option", ["--until", "--not-after"])
+@pytest.mark.parametrize("option", ["--until", "--not-after", "--enforce-from"])
 def test_an_empty_time_is_wrong_usage_and_not_the_default(records: Path, option: str) -> None:
     status, error = told(records, "--out", records.parent / "out", option, "")
     assert status == 2

@@ -110,18 +110,23 @@ def judge(
     *,
     not_after_ms: int | None = None,
     until_ms: int | None = None,
+    enforce_from_ms: int = 0,
 ) -> Outcome:
-    """Judge files of lines. Raises ValueError where ``until_ms`` lies before the largest event time."""
+    """Judge files of lines. Raises ValueError where ``until_ms`` lies before the largest event time.
+
+    What was before ``enforce_from_ms`` is known and decides nothing.
+    """
     rules = rulebook(policy)
     read = read_files(files, rules.lateness, not_after_ms)
     if until_ms is not None and read.largest is not None and until_ms < read.largest:
         raise ValueError("--until lies before the largest event time of the input")
-    return _Court(rules, read, until_ms).run()
+    return _Court(rules, read, until_ms, enforce_from_ms).run()
 
 
 class _Court:
-    def __init__(self, rules: Rulebook, read: Read, until_ms: int | None) -> None:
+    def __init__(self, rules: Rulebook, read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
         self.rules = rules
+        self.enforce_from = enforce_from_ms
         self.read = read
         self.until = until_ms
         self.out = Outcome()
@@ -175,6 +180,8 @@ class _Court:
     # -- windows and rules
 
     def _judge_window(self, base: Rule, tenant: Tenant, end: int) -> None:
+        if end < self.enforce_from:
+            return
         start = end - base.window
         calls = [c for c in tenant.calls if start <= c["t"] < end]
         judged = bool(calls) or any(start <= t < end for t in tenant.complaint_times)
@@ -465,6 +472,9 @@ class _Court:
 
     def _take(self, r: dict[str, Any]) -> None:
         tenant = self.tenants[r["tenant_id"]]
+        history = r["t"] < self.enforce_from
+        if history and r["type"] == "review":
+            return  # what it is about was decided by somebody else
         name = (r["type"], r[ID_FIELD[r["type"]]])
         mark = r.get("status") or r.get("verdict") or r["updated_ms"]
         life = tenant.lives.get(name)
@@ -489,8 +499,8 @@ class _Court:
         if r["type"] == "complaint":
             tenant.complaint_times.append(r["t"])
         if r["type"] in {"complaint", "finding"}:
-            self._statement(tenant, life, r)
-        elif r["type"] == "application":
+            self._statement(tenant, life, r, history)
+        elif r["type"] == "application" and not history:
             self._application(tenant, r)
         elif r["type"] == "review":
             self._review(tenant, r)
@@ -520,7 +530,7 @@ class _Court:
                 return None if forgotten else newest
         return None
 
-    def _statement(self, tenant: Tenant, life: Life, r: dict[str, Any]) -> None:
+    def _statement(self, tenant: Tenant, life: Life, r: dict[str, Any], history: bool) -> None:
         which = "complaint_ids" if r["type"] == "complaint" else "finding_ids"
         evidence = _evidence(**{which: [r[ID_FIELD[r["type"]]]]})
         if r["status"] == "dismissed":
@@ -529,7 +539,7 @@ class _Court:
             if decision and decision.in_force:
                 self._take_back(tenant, decision, "reversal", r["t"], evidence)
             return
-        if r["status"] not in {"verified", "confirmed"} or life.dismissed:
+        if r["status"] not in {"verified", "confirmed"} or life.dismissed or history:
             return
         status = "final"
         if r["type"] == "complaint":

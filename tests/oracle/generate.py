@@ -27,6 +27,7 @@ class Scenario:
     policy: dict[str, Any]
     not_after_ms: int
     until_ms: int | None = None
+    enforce_from_ms: int = 0
 
 
 def short_names(events: list[dict[str, Any]]) -> dict[str, str]:
@@ -39,7 +40,13 @@ def solve(scenario: Scenario) -> dict[str, Any]:
     return resolve(
         scenario.files,
         lambda files: as_output(
-            judge(files, scenario.policy, not_after_ms=scenario.not_after_ms, until_ms=scenario.until_ms)
+            judge(
+                files,
+                scenario.policy,
+                not_after_ms=scenario.not_after_ms,
+                until_ms=scenario.until_ms,
+                enforce_from_ms=scenario.enforce_from_ms,
+            )
         ),
         short_names,
     )
