@@ -22,7 +22,7 @@ from monitor.position import Position, SourceHead
 from monitor.rows import Rows
 from monitor.shard.handover import Handover
 from monitor.shard.keys import salt_of
-from monitor.shard.packing import FORMAT, check_format
+from monitor.shard.packing import WRITES, format_of
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from monitor.shard.state import ShardHead
@@ -79,7 +79,7 @@ class PartitionHead(Struct):
     handed_over: bool
     sources: list[SourceHead]
     shard: ShardHead
-    format: int = FORMAT
+    format: int
 
 
 class OutOfPlaceError(ValueError):
@@ -120,7 +120,8 @@ class Partition:
 
     Sources are numbered as in `monitor.topics.INPUTS`. Whoever feeds it chooses the order; the decisions do not depend
     on it but for duplicates with other content, where the first that was read stands. ``place`` None: the rows come
-    from files, without keys and topics to be looked at.
+    from files, without keys and topics to be looked at. ``state_format`` is what it writes; a state that was in a
+    later one stays in it, for an earlier one may not hold what is in it.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Partition:
         live: Live | None = None,
         place: Place | None = None,
         sources: int = len(INPUTS),
+        state_format: int = WRITES,
     ) -> None:
         self.shard = Shard(policy, keep_state=True)
+        self.state_format = state_format
         self.live = live or Live()
         self.control = 0
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
@@ -388,6 +391,7 @@ class Partition:
             self._handed_over,
             heads,
             self.shard.head(),
+            self.state_format,
         )
         return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
@@ -406,7 +410,7 @@ class Partition:
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
-        check_format(packed)
+        self.state_format = max(self.state_format, format_of(packed))
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
         self._must_match(head)
         self._taken = Taken()

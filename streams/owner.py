@@ -164,12 +164,20 @@ class Owner:
                 setup.secret,
                 setup.live,
                 Place(self.number, setup.partitions, setup.partitioner),
+                state_format=setup.state_format,
             )
             try:
                 opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
             except OpeningRefused as refused:
                 self.control_next = refused.control_end
                 raise
+            if fresh.state_format > setup.state_format:
+                log.warning(
+                    "state stays in the later format, for the earlier one may not hold what is in it",
+                    partition=self.number,
+                    format=fresh.state_format,
+                    told=setup.state_format,
+                )
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control

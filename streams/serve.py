@@ -67,6 +67,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             rest_s=2 * settings.heartbeat_ms / 1000,
             now_ms=lambda: time.time_ns() // 1_000_000,
             telemetry=telemetry,
+            state_format=settings.state_format,
         )
 
     try:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.policy.durations import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from monitor.shard.nearness import Looking
+from monitor.shard.packing import READS, WRITES
 
 PREFIX: Final = "CALLWARDEN_"
 NOT_SETTINGS: Final = frozenset(
@@ -61,6 +62,16 @@ def _whole(least: int, most: int) -> BeforeValidator:
         return int(text)
 
     return BeforeValidator(read)
+
+
+def _state_format(value: object) -> int:
+    text = str(value).strip()
+    if text not in map(str, READS):
+        raise ValueError(
+            f"`{text}` is not a format that this release writes; {WRITES}, which the release before it reads, too, "
+            f"or {READS[-1]} would be right"
+        )
+    return int(text)
 
 
 def _decimal(least: float, most: float) -> BeforeValidator:
@@ -213,6 +224,8 @@ class Settings(BaseSettings):
     idle_after_ms: Annotated[int, _duration(1 * SECOND, 1 * DAY)] = 30 * SECOND
     max_ahead_ms: Annotated[int, _duration(1 * SECOND, 1 * DAY)] = 5 * MINUTE
     outage_grace_ms: Annotated[int, _duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
+    # In which format state is written; the default is one that the release before this one can go on with.
+    state_format: Annotated[int, BeforeValidator(_state_format)] = WRITES
 
     # Where the worker serves /metrics and /readyz.
     web_host: str = "127.0.0.1"

@@ -7,6 +7,7 @@ from enum import Enum
 from monitor.keying import Partitioner
 from monitor.partition import Live
 from monitor.policy.model import Policy
+from monitor.shard.packing import WRITES
 from streams.cluster import Cluster
 from streams.names import Names
 from streams.telemetry import Telemetry
@@ -25,7 +26,9 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure."""
+    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure,
+    ``state_format`` the format in which state is written where it is not in a later one already.
+    """
 
     cluster: Cluster
     names: Names
@@ -38,3 +41,4 @@ class Setup:
     rest_s: float
     now_ms: Callable[[], int]
     telemetry: Telemetry
+    state_format: int = WRITES

@@ -8,7 +8,12 @@ import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
+READS: Final = (2, 3)
+"""The formats of a state, as its head tells: that of the release before this one, and its own. It writes either."""
+WRITES: Final = READS[0]
+"""The one that it writes until it is told otherwise: the release before can go on with that."""
 FORMAT: Final = 2
+"""What the entries beside the head carry: format 3 has more in the head alone."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
@@ -26,9 +31,17 @@ class StateFormatError(ValueError):
     """The stored state is of a format that this release does not know, or something of it is missing."""
 
 
-def check_format(data: bytes) -> None:
-    """StateFormatError when a stored head is of a format that is not known, whatever else is new in it."""
-    _check(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
+def format_of(data: bytes) -> int:
+    """The format of a stored head. StateFormatError when it is not known, whatever else is new in it."""
+    known = msgspec.msgpack.decode(data, type=_VersionedHead).format
+    check_format(known, "the stored head")
+    return known
+
+
+def check_format(known: int, what: str) -> None:
+    """StateFormatError when this release does not know that format."""
+    if known not in READS:
+        raise StateFormatError(f"{what} has format {known}; this release knows {' and '.join(map(str, READS))}")
 
 
 def column(values: NDArray[Any]) -> Column:
@@ -60,10 +73,5 @@ class Unpacker(Generic[S]):
     def __call__(self, blob: bytes) -> S:
         """The entry. StateFormatError when its format is not known."""
         packed = self._decompress(blob)
-        _check(self._version.decode(packed).format, self._what)
+        check_format(self._version.decode(packed).format, self._what)
         return self._decoder.decode(packed)
-
-
-def _check(known: int, what: str) -> None:
-    if known != FORMAT:
-        raise StateFormatError(f"{what} has format {known}; this release knows {FORMAT}")

@@ -34,7 +34,7 @@ from monitor.shard.gates import Gates
 from monitor.shard.gathering import Gathering
 from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.judge import Judge, ruled_field
-from monitor.shard.packing import FORMAT, StateFormatError
+from monitor.shard.packing import check_format
 from monitor.shard.pane import Pane, merge
 from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
@@ -384,8 +384,7 @@ class Shard:
         StateFormatError when their format is not known, or something is missing.
         """
         assert self._store is not None, "keep_state is off"
-        if head.format != FORMAT:
-            raise StateFormatError(f"the stored head has format {head.format}; this release knows {FORMAT}")
+        check_format(head.format, "the stored head")
         for name in decode_names(entries, head.tenants):
             self._tenant(name)
         self._stored_names = len(self._names)

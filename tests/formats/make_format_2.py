@@ -1,0 +1,69 @@
+"""Made `format-2.json`: a state as the last release wrote it that knew format 2 alone, and what it decided afterwards.
+
+Kept to be read, not to be run again: what a later release writes would prove nothing. It was run at commit cd30da1.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from monitor.partition import Live, Partition
+from monitor.policy.load import loads
+from monitor.rows import Rows
+from oracle.generate import lines_of, scenario
+
+
+def made(seed: int) -> dict[str, Any]:
+    """Half of the records are read in turns, with a look ahead; what is stored; what the other half brings about."""
+    scene = scenario(seed, "disputes", 160)
+    policy = loads(json.dumps(scene.policy), "policy.json")
+    files = lines_of(scene)
+    partition = Partition(policy, b"secret", Live(max_ahead_ms=0), sources=len(files))
+    stored: dict[str, bytes] = {}
+
+    def feed(source: int, start: int, stop: int) -> None:
+        stamps = np.full(stop - start, scene.not_after_ms)
+        offsets = np.arange(start, stop)
+        partition.feed(source, Rows(start, stop, offsets, stamps, files[source][start:stop]))
+
+    def step(tenth: int) -> None:
+        for source, lines in enumerate(files):
+            feed(source, len(lines) * tenth // 10, len(lines) * (tenth + 1) // 10)
+        partition.early()
+        partition.advance()
+
+    for tenth in range(5):
+        step(tenth)
+        partition.take()
+        for key, value in partition.snapshot(hand_over=tenth == 4):
+            stored.pop(key, None)
+            if value is not None:
+                stored[key] = value
+    half = partition.offsets
+    for tenth in range(5, 10):
+        step(tenth)
+    partition.finish()
+    taken = partition.take()
+    outputs = {"enforcement": taken.sink.enforcement, "shadow": taken.sink.shadow, "alerts": taken.sink.alerts}
+    return {
+        "policy": scene.policy,
+        "not_after_ms": scene.not_after_ms,
+        "files": [[line.decode() for line in lines] for lines in files],
+        "read": half,
+        "stored": {key: base64.b64encode(value).decode() for key, value in stored.items()},
+        "after": {name: [msgspec.json.encode(one).decode() for one in said] for name, said in outputs.items()},
+    }
+
+
+def main() -> None:
+    """Write the file."""
+    path = Path(__file__).parent / "format-2.json"
+    path.write_text(json.dumps(made(seed=46), ensure_ascii=False, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
