@@ -1,0 +1,190 @@
+"""Comparison: in what two lists of enforcement events differ, by id, then by tenant, rule and window."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Event = Mapping[str, Any]
+"""An event as JSON has it, so that one with more or other fields than ours can be compared, too."""
+
+_WORDING: Final = "data.reason."
+_TAKES_BACK: Final = ("reversal", "lapse")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field by its path, such as ``data.measure.value``, and what either event has there; None where it is absent."""
+
+    path: str
+    a: Any
+    b: Any
+
+    @property
+    def wording(self) -> bool:
+        """Whether it is in the words of the reason alone."""
+        return self.path.startswith(_WORDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two events about the same, and in what they differ."""
+
+    a: Event
+    b: Event
+    differences: tuple[Difference, ...]
+
+    @property
+    def wording(self) -> bool:
+        """Whether the decisions are the same, and only the words of the reason differ."""
+        return all(difference.wording for difference in self.differences)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many events of one rule and tier: the same on both sides, in different words, otherwise, on one alone."""
+
+    same: int = 0
+    wording: int = 0
+    otherwise: int = 0
+    only_a: int = 0
+    only_b: int = 0
+
+    @property
+    def differ(self) -> bool:
+        """Whether any of them is not the same."""
+        return bool(self.wording or self.otherwise or self.only_a or self.only_b)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What two lists come to.
+
+    ``changed`` are events under the same id that differ, ``moved`` those under two ids that are about the same:
+    of one tenant and rule, with windows that overlap, or at the same instant where there is no window. The events of
+    ``only_a`` and ``only_b`` have no such counterpart. ``repeated_a`` and ``repeated_b`` are ids that stand more than
+    once. All are in the order of time, tenant and id.
+    """
+
+    same: int = 0
+    changed: list[Pair] = field(default_factory=list)
+    moved: list[Pair] = field(default_factory=list)
+    only_a: list[Event] = field(default_factory=list)
+    only_b: list[Event] = field(default_factory=list)
+    repeated_a: list[str] = field(default_factory=list)
+    repeated_b: list[str] = field(default_factory=list)
+    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+
+    @property
+    def equal(self) -> bool:
+        """Whether there is no difference at all."""
+        others = self.changed, self.moved, self.only_a, self.only_b, self.repeated_a, self.repeated_b
+        return not any(others)
+
+
+def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = ()) -> Comparison:
+    """Compare two lists of events. ``ignored`` are paths whose differences do not count, with all below them."""
+    found = Comparison()
+    by_id_a, found.repeated_a = _by_id(a)
+    by_id_b, found.repeated_b = _by_id(b)
+    tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+    for event_id, event in by_id_a.items():
+        other = by_id_b.get(event_id)
+        if other is None:
+            continue
+        pair = Pair(event, other, tuple(differences(event, other, ignored)))
+        tally = tallies[_rule_and_tier(event)]
+        if not pair.differences:
+            found.same += 1
+            tally.same += 1
+            continue
+        found.changed.append(pair)
+        if pair.wording:
+            tally.wording += 1
+        else:
+            tally.otherwise += 1
+    only_a = [event for event_id, event in by_id_a.items() if event_id not in by_id_b]
+    only_b = [event for event_id, event in by_id_b.items() if event_id not in by_id_a]
+    for event, other in _counterparts(only_a, only_b):
+        # Their ids differ because these fields do, or what they are about does.
+        found.moved.append(Pair(event, other, tuple(differences(event, other, {*ignored, "id"}))))
+        tallies[_rule_and_tier(event)].otherwise += 1
+    taken = {str(event["id"]) for pair in found.moved for event in (pair.a, pair.b)}
+    found.only_a = sorted((event for event in only_a if event["id"] not in taken), key=_order)
+    found.only_b = sorted((event for event in only_b if event["id"] not in taken), key=_order)
+    for event in found.only_a:
+        tallies[_rule_and_tier(event)].only_a += 1
+    for event in found.only_b:
+        tallies[_rule_and_tier(event)].only_b += 1
+    for pairs in (found.changed, found.moved):
+        pairs.sort(key=lambda pair: _order(pair.a))
+    found.tallies = dict(sorted(tallies.items()))
+    return found
+
+
+def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -> Iterator[Difference]:
+    """In which fields two events differ; a list is one field."""
+    if path in ignored:
+        return
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for name in dict.fromkeys([*a, *b]):
+            yield from differences(a.get(name), b.get(name), ignored, f"{path}.{name}" if path else str(name))
+    elif type(a) is not type(b) or a != b:  # 3 and 3.0 are other bytes
+        yield Difference(path, a, b)
+
+
+def _by_id(events: Iterable[Event]) -> tuple[dict[str, Event], list[str]]:
+    """The first event of each id, and the ids that stand more than once."""
+    first: dict[str, Event] = {}
+    repeated: Counter[str] = Counter()
+    for event in events:
+        if first.setdefault(str(event["id"]), event) is not event:
+            repeated[str(event["id"])] += 1
+    return first, sorted(repeated)
+
+
+def _counterparts(only_a: Iterable[Event], only_b: Iterable[Event]) -> Iterator[tuple[Event, Event]]:
+    """Events that are about the same, those that are nearest in time first; each has one counterpart at the most."""
+    others: defaultdict[tuple[str, str, str], list[Event]] = defaultdict(list)
+    for event in only_b:
+        others[_about(event)].append(event)
+    near = [(event, other) for event in only_a for other in others.get(_about(event), ()) if _overlap(event, other)]
+    taken: set[str] = set()
+    for event, other in sorted(near, key=_nearness):
+        if event["id"] not in taken and other["id"] not in taken:
+            taken |= {event["id"], other["id"]}
+            yield event, other
+
+
+def _nearness(pair: tuple[Event, Event]) -> tuple[Any, ...]:
+    a, b = pair
+    return abs(_decided_ms(a) - _decided_ms(b)), *sorted((_order(a), _order(b)))
+
+
+def _about(event: Event) -> tuple[str, str, str]:
+    kind = str(_data(event).get("kind"))
+    return str(event.get("subject")), str(_data(event).get("rule_id")), kind if kind in _TAKES_BACK else ""
+
+
+def _overlap(a: Event, b: Event) -> bool:
+    windows = _data(a).get("window"), _data(b).get("window")
+    if windows[0] and windows[1]:
+        return bool(windows[0]["start_ms"] < windows[1]["end_ms"] and windows[1]["start_ms"] < windows[0]["end_ms"])
+    return windows == (None, None) and _decided_ms(a) == _decided_ms(b)
+
+
+def _rule_and_tier(event: Event) -> tuple[str, str]:
+    return str(_data(event).get("rule_id")), str(_data(event).get("tier") or "")
+
+
+def _order(event: Event) -> tuple[int, str, str]:
+    return _decided_ms(event), str(event.get("subject")), str(event["id"])
+
+
+def _decided_ms(event: Event) -> int:
+    return int(_data(event).get("decided_ms", 0))
+
+
+def _data(event: Event) -> Mapping[str, Any]:
+    data = event.get("data")
+    return data if isinstance(data, Mapping) else {}
