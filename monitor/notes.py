@@ -1,4 +1,7 @@
-"""Notes: what was not in a source's records and yet decided, each at the offset before which it took effect."""
+"""Notes: what was not in a source's records and yet decided, each at the offset before which it took effect.
+
+What an operator commanded is noted with who did (``by``), when (``at_ms``, by the operator's machine) and why.
+"""
 
 from msgspec import Struct
 
@@ -22,6 +25,41 @@ class Skip(Struct, frozen=True, tag="skip"):
 
     offset: int
     reason: str
+    by: str = ""
+    at_ms: int = 0
 
 
-Note = Move | Limit | Skip
+class OutageEnded(Struct, frozen=True, tag="end_outage"):
+    """The operator said that no calls were away; the clock moves that came of it are notes of their own."""
+
+    offset: int
+    reason: str
+    by: str = ""
+    at_ms: int = 0
+
+
+class LostInput(Struct, frozen=True, tag="lost_input"):
+    """The operator accepted that records from ``needed`` on were gone: the source went on at ``offset``.
+
+    ``anew``: its log was made anew, and what had been noted of offsets until then is of another log.
+    """
+
+    offset: int
+    needed: int
+    anew: bool
+    reason: str
+    by: str = ""
+    at_ms: int = 0
+
+
+class LostState(Struct, frozen=True, tag="lost_state"):
+    """The operator accepted that the state was made anew; ``offset`` is that at which enforcement ended then."""
+
+    offset: int
+    reason: str
+    by: str = ""
+    at_ms: int = 0
+
+
+Note = Move | Limit | Skip | OutageEnded | LostInput | LostState
+"""One of the whole partition (`LostState`) stands without a source."""

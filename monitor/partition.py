@@ -16,7 +16,7 @@ from msgspec import Struct
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
-from monitor.notes import Limit, Move, Note
+from monitor.notes import Limit, LostInput, LostState, Move, Note, OutageEnded, Skip
 from monitor.policy.model import Policy
 from monitor.position import Position, SourceHead
 from monitor.rows import Rows
@@ -104,7 +104,7 @@ def place_of(records: Mapping[str, bytes]) -> Place | None:
 class Taken:
     """What was read and brought about since the last call; rows read again do not count.
 
-    ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number.
+    ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number, None: of the partition.
     """
 
     sink: Sink = field(default_factory=Sink)
@@ -112,7 +112,7 @@ class Taken:
     late: list[Late] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     duplicates: int = 0
-    notes: list[tuple[int, Note]] = field(default_factory=list)
+    notes: list[tuple[int | None, Note]] = field(default_factory=list)
 
 
 class Partition:
@@ -227,23 +227,46 @@ class Partition:
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self.live.outage_grace_ms, current))
 
-    def end_outage(self) -> None:
+    def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
         """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""
         self._outage_ended = True
+        note = OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)
+        self._taken.notes.append((_CALLS, note))
 
-    def skip(self, source: int, offset: int, reason: str) -> str | None:
+    def skip(self, source: int, offset: int, reason: str, by: str = "", at_ms: int = 0) -> str | None:
         """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
         position = self._positions[source]
         if offset < position.source.offset:
             return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
-        self._taken.notes.append((source, position.skip(offset, reason)))
+        skip = Skip(offset, reason, by, at_ms)
+        position.skip(skip)
+        self._taken.notes.append((source, skip))
         return None
 
-    def recall(self, source: int, notes: Iterable[Note], end: int | None = None) -> None:
+    def lose(self, source: int, loss: LostInput) -> None:
+        """Go on without records that are gone, where the source's log begins now, with the clock that is known."""
+        position = self._positions[source]
+        self._taken.notes.append((source, loss))
+        if loss.anew:
+            position.start_over(loss.offset, self.live.max_ahead_ms)
+            self._taken.notes.append((source, position.limits[-1]))
+        else:
+            position.pass_over(loss.offset)
+        if position.source.clock_ms > NO_CLOCK_MS:
+            # Whoever reads the log later has not the records that had moved it.
+            self._taken.notes.append((source, Move(loss.offset, position.source.clock_ms)))
+
+    def lose_state(self, loss: LostState) -> None:
+        """Note that the state is made anew; it is for whoever opens the partition to do so."""
+        self._taken.notes.append((None, loss))
+
+    def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
         """What workers had noted of a source, out of the clock log, before the source is read.
 
         ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
         """
+        if source is None:
+            return  # a loss of state is for those who look for what happened
         position, notes = self._positions[source], list(notes)
         position.recall(notes)
         if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
@@ -255,10 +278,6 @@ class Partition:
     def pass_over(self, source: int, offset: int) -> None:
         """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
         self._positions[source].pass_over(offset)
-
-    def start_over(self, source: int, offset: int) -> None:
-        """The source's log was made anew and begins at ``offset``: what was known of offsets is of another log."""
-        self._positions[source].start_over(offset, self.live.max_ahead_ms)
 
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""

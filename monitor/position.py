@@ -9,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from monitor.intake import NO_CLOCK_MS, Source
-from monitor.notes import Limit, Move, Note, Skip
+from monitor.notes import Limit, LostInput, Move, Note, Skip
 
 
 class SourceHead(Struct):
@@ -84,11 +84,10 @@ class Position:
         self.go(move.offset)
         return move
 
-    def skip(self, offset: int, reason: str) -> Skip:
-        """Refuse the record at ``offset`` when it is read."""
-        skip = self.skips[offset] = Skip(offset, reason)
-        self.fresh.add(offset)
-        return skip
+    def skip(self, skip: Skip) -> None:
+        """Refuse the record at the skip's offset when it is read."""
+        self.skips[skip.offset] = skip
+        self.fresh.add(skip.offset)
 
     def recall(self, notes: Iterable[Note]) -> None:
         """What had been noted of the source, out of the clock log, before it is read."""
@@ -99,8 +98,10 @@ class Position:
                 moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
             elif isinstance(note, Limit):
                 limits.append(note)
-            else:
+            elif isinstance(note, Skip):
                 self.skips[note.offset] = note
+            elif isinstance(note, LostInput) and note.anew:
+                moves, limits, self.skips = {}, [], {}
         self.moves = sorted(moves.values(), key=_offset)
         self.limits = sorted(limits, key=_offset) or self.limits
         self.go(self.source.offset)

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from monitor.notes import Skip
+from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable, Writer
-from streams.control import Command
+from streams.control import AcceptCommand, Command, EndOutageCommand, SkipCommand
 from streams.emit import decode_note
 from streams.names import Names
 
@@ -91,16 +91,39 @@ class Watch:
         return False
 
 
-def skip_watch(cluster: Cluster, names: Names, number: int, source: int, offset: int) -> Watch:
-    """For the note that a skip was taken."""
+def watch(cluster: Cluster, names: Names, number: int, command: Command) -> Watch:
+    """For the note of the partition's owner that it has done the command."""
 
     def is_answer(value: bytes | None) -> bool:
-        of, note = decode_note(value or b"")
-        return of == source and isinstance(note, Skip) and note.offset == offset
+        source, note = decode_note(value or b"")
+        return _notes(note, None if source is None else names.inputs[source], command)
 
     return Watch(cluster, TP(names.output("clock"), number), is_answer)
 
 
-def opening_watch(cluster: Cluster, names: Names, number: int) -> Watch:
-    """For a state of a partition that was refused: who takes a command writes one at once."""
-    return Watch(cluster, TP(names.output("state"), number), lambda value: True)
+def _notes(note: Note, topic: str | None, command: Command) -> bool:
+    match note, command:
+        case Skip(), SkipCommand():
+            return (topic, note.offset) == (command.topic, command.offset)
+        case ((LostInput() | LostState()), AcceptCommand()):
+            return (topic, note.offset) == (command.topic, command.offset)
+        case OutageEnded(), EndOutageCommand():
+            return (note.by, note.at_ms) == (command.by, command.at_ms)
+    return False
+
+
+async def tell(
+    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command, within_s: float
+) -> list[int]:
+    """Write a command for the owners of these partition numbers; those that have not noted in time that it is done.
+
+    With ``within_s`` 0 nobody is waited for. Unavailable, Refused.
+    """
+    watches = [watch(cluster, names, number, command) for number in numbers]
+    for each in watches:
+        await each.begin()
+    await send(cluster, names, application_id, numbers, command)
+    if not within_s:
+        return list(numbers)
+    done = await asyncio.gather(*(each.answered(within_s) for each in watches))
+    return [number for number, answered in zip(numbers, done, strict=True) if not answered]

@@ -1,4 +1,7 @@
-"""The operator's commands, as the control topic has them. Partition n's are for the owner of partition n."""
+"""The operator's commands, as the control topic has them. Partition n's are for the owner of partition n.
+
+Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; its owner notes so in the clock log.
+"""
 
 from typing import Literal
 
@@ -12,6 +15,8 @@ class SkipCommand(Struct, frozen=True, tag="skip"):
     topic: str
     offset: int
     reason: str
+    by: str = ""
+    at_ms: int = 0
 
 
 class AcceptCommand(Struct, frozen=True, tag="accept"):
@@ -25,12 +30,16 @@ class AcceptCommand(Struct, frozen=True, tag="accept"):
     offset: int
     reason: str
     topic: str | None = None
+    by: str = ""
+    at_ms: int = 0
 
 
 class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
     """The calls are not away, there are none: let the clock follow system time until the next call comes."""
 
     reason: str
+    by: str = ""
+    at_ms: int = 0
 
 
 Command = SkipCommand | AcceptCommand | EndOutageCommand

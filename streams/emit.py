@@ -39,14 +39,14 @@ def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Out]
     return [Out(topic, number, e.subject.encode(), codec.encode(e), _CLOUDEVENT) for e in events]
 
 
-def encode_note(source: int, note: Note) -> bytes:
-    """A note as the clock log has it: its type, the source's bare name, and its fields."""
+def encode_note(source: int | None, note: Note) -> bytes:
+    """A note as the clock log has it: its type, the source's bare name (null: of the partition), and its fields."""
     fields = msgspec.to_builtins(note)
-    return orjson.dumps({"type": fields.pop("type"), "source": INPUTS[source], **fields})
+    return orjson.dumps({"type": fields.pop("type"), "source": None if source is None else INPUTS[source], **fields})
 
 
-def decode_note(value: bytes) -> tuple[int, Note]:
-    """A note of the clock log with its source's number. msgspec.ValidationError."""
+def decode_note(value: bytes) -> tuple[int | None, Note]:
+    """A note of the clock log with its source's number, None: of the partition. msgspec.ValidationError."""
     fields = msgspec.json.decode(value, type=dict)
-    source = INPUTS.index(fields.pop("source"))
-    return source, msgspec.convert(fields, type=Note)
+    name = fields.pop("source")
+    return None if name is None else INPUTS.index(name), msgspec.convert(fields, type=Note)

@@ -1,11 +1,11 @@
 """Opening a partition: its stored state is read and checked against the logs, and what does not fit is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.notes import Note
+from monitor.notes import LostInput, LostState, Note
 from monitor.partition import HEAD, MismatchError, Partition, place_of
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
@@ -34,12 +34,30 @@ class Opened:
 
     ``state_end`` is the end of the state's log: while nothing comes after it, nobody else has written.
     ``commands`` are those that were not done yet, with their offsets; ``control_end`` is the offset after them.
+    ``accepted`` are those of them by which it went on.
     """
 
     partition: Partition
     state_end: int
     control_end: int
     commands: Commands = field(default_factory=list)
+    accepted: list[AcceptCommand] = field(default_factory=list)
+
+
+class _Acceptances:
+    """What the operator has accepted, and which of it was needed."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._given = [command for _, command in commands if isinstance(command, AcceptCommand)]
+        self.used: list[AcceptCommand] = []
+
+    def covering(self, what: str, offset: int, topic: str | None = None) -> AcceptCommand | None:
+        """The newest that accepts this loss and no other."""
+        for given in reversed(self._given):
+            if given.what == what and given.offset == offset and (topic is None or given.topic == topic):
+                self.used.append(given)
+                return given
+        return None
 
 
 async def open_partition(cluster: Cluster, names: Names, number: int, partition: Partition) -> Opened:
@@ -60,7 +78,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
             if partition.rebuilding:
                 await suppress_published(cluster, names, number, partition)
         commands = await _commands(cluster, control, partition.control, starts[control], ends[control])
-        accepted = [command for _, command in commands if isinstance(command, AcceptCommand)]
+        accepted = _Acceptances(commands)
         if not known:
             await _begin(cluster, names, number, partition, accepted, starts, ends)
         whole = all(partition.done[source] <= ends[tp] for source, tp in enumerate(inputs))
@@ -73,7 +91,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         refused.args = (f"partition {number}: {refused}",)
         refused.control_end = ends[control]
         raise
-    return Opened(partition, ends[state], ends[control], commands)
+    return Opened(partition, ends[state], ends[control], commands, accepted.used)
 
 
 async def _stored(cluster: Cluster, state: TP, start: int, end: int) -> dict[str, bytes]:
@@ -111,7 +129,7 @@ async def _begin(
     names: Names,
     number: int,
     partition: Partition,
-    accepted: Sequence[AcceptCommand],
+    accepted: _Acceptances,
     starts: Mapping[TP, int],
     ends: Mapping[TP, int],
 ) -> None:
@@ -125,7 +143,8 @@ async def _begin(
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
         return
     offset = decided[enforcement]
-    if not any(accept.what == "lost_state" and accept.offset == offset for accept in accepted):
+    accept = accepted.covering("lost_state", offset)
+    if accept is None:
         raise OpeningRefused(
             f"its state is lost: {names.output('state')} has none, but decisions were made. "
             "Expected the state. It can be made anew from all records that the input topics still have, with the "
@@ -134,14 +153,15 @@ async def _begin(
             "late and rejected records may be put out again. To accept that: "
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
-    notes: dict[int, list[Note]] = {}
+    partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
+    notes: dict[int | None, list[Note]] = {}
     async for fetched in cluster.read(clock, (await cluster.starts([clock]))[clock], decided[clock]):
         for value in fetched.values:
             if value is not None:
-                source, note = decode_note(value)
-                notes.setdefault(source, []).append(note)
-    for source, noted in notes.items():
-        partition.recall(source, noted, ends[inputs[source]])
+                of, note = decode_note(value)
+                notes.setdefault(of, []).append(note)
+    for of, noted in notes.items():
+        partition.recall(of, noted, None if of is None else ends[inputs[of]])
     await suppress_published(cluster, names, number, partition)
 
 
@@ -190,9 +210,7 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
     return False
 
 
-def _check_source(
-    partition: Partition, source: int, tp: TP, start: int, end: int, accepted: Sequence[AcceptCommand]
-) -> None:
+def _check_source(partition: Partition, source: int, tp: TP, start: int, end: int, accepted: _Acceptances) -> None:
     """The log must still have what is to be read again, and what was read."""
     resume, done = partition.offsets[source], partition.done[source]
     if start <= resume <= end and done <= end:
@@ -206,12 +224,11 @@ def _check_source(
             f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
             f"{resume} to {done} held is missing where it was not decided yet: in the windows that are open"
         )
-    if not any(a.what == "lost_input" and a.topic == tp.topic and a.offset == start for a in accepted):
+    accept = accepted.covering("lost_input", start, tp.topic)
+    if accept is None:
         raise OpeningRefused(
             f"{what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
-    if start > resume:
-        partition.pass_over(source, start)
-    else:
-        partition.start_over(source, start)
+    anew = start <= resume
+    partition.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))

@@ -6,7 +6,7 @@ the state is read anew.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -199,7 +199,7 @@ class Owner:
         self._caught_up = False
         self._fed = True  # what was handed over, perhaps, and not looked at
         for offset, command in opened.commands:
-            self._command(offset, command)
+            self._command(offset, command, opened.accepted)
         self._partition.control = opened.control_end
 
     async def _still_mine(self) -> bool:
@@ -309,7 +309,8 @@ class Owner:
         assert self._partition is not None
         self._partition.control = fetched.stop
 
-    def _command(self, offset: int, command: object) -> None:
+    def _command(self, offset: int, command: object, accepted: Sequence[AcceptCommand] = ()) -> None:
+        """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
         assert self._partition is not None
         self._control_moved = True
         wrong: str | None = None
@@ -318,11 +319,13 @@ class Owner:
             if source is None:
                 wrong = f"topic {command.topic!r} is no input; expected one of {', '.join(self._setup.names.inputs)}"
             else:
-                wrong = self._partition.skip(source, command.offset, command.reason)
+                wrong = self._partition.skip(source, command.offset, command.reason, command.by, command.at_ms)
         elif isinstance(command, EndOutageCommand):
-            self._partition.end_outage()
+            self._partition.end_outage(command.reason, command.by, command.at_ms)
         elif not isinstance(command, AcceptCommand):
             wrong = str(command)
+        elif command not in accepted:
+            wrong = f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
         if wrong:
             log.error("command refused", partition=self.number, offset=offset, why=wrong)
         else:

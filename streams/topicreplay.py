@@ -82,7 +82,7 @@ async def _partitions(cluster: Cluster, names: Names) -> int:
 
 async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition) -> None:
     """Tell the partition what the clock log has between ``start`` and ``end``. Refused where it cannot be read."""
-    notes: dict[int, list[Note]] = {}
+    notes: dict[int | None, list[Note]] = {}
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
             try:

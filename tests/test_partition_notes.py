@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.notes import Limit, Move, Note, Skip
+from monitor.notes import Limit, LostInput, Move, Note, Skip
 from monitor.partition import Live, MismatchError, Partition, Place, Taken
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
@@ -94,7 +94,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     partition.advance()
     kept.append(partition.take())
 
-    notes: dict[int, list[Note]] = {}
+    notes: dict[int | None, list[Note]] = {}
     for taken in kept:
         for source, note in taken.notes:
             notes.setdefault(source, []).append(note)
@@ -122,6 +122,18 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     taken = partition.take()
     assert [(r.log[2], r.reason) for r in taken.refused if r.log[2] == 5] == [(5, "skipped: it is broken")]
     assert (0, Skip(5, "it is broken")) in taken.notes
+
+
+def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> None:
+    policy, _, _ = sources_of(1)
+    partition = Partition(policy)
+    loss = LostInput(0, 40, anew=True, reason="a test")
+    noted: list[Note] = [Limit(0, 5), Move(0, T0), Skip(1, "of the old log"), Move(2, 2 * T0), loss]
+    partition.recall(0, [*noted, Limit(0, 7), Move(0, T0 + 9)])
+    assert partition.clocks_ms[0] == T0 + 9
+    partition.feed(0, Rows(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
+    assert partition.clocks_ms[0] == T0 + 9
+    assert not any(refused.reason.startswith("skipped") for refused in partition.take().refused)
 
 
 def test_a_record_without_a_value_is_refused() -> None:
@@ -200,7 +212,7 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     policy, sources, stamp_ms = sources_of(3)
     lines = [*sources[0], b"{", b"{"]
     partition, _, done = broken_off(policy, lines, stamp_ms)
-    partition.start_over(0, 0)
+    partition.lose(0, LostInput(0, done, anew=True, reason="a test"))
     partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
     taken = partition.take()
     assert (taken.rows, [r.log[2] for r in taken.refused], partition.done[0]) == (2, [0, 1], 0)

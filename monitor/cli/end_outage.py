@@ -6,10 +6,13 @@ import typer
 
 
 def run(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the command.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
     partition: Annotated[
         int | None, typer.Option("--partition", min=0, help="Its worker alone.  [default: all of them]")
     ] = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
     ] = None,
@@ -17,25 +20,42 @@ def run(
     """Tell the workers that the calls are not away: there are none.
 
     Windows are then judged without waiting for the outage's grace, until the next call comes; a backlog that comes
-    after all is late. Exit status 3: no broker.
+    after all is late. Exit status: 1 not taken in time by all, 3 no broker.
     """
-    from monitor.cli.inputs import settings_for
-    from monitor.cli.operator import operate
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import operate, signed
     from streams.cluster import Cluster, Refused
-    from streams.commands import partition_count, send
+    from streams.commands import partition_count, tell
     from streams.control import EndOutageCommand
     from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
 
-    async def work(cluster: Cluster) -> int:
+    wait = 0 if no_wait else wait
+    command = EndOutageCommand(reason, **signed(by))
+
+    async def work(cluster: Cluster) -> tuple[list[int], list[int]]:
         count = await partition_count(cluster, names)
         if partition is not None and partition >= count:
             raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
         numbers = list(range(count)) if partition is None else [partition]
-        await send(cluster, names, settings.application_id, numbers, EndOutageCommand(reason))
-        return len(numbers)
+        return numbers, await tell(cluster, names, settings.application_id, numbers, command, wait)
 
-    told = operate("end-outage", settings, work)
-    typer.echo(f"written for {told} partition{'s' if told > 1 else ''}: their clocks follow system time")
+    told, silent = operate("end-outage", settings, work)
+    if not wait:
+        typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows system time")
+        return
+    taken = sorted({*told} - {*silent})
+    if taken:
+        typer.echo(f"taken: the clock of {_partitions(taken)} follows system time until the next call")
+    if silent:
+        fail(
+            f"not taken within {wait:g} s: {_partitions(silent)}. /readyz of the workers says why; the command stays "
+            f"in {names.output('control')} and is taken when a worker opens the partition",
+            1,
+        )
+
+
+def _partitions(numbers: list[int]) -> str:
+    return f"partition{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

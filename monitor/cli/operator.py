@@ -1,11 +1,12 @@
 """What the commands on a cluster share: the cluster for one task, and what to say when it is away."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
-from monitor.cli.inputs import fail
+from monitor.cli.inputs import fail, person
 from streams.cluster import OffsetGone, Refused, Unavailable
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
@@ -25,6 +26,18 @@ def operate(command: str, settings: Settings, work: Callable[[KafkaCluster], Cor
 
     with answers(command):
         return asyncio.run(run())
+
+
+class Signed(TypedDict):
+    """Who gives a command, and when."""
+
+    by: str
+    at_ms: int
+
+
+def signed(by: str | None) -> Signed:
+    """By the name that was given, else the login name; now."""
+    return {"by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
 @contextmanager

@@ -9,9 +9,10 @@ def run(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
     partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Its partition.")],
     offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Which record.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter, and noted.")],
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
     ] = None,
@@ -22,31 +23,29 @@ def run(
     `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken in time, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate
+    from monitor.cli.operator import operate, signed
     from streams.cluster import TP, Cluster, Refused
-    from streams.commands import send, skip_watch
+    from streams.commands import tell
     from streams.control import SkipCommand
     from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
-    source = names.source(topic)
-    if source is None:
+    if names.source(topic) is None:
         fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
+    wait = 0 if no_wait else wait
+    command = SkipCommand(topic, offset, reason, **signed(by))
 
     async def work(cluster: Cluster) -> bool:
         log = TP(topic, partition)
         start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
         if not start <= offset < end:
             raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
-        watch = skip_watch(cluster, names, partition, source, offset)
-        await watch.begin()
-        await send(cluster, names, settings.application_id, [partition], SkipCommand(topic, offset, reason))
-        return no_wait or await watch.answered(wait)
+        return not await tell(cluster, names, settings.application_id, [partition], command, wait)
 
     taken = operate("skip", settings, work)
     record = f"{topic}-{partition} offset {offset}"
-    if no_wait:
+    if not wait:
         typer.echo(f"written: {record} is skipped when the worker of partition {partition} reads the command")
     elif taken:
         typer.echo(f"taken: {record} goes to the dead letters")

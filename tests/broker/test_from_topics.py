@@ -8,9 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +19,7 @@ from broker_clusters import cluster_at
 from deadlines import deadline
 
 from monitor.keying import partition_of
-from monitor.notes import Move, Skip
+from monitor.notes import LostInput, LostState, Move, OutageEnded, Skip
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
@@ -239,49 +237,66 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
 
 async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
     topic = world.prefix + "complaints"
+    told = ("skip", topic, "1", "1", "--reason", "bad", "--by", "ann")
     async with world.producer() as producer:
         for value in (b"one", b"two"):
             await producer.send_and_wait(topic, value, partition=1)
         assert "expected 0 to 1" in world.run("skip", topic, "1", "2", "--reason", "bad", status=2)
         assert "no input topic" in world.run("skip", "complaints", "1", "1", "--reason", "bad", status=2)
-        said = world.run("skip", topic, "1", "1", "--reason", "bad", "--wait", "1", status=1)
+        said = world.run(*told, "--wait", "1", status=1)
         assert "not taken within 1 s" in said
-        assert "written" in world.run("skip", topic, "1", "1", "--reason", "bad", "--no-wait")
-        process = world.start("skip", topic, "1", "1", "--reason", "bad")
-        assert await world.commands(1, 3) == [SkipCommand(topic, 1, "bad")] * 3
-        note = encode_note(INPUTS.index("complaints"), Skip(1, "bad"))
-        await producer.send_and_wait(world.prefix + "clock", note, partition=1)
+        assert "written" in world.run(*told, "--no-wait")
+        process = world.start(*told)
+        commands = await world.commands(1, 3)
+        assert [unsigned(command) for command in commands] == [SkipCommand(topic, 1, "bad", "ann")] * 3
+        assert all(not isinstance(command, str) and command.at_ms > START_MS for command in commands)
+        for note in (Skip(0, "another"), Skip(1, "bad")):
+            await producer.send_and_wait(
+                world.prefix + "clock", encode_note(INPUTS.index("complaints"), note), partition=1
+            )
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.startswith(f"taken: {topic}-1 offset 1")
 
 
-async def test_acceptances_and_the_end_of_an_outage_reach_their_partitions(world: World) -> None:
+async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(world: World) -> None:
     topic = world.prefix + "cdr"
-    at = ("--partition", "1", "--offset", "17", "--reason", "disk lost")
+    at = ("--partition", "1", "--offset", "17", "--reason", "disk lost", "--by", "ann")
     assert "written" in world.run("accept", "lost-state", *at, "--no-wait")
     said = world.run("accept", "lost-input", "--topic", topic, *at, "--wait", "1", status=1)
-    assert "not taken within 1 s: partition 1 is not at work" in said
+    assert "not taken within 1 s: partition 1 has not gone on by it" in said
     process = world.start("accept", "lost-state", *at)
-    assert await world.commands(1, 3) == [
-        AcceptCommand("lost_state", 17, "disk lost"),
-        AcceptCommand("lost_input", 17, "disk lost", topic),
-        AcceptCommand("lost_state", 17, "disk lost"),
+    assert [unsigned(command) for command in await world.commands(1, 3)] == [
+        AcceptCommand("lost_state", 17, "disk lost", by="ann"),
+        AcceptCommand("lost_input", 17, "disk lost", topic, "ann"),
+        AcceptCommand("lost_state", 17, "disk lost", by="ann"),
     ]
+    clock = world.prefix + "clock"
     async with world.producer() as producer:
-        await producer.send_and_wait(world.prefix + "state", b"a head", key=b"head/0", partition=1)
+        for source, note in ((0, LostInput(17, 3, False, "disk lost", "ann")), (None, LostState(17, "x", "ann"))):
+            assert process.poll() is None
+            await producer.send_and_wait(clock, encode_note(source, note), partition=1)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (0, "taken: partition 1 is at work\n", "")
+    assert (process.returncode, out, err) == (0, "taken: partition 1 is at work, and has noted so\n", "")
+
     assert "expected 0 to 1" in world.run("end-outage", "--partition", "2", "--reason", "x", status=2)
-    assert "2 partitions" in world.run("end-outage", "--reason", "holiday")
-    assert "1 partition:" in world.run("end-outage", "--partition", "0", "--reason", "holiday")
-    counted: Counter[Any] = Counter()
-    for number in range(PARTITIONS):
-        for command in await world.commands(number):
-            if isinstance(command, EndOutageCommand):
-                counted[number, msgspec.json.encode(command)] += 1
-    end = msgspec.json.encode(EndOutageCommand("holiday"))
-    assert counted == {(0, end): 2, (1, end): 1}
+    assert "written for partitions 0, 1" in world.run("end-outage", "--reason", "holiday", "--no-wait")
+    process = world.start("end-outage", "--reason", "holiday", "--by", "ann", "--wait", "5")
+    command = (await world.commands(0, 2))[1]
+    assert isinstance(command, EndOutageCommand)
+    assert unsigned(command) == EndOutageCommand("holiday", "ann")
+    async with world.producer() as producer:
+        note = OutageEnded(0, "holiday", "ann", command.at_ms)
+        await producer.send_and_wait(clock, encode_note(0, note), partition=0)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == "taken: the clock of partition 0 follows system time until the next call\n"
+    assert err.startswith("not taken within 5 s: partition 1. ")
+
+
+def unsigned(command: Command | str) -> Command:
+    assert not isinstance(command, str)
+    return msgspec.structs.replace(command, at_ms=0)
 
 
 async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_back(

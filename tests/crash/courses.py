@@ -14,9 +14,11 @@ from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import Worker, World
+from monitor.notes import Note
 from monitor.partition import Live
 from monitor.policy.load import loads
 from streams.cluster import TP
+from streams.emit import decode_note
 from streams.setup import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -128,6 +130,12 @@ def dead_letters(world: World) -> list[tuple[bytes, bytes]]:
     letters = world.broker.logs[TP(NAMES.output("dead-letter"), 0)].committed(0)
     headers = [dict(letter.record.headers) for letter in letters if letter.record is not None]
     return [(one["offset"], one["reason"]) for one in headers]
+
+
+def noted(world: World) -> list[tuple[int | None, Note]]:
+    """The notes of the clock log, in its order, each with its source."""
+    entries = world.broker.logs[TP(NAMES.output("clock"), 0)].committed(0)
+    return [decode_note(entry.record.value or b"") for entry in entries if entry.record is not None]
 
 
 def alerts(world: World) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from crash.courses import (
     complaint,
     count,
     long_call,
+    noted,
     play,
     three_calls,
     until,
@@ -34,6 +35,7 @@ from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import Worker, World
+from monitor.notes import OutageEnded
 from monitor.partition import Live, Partition
 from monitor.rows import Rows
 from monitor.topics import INPUTS
@@ -300,8 +302,9 @@ def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_wit
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + MINUTE + 5 * SECOND)
-        command(world, type="end_outage", reason="it is a holiday")
+        command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
         await until(world, NOON + MINUTE + 20 * SECOND)
+        assert (0, OutageEnded(3, "it is a holiday", "ann", NOON)) in noted(world)
         worker.kill()  # before the source could be seen to be silent
         world.add_worker()
         await until(world, NOON + 20 * MINUTE)

@@ -23,6 +23,7 @@ from crash.courses import (
     complaint,
     count,
     dead_letters,
+    noted,
     phase,
     play,
     three_calls,
@@ -35,7 +36,8 @@ from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.intake import Decoder
-from monitor.partition import Live, Partition
+from monitor.notes import LostInput, LostState
+from monitor.partition import Live, Partition, Place
 from monitor.shard.records import Records
 from streams.cluster import TP, Refused, Unreadable
 from streams.opening import OpeningRefused, open_partition
@@ -60,9 +62,12 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         assert "its state is lost" in why
         assert "callwarden accept lost-state --partition 0" in why
         offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
         await until(world, NOON + 30 * MINUTE)
         assert phase(worker)[0] is Phase.RUNNING
+        assert [one for one in noted(world) if isinstance(one[1], LostState)] == [
+            (None, LostState(offset, "a test", "ann", NOON))
+        ]
         ids = judge.ids(world.broker, 0)
         assert len(ids) == len(set(ids)) == 2
 
@@ -87,11 +92,20 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
         assert phase(worker)[0] is Phase.REFUSED
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test")
+        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)
         await asyncio.sleep(30)
         assert phase(worker)[0] is Phase.RUNNING
+        losses = [one for one in noted(world) if isinstance(one[1], LostInput)]
+        assert losses == [(0, LostInput(5, 0, anew=False, reason="a test", by="ann", at_ms=7))]
+        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="once more")
+        await asyncio.sleep(30)
+        assert len([one for one in noted(world) if isinstance(one[1], LostInput)]) == 1
 
-    play(world, go)
+    refused = [line for line in play(world, go) if line["event"] == "command refused"]
+    assert [line["why"].partition(":")[0] for line in refused] == [
+        "lost_input at offset 4",
+        "lost_input at offset 5",
+    ]
 
 
 def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash() -> None:
@@ -318,7 +332,9 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_acce
         assert "ends at offset 0, but records up to" in why
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
-        assert phase(worker)[0] is Phase.RUNNING
+        replayed = judge.replayed(world.broker, POLICY, world.live, Place(0, 1))
+        least_ms = NOON + (2 if orderly else 1) * MINUTE
+        assert replayed.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
         world.produce(three_calls(NOON + 4 * MINUTE, "c"))
         await until(world, NOON + 4 * MINUTE + 10 * SECOND)
         world.broker.append(CDR, Record(b"t", b"{"))  # brings a transaction about
