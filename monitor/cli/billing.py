@@ -33,7 +33,7 @@ def run(
     from streams.consumers.billing.gaps import consequence
     from streams.consumers.billing.run import Accepted
     from streams.consumers.billing.run import run as follow_and_answer
-    from streams.consumers.follow import Gone
+    from streams.consumers.gone import Gone, OtherCluster
     from streams.kafka import KafkaCluster
     from streams.logs import set_up_logs
 
@@ -57,7 +57,7 @@ def run(
     set_up_logs(json_logs)
     try:
         asyncio.run(start())
-    except Gone as error:
+    except (Gone, OtherCluster) as error:
         fail(f"callwarden billing: {consequence(error)}")
     except Refused as error:
         fail(f"callwarden billing: {error}")

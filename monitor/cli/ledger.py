@@ -242,11 +242,13 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
 
 
 async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> list[str]:
+    from streams.consumers.gone import same_cluster
     from streams.consumers.ledger.tables import POSITIONS
     from streams.consumers.ledger.verify import verify_topic
 
     positions = POSITIONS.known(connection)
     starts, ends = await cluster.starts(list(positions)), await cluster.ends(list(positions))
+    same_cluster("ledger", POSITIONS.clusters(connection), await cluster.cluster_id(), starts)
     faults = []
     for tp, position in sorted(positions.items()):
         if position > ends[tp]:

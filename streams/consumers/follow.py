@@ -3,9 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 from streams.clock import steady_s
 from streams.cluster import TP, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
 from streams.consumers.database import Database
+from streams.consumers.gone import Gone, lost, rewritten, same_cluster
 from streams.consumers.positions import Last, Overtaken, Positions, hash_of
+from streams.consumers.topics import Topics
 
 log = structlog.get_logger("callwarden")
 
@@ -21,7 +23,7 @@ _POLL_S = 0.25
 _MOST = 2_000
 _SILENT_S = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
-_LOOKS_BEYOND = 5
+_LOOKS_AGAIN = 5
 _CHECK_S = 2.0
 _COUNT_S = 60.0
 
@@ -38,65 +40,6 @@ class Record(NamedTuple):
 
 Handle = Callable[[Connection, Sequence[Record]], Callable[[], None] | None]
 """Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
-
-
-class Topics(Protocol):
-    """A cluster, as one who follows topics sees it; `streams.kafka.KafkaCluster` is one."""
-
-    def reader(self) -> Reader:
-        """A new reader."""
-        ...
-
-    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
-        """See `streams.cluster.Cluster`."""
-        ...
-
-    async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
-        """See `streams.cluster.Cluster`."""
-        ...
-
-    async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
-        """See `streams.cluster.Cluster`."""
-        ...
-
-    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        """See `streams.cluster.Cluster`."""
-        ...
-
-
-class Gone(Refused):
-    """Records that were not handled yet have been deleted from the topic: what followed from them is not known.
-
-    ``start``: where the log goes on; before ``offset`` where it was made anew or, ``rewritten``, cut and written anew.
-    """
-
-    def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
-        why = f"but what is before {start} was deleted"
-        if rewritten:
-            why = (
-                "but the record that was handled last is another one now: the topic was made anew, or was cut and "
-                "written anew, or this database belongs to another cluster"
-            )
-        elif offset >= start:
-            why = f"but the topic ends at {start}: it was made anew, or this database belongs to another cluster"
-        super().__init__(f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, {why}")
-        self.tp, self.offset, self.start = tp, offset, start
-
-
-async def rewritten(topics: Topics, last: Mapping[TP, Last]) -> set[TP]:
-    """Those whose last handled record is another one now. Of what is deleted nothing is known. Unavailable, Refused."""
-
-    async def is_other(tp: TP, at: Last) -> bool:
-        try:
-            async for batch in topics.read(tp, at.offset, at.offset + 1):
-                for key, value in zip(batch.keys, batch.values, strict=True):
-                    return hash_of(key, value) != at.hash
-        except OffsetGone:
-            return False
-        return True
-
-    answers = await asyncio.gather(*(is_other(tp, at) for tp, at in last.items()))
-    return {tp for tp, other in zip(last, answers, strict=True) if other}
 
 
 class PutBack(Unavailable):
@@ -150,7 +93,7 @@ class Follower:
         self._at: dict[TP, int] = {}
         self._as_of: dict[TP, float] = {}
         self._ends: dict[TP, int] = {}
-        self._beyond = 0
+        self._cut_short = 0
         self._put_back = False
         self._checked_s = self._heard_s = time.monotonic()
 
@@ -229,36 +172,34 @@ class Follower:
         # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
         before = await self._database.run(self._positions.known)
         starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
+        cluster = await self._cluster.cluster_id()
+        same_cluster(self._database.name, await self._database.run(self._positions.clusters), cluster, starts)
         known = await self._database.run(self._positions.known)
         new = {tp: ends[tp] if tp.topic in self._from_end else 0 for tp in tps if tp not in known}
         at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
-        beyond = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
-        self._beyond = self._beyond + 1 if beyond else 0
-        if beyond and self._beyond < _LOOKS_BEYOND:
+        cut = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
+        self._cut_short = self._cut_short + 1 if cut else 0
+        if cut and self._cut_short < _LOOKS_AGAIN:
             # A leader that has just taken over knows late how far its log is committed.
-            raise _TooEarly(f"{beyond[0].topic}-{beyond[0].partition} ends before the next record to handle")
+            raise _TooEarly(f"{cut[0].topic}-{cut[0].partition} ends before the next record to handle")
         last = await self._database.run(self._positions.last)
         there = {tp: last[tp] for tp in tps if tp in last and starts[tp] <= last[tp].offset < ends[tp]}
         others = await rewritten(self._cluster, there)
-        lost: dict[TP, Gone] = {}
-        for tp in tps:
-            if at[tp] < starts[tp] or tp in beyond or tp in others:
-                # Whoever passes over what is lost does not want to hear of all that a new log has.
-                at_end = tp in beyond or (tp in others and self._pass_over is not None)
-                lost[tp] = Gone(tp, at[tp], ends[tp] if at_end else starts[tp], tp in others)
-                if self._pass_over is None:
-                    raise lost[tp]
-                log.warning("records were deleted before they were handled", why=str(lost[tp]))
+        gone = lost(at, starts, ends, cut, others, to_end=self._pass_over is not None)
+        for each in gone.values():
+            if self._pass_over is None:
+                raise each
+            log.warning("records were deleted before they were handled", why=str(each))
 
         def begin(connection: Connection) -> None:
-            self._positions.begin(connection, new)
-            for tp, gone in lost.items():
-                self._positions.move(connection, tp, gone.offset, gone.start)
+            self._positions.begin(connection, new, cluster)
+            for tp, each in gone.items():
+                self._positions.move(connection, tp, each.offset, each.start)
                 if self._pass_over is not None:
-                    self._pass_over(connection, gone)
+                    self._pass_over(connection, each)
 
         await self._database.run(begin)
-        at |= {tp: gone.start for tp, gone in lost.items()}
+        at |= {tp: each.start for tp, each in gone.items()}
         self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in at and at[tp] >= self._at.get(tp, 0)}
         self._at, self._put_back = at, False
         self._ends = {tp: ends[tp] for tp in tps}

@@ -58,7 +58,7 @@ async def _filled(
     ]
 
     def take(connection: Connection) -> None:
-        positions.begin(connection, {_LOG: 0})
+        positions.begin(connection, {_LOG: 0}, None)
         positions.move(connection, _LOG, 0, len(records))
         if records and (committed := handle(connection, records)):
             committed()

@@ -50,6 +50,7 @@ def position_table(metadata: MetaData, name: str) -> Table:
         Column("next", BigInteger, nullable=False),
         Column("last_offset", BigInteger),
         Column("last_hash", String(64)),
+        Column("cluster", String(255)),
     )
 
 
@@ -82,13 +83,22 @@ class Positions:
         each = c.topic + ":" + cast(c.partition, String) + ":" + cast(c.next, String)
         return select(func.aggregate_strings(each, ",")).scalar_subquery()
 
-    def begin(self, connection: Connection, first: dict[TP, int]) -> None:
-        """Begin with these partitions, unless they have been begun with."""
-        rows = [{"topic": tp.topic, "partition": tp.partition, "next": at} for tp, at in first.items()]
-        if not rows:
-            return
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        connection.execute(dialect.insert(self._table).on_conflict_do_nothing(), rows)
+    def clusters(self, connection: Connection) -> set[str]:
+        """For which clusters positions were kept. Of those that an earlier release has kept that is not known."""
+        cluster = self._table.c.cluster
+        return set(connection.execute(select(cluster).where(cluster.is_not(None)).distinct()).scalars())
+
+    def begin(self, connection: Connection, first: dict[TP, int], cluster: str | None) -> None:
+        """Begin with these partitions, unless they have been begun with; all positions are that cluster's from now on.
+
+        A position of which it is not known whose it is becomes that cluster's, too.
+        """
+        rows = [{**tp._asdict(), "next": at, "cluster": cluster} for tp, at in first.items()]
+        if rows:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(self._table).on_conflict_do_nothing(), rows)
+        column = self._table.c.cluster
+        connection.execute(update(self._table).where(column.is_(None)).values(cluster=cluster))
 
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
         """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""

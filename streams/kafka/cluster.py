@@ -46,6 +46,10 @@ class KafkaCluster:
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         return await self.questions.partitions(topics)
 
+    async def cluster_id(self) -> str | None:
+        """See `streams.consumers.topics.Topics`."""
+        return await self.questions.cluster_id()
+
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
         return await self._offsets(tps, AIOKafkaConsumer.beginning_offsets)
 

@@ -48,6 +48,14 @@ class Questions:
         self._counts = await self.ask("listing the topics", count)
         return {topic: self._counts[topic] for topic in topics if topic in self._counts}
 
+    async def cluster_id(self) -> str | None:
+        """The cluster's own id; None where it has none."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> str | None:
+            return (await admin.describe_cluster()).get("cluster_id") or None
+
+        return await self.ask("asking which cluster it is", look)
+
     async def exist(self, topic: str, partition: int) -> bool:
         """Whether there is that partition. That there is one is remembered."""
         if partition >= self._counts.get(topic, 0):

@@ -15,11 +15,12 @@ from schemas.outputs import Enforcement
 from streams.cluster import Cluster, Out, Refused
 from streams.commands import Displaced, write
 from streams.consumers.database import Database
-from streams.consumers.follow import Gone, Topics
+from streams.consumers.gone import Gone
 from streams.consumers.ledger.entries import review_of
 from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.look import events_of_review
 from streams.consumers.ledger.service import follower_of, lost
+from streams.consumers.topics import Topics
 from streams.names import Names
 from streams.reviews.claims import Again, By, Claim, claim, mark_sent, unanswered, unsent, withdraw
 from streams.reviews.verdicts import NotGiven, Verdict

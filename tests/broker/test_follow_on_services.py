@@ -12,7 +12,8 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String
 
 from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Gone, Record
+from streams.consumers.follow import Follower, Record
+from streams.consumers.gone import Gone
 from streams.consumers.positions import Positions, position_table
 
 pytestmark = pytest.mark.services
@@ -104,7 +105,7 @@ async def test_what_was_deleted_since_it_was_stopped_is_refused(address: str, da
     topic = await make_topic(address)
     await produce(address, TP(topic, 0), numbered(0, 5))
     async with cluster_at(address) as cluster:
-        await database.run(lambda connection: POSITIONS.begin(connection, {TP(topic, 0): 1}))
+        await database.run(lambda connection: POSITIONS.begin(connection, {TP(topic, 0): 1}, None))
         await delete_below(address, TP(topic, 0), 3)
         with pytest.raises(Gone, match="the next record to handle is 1, but what is before 3 was deleted"):
             await Follower(cluster, database, POSITIONS, [topic], note).run()

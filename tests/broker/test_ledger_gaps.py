@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -59,3 +60,17 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
     assert "accepted by wang: kept for 30 days" in said
     status, said = await command("ledger", "accept-loss", "--reason", "again")
     assert (status, said) == (0, "nothing is gone: nothing to accept\n")
+    # Another cluster at that address, as far as the ledger knows.
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        kept = connection.execute("SELECT DISTINCT cluster FROM ledger_position").fetchall()
+        connection.execute("UPDATE ledger_position SET cluster = 'elsewhere'")
+    connection.close()
+    assert len(kept) == 1
+    assert kept[0][0]
+    for refused in (("ledger", "run"), ("reviews", "list"), ("ledger", "accept-loss", "--reason", "again")):
+        status, said = await command(*refused)
+        assert status == 2, said
+        assert f"those of the Kafka cluster elsewhere, and this one is {kept[0][0]}: " in said
+        assert "a new, empty database would be right" in said
+    status, said = await command("ledger", "verify", "--topic")
+    assert (status, "those of the Kafka cluster elsewhere" in said) == (2, True), said

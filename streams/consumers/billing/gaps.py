@@ -5,11 +5,18 @@ from sqlalchemy import Connection, select, update
 from streams.cluster import TP, Refused
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
 from streams.consumers.database import Database
-from streams.consumers.follow import Gone, Topics, rewritten
+from streams.consumers.gone import Gone, OtherCluster, rewritten
+from streams.consumers.topics import Topics
 
 
-def consequence(gone: Gone) -> str:
+def consequence(gone: Gone | OtherCluster) -> str:
     """Why it is not gone on, what is unknown, and what can be done."""
+    if isinstance(gone, OtherCluster):
+        each = " ".join(f"--accept-gone {tp.partition}:{start}" for tp, start in sorted(gone.starts.items()))
+        return (
+            f"{gone}.\nTo keep the holds of before, too, some of which may never be taken away:\n"
+            f"  callwarden billing {each} --reason WHY"
+        )
     accept = "callwarden billing --accept-gone {}:{} --reason WHY".format
     if gone.offset > gone.start:
         return (
@@ -31,7 +38,8 @@ def consequence(gone: Gone) -> str:
 
 
 async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason: str, now_ms: int) -> None:
-    """Go on at ``offset``, where all before it was deleted, or at the beginning of a topic that was made anew.
+    """Go on at ``offset``, where all before it was deleted, or at the beginning of a topic that was made anew, in this
+    cluster or another.
 
     Refused where it is not so, or where the records begin elsewhere; accepting once more what is accepted changes
     nothing. To handle records again is harmless. Unavailable.
@@ -42,19 +50,23 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
     start, end = (await topics.starts([tp]))[tp], (await topics.ends([tp]))[tp]
     last = (await database.run(POSITIONS.last)).get(tp)
     other = last is not None and start <= last.offset < end and await rewritten(topics, {tp: last})
+    cluster = await topics.cluster_id()
+
+    mine = (POSITION.c.topic == tp.topic, POSITION.c.partition == tp.partition)
 
     def work(connection: Connection) -> None:
         at = POSITIONS.known(connection).get(tp, 0)
-        if start <= at <= end and not other:
+        whose = connection.execute(select(POSITION.c.cluster).where(*mine)).scalar()
+        if start <= at <= end and not other and whose in (None, cluster):
             here = (GAP.c.topic == tp.topic, GAP.c.partition == tp.partition, GAP.c.stop == offset)
             if connection.execute(select(GAP).where(*here)).first():
                 return
             raise Refused(f"{tp.topic}-{tp.partition}: nothing that is to be handled next, from {at} on, was deleted")
         if offset != start:
             raise Refused(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
-        POSITIONS.begin(connection, {tp: at})
-        mine = (POSITION.c.topic == tp.topic, POSITION.c.partition == tp.partition)
-        connection.execute(update(POSITION).where(*mine).values(next=start, last_offset=None, last_hash=None))
+        POSITIONS.begin(connection, {tp: at}, cluster)
+        values = {"next": start, "last_offset": None, "last_hash": None, "cluster": cluster}
+        connection.execute(update(POSITION).where(*mine).values(values))
         gap = {"topic": tp.topic, "partition": tp.partition, "start": at, "stop": start}
         connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": reason})
 

@@ -20,8 +20,9 @@ from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.telemetry import Telemetry
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Topics
+from streams.consumers.follow import Follower
 from streams.consumers.host import Followed, behind, host, pages
+from streams.consumers.topics import Topics
 from streams.settings import Settings, variable
 
 log = structlog.get_logger("callwarden")

@@ -4,9 +4,10 @@ from sqlalchemy import Connection, insert
 
 from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Topics
+from streams.consumers.gone import same_cluster
 from streams.consumers.ledger.keep import topics_of
 from streams.consumers.ledger.tables import LOSSES, POSITIONS
+from streams.consumers.topics import Topics
 from streams.names import Names
 
 Gaps = dict[TP, tuple[int, int]]
@@ -14,10 +15,11 @@ Gaps = dict[TP, tuple[int, int]]
 
 
 async def gaps(cluster: Topics, database: Database, names: Names) -> Gaps:
-    """What was deleted before it was kept. Unavailable, Refused."""
+    """What was deleted before it was kept. Unavailable, Refused (`OtherCluster` among it)."""
     topics = topics_of(names)
     counts = await cluster.partitions(topics)
     starts = await cluster.starts([TP(topic, number) for topic in counts for number in range(counts[topic])])
+    same_cluster(database.name, await database.run(POSITIONS.clusters), await cluster.cluster_id(), starts)
     known = await database.run(POSITIONS.known)
     return {tp: (known.get(tp, 0), start) for tp, start in starts.items() if known.get(tp, 0) < start}
 
@@ -26,7 +28,7 @@ async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: s
     """Go on after these gaps. Overtaken when somebody did already; Unavailable."""
 
     def write(connection: Connection) -> None:
-        POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()})
+        POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
         for tp, (first, stop) in gone.items():
             POSITIONS.move(connection, tp, first, stop)
         said = {"at_ms": at_ms, "accepted_by": who, "reason": reason}

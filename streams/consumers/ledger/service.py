@@ -12,11 +12,13 @@ from sqlalchemy import URL, inspect, make_url
 
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Gone, Topics
+from streams.consumers.follow import Follower
+from streams.consumers.gone import Gone
 from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.ledger import heads
 from streams.consumers.ledger.keep import Head, Keeper, topics_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
+from streams.consumers.topics import Topics
 from streams.metrics.make import counter, gauge
 from streams.names import Names
 from streams.settings import Settings

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from monitor.masking import mask_numbers
 from monitor.policy.durations import HOUR
 from schemas.outputs import Alert, Enforcement, Reason
-from streams.consumers.follow import Gone, Record
+from streams.consumers.follow import Record
+from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.desk import Desk, Said, Silent
 from streams.consumers.notify.digest import summary

@@ -11,7 +11,7 @@ from streams.cluster import TP, Ends, Fetched, OffsetGone, Unavailable
 
 
 class FakeTopics:
-    """`streams.consumers.follow.Topics`. Tests append values, cut logs off at either end, and take the broker away.
+    """`streams.consumers.topics.Topics`. Tests append values, cut logs off at either end, and take the broker away.
 
     ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
 
@@ -22,6 +22,7 @@ class FakeTopics:
         }
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
         self.away = False
+        self.id: str | None = "this-one"
         self.now_ms = 1_000
         self.polls = 0
         self.readers = 0
@@ -43,6 +44,10 @@ class FakeTopics:
     def reader(self) -> "FakeReader":
         self.readers += 1
         return FakeReader(self)
+
+    async def cluster_id(self) -> str | None:
+        self.must_be_there()
+        return self.id
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         self.must_be_there()

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Gone, PutBack, Record
+from streams.consumers.follow import Follower, PutBack, Record
+from streams.consumers.gone import Gone, OtherCluster
 from streams.consumers.host import behind
 from streams.consumers.positions import Overtaken
 
@@ -319,8 +320,8 @@ async def test_a_topic_that_does_not_exist_is_refused(database: Database) -> Non
 
 
 async def test_a_position_moves_from_where_it_is_alone(database: Database) -> None:
-    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 5}))
-    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 9, TP("ours", 1): 0}))
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 5}, None))
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 9, TP("ours", 1): 0}, None))
     await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 7))
     assert await database.run(POSITIONS.known) == {TP("ours", 0): 7, TP("ours", 1): 0}
     with pytest.raises(Overtaken, match="ours-0 is not at 5 any more"):
@@ -334,13 +335,13 @@ async def test_what_another_process_has_handled_is_passed_over(
     database: Database, start: int, stop: int, first: int, then: int
 ) -> None:
     ours = TP("ours", 0)
-    await database.run(lambda connection: POSITIONS.begin(connection, {ours: 7}))
+    await database.run(lambda connection: POSITIONS.begin(connection, {ours: 7}, None))
     assert await database.run(lambda connection: POSITIONS.advance(connection, ours, start, stop)) == first
     assert await database.run(POSITIONS.known) == {ours: then}
 
 
 async def test_records_before_which_some_are_not_handled_are_not(database: Database) -> None:
-    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 7}))
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 7}, None))
     for tp in (TP("ours", 0), TP("ours", 1)):
         with pytest.raises(Overtaken, match="was put back"):
             await database.run(lambda connection, tp=tp: POSITIONS.advance(connection, tp, 8, 9))
@@ -461,3 +462,48 @@ async def test_partitions_that_are_added_are_followed_too(database: Database, mo
         topics.logs[TP("ours", 1)], topics.first[TP("ours", 1)], topics.counts["ours"] = [b"b"], 0, 2
         await until(lambda: len(noted(database)) == 2)
     assert noted(database)[-1] == ("ours", 1, 0, "b")
+
+
+async def test_positions_that_were_kept_for_another_cluster_are_refused(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 1)
+    topics.id = "another-one"
+    topics.put("ours", 0, b"b")
+    told: list[Gone] = []
+    pass_over = [None, lambda _, gone: told.append(gone)]
+    for each in pass_over:
+        with pytest.raises(
+            OtherCluster, match="those of the Kafka cluster this-one, and this one is another-one"
+        ) as no:
+            async with asyncio.timeout(5):
+                await Follower(topics, database, POSITIONS, ["ours"], note, pass_over=each).run()
+        assert "CALLWARDEN_NOTEBOOK_DATABASE is to be mended" in str(no.value)
+        assert "a new, empty database would be right" in str(no.value)
+    assert (len(noted(database)), told) == (1, [])
+    topics.id = None  # a broker that does not say
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 2)
+
+
+async def test_another_cluster_at_the_same_address_is_noticed_while_it_runs(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)) as run:
+        await until(lambda: len(noted(database)) == 1)
+        topics.away = True
+        await asyncio.sleep(0.01)
+        topics.id, topics.away = "another-one", False
+        with pytest.raises(OtherCluster):
+            await asyncio.wait_for(run, 20)
+
+
+async def test_positions_of_an_earlier_release_become_those_of_the_cluster_that_is_followed(database: Database) -> None:
+    await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 1}, None))
+    assert await database.run(POSITIONS.clusters) == set()
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
+        await until(lambda: len(noted(database)) == 1)
+    assert await database.run(POSITIONS.clusters) == {"this-one"}

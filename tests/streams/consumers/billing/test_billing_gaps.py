@@ -14,7 +14,7 @@ from streams.consumers.billing.gaps import accept, consequence
 from streams.consumers.billing.run import Accepted
 from streams.consumers.billing.tables import GAP, POSITIONS
 from streams.consumers.database import Database
-from streams.consumers.follow import Gone
+from streams.consumers.gone import Gone, OtherCluster
 
 FROM = TP(TOPIC, 0)
 
@@ -106,6 +106,28 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_and_what_wa
         assert len((await billing.refunds("acme"))["holds"]) == 7
 
 
+async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_partition(tmp_path: Path) -> None:
+    topics = FakeTopics(**{TOPIC: 2})
+    topics.put(TOPIC, 0, event("e0", "acme", "frozen"))
+    topics.put(TOPIC, 1, event("e1", "acme", "frozen"))
+    async with serving(tmp_path, topics=topics):
+        pass
+    topics.id = "another-one"
+    topics.put(TOPIC, 0, event("e2", "acme", "frozen"))
+    topics.put(TOPIC, 1, event("e3", "acme", "frozen"))
+    topics.delete_before(TOPIC, 1, 1)
+    for accepted in ([], [Accepted(0, 0, "moved")]):
+        with pytest.raises(OtherCluster, match="those of the Kafka cluster this-one") as gone:
+            async with serving(tmp_path, topics=topics, accepted=accepted):
+                pass
+        said = consequence(gone.value)
+        assert said.endswith("  callwarden billing --accept-gone 0:0 --accept-gone 1:1 --reason WHY")
+    for _ in range(2):
+        accepted = [Accepted(0, 0, "moved"), Accepted(1, 1, "moved")]
+        async with serving(tmp_path, topics=topics, accepted=accepted) as billing:
+            assert len((await billing.refunds("acme"))["holds"]) == 4
+
+
 @pytest.mark.parametrize(
     ("partition", "offset", "why"),
     [
@@ -125,7 +147,7 @@ async def test_what_is_not_gone_is_not_accepted(database: Database, partition: i
 async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
     with pytest.raises(Refused, match="nothing that is to be handled next, from 0 on, was deleted"):
         await accept(filled(), database, FROM, 4, "why", 1)
-    await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}))
+    await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}, None))
     await accept(cut(filled(), 4), database, FROM, 4, "why", 5)
     with database.reading() as connection:
         assert connection.execute(select(GAP)).all() == [(TOPIC, 0, 3, 4, 5, "why")]

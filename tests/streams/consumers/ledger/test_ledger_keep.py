@@ -15,7 +15,7 @@ from oracle.ledger import T0, chained, event, oracle, pending, review, rows
 from schemas import codec
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Gone
+from streams.consumers.gone import Gone
 from streams.consumers.ledger.keep import Keeper, head_of
 from streams.consumers.ledger.loss import accept, gaps
 from streams.consumers.ledger.service import follower_of, lost

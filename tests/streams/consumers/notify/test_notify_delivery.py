@@ -23,7 +23,8 @@ from monitor.policy.model import Policy
 from schemas.outputs import Reason
 from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Gone, Record
+from streams.consumers.follow import Follower, Record
+from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.consumer import Consumer
