@@ -4,9 +4,8 @@ import asyncio
 import os
 import random
 import time
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -14,73 +13,15 @@ from pathlib import Path
 
 import pytest
 from worker_judge import assert_exact
+from worker_platform import LIVE, SESSION_S, Platform, drain
 from worker_processes import AWAY, PARTITIONS, Fleet, Worker, fleet_of, wait_for
-from worker_traffic import POISON, Day, Sender, make_topics, policy_file, sender_to
+from worker_traffic import POISON, Day, Sender, sender_to
 
-from monitor.partition import Live
 from monitor.policy.load import load
-from streams.devkafka import DevKafka
-from streams.names import Names
 
-LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
-_SESSION_S = 6
 _STOP_S = 20
 _MOST_WORKERS = 3
 FAULTS = ("broker", "kill", "terminate", "pause")
-# The state is compacted while the test runs.
-_COMPACTING = {
-    "log.roll.ms": "5000",
-    "log.cleaner.min.cleanable.ratio": "0.01",
-    "log.cleaner.backoff.ms": "1000",
-    "log.segment.delete.delay.ms": "1000",
-}
-
-
-@dataclass(frozen=True)
-class Platform:
-    """A node of one's own with the topics, and what workers are told."""
-
-    node: DevKafka
-    names: Names
-    policy: Path
-    environment: dict[str, str]
-
-
-@pytest.fixture
-async def platform(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
-    """The topics on a node that may be killed."""
-    with DevKafka(tmp_path / "node", jars, properties=_COMPACTING) as node:
-        names = Names("in.", "out.")
-        policy = policy_file(tmp_path)
-        environment = {
-            "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
-            "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
-            "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
-            "CALLWARDEN_APPLICATION_ID": f"app-{uuid.uuid4().hex[:8]}",
-            "CALLWARDEN_SESSION_TIMEOUT": f"{_SESSION_S}s",
-            "CALLWARDEN_HEARTBEAT": "2s",
-            "CALLWARDEN_POLICY": str(policy),
-            "CALLWARDEN_IDLE_AFTER": f"{LIVE.idle_after_ms // 1000}s",
-            "CALLWARDEN_OUTAGE_GRACE": f"{LIVE.outage_grace_ms // 1000}s",
-        }
-        await asyncio.to_thread(make_topics, environment)
-        yield Platform(node, names, policy, environment)
-
-
-async def drain(fleet: Fleet, sender: Sender, day: Day) -> None:
-    """Calls of the present until the clocks have passed the day; then wait until nothing is left to be read."""
-    for number in range(8):
-        await sender.send(day.calls_now(number))
-        await asyncio.sleep(1)
-    await asyncio.to_thread(fleet.settle)
-
-    def done() -> bool:
-        return all(worker.lag() == 0 for worker in fleet.running)
-
-    await asyncio.to_thread(wait_for, done, "all records read", 120)
-    # Silent sources move on once more, and what that decides is committed.
-    await asyncio.sleep(2 * LIVE.idle_after_ms / 1000 + 2)
-    assert done()
 
 
 @pytest.mark.services
@@ -181,7 +122,7 @@ class Faults:
             worker.pause()
         for worker in owned:
             wait_for(lambda w=worker: w.state == "T", f"{worker.name} stands still")
-        time.sleep(_SESSION_S + self._chooser.uniform(2, 4))
+        time.sleep(SESSION_S + self._chooser.uniform(2, 4))
         self._taken_over(owned)
         for worker in owned:
             worker.go_on()

@@ -149,10 +149,10 @@ class Fleet:
             assert worker.running, f"{worker.name} ended by itself: {worker.said_else() or worker.said()[-3:]}"
         return running
 
-    def add(self) -> Worker:
-        """Start another one."""
+    def add(self, also: Mapping[str, str] | None = None) -> Worker:
+        """Start another one, with ``also`` in its environment."""
         name = f"worker-{len(self.all)}"
-        worker = Worker(name, self._folder / f"{name}.log", self._environment)
+        worker = Worker(name, self._folder / f"{name}.log", {**self._environment, **(also or {})})
         self.all.append(worker)
         return worker
 

@@ -1,0 +1,139 @@
+"""Workers of two releases, or told two formats, in turns on the same topics: nothing is lost, and nothing comes twice.
+
+The soak test runs the code of the release before, out of the history: it proves that a rolling upgrade and the way
+back are exact. A clone without history, as CI's is, cannot do that; there workers of this release take turns that
+write the one format and the other, and `tests/formats` proves that a state of the release before is read.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from old_release import environment_of
+from worker_judge import assert_exact, read_all
+from worker_platform import LIVE, Platform, drain
+from worker_processes import PARTITIONS, Fleet, fleet_of, wait_for
+from worker_traffic import Day, Sender, sender_to
+
+from monitor.partition import HEAD
+from monitor.policy.load import load
+
+_STOP_S = 20
+THIS: dict[str, str] = {}
+TOLD_3 = {"CALLWARDEN_STATE_FORMAT": "3"}
+
+Step = tuple[str, Mapping[str, str]]
+
+
+def replace(fleet: Fleet, step: Step) -> str:
+    """The oldest worker leaves as the step says, and one with its environment comes."""
+    how, also = step
+    leaver = fleet.running[0]
+    wait_for(leaver.owned, f"{leaver.name} runs a partition")
+    if how == "kill":
+        assert leaver.kill() == -9
+    else:
+        assert leaver.terminate(_STOP_S) == 0, leaver.said()[-3:]
+    comer = fleet.add(also)
+    fleet.settle()
+    return f"{leaver.name}: {how}; {comer.name} came"
+
+
+async def wait_for_format(platform: Platform, written: int) -> None:
+    """Wait until the states of all partitions are in that format."""
+    for _ in range(30):
+        found = await formats(platform)
+        if found == {written}:
+            return
+        await asyncio.sleep(1)
+    raise AssertionError(f"states are in formats {found}, expected {written}")
+
+
+async def formats(platform: Platform) -> set[int]:
+    """The formats of all partitions' states."""
+    state = platform.names.output("state")
+    logs = await read_all(platform.node.address, [state], PARTITIONS)
+    heads: dict[int, bytes] = {}
+    for record in logs.of(state):
+        if record.key == f"{HEAD}/0".encode() and record.value is not None:
+            heads[record.partition] = record.value[2:]
+    assert len(heads) == PARTITIONS
+    return {msgspec.msgpack.decode(head, strict=False)["format"] for head in heads.values()}
+
+
+async def rolled(
+    platform: Platform,
+    folder: Path,
+    first: Mapping[str, str],
+    parts: Sequence[tuple[Sequence[Step], int]],
+    refused: Mapping[str, str] | None = None,
+) -> None:
+    """Two workers ``first``, replaced in turns under load; after each part the state is in the format that it says.
+
+    ``refused`` is the environment of a worker that comes in the end and must let everything be.
+    """
+    seed, now_ms = random.randrange(10**6), time.time_ns() // 1_000_000
+    print(f"seed {seed}, now_ms {now_ms}")
+    pieces = sum(len(steps) for steps, _ in parts) + 1
+    day = Day(seed, pieces, tenants=60, calls=3_000 * pieces, partitions=PARTITIONS, now_ms=now_ms)
+    with fleet_of(folder, platform.environment) as fleet:
+        for _ in range(2):
+            fleet.add(first)
+        await asyncio.to_thread(fleet.settle)
+        async with sender_to(platform.node.address) as producer:
+            sender, coming = Sender(producer, platform.names), iter(day.pieces)
+            for steps, written in parts:
+                for step in steps:
+                    piece = next(coming)
+                    half = len(piece) // 2
+                    did, _ = await asyncio.gather(asyncio.to_thread(replace, fleet, step), sender.send(piece[:half]))
+                    print(did)
+                    await sender.send(piece[half:])  # whoever has come has something to commit
+                await wait_for_format(platform, written)
+            if refused is not None:
+                old = fleet.add(refused)
+                await asyncio.gather(
+                    asyncio.to_thread(wait_for, lambda: old.owned("refused"), "it refuses what it does not know"),
+                    sender.send(next(coming)),
+                )
+                assert not old.owned()
+                assert await asyncio.to_thread(old.terminate, _STOP_S) == 0
+            await drain(fleet, sender, day)
+        assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0, 0]
+        assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
+    counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
+    print(dict(counts))
+    assert counts["out.late"] < counts["in.cdr"] / 20
+    assert counts["out.enforcement"] > 20
+
+
+@pytest.mark.services
+async def test_workers_that_write_two_formats_take_turns(platform: Platform, tmp_path: Path) -> None:
+    """Told the later one, one after the other; a worker that is told the earlier one does not take it back."""
+    await rolled(
+        platform,
+        tmp_path,
+        THIS,
+        [([("kill", THIS)], 2), ([("kill", TOLD_3), ("stop", TOLD_3)], 3), ([("stop", THIS)], 3)],
+    )
+
+
+@pytest.mark.soak
+async def test_a_release_is_taken_in_and_one_gets_back(platform: Platform, tmp_path: Path) -> None:
+    """In order and by kill -9; then for good, after which a worker of the release before lets everything be."""
+    old = environment_of(tmp_path / "old-release")
+    await rolled(
+        platform,
+        tmp_path,
+        old,
+        [
+            ([("stop", THIS), ("kill", THIS), ("kill", old), ("stop", old)], 2),
+            ([("kill", old), ("kill", THIS), ("stop", old), ("stop", THIS), ("kill", THIS)], 2),
+            ([("stop", TOLD_3), ("kill", TOLD_3), ("stop", THIS), ("kill", THIS)], 3),
+        ],
+        refused=old,
+    )

@@ -1,0 +1,72 @@
+"""A node of one's own with the topics of a few workers, for tests that hurt them or replace them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from worker_processes import Fleet, wait_for
+from worker_traffic import Day, Sender, make_topics, policy_file
+
+from monitor.partition import Live
+from streams.devkafka import DevKafka
+from streams.names import Names
+
+LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
+SESSION_S = 6
+# The state is compacted while the test runs.
+_COMPACTING = {
+    "log.roll.ms": "5000",
+    "log.cleaner.min.cleanable.ratio": "0.01",
+    "log.cleaner.backoff.ms": "1000",
+    "log.segment.delete.delay.ms": "1000",
+}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A node of one's own with the topics, and what workers are told."""
+
+    node: DevKafka
+    names: Names
+    policy: Path
+    environment: dict[str, str]
+
+
+@pytest.fixture
+async def platform(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
+    """The topics on a node that may be killed."""
+    with DevKafka(tmp_path / "node", jars, properties=_COMPACTING) as node:
+        names = Names("in.", "out.")
+        policy = policy_file(tmp_path)
+        environment = {
+            "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
+            "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+            "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+            "CALLWARDEN_APPLICATION_ID": f"app-{uuid.uuid4().hex[:8]}",
+            "CALLWARDEN_SESSION_TIMEOUT": f"{SESSION_S}s",
+            "CALLWARDEN_HEARTBEAT": "2s",
+            "CALLWARDEN_POLICY": str(policy),
+            "CALLWARDEN_IDLE_AFTER": f"{LIVE.idle_after_ms // 1000}s",
+            "CALLWARDEN_OUTAGE_GRACE": f"{LIVE.outage_grace_ms // 1000}s",
+        }
+        await asyncio.to_thread(make_topics, environment)
+        yield Platform(node, names, policy, environment)
+
+
+async def drain(fleet: Fleet, sender: Sender, day: Day) -> None:
+    """Calls of the present until the clocks have passed the day; then wait until nothing is left to be read."""
+    for number in range(8):
+        await sender.send(day.calls_now(number))
+        await asyncio.sleep(1)
+    await asyncio.to_thread(fleet.settle)
+
+    def done() -> bool:
+        return all(worker.lag() == 0 for worker in fleet.running)
+
+    await asyncio.to_thread(wait_for, done, "all records read", 120)
+    # Silent sources move on once more, and what that decides is committed.
+    await asyncio.sleep(2 * LIVE.idle_after_ms / 1000 + 2)
+    assert done()
