@@ -42,6 +42,10 @@ Handle = Callable[[Connection, Sequence[Record]], Callable[[], None] | None]
 """Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
 
 
+PassOver = Callable[[Connection, Gone], Callable[[], None] | None]
+"""Hears of records that are passed over since they are gone, in that transaction. What it gives is called after it."""
+
+
 class PutBack(Unavailable):
     """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
 
@@ -83,7 +87,7 @@ class Follower:
         handle: Handle,
         *,
         from_end: Collection[str] = (),
-        pass_over: Callable[[Connection, Gone], None] | None = None,
+        pass_over: PassOver | None = None,
     ) -> None:
         """``from_end``: the topics of which whoever has never followed a partition begins at its end. ``pass_over`` is
         told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`)."""
@@ -191,14 +195,16 @@ class Follower:
                 raise each
             log.warning("records were deleted before they were handled", why=str(each))
 
-        def begin(connection: Connection) -> None:
+        def begin(connection: Connection) -> list[Callable[[], None]]:
             self._positions.begin(connection, new, cluster)
+            left = []
             for tp, each in gone.items():
                 self._positions.move(connection, tp, each.offset, each.start)
-                if self._pass_over is not None:
-                    self._pass_over(connection, each)
+                left += [self._pass_over(connection, each)] if self._pass_over is not None else []
+            return [each for each in left if each is not None]
 
-        await self._database.run(begin)
+        for committed in await self._database.run(begin):
+            committed()
         at |= {tp: each.start for tp, each in gone.items()}
         self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in at and at[tp] >= self._at.get(tp, 0)}
         self._at, self._put_back = at, False

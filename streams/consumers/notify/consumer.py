@@ -55,14 +55,21 @@ class Consumer:
         self._telemetry = telemetry
         self._forgot_ms = 0
 
-    def handle(self, connection: Connection, records: Sequence[Record]) -> None:
-        """Take records in. Those from before the notifier's first start are known, but nobody hears of them."""
+    def handle(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+        """Take records in. Those from before the notifier's first start are known, but nobody hears of them.
+
+        Gives what is to be done after the commit.
+        """
         now_ms = self._clock()
         began_ms = self._begin(connection, now_ms)
-        read = []
+        read, rejected = [], []
         for record in records:
-            if (decoded := self._decode(connection, record)) is not None:
-                read.append((record, decoded))
+            try:
+                read.append((record, self._decode(record)))
+            except Unread as error:
+                reason = mask_numbers(str(error))
+                log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
+                rejected.append((record, reason))
         known = tenants.load(connection, {_tenant_of(decoded) for _, decoded in read})
         for record, decoded in read:
             tenant_id = _tenant_of(decoded)
@@ -77,12 +84,16 @@ class Consumer:
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
                 known[tenant_id] = msgspec.json.decode(before, type=Tenant)
-                self._reject(connection, record, f"an unforeseen error: {type(error).__name__}")
+                rejected.append((record, f"an unforeseen error: {type(error).__name__}"))
         tenants.save(connection, known)
+        _reject(connection, rejected)
+        return lambda: self._telemetry.rejected(len(rejected))
 
-    def gone(self, connection: Connection, gone: Gone) -> None:
-        """Records were deleted before they were handled: people hear that, and it goes on."""
-        self._telemetry.lost()
+    def gone(self, connection: Connection, gone: Gone) -> Callable[[], None]:
+        """Records were deleted before they were handled: people hear that, and it goes on.
+
+        Gives what is to be done after the commit.
+        """
         now_ms = self._clock()
         what = mask_numbers(str(gone))
         next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
@@ -99,6 +110,7 @@ class Consumer:
             lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
         )
         outbox.put(connection, [message], self._channels, now_ms)
+        return self._telemetry.lost
 
     def tick(self, connection: Connection, current: bool = True) -> None:
         """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day.
@@ -124,21 +136,8 @@ class Consumer:
             self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
         tenants.save(connection, known)
 
-    def _decode(self, connection: Connection, record: Record) -> Alert | Enforcement | None:
-        try:
-            return event_of(record.value) if record.tp.topic == self._enforcement else alert_of(record.value)
-        except Unread as error:
-            reason = mask_numbers(str(error))
-            log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
-            self._reject(connection, record, reason)
-            return None
-
-    def _reject(self, connection: Connection, record: Record, reason: str) -> None:
-        self._telemetry.rejected()
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        row = {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "reason": reason}
-        # After a topic was made anew there may be one of that place.
-        connection.execute(dialect.insert(REJECTED).on_conflict_do_nothing(), row)
+    def _decode(self, record: Record) -> Alert | Enforcement:
+        return event_of(record.value) if record.tp.topic == self._enforcement else alert_of(record.value)
 
     def _take(
         self,
@@ -228,6 +227,14 @@ class Consumer:
 
 def _tenant_of(record: Alert | Enforcement) -> str:
     return record.tenant_id if isinstance(record, Alert) else record.subject
+
+
+def _reject(connection: Connection, rejected: Sequence[tuple[Record, str]]) -> None:
+    rows = [{**record.tp._asdict(), "offset": record.offset, "reason": reason} for record, reason in rejected]
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        # After a topic was made anew there may be one of that place.
+        connection.execute(dialect.insert(REJECTED).on_conflict_do_nothing(), rows)
 
 
 def _of_the_connection(error: Exception) -> bool:

@@ -99,6 +99,11 @@ class Desk:
         said = Said()
         for behaviour, thread in tenant.threads.items():
             self._outlast(tenant_id, behaviour, thread, now_ms, said)
+            if thread.pending and tenant.waits_until_ms(behaviour) <= now_ms:
+                # Its lapse may have been lost; no review can come before it any more.
+                for severity, tier in thread.pending:
+                    said.messages.append(self._words.unheard(tenant_id, behaviour, tier, severity, now_ms))
+                thread.pending = []
             if thread.tell_ms is not None and thread.tell_ms <= now_ms:
                 thread.tell_ms = None
                 if tenant.stopped:

@@ -108,10 +108,17 @@ class Tenant(Struct):
 
     @property
     def due_ms(self) -> int | None:
-        """When somebody is to be told something unless it is over by then, or something has fired for too long."""
+        """When somebody is to be told something unless it is over by then, or something has lasted for too long."""
         threads = self.threads.values()
         due = [thread.tell_ms for thread in threads if thread.tell_ms is not None]
-        return min(due + [alert.until_ms for thread in threads for alert in thread.firing.values()], default=None)
+        due += [alert.until_ms for thread in threads for alert in thread.firing.values()]
+        due += [self.waits_until_ms(behaviour) for behaviour, thread in self.threads.items() if thread.pending]
+        return min(due, default=None)
+
+    def waits_until_ms(self, behaviour: str) -> int:
+        """Until when a review can decide a pending case of a behaviour; 0 when there is none."""
+        cases = [case for case in self.cases.values() if case.pending and case.behaviour == behaviour]
+        return max((case.review_by_ms or 0 for case in cases), default=0)
 
     @property
     def empty(self) -> bool:

@@ -38,9 +38,9 @@ class Telemetry(Collector):
         """It never will."""
         self._given_up.labels(channel).inc()
 
-    def rejected(self) -> None:
-        """A record could not be read."""
-        self._rejected.inc()
+    def rejected(self, records: int) -> None:
+        """So many records could not be read."""
+        self._rejected.inc(records)
 
     def lost(self) -> None:
         """Records were deleted before they were handled."""

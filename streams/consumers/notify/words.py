@@ -78,6 +78,11 @@ class Words:
             f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
+    def unheard(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+        """The time for a review of the thread's decisions is over, and nothing was heard of what became of them."""
+        id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{now_ms}"
+        return self._ends(id_, "pending", tenant_id, behaviour, tier, severity, now_ms)
+
     def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
         """No decision of the thread waits for review any more, since that event."""
         id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"

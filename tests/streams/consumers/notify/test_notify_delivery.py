@@ -15,7 +15,7 @@ from fake_topics import FakeTopics
 from notices import alert, decision
 from office import MANNERS, POLICY
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import OperationalError
 
 from monitor.policy.durations import DAY, HOUR, MINUTE
@@ -83,7 +83,7 @@ class Notifier:
             value = record if isinstance(record, bytes) else msgspec.json.encode(record)
             rows.append(Record(TP(topic, 0), self.offset, written_ms or self.now_ms, None, value))
             self.offset += 1
-        await self.database.run(lambda connection: self.consumer.handle(connection, rows))
+        (await self.database.run(lambda connection: self.consumer.handle(connection, rows)))()
 
     async def later(self, ms: int = 1000) -> None:
         """Time goes on, and all do what they do."""
@@ -338,6 +338,43 @@ async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothi
     assert "13800138000" not in str(rows)
 
 
+async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    notifier = Notifier(database, Ear("one"))
+    topics = FakeTopics(enforcement=1, alerts=1)
+    topics.put("enforcement", 0, b"lost", b"one", b"another")
+    topics.delete_before("enforcement", 0, 1)
+    real, undone = Database.run, []
+
+    async def undo_first(self: Database, work: Any) -> Any:
+        def begun(connection: Connection) -> Any:
+            result = work(connection)
+            for table in (OUTBOX, REJECTED):
+                if table not in undone and connection.execute(select(table)).first():
+                    undone.append(table)
+                    raise Unavailable("the connection broke before the commit")
+            return result
+
+        return await real(self, begun)
+
+    monkeypatch.setattr(Database, "run", undo_first)
+    consumer = notifier.consumer
+    follower = Follower(
+        topics, database, POSITIONS, ["enforcement", "alerts"], consumer.handle, pass_over=consumer.gone
+    )
+    task = asyncio.create_task(follower.run())
+    async with asyncio.timeout(20):
+        while follower.progress().as_of_ms is None or any(follower.progress().behind.values()):
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    assert undone == [OUTBOX, REJECTED]
+    assert notifier.metric("callwarden_notify_lost_total") == 1
+    assert notifier.metric("callwarden_notify_rejected_total") == 2
+
+
 async def test_no_record_however_odd_stops_the_notifier(database: Database) -> None:
     ear = Ear("one")
     notifier = Notifier(database, ear)
@@ -413,7 +450,7 @@ async def test_deleted_records_are_told(database: Database) -> None:
     ear = Ear("one")
     notifier = Notifier(database, ear)
     gone = Gone(TP("alerts", 3), 5, 9)
-    await database.run(lambda connection: notifier.consumer.gone(connection, gone))
+    (await database.run(lambda connection: notifier.consumer.gone(connection, gone)))()
     await notifier.later()
     assert [m.what for m in ear.heard] == ["records_lost"]
     assert "alerts-3: the next record to handle is 5, but what is before 9 was deleted" in ear.heard[0].lines[0].en

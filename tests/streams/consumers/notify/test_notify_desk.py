@@ -141,6 +141,22 @@ def test_a_pending_decision_stands_at_alertmanager_until_none_of_its_thread_wait
     assert [short(message) for message in office.messages if not message.others] == ["pending over"]
 
 
+def test_a_pending_decision_stands_no_longer_than_a_review_can_come() -> None:
+    """Its lapse may have been deleted unread."""
+    office = Office()
+    office.take(0, decision("p", "ban", 0, pending=True))
+    office.take(1, decision("q", "ban", 1, pending=True, review_by_ms=9 * DAY))
+    assert office.tenant.due_ms == 9 * DAY
+    assert office.take(9 * DAY - 1) == []
+    assert not any(message.standing == "off" for message in office.messages)
+    assert office.take(9 * DAY) == []
+    assert [short(message) for message in office.messages if not message.others] == ["pending over"]
+    assert office.tenant.due_ms is None
+    # Its lapse comes after all: that is no second end.
+    office.take(9 * DAY + 1, decision("l", "lapse", 9 * DAY, reverses="p", refunds="released"))
+    assert len([message for message in office.messages if message.standing == "off"]) == 1
+
+
 def test_what_ends_at_alertmanager_is_what_began_there() -> None:
     office = Office()
     for id_, event in (
