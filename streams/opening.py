@@ -179,6 +179,11 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
 
 async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:
     """Tell the partition what was published before its state was lost."""
+    partition.suppress(await published(cluster, names, number))
+
+
+async def published(cluster: Cluster, names: Names, number: int) -> dict[str, int]:
+    """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``."""
     published: dict[str, int] = {}
     for topic in ("enforcement", "shadow"):
         tp = TP(names.output(topic), number)
@@ -187,7 +192,7 @@ async def suppress_published(cluster: Cluster, names: Names, number: int, partit
             for value in fetched.values:
                 event = _EVENT.decode(value or b"{}")
                 published[event.id] = event.data.decided_ms
-    partition.suppress(published)
+    return published
 
 
 class _EventData(msgspec.Struct):

@@ -1,0 +1,141 @@
+"""`callwarden state`: take the stored state out into a file, look at such a file, and bring it back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
+    from streams.settings import Settings
+    from streams.state.part import Part
+
+app = typer.Typer()
+
+Prefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
+InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+
+
+@app.command("export")
+def export(
+    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="The file to be made, or where it is to be made.")],
+    input_prefix: InputPrefix = None,
+    output_prefix: Prefix = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Write the state of all partitions to one file: a backup, and what `callwarden audit --from` begins at.
+
+    Workers may be at work meanwhile. The file holds what the state holds: ids of tenants, calls and complaints, and
+    keys made of phone numbers; nobody else may read it. Exit status: 1 it cannot be written, 3 no broker.
+    """
+    import time
+    from datetime import UTC, datetime
+
+    from monitor.cli.inputs import fail
+    from monitor.cli.operator import operate
+    from streams.names import Names
+    from streams.state.exporting import export as write
+
+    settings = _settings(input_prefix, output_prefix, bootstrap)
+    names = Names(settings.input_prefix, settings.output_prefix)
+    made_ms = time.time_ns() // 1_000_000
+    if to.is_dir():
+        to /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
+    if to.exists():
+        fail(f"{to}: there is such a file; expected another name")
+    header = operate("state export", settings, lambda cluster: write(cluster, names, to, made_ms, _tell))
+    typer.echo(f"written: {to}, {header.partitions} partitions, {to.stat().st_size:,} bytes")
+
+
+@app.command("show")
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwarden state export` wrote.")]) -> None:
+    """Tell what an export holds, and whether it is whole. Exit status: 2 it is not."""
+    from monitor.shard.events import rfc3339
+    from streams.state.file import Export
+
+    with faults():
+        found = Export(file)
+        header = found.header
+        typer.echo(
+            f"made {rfc3339(header.made_ms)}, inputs {header.input_prefix}*, outputs {header.output_prefix}*, "
+            f"{header.partitions} partitions"
+        )
+        for part in found.parts():
+            _tell(part)
+    typer.echo("it is whole")
+
+
+@app.command("import")
+def bring_back(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwarden state export` wrote.")],
+    partitions: Annotated[
+        list[int] | None, typer.Option("--partition", min=0, help="This one alone; repeatable.  [default: all]")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of the state that is there.")] = False,
+    input_prefix: InputPrefix = None,
+    output_prefix: Prefix = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Bring the state back out of an export, where there is none. The workers must be stopped.
+
+    What was decided since the export is decided again when a worker starts, and not put out again. Whatever does not
+    fit is refused before anything is written. Exit status: 2 it does not fit, 3 no broker.
+    """
+    from monitor.cli.inputs import fail
+    from monitor.cli.operator import operate
+    from streams.cluster import Refused
+    from streams.kafka.admin import members
+    from streams.names import Names
+    from streams.state.file import Export
+    from streams.state.importing import bring_back as write
+
+    settings = _settings(input_prefix, output_prefix, bootstrap)
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def work(cluster: "KafkaCluster") -> None:
+        if at_work := await members(cluster.questions, settings.group):
+            raise Refused(f"{at_work} of group {settings.group} at work: the workers must be stopped first")
+        await write(cluster, names, settings.application_id, found, only=partitions, replace=replace, told=_tell)
+
+    with faults():
+        found = Export(file)
+        if wrong := [number for number in partitions or () if number >= found.header.partitions]:
+            fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
+        operate("state import", settings, work)
+    typer.echo("brought back; the workers can be started")
+
+
+def _settings(input_prefix: str | None, output_prefix: str | None, bootstrap: str | None) -> "Settings":
+    from monitor.cli.inputs import settings_for
+
+    given = {"input_prefix": input_prefix, "output_prefix": output_prefix, "bootstrap_servers": bootstrap}
+    return settings_for(dict(given))
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """A file that is no export, or not whole, ends the command with exit status 2."""
+    from monitor.cli.inputs import fail
+    from streams.state.file import ExportError
+
+    try:
+        yield
+    except ExportError as error:
+        fail(str(error))
+
+
+def _tell(part: "Part") -> None:
+    from monitor.shard.events import rfc3339
+
+    judged = part.judged
+    if judged is None:
+        typer.echo(f"partition {part.number}: nothing was decided yet")
+        return
+    size = sum(map(len, part.entries.values()))
+    told = f"judged up to {rfc3339(judged.watermark_ms)}, {len(part.entries):,} entries, {size:,} bytes"
+    typer.echo(f"partition {part.number}: {told}")

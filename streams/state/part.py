@@ -1,0 +1,55 @@
+"""The state of one partition, as its topic has it, and what its head tells of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Struct
+
+from monitor.partition import HEAD, Live, Place
+from monitor.stored import Cutter
+
+
+class SourcePlace(Struct):
+    """Where a source is to be read on, and below which offset nothing is decided again."""
+
+    resume: int
+    done: int
+
+
+class Judged(Struct):
+    """What a stored head of any format tells: how far its partition has judged, and under which circumstances."""
+
+    format: int
+    place: Place
+    policy_sha256: str
+    secret: str
+    live: Live
+    watermark_ms: int
+    published_ms: int
+    sources: list[SourcePlace]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The entries of one partition's state, and where the logs of the outputs ended then.
+
+    ``ends`` has, by bare name, the ends before and after the state was read: what lies before the first was decided by
+    this state or an earlier one, what lies behind the second by a later one. They differ only where workers were so
+    busy that no moment was found without a transaction.
+    """
+
+    number: int
+    entries: Mapping[str, bytes]
+    ends: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> Judged | None:
+        """What its head tells, None where there is no state. MissingPartError, msgspec.DecodeError."""
+        packed = _head(self.entries)
+        return None if packed is None else msgspec.msgpack.decode(packed, type=Judged)
+
+
+def _head(entries: Mapping[str, bytes]) -> bytes | None:
+    of_head = {key: value for key, value in entries.items() if key.startswith(f"{HEAD}/")}
+    return Cutter().join(of_head).get(HEAD)

@@ -1,0 +1,137 @@
+"""A state that was lost is brought back out of an export that was made while workers were at work."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from crash import judge
+from crash.log import Log
+from crash.memory import Link, MemoryCluster
+from crash.traffic import NAMES, SCENARIOS, arrivals, story
+from crash.virtual import Process, run
+from crash.world import World
+from monitor.partition import Live
+from streams.cluster import TP, Refused
+from streams.names import Names
+from streams.state.exporting import export
+from streams.state.file import Export, write
+from streams.state.importing import bring_back
+from streams.state.part import Part
+
+DAY_S = 5.0
+
+
+def operator_of(world: World) -> MemoryCluster:
+    link = Link(world.broker, Process(world.loop, "operator"), world.rng)
+    link.slow_share = 0.0
+    return MemoryCluster(link)
+
+
+def lose_state(world: World, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        world.broker.logs[TP(NAMES.output("state"), number)] = Log()
+
+
+def world_of(seed: int) -> World:
+    """A day of the oracle's, that passes in a few seconds."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    told = story(seed % SCENARIOS)
+    live = Live(idle_after_ms=1_000, outage_grace_ms=rng.choice((0, 1_800_000)))
+    speed = (told.stop_ms - told.start_ms) / 1000 / DAY_S
+    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
+    world.produce(arrivals(rng, told, world.partitions))
+    return world
+
+
+async def settled(world: World) -> list[str]:
+    """What is wrong with the decisions once the clocks have gone on and nothing comes any more."""
+    wrong = ["it has not settled"]
+    for _ in range(20):
+        await asyncio.sleep(1.2)
+        found = judge.wrong(world.broker, world.policy, world.live, world.partitions)
+        # Alerts, late and rejected records may come again.
+        wrong = [one for one in found if one.startswith((NAMES.output("enforcement"), NAMES.output("shadow")))]
+        if not wrong:
+            break
+    return wrong
+
+
+def test_after_an_import_the_decisions_are_those_without_a_loss(tmp_path: Path) -> None:
+    after, between = 0, 0
+    for seed in range(12):
+        told = loss_and_import(seed, tmp_path / f"{seed}.zst")
+        between, after = between + told[0], after + told[1]
+    assert between >= 5, "decisions between export and loss must not be put out twice"
+    assert after >= 5
+
+
+def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
+    """How many decisions came between the export and the loss, and how many after the import."""
+    world = world_of(seed)
+    counts: list[int] = []
+
+    def count() -> None:
+        counts.append(sum(len(judge.ids(world.broker, number)) for number in range(world.partitions)))
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        world.add_worker()
+        await asyncio.sleep(world.rng.uniform(0.3, 0.7) * DAY_S)
+        while not any(world.broker.logs[TP(NAMES.output("state"), n)].committed(0) for n in range(world.partitions)):
+            await asyncio.sleep(0.1)
+        await export(cluster, NAMES, file, world.clock.now_ms())
+        count()
+        await asyncio.sleep(world.rng.uniform(0.1, 0.4) * DAY_S)
+        for worker in world.workers:
+            worker.kill()
+        lost = [part.number for part in Export(file).parts() if part.judged]
+        lose_state(world, lost)
+        count()
+        await bring_back(cluster, NAMES, "callwarden", Export(file), only=lost)
+        world.add_worker()
+        assert await settled(world) == []
+        count()
+
+    try:
+        run(world.loop, go())
+    finally:
+        world.close()
+    return counts[1] - counts[0], counts[2] - counts[1]
+
+
+def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: Path) -> None:
+    world = world_of(1)
+    file = tmp_path / "state.zst"
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        with pytest.raises(Refused, match="there is nothing in"):
+            await export(cluster, NAMES, file, 0)
+        assert not file.exists()
+        worker = world.add_worker()
+        await asyncio.sleep(DAY_S)
+        worker.kill()
+        header = await export(cluster, NAMES, file, 0)
+        state = [world.broker.logs[TP(NAMES.output("state"), n)] for n in range(world.partitions)]
+        ends = [log.end for log in state]
+        with pytest.raises(Refused, match=r"callwarden\.state-\d has a state.*--replace"):
+            await bring_back(cluster, NAMES, "callwarden", Export(file))
+        with pytest.raises(Refused, match=r"of the topics callwarden\.\*; expected the settings' in\.\* and out\.\*"):
+            await bring_back(cluster, Names("in.", "out."), "callwarden", Export(file), replace=True)
+        header.partitions += 1
+        write(tmp_path / "more.zst", header, [*Export(file).parts(), Part(world.partitions, {})])
+        with pytest.raises(Refused, match="expected the same number"):
+            await bring_back(cluster, NAMES, "callwarden", Export(tmp_path / "more.zst"), replace=True)
+        assert [log.end for log in state] == ends
+        await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        world.add_worker()
+        assert await settled(world) == []
+
+    try:
+        run(world.loop, go())
+    finally:
+        world.close()
