@@ -79,7 +79,7 @@ CONSUMING: tuple[Entry, ...] = (
         "callwarden_ledger_heads_published_timestamp_seconds",
         "gauge",
         "Unix time",
-        "When heads were last published by this process; 0 before",
+        "When heads were last published; absent before that is known",
         (),
         ("ledger",),
     ),

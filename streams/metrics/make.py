@@ -1,7 +1,10 @@
 """Makes metrics of the catalogue: whoever asks for one that is not in it gets an error."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from streams.metrics.catalogue import BY_NAME
 from streams.metrics.entries import Entry, Kind
@@ -30,6 +33,25 @@ def gauge(name: str, registry: CollectorRegistry) -> Gauge:
     """A gauge, in the registry."""
     entry = _entry(name, "gauge")
     return Gauge(name, entry.help, _labels(entry), registry=registry)
+
+
+class Known(Collector):
+    """A gauge without labels that is not shown before its first value is known: 0 would be told as if it were true."""
+
+    def __init__(self, name: str, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._value: float | None = None
+        registry.register(self)
+
+    def set(self, value: float) -> None:
+        """It is this from now on."""
+        self._value = value
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = gauges(self._name)
+        if self._value is not None:
+            family.add_metric([], self._value)
+        yield family
 
 
 def histogram(name: str, registry: CollectorRegistry) -> Histogram:

@@ -14,7 +14,7 @@ from streams.cluster import Unavailable
 from streams.consumers.billing.holds import counted
 from streams.consumers.billing.tables import GAP, REJECTED
 from streams.consumers.database import Database
-from streams.metrics.make import counter, gauge, histogram
+from streams.metrics.make import Known, counter, histogram
 
 log = structlog.get_logger("callwarden")
 
@@ -30,7 +30,7 @@ class Telemetry:
         self._events = counter("callwarden_billing_events_total", registry)
         for result in _RESULTS:
             self._events.labels(result)
-        self._gauges = [gauge(f"callwarden_billing_{name}", registry) for name in _HELD]
+        self._gauges = [Known(f"callwarden_billing_{name}", registry) for name in _HELD]
         self._seconds = histogram("callwarden_billing_request_duration_seconds", registry)
 
     def handled(self, counts: Counter[str]) -> None:

@@ -19,7 +19,7 @@ from streams.consumers.ledger import heads
 from streams.consumers.ledger.keep import Head, Keeper, topics_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
 from streams.consumers.topics import Topics
-from streams.metrics.make import counter, gauge
+from streams.metrics.make import Known, counter, gauge
 from streams.names import Names
 from streams.settings import Settings
 
@@ -103,7 +103,7 @@ class Meters:
         self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
         for topic in topics:  # or the first one would be no increase
             self._unreadable.labels(topic)
-        self.published = gauge("callwarden_ledger_heads_published_timestamp_seconds", registry)
+        self.published = Known("callwarden_ledger_heads_published_timestamp_seconds", registry)
 
     def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
         """What is kept already."""

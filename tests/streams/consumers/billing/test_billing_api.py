@@ -296,18 +296,31 @@ async def test_who_gave_up_asking_is_not_kept() -> None:
     lookup.close()
 
 
-async def test_prometheus_is_told(tmp_path: Path) -> None:
+async def test_prometheus_is_told_of_no_holds_before_anybody_has_looked(tmp_path: Path) -> None:
+    away = f"sqlite:///{tmp_path / 'not-there' / 'billing.db'}"
+    async with serving(tmp_path, url=away, caught_up=False) as billing:
+        _, _, metrics = await billing.ask("/metrics")
+    for name in ("holds", "frozen_tenants", "rejected_records", "accepted_gaps"):
+        assert f"# TYPE callwarden_billing_{name} gauge" in metrics
+        assert f"\ncallwarden_billing_{name} " not in metrics
+
+
+async def test_prometheus_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)
     async with serving(tmp_path) as billing:
         await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"), b"?")
         await billing.refunds("acme")
         await billing.ask("/v1/refunds/acme", None)
-        _, _, metrics = await billing.ask("/metrics")
+        async with asyncio.timeout(20):
+            while "callwarden_billing_holds 1.0" not in (metrics := (await billing.ask("/metrics"))[2]):
+                await asyncio.sleep(0.01)
     assert 'callwarden_billing_events_total{result="frozen"} 1.0' in metrics
     assert 'callwarden_billing_events_total{result="duplicate"} 1.0' in metrics
     assert 'callwarden_billing_events_total{result="rejected"} 1.0' in metrics
     assert 'callwarden_billing_request_duration_seconds_count{status="200"} 1.0' in metrics
     assert 'callwarden_billing_request_duration_seconds_count{status="401"} 1.0' in metrics
-    assert "callwarden_billing_holds" in metrics
+    for name, value in (("holds", 1), ("frozen_tenants", 1), ("rejected_records", 1), ("accepted_gaps", 0)):
+        assert f"\ncallwarden_billing_{name} {value}.0\n" in metrics
 
 
 async def test_the_page_for_people_has_every_field_and_loads_nothing(tmp_path: Path) -> None:
