@@ -89,7 +89,7 @@ class Follower:
         from_end: Collection[str] = (),
         pass_over: PassOver | None = None,
     ) -> None:
-        """``from_end``: the topics of which whoever has never followed a partition begins at its end. ``pass_over`` is
+        """``from_end``: the topics at whose ends begins whoever has never followed them. ``pass_over`` is
         told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`)."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
@@ -179,7 +179,9 @@ class Follower:
         cluster = await self._cluster.cluster_id()
         same_cluster(self._database.name, await self._database.run(self._positions.clusters), cluster, starts)
         known = await self._database.run(self._positions.known)
-        new = {tp: ends[tp] if tp.topic in self._from_end else 0 for tp in tps if tp not in known}
+        # A partition that was added to a topic since it is followed has newer records alone.
+        ended = set(self._from_end) - {tp.topic for tp in known}
+        new = {tp: ends[tp] if tp.topic in ended else 0 for tp in tps if tp not in known}
         at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
         cut = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
         self._cut_short = self._cut_short + 1 if cut else 0

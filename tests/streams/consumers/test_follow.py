@@ -303,6 +303,21 @@ async def test_of_several_topics_those_that_are_named_are_begun_at_their_ends(da
     assert noted(database) == [("ours", 0, 1, "new"), ("theirs", 0, 0, "old, too")]
 
 
+async def test_a_partition_that_is_added_to_a_topic_begun_at_its_end_is_handled_from_its_beginning(
+    database: Database,
+) -> None:
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"old")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note, from_end=["ours"])):
+        await until(lambda: topics.polls > 2)
+    added = FakeTopics(ours=2)
+    added.put("ours", 0, b"old")
+    added.put("ours", 1, b"new", b"too")
+    async with following(Follower(added, database, POSITIONS, ["ours"], note, from_end=["ours"])):
+        await until(lambda: len(noted(database)) == 2)
+    assert noted(database) == [("ours", 1, 0, "new"), ("ours", 1, 1, "too")]
+
+
 async def test_who_begins_at_the_end_gets_what_came_since_also_after_a_stop(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"old")
