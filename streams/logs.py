@@ -10,13 +10,14 @@ import structlog
 from monitor.masking import mask_numbers
 
 
-def set_up_logs(as_json: bool) -> None:
-    """Readable lines on standard error, or JSON, the libraries' lines as ours.
+def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
+    """Lines on standard error, ``text`` or ``json`` (``auto``: text at a terminal), the libraries' errors as ours.
 
-    Tracebacks show neither what variables held nor telephone numbers: an error's message may quote a record.
+    ``log_level`` is of our own lines. Tracebacks show neither what variables held nor telephone numbers: an error's
+    message may quote a record.
     """
     render: Any = structlog.processors.JSONRenderer()
-    if not as_json:
+    if log_format == "text" or (log_format == "auto" and sys.stderr.isatty()):
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -26,7 +27,11 @@ def set_up_logs(as_json: bool) -> None:
         structlog.processors.ExceptionRenderer(_masked_traceback),
         render,
     ]
-    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -34,7 +39,8 @@ def set_up_logs(as_json: bool) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         )
     )
-    # The libraries tell of every lost connection in many lines; the engine tells of it in one.
+    # The libraries tell of every lost connection in many lines; the engine tells of it in one. What they have to say
+    # below errors quotes records.
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 
 import typer
@@ -32,6 +33,7 @@ COMMANDS = {
     "state": "Take the workers' state out into a file, and bring it back.",
     "accept": "Let a worker go on although something is lost.",
     "end-outage": "Say that no calls are coming, rather than that they are away.",
+    "settings": "Show all settings, where each comes from, and what it means.",
 }
 
 
@@ -48,7 +50,12 @@ def build(chosen: str | None) -> typer.Typer:
     )
 
     @app.callback(invoke_without_command=True)
-    def top(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+    def top(
+        version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+        settings: str = typer.Option("", "--settings", metavar="FILE", help="Of settings; CALLWARDEN_SETTINGS."),
+    ) -> None:
+        if settings:
+            os.environ["CALLWARDEN_SETTINGS"] = settings
         if version:
             from importlib.metadata import version as installed
 
@@ -76,13 +83,23 @@ def _named_only() -> None:
 
 def main() -> None:
     """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
-    chosen = sys.argv[1] if len(sys.argv) > 1 else None
     try:
-        build(chosen)()
+        build(_chosen(sys.argv[1:]))()
     except OSError as error:
         # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
         typer.echo(_told(error), err=True)
         sys.exit(2 if isinstance(error, _WRONG_PATH) else 1)
+
+
+def _chosen(arguments: list[str]) -> str | None:
+    """The command among the arguments: the first that is no option of ours."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--settings":
+            next(rest, None)
+        elif not argument.startswith("--settings="):
+            return argument
+    return None
 
 
 _WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)

@@ -16,13 +16,13 @@ def run(
         typer.Option(metavar="PARTITION:OFFSET", help="Go on there: what was before is lost. As the refusal says."),
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why that is accepted; it is kept.")] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
 ) -> None:
     """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
 
-    All settings are environment variables; see `docs/billing.md`. A broker or a database that is away is waited for.
-    Exit status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an unforeseen
-    error.
+    All settings are environment variables, or in a file; see `docs/billing.md`. A broker or a database that is away is
+    waited for. Exit status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an
+    unforeseen error.
     """
     import asyncio
 
@@ -54,7 +54,7 @@ def run(
         finally:
             await cluster.stop()
 
-    set_up_logs(json_logs)
+    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
     try:
         asyncio.run(start())
     except (Gone, OtherCluster) as error:

@@ -40,7 +40,7 @@ def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaClust
 
 
 def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
-    set_up_logs(False)
+    set_up_logs(settings.log_format, settings.log_level)
 
     async def begin(cluster: "KafkaCluster") -> T:
         ledger = database_of(settings)

@@ -29,7 +29,7 @@ def run(
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
     ] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
 ) -> None:
     """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
 
@@ -47,7 +47,7 @@ def run(
     settings = settings_for(
         {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}
     )
-    set_up_logs(json_logs)
+    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
     try:
         operate("ledger run", settings, lambda cluster: run_ledger(settings, cluster))
     except typer.Exit:

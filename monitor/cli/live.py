@@ -115,6 +115,7 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "notify_webhook_url": where(board.port),
         "notify_webhook_secret": board.secret,
         "notify_delay_ms": "30s",
+        "log_format": "text",
     }
     for name in ("billing", "ledger", "notify"):
         settings[f"{name}_database"] = f"sqlite:///{folder / name}.db"

@@ -21,7 +21,7 @@ def run(
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
     ] = False,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
 ) -> None:
     """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
 
@@ -41,7 +41,7 @@ def run(
 
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
-    set_up_logs(json_logs)
+    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
     try:
         if test:
             asyncio.run(_try(settings, ruled))

@@ -15,37 +15,34 @@ def run(
     web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
     idle_after: Annotated[str | None, typer.Option(help="When a silent source's clock goes on by itself.")] = None,
     outage_grace: Annotated[str | None, typer.Option(help="How long all calls may be away.")] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
 ) -> None:
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
 
-    All settings are environment variables; see `docs/live.md`. A broker that is away is waited for. Exit status: 2
-    wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an unforeseen error.
+    All settings are environment variables, or in a file; see `docs/live.md`. A broker that is away is waited for.
+    Exit status: 2 wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an
+    unforeseen error.
     """
     import asyncio
 
     import structlog
 
-    from monitor.cli.inputs import fail, policy_for
+    from monitor.cli.inputs import fail, policy_for, settings_for
     from streams.cluster import Refused
     from streams.logs import set_up_logs
     from streams.serve import run_worker
-    from streams.settings import SettingsError, load
 
-    try:
-        settings = load(
-            {
-                "bootstrap_servers": bootstrap,
-                "policy": policy,
-                "web_port": web_port,
-                "idle_after_ms": idle_after,
-                "outage_grace_ms": outage_grace,
-            }
-        )
-    except SettingsError as error:
-        fail(str(error))
+    settings = settings_for(
+        {
+            "bootstrap_servers": bootstrap,
+            "policy": policy,
+            "web_port": web_port,
+            "idle_after_ms": idle_after,
+            "outage_grace_ms": outage_grace,
+        }
+    )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
-    set_up_logs(json_logs)
+    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
     try:
         asyncio.run(run_worker(settings, ruled))
     except Refused as error:

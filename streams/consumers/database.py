@@ -62,7 +62,7 @@ class Database:
                 f"CALLWARDEN_{name.upper()}_DATABASE: that is no address of a database; "
                 "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
             ) from None
-        self._shown = _shown(address)
+        self._shown = shown(address)
         self._engine = _engine(address)
         self._served: WeakSet[Any] = WeakSet()  # connections to a server
         if self._engine.dialect.name == "postgresql":
@@ -148,10 +148,11 @@ class Database:
             ) from None
 
 
-def _shown(address: URL) -> str:
+def shown(address: URL) -> str:
     """An address for people: without who asks, and without what stands behind a ``?``; both may be secret."""
+    host = address.host.rpartition("@")[2] if address.host else None  # before it: a password with an @ in it
     return URL.create(
-        address.get_backend_name(), host=address.host, port=address.port, database=address.database
+        address.get_backend_name(), host=host, port=address.port, database=address.database
     ).render_as_string()
 
 

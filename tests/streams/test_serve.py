@@ -39,7 +39,7 @@ LOGS = """
 import logging, sys, structlog
 from streams.logs import set_up_logs
 
-set_up_logs(sys.argv[1] == "json")
+set_up_logs(sys.argv[1])
 try:
     int(sys.argv[2])
 except ValueError as error:

@@ -1,14 +1,17 @@
 """Settings are read from the environment, the command line stands above it, and all faults are told at once."""
 
+import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from streams.settings import NOT_SETTINGS, Settings, SettingsError, load, variable
+from streams.settings import NOT_SETTINGS, Settings, SettingsError, load, read, variable
+from streams.settingstable import markdown, rows
 
 
 @pytest.fixture(autouse=True)
@@ -234,3 +237,126 @@ def test_only_formats_that_are_read_can_be_written(given: dict[str, str]) -> Non
             f"CALLWARDEN_STATE_FORMAT: `{wrong}` is not a format that this release writes; 2, which the release before "
             "it reads, too, or 3 would be right"
         ]
+
+
+# A file -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(given: dict[str, str], tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "settings.yaml"
+        path.write_text(text, "utf-8")
+        given["SETTINGS"] = str(path)
+        return str(path)
+
+    return write
+
+
+def test_the_file_stands_below_the_environment_and_that_below_the_command_line(
+    written: Callable[[str], str], given: dict[str, str]
+) -> None:
+    path = written("# ours\nidle_after: 90s\nmax_ahead: 6m\noutage_grace: 2h\nmetrics_near: 0.5\nsasl_user:\n")
+    given["MAX_AHEAD"], given["OUTAGE_GRACE"] = "7m", "3h"
+    settings, found = read({"outage_grace_ms": "1h", "idle_after_ms": None})
+    assert (settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms) == (90_000, 420_000, 3_600_000)
+    assert (settings.metrics_near, settings.sasl_user) == (0.5, None)
+    wanted = {"idle_after_ms": f"{path}:2:13", "max_ahead_ms": "environment", "outage_grace_ms": "--outage-grace"}
+    assert {name: found.source(name) for name in wanted} == wanted
+    assert found.source("sasl_user") == found.source("partitions") == "default"
+
+
+def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
+    written("# nothing yet\n\n")
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("idle_aftr: 90s", "1:1: idle_aftr: unknown; idle_after would be right"),
+        ("CALLWARDEN_IDLE_AFTER: 90s", "1:1: CALLWARDEN_IDLE_AFTER: unknown; idle_after would be right"),
+        ("lateness: 90s", "1:1: lateness: unknown; one that docs/live.md lists would be right"),
+        ("web_port: 1\nidle_after: 30", "2:13: idle_after: `30` is no duration"),
+        ("partitions: [8]", "1:13: partitions: one value would be right"),
+        ("partitions: true", "1:13: partitions: `true` is not allowed; a whole number from 1 to 10000 would be right"),
+        ("- partitions", "1:1: no settings; lines `name: value` would be right"),
+        ("policy: a\npolicy: b", "2:1: "),
+        ("policy: [", "not YAML"),
+        ("a: 1\n---\nb: 2", "a second document"),
+    ],
+)
+def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str], str], text: str, says: str) -> None:
+    path = written(text)
+    (fault,) = faults()
+    assert fault.startswith(f"{path}:")
+    assert says in fault
+
+
+def test_a_file_that_is_not_there_is_told_by_its_variable(given: dict[str, str]) -> None:
+    given["SETTINGS"] = "/no/settings.yaml"
+    (fault,) = faults()
+    assert fault.startswith("CALLWARDEN_SETTINGS: `/no/settings.yaml` cannot be read (No such file or directory)")
+
+
+def test_a_password_does_not_go_in_clear_unless_that_is_asked_for(given: dict[str, str]) -> None:
+    given["SASL_MECHANISM"], given["SASL_USER"], given["SASL_PASSWORD"] = "plain", "warden", "hunter2"
+    given["SECURITY"] = "SASL_PLAINTEXT"
+    (fault,) = faults()
+    assert fault.startswith("CALLWARDEN_SASL_MECHANISM: PLAIN without TLS shows the password")
+    assert "SASL_SSL as CALLWARDEN_SECURITY would be right" in fault
+    given["SASL_PLAIN_IN_CLEAR"] = "yes"
+    assert load().sasl_mechanism == "PLAIN"
+    given["SASL_PLAIN_IN_CLEAR"], given["SECURITY"] = "no", "SASL_SSL"
+    assert load().sasl_mechanism == "PLAIN"
+
+
+# For people ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], written: Callable[[str], str]) -> None:
+    secret = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+    assert len(secret) > 12
+    given["SECURITY"], given["SASL_USER"] = "SASL_SSL", "warden"
+    lines = []
+    for number, name in enumerate(secret):
+        if name.endswith("_database"):
+            value = f"postgresql://warden:hunter2@pass@db:5432/calls{number}?sslpassword=hunter2&user=hunter2"
+        else:
+            value = "http://u:hunter2@there/hunter2?key=hunter2" if "_url" in name else f"hunter2-{number}"
+        if number % 2:
+            given[variable(name).removeprefix("CALLWARDEN_")] = value
+        else:
+            lines.append(f"{variable(name).removeprefix('CALLWARDEN_').lower()}: {value}")
+    written("\n".join(lines))
+    found = {row.name: row for row in rows(*read())}
+    assert "hunter2" not in repr(found)
+    assert "pass@" not in repr(found)
+    assert found["CALLWARDEN_SASL_PASSWORD"].value == "(hidden)"
+    assert found["CALLWARDEN_LEDGER_DATABASE"].value is not None
+    assert found["CALLWARDEN_LEDGER_DATABASE"].value.startswith("postgresql://db:5432/calls")
+
+
+def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are() -> None:
+    found = list(rows(*read()))
+    assert len(found) == len(Settings.model_fields)
+    assert all(row.meaning and row.value == row.default and row.source == "default" for row in found)
+    document = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
+    assert document.endswith(f"\n\n{markdown()}\n"), "`callwarden settings --table` has what is to stand there"
+
+
+def test_the_command_shows_them_and_ends_with_2_where_one_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("web_port: 7000\n")
+    command = [Path(sys.executable).parent / "callwarden", "--settings", path, "settings"]
+    shown = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, timeout=60)
+    port = next(row for row in json.loads(shown.stdout) if row["name"] == "CALLWARDEN_WEB_PORT")
+    assert (port["value"], port["source"], port["default"]) == ("7000", f"{path}:1:11", "6066")
+    assert (
+        f"CALLWARDEN_WEB_PORT=7000    ({path}:1:11)\n    The worker's port.\n"
+        in subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    )
+    path.write_text("web_prt: 7000\n")
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == f"{path}:1:1: web_prt: unknown; web_port would be right\n"

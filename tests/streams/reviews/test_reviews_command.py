@@ -76,7 +76,7 @@ class FakeCluster(FakeTopics):
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
     monkeypatch.setattr(operator, "KafkaCluster", lambda settings: fake)
-    monkeypatch.setattr("streams.logs.set_up_logs", lambda as_json: None)  # its stream would be closed for later tests
+    monkeypatch.setattr("streams.logs.set_up_logs", lambda *_: None)  # its stream would be closed for later tests
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")

@@ -1,0 +1,57 @@
+"""What settings are, for people: each with its value, where that comes from and what it means; never a secret."""
+
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from monitor.policy.durations import format_duration
+from streams.consumers.database import shown
+from streams.settings import Given, Settings, variable
+from streams.settingvalues import DatabaseUrl
+
+_HIDDEN = "(hidden)"
+_DATABASES = {
+    name for name, hint in typing.get_type_hints(Settings, include_extras=True).items() if hint == DatabaseUrl
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting; ``value`` and ``default`` are None where there is none."""
+
+    name: str
+    value: str | None
+    source: str
+    default: str | None
+    meaning: str
+
+
+def rows(settings: Settings, given: Given) -> Iterator[Row]:
+    """All settings, in their order."""
+    for name, field in Settings.model_fields.items():
+        value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
+        yield Row(variable(name), value, given.source(name), default, field.description or "")
+
+
+def markdown() -> str:
+    """The table of the documents: names without their beginning, defaults and meanings."""
+    lines = ["| setting | default | |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = _shown(name, field.default)
+        bare = variable(name).removeprefix("CALLWARDEN_")
+        lines.append(f"| `{bare}` | {f'`{default}`' if default else 'none'} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _shown(name: str, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, SecretStr):
+        return shown(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
+    if name.endswith("_ms"):
+        return format_duration(value)
+    return str(value)
