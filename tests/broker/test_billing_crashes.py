@@ -3,17 +3,21 @@
 import asyncio
 import json
 import random
+import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from billing_asked import Asked, Written, wrong
 from broker_clusters import cluster_at, make_topic, until
 from deadlines import deadline
 from nursery import Nursery
@@ -28,6 +32,7 @@ from streams.devkafka import free_ports
 
 TOKEN = "a-token-of-the-tests"
 PARTITIONS = 3
+STALE_S = 10
 WHOM = (*TENANTS, *(f"tenant-{number}" for number in range(200)))
 
 
@@ -37,6 +42,7 @@ class Log:
     def __init__(self, address: str, topic: str, rng: random.Random) -> None:
         self.address, self.topic, self._rng = address, topic, rng
         self.committed: list[bytes | None] = []
+        self.written = Written()
 
     async def write(self, stop: asyncio.Event) -> None:
         """Write events in transactions, of which every fourth is aborted, until told to stop. Nobody's own partition:
@@ -50,7 +56,8 @@ class Log:
                     known = [json.loads(each)["id"] for each in records if each and each.startswith(b'{"id": "e')]
                     aborted = [event(f"a{turn}-{name}", "acme", "frozen", reverses=name) for name in known[:50]]
                     await self._transaction(producer, aborted, commit=False)
-                await asyncio.sleep(0.02)
+                # Now and then it can be caught up with.
+                await asyncio.sleep(0.02 if turn % 20 else 1.0)
 
     def _turns(self, stop: asyncio.Event) -> Iterator[int]:
         turn = 0
@@ -62,13 +69,27 @@ class Log:
         self, producer: AIOKafkaProducer, records: Sequence[bytes | None], commit: bool = True
     ) -> None:
         await producer.begin_transaction()
-        for record in records:
+        sent = [
             await producer.send(self.topic, record, key=b"k", partition=self._rng.randrange(PARTITIONS))
+            for record in records
+        ]
         await (producer.commit_transaction() if commit else producer.abort_transaction())
+        for record, future in zip(records, sent, strict=True):
+            if commit:
+                at = await future
+                self.written.add(TP(at.topic, at.partition), at.offset, record)
 
     async def ends(self) -> dict[TP, int]:
         async with cluster_at(self.address) as cluster:
             return await cluster.ends([TP(self.topic, number) for number in range(PARTITIONS)])
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Note how far the topic goes, until told to stop."""
+        async with cluster_at(self.address) as cluster:
+            while not stop.is_set():
+                ends = await cluster.ends([TP(self.topic, number) for number in range(PARTITIONS)])
+                self.written.ends(time.monotonic(), ends)
+                await asyncio.sleep(0.2)
 
 
 class Fleet:
@@ -111,7 +132,19 @@ class Fleet:
             found = left(connection, WHOM)
         return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
-    def ask(self, slot: int, tenant: str) -> tuple[int, Any]:
+    async def asked(self, stop: asyncio.Event) -> list[Asked]:
+        """Ask one or the other of one tenant or another all the while, until told to stop."""
+        answers = []
+        while not stop.is_set():
+            slot, tenant = self._rng.randrange(2), self._rng.choice(WHOM)
+            asked_s, before = time.monotonic(), self.positions
+            status, headers, body = await asyncio.to_thread(self.ask, slot, tenant)
+            if status:
+                answers.append(Asked(tenant, asked_s, before, status, headers, body, self.positions))
+            await asyncio.sleep(0.01)
+        return answers
+
+    def ask(self, slot: int, tenant: str) -> tuple[int, dict[str, str], Any]:
         """What one of them answers; 0 while it does not."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports[slot]}/v1/refunds?tenant_id={quote(tenant, safe='')}",
@@ -119,15 +152,19 @@ class Fleet:
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read())
+                return answer.status, _named(answer), json.loads(answer.read())
         except urllib.error.HTTPError as answer:
             with answer:
-                return answer.code, json.loads(answer.read())
-        except OSError:
-            return 0, None
+                return answer.code, _named(answer), json.loads(answer.read())
+        except (OSError, HTTPException):
+            return 0, {}, None
 
     def _start(self, port: int) -> int:
         return self._nursery.start(self._log, "billing", "--port", str(port), "--json-logs")
+
+
+def _named(answer: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) -> None:
@@ -146,17 +183,26 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
                 "OUTPUT_PREFIX": log.topic.removesuffix("enforcement"),
                 "BILLING_DATABASE": url,
                 "BILLING_TOKEN": TOKEN,
-                "BILLING_STALE_AFTER": "1h",
+                "BILLING_STALE_AFTER": f"{STALE_S}s",
             }
             mine = {f"CALLWARDEN_{name}": value for name, value in environment.items()}
             nursery = stack.enter_context(Nursery(mine))
             fleets.append(Fleet(folder, nursery, url, random.Random(rng.randrange(2**32))))
             stack.callback(fleets[-1].database.close)
+        watching = asyncio.create_task(log.watch(stop))
+        asking = [asyncio.create_task(fleet.asked(stop)) for fleet in fleets]
         try:
             await asyncio.gather(*(fleet.die(times) for fleet in fleets))
         finally:
             stop.set()
-            await writing
+            await asyncio.wait([writing, watching, *asking])
+        await writing
+        await watching
+        for answers in await asyncio.gather(*asking):
+            said = Counter(asked.status for asked in answers)
+            print("answered while it was killed:", dict(said))
+            assert said[200] > 0
+            assert [(asked, why) for asked in answers for why in wrong(asked, log.written, STALE_S)] == []
         ends, expected = await log.ends(), holds(log.committed)
         assert sum(map(len, expected.values())) > 100
         for fleet in fleets:
@@ -164,10 +210,11 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             assert fleet.held() == expected, fleet.said()[-3:]
             assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
             for slot in (0, 1):
-                await until(lambda fleet=fleet, slot=slot: fleet.ask(slot, "acme")[0] == 200, 120)
                 for tenant in WHOM[:30]:
-                    status, answer = await asyncio.to_thread(fleet.ask, slot, tenant)
-                    assert status == 200
+                    async with deadline(f"{tenant!r} is answered; {fleet.said()[-3:]}", 120):
+                        while (answer := await asyncio.to_thread(fleet.ask, slot, tenant))[0] != 200:
+                            await asyncio.sleep(0.1)
+                    answer = answer[2]
                     assert {hold["id"] for hold in answer["holds"]} == expected.get(tenant, set())
                     assert answer["refundable"] is (tenant not in expected)
 
