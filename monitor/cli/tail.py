@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.heartbeat import Alive, beating
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,6 +18,7 @@ def run(
     ] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
     alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+    alive: Alive = None,
 ) -> None:
     """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing.
 
@@ -30,8 +33,13 @@ def run(
     from monitor.cli.signals import until_stopped
 
     settings = settings_for({"bootstrap_servers": bootstrap})
+
+    async def beat_and_show() -> None:
+        async with beating(alive):
+            await show(Console(highlight=False), settings, from_start, alerts)
+
     with until_stopped(), answers("tail"):
-        asyncio.run(show(Console(highlight=False), settings, from_start, alerts))
+        asyncio.run(beat_and_show())
 
 
 async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.heartbeat import Alive, beating
+
 
 def run(
     bootstrap: Annotated[
@@ -21,6 +23,7 @@ def run(
     ] = "10s",
     live: Annotated[bool, typer.Option(help="Go on in real time; without, end at the present.")] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Also among records that are not its own.")] = False,
+    alive: Alive = None,
 ) -> None:
     """Write simulated traffic to the five input topics: the past day as fast as it can, then each record when due.
 
@@ -51,7 +54,7 @@ def run(
                 f"{', '.join(found.others)}: there are records that are not simulated, and simulated ones would be "
                 "judged with them. Expected topics without, by CALLWARDEN_INPUT_PREFIX; or --yes, if that is meant"
             )
-        async with producer_for(settings) as producer:
+        async with beating(alive), producer_for(settings) as producer:
             feed = Feed(producer, traffic, settings.input_prefix, endless=days is None)
             if not found.calls:
                 await feed.past()

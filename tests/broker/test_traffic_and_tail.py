@@ -1,5 +1,6 @@
 """The commands that fill the input topics and show the outputs, on a real broker."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deadlines import deadline, killed_after
+from ruamel.yaml import YAML
 
 from monitor.keying import partition_of
 from monitor.topics import INPUTS
@@ -51,6 +53,38 @@ def command(address: str, prefix: str, *arguments: str) -> AbstractContextManage
         text=True,
     )
     return killed_after(180, process)
+
+
+@pytest.mark.parametrize("service", ["traffic", "tail"])
+async def test_what_compose_starts_is_seen_to_be_alive_by_what_compose_looks_at(
+    address: str, tmp_path: Path, service: str
+) -> None:
+    described = YAML(typ="safe").load(Path(__file__).parents[2] / "docker-compose.yml")["services"][service]
+    file = tmp_path / "alive"
+    _, _, *look = (word.replace("/tmp/alive", str(file)) for word in described["healthcheck"]["test"])
+
+    def healthy() -> bool:
+        return subprocess.run([sys.executable, *look], capture_output=True, check=False).returncode == 0
+
+    prefix = await make_topics(address, *INPUTS, "enforcement", "alerts")
+    words = [word.replace("/tmp/alive", str(file)) for word in described["command"]]
+    assert not healthy()
+    with command(address, prefix, *words) as callwarden:
+        for _ in range(2):  # it is touched again and again
+            async with deadline(f"{service} is alive", 60):
+                while not healthy():
+                    await asyncio.sleep(0.1)
+            os.utime(file, (0, 0))
+        callwarden.send_signal(signal.SIGTERM)
+        _, wrong = callwarden.communicate(timeout=60)
+    assert (callwarden.returncode, wrong) == (0, "")
+
+
+def test_a_file_that_cannot_be_touched_is_refused_in_words(address: str, tmp_path: Path) -> None:
+    with command(address, "no.", "tail", "--alive", str(tmp_path / "no" / "alive")) as callwarden:
+        _, wrong = callwarden.communicate(timeout=60)
+    assert callwarden.returncode == 2
+    assert "No such file or directory; a file where this user may write would be right" in wrong
 
 
 async def test_the_past_day_goes_to_the_topics_and_partitions_that_its_types_and_tenants_demand(address: str) -> None:
