@@ -13,6 +13,8 @@ from streams.engine import Engine
 from streams.setup import Setup
 from streams.telemetry import Telemetry
 
+_STUCK_S = 60.0  # the longest that a round takes is far below
+
 
 class EngineService(Service):
     """Makes the engine, and runs it for as long as the app runs; an error that comes out of either ends the app."""
@@ -30,6 +32,14 @@ class EngineService(Service):
     async def _run(self) -> None:
         self.engine = await self._make()
         await self.engine.run()
+
+    @property
+    def not_healthy(self) -> str | None:
+        """Why it gets nowhere any more, so that only another start helps; None while it turns."""
+        if self._running is None or self._running.done():
+            return "the engine does not run"
+        stuck_s = self.engine.stuck_s if self.engine is not None else 0.0
+        return f"the engine's loop has not turned for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
 
     @Service.task
     async def _watch(self) -> None:
@@ -67,7 +77,7 @@ def make_app(setup: Setup) -> tuple[faust.App, Engine]:
 def make_worker(
     application_id: str, telemetry: Telemetry, set_up: Callable[[], Awaitable[Setup]], host: str, port: int
 ) -> faust.App:
-    """The app of a worker, which sets itself up once it has started; ``/metrics``, ``/readyz`` and ``/livez`` are
+    """The app of a worker, which sets itself up once it has started; ``/healthz``, ``/readyz`` and ``/metrics`` are
     served from the start, at ``host`` and ``port``."""
     app = _new_app(application_id, web_enabled=True, web_bind=host, web_port=port)
     deliver = add_agents(app)
@@ -78,18 +88,16 @@ def make_worker(
     service = EngineService(make)
     app.service(service)  # type: ignore[arg-type]  # as above
 
-    @app.page("/livez")
-    async def livez(view: Any, request: Any) -> Any:
-        return view.text("ok\n")
+    @app.page("/healthz")
+    async def healthz(view: Any, request: Any) -> Any:
+        why = service.not_healthy
+        return view.text(f"{why or 'ok'}\n", status=503 if why else 200)
 
     @app.page("/readyz")
     async def readyz(view: Any, request: Any) -> Any:
         engine = service.engine
-        if engine is not None and engine.ready:
-            return view.text("ready\n")
-        still = engine.standing_still if engine is not None else {}
-        lines = [f"partition {number}: {why}" for number, why in still.items()]
-        return view.text("\n".join(lines or ["the broker is away"]) + "\n", status=503)
+        why = engine.not_ready if engine is not None else ["the broker is away"]
+        return view.text("\n".join(why or ["ready"]) + "\n", status=503 if why else 200)
 
     @app.page("/metrics")
     async def metrics(view: Any, request: Any) -> Any:

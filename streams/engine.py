@@ -74,6 +74,9 @@ class Engine:
         self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
         self._told_ms: int | None = None
         self._away = False
+        self._shared_out = False  # since it last joined, the group has said which partitions are ours
+        self._behind: dict[TP, int] | None = None
+        self._turned_s: float | None = None
 
     async def run(self) -> None:
         """Join the group and work until `stop` is called."""
@@ -87,6 +90,7 @@ class Engine:
         looking = asyncio.create_task(self._look_on(), name="look")
         try:
             while not self._stopping.is_set():
+                self._turned_s = asyncio.get_running_loop().time()
                 if looking.done():
                     looking.result()
                 await self._round()
@@ -104,12 +108,29 @@ class Engine:
     def standing_still(self) -> dict[int, str]:
         """The partitions that do not work, each with the reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
-        return {n: f"{o.phase.value}: {o.why}" for n, o in owned if o.phase is not Phase.RUNNING}
+        return {n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not Phase.RUNNING}
 
     @property
-    def ready(self) -> bool:
-        """Whether it belongs to the group, the broker is there, and all partitions that are its own work."""
-        return self._joined and not self._away and not self.standing_still
+    def not_ready(self) -> list[str]:
+        """Why it is not ready, a line each: the broker, the group, its partitions, or what is still to be read."""
+        if self._away or not self._joined:
+            return ["the broker is away"]
+        if not self._shared_out:
+            return ["the group is sharing out the partitions"]
+        still = [f"partition {number}: {why}" for number, why in self.standing_still.items()]
+        if still or self._behind is None:
+            return still or ["how far it is behind is not known yet"]
+        most = self._setup.ready_lag
+        return [
+            f"{tp.topic}-{tp.partition}: {records} records to go; at {most} it is ready"
+            for tp, records in self._behind.items()
+            if records > most and tp.partition in self._assigned
+        ]
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long its loop has not turned."""
+        return 0.0 if self._turned_s is None else asyncio.get_running_loop().time() - self._turned_s
 
     async def _join(self) -> bool:
         """Join the group, however long the broker is away; whether it did before `stop`."""
@@ -152,6 +173,7 @@ class Engine:
     async def _assign(self, tps: frozenset[TP]) -> None:
         if self._stopping.is_set():
             return
+        self._shared_out = True
         for number in sorted({tp.partition for tp in tps} - self._assigned):
             owner = self.owners.get(number)
             if owner is None:
@@ -166,6 +188,7 @@ class Engine:
                 )
 
     async def _revoked(self, tps: frozenset[TP]) -> None:
+        self._shared_out, self._behind = False, None
         numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
         self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.now_ms())
         self._assigned.difference_update(numbers)
@@ -264,6 +287,8 @@ class Engine:
         current = current and await self._feed_is_current(feed, ends, now_ms)
         for number in sorted(self._assigned):
             self.owners[number].idle(self._silence, ends, now_ms, current)
+        owned = {tp: self.owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
+        self._behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
         self._tell_of_outage(feed, now_ms)
         self._let_go(now_ms)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -13,6 +12,7 @@ from monitor.partition import Live
 from monitor.policy.model import Policy
 from streams.app import make_worker
 from streams.cluster import Refused, Unavailable
+from streams.ending import told_to_stop
 from streams.kafka import KafkaCluster
 from streams.kafka.admin import look
 from streams.names import Names
@@ -68,10 +68,12 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             now_ms=lambda: time.time_ns() // 1_000_000,
             telemetry=telemetry,
             state_format=settings.state_format,
+            ready_lag=settings.ready_lag,
         )
 
     try:
-        await serve(make_worker(settings.application_id, telemetry, set_up, settings.web_host, settings.web_port))
+        app = make_worker(settings.application_id, telemetry, set_up, settings.web_host, settings.web_port)
+        await serve(app, settings.stop_within_ms / 1000)
     finally:
         await cluster.stop()
 
@@ -86,21 +88,22 @@ def collect_seldom() -> None:
     gc.set_threshold(_MANY_OBJECTS, 20, 10)
 
 
-async def serve(app: faust.App) -> None:
-    """Run the app; on Ctrl-C or TERM, whenever they come, end in order.
+async def serve(app: faust.App, stop_within_s: float) -> None:
+    """Run the app; on Ctrl-C or TERM, whenever they come, end in order, or be cut off after ``stop_within_s``.
 
     Refused when its pages cannot be served; what ended the app.
     """
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    with told_to_stop(stop_within_s) as stopping:
+        await _serve(app, stopping)
+
+
+async def _serve(app: faust.App, stopping: asyncio.Event) -> None:
     try:
         await app.start()
     except OSError as error:
         await app.stop()
         raise Refused(
-            f"/metrics, /readyz and /livez cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
+            f"/healthz, /readyz and /metrics cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
             f"{error.strerror or error}; a free CALLWARDEN_WEB_PORT, at an address of this machine as "
             "CALLWARDEN_WEB_HOST, would be right"
         ) from None

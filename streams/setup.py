@@ -27,7 +27,8 @@ class Phase(Enum):
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure,
-    ``state_format`` the format in which state is written where it is not in a later one already.
+    ``state_format`` the format in which state is written where it is not in a later one already, ``ready_lag`` how many
+    records of a log may be unread while the worker is ready.
     """
 
     cluster: Cluster
@@ -42,3 +43,4 @@ class Setup:
     now_ms: Callable[[], int]
     telemetry: Telemetry
     state_format: int = WRITES
+    ready_lag: int = 100_000

@@ -10,7 +10,7 @@ def run(
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /livez.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /healthz.")] = None,
     accept_gone: Annotated[
         list[str] | None,
         typer.Option(metavar="PARTITION:OFFSET", help="Go on there: what was before is lost. As the refusal says."),

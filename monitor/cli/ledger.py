@@ -25,7 +25,7 @@ Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help
 def run(
     bootstrap: Bootstrap = None,
     database: Where = None,
-    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
     ] = None,

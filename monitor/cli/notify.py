@@ -17,7 +17,7 @@ def run(
         str | None,
         typer.Option("--policy", metavar="FILE", help="The workers' policy.  [default: the built-in one]"),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
     ] = False,

@@ -12,7 +12,7 @@ def run(
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
     ] = None,
-    web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /livez.")] = None,
+    web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     idle_after: Annotated[str | None, typer.Option(help="When a silent source's clock goes on by itself.")] = None,
     outage_grace: Annotated[str | None, typer.Option(help="How long all calls may be away.")] = None,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,

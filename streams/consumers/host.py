@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
@@ -19,16 +18,20 @@ from starlette.routing import Route
 from streams.clock import steady_s
 from streams.cluster import Refused
 from streams.consumers.follow import Follower
+from streams.ending import told_to_stop
 from streams.metrics.make import gauges
 
 _STALE_S = 15.0
 _STOP_S = 5
 
 
-async def host(work: Sequence[Coroutine[Any, Any, None]], app: Any, address: tuple[str, int], setting: str) -> None:
+async def host(
+    work: Sequence[Coroutine[Any, Any, None]], app: Any, address: tuple[str, int], setting: str, stop_within_s: float
+) -> None:
     """Do ``work`` and serve the ASGI ``app``, until Ctrl-C or TERM, when all is cancelled, or until one of them ends.
 
-    Raises what ended it; Refused when ``address``, whose port is ``setting``, cannot be served at.
+    Raises what ended it; Refused when ``address``, whose port is ``setting``, cannot be served at. Once it is told to
+    stop, the process is cut off after ``stop_within_s``.
     """
     try:
         listening = socket.create_server(address)
@@ -42,21 +45,18 @@ async def host(work: Sequence[Coroutine[Any, Any, None]], app: Any, address: tup
     server = _Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_STOP_S)
     )
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    serving = asyncio.create_task(server.serve([listening]))
-    tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        server.should_exit = True
-        for task in tasks:
-            if task is not serving:
-                task.cancel()
-        await asyncio.wait(tasks)
-        listening.close()
+    with told_to_stop(stop_within_s) as stopping:
+        serving = asyncio.create_task(server.serve([listening]))
+        tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            server.should_exit = True
+            for task in tasks:
+                if task is not serving:
+                    task.cancel()
+            await asyncio.wait(tasks)
+            listening.close()
     for task in done:
         task.result()
 
@@ -70,19 +70,19 @@ class _Server(uvicorn.Server):
 
 
 def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:
-    """``/metrics``, ``/livez``, and ``/readyz``, which says why it is not: what ``not_ready`` gives, if anything."""
+    """``/metrics``, ``/healthz``, and ``/readyz``, which says why it is not: what ``not_ready`` gives, if anything."""
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
-    async def livez(_: Request) -> Response:
+    async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
         why = not_ready()
         return PlainTextResponse(f"{why or 'ready'}\n", status_code=503 if why else 200)
 
-    return [Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz)]
+    return [Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
 def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> Starlette:

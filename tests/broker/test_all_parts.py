@@ -221,7 +221,7 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         pages = {
             f"{service}{path}": parts.page(service, path)
             for service in SERVING
-            for path in ("/metrics", "/readyz", "/livez")
+            for path in ("/metrics", "/readyz", "/healthz")
         }
         pages["what billing answers"] = json.dumps(answer(), ensure_ascii=False)
         pages["what Alertmanager heard"] = alerts()

@@ -56,7 +56,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_the_group_at_once(address: s
         await asyncio.to_thread(fleet.settle)
         assert second.owned() == set(range(PARTITIONS))
         assert second.get("/readyz") == (200, "ready\n")
-        assert second.get("/livez")[0] == 200
+        assert second.get("/healthz")[0] == 200
         assert await asyncio.to_thread(second.terminate, _STOP_S) == 0
         assert first.said_else() + second.said_else() == []
 

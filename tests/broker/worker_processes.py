@@ -179,7 +179,7 @@ class Fleet:
             tail = "".join(f"\n{w.name}: {line}" for w in self.running for line in w.said()[-4:])
             owners = self.owners()
             for worker in self.running:
-                if not worker.get("/livez")[0]:
+                if not worker.get("/healthz")[0]:
                     worker.dump()
             raise AssertionError(f"{error}; {owners}{tail}") from None
 

@@ -142,7 +142,7 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
         await until(world, NOON + 8 * MINUTE)
         assert phase(worker) == (Phase.REFUSED, "writing as callwarden-0: not authorised")
         assert worker.engine is not None
-        assert not worker.engine.ready
+        assert worker.engine.not_ready
 
     logs = play(world, go)
     assert not any("exc_info" in line for line in logs)

@@ -104,7 +104,7 @@ def test_every_service_that_goes_on_has_a_health_check(name: str) -> None:
         assert Path(file).parent.as_posix() in COMPOSE["services"][name]["tmpfs"]
     if name in SERVING:
         port = settings.Settings.model_fields[SERVING[name]].default
-        assert f"http://127.0.0.1:{port}/livez" in check["test"][-1]
+        assert f"http://127.0.0.1:{port}/healthz" in check["test"][-1]
         assert re.search(rf"^EXPOSE .*\b{port}\b", DOCKERFILE, re.MULTILINE)
 
 
@@ -116,7 +116,7 @@ def test_health_is_looked_at_often_at_the_start_alone(name: str) -> None:
 
 def test_a_worker_is_seen_from_outside_its_container_and_has_time_to_leave() -> None:
     assert re.search(r"^ENV CALLWARDEN_WEB_HOST=0\.0\.0\.0$", DOCKERFILE, re.MULTILINE)
-    assert OURS["worker"]["stop_grace_period"] == "45s"
+    assert OURS["worker"]["stop_grace_period"] == "30s"
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -24,7 +24,7 @@ from streams.cluster import Refused
 how, sys.argv = sys.argv[1], ["callwarden", "worker", *sys.argv[2:]]
 
 class Engine:
-    ready, standing_still = False, {}
+    not_ready, stuck_s = ["partition 3: refused: no state"], 60.5
     def __init__(self, *setup): pass
     async def run(self): exec(how)
     def stop(self): pass
@@ -81,7 +81,7 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stderr is not None
         first = worker.stderr.readline()
-        assert get(port, "/livez") == (200, "ok\n")
+        assert get(port, "/healthz") == (200, "ok\n")
         assert get(port, "/readyz") == (503, "the broker is away\n")
         assert "callwarden_broker_away 1.0" in get(port, "/metrics")[1]
         worker.send_signal(told)
@@ -89,6 +89,19 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
     assert "the broker is away; waiting for it" in first
     assert "Traceback" not in rest
     assert worker.returncode == 0
+
+
+def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_ready_says_why(port: str) -> None:
+    hangs = ENDS.replace("exec(how)", "import asyncio; await asyncio.Event().wait()")
+    script = [sys.executable, "-c", hangs, "", "--web-port", port]
+    with subprocess.Popen(script, stderr=subprocess.PIPE, text=True) as worker:
+        try:
+            while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
+                time.sleep(0.1)
+            assert get(port, "/readyz") == (503, "partition 3: refused: no state\n")
+            assert get(port, "/healthz") == (503, "the engine's loop has not turned for 60 s\n")
+        finally:
+            worker.kill()
 
 
 def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(port: str) -> None:

@@ -78,7 +78,8 @@ class Billing:
         app = make(sources, allowed, pages(self._registry, lambda: behind(self.follower, stale_s)))
         address = (settings.web_host, settings.billing_port)
         try:
-            await host([self._work(accepted)], self._telemetry.timed(app), address, variable("billing_port"))
+            timed, within_s = self._telemetry.timed(app), settings.stop_within_ms / 1000
+            await host([self._work(accepted)], timed, address, variable("billing_port"), within_s)
         finally:
             self._lookup.close()
 

@@ -90,7 +90,8 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
     try:
         app = pages_app(registry, lambda: behind(follower))
         work = [keep(), Publisher(database, follower, settings, meters).run()]
-        await host(work, app, (settings.web_host, settings.ledger_port), "CALLWARDEN_LEDGER_PORT")
+        address = settings.web_host, settings.ledger_port
+        await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000)
     finally:
         database.close()
 

@@ -43,7 +43,7 @@ async def until_served(port: int) -> None:
     async with asyncio.timeout(20):
         while True:
             try:
-                await page(port, "/livez")
+                await page(port, "/healthz")
             except urllib.error.URLError:
                 await asyncio.sleep(0.01)
             else:
@@ -68,9 +68,9 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     registry.register(Followed("notebook", follower))
     port = free_port()
     app = pages_app(registry, lambda: behind(follower))
-    hosted = asyncio.create_task(host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT"))
+    hosted = asyncio.create_task(host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT", 20))
     await until_served(port)
-    assert await page(port, "/livez") == (200, "ok\n")
+    assert await page(port, "/healthz") == (200, "ok\n")
     status, text = await page(port, "/readyz")
     assert (status, text) == (503, "has not read the topics to their ends yet: 0 records to go\n")
     topics.now_ms = int(time.time() * 1000) - 60_000
@@ -94,18 +94,22 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_all_in_order(number: int) -> None:
+async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.ending._cut_off", lambda *_: None)  # this process goes on
+    former = signal.getsignal(number)
     ended: list[str] = []
     port = free_port()
     app = pages_app(CollectorRegistry(), lambda: None)
-    hosted = asyncio.create_task(host([forever(ended), forever(ended)], app, ("127.0.0.1", port), "X"))
+    hosted = asyncio.create_task(host([forever(ended), forever(ended)], app, ("127.0.0.1", port), "X", 20))
     await until_served(port)
     os.kill(os.getpid(), number)
     async with asyncio.timeout(20):
         await hosted
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, former if number == signal.SIGINT else signal.default_int_handler)
     assert ended == ["in order"] * 2
     with pytest.raises(urllib.error.URLError):
-        await page(port, "/livez")
+        await page(port, "/healthz")
 
 
 async def test_an_error_ends_all_and_comes_out() -> None:
@@ -116,7 +120,7 @@ async def test_an_error_ends_all_and_comes_out() -> None:
 
     app = pages_app(CollectorRegistry(), lambda: None)
     with pytest.raises(RuntimeError, match="a fault"):
-        await host([forever(ended), fail()], app, ("127.0.0.1", free_port()), "X")
+        await host([forever(ended), fail()], app, ("127.0.0.1", free_port()), "X", 20)
     assert ended == ["in order"]
 
 
@@ -125,4 +129,4 @@ async def test_a_port_that_is_taken_is_refused_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
-            await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT")
+            await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT", 20)

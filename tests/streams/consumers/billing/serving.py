@@ -106,7 +106,7 @@ async def serving(
 
 async def _reached(served: Served, caught_up: bool) -> bool:
     try:
-        status, _, _ = await served.ask("/readyz" if caught_up else "/livez")
+        status, _, _ = await served.ask("/readyz" if caught_up else "/healthz")
     except OSError:
         return False
     return status == 200

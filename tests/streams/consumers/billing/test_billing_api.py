@@ -106,7 +106,7 @@ async def test_without_a_right_token_nothing_is_told(tmp_path: Path) -> None:
                 assert "as_of_ms" not in body
         for token in (TOKEN, "another-token-of-the-tests"):
             assert (await billing.ask("/v1/refunds/acme", token))[0] == 200
-        for target in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
+        for target in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
             assert (await billing.ask(target, None))[0] == 200
     async with serving(tmp_path, tokens=lambda: None) as billing:
         assert (await billing.ask("/v1/refunds/acme", None))[0] == 200
@@ -270,7 +270,7 @@ async def test_a_fault_of_what_looks_for_prometheus_ends_billing(
         async with serving(tmp_path, caught_up=False) as billing, asyncio.timeout(20):
             with suppress(OSError, IndexError):  # until nobody answers
                 while True:
-                    await billing.ask("/livez")
+                    await billing.ask("/healthz")
             await asyncio.sleep(0.5)
 
     with pytest.raises(RuntimeError, match="a fault while looking"):

@@ -1,0 +1,71 @@
+"""A worker says whether it is ready, in words why not, and whether it turns at all."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from crash.courses import MINUTE, NOON, play, three_calls, until, world_of
+from crash.memory import MemoryCluster
+from crash.world import World
+from monitor.partition import Partition
+from streams.engine import Engine
+from streams.setup import Setup
+
+
+def impatient(world: World) -> None:
+    made = world.setup
+
+    def setup(cluster: MemoryCluster) -> Setup:
+        return dataclasses.replace(made(cluster), ready_lag=2)
+
+    world.setup = setup  # type: ignore[method-assign]
+
+
+def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_many_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = world_of(grace_ms=0)
+    impatient(world)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    seen: list[str] = []
+
+    async def go() -> None:
+        worker = world.add_worker()
+        async with asyncio.timeout(60):
+            while worker.engine is None or worker.engine.not_ready:
+                seen.extend(worker.engine.not_ready if worker.engine is not None else [])
+                await asyncio.sleep(0.05)
+        with monkeypatch.context() as held:
+            held.setattr(Partition, "ahead", lambda self, source: source == 0)
+            await until(world, NOON + 2 * MINUTE)
+            assert worker.engine.not_ready == ["callwarden.cdr-0: 3 records to go; at 2 it is ready"]
+        await until(world, NOON + 3 * MINUTE)
+        assert worker.engine.not_ready == []
+        assert worker.engine.stuck_s < 5
+
+    play(world, go)
+    assert list(dict.fromkeys(seen)) == [
+        "partition 0: opening",
+        "how far it is behind is not known yet",
+    ]
+
+
+def test_a_loop_that_hangs_is_seen_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(grace_ms=0)
+
+    async def hangs(_: Engine) -> None:
+        await asyncio.sleep(300)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + MINUTE)
+        assert worker.engine is not None
+        monkeypatch.setattr(Engine, "_round", hangs)
+        await until(world, NOON + 3 * MINUTE)
+        assert worker.engine.stuck_s > 100
+        monkeypatch.undo()
+        await until(world, NOON + 10 * MINUTE)
+        assert worker.engine.stuck_s < 5
+
+    play(world, go)

@@ -1,0 +1,95 @@
+"""A program that is told to stop ends in order, or is cut off in time, whatever hangs."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A program that works until it is told to stop, and then does what its argument says.
+PROGRAM = """
+import asyncio, sys, threading, time
+from streams.ending import told_to_stop
+from streams.logs import set_up_logs
+
+async def main():
+    with told_to_stop(float(sys.argv[1])) as stopping:
+        print("up", flush=True)
+        await stopping.wait()
+        print("told", flush=True)
+        exec(sys.argv[2])
+
+async def never():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+set_up_logs("json")
+asyncio.run(main())
+"""
+HANGING = {
+    "a task that cannot be cancelled": "asyncio.create_task(never(), name='stubborn')",
+    "a thread of the pool": "asyncio.get_running_loop().run_in_executor(None, time.sleep, 1000)",
+    "a thread of its own": "threading.Thread(target=time.sleep, args=(1000,), name='asleep').start()",
+    "the loop itself": "time.sleep(1000)",
+}
+
+
+def started(within_s: float, then: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, str(within_s), then]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """The exit status, and the lines that it logged."""
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, said.splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_ends_in_order_ends_with_0(number: signal.Signals) -> None:
+    process = started(1000, "pass")
+    process.send_signal(number)
+    assert ended(process) == (0, [])
+
+
+@pytest.mark.parametrize("hanging", HANGING)
+def test_who_hangs_is_cut_off_and_says_where(hanging: str) -> None:
+    process = started(1, HANGING[hanging])
+    process.send_signal(signal.SIGTERM)
+    status, said = ended(process)
+    [line] = map(json.loads, said)
+    assert (status, line["level"], line["event"]) == (1, "critical", "not ended in time after TERM, cut off")
+    if hanging == "a task that cannot be cancelled":
+        assert "stubborn" in line["tasks"]
+    if hanging == "a thread of its own":
+        assert "asleep" in line["threads"]
+
+
+def test_who_takes_the_log_may_hang_too() -> None:
+    process = started(1, "import os; os.set_blocking(2, True); os.write(2, b'x' * 65536); time.sleep(1000)")
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("hanging", HANGING)
+def test_a_second_signal_ends_at_once(hanging: str) -> None:
+    process = started(1000, HANGING[hanging])
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "told\n"
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (1, [])
