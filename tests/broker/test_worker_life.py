@@ -55,7 +55,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_the_group_at_once(address: s
         assert await asyncio.to_thread(first.terminate, _STOP_S) == 0
         await asyncio.to_thread(fleet.settle)
         assert second.owned() == set(range(PARTITIONS))
-        assert second.get("/readyz") == (200, "ready\n")
+        await asyncio.to_thread(wait_for, lambda: second.get("/readyz") == (200, "ready\n"), "it knows how far it is")
         assert second.get("/healthz")[0] == 200
         assert await asyncio.to_thread(second.terminate, _STOP_S) == 0
         assert first.said_else() + second.said_else() == []
