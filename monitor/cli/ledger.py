@@ -267,8 +267,8 @@ def _tell(found: "Verified") -> None:
         typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are kept as they came")
     if found.unlisted:
         typer.echo(
-            f"{found.unlisted:,} of them could not be read when they were kept; this release can, but `ledger show` "
-            "and `reviews` do not find them: a ledger made anew from the topics would"
+            f"{found.unlisted:,} of them could not be read when they were kept; this release can: `ledger show` and "
+            "`reviews` find them once `callwarden ledger run` of this release has been started"
         )
     for loss in found.losses:
         typer.echo(f"known to be missing: {loss}")

@@ -13,7 +13,7 @@ from schemas import codec
 from streams.consumers.ledger.cases import Case
 from streams.consumers.ledger.entries import storable
 from streams.consumers.ledger.look import case_of
-from streams.consumers.ledger.tables import CLAIMS, ENTRIES
+from streams.consumers.ledger.tables import CLAIMS, LISTED
 from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
 
 
@@ -147,9 +147,9 @@ def unanswered(connection: Connection, since_ms: int) -> list[Claim]:
     """The claims since then that were sent, and of which nothing has come in the ledger."""
     answered = exists().where(
         or_(
-            (ENTRIES.c.review_id == CLAIMS.c.review_id) & (ENTRIES.c.tenant_id == CLAIMS.c.tenant_id),
-            ENTRIES.c.reverses == CLAIMS.c.enforcement_id,
-            ENTRIES.c.supersedes == CLAIMS.c.enforcement_id,
+            (LISTED.c.review_id == CLAIMS.c.review_id) & (LISTED.c.tenant_id == CLAIMS.c.tenant_id),
+            LISTED.c.reverses == CLAIMS.c.enforcement_id,
+            LISTED.c.supersedes == CLAIMS.c.enforcement_id,
         )
     )
     query = select(CLAIMS).where(
@@ -174,5 +174,5 @@ def _same(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def _arrived(connection: Connection, claim: Claim) -> bool:
-    query = select(ENTRIES.c.value).where(ENTRIES.c.event_id == claim.review_id, ENTRIES.c.kind == "review")
+    query = select(LISTED.c.value).where(LISTED.c.event_id == claim.review_id, LISTED.c.kind == "review")
     return claim.value in connection.execute(query).scalars().all()

@@ -19,6 +19,7 @@ from streams.consumers.gone import Gone
 from streams.consumers.ledger.entries import review_of
 from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.look import events_of_review
+from streams.consumers.ledger.reread import reread
 from streams.consumers.ledger.service import follower_of, lost
 from streams.consumers.topics import Topics
 from streams.names import Names
@@ -74,6 +75,7 @@ class Desk:
     async def begin(self) -> Sent:
         """Make or bring up the ledger, and send what an earlier command has claimed and not sent."""
         await self._database.migrate()
+        await self._database.run(partial(reread, names=self._names))
         await self._catch_up()
         return await self._send()
 

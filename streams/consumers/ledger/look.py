@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.cases import Case, Status, cases_of
 from streams.consumers.ledger.entries import event_of, review_of, storable
-from streams.consumers.ledger.tables import ENTRIES
+from streams.consumers.ledger.tables import LISTED
 
 _AT_ONCE = 400
 _TAKES_BACK = ("reversal", "lapse", "review")
@@ -29,7 +29,7 @@ class Wanted:
 
 def cases(connection: Connection, wanted: Wanted) -> list[Case]:
     """The cases that are wanted, by time and id."""
-    e, later = ENTRIES.c, ENTRIES.alias("later")
+    e, later = LISTED.c, LISTED.alias("later")
     query = select(e.event_id).where(e.kind.is_not(None), e.kind.not_in(_TAKES_BACK), e.supersedes.is_(None))
     if wanted.tenant is not None:
         query = query.where(e.tenant_id == storable(wanted.tenant))
@@ -52,7 +52,7 @@ def cases(connection: Connection, wanted: Wanted) -> list[Case]:
 
 def case_of(connection: Connection, event_id: str) -> Case | None:
     """The case to which an id belongs, be it of its decision, upholding, reversal or lapse."""
-    e, at = ENTRIES.c, storable(event_id)
+    e, at = LISTED.c, storable(event_id)
     seen = {at}
     while True:
         query = select(e.supersedes, e.reverses).where(e.event_id == at, e.kind != "review").limit(1)
@@ -79,9 +79,9 @@ def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
 def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[Case]]:
     """All of a tenant: its events in the order in which they were decided, its reviews, and its cases."""
     query = (
-        select(ENTRIES.c.kind, ENTRIES.c.value)
-        .where(ENTRIES.c.tenant_id == storable(tenant))
-        .order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+        select(LISTED.c.kind, LISTED.c.value)
+        .where(LISTED.c.tenant_id == storable(tenant))
+        .order_by(LISTED.c.topic, LISTED.c.partition, LISTED.c.number)
     )
     rows = connection.execute(query).all()
     events = {event.id: event for kind, value in rows if kind != "review" for event in [event_of(value)]}
@@ -92,26 +92,26 @@ def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], l
 def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:
     """What came of a review."""
     query = (
-        select(ENTRIES.c.value)
-        .where(ENTRIES.c.review_id == storable(review_id), ENTRIES.c.tenant_id == storable(tenant_id))
-        .order_by(ENTRIES.c.number)
+        select(LISTED.c.value)
+        .where(LISTED.c.review_id == storable(review_id), LISTED.c.tenant_id == storable(tenant_id))
+        .order_by(LISTED.c.number)
     )
     events = [event_of(value) for value in connection.execute(query).scalars()]
     return list({event.id: event for event in events}.values())
 
 
 def _with_ids(connection: Connection, ids: Sequence[str]) -> list[Case]:
-    events = _events(connection, ENTRIES.c.event_id, ids)
-    upheld = _events(connection, ENTRIES.c.supersedes, ids)
+    events = _events(connection, LISTED.c.event_id, ids)
+    upheld = _events(connection, LISTED.c.supersedes, ids)
     named = [*ids, *(event.id for event in upheld)]
-    closings = _events(connection, ENTRIES.c.reverses, named)
+    closings = _events(connection, LISTED.c.reverses, named)
     return cases_of([*events, *upheld, *closings], _reviews(connection, named))
 
 
-def _events(connection: Connection, column: Column[Any], ids: Sequence[str]) -> list[Enforcement]:
+def _events(connection: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> list[Enforcement]:
     found = []
     for some in _chunks(ids):
-        query = select(ENTRIES.c.value).where(column.in_(some), ENTRIES.c.kind != "review")
+        query = select(LISTED.c.value).where(column.in_(some), LISTED.c.kind != "review")
         found += [event_of(value) for value in connection.execute(query).scalars()]
     return found
 
@@ -119,7 +119,7 @@ def _events(connection: Connection, column: Column[Any], ids: Sequence[str]) -> 
 def _reviews(connection: Connection, ids: Sequence[str]) -> list[Review]:
     found = []
     for some in _chunks(ids):
-        query = select(ENTRIES.c.value).where(ENTRIES.c.about.in_(some)).order_by(ENTRIES.c.number)
+        query = select(LISTED.c.value).where(LISTED.c.about.in_(some)).order_by(LISTED.c.number)
         found += [review_of(value) for value in connection.execute(query).scalars()]
     return found
 

@@ -17,7 +17,8 @@ from streams.consumers.gone import Gone
 from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.ledger import heads
 from streams.consumers.ledger.keep import Head, Keeper, topics_of
-from streams.consumers.ledger.tables import ENTRIES, POSITIONS
+from streams.consumers.ledger.reread import reread
+from streams.consumers.ledger.tables import ENTRIES, POSITIONS, REREAD
 from streams.consumers.topics import Topics
 from streams.metrics.make import Known, counter, gauge
 from streams.names import Names
@@ -49,6 +50,11 @@ def filled(settings: Settings) -> Iterator[Database]:
         with database.reading() as connection:
             if not inspect(connection).has_table(ENTRIES.name):
                 raise none
+            if not inspect(connection).has_table(REREAD.name):
+                raise Refused(
+                    f"{_shown(address)} holds the ledger of an earlier release; `callwarden ledger run` of this one "
+                    "brings it to this release when it starts"
+                )
         yield database
     finally:
         database.close()
@@ -81,7 +87,7 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
     registry.register(Followed("ledger", follower))
 
     async def keep() -> None:
-        meters.begin(await _begun(database))
+        meters.begin(await _begun(database, names))
         try:
             await follower.run()
         except Gone as error:
@@ -153,11 +159,12 @@ class Publisher:
         self._meters.published.set(now_ms / 1000)
 
 
-async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
+async def _begun(database: Database, names: Names) -> tuple[heads.PublishedHead, ...]:
     """The heads of the ledger, which is made or brought to this release; a database that is away is waited for."""
     while True:
         try:
             await database.migrate()
+            await database.run(lambda connection: reread(connection, names))
             return await database.run(heads.heads_of)
         except Unavailable as error:
             log.warning("waiting", why=str(error), again_in_s=_RETRY_S)

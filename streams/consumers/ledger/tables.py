@@ -1,13 +1,44 @@
 """The ledger's tables: entries, to which only can be appended, and what is known beside them."""
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    select,
+    union_all,
+)
 
 from streams.consumers.positions import Positions, position_table
 
 METADATA: Final = MetaData()
 POSITIONS: Final = Positions(position_table(METADATA, "ledger"))
+
+
+def _read() -> list[Column[Any]]:
+    return [
+        Column("tenant_id", String(128)),
+        Column("event_id", String(128)),
+        Column("kind", String(32)),
+        Column("status", String(32)),
+        Column("rule_id", String(256)),
+        Column("decided_ms", BigInteger),
+        Column("review_by_ms", BigInteger),
+        Column("reverses", String(128)),
+        Column("supersedes", String(128)),
+        Column("review_id", String(128)),
+        Column("about", String(128)),
+    ]
+
 
 ENTRIES: Final = Table(
     "ledger_entry",
@@ -23,17 +54,7 @@ ENTRIES: Final = Table(
     Column("hash", String(64), nullable=False),
     # What was read out of the value, for looking up; or why it could not be read.
     Column("fault", Text),
-    Column("tenant_id", String(128)),
-    Column("event_id", String(128)),
-    Column("kind", String(32)),
-    Column("status", String(32)),
-    Column("rule_id", String(256)),
-    Column("decided_ms", BigInteger),
-    Column("review_by_ms", BigInteger),
-    Column("reverses", String(128)),
-    Column("supersedes", String(128)),
-    Column("review_id", String(128)),
-    Column("about", String(128)),
+    *_read(),
     UniqueConstraint("topic", "partition", "offset"),
     Index("ledger_entry_tenant", "tenant_id", "decided_ms"),
     Index("ledger_entry_event", "event_id"),
@@ -43,6 +64,34 @@ ENTRIES: Final = Table(
     Index("ledger_entry_about", "about"),
     Index("ledger_entry_status", "status", "decided_ms"),
 )
+
+REREAD: Final = Table(
+    "ledger_reread",
+    METADATA,
+    # What this release reads out of entries that could not be read when they were kept: they themselves never change.
+    Column("topic", String(249), primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    *_read(),
+    *(
+        Index(f"ledger_reread_{name}", name)
+        for name in ("tenant_id", "event_id", "reverses", "supersedes", "review_id", "about")
+    ),
+)
+READ: Final = tuple(column.name for column in _read())
+ABOUT_ONE: Final = and_(
+    REREAD.c.topic == ENTRIES.c.topic,
+    REREAD.c.partition == ENTRIES.c.partition,
+    REREAD.c.number == ENTRIES.c.number,
+)
+"""A row of `REREAD` and its entry."""
+
+_PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value)
+LISTED: Final = union_all(
+    select(*_PLACE, *(ENTRIES.c[name] for name in READ)).where(ENTRIES.c.fault.is_(None)),
+    select(*_PLACE, *(REREAD.c[name] for name in READ)).join_from(REREAD, ENTRIES, ABOUT_ONE),
+).subquery("listed")
+"""All entries that can be read, by what was read out of them when they were kept, or since."""
 
 LOSSES: Final = Table(
     "ledger_loss",

@@ -15,7 +15,7 @@ from streams.consumers.ledger.chain import beginning, link
 from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.heads import PublishedHead
 from streams.consumers.ledger.keep import Head, reader_of
-from streams.consumers.ledger.tables import ENTRIES, LOSSES, POSITIONS
+from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, LOSSES, POSITIONS, READ, REREAD
 from streams.names import Names
 
 _AT_ONCE = 1_000
@@ -26,8 +26,8 @@ _HASH = re.compile("[0-9a-f]{64}")
 class Verified:
     """What was found: each chain's head, what is wrong, and what is known to be missing.
 
-    Entries that this release cannot read are ``unreadable``; ``unlisted`` are those that it can, and the release which
-    kept them could not: nobody finds them by their columns.
+    Entries that this release cannot read are ``unreadable``; ``unlisted`` are those that it can, and no release could
+    that has kept or listed them: nobody finds them by their columns.
     """
 
     heads: dict[TP, Head] = field(default_factory=dict)
@@ -42,7 +42,9 @@ def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[
     found = Verified()
     positions = POSITIONS.known(connection)
     entries = connection.execution_options(yield_per=_AT_ONCE).execute(
-        select(ENTRIES).order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+        select(ENTRIES, *(REREAD.c[name].label(f"reread_{name}") for name in ("topic", *READ)))
+        .join_from(ENTRIES, REREAD, ABOUT_ONE, isouter=True)
+        .order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
     )
     for (topic, partition), rows in groupby(entries, attrgetter("topic", "partition")):
         tp = TP(topic, partition)
@@ -83,7 +85,7 @@ def _verify_chain(
             )
         fields = read(value)
         found.unreadable += fields.fault is not None
-        found.unlisted += row.fault is not None and fields.fault is None
+        found.unlisted += row.fault is not None and fields.fault is None and row.reread_topic is None
         if wrong := _wrong(row, fields):
             found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
         told = published.pop(row.number, None)
@@ -104,11 +106,13 @@ def _verify_chain(
 
 def _wrong(row: Row[Any], fields: Fields) -> list[str]:
     """The columns that do not say what the bytes say. Releases differ in what they can read, and in what they say of
-    what they cannot: a fault is never compared, and of an entry that was kept with one no column says anything."""
-    if row.fault is None and fields.fault is not None:
-        return []
+    what they cannot: a fault is never compared, and of an entry that was kept with one its own columns say nothing."""
     said = Fields() if row.fault is not None else fields
-    return [name for name in Fields._fields if name != "fault" and getattr(row, name) != getattr(said, name)]
+    wrong = [] if said.fault else [name for name in READ if getattr(row, name) != getattr(said, name)]
+    if row.reread_topic is not None:
+        said = fields if row.fault is not None else Fields()
+        wrong += [] if said.fault else [name for name in READ if getattr(row, f"reread_{name}") != getattr(said, name)]
+    return wrong
 
 
 async def verify_topic(connection: Connection, tp: TP, start: int, batches: AsyncIterator[Fetched]) -> list[str]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import NAMES, REVIEWS, address, put, topics
+from ledger_samples import NAMES, REVIEWS, address, filled, put, topics
 
 from monitor.keying import partition_of
 from oracle.ledger import DAY, T0, event, pending
@@ -19,6 +19,8 @@ from schemas.inputs import Review
 from schemas.outputs import Evidence
 from streams.cluster import Fenced, Out, Refused, Unavailable
 from streams.consumers.database import Database
+from streams.consumers.ledger import keep
+from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.look import Wanted, cases
 from streams.reviews import desk as module
 from streams.reviews.claims import Again, By, Taken
@@ -86,6 +88,18 @@ async def test_a_verdict_is_a_record_where_the_judge_looks_for_it(tmp_path: Path
     assert (record.enforcement_id, record.tenant_id, record.verdict) == ("cwe-p", "租户甲", "uphold")
     assert (record.reviewer, record.reason) == WANG
     assert NOW <= record.updated_ms < NOW + 10**6
+
+
+async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp_path: Path, monkeypatch) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    with monkeypatch.context() as before:
+        before.setattr(keep, "fields_of_event", lambda value: Fields(fault="of tomorrow"))
+        (await filled(address(tmp_path), broker.held)).close()
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        given = await desk.give(["cwe-p"], "uphold", WANG)
+    assert (given.refused, len(given.claims)) == ({}, 1)
 
 
 async def test_the_second_reviewer_is_told_who_decided_what_and_when(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""What could not be read when it was kept is found once a release can read it; the entries stay as they are."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from ledger_samples import NAMES, address, filled, put, topics
+from typer.testing import CliRunner
+
+from monitor.cli.app import build
+from oracle.ledger import event, pending, review
+from streams.consumers.database import Database
+from streams.consumers.ledger import heads, keep, service
+from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
+from streams.consumers.ledger.reread import reread
+from streams.consumers.ledger.verify import Verified, verify
+
+
+def cannot(value: bytes | None) -> Fields:
+    return Fields(fault="of tomorrow")
+
+
+@asynccontextmanager
+async def kept_unread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A ledger that a release has kept which could read no decision and no review but the first ones."""
+    held = topics(1)
+    put(held, 0, pending("p", "acme"), event("w", "other"))
+    database = await filled(address(folder), held)
+    put(held, 0, event("u", "acme", kind="ban", supersedes="p"), pending("q", "acme"), review("r", "p"))
+    with monkeypatch.context() as before:
+        before.setattr(keep, "fields_of_event", cannot)
+        before.setattr(keep, "fields_of_review", cannot)
+        await filled(address(folder), held)
+    yield database
+    database.close()
+
+
+def verified(database: Database) -> Verified:
+    with database.reading() as connection:
+        return verify(connection, NAMES, {})
+
+
+def found(database: Database) -> tuple[list[str], list[str], list[str | None]]:
+    """What lists and a time line find: pending cases, the tenant's events, and the reviews of the case."""
+    with database.reading() as connection:
+        waiting = [case.opening.id for case in cases(connection, Wanted(status="pending"))]
+        events = [each.id for each in of_tenant(connection, "acme")[0]]
+        case = case_of(connection, "p")
+    return waiting, events, [each.review_id for each in case.reviews] if case else []
+
+
+async def test_a_release_that_reads_more_lists_it_and_changes_no_entry(tmp_path: Path, monkeypatch) -> None:
+    async with kept_unread(tmp_path, monkeypatch) as database:
+        with database.reading() as connection:
+            before = heads.heads_of(connection)
+        assert found(database) == (["p"], ["p"], []), "it says that what was upheld still waits"
+        assert verified(database).unlisted == 3
+        # As `callwarden ledger run` begins.
+        assert await service._begun(database, NAMES) == before
+        assert found(database) == (["q"], ["p", "u", "q"], ["r"])
+        told = verified(database)
+        assert (told.faults, told.unlisted, told.unreadable) == ([], 0, 0)
+        assert await database.run(lambda connection: reread(connection, NAMES)) == 3, "once more changes nothing"
+        assert found(database) == (["q"], ["p", "u", "q"], ["r"])
+
+
+async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkeypatch) -> None:
+    async with kept_unread(tmp_path, monkeypatch) as database:
+        await service._begun(database, NAMES)
+        monkeypatch.setattr(keep, "fields_of_event", cannot)
+        assert verified(database).faults == []
+        assert await database.run(lambda connection: reread(connection, NAMES)) == 1
+        assert verified(database).faults == []
+
+
+async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Path, monkeypatch) -> None:
+    async with kept_unread(tmp_path, monkeypatch) as database:
+        await service._begun(database, NAMES)
+        connection = sqlite3.connect(tmp_path / "ledger.db")
+        connection.execute("UPDATE ledger_reread SET tenant_id = 'another' WHERE event_id = 'u'")
+        connection.execute(
+            "INSERT INTO ledger_reread (topic, partition, number, kind) VALUES ('out.enforcement', 0, 1, 'x')"
+        )
+        connection.commit()
+        connection.close()
+        assert [fault.partition(": ")[2] for fault in verified(database).faults] == [
+            "kind beside the bytes say something else than the bytes",
+            "tenant_id beside the bytes say something else than the bytes",
+        ]
+
+
+async def test_a_ledger_of_an_earlier_release_is_refused_in_words(tmp_path: Path, monkeypatch) -> None:
+    (await filled(address(tmp_path), topics(1))).close()
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("DROP TABLE ledger_reread")
+    connection.close()
+    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", address(tmp_path)])
+    assert done.exit_code == 2
+    assert "holds the ledger of an earlier release; `callwarden ledger run` of this one" in done.output
