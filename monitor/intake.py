@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.adapters.base import Row
+from monitor.lateness import Lateness
 from monitor.shard.columns import Calls, Gathered, to_columns
 from monitor.shard.fields import Layout
 from monitor.shard.records import Other, Waiting
@@ -92,11 +93,15 @@ class _Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing)."""
+    """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing).
+
+    ``later`` are the layouts of calls that end at a time or later, where a policy follows then.
+    """
 
     layout: Layout
     salt: np.uint64
     not_after_ms: int | None = None
+    later: tuple[tuple[int, Layout], ...] = ()
 
     def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
         """JSON lines; lines of white space alone are left out."""
@@ -170,7 +175,7 @@ class Decoder:
         names: list[str] = []
         calls = None
         if len(rows):
-            names, calls, valid = to_columns(parsed.calls, self.layout, self.salt)
+            names, calls, valid = to_columns(parsed.calls, self.layout, self.salt, self.later)
             if not valid.all():
                 for row in rows[~valid].tolist():
                     record = record_of(row)  # decoded once more, for the words of the reason
@@ -275,7 +280,7 @@ class Batch:
     refused: list[Refused]
 
 
-def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
+def merge(pieces: Sequence[tuple[Placed, int, int]], lateness: Lateness) -> Batch:
     """The rows ``start`` to ``stop`` of each piece as one batch in reading order.
 
     Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
@@ -291,7 +296,7 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
                 batch.refused.append(Refused(_log(placed, row), reason, decoded.raw[row]))
         for row, record in decoded.others:
             if start <= row < stop:
-                at_ms = max(record.updated_ms, int(placed.after_ms[row]) - lateness_ms)
+                at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
                 batch.waiting.append(Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row]))
         if decoded.calls is None:
             continue
@@ -302,7 +307,7 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness_ms: int) -> Batch:
         calls.source = np.full(len(rows), placed.source, np.int16)
         calls.offset = placed.offset[rows]
         calls.clock_ms = placed.before_ms[rows]
-        calls.line_ms = placed.after_ms[rows] - lateness_ms
+        calls.line_ms = lateness.lines(placed.after_ms[rows])
         late = calls.end_ms < calls.line_ms
         if late.any():
             for i in np.flatnonzero(late):

@@ -3,6 +3,8 @@
 What an operator commanded is noted with who did (``by``), when (``at_ms``, by the operator's machine) and why.
 """
 
+from typing import Any
+
 from msgspec import Struct
 
 
@@ -61,5 +63,20 @@ class LostState(Struct, frozen=True, tag="lost_state"):
     at_ms: int = 0
 
 
-Note = Move | Limit | Skip | OutageEnded | LostInput | LostState
-"""One of the whole partition (`LostState`) stands without a source."""
+class Switch(Struct, frozen=True, tag="policy"):
+    """Windows that end at ``from_ms`` or later, and records of then or later, are decided under this policy.
+
+    ``policy`` is the resolved policy as `monitor.policy.plain` writes it, ``sha256`` its hash, as events name it. That
+    with which a state was begun has ``from_ms`` 0.
+    """
+
+    from_ms: int
+    sha256: str
+    policy: dict[str, Any]
+    reason: str = ""
+    by: str = ""
+    at_ms: int = 0
+
+
+Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch
+"""Those of the whole partition (`LostState`, `Switch`) stand without a source."""

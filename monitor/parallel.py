@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from monitor.adapters.base import Adapter
 from monitor.files import pieces
 from monitor.intake import Batch, Decoded, Decoder, Late, Placed, merge
-from monitor.policy.model import Policy
+from monitor.lateness import Lateness
+from monitor.policy.eras import Era
 from monitor.replay import shard_of, split
 from monitor.shard.columns import Calls
 from monitor.shard.nearness import Look, Looking, look, merged
 from monitor.shard.records import Waiting
-from monitor.shard.shard import Shard
+from monitor.shard.relay import Relay, layouts
 from monitor.shard.sink import Sink
 from monitor.shard.strings import Strings
 from schemas import codec
@@ -114,7 +115,7 @@ class _Worker:
 
     def __init__(
         self,
-        policy: Policy,
+        eras: Sequence[Era],
         shards: int,
         windows: bool,
         salt: np.uint64,
@@ -122,12 +123,12 @@ class _Worker:
         enforce_from_ms: int,
         looking: Looking | None,
     ) -> None:
-        self._shard = Shard(policy, windows)
-        self._shard.enforce_from(enforce_from_ms)
+        self._relay = Relay(eras, windows, enforce_from_ms)
         self._looking = looking
         self._shards = shards
-        self._lateness_ms = policy.lateness_ms
-        self._decoder = Decoder(self._shard.layout, salt, not_after_ms)
+        self._lateness = Lateness.of(eras)
+        layout, later = layouts(eras)
+        self._decoder = Decoder(layout, salt, not_after_ms, later)
         self._pieces: dict[int, Placed] = {}
 
     def decode(self, number: int, blob: bytes, first_line: int) -> tuple[int, Any]:
@@ -153,27 +154,27 @@ class _Worker:
     def take(self, ready: list[tuple[int, int, int]], waiting: list[Waiting], watermark_ms: int) -> tuple[int, Sink]:
         """Take the rows of these pieces, in reading order."""
         for one in waiting:
-            self._shard.wait(one)
-        batch = merge([(self._pieces[number], start, stop) for number, start, stop in ready], self._lateness_ms)
+            self._relay.wait(one)
+        batch = merge([(self._pieces[number], start, stop) for number, start, stop in ready], self._lateness)
         for number, _, stop in ready:
             if stop == len(self._pieces[number]):
                 del self._pieces[number]
         sink = Sink()
         if batch.calls is not None:
-            sink.duplicates = int(self._shard.apply(batch.names, batch.calls, watermark_ms).sum())
+            sink.duplicates = int(self._relay.apply(batch.names, batch.calls, watermark_ms).sum())
         return _SINK, sink
 
     def advance(self, watermark_ms: int) -> tuple[int, Sink]:
         """Decide what the watermark allows."""
-        self._shard.advance(watermark_ms)
-        return _SINK, self._shard.take()
+        self._relay.advance(watermark_ms)
+        return _SINK, self._relay.take()
 
     def finish(self, last_ms: int | None, until_ms: int | None) -> tuple[int, tuple[Sink, int, Look | None]]:
         """The input has ended (without a record if ``last_ms`` is None)."""
         if last_ms is not None:
-            self._shard.finish(last_ms, until_ms)
-        seen = look(self._shard, self._looking) if self._looking else None
-        return _DONE, (self._shard.take(), self._shard.tenants, seen)
+            self._relay.finish(last_ms, until_ms)
+        seen = look(self._relay.shard, self._looking) if self._looking else None
+        return _DONE, (self._relay.take(), self._relay.shard.tenants, seen)
 
 
 def _work(connection: Connection, *settings: Any) -> None:
@@ -242,7 +243,7 @@ class Pool:
 
     def __init__(
         self,
-        policy: Policy,
+        eras: Sequence[Era],
         jobs: int,
         windows: bool,
         salt: np.uint64,
@@ -251,12 +252,13 @@ class Pool:
         looking: Looking | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (policy, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
+        settings = (eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
         self._looking = looking
         self._looks: list[Look] = []
-        self._lateness_ms = policy.lateness_ms
+        self._lateness = Lateness.of(eras)
         self._processes = [_Process(context, settings) for _ in range(jobs)]
-        self._own = Decoder(Shard(policy).layout, salt, not_after_ms)
+        layout, later = layouts(eras)
+        self._own = Decoder(layout, salt, not_after_ms, later)
         self._answers: dict[int, Any] = {}
         self._parts: dict[int, list[bytes]] = {}
         self._sinks: list[Sink] = []
@@ -369,7 +371,7 @@ class Pool:
         """The late calls among these rows; few, so each is decoded once more for what it is sorted by."""
         if placed.decoded.calls is not None:
             return []
-        below = placed.decoded.event_ms < placed.after_ms - self._lateness_ms
+        below = placed.decoded.event_ms < self._lateness.lines(placed.after_ms)
         below &= placed.decoded.event_ms >= 0
         below[[row for row, _ in placed.decoded.others]] = False
         late = []

@@ -16,6 +16,7 @@ from msgspec import Struct
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
+from monitor.lateness import Lateness
 from monitor.notes import Limit, LostInput, LostState, Move, Note, OutageEnded, Skip
 from monitor.policy.model import Policy
 from monitor.position import Position, SourceHead
@@ -141,6 +142,7 @@ class Partition:
         self.place = place or Place(0, 1)
         self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
         self._policy = policy
+        self._lateness = Lateness(policy.lateness_ms)
         self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
         self._decoder = Decoder(self.shard.layout, salt_of(secret))
         limit = Limit(0, self.live.max_ahead_ms)
@@ -181,7 +183,7 @@ class Partition:
             self._keying.check(INPUTS[reader.number], decoded, rows.keys)
         refuse_later(decoded, rows.timestamps_ms + position.max_ahead_ms(rows.offsets))
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
-        batch = merge([(placed, 0, len(placed))], self._policy.lateness_ms)
+        batch = merge([(placed, 0, len(placed))], self._lateness)
         self._taken.rows += int((rows.offsets >= done).sum())
         self._taken.late += [late for late in batch.late if late.log[2] >= done]
         for refused in batch.refused:
@@ -301,7 +303,7 @@ class Partition:
         clocks = [position.source.clock_ms for position in self._positions if not position.ended]
         if not clocks or min(clocks) == NO_CLOCK_MS:
             return self._watermark_ms
-        return max(self._watermark_ms, min(clocks) - self._policy.lateness_ms)
+        return max(self._watermark_ms, self._lateness.line(min(clocks)))
 
     @property
     def clocks_ms(self) -> list[int]:

@@ -159,5 +159,5 @@ class Position:
         return self.limit(head.done, max_ahead_ms)
 
 
-def _offset(note: Note) -> int:
+def _offset(note: Move | Limit) -> int:
     return note.offset

@@ -13,11 +13,13 @@ import numpy as np
 from monitor.adapters.base import Adapter
 from monitor.files import open_input, pieces
 from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Late, Placed, Refused, Source, merge
+from monitor.lateness import Lateness
+from monitor.policy.eras import Era
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
 from monitor.shard.keys import salt_of
 from monitor.shard.nearness import Look, Looking, look, merged
-from monitor.shard.shard import Shard
+from monitor.shard.relay import Relay, layouts
 from monitor.shard.sink import Sink
 from schemas.outputs import Alert, Enforcement, JudgedWindow
 
@@ -94,8 +96,9 @@ def replay(
     secret: bytes = b"",
     looking: Looking | None = None,
     progress: Callable[[Progress], None] | None = None,
+    switches: Sequence[Era] = (),
 ) -> Outcome:
-    """Judge files of records by a policy.
+    """Judge files of records by a policy, and by those that follow it at their times (``switches``, in order).
 
     Each file is a source. ``windows`` asks for every judged window; ``on_windows`` gets them, in the order of their
     file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
@@ -106,18 +109,20 @@ def replay(
     tenants at the end.
     """
     salt = salt_of(secret)
+    eras = (Era(0, policy), *switches)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         if jobs > 1:
             from monitor.parallel import Pool  # starts processes, which import this module
 
-            pool = stack.enter_context(Pool(policy, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
-            run = _Run(pool, paths, policy, until_ms, progress, on_windows)
+            pool = stack.enter_context(Pool(eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
+            run = _Run(pool, paths, eras, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
         else:
-            local = LocalShards(policy, shards, windows, looking, enforce_from_ms)
-            run = _Run(local, paths, policy, until_ms, progress, on_windows)
-            decoder = Decoder(local.shards[0].layout, salt, not_after_ms)
+            local = LocalShards(eras, shards, windows, looking, enforce_from_ms)
+            run = _Run(local, paths, eras, until_ms, progress, on_windows)
+            layout, later = layouts(eras)
+            decoder = Decoder(layout, salt, not_after_ms, later)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
         run.read(decoded)
         outcome = run.finish()
@@ -202,11 +207,14 @@ class LocalShards:
     """Shards in this process."""
 
     def __init__(
-        self, policy: Policy, shards: int, windows: bool, looking: Looking | None = None, enforce_from_ms: int = 0
+        self,
+        eras: Sequence[Era],
+        shards: int,
+        windows: bool,
+        looking: Looking | None = None,
+        enforce_from_ms: int = 0,
     ) -> None:
-        self.shards = [Shard(policy, windows) for _ in range(shards)]
-        for shard in self.shards:
-            shard.enforce_from(enforce_from_ms)
+        self.shards = [Relay(eras, windows, enforce_from_ms) for _ in range(shards)]
         self._looking = looking
         self._duplicates = 0
 
@@ -241,7 +249,7 @@ class LocalShards:
     @property
     def tenants(self) -> int:
         """How many tenants there were."""
-        return sum(shard.tenants for shard in self.shards)
+        return sum(relay.shard.tenants for relay in self.shards)
 
     @property
     def settled(self) -> bool:
@@ -251,7 +259,7 @@ class LocalShards:
     def look(self) -> Look | None:
         """What is to be seen of the tenants."""
         looking = self._looking
-        return merged([look(shard, looking) for shard in self.shards], looking) if looking else None
+        return merged([look(relay.shard, looking) for relay in self.shards], looking) if looking else None
 
 
 class _Run:
@@ -261,7 +269,7 @@ class _Run:
         self,
         shards: Shards,
         paths: Sequence[str | PathLike[str]],
-        policy: Policy,
+        eras: Sequence[Era],
         until_ms: int | None,
         progress: Callable[[Progress], None] | None,
         on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
@@ -271,7 +279,7 @@ class _Run:
         self.outcome = Outcome()
         self._shards = shards
         self._paths = [str(path) for path in paths]
-        self._policy = policy
+        self._lateness = Lateness.of(eras)
         self._until_ms = until_ms
         self._progress = progress
         self._late: list[Late] = []
@@ -283,7 +291,7 @@ class _Run:
         watermark_ms = NO_CLOCK_MS
         while reading := [feed for feed in feeds if feed.piece is not None]:
             ready = _ready(reading)
-            batch = merge(ready, self._policy.lateness_ms)
+            batch = merge(ready, self._lateness)
             self.outcome.summary.read += batch.rows
             self._shards.take(ready, batch, watermark_ms)
             self._late += batch.late
@@ -293,7 +301,7 @@ class _Run:
                     feed.next_piece()
             left = [feed.clock_ms for feed in feeds if feed.piece is not None]
             if left and min(left) > NO_CLOCK_MS:
-                watermark_ms = min(left) - self._policy.lateness_ms
+                watermark_ms = self._lateness.line(min(left))
                 self._shards.advance(watermark_ms)
                 self._collect(watermark_ms)
         last_ms = max((feed.source.clock_ms for feed in feeds), default=NO_CLOCK_MS)

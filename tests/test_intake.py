@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monitor.adapters.base import Row
 from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Placed, Source, merge
+from monitor.lateness import Lateness
 from monitor.shard.fields import Layout
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Record
@@ -19,6 +20,7 @@ T0 = 1_772_409_600_000
 LAYOUT = Layout((6_000,), ("Asia/Shanghai",))
 DECODER = Decoder(LAYOUT, np.uint64(0))
 LATENESS = 50
+LATE = Lateness(LATENESS)
 tries = settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -128,7 +130,7 @@ def test_rows_are_read_in_the_order_of_a_greedy_reader(seed: int, sources: int, 
     rng = random.Random(seed)
     files = [some_lines(rng, source, rng.randint(0, count)) for source in range(sources)]
     pieces = placed(files)
-    check([merge([(piece, 0, len(piece)) for piece in pieces], LATENESS)], naive(files))
+    check([merge([(piece, 0, len(piece)) for piece in pieces], LATE)], naive(files))
 
 
 @tries
@@ -144,7 +146,7 @@ def test_batches_cut_anywhere_hold_the_same_rows(seed: int, sources: int, count:
         taken = [source for source, _ in expected.order[start:stop]]
         ready = [(piece, at[n], at[n] + taken.count(n)) for n, piece in enumerate(pieces) if n in taken]
         at = [place + taken.count(n) for n, place in enumerate(at)]
-        batches.append(merge(ready, LATENESS))
+        batches.append(merge(ready, LATE))
     check(batches, expected)
 
 
@@ -164,7 +166,7 @@ def test_a_source_in_pieces_has_the_clocks_and_offsets_of_the_whole(seed: int, c
     assert np.concatenate([part.decoded.line for part in parts]).tolist() == whole.decoded.line.tolist()
     assert whole.offset.tolist() == list(range(len(whole)))
     assert (source.clock_ms, source.offset) == (max([NO_CLOCK_MS, *whole.after_ms.tolist()]), len(whole))
-    check([merge([(part, 0, len(part))], LATENESS) for part in parts], naive([lines]))
+    check([merge([(part, 0, len(part))], LATE) for part in parts], naive([lines]))
 
 
 @tries
@@ -206,7 +208,7 @@ def test_what_lies_too_far_ahead_moves_no_clock_and_makes_nobody_late(seed: int,
     files = [some_lines(rng, source, 15) for source in range(2)]
     decoder = Decoder(LAYOUT, np.uint64(0), T0 + ahead)
     pieces = placed(files, decoder)
-    check([merge([(piece, 0, len(piece)) for piece in pieces], LATENESS)], naive(files, T0 + ahead))
+    check([merge([(piece, 0, len(piece)) for piece in pieces], LATE)], naive(files, T0 + ahead))
     reasons = [reason for piece in pieces for _, reason in piece.decoded.refused]
     assert all(piece.after_ms.max(initial=0) <= T0 + ahead for piece in pieces)
     assert all(reason.split(":")[0].isidentifier() for reason in reasons)
@@ -223,7 +225,7 @@ def test_the_last_moment_that_is_not_too_far_ahead_is_taken() -> None:
 @pytest.mark.parametrize(("behind", "late"), [(0, False), (LATENESS, False), (LATENESS + 1, True)])
 def test_late_is_below_the_clock_less_lateness_and_others_are_raised_to_that_line(behind: int, late: bool) -> None:
     lines = [call("first", T0), call("second", T0 - behind), complaint("p", T0 - behind)]
-    batch = merge([(piece, 0, len(piece)) for piece in placed([lines])], LATENESS)
+    batch = merge([(piece, 0, len(piece)) for piece in placed([lines])], LATE)
     assert [one.call_id for one in batch.late] == (["second"] if late else [])
     assert [one.at_ms for one in batch.waiting] == [T0 - min(behind, LATENESS)]
     assert [one.raw for one in batch.late] == (lines[1:2] if late else [])
@@ -235,7 +237,7 @@ def test_a_record_that_moves_the_clock_itself_is_not_late_by_it_and_a_late_one_d
     (piece,) = placed([lines])
     assert piece.after_ms.tolist() == [T0 - 3 * LATENESS, T0, T0, T0]
     assert piece.before_ms.tolist() == [NO_CLOCK_MS, T0 - 3 * LATENESS, T0, T0]
-    assert [one.call_id for one in merge([(piece, 0, 4)], LATENESS).late] == ["c"]
+    assert [one.call_id for one in merge([(piece, 0, 4)], LATE).late] == ["c"]
 
 
 def test_a_source_goes_on_from_a_clock_and_an_offset() -> None:
@@ -267,4 +269,4 @@ def test_nothing_gives_nothing() -> None:
         decoded: Decoded = DECODER.lines(lines, 1)
         piece = Source(0).place(decoded)
         assert len(piece) == 0
-        assert merge([(piece, 0, 0)], LATENESS).rows == 0
+        assert merge([(piece, 0, 0)], LATE).rows == 0

@@ -1,17 +1,18 @@
 """Loads a policy: a file, a text, or the built-in one. The one entrance to this package."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from monitor.policy.errors import Fault, PolicyError
 from monitor.policy.model import Policy
-from monitor.policy.plain import to_plain
+from monitor.policy.plain import canonical, to_plain
 from monitor.policy.resolve import Document, read_document, resolve
 from monitor.policy.rules import Cell
 from monitor.policy.source import MAX_BYTES, Place, parse
 
-__all__ = ["PolicyError", "load", "loads", "to_plain"]
+__all__ = ["PolicyError", "from_plain", "load", "loads", "to_plain"]
 
 BUILT_IN = "access-rules.yaml"
 CATALOGUE = "prohibited-businesses.yaml"
@@ -39,6 +40,20 @@ def loads(text: str, name: str) -> Policy:
     faults: list[Fault] = []
     own = read_document(source, faults)
     return resolve(own, _built_in_document(), faults)
+
+
+def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
+    """The policy that `to_plain` has written, whose hash is ``sha256``. PolicyError, where it is another one too."""
+    return _from_text(canonical(plain), sha256)
+
+
+@lru_cache(maxsize=16)  # all partitions of a worker have the same
+def _from_text(text: str, sha256: str) -> Policy:
+    policy = loads(text, f"policy {sha256[:12]}")
+    if policy.sha256 != sha256:
+        said = f"its hash is {policy.sha256[:12]}: expected the text that was stored under {sha256[:12]}"
+        raise PolicyError([Fault(f"policy {sha256[:12]}", 1, 1, said)])
+    return policy
 
 
 def _decode(raw: bytes, path: str) -> str:

@@ -33,10 +33,14 @@ def to_plain(policy: Policy) -> dict[str, Any]:
     }
 
 
+def canonical(plain: dict[str, Any]) -> str:
+    """Plain data as canonical JSON: sorted keys, no white space."""
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def sha256(policy: Policy) -> str:
-    """Of the canonical JSON of `to_plain`: sorted keys, no white space, UTF-8."""
-    text = json.dumps(to_plain(policy), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Of the canonical JSON of `to_plain`, in UTF-8."""
+    return hashlib.sha256(canonical(to_plain(policy)).encode()).hexdigest()
 
 
 def rule_plain(rule: Rule) -> dict[str, Any]:

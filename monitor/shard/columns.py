@@ -172,8 +172,12 @@ class Gathered:
         return [np.concatenate(column) for column in zip(*self._portions, strict=True)]
 
 
-def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[list[str], Calls, NDArray[np.bool_]]:
+def to_columns(
+    gathered: Gathered, layout: Layout, salt: np.uint64, later: Sequence[tuple[int, Layout]] = ()
+) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The batch's table of tenants, the calls as columns, and which of them are valid.
+
+    ``later`` has other layouts, of calls that end at a time or later.
 
     Valid by section 2 of the contract: ordered times, and an answer time exactly when answered; the columns of
     the others mean nothing. The place in the source is zero: whoever read the records fills it in.
@@ -197,12 +201,9 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
     _set(word, talk >= LONG_CALL_MS, BIT["long"])
     _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
     _set(word, answered & consented, BIT["consented"])
-    for limit in layout.short_call_ms:
-        _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
-    for timezone in layout.timezones:
-        minute = minute_of_day(start, timezone)
-        outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
-        _set(word, attempt & outside, layout.hours_bit(timezone))
+    bare, word = word, _parametrised(word, layout, start, talk, attempt)
+    for from_ms, other in later:
+        word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, attempt), word)
 
     callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts)
     caller_key, _ = number_keys(gathered.callers, tenant_salts)
@@ -223,6 +224,20 @@ def to_columns(gathered: Gathered, layout: Layout, salt: np.uint64) -> tuple[lis
         line_ms=np.zeros(count, np.int64),
     )
     return names, calls, valid
+
+
+def _parametrised(
+    bare: U64, layout: Layout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
+) -> U64:
+    """The words with the bits that a layout has for its limits and time zones."""
+    word = bare.copy()
+    for limit in layout.short_call_ms:
+        _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
+    for timezone in layout.timezones:
+        minute = minute_of_day(start, timezone)
+        outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
+        _set(word, attempt & outside, layout.hours_bit(timezone))
+    return word
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:

@@ -175,7 +175,7 @@ class Decisions:
         """All pending decisions whose time for review ends at this instant lapse."""
         while self.next_lapse(at_ms) is not None:
             _, _, _, tenant, case = heapq.heappop(self._lapses)
-            reason = reasons.lapsed(self._policy.review_within_ms)
+            reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
             self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
     def forget(self, now_ms: int) -> None:

@@ -23,7 +23,8 @@ class Docket:
 
     ``settled`` is the span's version at which the rule last found nobody in breach, at the end ``settled_ms``.
     ``taken_back`` has for tenants whose early alert was taken back the end that it had named; ``reopened`` are those
-    whose alert was resolved since the last early look.
+    whose alert was resolved since the last early look. ``from_ms`` is the first end at which the rule can be judged
+    since the policy was changed, ``override_from_ms`` a later one for tenants whose override looks at something else.
     """
 
     rule: Rule
@@ -35,6 +36,8 @@ class Docket:
     reopened: set[int] = field(default_factory=set)
     settled: tuple[int, int] | None = None
     settled_ms: int = 0
+    from_ms: int = 0
+    override_from_ms: dict[int, int] = field(default_factory=dict)
 
     @property
     def metric(self) -> Metric:
@@ -55,7 +58,7 @@ class Docket:
             apart, exempt = self.overridden(end_ms, tenants), self.exempted(end_ms, tenants)
             named = np.isin(who, list(apart | exempt))
             for tenant in who[named].tolist():
-                if tenant not in exempt:
+                if tenant not in exempt and end_ms >= self.override_from_ms.get(tenant, 0):
                     yield self.overrides[tenant][0], np.array([tenant])
             who = who[~named]
         if len(who):

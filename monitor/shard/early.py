@@ -184,7 +184,7 @@ class Early:
         dockets, outlooks = self._dockets_of[span], self._outlooks[span]
         ends = {step_ms: self._ends(span, step_ms) for step_ms in self._steps[span]}
         for end_ms in sorted(outlooks):
-            looking = [end_ms in ends[docket.rule.step_ms] for docket in dockets]
+            looking = [docket.from_ms <= end_ms and end_ms in ends[docket.rule.step_ms] for docket in dockets]
             self._look_at(span, outlooks[end_ms], looking, tenants)
         touched = {tenant for outlook in outlooks.values() for tenant in outlook.news().tolist()}
         for docket in dockets:

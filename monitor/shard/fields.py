@@ -64,6 +64,12 @@ class Layout:
         """How many additive fields there are."""
         return self.bits + len(SUMS)
 
+    @property
+    def names(self) -> list[object]:
+        """What each field is, in any layout."""
+        short = [("short", limit_ms) for limit_ms in self.short_call_ms]
+        return [*FIXED, *short, *(("hours", timezone) for timezone in self.timezones), *SUMS]
+
     def short_bit(self, short_call_ms: int) -> int:
         """The bit of ``0 < d <= short_call_ms``."""
         return len(FIXED) + self.short_call_ms.index(short_call_ms)

@@ -1,21 +1,22 @@
 """The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from monitor import reasons
-from monitor.metrics import METRICS
 from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
 from monitor.shard.breach import Found, Rows, View, find, last_measure, look, measure
+from monitor.shard.counting import ruled_field
 from monitor.shard.decisions import Decisions
 from monitor.shard.docket import Alerts, Docket
 from monitor.shard.evidence import NEWEST
 from monitor.shard.evidence import Evidence as CallEvidence
-from monitor.shard.fields import BIT, Layout
+from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
 from monitor.shard.gates import Gates
+from monitor.shard.history import History
 from monitor.shard.sink import Sink
 from monitor.shard.span import Span
 from monitor.shard.standing import Standing
@@ -37,7 +38,7 @@ class Judge:
         gates: Gates,
         decisions: Decisions,
         calls: CallEvidence,
-        ruled: Sequence[tuple[int, int]],
+        history: History,
         standings: Standings,
         sink: Sink,
         keep_windows: bool,
@@ -51,9 +52,10 @@ class Judge:
         self._keep_windows = keep_windows
         self.from_ms = 0
         self._layout = layout
-        self._places = {field: place for place, field in enumerate(ruled)}
+        self._history = history
+        self._places = {field: place for place, field in enumerate(history.counting.ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
-        self.dockets = [Docket(rule, spans[rule.window_ms]) for rule in policy.rules]
+        self.dockets = [Docket(rule, spans[rule.window_ms], from_ms=history.judged_from(rule)) for rule in policy.rules]
         self._by_step: dict[int, list[Docket]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
@@ -72,6 +74,9 @@ class Judge:
             for docket in self.dockets:
                 if docket.rule.id == override.rule.id:
                     docket.overrides[tenant] = (override.rule, override.expires_ms)
+                    from_ms = self._history.judged_from(override.rule)
+                    if from_ms > docket.from_ms:
+                        docket.override_from_ms[tenant] = from_ms
         for exemption in self._exemptions.get(tenant_id, ()):
             for docket in self.dockets:
                 if docket.rule.id in exemption.rules:
@@ -100,7 +105,7 @@ class Judge:
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``, in file order."""
         for docket in self.dockets:
-            if end_ms % docket.rule.step_ms == 0 and end_ms <= bounds[docket.rule.step_ms]:
+            if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0:
                 docket.span.leave(end_ms - docket.rule.window_ms)
                 if end_ms >= self.from_ms and (docket.span.live or docket.firing):
                     self._judge(docket, end_ms, tenants)
@@ -121,6 +126,8 @@ class Judge:
             common = view.where(~np.isin(view.tenants, list(apart | exempt)))
         found = len(common.tenants) > 0 and self._apply(docket, rule, common, end_ms, tenants)
         for tenant in sorted(apart - exempt):
+            if end_ms < docket.override_from_ms.get(tenant, 0):
+                continue
             if not everybody.present[tenant] and tenant not in docket.firing:
                 continue
             override = docket.overrides[tenant][0]
@@ -241,7 +248,8 @@ class Judge:
         place = self._places.get(ruled_field(rule, self._layout))
         if place is None:
             return Evidence()
-        return Evidence(call_ids=self._calls.newest(standing.tenant, place, window.start_ms))
+        since_ms = max(window.start_ms, self._history.evidence_from(rule))
+        return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
 
     def _write_windows(self, docket: Docket, view: View, end_ms: int, views: dict[Params, View]) -> None:
         rule = docket.rule
@@ -249,6 +257,8 @@ class Judge:
             tenant = int(view.tenants[row])
             seen = view
             if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
+                if end_ms < docket.override_from_ms.get(tenant, 0):
+                    continue
                 seen = self._look_once(docket, docket.overrides[tenant][0], len(view.tenants), views)
             measured = measure(rule, seen, row, np.nan)
             self._sink.windows.append(
@@ -264,6 +274,13 @@ class Judge:
                 )
             )
 
+    def dismiss(self, rules: Collection[str], at_ms: int) -> None:
+        """The alerts of all rules but these are over."""
+        for docket in self.dockets:
+            if docket.rule.id not in rules:
+                for tenant in sorted(docket.firing):
+                    self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
+
     def firing(self) -> dict[str, dict[int, Firing]]:
         """The alerts that stand, by rule and tenant."""
         return {docket.rule.id: docket.firing for docket in self.dockets if docket.firing}
@@ -277,21 +294,6 @@ class Judge:
         for docket in self.dockets:
             docket.firing = dict(firing.get(docket.rule.id, {}))
             docket.taken_back = dict(taken_back.get(docket.rule.id, {}))
-
-
-def ruled_field(rule: Rule, layout: Layout) -> tuple[int, int]:
-    """Which calls are a rule's evidence, as ``(bit that is set, bit that is not, or -1)``; ``(-1, -1)``: none.
-
-    The calls of the numerator for ``above``, those of the denominator outside it for ``below``.
-    """
-    metric = METRICS[rule.metric]
-    if metric.family == "calls" and rule.direction == "above":
-        return layout.evidence_bit(metric.numerator, rule.params), -1
-    if metric.family == "calls" and metric.denominator is not None:
-        return layout.field(metric.denominator, rule.params), layout.evidence_bit(metric.numerator, rule.params)
-    if metric.family == "complaints" and metric.denominator is not None and rule.direction == "below":
-        return BIT[metric.denominator], -1
-    return -1, -1
 
 
 def _judged(firing: Firing, end_ms: int) -> bool:

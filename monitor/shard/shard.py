@@ -23,23 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.policy.catalogue import Catalogue
+from monitor.policy.eras import Era
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
+from monitor.shard.counting import rules_of
 from monitor.shard.decisions import Decisions
 from monitor.shard.docket import Docket
 from monitor.shard.early import Early
 from monitor.shard.evidence import Evidence
-from monitor.shard.fields import Layout
 from monitor.shard.gates import Gates
 from monitor.shard.gathering import Gathering
 from monitor.shard.handover import MOST_CALLS, Handover
-from monitor.shard.judge import Judge, ruled_field
+from monitor.shard.history import History
+from monitor.shard.judge import Judge
 from monitor.shard.packing import check_format
 from monitor.shard.pane import Pane, merge
 from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
-from monitor.shard.span import FINE_MS, HOUR_MS, Span
+from monitor.shard.span import HOUR_MS, Span
 from monitor.shard.standings import Standings
 from monitor.shard.state import (
     PaneStore,
@@ -53,24 +55,32 @@ from monitor.shard.state import (
 from monitor.shard.unsealed import Unsealed
 from schemas.inputs import Complaint
 
-_FIVE_MINUTES_MS = 300_000
-
 
 class Shard:
     """Some tenants' calls, complaints and standing, judged by one policy.
 
     ``apply`` and ``wait`` take what was read, ``advance`` decides what the watermark allows, ``finish`` ends the
     input; what they bring about lies in ``sink`` until ``take`` fetches it. With ``keep_state``, `changes` and `head`
-    give what is to be stored, from which `restore` goes on.
+    give what is to be stored, from which `restore` goes on. Where another policy follows at some time, `close` ends
+    what is before it, and a shard of that policy, whose ``history`` names the former ones, goes on from what is stored.
     """
 
-    def __init__(self, policy: Policy, keep_windows: bool = False, keep_state: bool = False) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        keep_windows: bool = False,
+        keep_state: bool = False,
+        history: History | None = None,
+        sink: Sink | None = None,
+    ) -> None:
         self.policy = policy
-        every_rule = (*policy.rules, *(override.rule for override in policy.overrides))
-        self.layout = Layout.of(policy.params, every_rule)
+        self._history = history = history or History([Era(0, policy)])
+        counting = history.counting
+        every_rule = rules_of(policy)
+        self.layout = counting.layout
         self._steps = sorted({rule.step_ms for rule in policy.rules})
-        self.pane_ms = int(np.gcd.reduce([_FIVE_MINUTES_MS, *self._steps]))
-        self.sink = Sink()
+        self.pane_ms = counting.pane_ms
+        self.sink = sink or Sink()
         self._index: dict[str, int] = {}
         self._names: list[str] = []
         self._stored_names = 0
@@ -80,14 +90,7 @@ class Shard:
             length: Span(length, self.pane_ms, bit, [r for r in every_rule if r.window_ms == length], self.layout)
             for bit, length in enumerate(lengths)
         }
-        longest_ms: dict[tuple[int, int], int] = {}  # the longest window whose evidence a field is
-        for rule in every_rule:
-            field = ruled_field(rule, self.layout)
-            if field[0] >= 0:
-                longest_ms[field] = max(longest_ms.get(field, 0), rule.window_ms)
-        self._ruled = sorted(longest_ms)
-        self._ruled_long = [place for place, field in enumerate(self._ruled) if longest_ms[field] > FINE_MS]
-        self._parties = any(span.callees or span.callers for span in self._spans.values())
+        self._ruled_long = counting.ruled_long
         coarse = [span for span in self._spans.values() if not span.fine]
         fine = [span for span in self._spans.values() if span.fine]
         self._fine = [
@@ -96,7 +99,7 @@ class Shard:
         ]
         self._hour = Gathering(HOUR_MS, coarse) if coarse else None
         self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
-        self._evidence = Evidence([longest_ms[field] for field in self._ruled])
+        self._evidence = Evidence(counting.ruled_ms)
         gates = Gates()
         self._decisions = Decisions(policy, self._standings, gates, self.sink)
         self._records = Records(
@@ -115,19 +118,19 @@ class Shard:
             gates,
             self._decisions,
             self._evidence,
-            self._ruled,
+            history,
             self._standings,
             self.sink,
             keep_windows,
         )
-        fine_ms = max((span.window_ms for span in fine), default=0)
-        coarse_ms = max((span.window_ms for span in coarse), default=0)
-        self._store = PaneStore(fine_ms, coarse_ms) if keep_state else None
+        self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
         self._seen = Seen()
-        self._unsealed = Unsealed(self.pane_ms, self.layout, self._ruled, self._parties)
+        self._unsealed = Unsealed(self.pane_ms, self.layout, counting.ruled, counting.parties)
         self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
+        self._beyond_ms: int | None = None
+        self._beyond: list[Calls] = []  # that ended then or later: for the shard that follows
         self._early: Early | None = None  # made when it is first asked for, which replay never does
 
     def enforce_from(self, from_ms: int) -> None:
@@ -158,8 +161,17 @@ class Shard:
         if not taken.all():
             calls = calls.take(taken)
         if len(calls):
-            self._unsealed.add(calls)
+            self._add(calls)
         return duplicate
+
+    def _add(self, calls: Calls) -> None:
+        if self._beyond_ms is not None:
+            beyond = calls.end_ms >= self._beyond_ms
+            if beyond.any():
+                self._beyond.append(calls.take(beyond))
+                calls = calls.take(~beyond)
+        if len(calls):
+            self._unsealed.add(calls)
 
     def wait(self, waiting: Waiting) -> None:
         """Take a record that is not a call; it is decided at its event time."""
@@ -221,6 +233,21 @@ class Shard:
         else:
             self._run(last_ms + 1, dict.fromkeys(self._steps, until_ms), until_ms)
 
+    def close(self, at_ms: int, successor: Policy) -> None:
+        """Decide all that comes before ``at_ms``, from when on the successor decides; nothing later may be decided yet.
+
+        The alerts of rules that it does not have are over then.
+        """
+        assert at_ms > self._at_ms, "what is to be decided otherwise is decided already"
+        self._seal(at_ms - self.pane_ms)
+        self._run(at_ms, dict.fromkeys(self._steps, at_ms - 1), at_ms - 1)
+        self._seal(at_ms)
+        self._records.forget(at_ms)
+        self._judge.dismiss({rule.id for rule in successor.rules}, at_ms)
+        # The last pane ends when the successor judges: it is stored, and enters that one's windows.
+        self._sealed.clear()
+        self._at_ms = at_ms - 1
+
     def take(self) -> Sink:
         """What was brought about since the last call."""
         taken = Sink(
@@ -260,7 +287,7 @@ class Shard:
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
         """The next instant at which a pane is over, panes enter the windows or a rule has something to judge."""
         ends = []
-        if self._sealed:
+        if self._sealed and self._sealed[0].start_ms + self.pane_ms <= max(bounds.values(), default=0):
             ends.append(self._sealed[0].start_ms + self.pane_ms)
         for gathering in self._gatherings:
             step_ends = gathering.due(bounds)
@@ -381,9 +408,10 @@ class Shard:
     def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
         """Become what `head` and all `changes` so far were taken of; the shard must be new, its policy the same.
 
+        Or the one that follows, when the former shard was closed.
+
         StateFormatError when their format is not known, or something is missing.
         """
-        assert self._store is not None, "keep_state is off"
         check_format(head.format, "the stored head")
         for name in decode_names(entries, head.tenants):
             self._tenant(name)
@@ -393,25 +421,27 @@ class Shard:
         standings = decode_standings(entries)
         self._standings.restore(standings)
         self._decisions.restore(standings)
-        self._records.restore(standings, [head.spans[length].left_ms for length in self._spans])
+        spans = {length: head.spans.get(length) or SpanHead(head.at_ms - length, {}, {}) for length in self._spans}
+        self._records.restore(standings, [known.left_ms for known in spans.values()])
         self._judge.restore(head.firing, head.taken_back)
         for length, span in self._spans.items():
-            known = head.spans[length]
+            known = spans[length]
             if span.callees is not None:
                 span.callees.levels = dict(known.callee_levels)
             if span.callers is not None:
                 span.callers.levels = dict(known.caller_levels)
             span.leave(known.left_ms)
-        fine, hours = self._store.load(entries)
-        fine_since_ms = self._store.fine_since_ms
+        store = self._store or PaneStore(0, 0)
+        fine, hours = store.load(entries)
+        fine_since_ms = store.fine_since_ms
         evidence = []
         tenants = len(self._names)
-        for hour in hours:
+        for hour in map(self._history.read_hour, hours):
             if fine_since_ms is None or hour.start_ms + HOUR_MS <= fine_since_ms:
                 evidence.append(hour.evidence)
             if self._hour is not None:
                 self._hour.enter(hour, tenants)
-        for pane in fine:
+        for pane in map(self._history.read, fine):
             evidence.append(pane.evidence)
             for gathering in self._fine:
                 gathering.enter_ended(pane.start_ms, tenants)
@@ -440,6 +470,23 @@ class Shard:
         self._seen.restore(*handover.seen)
         for waiting in handover.waiting:
             self.wait(waiting)
+
+    def succeed(self, former: "Shard", head: ShardHead, entries: Mapping[str, bytes]) -> None:
+        """Go on from a shard in memory that was closed: from what it stored, and with what it had read beyond.
+
+        The calls that it kept aside have been laid out for this shard.
+        """
+        self.restore(head, entries)
+        self._seen = former._seen
+        self._unsealed.newest_ms = self._unsealed.sealed_newest_ms
+        for waiting in former._records.waiting():
+            self.wait(waiting)
+        for calls in former._beyond:
+            self._add(calls)
+
+    def keep_aside(self, from_ms: int) -> None:
+        """Calls that end at ``from_ms`` or later are for the shard that will follow."""
+        self._beyond_ms = from_ms
 
     # Tenants ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -12,6 +13,7 @@ from oracle.measures import Call, Seen, behind, measure, wilson
 from oracle.reading import Read, read_files
 from oracle.records import ID_FIELD
 from oracle.rulebook import Escalation, Rule, Rulebook, rulebook
+from oracle.switching import Reign, forgotten, is_evidence, is_whole, late_line, reign_of
 
 Key = tuple[Any, ...]
 TYPE_ORDER = {"tenant": 0, "application": 1, "complaint": 2, "finding": 3, "review": 4}
@@ -111,21 +113,24 @@ def judge(
     not_after_ms: int | None = None,
     until_ms: int | None = None,
     enforce_from_ms: int = 0,
+    switches: Sequence[tuple[int, dict[str, Any]]] = (),
 ) -> Outcome:
     """Judge files of lines. Raises ValueError where ``until_ms`` lies before the largest event time.
 
-    What was before ``enforce_from_ms`` is known and decides nothing.
+    What was before ``enforce_from_ms`` is known and decides nothing. ``switches`` are policies that follow, each with
+    the event time from which it holds.
     """
-    rules = rulebook(policy)
-    read = read_files(files, rules.lateness, not_after_ms)
+    reigns = [Reign(0, rulebook(policy)), *(Reign(start, rulebook(plain)) for start, plain in switches)]
+    read = read_files(files, partial(late_line, reigns), not_after_ms)
     if until_ms is not None and read.largest is not None and until_ms < read.largest:
         raise ValueError("--until lies before the largest event time of the input")
-    return _Court(rules, read, until_ms, enforce_from_ms).run()
+    return _Court(reigns, read, until_ms, enforce_from_ms).run()
 
 
 class _Court:
-    def __init__(self, rules: Rulebook, read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
-        self.rules = rules
+    def __init__(self, reigns: list[Reign], read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
+        self.reigns = reigns
+        self.number = 0  # of the reign that the instant at hand is of
         self.enforce_from = enforce_from_ms
         self.read = read
         self.until = until_ms
@@ -134,6 +139,11 @@ class _Court:
         self.pendings: list[Decision] = []
         self.duplicates = read.duplicates
         self.rejected = list(read.rejected)
+
+    @property
+    def rules(self) -> Rulebook:
+        """What is in force at the instant at hand."""
+        return self.reigns[self.number].rules
 
     # -- the order of everything
 
@@ -150,28 +160,53 @@ class _Court:
     def _in_order(self, largest: int) -> None:
         last_lapse = largest if self.until is None else self.until
         agenda: list[tuple[Any, ...]] = []
-        for index, rule in enumerate(self.rules.rules):
-            last_end = (largest // rule.step + 1) * rule.step if self.until is None else self.until
-            for tenant in self.tenants.values():
-                agenda.extend((end, 0, index, tenant.id) for end in self._ends(rule, tenant, last_end))
+        for number, reign in enumerate(self.reigns):
+            if number:
+                steps = {rule.step for one in self.reigns[number - 1 : number + 1] for rule in one.rules.rules}
+                last_end = max([largest, *((largest // step + 1) * step for step in steps)])
+                if reign.start > (last_end if self.until is None else self.until):
+                    break  # its time never comes
+                agenda.append((reign.start, -1, number))
+            for index, rule in enumerate(reign.rules.rules):
+                last_end = (largest // rule.step + 1) * rule.step if self.until is None else self.until
+                for tenant in self.tenants.values():
+                    ends = self._ends(rule, tenant, last_end, reign.start)
+                    mine = [end for end in ends if reign_of(self.reigns, end) == number]
+                    agenda.extend((end, 0, index, tenant.id) for end in mine)
         for r in self.read.others:
             name = r[ID_FIELD[r["type"]]]
             status = STATUS_ORDER[r.get("status") or r.get("verdict") or "received"]
             agenda.append((r["t"], 1, TYPE_ORDER[r["type"]], name, status, r["seq"], r))
         agenda.sort(key=lambda item: item[:6])
         for item in agenda:
-            self._lapse(min(item[0], last_lapse))
-            if item[1] == 0:
+            self._lapse(min(item[0] - (item[1] < 0), last_lapse))
+            if item[1] < 0:
+                self._begin(item[2])
+            elif item[1] == 0:
                 self._judge_window(self.rules.rules[item[2]], self.tenants[item[3]], item[0])
             else:
                 self._take(item[6])
         self._lapse(last_lapse)
 
-    def _ends(self, rule: Rule, tenant: Tenant, last_end: int) -> set[int]:
-        """Every end whose window holds a record, and the one after (where an alert without records resolves)."""
+    def _begin(self, number: int) -> None:
+        """Another policy holds from now on; alerts of rules that it does not have are over."""
+        at, former = self.reigns[number].start, self.rules
+        kept = {rule.id for rule in self.reigns[number].rules.rules}
+        for rule in former.rules:
+            if rule.id not in kept:
+                for tenant in self.tenants.values():
+                    self._resolve(rule, tenant, at, None)
+        self.number = number
+
+    def _ends(self, rule: Rule, tenant: Tenant, last_end: int, start: int) -> set[int]:
+        """Every end whose window holds a record, and the one after (where an alert without records resolves).
+
+        After a change of policy also those at which an alert that it had already may be over.
+        """
         times = {c["t"] for c in tenant.calls}
         times |= {r["t"] for r in self.read.others if r["type"] == "complaint" and r["tenant_id"] == tenant.id}
-        ends: set[int] = set()
+        ends = set(range(-(-start // rule.step) * rule.step, start + rule.window + rule.step + 1, rule.step))
+        ends = ends if start else set()
         for time in times:
             first = (time // rule.step + 1) * rule.step
             ends.update(range(first, time + rule.window + rule.step + 1, rule.step))
@@ -187,9 +222,11 @@ class _Court:
         judged = bool(calls) or any(start <= t < end for t in tenant.complaint_times)
         rule = self.rules.rule_for(base, tenant.id, end)
         exempt = self.rules.exempt(base, tenant.id, end)
+        if not all(is_whole(self.reigns, self.number, one, start) for one in (base, rule)):
+            return
+        if not judged or exempt:
+            self._resolve(rule, tenant, end, None)
         if not judged:
-            if not exempt:
-                self._resolve(rule, tenant, end, None)
             return
         seen = self._seen(tenant, calls, start, end)
         num, den, value = measure(rule.metric, seen, rule.params)
@@ -267,6 +304,7 @@ class _Court:
             else:
                 tenant.quiet_enforce[name] = end + rule.cooldown
         calls, complaints = behind(rule.metric, rule.direction, seen, rule.params)
+        calls = [c for c in calls if is_evidence(self.reigns, self.number, rule, c["t"])]
         clause, tier = book.BEHAVIOURS[name]
         decision = self._decide(
             tenant,
@@ -478,7 +516,7 @@ class _Court:
         name = (r["type"], r[ID_FIELD[r["type"]]])
         mark = r.get("status") or r.get("verdict") or r["updated_ms"]
         life = tenant.lives.get(name)
-        if life is not None and r["t"] > life.last + self.rules.retention:
+        if life is not None and forgotten(self.reigns, life.last, r["t"]):
             life = None
         reason = self._unknown_row(r)
         if reason is None and life is not None and mark in life.seen:
@@ -526,8 +564,8 @@ class _Court:
             if review["enforcement_id"] == id_of(key):
                 newest = decision.upheld_as or decision
                 kept = newest.state == "pending" or (newest.state == "final" and newest.violation)
-                forgotten = not kept and review["t"] > newest.event["decided_ms"] + self.rules.retention
-                return None if forgotten else newest
+                gone = not kept and forgotten(self.reigns, newest.event["decided_ms"], review["t"])
+                return None if gone else newest
         return None
 
     def _statement(self, tenant: Tenant, life: Life, r: dict[str, Any], history: bool) -> None:

@@ -28,6 +28,7 @@ class Scenario:
     not_after_ms: int
     until_ms: int | None = None
     enforce_from_ms: int = 0
+    frame: Frame | None = None
 
 
 def short_names(events: list[dict[str, Any]]) -> dict[str, str]:
@@ -74,7 +75,7 @@ def scenario(seed: int, flavour: str | None = None, size: int | None = None) -> 
     last = _last(made)
     not_after = last - rng.randint(0, span // 8) if frame.often(0.15) else last + DAY
     until = last + rng.choice((0, 1, MINUTE, HOUR, 3 * DAY)) if frame.often(0.25) else None
-    out = Scenario(seed, flavour, [], ruled, not_after)
+    out = Scenario(seed, flavour, [], ruled, not_after, frame=frame)
     for rounds_left in (2, 1, 0):
         out.files = _files(random.Random(seed + 1), made, sources, frame)
         if until is not None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from monitor.policy.eras import Era
 from monitor.policy.load import load, loads
+from monitor.policy.model import Policy
 from monitor.replay import replay
 from oracle.compare import holds
 
@@ -22,10 +24,12 @@ def run(
     not_after_ms: int = FAR,
     until_ms: int | None = None,
     windows: bool = True,
+    switches: Sequence[tuple[int, dict[str, Any]]] = (),
     **how: Any,
 ) -> dict[str, Any]:
     """Judge files of lines (dicts are written as JSON); policy None is the built-in one. ``how`` goes to replay."""
-    ruled = load(None) if policy is None else loads(json.dumps(policy, ensure_ascii=False), "policy.json")
+    ruled = load(None) if policy is None else _loaded(policy)
+    how["switches"] = [Era(from_ms, _loaded(plain)) for from_ms, plain in switches]
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for n, lines in enumerate(files):
@@ -45,6 +49,10 @@ def run(
             "summary": msgspec.to_builtins(result.summary),
             "holds": holds(enforcement),
         }
+
+
+def _loaded(plain: dict[str, Any]) -> Policy:
+    return loads(json.dumps(plain, ensure_ascii=False), "policy.json")
 
 
 def _line(line: str | bytes | dict[str, Any]) -> bytes:

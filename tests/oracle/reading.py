@@ -1,6 +1,6 @@
 """Section 3: files as sources, their clocks, what is late, raised, refused, and which calls are duplicates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,13 @@ class Read:
     largest: int | None = None
 
 
-def read_files(files: Sequence[Sequence[str | bytes]], lateness_ms: int, not_after_ms: int | None) -> Read:
-    """Read all files, always on in the one whose clock is least, at a tie in the one given first."""
+def read_files(
+    files: Sequence[Sequence[str | bytes]], lateness_ms: int | Callable[[int], int], not_after_ms: int | None
+) -> Read:
+    """Read all files, always on in the one whose clock is least, at a tie in the one given first.
+
+    ``lateness_ms`` may say what the late line of a clock is.
+    """
     out = Read()
     at = [0] * len(files)
     clock: list[int | None] = [None] * len(files)  # None: no record yet, before all
@@ -49,7 +54,7 @@ def read_files(files: Sequence[Sequence[str | bytes]], lateness_ms: int, not_aft
         before = clock[src]
         now = time if before is None else max(before, time)
         clock[src] = now
-        late_line = now - lateness_ms
+        late_line = now - lateness_ms if isinstance(lateness_ms, int) else lateness_ms(now)
         record.update(t=time, seq=seq, file=src, line=at[src])
         if record["type"] != "cdr":
             record["t"] = max(time, late_line)

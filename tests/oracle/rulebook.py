@@ -79,6 +79,7 @@ class Escalation:
 class Rulebook:
     """All that decides. ``overrides``: (rule id, tenant) -> the rule as it stands, until when."""
 
+    defaults: Params
     lateness: int
     review_within: int
     retention: int
@@ -127,6 +128,10 @@ def instant(value: Any) -> int:
     return round((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
+def _params(told: dict[str, Any]) -> Params:
+    return Params(round(float(told["short_call_s"]) * 1000, 6), int(told["callee_limit"]), str(told["timezone"]))
+
+
 def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
     told = {**defaults, **(raw.get("with") or {})}
     direction = "above" if raw.get("above") is not None else "below"
@@ -155,7 +160,7 @@ def _rule(raw: dict[str, Any], defaults: dict[str, Any]) -> Rule:
         recover=threshold if recover is None else float(recover),
         mode=raw.get("mode") or "enforce",
         freeze=bool(raw.get("freeze")),
-        params=Params(round(float(told["short_call_s"]) * 1000, 6), int(told["callee_limit"]), str(told["timezone"])),
+        params=_params(told),
     )
 
 
@@ -191,6 +196,7 @@ def rulebook(policy: dict[str, Any]) -> Rulebook:
             if item.get("freeze") is not None:
                 where[name] = item["freeze"]
     return Rulebook(
+        defaults=_params(defaults),
         lateness=duration(defaults["lateness"]),
         review_within=duration(defaults["review_within"]),
         retention=duration(defaults["retention"]),

@@ -1,0 +1,28 @@
+"""Eras: which policy decides what of event time, where it was changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.policy.model import Policy
+
+BOUNDARY_MS: Final = 300_000
+"""Policies change at multiples of this alone: where a pane ends, whatever the steps of their rules are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """Windows that end at ``from_ms`` or later, and records of then or later, are decided under ``policy``."""
+
+    from_ms: int
+    policy: Policy
+
+
+def boundary(at_ms: int) -> int:
+    """The first time from ``at_ms`` on at which a policy can change."""
+    return -(-at_ms // BOUNDARY_MS) * BOUNDARY_MS
+
+
+def era_at(eras: Sequence[Era], at_ms: int) -> int:
+    """Which of the eras, in order of time, that instant is of."""
+    return max(sum(era.from_ms <= at_ms for era in eras) - 1, 0)

@@ -1,0 +1,77 @@
+"""Seeded changes of a scenario's policy: single ones of every kind, and policies that have nothing in common."""
+
+import random
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oracle.generate import Scenario
+from oracle.made_policies import policy, to_ms
+
+BOUNDARY = 5 * 60_000
+KINDS = ("same", "defaults", "added", "removed", "altered", "another", "lateness", "steps", "exceptions", "order")
+
+
+@dataclass
+class Change:
+    """A policy that holds from a time on, and what kind of change it is."""
+
+    from_ms: int
+    kind: str
+    policy: dict[str, Any]
+
+
+def changes(rng: random.Random, made: Scenario) -> list[Change]:
+    """One to three changes, most of them in the time of the records."""
+    assert made.frame is not None
+    found: list[Change] = []
+    before, start, span = made.policy, made.frame.start, made.frame.span
+    at = sorted({(start + rng.randint(0, span + span // 8)) // BOUNDARY for _ in range(rng.choice((1, 1, 2, 3)))})
+    for place in at:
+        kind = rng.choice(KINDS)
+        before = changed(rng, made, before, kind)
+        found.append(Change(place * BOUNDARY, kind, before))
+    return found
+
+
+def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The policy after a change of that kind."""
+    assert made.frame is not None
+    other = policy(replace(made.frame, rng=rng))
+    after = deepcopy(before) | {"version": str(rng.randint(2, 10**9))}
+    if kind == "another":
+        return other | {"version": after["version"]}
+    if kind == "defaults":
+        after["defaults"] = other["defaults"] | {"retention": after["defaults"]["retention"]}
+    elif kind == "lateness":
+        after["defaults"]["lateness"] = rng.choice(("0m", "1m", "10m", "1h"))
+    elif kind == "added":
+        after["rules"] += [rule | {"id": "n" + rule["id"]} for rule in other["rules"]]
+    elif kind == "removed":
+        gone = {rule["id"] for rule in rng.sample(after["rules"], len(after["rules"]) // 2)}
+        after["rules"] = [rule for rule in after["rules"] if rule["id"] not in gone]
+        after["overrides"] = [one for one in after["overrides"] if one["rule"] not in gone]
+        after["exemptions"] = [one for one in after["exemptions"] if not gone & set(one["rules"])]
+    elif kind == "altered":
+        mine = {rule["id"]: rule for rule in other["rules"]}
+        after["rules"] = [mine.get(rule["id"], rule) if rng.random() < 0.5 else rule for rule in after["rules"]]
+        after["overrides"], after["exemptions"] = [], []
+    elif kind == "steps":
+        after["rules"] = [_stepped(rng, rule) for rule in after["rules"]]
+        after["overrides"] = []
+    elif kind == "exceptions":
+        after["overrides"], after["exemptions"] = [], []
+    elif kind == "order":
+        rng.shuffle(after["rules"])
+    longest = max((to_ms(rule["window"]) for rule in after["rules"]), default=0)
+    if to_ms(after["defaults"]["retention"]) < longest:
+        after["defaults"]["retention"] = f"{longest // 60_000}m"
+    return after
+
+
+def _stepped(rng: random.Random, rule: dict[str, Any]) -> dict[str, Any]:
+    window = to_ms(rule["window"])
+    if window > 48 * 3_600_000:
+        return rule
+    fit = [step for step in ("1m", "5m", "15m", "1h") if window % to_ms(step) == 0]
+    return rule | {"step": rng.choice(fit)} if fit else rule

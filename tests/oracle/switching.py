@@ -1,0 +1,117 @@
+"""Policies that follow one another: which decides an instant, and what one can know of the time before it.
+
+Straight from the docs (docs/policy.md, "Changing it"): an instant of event time is of the last policy that holds from
+it or from before. What a policy of its time counted and kept of a call is all that a later one can see of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+from oracle.measures import OF_COMPLAINTS, OF_PARTIES
+from oracle.rulebook import Rule, Rulebook
+
+MINUTE = 60_000
+TWO_DAYS = 48 * 60 * MINUTE
+
+
+@dataclass
+class Reign:
+    """A rulebook and from when it holds; the first from ever."""
+
+    start: int
+    rules: Rulebook
+
+    @property
+    def every_rule(self) -> list[Rule]:
+        """Also as overrides have them."""
+        return [*self.rules.rules, *(rule for rule, _ in self.rules.overrides.values())]
+
+    @property
+    def pane(self) -> int:
+        """The shortest time that it tells apart."""
+        return gcd(5 * MINUTE, *(rule.step for rule in self.rules.rules))
+
+    def kept(self, long: bool) -> int:
+        """For how long it keeps what it counts, for long windows or for others."""
+        return max((r.window for r in self.rules.rules if (r.window > TWO_DAYS) == long), default=0)
+
+    def counts(self, rule: Rule) -> bool:
+        """Whether it counts all that the rule looks at, in steps that the rule's are made of."""
+        wanted = {rule.metric, *(name for name, _, _ in rule.also)}
+        params = [self.rules.defaults, *(one.params for one in self.every_rule)]
+        asked = {name for one in self.every_rule for name in (one.metric, *(m for m, _, _ in one.also))}
+        if wanted & OF_PARTIES and not asked & OF_PARTIES:
+            return False
+        if "short_call_ratio" in wanted and rule.params.short_call_ms not in {p.short_call_ms for p in params}:
+            return False
+        if "out_of_hours_ratio" in wanted and rule.params.timezone not in {p.timezone for p in params}:
+            return False
+        return rule.step % self.pane == 0
+
+    def keeps_evidence(self, rule: Rule, long: bool) -> bool:
+        """Whether it has a rule with the same calls as evidence, of a long window if that is asked for."""
+        kind = evidence_kind(rule)
+        return any(evidence_kind(one) == kind and (one.window > TWO_DAYS or not long) for one in self.every_rule)
+
+
+def evidence_kind(rule: Rule) -> tuple[object, ...]:
+    """The same for rules whose evidence are the same calls."""
+    above = rule.direction == "above"
+    known: object = rule.metric
+    if rule.metric == "short_call_ratio":
+        known = ("short", rule.params.short_call_ms)
+    elif rule.metric == "out_of_hours_ratio":
+        known = ("hours", rule.params.timezone)
+    if above:
+        # All answered calls, whether they are counted, part of the attempts, or their talk is.
+        return ("answered" if rule.metric in {"answered", "asr", "acd_s"} else known,)
+    if rule.metric in OF_COMPLAINTS:
+        return ("answered",)
+    return ("not", known)
+
+
+def late_line(reigns: Sequence[Reign], clock: int) -> int:
+    """The late line: an event time itself, up to a policy's begin by the lateness before, from there by its own."""
+    *before, last = reigns
+    if not before:
+        return clock - last.rules.lateness
+    line = late_line(before, clock)
+    return line if line < last.start else max(last.start, clock - last.rules.lateness)
+
+
+def reign_of(reigns: Sequence[Reign], at: int) -> int:
+    """Which one an instant is of."""
+    return max(n for n, reign in enumerate(reigns) if n == 0 or reign.start <= at)
+
+
+def is_whole(reigns: Sequence[Reign], number: int, rule: Rule, start: int) -> bool:
+    """Whether a rule of that reign sees all of a window that begins at ``start``: counted, and kept since."""
+    long = rule.window > TWO_DAYS
+    for n in range(reign_of(reigns, start), number):
+        before, after = reigns[n], reigns[n + 1]
+        if start < after.start - before.kept(long) or start < after.start - before.rules.retention:
+            return False
+        if not before.counts(rule):
+            return False
+    return True
+
+
+def is_evidence(reigns: Sequence[Reign], number: int, rule: Rule, at: int) -> bool:
+    """Whether a call of that time can still be named by a rule of that reign."""
+    long = rule.window > TWO_DAYS
+    for n in range(reign_of(reigns, at), number):
+        before, after = reigns[n], reigns[n + 1]
+        if at < after.start - before.kept(long) or not before.keeps_evidence(rule, long):
+            return False
+    return True
+
+
+def forgotten(reigns: Sequence[Reign], last: int, now: int) -> bool:
+    """Whether what was last heard of then is forgotten at a record of now, by any policy's retention in its time."""
+    ends = [reign.start for reign in reigns[1:]]
+    for n, reign in enumerate(reigns[: reign_of(reigns, now) + 1]):
+        until = ends[n] if n < len(ends) and ends[n] <= now else now
+        if until >= last and last + reign.rules.retention < until:
+            return True
+    return False
