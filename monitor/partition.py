@@ -6,8 +6,9 @@ and calls that were duplicates then, when more ids were remembered, are duplicat
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,21 +17,25 @@ from msgspec import Struct
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
-from monitor.lateness import Lateness
-from monitor.notes import Limit, LostInput, LostState, Move, Note, OutageEnded, Skip
+from monitor.notes import Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch
+from monitor.policy.eras import Era
+from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
 from monitor.position import Position, SourceHead
 from monitor.rows import Rows
 from monitor.shard.handover import Handover
 from monitor.shard.keys import salt_of
 from monitor.shard.packing import WRITES, format_of
+from monitor.shard.relay import Relay, layouts
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from monitor.shard.state import ShardHead
 from monitor.stored import Cutter
+from monitor.succession import EraHead, LostPolicyError, Succession
 from monitor.topics import INPUTS
 
 _CALLS = INPUTS.index(CALLS)
+_KEEPS_POLICY = 3  # the first format that holds the policy
 _HANDOVER = "handover"
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
@@ -67,6 +72,7 @@ class PartitionHead(Struct):
     """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
+    ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
     """
 
     place: Place
@@ -81,6 +87,7 @@ class PartitionHead(Struct):
     sources: list[SourceHead]
     shard: ShardHead
     format: int
+    eras: list[EraHead] = []
 
 
 class OutOfPlaceError(ValueError):
@@ -123,6 +130,9 @@ class Partition:
     on it but for duplicates with other content, where the first that was read stands. ``place`` None: the rows come
     from files, without keys and topics to be looked at. ``state_format`` is what it writes; a state that was in a
     later one stays in it, for an earlier one may not hold what is in it.
+
+    Where a policy follows another, `advance` stops short of that time, and the partition is ``switching``: it is to be
+    stored, and the next one restored from that judges on. ``replaying``: one that is not stored does so by itself.
     """
 
     def __init__(
@@ -133,30 +143,60 @@ class Partition:
         place: Place | None = None,
         sources: int = len(INPUTS),
         state_format: int = WRITES,
+        replaying: bool = False,
     ) -> None:
-        self.shard = Shard(policy, keep_state=True)
         self.state_format = state_format
         self.live = live or Live()
         self.control = 0
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
         self.place = place or Place(0, 1)
         self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
-        self._policy = policy
-        self._lateness = Lateness(policy.lateness_ms)
+        self._replaying = replaying
+        self._restored: tuple[ShardHead, dict[str, bytes]] | None = None
+        self._policies = Succession(policy)
         self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
-        self._decoder = Decoder(self.shard.layout, salt_of(secret))
+        self._salt = salt_of(secret)
+        self._judge: Shard | Relay
+        self._take_turns()
+        self.switching = False
         limit = Limit(0, self.live.max_ahead_ms)
         self._positions = [Position(Source(number), [limit]) for number in range(sources)]
         self._watermark_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._cutter = Cutter()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
+        if state_format >= _KEEPS_POLICY:
+            self._taken.notes.append((None, self._policies.note(self._policies.newest)))
         self._outage_ended = False
         self._handed_over = False
         self._handover_blob: bytes | None = None
         self._published: set[str] = set()
         self._published_ms = NO_CLOCK_MS
         self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
+
+    def _take_turns(self) -> None:
+        """Have the policy in force judge, in a replay also those that are to come."""
+        policies = self._policies
+        if self._replaying:
+            layout, later = layouts(policies.eras)
+            self._judge = Relay(policies.eras, number=policies.number)
+        else:
+            history = policies.history
+            layout, later = history.counting.layout, ()
+            self._judge = Shard(history.policy, keep_state=True, history=history)
+        self._decoder = Decoder(layout, self._salt, None, later)
+        if self._restored is not None:
+            self._judge.restore(*self._restored)
+
+    @property
+    def shard(self) -> Shard:
+        """The shard of the policy in force."""
+        return self._judge.shard if isinstance(self._judge, Relay) else self._judge
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force; that of the state, whatever the worker's file says."""
+        return self.shard.policy
 
     # Taking in --------------------------------------------------------------------------------------------------
 
@@ -183,7 +223,7 @@ class Partition:
             self._keying.check(INPUTS[reader.number], decoded, rows.keys)
         refuse_later(decoded, rows.timestamps_ms + position.max_ahead_ms(rows.offsets))
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
-        batch = merge([(placed, 0, len(placed))], self._lateness)
+        batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         self._taken.rows += int((rows.offsets >= done).sum())
         self._taken.late += [late for late in batch.late if late.log[2] >= done]
         for refused in batch.refused:
@@ -200,12 +240,12 @@ class Partition:
                 self._outage_ended = False
         for waiting in batch.waiting:
             if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
-                self.shard.wait(waiting)
+                self._judge.wait(waiting)
         if batch.calls is not None:
             known = position.duplicates
             offsets = batch.calls.offset
             before = np.fromiter(map(known.__contains__, offsets.tolist()), np.bool_) if known else None
-            duplicate = self.shard.apply(batch.names, batch.calls, self._watermark_ms, before)
+            duplicate = self._judge.apply(batch.names, batch.calls, self._watermark_ms, before)
             if duplicate.any():
                 again = offsets[duplicate]
                 self._taken.duplicates += int((again >= done).sum())
@@ -263,12 +303,14 @@ class Partition:
         self._taken.notes.append((None, loss))
 
     def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
-        """What workers had noted of a source, out of the clock log, before the source is read.
+        """What workers had noted of a source, out of the clock log, before anything is read.
 
         ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
+        Of the partition (``source`` None) policies hold as they were noted. PolicyError.
         """
         if source is None:
-            return  # a loss of state is for those who look for what happened
+            self._recall_policies([note for note in notes if isinstance(note, Switch)])
+            return
         position, notes = self._positions[source], list(notes)
         position.recall(notes)
         if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
@@ -276,6 +318,38 @@ class Partition:
         limit = None if end is None else position.limit(end, self.live.max_ahead_ms)
         if limit is not None:
             self._taken.notes.append((source, limit))
+
+    def _recall_policies(self, switches: list[Switch]) -> None:
+        if switches:
+            self._policies.recall(switches)
+            if any(switch.from_ms == 0 for switch in switches):
+                self._taken.notes = [(of, note) for of, note in self._taken.notes if not isinstance(note, Switch)]
+            self._take_turns()
+
+    def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
+        """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
+        policies = self._policies
+        if self.state_format < _KEEPS_POLICY:
+            return (
+                f"the state is written in format {self.state_format}, which has no room for a policy; expected "
+                f"{_KEEPS_POLICY}: set CALLWARDEN_STATE_FORMAT to it for all workers"
+            )
+        if policies.newest.policy.sha256 == sha256:
+            return f"the policy {sha256[:12]} holds already, or will from {policies.newest.from_ms} on"
+        try:
+            policy = from_plain(plain, sha256)
+        except PolicyError as error:
+            return f"the policy cannot be read by this release: {error}"
+        # What lies below a source's late line was found late by the policy before, though it may not be judged yet.
+        lines = [policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions]
+        era = policies.switch(policy, from_ms, max(self._watermark_ms, *lines))
+        self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
+        return None
+
+    @property
+    def eras(self) -> Sequence[Era]:
+        """The policies that are known, in order of time; some may be still to come."""
+        return self._policies.eras
 
     def pass_over(self, source: int, offset: int) -> None:
         """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
@@ -303,7 +377,7 @@ class Partition:
         clocks = [position.source.clock_ms for position in self._positions if not position.ended]
         if not clocks or min(clocks) == NO_CLOCK_MS:
             return self._watermark_ms
-        return max(self._watermark_ms, self._lateness.line(min(clocks)))
+        return max(self._watermark_ms, self._policies.lateness.line(min(clocks)))
 
     @property
     def clocks_ms(self) -> list[int]:
@@ -328,17 +402,33 @@ class Partition:
     @property
     def due(self) -> bool:
         """Whether `advance` would decide anything."""
-        return self.shard.due(self.watermark_ms)
+        if self.switching:
+            return False
+        return self._ends_here is not None or self._judge.due(self.watermark_ms)
 
     def advance(self) -> None:
-        """Decide what the clocks of the sources allow."""
+        """Decide what the clocks of the sources allow, up to a change of policy."""
+        if self.switching:
+            return
+        coming = self._ends_here
+        if coming is not None:
+            self.shard.close(coming.from_ms, coming.policy)
+            self._watermark_ms, self.switching = coming.from_ms, True
+            return
         self._watermark_ms = self.watermark_ms
         if self._watermark_ms > NO_CLOCK_MS:
-            self.shard.advance(self._watermark_ms)
+            self._judge.advance(self._watermark_ms)
+
+    @property
+    def _ends_here(self) -> Era | None:
+        """What follows, where the clocks have reached that and it is for somebody else to go on."""
+        coming = self._policies.coming
+        return coming if coming and not self._replaying and coming.from_ms <= self.watermark_ms else None
 
     def early(self) -> None:
         """Alert by what has been read and cannot be decided yet; to be called once what there is has been read."""
-        self.shard.early()
+        if not self.switching:
+            self.shard.early()
 
     @property
     def alerting(self) -> bool:
@@ -370,7 +460,7 @@ class Partition:
         """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
         last_ms = max(self.clocks_ms) if last_ms is None else last_ms
         if last_ms > NO_CLOCK_MS:
-            self.shard.finish(last_ms)
+            self._judge.finish(last_ms)
 
     def take(self) -> Taken:
         """What came of it since the last call."""
@@ -399,10 +489,16 @@ class Partition:
             for number, position in enumerate(self._positions)
         ]
         changes = sorted(self.shard.changes().items())
-        changes += self._handover(hand_over)
+        changes += self._handover(hand_over and not self.switching)
+        eras: list[EraHead] = []
+        if self.state_format >= _KEEPS_POLICY:
+            least_ms = min((head.clock_ms for head in heads), default=NO_CLOCK_MS)
+            self._policies.forget(self.shard.at_ms, self._policies.lateness.line(least_ms))
+            changes += self._policies.changes()
+            eras = self._policies.heads()
         head = PartitionHead(
             self.place,
-            self._policy.sha256,
+            self.policy.sha256,
             self._secret,
             self.live,
             self._watermark_ms,
@@ -413,6 +509,7 @@ class Partition:
             heads,
             self.shard.head(),
             self.state_format,
+            eras,
         )
         return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
@@ -446,7 +543,17 @@ class Partition:
         blob = blobs.pop(_HANDOVER, None)
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None
-        self.shard.restore(head.shard, blobs)
+        if head.eras:
+            try:
+                self._policies.restore(head.eras, blobs, head.watermark_ms)
+            except LostPolicyError as error:
+                raise MismatchError(str(error)) from None
+        elif self.state_format >= _KEEPS_POLICY:
+            self._taken.notes.append((None, self._policies.note(self._policies.newest)))
+        self._restored = (head.shard, blobs)
+        self._take_turns()
+        if not self._replaying:
+            self._restored = None  # it is large
         return self.offsets
 
     def take_over(self) -> list[int]:
@@ -477,8 +584,8 @@ class Partition:
             )
         if head.secret != self._secret:
             raise MismatchError("the state was made with another secret; expected the same key file")
-        if head.policy_sha256 != self._policy.sha256:
+        if not head.eras and head.policy_sha256 != self.policy.sha256:
             raise MismatchError(
                 f"the state was made under the policy {head.policy_sha256[:12]}, expected the same, got "
-                f"{self._policy.sha256[:12]}"
+                f"{self.policy.sha256[:12]}"
             )

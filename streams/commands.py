@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip
+from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, Command, EndOutageCommand, SkipCommand
+from streams.control import AcceptCommand, Command, EndOutageCommand, PolicyCommand, SkipCommand
 from streams.emit import decode_note
 from streams.names import Names
 
@@ -107,6 +107,8 @@ def _notes(note: Note, topic: str | None, command: Command) -> bool:
             return (topic, note.offset) == (command.topic, command.offset)
         case ((LostInput() | LostState()), AcceptCommand()):
             return (topic, note.offset) == (command.topic, command.offset)
+        case Switch(), PolicyCommand():
+            return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
         case OutageEnded(), EndOutageCommand():
             return (note.by, note.at_ms) == (command.by, command.at_ms)
     return False

@@ -3,7 +3,7 @@
 Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; its owner notes so in the clock log.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -42,7 +42,21 @@ class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
     at_ms: int = 0
 
 
-Command = SkipCommand | AcceptCommand | EndOutageCommand
+class PolicyCommand(Struct, frozen=True, tag="policy"):
+    """Decide under this policy what is of ``from_ms`` or later, or of the first time from there on that can still be.
+
+    ``policy`` is the resolved policy as `monitor.policy.plain` writes it, ``sha256`` its hash.
+    """
+
+    policy: dict[str, Any]
+    sha256: str
+    from_ms: int
+    reason: str
+    by: str = ""
+    at_ms: int = 0
+
+
+Command = SkipCommand | AcceptCommand | EndOutageCommand | PolicyCommand
 
 _DECODER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 

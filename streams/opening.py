@@ -7,6 +7,7 @@ import msgspec
 
 from monitor.notes import LostInput, LostState, Note
 from monitor.partition import HEAD, MismatchError, Partition, place_of
+from monitor.policy.load import PolicyError
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster
@@ -160,8 +161,11 @@ async def _begin(
             if value is not None:
                 of, note = decode_note(value)
                 notes.setdefault(of, []).append(note)
-    for of, noted in notes.items():
-        partition.recall(of, noted, None if of is None else ends[inputs[of]])
+    try:
+        for of, noted in notes.items():
+            partition.recall(of, noted, None if of is None else ends[inputs[of]])
+    except PolicyError as error:
+        raise OpeningRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
     await suppress_published(cluster, names, number, partition)
 
 

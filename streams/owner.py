@@ -20,7 +20,7 @@ from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, EndOutageCommand, SkipCommand, decode_command
+from streams.control import AcceptCommand, EndOutageCommand, PolicyCommand, SkipCommand, decode_command
 from streams.opening import Opened, OpeningRefused, open_partition
 from streams.setup import Phase, Setup
 
@@ -178,6 +178,7 @@ class Owner:
                     format=fresh.state_format,
                     told=setup.state_format,
                 )
+            self._tell_policy(opened.partition)
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control
@@ -192,6 +193,16 @@ class Owner:
     def _readable(self) -> Shard | None:
         """What may be looked at between two of its acts."""
         return None if self.busy or self._partition is None else self._partition.shard
+
+    def _tell_policy(self, partition: Partition) -> None:
+        mine, known = self._setup.policy.sha256, [era.policy.sha256 for era in partition.eras]
+        if mine not in known[-2:]:
+            log.warning(
+                "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",
+                partition=self.number,
+                policy=partition.policy.sha256[:12],
+                file=mine[:12],
+            )
 
     def _adopt(self, opened: Opened) -> None:
         self._partition = opened.partition
@@ -322,6 +333,9 @@ class Owner:
                 wrong = self._partition.skip(source, command.offset, command.reason, command.by, command.at_ms)
         elif isinstance(command, EndOutageCommand):
             self._partition.end_outage(command.reason, command.by, command.at_ms)
+        elif isinstance(command, PolicyCommand):
+            told = command.reason, command.by, command.at_ms
+            wrong = self._partition.switch(command.policy, command.sha256, command.from_ms, *told)
         elif not isinstance(command, AcceptCommand):
             wrong = str(command)
         elif command not in accepted:
@@ -416,6 +430,11 @@ class Owner:
             self._fault("deciding", error)
         else:
             count(loop.time() - began)
+            if partition.switching:
+                # Another policy holds from here on. The state is read anew by it, and what is open is read again.
+                self.forget()
+                if self.phase is Phase.RUNNING:
+                    self.begin()
 
     def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
         partition.advance()

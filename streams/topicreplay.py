@@ -10,6 +10,7 @@ from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
 from monitor.notes import Note
 from monitor.partition import Live, Partition, Place
+from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, settle
 from monitor.rows import Rows
@@ -53,7 +54,7 @@ async def replay_topics(
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)
     for number in range(count):
-        partition = Partition(policy, secret, live, Place(number, count, partitioner))
+        partition = Partition(policy, secret, live, Place(number, count, partitioner), replaying=True)
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
             partition.pass_over(source, start)
@@ -91,8 +92,11 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
                 at = f"{clock.topic}-{clock.partition} offset {offset}"
                 raise Refused(f"{at}: expected a note that this release can read: {error}") from None
             notes.setdefault(source, []).append(note)
-    for source, noted in notes.items():
-        partition.recall(source, noted)
+    try:
+        for source, noted in notes.items():
+            partition.recall(source, noted)
+    except PolicyError as error:
+        raise Refused(f"{clock.topic}: expected policies that this release can read: {error}") from None
 
 
 async def reread(

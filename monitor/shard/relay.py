@@ -1,6 +1,6 @@
 """A relay: shards of policies that follow one another, in memory, to be used like one shard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,23 @@ from monitor.shard.records import Waiting
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from monitor.shard.span import HOUR_MS
+from monitor.shard.state import ShardHead
 
 
 class Relay:
     """Judges by each of ``eras`` what is of its time. All of them are known before anything is read.
 
-    Calls are to be laid out for the policy of their event time (`layouts`). Until the last policy is in force, what a
-    shard would store is kept in memory, for the one that follows goes on from that.
+    ``number`` is that of the era at first. Calls are to be laid out for the policy of their event time (`layouts`).
+    Until the last policy is in force, what a shard would store is kept in memory, for the next goes on from that.
     """
 
-    def __init__(self, eras: Sequence[Era], keep_windows: bool = False, enforce_from_ms: int = 0) -> None:
+    def __init__(
+        self, eras: Sequence[Era], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
+    ) -> None:
         self._eras = tuple(eras)
         self._enforce_from_ms = enforce_from_ms
         self._keep_windows = keep_windows
-        self._number = 0
+        self._number = number
         self._entries: dict[str, bytes] = {}
         self._kept_ms = 0
         self.shard = self._make(Sink())
@@ -44,6 +47,12 @@ class Relay:
     def _coming(self) -> Era | None:
         return self._eras[self._number + 1] if self._number + 1 < len(self._eras) else None
 
+    def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
+        """Go on from what a shard has stored, as `Shard.restore` does."""
+        self.shard.restore(head, entries)
+        if self._coming is not None:
+            self._entries = dict(entries)
+
     def apply(
         self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
     ) -> NDArray[np.bool_]:
@@ -53,6 +62,11 @@ class Relay:
     def wait(self, waiting: Waiting) -> None:
         """Take a record that is not a call."""
         self.shard.wait(waiting)
+
+    def due(self, watermark_ms: int) -> bool:
+        """Whether `advance` would decide anything."""
+        coming = self._coming
+        return self.shard.due(watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
 
     def advance(self, watermark_ms: int) -> None:
         """Decide all that the watermark allows, each by the policy of its time."""

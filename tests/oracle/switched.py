@@ -46,7 +46,7 @@ def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: st
     elif kind == "lateness":
         after["defaults"]["lateness"] = rng.choice(("0m", "1m", "10m", "1h"))
     elif kind == "added":
-        after["rules"] += [rule | {"id": "n" + rule["id"]} for rule in other["rules"]]
+        after["rules"] += [rule | {"id": f"n{len(after['rules'])}-{rule['id']}"} for rule in other["rules"]]
     elif kind == "removed":
         gone = {rule["id"] for rule in rng.sample(after["rules"], len(after["rules"]) // 2)}
         after["rules"] = [rule for rule in after["rules"] if rule["id"] not in gone]

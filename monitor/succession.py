@@ -1,0 +1,139 @@
+"""Succession: the policies of one partition, past, in force and to come, and how they are stored with its state."""
+
+from collections.abc import Iterable, MutableMapping
+
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from monitor.lateness import Lateness
+from monitor.notes import Switch
+from monitor.policy.eras import Era, boundary, era_at
+from monitor.policy.load import PolicyError, from_plain, to_plain
+from monitor.policy.model import Policy
+from monitor.shard.history import History
+
+
+class EraHead(Struct):
+    """From when a policy holds, and its hash, under which its text is stored beside the head."""
+
+    from_ms: int
+    sha256: str
+
+
+class Succession:
+    """Eras in order of time. Those before the one in force are kept as long as panes of theirs are needed."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.eras = [Era(0, policy)]
+        self.lateness = Lateness.of(self.eras)
+        self._number = 0
+        self._stored: set[str] = set()
+
+    @property
+    def number(self) -> int:
+        """Which of the eras is in force."""
+        return self._number
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force."""
+        return self.eras[self._number].policy
+
+    @property
+    def newest(self) -> Era:
+        """The last that is known, which may be still to come."""
+        return self.eras[-1]
+
+    @property
+    def coming(self) -> Era | None:
+        """The next."""
+        return self.eras[self._number + 1] if self._number + 1 < len(self.eras) else None
+
+    @property
+    def history(self) -> History:
+        """Those up to the one in force."""
+        return History(self.eras[: self._number + 1])
+
+    def note(self, era: Era, reason: str = "", by: str = "", at_ms: int = 0) -> Switch:
+        """What the clock log says of an era."""
+        return Switch(era.from_ms, era.policy.sha256, to_plain(era.policy), reason, by, at_ms)
+
+    def switch(self, policy: Policy, from_ms: int, after_ms: int) -> Era:
+        """The policy holds from ``from_ms``, or the first boundary from there on that is after ``after_ms``.
+
+        Before that something has been decided, or found late, by the policy before.
+        """
+        era = Era(boundary(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
+        self.eras.append(era)
+        self.lateness = Lateness.of(self.eras)
+        return era
+
+    def recall(self, switches: Iterable[Switch]) -> None:
+        """Add what was noted; where nothing was restored, what was noted as the first is. PolicyError."""
+        known: dict[int, Switch] = {}
+        for switch in switches:
+            known.setdefault(switch.from_ms, switch)
+        eras = [Era(from_ms, from_plain(one.policy, one.sha256)) for from_ms, one in sorted(known.items())]
+        if 0 in known and not self._stored:
+            self.eras = eras[:1]
+        self.eras += [era for era in eras if era.from_ms > self.newest.from_ms]
+        self.lateness = Lateness.of(self.eras)
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def heads(self) -> list[EraHead]:
+        """What the head has of them."""
+        return [EraHead(era.from_ms, era.policy.sha256) for era in self.eras]
+
+    def changes(self) -> list[tuple[str, bytes | None]]:
+        """The entries with their texts that are to be stored since the last call, None where one is to be deleted."""
+        needed = {era.policy.sha256: era.policy for era in self.eras}
+        fresh: list[tuple[str, bytes | None]] = [
+            (_key(sha256), _packed(policy)) for sha256, policy in needed.items() if sha256 not in self._stored
+        ]
+        gone: list[tuple[str, bytes | None]] = [(_key(sha256), None) for sha256 in sorted(self._stored - needed.keys())]
+        self._stored = set(needed)
+        return fresh + gone
+
+    def restore(self, heads: Iterable[EraHead], blobs: MutableMapping[str, bytes], at_ms: int) -> None:
+        """Become what was stored when all before ``at_ms`` was decided. LostPolicyError."""
+        self.eras = []
+        for head in heads:
+            blob = blobs.get(_key(head.sha256))
+            if blob is None:
+                raise LostPolicyError(f"the stored state lacks the policy {head.sha256[:12]}, which its head names")
+            try:
+                policy = from_plain(msgspec.json.decode(zstandard.decompress(blob)), head.sha256)
+            except PolicyError as error:
+                raise LostPolicyError(f"the stored policy cannot be read by this release: {error}") from None
+            self.eras.append(Era(head.from_ms, policy))
+            self._stored.add(head.sha256)
+        self._number = era_at(self.eras, at_ms)
+        self.lateness = Lateness.of(self.eras)
+
+    def forget(self, at_ms: int, line_ms: int) -> None:
+        """Forget eras of which nothing is needed any more.
+
+        All windows that end up to ``at_ms`` were judged, and no record that comes again is of a late line before
+        ``line_ms``.
+        """
+        while self._number and line_ms >= (after := self.eras[1].from_ms):
+            longest_ms = max((rule.window_ms for era in self.eras[1:] for rule in era.policy.rules), default=0)
+            if at_ms < after + longest_ms:
+                return
+            del self.eras[0]
+            self._number -= 1
+            self.lateness = Lateness.of(self.eras)
+
+
+class LostPolicyError(ValueError):
+    """The state's policy is not there, or not whole."""
+
+
+def _key(sha256: str) -> str:
+    return f"policy-{sha256}"
+
+
+def _packed(policy: Policy) -> bytes:
+    return zstandard.compress(msgspec.json.encode(to_plain(policy)))

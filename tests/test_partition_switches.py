@@ -1,0 +1,158 @@
+"""A partition whose policy is changed while it is stopped at random decides what a replay told of the change does."""
+
+import json
+import random
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_partition import bytes_of, rows_of
+
+from monitor.notes import Switch
+from monitor.partition import Live, Partition
+from monitor.policy.eras import BOUNDARY_MS, Era
+from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
+from monitor.replay import replay
+from oracle.generate import DAY, Scenario, lines_of, scenario
+from oracle.switched import Change, changes
+
+FORMAT = 3
+CLOCK = {"type": "tenant", "declared_businesses": [], "numbers": []}
+
+
+class Course:
+    """Reads files side by side in random pieces; what is not stored is lost when it is stopped."""
+
+    def __init__(self, made: Scenario, policy: Policy, rng: random.Random) -> None:
+        self.policy, self.rng, self.made = policy, rng, made
+        self.files = lines_of(made)
+        self.offsets = [sorted(rng.sample(range(2 * len(lines) + 1), len(lines))) for lines in self.files]
+        self.stored: dict[str, bytes] = {}
+        self.stored_at = [0] * len(self.files)
+        self.kept: list[Any] = []
+        self.at = [0] * len(self.files)
+        self.partition = self.new()
+        self.restarts = self.turns = 0
+
+    def new(self) -> Partition:
+        return Partition(self.policy, live=Live(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT)
+
+    def read(self, source: int, stop: int) -> None:
+        before, at = self.partition.offsets[source], self.at[source]
+        rows = rows_of(before, self.files[source], self.offsets[source], at, stop, self.made.not_after_ms)
+        self.partition.feed(source, rows)
+        self.at[source] = stop
+
+    def commit(self) -> None:
+        self.kept.append(self.partition.take())
+        for key, value in self.partition.snapshot(hand_over=self.rng.random() < 0.3):
+            self.stored.pop(key, None)
+            if value is not None:
+                self.stored[key] = value
+        self.stored_at = list(self.at)
+        if self.partition.switching:
+            self.turns += 1
+            self.restart()
+
+    def restart(self) -> None:
+        self.restarts += 1
+        self.partition, self.at = self.new(), [0] * len(self.files)
+        if self.stored:
+            self.partition.restore(self.stored)
+            resume = self.partition.take_over()
+            self.at = [bisect_left(places, offset) for places, offset in zip(self.offsets, resume, strict=True)]
+            for source in range(len(self.files)):
+                while self.at[source] < self.stored_at[source]:
+                    self.read(source, min(self.stored_at[source], self.at[source] + self.rng.choice((1, 5, 100))))
+
+    def run(self, coming: list[Change]) -> None:
+        rng, total = self.rng, sum(map(len, self.files))
+        when = sorted(rng.randint(0, total) for _ in coming)
+        while sum(self.at) < total:
+            source = rng.choice([n for n, lines in enumerate(self.files) if self.at[n] < len(lines)])
+            self.read(source, min(len(self.files[source]), self.at[source] + rng.choice((1, 2, 7, 60))))
+            if coming and sum(self.at) >= when[-len(coming)]:
+                # A command that is lost is given again, as the control topic does.
+                plain = to_plain(loads(json.dumps(coming[0].policy), "policy.json"))
+                from_ms = coming[0].from_ms - rng.choice((0, 1, 200_000))
+                sha256 = loads(json.dumps(plain), "policy.json").sha256
+                known = len(self.partition.eras)
+                wrong = self.partition.switch(plain, sha256, from_ms, "for the test", "", 0)
+                assert (wrong is None) == (len(self.partition.eras) == known + 1)
+                if rng.random() < 0.3:
+                    self.restart()
+                else:
+                    coming = coming[1:]
+                    self.commit()
+            if rng.random() < 0.3:
+                self.partition.early()
+            if rng.random() < 0.7:
+                self.partition.advance()
+                if rng.random() < 0.5 or self.partition.switching:
+                    self.commit()
+            if rng.random() < 0.1:
+                self.restart()
+
+    def finish(self) -> dict[str, Any]:
+        """All that the clocks allow, each by the policy that holds then."""
+        while self.partition.due:
+            self.partition.advance()
+            self.commit()
+        self.kept.append(self.partition.take())
+        line = [{offset: number for number, offset in enumerate(places, 1)} for places in self.offsets]
+        return {
+            "enforcement": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.enforcement),
+            "shadow": sorted(bytes_of(e) for taken in self.kept for e in taken.sink.shadow),
+            "late": sorted(late.raw for taken in self.kept for late in taken.late),
+            "rejected": sorted(
+                (r.log[1], line[r.log[1]][r.log[3]], r.reason) for taken in self.kept for r in taken.refused
+            ),
+            "read": sum(taken.rows for taken in self.kept),
+            "duplicates": sum(taken.duplicates for taken in self.kept),
+        }
+
+    @property
+    def switches(self) -> list[Switch]:
+        """What was noted."""
+        return [note for taken in self.kept for of, note in taken.notes if isinstance(note, Switch)]
+
+
+def told(made: Scenario, policy: Policy, switches: list[Switch], folder: Path) -> dict[str, Any]:
+    """What a replay says that knows the switches from the first."""
+    paths = []
+    for number, lines in enumerate(lines_of(made)):
+        path = folder / f"{number}.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        paths.append(path)
+    eras = [Era(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
+    out = replay(paths, policy, not_after_ms=made.not_after_ms, switches=eras)
+    places = {str(path): number for number, path in enumerate(paths)}
+    return {
+        "enforcement": sorted(map(bytes_of, out.enforcement)),
+        "shadow": sorted(map(bytes_of, out.shadow)),
+        "late": sorted(out.late),
+        "rejected": sorted((places[r.file], r.line, r.reason) for r in out.rejected),
+        "read": out.summary.read,
+        "duplicates": out.summary.duplicates,
+    }
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
+    print(f"seed {seed}")
+    rng, made = random.Random(seed), scenario(seed, size=200)
+    far_ms = made.not_after_ms + 50 * DAY  # by then all windows of all policies have ended, on both sides
+    made.not_after_ms = far_ms
+    for number, lines in enumerate(made.files):
+        lines.append(json.dumps(CLOCK | {"tenant_id": f"clock-{number}", "updated_ms": far_ms}))
+    policy = loads(json.dumps(made.policy), "policy.json")
+    course = Course(made, policy, rng)
+    course.run(changes(rng, made))
+    got = course.finish()
+    first, *switches = course.switches
+    assert (first.from_ms, first.sha256) == (0, policy.sha256)
+    assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
+    expected = told(made, policy, switches, tmp_path)
+    assert got == expected
