@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -20,6 +20,9 @@ from monitor.files import open_input, pieces
 from monitor.policy.model import Policy
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, PolicyRef, Reason
+
+if TYPE_CHECKING:
+    from monitor.replay import Outcome
 
 HOUR_MS = 3_600_000
 PIECE_LINES = 5_000
@@ -131,7 +134,11 @@ def judge(
     """What ``policy`` decides on these files' records up to ``not_after_ms``: the one place that knows replay."""
     from monitor.replay import replay
 
-    result = replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter)
+    return judged(replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter), policy)
+
+
+def judged(result: "Outcome", policy: Policy) -> Judged:
+    """What a replay by ``policy`` decided."""
     ref = PolicyRef(policy.id, policy.version, policy.sha256)
     return Judged(ref, tuple(decisions_of(result.enforcement, result.shadow)))
 

@@ -8,7 +8,7 @@ import numpy as np
 from monitor.intake import NO_CLOCK_MS, Late
 from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
-from monitor.notes import Note
+from monitor.notes import Note, Switch
 from monitor.partition import Live, Partition, Place
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
@@ -31,11 +31,15 @@ async def replay_topics(
     live: Live | None = None,
     partitioner: Partitioner = "murmur2",
     to_watermark: bool = False,
+    follow: bool = True,
     looking: Looking | None = None,
     progress: Callable[[Progress], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Judge the input topics as they are now by a policy; rejected rows are named by topic-partition and offset.
+    """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
+
+    The policies are those that the clock log notes; ``policy`` is the first where none is noted to be, and the only one
+    unless they are to be followed.
 
     ``live`` holds where the clock log does not say otherwise. ``to_watermark`` stops where the clocks of the logs
     allow no more: that is what workers that have caught up have decided. Otherwise the logs are taken to have ended,
@@ -60,7 +64,7 @@ async def replay_topics(
             partition.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
-        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition)
+        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, follow)
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
     if looking is not None:
@@ -81,8 +85,11 @@ async def _partitions(cluster: Cluster, names: Names) -> int:
     return counts[wanted[0]]
 
 
-async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition) -> None:
-    """Tell the partition what the clock log has between ``start`` and ``end``. Refused where it cannot be read."""
+async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition, follow: bool = True) -> None:
+    """Tell the partition what the clock log has between ``start`` and ``end``, of policies too if it is to ``follow``.
+
+    Refused where it cannot be read.
+    """
     notes: dict[int | None, list[Note]] = {}
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
@@ -91,7 +98,8 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
             except (msgspec.DecodeError, ValueError, KeyError) as error:
                 at = f"{clock.topic}-{clock.partition} offset {offset}"
                 raise Refused(f"{at}: expected a note that this release can read: {error}") from None
-            notes.setdefault(source, []).append(note)
+            if follow or not isinstance(note, Switch):
+                notes.setdefault(source, []).append(note)
     try:
         for source, noted in notes.items():
             partition.recall(source, noted)

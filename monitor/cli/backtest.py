@@ -136,7 +136,7 @@ def _print(
         ref = judged.policy
         typer.echo(f"{side}: {ref.id} {ref.version}, {len(judged.decisions):,} decisions, sha256 {ref.sha256[:12]}")
     typer.echo(f"{len(changed):,} tenants change tier")
-    for line in _change_lines(changed):
+    for line in change_lines(changed):
         typer.echo(line)
     if source is None:
         typer.echo("no labels and no reviews among the records: precision and recall are not known")
@@ -163,7 +163,8 @@ def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
         yield "  ".join((name.ljust(widths[0]), *cells))
 
 
-def _change_lines(changed: "list[Change]") -> Iterator[str]:
+def change_lines(changed: "list[Change]") -> Iterator[str]:
+    """Each tenant's tiers before and after, with the rules that make the difference."""
     for change in changed:
         moves = ", ".join(
             f"{channel} {change.before[channel] or 'none'} -> {change.after[channel] or 'none'}"

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli import policy_switch
 from monitor.cli.inputs import moment, policy_for
 
 if TYPE_CHECKING:
     from monitor.preflight import Preflight
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(policy_switch.apply)
+app.command()(policy_switch.status)
 
 _SHOWN = 5  # tenants named for each rule
 

@@ -117,3 +117,16 @@ def recast(pane: Pane, before: Counting, after: Counting) -> Pane:
     some = np.flatnonzero(mask)
     evidence = EvidenceRows(rows.tenant[some], rows.end_ms[some], mask[some], rows.call_id[some])
     return replace(pane, sums=sums, evidence=evidence)
+
+
+def judged_later(history: History) -> dict[str, int]:
+    """The rules that are not judged from the last change of policy on, with the first end at which they are.
+
+    A rule as an override has it stands with the tenant.
+    """
+    found = {rule.id: history.judged_from(rule) for rule in history.policy.rules}
+    for override in history.policy.overrides:
+        from_ms = history.judged_from(override.rule)
+        if from_ms > found[override.rule.id]:
+            found[f"{override.rule.id} of {override.tenant}"] = from_ms
+    return {name: from_ms for name, from_ms in found.items() if from_ms > history.eras[-1].from_ms}

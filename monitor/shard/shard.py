@@ -287,7 +287,7 @@ class Shard:
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
         """The next instant at which a pane is over, panes enter the windows or a rule has something to judge."""
         ends = []
-        if self._sealed and self._sealed[0].start_ms + self.pane_ms <= max(bounds.values(), default=0):
+        if self._sealed:
             ends.append(self._sealed[0].start_ms + self.pane_ms)
         for gathering in self._gatherings:
             step_ends = gathering.due(bounds)

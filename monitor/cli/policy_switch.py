@@ -1,0 +1,168 @@
+"""`callwarden policy apply` and `policy status`: change the policy of workers, and see which one holds."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from monitor.notes import Switch
+    from monitor.policy.eras import Era
+    from monitor.policy.model import Policy
+    from streams.kafka import KafkaCluster
+    from streams.names import Names
+    from streams.settings import Settings
+
+_MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+
+
+def apply(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The policy that is to hold.")],
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Event time (RFC 3339 or epoch ms).  [default: some minutes on]"),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
+
+    First it says who would change tier over the days that the topics hold, and from when each rule can be judged.
+    Exit status: 1 not taken in time by all, 2 a fault of the policy, 3 no broker.
+    """
+    import time
+
+    from monitor.cli.inputs import fail, moment, policy_for, settings_for
+    from monitor.cli.operator import operate
+    from monitor.policy.eras import Era, boundary
+    from streams.commands import partition_count, tell
+    from streams.control import PolicyCommand
+    from streams.names import Names
+    from streams.policies import newest, noted
+
+    after = policy_for(file)
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    now_ms = time.time_ns() // 1_000_000
+    from_ms = boundary(moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS)
+    if from_ms <= 0:
+        fail(f"--from {from_}: expected a time after 1970")
+
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, list[Switch]], Era | None]":
+        switches = await noted(cluster, names, range(await partition_count(cluster, names)))
+        return switches, newest(switches)
+
+    switches, last = operate("policy apply", settings, look)
+    waiting = [number for number, some in switches.items() if not some or some[-1].sha256 != after.sha256]
+    if not waiting:
+        typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
+        return
+    before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
+    for line in _differences(settings, names, before, after):
+        typer.echo(line)
+    for line in _judged_later(Era(0, before), Era(from_ms, after)):
+        typer.echo(line)
+    typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
+    if dry_run:
+        return
+    if not reason:
+        fail("--reason: expected why; it is noted with the change")
+    if not yes and not typer.confirm("Apply it?"):
+        raise typer.Exit(1)
+
+    from monitor.cli.operator import signed
+    from monitor.policy.plain import to_plain
+
+    command = PolicyCommand(to_plain(after), after.sha256, from_ms, reason, **signed(by))
+
+    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, list[Switch]]]":
+        silent = await tell(cluster, names, settings.application_id, waiting, command, wait)
+        return silent, await noted(cluster, names, waiting)
+
+    silent, after_switches = operate("policy apply", settings, work)
+    for number in waiting:
+        if number not in silent:
+            since = _time(after_switches[number][-1].from_ms)
+            typer.echo(f"taken: partition {number} decides under it from {since} on")
+    if silent:
+        told = ", ".join(map(str, silent))
+        fail(
+            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; the command stays "
+            f"in {names.output('control')} and is taken when a worker opens the partition",
+            1,
+        )
+
+
+def status(bootstrap: Bootstrap = None) -> None:
+    """Say which policy holds in which partition, since what event time, by whom and why. Exit status 3: no broker."""
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import operate
+    from streams.commands import partition_count
+    from streams.names import Names
+    from streams.policies import noted
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> "dict[int, list[Switch]]":
+        return await noted(cluster, names, range(await partition_count(cluster, names)))
+
+    for number, switches in operate("policy status", settings, look).items():
+        if not switches:
+            typer.echo(f"partition {number}: none is noted: the workers' file holds (state of format 2, or none yet)")
+        for switch in switches:
+            named = f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
+            since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
+            signed = f" ({switch.by}: {switch.reason})" if switch.reason else ""
+            typer.echo(f"partition {number}: {since}: {named}{signed}")
+
+
+def _differences(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:
+    """What differs in the policies, and for whom over the days that the topics hold."""
+    from monitor import backtest
+    from monitor.cli.backtest import change_lines
+    from monitor.cli.operator import operate
+    from monitor.partition import Live
+    from monitor.policy.diff import diff
+    from streams.topicreplay import replay_topics
+
+    yield from diff(before, after)
+
+    async def judge(cluster: "KafkaCluster") -> "list[backtest.Judged]":
+        found = []
+        for policy in (before, after):
+            outcome = await replay_topics(
+                cluster,
+                names,
+                policy,
+                secret=settings.secret(),
+                live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                partitioner=settings.partitioner,
+                follow=False,
+            )
+            found.append(backtest.judged(outcome, policy))
+        return found
+
+    changed = backtest.changes(*operate("policy apply", settings, judge))
+    yield f"{len(changed):,} tenants would change tier over what the topics hold"
+    yield from change_lines(changed)
+
+
+def _judged_later(before: "Era", after: "Era") -> Iterator[str]:
+    from monitor.shard.history import History, judged_later
+
+    for rule, from_ms in judged_later(History([before, after])).items():
+        yield f"{rule}: judged from {_time(from_ms)} on: what it looks at was not counted before, or not for so long"
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

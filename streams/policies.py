@@ -1,0 +1,48 @@
+"""The policies of an application, as its clock log has them: what holds where, and since when."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from monitor.notes import Switch
+from monitor.policy.eras import Era
+from monitor.policy.load import PolicyError, from_plain
+from streams.cluster import TP, Cluster, Refused
+from streams.emit import decode_note
+from streams.names import Names
+
+_TAG = b'"type":"policy"'  # of thousands of notes a few are; the others need not be decoded
+
+
+async def noted(cluster: Cluster, names: Names, numbers: Sequence[int]) -> dict[int, list[Switch]]:
+    """What was noted of policies for each of these partition numbers, in order of time. Unavailable, Refused."""
+    return {number: await _of(cluster, TP(names.output("clock"), number)) for number in numbers}
+
+
+async def _of(cluster: Cluster, clock: TP) -> list[Switch]:
+    start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
+    found: dict[int, Switch] = {}
+    async for fetched in cluster.read(clock, start, end):
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            if value is None or _TAG not in value:
+                continue
+            try:
+                _, note = decode_note(value)
+            except (msgspec.DecodeError, ValueError, KeyError) as error:
+                at = f"{clock.topic}-{clock.partition} offset {offset}"
+                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+            if isinstance(note, Switch):
+                found.setdefault(note.from_ms, note)
+    return [found[from_ms] for from_ms in sorted(found)]
+
+
+def newest(switches: Mapping[int, Sequence[Switch]]) -> Era | None:
+    """The policy that was noted last of all, with its time; None where none was. Refused where it cannot be read."""
+    every = [switch for some in switches.values() for switch in some]
+    if not every:
+        return None
+    last = max(every, key=lambda switch: switch.from_ms)
+    try:
+        return Era(last.from_ms, from_plain(last.policy, last.sha256))
+    except PolicyError as error:
+        raise Refused(f"expected a policy that this release can read: {error}") from None
