@@ -224,5 +224,5 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
         # Of another loss.
         assert (await accept(7, "--wait", "3"))[0] == 1
         await asyncio.to_thread(refuses, worker)
-        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 is at work\n")
+        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 is at work, and has noted so\n")
         assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
