@@ -1,11 +1,10 @@
 """What every channel is, and how one posts without ever showing an address or a secret."""
 
 import asyncio
-import json
 import os
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -96,26 +95,6 @@ class Poster:
         if status == 429:
             return Failed(why, wait_s=_seconds(headers.get("Retry-After")) or 60)
         return Failed(why, message_alone=status in (400, 413, 422))
-
-
-def robot_answer(poster: Poster, answer: tuple[int, Mapping[str, str], bytes], *codes: str) -> tuple[int, str]:
-    """What a robot says in the content of its 200: code and words; the first of ``codes`` that is there is the code.
-
-    Raises Failed for another status, and for what is no such answer.
-    """
-    status, headers, content = answer
-    try:
-        said: Any = json.loads(content)
-    except ValueError:
-        said = None
-    if isinstance(said, dict):
-        for name in codes:
-            if isinstance(said.get(name), int):
-                words = next((str(said[key]) for key in ("errmsg", "msg", "StatusMessage") if said.get(key)), "")
-                return said[name], poster.shown(words)
-    if status != 200:
-        raise poster.http_failure(status, headers, content)
-    raise Failed("it answers 200 without a code: nobody knows whether it took the message. Is it a robot's address?")
 
 
 def _why(error: Exception) -> str:

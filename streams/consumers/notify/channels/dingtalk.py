@@ -11,21 +11,25 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from streams.consumers.notify.channels.base import Failed, Poster, robot_answer
+from streams.consumers.notify.channels.base import Poster
+from streams.consumers.notify.channels.robots import Codes
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.message import Message
 
 _MOST_BYTES: Final = 18_000
-_TOO_FAST: Final = frozenset({130101, 130102, 660026})
-_THIS_MESSAGE: Final = frozenset({40035, 400105, 430101, 430102, 430103, 430104, 460101})
-_HINTS: Final = {
-    310000: "its security setting refuses it (signature, keyword, or address of this machine)",
-    300001: "its access token is wrong",
-    400013: "its group is gone",
-    400101: "its access token is wrong",
-    400102: "the robot is switched off",
-    400106: "the robot is gone",
-}
+_CODES: Final = Codes(
+    names=("errcode",),
+    too_fast=frozenset({130101, 130102, 660026}),
+    this_message=frozenset({40035, 400105, 430101, 430102, 430103, 430104, 460101}),
+    hints={
+        310000: "its security setting refuses it (signature, keyword, or address of this machine)",
+        300001: "its access token is wrong",
+        400013: "its group is gone",
+        400101: "its access token is wrong",
+        400102: "the robot is switched off",
+        400106: "the robot is gone",
+    },
+)
 
 
 class DingTalk:
@@ -55,15 +59,7 @@ class DingTalk:
         if self._secret is not None:
             now_ms = self._clock()
             query = urlencode({"timestamp": now_ms, "sign": signature(self._secret.get_secret_value(), now_ms)})
-        code, words = robot_answer(self._poster, await self._poster.post(orjson.dumps(body), query), "errcode")
-        if code == 0:
-            return "errcode 0"
-        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-        raise Failed(
-            f"errcode {code}: {words}{hint}",
-            message_alone=code in _THIS_MESSAGE,
-            wait_s=60 if code in _TOO_FAST else None,
-        )
+        return _CODES.taken(self._poster, await self._poster.post(orjson.dumps(body), query))
 
 
 def signature(secret: str, timestamp_ms: int) -> str:

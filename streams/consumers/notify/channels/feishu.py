@@ -10,20 +10,24 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from streams.consumers.notify.channels.base import Failed, Poster, robot_answer
+from streams.consumers.notify.channels.base import Poster
+from streams.consumers.notify.channels.robots import Codes
 from streams.consumers.notify.channels.text import about, clipped, halves, plain
 from streams.consumers.notify.message import Message
 
 _MOST_BYTES: Final = 8_000  # of each language
 _COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}
-_TOO_FAST: Final = frozenset({11232, 99991400})
-_THIS_MESSAGE: Final = frozenset({9499, 11246, 230025})
-_HINTS: Final = {
-    19001: "its address is wrong",
-    19021: "the signature does not match, or this machine's clock is an hour off",
-    19022: "this machine's address is not allowed",
-    19024: "its keyword is missing",
-}
+_CODES: Final = Codes(
+    names=("code", "StatusCode"),
+    too_fast=frozenset({11232, 99991400}),
+    this_message=frozenset({9499, 11246, 230025}),
+    hints={
+        19001: "its address is wrong",
+        19021: "the signature does not match, or this machine's clock is an hour off",
+        19022: "this machine's address is not allowed",
+        19024: "its keyword is missing",
+    },
+)
 
 
 class Feishu:
@@ -49,16 +53,7 @@ class Feishu:
         if self._secret is not None:
             now_s = self._clock() // 1000
             body |= {"timestamp": str(now_s), "sign": signature(self._secret.get_secret_value(), now_s)}
-        answer = await self._poster.post(orjson.dumps(body))
-        code, words = robot_answer(self._poster, answer, "code", "StatusCode")
-        if code == 0:
-            return "code 0"
-        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-        raise Failed(
-            f"code {code}: {words}{hint}",
-            message_alone=code in _THIS_MESSAGE,
-            wait_s=60 if code in _TOO_FAST else None,
-        )
+        return _CODES.taken(self._poster, await self._poster.post(orjson.dumps(body)))
 
     def _card(self, message: Message) -> dict[str, Any]:
         zh, en = halves(message)

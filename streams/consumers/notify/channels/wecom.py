@@ -7,14 +7,18 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from streams.consumers.notify.channels.base import Failed, Poster, robot_answer
+from streams.consumers.notify.channels.base import Poster
+from streams.consumers.notify.channels.robots import Codes
 from streams.consumers.notify.channels.text import markdown
 from streams.consumers.notify.message import Message
 
 _MOST_BYTES: Final = 4_096
-_TOO_FAST: Final = frozenset({45009, 45033})
-_THIS_MESSAGE: Final = frozenset({40008, 40058, 44004, 45002})
-_HINTS: Final = {93000: "its address is wrong, or the robot is gone", 93008: "the robot is not in its group any more"}
+_CODES: Final = Codes(
+    names=("errcode",),
+    too_fast=frozenset({45009, 45033}),
+    this_message=frozenset({40008, 40058, 44004, 45002}),
+    hints={93000: "its address is wrong, or the robot is gone", 93008: "the robot is not in its group any more"},
+)
 
 
 class WeCom:
@@ -35,12 +39,4 @@ class WeCom:
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
         [message] = messages
         body = {"msgtype": "markdown", "markdown": {"content": markdown(message, self._link, _MOST_BYTES)}}
-        code, words = robot_answer(self._poster, await self._poster.post(orjson.dumps(body)), "errcode")
-        if code == 0:
-            return "errcode 0"
-        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-        raise Failed(
-            f"errcode {code}: {words}{hint}",
-            message_alone=code in _THIS_MESSAGE,
-            wait_s=60 if code in _TOO_FAST else None,
-        )
+        return _CODES.taken(self._poster, await self._poster.post(orjson.dumps(body)))

@@ -1,0 +1,47 @@
+"""What the robots have in common: they answer 200 to everything, with a code that says whether it was taken."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.consumers.notify.channels.base import Failed, Poster
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """One kind of robot's codes; 0 is success. ``names``: the first of these fields that is there has the code.
+
+    ``too_fast``: more messages than it takes in a minute; ``this_message``: it is this one alone that it refuses;
+    ``hints``: what others mean.
+    """
+
+    names: tuple[str, ...]
+    too_fast: frozenset[int]
+    this_message: frozenset[int]
+    hints: Mapping[int, str]
+
+    def taken(self, poster: Poster, answer: tuple[int, Mapping[str, str], bytes]) -> str:
+        """What it answered, in a few words, where it took the message. Raises Failed."""
+        status, headers, content = answer
+        try:
+            answered = json.loads(content)
+        except ValueError:
+            answered = None
+        said: dict[str, Any] = answered if isinstance(answered, dict) else {}
+        code = next((said[name] for name in self.names if isinstance(said.get(name), int)), None)
+        if code is None:
+            if status != 200:
+                raise poster.http_failure(status, headers, content)
+            raise Failed(
+                "it answers 200 without a code: nobody knows whether it took the message. Is it a robot's address?"
+            )
+        if code == 0:
+            return f"{self.names[0]} 0"
+        words = next((str(said[key]) for key in ("errmsg", "msg", "StatusMessage") if said.get(key)), "")
+        hint = f"; {self.hints[code]}" if code in self.hints else ""
+        raise Failed(
+            f"{self.names[0]} {code}: {poster.shown(words)}{hint}",
+            message_alone=code in self.this_message,
+            wait_s=60 if code in self.too_fast else None,
+        )

@@ -1,0 +1,78 @@
+"""A notifier with a clock of its own and ears instead of receivers, for tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from office import MANNERS, POLICY
+
+from monitor.policy.model import Policy
+from streams.cluster import TP
+from streams.consumers.database import Database
+from streams.consumers.follow import Record
+from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.notify.consumer import Consumer
+from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.message import Message
+from streams.consumers.notify.sender import Sender
+from streams.consumers.notify.telemetry import Telemetry
+
+BEGAN_MS = 1_772_409_600_000
+
+
+class Ear:
+    """A channel that hears all, unless it is told to fail."""
+
+    at_once = 1
+
+    def __init__(self, name: str, per_minute: int | None = None) -> None:
+        self.name, self.per_minute = name, per_minute
+        self.heard: list[Message] = []
+        self.failing: Failed | None = None
+        self.refuses: set[str] = set()
+
+    async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        if self.failing is not None:
+            raise self.failing
+        if any(message.id in self.refuses for message in messages):
+            raise Failed("it does not like it", message_alone=True)
+        self.heard += messages
+        return "ok"
+
+
+class Notifier:
+    """All of it, with a clock of its own and ears instead of receivers."""
+
+    def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
+        self.database, self.now_ms = database, BEGAN_MS
+        names = [ear.name for ear in ears]
+        self.telemetry = Telemetry(names, lambda: self.now_ms)
+        self.consumer = Consumer(
+            Desk(policy, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
+        )
+        self.elapsed_s = 0.0
+        self.senders = [
+            Sender(ear, database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in ears
+        ]
+        self.offset = 0
+
+    async def take(self, *records: Any, written_ms: int | None = None) -> None:
+        """Records out of the topics, written just now unless it is said."""
+        rows = []
+        for record in records:
+            topic = "enforcement" if hasattr(record, "subject") else "alerts"
+            value = record if isinstance(record, bytes) else msgspec.json.encode(record)
+            rows.append(Record(TP(topic, 0), self.offset, written_ms or self.now_ms, None, value))
+            self.offset += 1
+        (await self.database.run(lambda connection: self.consumer.handle(connection, rows)))()
+
+    async def later(self, ms: int = 1000) -> None:
+        """Time goes on, and all do what they do."""
+        self.now_ms += ms
+        self.elapsed_s += ms / 1000
+        await self.database.run(self.consumer.tick)
+        for sender in self.senders:
+            await sender.step()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.telemetry.registry.get_sample_value(name, labels)
