@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Integer,
     MetaData,
     ScalarSelect,
     String,
@@ -18,9 +17,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.cluster import TP
+from streams.consumers.shapes import insert_new, of_partition
 
 
 class Overtaken(Exception):  # noqa: N818 - a fact about the database
@@ -45,8 +44,7 @@ def position_table(metadata: MetaData, name: str) -> Table:
     return Table(
         f"{name}_position",
         metadata,
-        Column("topic", String(249), primary_key=True),
-        Column("partition", Integer, primary_key=True, autoincrement=False),
+        *of_partition(),
         Column("next", BigInteger, nullable=False),
         Column("last_offset", BigInteger),
         Column("last_hash", String(64)),
@@ -95,8 +93,7 @@ class Positions:
         """
         rows = [{**tp._asdict(), "next": at, "cluster": cluster} for tp, at in first.items()]
         if rows:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            connection.execute(dialect.insert(self._table).on_conflict_do_nothing(), rows)
+            connection.execute(insert_new(connection, self._table), rows)
         column = self._table.c.cluster
         connection.execute(update(self._table).where(column.is_(None)).values(cluster=cluster))
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.masking import mask_numbers
 from monitor.reasons.wording import instant
@@ -14,6 +13,7 @@ from streams.consumers.ledger.cases import Case
 from streams.consumers.ledger.entries import storable
 from streams.consumers.ledger.look import case_of
 from streams.consumers.ledger.tables import CLAIMS, LISTED
+from streams.consumers.shapes import insert_new
 from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
 
 
@@ -98,8 +98,7 @@ def claim(
         value=codec.encode(record),
     )
     row = {name: getattr(mine, name) for name in Claim.__slots__} | {"tenant_id": storable(mine.tenant_id)}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    unless_taken = dialect.insert(CLAIMS).values(row).on_conflict_do_nothing().returning(CLAIMS.c.enforcement_id)
+    unless_taken = insert_new(connection, CLAIMS).values(row).returning(CLAIMS.c.enforcement_id)
     if connection.execute(unless_taken).first():
         return mine
     theirs = claim_on(connection, mine.enforcement_id)

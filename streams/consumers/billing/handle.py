@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.consumers.billing.events import Event, UnreadableError, read
 from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN
 from streams.consumers.follow import Record
+from streams.consumers.shapes import insert_new
 
 log = structlog.get_logger("callwarden")
 
@@ -57,6 +57,5 @@ def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> li
     """Add the rows whose key is new; the first column of these."""
     if not rows:
         return []
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(next(iter(table.c)))
+    statement = insert_new(connection, table).returning(next(iter(table.c)))
     return list(connection.execute(statement, rows).scalars())

@@ -5,10 +5,11 @@ A hold is left while its id is in `HOLD` and not in `TAKEN`, so that it does not
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table
 
 from streams.consumers.anytext import AnyText
 from streams.consumers.positions import Positions, position_table
+from streams.consumers.shapes import of_partition, rejected_table
 
 METADATA: Final = MetaData()
 POSITION: Final = position_table(METADATA, "billing")
@@ -38,21 +39,13 @@ TAKEN: Final = Table(
 )
 """The ids that were superseded or reversed, and by which event. Their holds are gone for good."""
 
-REJECTED: Final = Table(
-    "billing_rejected",
-    METADATA,
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
-    Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("reason", AnyText, nullable=False),
-)
+REJECTED: Final = rejected_table(METADATA, "billing")
 """Records that could not be read: nothing is known of what they hold or take away."""
 
 GAP: Final = Table(
     "billing_gap",
     METADATA,
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
+    *of_partition(),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("stop", BigInteger, primary_key=True, autoincrement=False),
     Column("accepted_ms", BigInteger, nullable=False),

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.cluster import TP
 from streams.consumers.ledger.tables import ENTRIES, PUBLISHED
+from streams.consumers.shapes import insert_new
 
 _HASH: Final = msgspec.Meta(pattern="^[0-9a-f]{64}$")
 
@@ -71,8 +71,7 @@ def published_ms(connection: Connection, day: str) -> int | None:
 
 def note_published(connection: Connection, day: str, at_ms: int) -> None:
     """Remember that they are."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(PUBLISHED).values(day=day, at_ms=at_ms).on_conflict_do_nothing())
+    connection.execute(insert_new(connection, PUBLISHED).values(day=day, at_ms=at_ms))
 
 
 def append(path: Path, heads: Heads) -> None:

@@ -1,11 +1,11 @@
 """Reads once more what could not be read when it was kept: a newer release may. The entries themselves never change."""
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.keep import reader_of
 from streams.consumers.ledger.tables import ENTRIES, REREAD
+from streams.consumers.shapes import insert_new
 from streams.names import Names
 
 _AT_ONCE = 500
@@ -15,7 +15,6 @@ _PLACE = ("topic", "partition", "number")
 def reread(connection: Connection, names: Names) -> int:
     """List the entries that were kept with a fault by what this release reads in them; how many it can read."""
     connection.execute(delete(REREAD))
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     places = [ENTRIES.c[name] for name in _PLACE]
     unread = select(*places, ENTRIES.c.value).where(ENTRIES.c.fault.is_not(None)).order_by(*places)
     count = 0
@@ -24,7 +23,7 @@ def reread(connection: Connection, names: Names) -> int:
         rows = [place | _said(fields) for place, fields in read if fields.fault is None]
         count += len(rows)
         if rows:
-            connection.execute(insert(REREAD).on_conflict_do_nothing(), rows)
+            connection.execute(insert_new(connection, REREAD), rows)
     return count
 
 

@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -19,6 +18,7 @@ from sqlalchemy import (
 )
 
 from streams.consumers.positions import Positions, position_table
+from streams.consumers.shapes import of_partition
 
 METADATA: Final = MetaData()
 POSITIONS: Final = Positions(position_table(METADATA, "ledger"))
@@ -44,8 +44,7 @@ ENTRIES: Final = Table(
     "ledger_entry",
     METADATA,
     # What the topic holds, and the chain. Numbers begin at 1 in each partition and leave none out.
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
+    *of_partition(),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, nullable=False),
     Column("timestamp_ms", BigInteger, nullable=False),
@@ -69,8 +68,7 @@ REREAD: Final = Table(
     "ledger_reread",
     METADATA,
     # What this release reads out of entries that could not be read when they were kept: they themselves never change.
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
+    *of_partition(),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     *_read(),
     *(
@@ -97,8 +95,7 @@ LOSSES: Final = Table(
     "ledger_loss",
     METADATA,
     # Offsets that were deleted from the topic before they were recorded, and who went on without them, and why.
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
+    *of_partition(),
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("stop", BigInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),

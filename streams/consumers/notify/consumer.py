@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 import structlog
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from monitor.masking import mask_numbers
@@ -25,6 +24,7 @@ from streams.consumers.notify.register import Tenant
 from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
 from streams.consumers.notify.words import lapse_soon
+from streams.consumers.shapes import insert_new
 
 log = structlog.get_logger("callwarden")
 
@@ -232,9 +232,8 @@ def _tenant_of(record: Alert | Enforcement) -> str:
 def _reject(connection: Connection, rejected: Sequence[tuple[Record, str]]) -> None:
     rows = [{**record.tp._asdict(), "offset": record.offset, "reason": reason} for record, reason in rejected]
     if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         # After a topic was made anew there may be one of that place.
-        connection.execute(dialect.insert(REJECTED).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, REJECTED), rows)
 
 
 def _of_the_connection(error: Exception) -> bool:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.tables import OUTBOX, STANDING
+from streams.consumers.shapes import insert_new
 
 _KEPT_MS = 30 * 86_400_000
 _LONGEST_MS = 10 * 60_000  # more than a sender lets a refused message wait
@@ -33,7 +33,6 @@ class Standing(NamedTuple):
 
 def put(connection: Connection, messages: Iterable[Message], channels: Collection[str], now_ms: int) -> None:
     """Have these told by each of these channels; one that is there already stays as it is."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     for message in messages:
         text = msgspec.json.encode(message).decode()
         rows = [
@@ -50,7 +49,7 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
             if message.others or channel.startswith("alertmanager")
         ]
         if rows:
-            connection.execute(dialect.insert(OUTBOX).on_conflict_do_nothing(), rows)
+            connection.execute(insert_new(connection, OUTBOX), rows)
         if message.standing is not None:
             key = _key(message)
             connection.execute(delete(STANDING).where(STANDING.c.key == key))

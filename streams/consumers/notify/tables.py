@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, St
 
 from streams.consumers.anytext import AnyText
 from streams.consumers.positions import Positions, position_table
+from streams.consumers.shapes import rejected_table
 
 METADATA = MetaData()
 POSITIONS = Positions(position_table(METADATA, "notify"))
@@ -60,14 +61,7 @@ STANDING = Table(
     Column("message", AnyText, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
 )
-REJECTED = Table(
-    "notify_rejected",
-    METADATA,
-    Column("topic", String(249), primary_key=True),
-    Column("partition", Integer, primary_key=True, autoincrement=False),
-    Column("offset", BigInteger, primary_key=True, autoincrement=False),
-    Column("reason", AnyText, nullable=False),
-)
+REJECTED = rejected_table(METADATA, "notify")
 CLOCK = Table(
     "notify_clock",
     METADATA,
