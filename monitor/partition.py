@@ -33,6 +33,7 @@ from monitor.shard.state import ShardHead
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
 from monitor.topics import INPUTS
+from schemas.inputs import END_MS
 
 _CALLS = INPUTS.index(CALLS)
 _KEEPS_POLICY = 3  # the first format that holds the policy
@@ -108,6 +109,11 @@ def place_of(records: Mapping[str, bytes]) -> Place | None:
     return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
 
 
+def mark_of(secret: bytes) -> str:
+    """By what a state knows the secret that it was made with."""
+    return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
+
+
 @dataclass(slots=True)
 class Taken:
     """What was read and brought about since the last call; rows read again do not count.
@@ -154,7 +160,7 @@ class Partition:
         self._replaying = replaying
         self._restored: tuple[ShardHead, dict[str, bytes]] | None = None
         self._policies = Succession(policy)
-        self._secret = hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
+        self._secret = mark_of(secret)
         self._salt = salt_of(secret)
         self._judge: Shard | Relay
         self._take_turns()
@@ -163,6 +169,7 @@ class Partition:
         self._positions = [Position(Source(number), [limit]) for number in range(sources)]
         self._watermark_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
+        self._most_ms = END_MS
         self._cutter = Cutter()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
         if state_format >= _KEEPS_POLICY:
@@ -377,7 +384,11 @@ class Partition:
         clocks = [position.source.clock_ms for position in self._positions if not position.ended]
         if not clocks or min(clocks) == NO_CLOCK_MS:
             return self._watermark_ms
-        return max(self._watermark_ms, self._policies.lateness.line(min(clocks)))
+        return max(self._watermark_ms, min(self._policies.lateness.line(min(clocks)), self._most_ms))
+
+    def hold(self, most_ms: int | None) -> None:
+        """Decide nothing beyond that watermark, whatever the clocks allow; None: what they allow."""
+        self._most_ms = END_MS if most_ms is None else most_ms
 
     @property
     def clocks_ms(self) -> list[int]:

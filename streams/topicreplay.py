@@ -48,7 +48,7 @@ async def replay_topics(
     transactions are not noted yet: what came after these may be judged otherwise than they will.
     Unavailable, Refused, OffsetGone of the cluster.
     """
-    count = await _partitions(cluster, names)
+    count = await partitions_of(cluster, names)
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])
@@ -72,7 +72,7 @@ async def replay_topics(
     return outcome
 
 
-async def _partitions(cluster: Cluster, names: Names) -> int:
+async def partitions_of(cluster: Cluster, names: Names) -> int:
     """How many partitions there are. Refused where topics are missing or do not fit together."""
     wanted = [*names.inputs, names.output("clock")]
     counts = await cluster.partitions(wanted)

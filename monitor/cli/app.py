@@ -30,6 +30,7 @@ COMMANDS = {
     "dead-letter": "Look at records that could not be read, and write them back.",
     "skip": "Send a record that stops its partition to the dead letters.",
     "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
+    "audit": "Prove that no decision was lost, invented or changed.",
     "state": "Take the workers' state out into a file, and bring it back.",
     "accept": "Let a worker go on although something is lost.",
     "end-outage": "Say that no calls are coming, rather than that they are away.",

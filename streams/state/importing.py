@@ -4,14 +4,16 @@ What was decided after the export stands in the logs: its clocks are made known 
 made again without being put out a second time, as after a state that was lost.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from monitor.notes import Limit, LostInput, Move, Note, Skip
+from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch
 from monitor.partition import HEAD
+from monitor.policy.load import PolicyError, from_plain
 from monitor.stored import Cutter
+from monitor.succession import EraHead, LostPolicyError, Succession
 from streams.cluster import TP, Cluster, Out, Refused, Writer
 from streams.emit import decode_note
 from streams.names import Names
@@ -118,10 +120,35 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
     for source, stored in enumerate(head["sources"]):
         stored |= noted(stored, notes.get(source, []))
     out = await published(cluster, names, number)
+    changes: list[tuple[str, bytes | None]] = []
+    if switches := [note for note in notes.get(None, []) if isinstance(note, Switch)]:
+        changes = _switched(head, Cutter().join(part.entries), switches)
     head["published_ms"] = max([head["published_ms"], *out.values()])
     # What was commanded since is history: what came of it is noted. An outage must not be ended a second time.
     head["control"] = ends[control]
-    return Cutter().cut([(HEAD, msgspec.msgpack.encode(head))])
+    return Cutter().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+
+
+def _switched(
+    head: dict[str, Any], blobs: dict[str, bytes], switches: Sequence[Switch]
+) -> list[tuple[str, bytes | None]]:
+    """Have the head know the policies that were noted since; their texts, to be stored beside it."""
+    if not head.get("eras"):
+        if any(switch.from_ms for switch in switches):
+            raise Refused(
+                "a policy was switched since the export, whose format has no room for one: expected an export that was "
+                "made after that"
+            )
+        return []
+    eras = [EraHead(**era) for era in head["eras"]]
+    try:
+        policies = Succession(from_plain(switches[0].policy, switches[0].sha256))
+        policies.restore(eras, blobs, head["watermark_ms"])
+        policies.recall(switches)
+    except (PolicyError, LostPolicyError) as error:
+        raise Refused(f"expected policies that this release can read: {error}") from None
+    head["eras"] = [msgspec.to_builtins(era) for era in policies.heads()]
+    return policies.changes()
 
 
 def noted(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from monitor.replay import Progress
 from oracle.courses import wrong_alerts
 from schemas import codec
 from schemas.outputs import Alert, Enforcement
+from streams.audit import tell
+from streams.audit.partition import Setup
+from streams.audit.run import audit
 from streams.kafka import KafkaCluster
 from streams.names import Names
 from streams.settings import load
@@ -80,10 +83,15 @@ async def assert_exact(address: str, names: Names, policy: Policy, live: Live, p
     cluster = KafkaCluster(load({"bootstrap_servers": address}))
     try:
         expected = await replay_topics(cluster, names, policy, live=live, to_watermark=True, progress=take)
+        report = await audit(Setup(cluster, names, policy, live=live))
     finally:
         await cluster.stop()
     outputs = {name: names.output(name) for name in ("enforcement", "shadow", "alerts", "late", "dead-letter")}
     logs = await read_all(address, [*names.inputs, *outputs.values()], partitions)
+
+    found_wrong = [line for one in report.differences for line in tell.difference(one)]
+    assert report.clean, [*found_wrong, *(line for one in report.partitions for line in tell.partition(one))]
+    assert sum(one.compared["enforcement"].same for one in report.partitions) == sum(map(len, decided.values()))
 
     for number, events in decided.items():
         found = [record.value for record in logs.records[outputs["enforcement"], number]]

@@ -1,0 +1,203 @@
+"""What a topic of decisions holds against what it must hold: pure, partition by partition, byte by byte."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from monitor.comparison import Difference as Change
+from monitor.comparison import differences as changes
+from schemas import codec
+from schemas.outputs import Enforcement
+
+What = Literal["missing", "invented", "changed", "repeated", "misplaced", "order"]
+
+_REASON, _EVIDENCE = "data.reason", "data.evidence."
+
+
+class Found(NamedTuple):
+    """A record as it stands in a topic of decisions."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One event that is not as it must be. ``event`` is the expected one, or the one found where none is expected.
+
+    ``number`` is the partition where it must stand, or does; ``offset`` where it was found, None where it was not.
+    ``changes`` are fields: expected, found. ``decision``: more than wording is concerned.
+    """
+
+    what: What
+    topic: str
+    number: int
+    offset: int | None
+    id: str
+    event: Any
+    changes: tuple[Change, ...] = ()
+    decision: bool = True
+    why: str = ""
+
+    @property
+    def decided_ms(self) -> int:
+        """When it was decided, 0 where that is not known."""
+        return _time_of(self.event)
+
+
+@dataclass(slots=True)
+class Compared:
+    """``same`` events are as they must be; ``later`` ones were decided since, and ``due`` ones may still come."""
+
+    same: int = 0
+    later: int = 0
+    due: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+
+class Place(NamedTuple):
+    """The partition of a topic that is compared."""
+
+    topic: str
+    number: int
+
+
+class _Event(msgspec.Struct):
+    id: str
+
+
+_ID = msgspec.json.Decoder(_Event)
+
+
+def compare(
+    place: Place,
+    must: Sequence[Enforcement],
+    may: Iterable[Enforcement],
+    found: Iterable[Found],
+    forgiven: Callable[[int, int], bool] = lambda offset, decided_ms: False,
+) -> Compared:
+    """Compare what ``must`` stand there, in this order, and ``may`` already, with what was ``found``.
+
+    ``forgiven`` says of an event that neither must nor may stand there, by its offset and the time of its decision,
+    whether it is for others to judge: it was decided earlier or later than what is compared.
+    """
+    result, due = Compared(), {event.id: event for event in must}
+    early = {event.id for event in may}
+    seen: list[str] = []
+    at: dict[str, int] = {}
+
+    def differs(what: What, offset: int | None, event_id: str, event: Any, **more: Any) -> None:
+        result.differences.append(Difference(what, *place, offset, event_id, event, **more))
+
+    for offset, key, value in found:
+        try:
+            event_id = _ID.decode(value or b"").id
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            differs("invented", offset, "", None, why=f"no event: {error}")
+            continue
+        if event_id in at:
+            differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
+        elif event_id in due:
+            at[event_id] = offset
+            seen.append(event_id)
+            difference = _changed(place, offset, due[event_id], key, value or b"")
+            if difference is None:
+                result.same += 1
+            else:
+                result.differences.append(difference)
+        elif event_id in early:
+            early.discard(event_id)
+            result.later += 1
+        else:
+            event = _plain(value)
+            if forgiven(offset, _time_of(event)):
+                result.later += 1
+            else:
+                at[event_id] = offset
+                differs("invented", offset, event_id, event)
+    for event_id, wanted in due.items():
+        if event_id not in at:
+            differs("missing", None, event_id, _plain(codec.encode(wanted)))
+    result.due = len(early)
+    for first, other in _out_of_order(due, seen):
+        why = f"{other} stands before it, and was decided later"
+        differs("order", at[first], first, _plain(codec.encode(due[first])), decision=False, why=why)
+    return result
+
+
+def _out_of_order(due: Mapping[str, Enforcement], seen: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of each tenant whose events stand in another order, the first such and what stands there instead.
+
+    Of several tenants at one instant the order is nobody's concern.
+    """
+    stand: dict[str, list[str]] = defaultdict(list)
+    for event_id in seen:
+        stand[due[event_id].subject].append(event_id)
+    rank = {event_id: n for n, event_id in enumerate(due)}
+    for ids in stand.values():
+        for wanted, there in zip(sorted(ids, key=rank.__getitem__), ids, strict=True):
+            if wanted != there:
+                yield wanted, there
+                break
+
+
+def misplaced(differences: Iterable[Difference]) -> list[Difference]:
+    """The differences of all partitions, where what one lacks and another has too much is told as one."""
+    differences = list(differences)
+    lacking = {(one.topic, one.id): one for one in differences if one.what == "missing"}
+    there = {
+        (one.topic, one.id): one for one in differences if one.what == "invented" and (one.topic, one.id) in lacking
+    }
+    told = []
+    for one in differences:
+        other = there.get((one.topic, one.id))
+        if other is None:
+            told.append(one)
+        elif one.what == "missing":
+            why = f"it stands in partition {other.number}, and belongs into partition {one.number}"
+            moved = tuple(changes(one.event, other.event))
+            told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
+    return told
+
+
+def _changed(place: Place, offset: int, wanted: Enforcement, key: bytes | None, value: bytes) -> Difference | None:
+    expected, subject = codec.encode(wanted), wanted.subject.encode()
+    if (key, value) == (subject, expected):
+        return None
+    event, other = _plain(expected), _plain(value)
+    fields = [] if key == subject else [Change("key", wanted.subject, (key or b"").decode("utf-8", "replace"))]
+    fields += changes(event, other)
+    why = "" if fields else "the same fields in other bytes"
+    decision = any(not _wording(change) for change in fields)
+    return Difference("changed", *place, offset, wanted.id, event, tuple(fields), decision, why)
+
+
+def _wording(change: Change) -> bool:
+    """Whether it says the same in other words, or names the same evidence in another order."""
+    if change.path.startswith(_REASON):
+        return True
+    if not change.path.startswith(_EVIDENCE) or not (isinstance(change.a, list) and isinstance(change.b, list)):
+        return False
+    return sorted(map(str, change.a)) == sorted(map(str, change.b))
+
+
+def _plain(value: bytes | None) -> Any:
+    return msgspec.json.decode(value or b"null")
+
+
+def decided_ms(value: bytes | None) -> int:
+    """When an event was decided, 0 where it does not say."""
+    try:
+        return _time_of(_plain(value))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+
+
+def _time_of(event: Any) -> int:
+    data = event.get("data") if isinstance(event, dict) else None
+    at_ms = data.get("decided_ms") if isinstance(data, dict) else None
+    return at_ms if isinstance(at_ms, int) else 0

@@ -1,0 +1,298 @@
+"""One partition judged again, up to where its state says that it has judged, and compared.
+
+The head of the state is in the same transaction as the decisions: up to there every decision must stand in the topic,
+and no other. So workers may be at work meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from monitor.intake import NO_CLOCK_MS
+from monitor.keying import Partitioner
+from monitor.notes import LostInput, LostState, Note, Skip
+from monitor.partition import Live, MismatchError, Partition, Place, mark_of
+from monitor.policy.load import PolicyError
+from monitor.policy.model import Policy
+from monitor.shard.packing import StateFormatError
+from monitor.stored import MissingPartError
+from schemas.outputs import Enforcement
+from streams.audit import compare
+from streams.audit.compare import Compared, Difference, Found
+from streams.cluster import TP, Cluster, Refused
+from streams.emit import decode_note
+from streams.names import Names
+from streams.state.look import part_of
+from streams.state.part import Judged, Part
+from streams.topicreplay import reread
+
+TOPICS = ("enforcement", "shadow")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an audit stands on. ``live`` and ``partitioner`` hold where no state says otherwise."""
+
+    cluster: Cluster
+    names: Names
+    policy: Policy
+    secret: bytes = b""
+    live: Live = field(default_factory=Live)
+    partitioner: Partitioner = "murmur2"
+
+
+@dataclass(slots=True)
+class Audited:
+    """What came of one partition.
+
+    All that was decided from ``from_ms`` (None: the beginning) to ``judged_ms`` (None: nothing was yet) was compared.
+    ``unchecked`` is what could not be, a sentence each; ``notes`` what is to be known beside. ``records`` were read.
+    """
+
+    number: int
+    from_ms: int | None = None
+    judged_ms: int | None = None
+    compared: dict[str, Compared] = field(default_factory=dict)
+    unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    records: int = 0
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Those of all topics."""
+        return [one for compared in self.compared.values() for one in compared.differences]
+
+
+class Look:
+    """One partition number, looked at once."""
+
+    def __init__(self, setup: Setup, number: int, count: int, start: Part | None) -> None:
+        self._setup, self._number, self._count = setup, number, count
+        self._start = start if start is not None and start.entries else None
+        self._inputs = [TP(topic, number) for topic in setup.names.inputs]
+        self._outputs = {name: TP(setup.names.output(name), number) for name in TOPICS}
+        self._clock = TP(setup.names.output("clock"), number)
+        self._result = Audited(number)
+        self._judged: Judged | None = None
+        self._blocked = False
+        self._bound_ms = NO_CLOCK_MS
+
+    async def audit(self) -> Audited:
+        cluster, result = self._setup.cluster, self._result
+        # In this order: what stands in the outputs now, this state or an earlier one has decided.
+        before = await cluster.ends(list(self._outputs.values()))
+        self._judged = judged = _judged(await part_of(cluster, self._setup.names, self._number))
+        starts = await cluster.starts([*self._inputs, self._clock, *self._outputs.values()])
+        ends = await cluster.ends([*self._inputs, self._clock])
+        notes = await self._noted(starts[self._clock], ends[self._clock])
+        partition = self._begun(judged, starts)
+        try:
+            for source, noted in notes.items():
+                partition.recall(source, [note for _, note in noted])
+        except PolicyError as error:
+            raise Refused(f"{self._clock.topic}: expected policies that this release can read: {error}") from None
+        self._look_at_notes([one for noted in notes.values() for one in noted])
+        self._look_at_state(judged, partition)
+        if not self._reach_back(partition, starts, ends):
+            return result
+        found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
+        must, may = await self._judge(partition, ends, found["enforcement"])
+        after = await cluster.ends(list(self._outputs.values()))
+        for name, tp in self._outputs.items():
+            found[name] += await self._found(tp, before[tp], after[tp])
+            result.compared[name] = self._compared(name, must[name], may[name], found[name], before[tp], starts[tp])
+        return result
+
+    async def moved_on(self) -> bool:
+        """Whether a worker has decided something since."""
+        now = _judged(await part_of(self._setup.cluster, self._setup.names, self._number))
+        return now != self._judged
+
+    # What can be checked -----------------------------------------------------------------------------------------
+
+    def _begun(self, judged: Judged | None, starts: Mapping[TP, int]) -> Partition:
+        """The partition as of the export, or before all that its topics hold."""
+        setup, start = self._setup, self._start
+        known = (start.judged if start else None) or judged
+        partitioner = known.place.partitioner if known else setup.partitioner
+        live = known.live if known else setup.live
+        partition = Partition(
+            setup.policy, setup.secret, live, Place(self._number, self._count, partitioner), replaying=True
+        )
+        if start is not None and start.judged is not None:
+            try:
+                partition.restore(start.entries)
+            except (MismatchError, MissingPartError, StateFormatError) as error:
+                raise Refused(f"the export, partition {self._number}: {error}") from None
+            self._result.from_ms = start.judged.watermark_ms
+        else:
+            for source, tp in enumerate(self._inputs):
+                partition.pass_over(source, starts[tp])
+        return partition
+
+    def _look_at_notes(self, notes: Iterable[tuple[int, Note]]) -> None:
+        """What operators did, as far as it is not part of the export."""
+        since = self._start.ends["clock"][0] if self._start else 0
+        told = [note for offset, note in notes if offset >= since]
+        if skips := sum(isinstance(note, Skip) for note in told):
+            self._result.notes.append(f"{skips:,} records were skipped by operators: they decide nothing")
+        for note in told:
+            if isinstance(note, LostState):
+                self._result.notes.append("its state was lost once, and made anew out of what the topics held then")
+            elif isinstance(note, LostInput):
+                what = (
+                    "a log that was made anew" if note.anew else f"records from offset {note.needed} to {note.offset}"
+                )
+                self._cannot(f"an operator accepted that an input was lost ({what}): what it decided is not known")
+
+    def _look_at_state(self, judged: Judged | None, partition: Partition) -> None:
+        if judged is None:
+            return
+        if judged.policy_sha256 not in {era.policy.sha256 for era in partition.eras}:
+            self._result.unchecked.append(
+                f"its state is under the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: "
+                "a switch was left out there, or --policy is another file than the workers'"
+            )
+        if judged.place.partitions != self._count:
+            self._cannot(f"its state is of {judged.place.partitions} partitions, the topics have {self._count}")
+        if judged.published_ms >= judged.watermark_ms > NO_CLOCK_MS:
+            self._cannot("its state was lost, and is being made anew: once it has caught up, it can be checked")
+        if judged.secret != mark_of(self._setup.secret):
+            self._result.unchecked.append(
+                "its state was made with another secret: by it metrics of more than 32,768 parties are estimated, and "
+                "may differ here. The workers' key file would be right (CALLWARDEN_KEY_FILE)"
+            )
+
+    def _reach_back(self, partition: Partition, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
+        """Whether what was judged can be judged again; else it is said why not."""
+        done = [source.done for source in self._judged.sources] if self._judged else [0] * len(self._inputs)
+        for tp, needed, read in zip(self._inputs, self._needed(partition), done, strict=True):
+            if starts[tp] > needed:
+                self._cannot(
+                    f"{tp.topic}-{tp.partition} begins at offset {starts[tp]}, and is needed from {needed} on: what is "
+                    "gone cannot be judged again. --from an export that was made before would be right"
+                )
+            if read > ends[tp]:
+                self._cannot(
+                    f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, and was read up to {read}: it was cut off "
+                    "or made anew"
+                )
+        since = self._start.ends["clock"][0] if self._start else 0
+        if starts[self._clock] > since:
+            self._cannot(f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: notes are gone")
+        if starts[self._outputs["enforcement"]] > 0 and not self._start:
+            begins = f"begins at offset {starts[self._outputs['enforcement']]}"
+            self._result.notes.append(
+                f"{self._outputs['enforcement'].topic}-{self._number} {begins}: it must not expire"
+            )
+        return not self._blocked
+
+    def _needed(self, partition: Partition) -> list[int]:
+        return partition.offsets if self._start else [0] * len(self._inputs)
+
+    def _cannot(self, why: str) -> None:
+        self._blocked = True
+        self._result.unchecked.append(why)
+
+    # What must be, and what is -----------------------------------------------------------------------------------
+
+    async def _judge(
+        self, partition: Partition, ends: Mapping[TP, int], decided: Sequence[Found]
+    ) -> tuple[dict[str, list[Enforcement]], dict[str, list[Enforcement]]]:
+        """What must stand in the topics by now, and what may in addition: it is due, or will be."""
+        judged, result = self._judged, self._result
+        if judged is not None:
+            self._bound_ms = judged.watermark_ms
+            stops = {tp: min(one.done, ends[tp]) for tp, one in zip(self._inputs, judged.sources, strict=True)}
+            partition.hold(self._bound_ms)
+        else:
+            # Nobody says how far it had judged: as far as its last decision, for all were decided in order.
+            self._bound_ms = max((compare.decided_ms(one.value) for one in decided), default=NO_CLOCK_MS)
+            stops = dict(ends)
+            partition.hold(self._bound_ms + 1 if self._bound_ms else NO_CLOCK_MS)
+        result.judged_ms = self._bound_ms or None
+        must = await self._replayed(partition, stops)
+        partition.hold(None)
+        may = await self._replayed(partition, ends)
+        # Where the state stands at a change of policy, what is decided at that instant is left to the next one.
+        if judged is None or any(era.from_ms == self._bound_ms for era in partition.eras):
+            for name in TOPICS:
+                may[name] += [event for event in must[name] if event.data.decided_ms >= self._bound_ms]
+                must[name] = [event for event in must[name] if event.data.decided_ms < self._bound_ms]
+        if judged is None and decided:
+            result.unchecked.append(
+                "it has no state: how far it had judged is not known, and what should stand there after its last "
+                "decision was not looked for"
+            )
+        return must, may
+
+    async def _replayed(self, partition: Partition, stops: Mapping[TP, int]) -> dict[str, list[Enforcement]]:
+        brought: dict[str, list[Enforcement]] = {name: [] for name in TOPICS}
+
+        def collect() -> None:
+            partition.advance()
+            taken = partition.take()
+            brought["enforcement"] += taken.sink.enforcement
+            brought["shadow"] += taken.sink.shadow
+            self._result.records += taken.rows
+
+        async for _ in reread(self._setup.cluster, self._inputs, stops, partition):
+            if partition.due:
+                collect()
+        collect()
+        return brought
+
+    def _compared(
+        self,
+        name: str,
+        must: Sequence[Enforcement],
+        may: Sequence[Enforcement],
+        found: Sequence[Found],
+        seen: int,
+        begins: int,
+    ) -> Compared:
+        """``seen``: what stands before that offset was decided by the state that was looked at, or an earlier one."""
+        first, last = self._start.ends[name] if self._start else (0, 0)
+        from_ms, bound_ms = self._result.from_ms or 0, self._bound_ms
+
+        def forgiven(offset: int, decided_ms: int) -> bool:
+            earlier = offset < first or (offset < last and decided_ms <= from_ms)
+            return earlier or (offset >= seen and decided_ms >= bound_ms)
+
+        compared = compare.compare(compare.Place(self._outputs[name].topic, self._number), must, may, found, forgiven)
+        if name == "shadow" and begins > 0:
+            # Shadows may expire.
+            oldest_ms = min((compare.decided_ms(one.value) for one in found), default=bound_ms + 1)
+            gone = [one for one in compared.differences if one.what == "missing" and one.decided_ms <= oldest_ms]
+            compared.differences = [one for one in compared.differences if one not in gone]
+            self._result.notes.append(f"{len(gone):,} shadow decisions have expired, and were not looked for")
+        return compared
+
+    # What there is ----------------------------------------------------------------------------------------------
+
+    async def _noted(self, start: int, end: int) -> dict[int | None, list[tuple[int, Note]]]:
+        notes: dict[int | None, list[tuple[int, Note]]] = {}
+        async for fetched in self._setup.cluster.read(self._clock, start, end):
+            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                try:
+                    source, note = decode_note(value or b"")
+                except (msgspec.DecodeError, ValueError, KeyError) as error:
+                    at = f"{self._clock.topic}-{self._number} offset {offset}"
+                    raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+                notes.setdefault(source, []).append((offset, note))
+        return notes
+
+    async def _found(self, tp: TP, start: int, end: int) -> list[Found]:
+        return [
+            Found(offset, key, value)
+            async for fetched in self._setup.cluster.read(tp, start, end)
+            for offset, key, value in zip(fetched.offsets.tolist(), fetched.keys, fetched.values, strict=True)
+        ]
+
+
+def _judged(part: Part) -> Judged | None:
+    try:
+        return part.judged
+    except (MissingPartError, msgspec.DecodeError) as error:
+        raise Refused(f"the state of partition {part.number} cannot be read: {error}") from None

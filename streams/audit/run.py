@@ -1,0 +1,59 @@
+"""Audits all partitions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streams.audit import compare
+from streams.audit.compare import Difference
+from streams.audit.partition import Audited, Look, Setup
+from streams.cluster import Refused
+from streams.names import Names
+from streams.state.file import Export
+from streams.topicreplay import partitions_of
+
+_ROUNDS = 3
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of all partitions; ``differences`` as `compare.misplaced` tells them."""
+
+    partitions: list[Audited]
+    differences: list[Difference]
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything that was due was checked, and is as it must be."""
+        return not self.differences and not any(one.unchecked for one in self.partitions)
+
+
+async def audit(
+    setup: Setup, export: Export | None = None, told: Callable[[Audited], None] = lambda one: None
+) -> Report:
+    """Audit all partitions, ``told`` of each; from the state of an ``export`` on, or from the topics' beginning.
+
+    Unavailable, Refused, OffsetGone of the cluster; ExportError.
+    """
+    count = await partitions_of(setup.cluster, setup.names)
+    if export is not None:
+        _must_fit(export, setup.names, count)
+    done = []
+    for number in range(count):
+        part = export.part(number) if export is not None else None
+        for _ in range(_ROUNDS):
+            one = Look(setup, number, count, part)
+            audited = await one.audit()
+            # A worker at work may have been seen in the midst of a transaction: what persists is a difference.
+            if not audited.differences or not await one.moved_on():
+                break
+        done.append(audited)
+        told(audited)
+    return Report(done, compare.misplaced(one for audited in done for one in audited.differences))
+
+
+def _must_fit(export: Export, names: Names, count: int) -> None:
+    header = export.header
+    if (header.input_prefix, header.output_prefix) != (names.input_prefix, names.output_prefix):
+        raise Refused(f"{export.path} is of other topics: expected an export of {names.output('state')}")
+    if header.partitions != count:
+        raise Refused(f"{export.path} is of {header.partitions} partitions, the topics have {count}: expected as many")

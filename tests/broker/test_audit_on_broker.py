@@ -1,0 +1,130 @@
+"""Audit, export and import on a real broker: while a worker decides, after it, and of what somebody has changed."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from worker_judge import read_all
+from worker_platform import Platform, drain
+from worker_processes import MAIN, PARTITIONS, fleet_of
+from worker_traffic import Day, Sender, make_topics, sender_to
+
+pytestmark = pytest.mark.services
+OURS = ("enforcement", "shadow", "clock", "control", "state")
+
+
+def command(platform: Platform, *arguments: str, status: int = 0) -> str:
+    """What `callwarden` printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments],
+        env={**os.environ, **platform.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+async def copied(platform: Platform, prefix: str) -> list[str]:
+    """Copy what the workers put out to topics of another prefix, one decision left out, one changed, one invented.
+
+    Their ids, in this order.
+    """
+    await asyncio.to_thread(make_topics, {**platform.environment, "CALLWARDEN_OUTPUT_PREFIX": prefix})
+    logs = await read_all(platform.node.address, map(platform.names.output, OURS), PARTITIONS)
+    decisions = logs.records[platform.names.output("enforcement"), 0]
+    left_out, other = decisions[0], decisions[-1]
+    changed = json.loads(other.value)
+    changed["data"]["refunds"] = "released"
+    invented = json.loads(other.value) | {"id": "cwe-invented"}
+    async with AIOKafkaProducer(bootstrap_servers=platform.node.address) as producer:
+        for name in OURS:
+            topic = prefix + name
+            for (_, number), records in [one for one in logs.records.items() if one[0][0].endswith("." + name)]:
+                for record in records:
+                    value = record.value
+                    if record is left_out:
+                        continue
+                    if record is other:
+                        await producer.send(topic, json.dumps(invented).encode(), record.key, number)
+                        value = json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
+                    await producer.send(topic, value, record.key, number)
+    return [json.loads(left_out.value)["id"], json.loads(other.value)["id"], "cwe-invented"]
+
+
+async def lose_state(platform: Platform) -> None:
+    topic = platform.names.output("state")
+    admin = AIOKafkaAdminClient(bootstrap_servers=platform.node.address)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():
+            await asyncio.sleep(0.2)
+    finally:
+        await admin.close()
+    await asyncio.to_thread(make_topics, platform.environment)
+
+
+async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platform: Platform, tmp_path: Path) -> None:
+    day = Day(seed=11, pieces=4, tenants=60, calls=12_000, partitions=PARTITIONS)
+    export = tmp_path / "state.zst"
+
+    async def run(*arguments: str, status: int = 0) -> str:
+        return await asyncio.to_thread(command, platform, *arguments, status=status)
+
+    async def judged(*arguments: str, status: int = 0) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(await run("audit", "--json", *arguments, status=status))
+        return report
+
+    with fleet_of(tmp_path, platform.environment) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        async with sender_to(platform.node.address) as producer:
+            sender = Sender(producer, platform.names)
+            for piece in day.pieces[:3]:
+                await sender.send(piece)
+            while not any(one["enforcement"]["same"] for one in (await judged())["partitions"]):
+                await asyncio.sleep(1)
+            assert "written: " in await run("state", "export", str(export))
+            await sender.send(day.pieces[3])
+            await drain(fleet, sender, day)
+        assert await asyncio.to_thread(worker.terminate, 20) == 0
+        whole, rest = await judged(), await judged("--from", str(export))
+        decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]
+        assert decided[0] > decided[1] > 0
+        assert whole["records"] > rest["records"] > 0
+
+        left_out, changed, invented = await copied(platform, "copy.")
+        report = await judged("--output-prefix", "copy.", status=1)
+        found = {(one["what"], one["id"]): [field["path"] for field in one["fields"]] for one in report["differences"]}
+        assert found == {
+            ("missing", left_out): [],
+            ("changed", changed): ["data.refunds"],
+            ("invented", invented): [],
+        }
+        assert "NOT as it must be: 3 differences, 3 of them of decisions" in await run(
+            "audit", "--output-prefix", "copy.", status=1
+        )
+
+        await lose_state(platform)
+        assert "of the topics in.* and out.*" in await run(
+            "state", "import", str(export), "--output-prefix", "copy.", "--replace", status=2
+        )
+        assert "brought back" in await run("state", "import", str(export))
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        async with sender_to(platform.node.address) as producer:
+            await drain(fleet, Sender(producer, platform.names), day)
+        assert "1 of group" in await run("state", "import", str(export), "--replace", status=2)
+        assert await asyncio.to_thread(worker.terminate, 20) == 0
+    after = await judged()
+    assert sum(one["enforcement"]["same"] for one in after["partitions"]) >= decided[0]

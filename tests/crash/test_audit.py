@@ -1,0 +1,317 @@
+"""The audit finds nothing whatever befell the workers, be they at work or not, and all that somebody has changed."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crash.broker import Broker
+from crash.log import Log, Record
+from crash.memory import Link, MemoryCluster
+from crash.traffic import NAMES, SCENARIOS, arrivals, story
+from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.world import World
+from monitor.partition import Live
+from streams.audit.compare import Difference
+from streams.audit.partition import Setup
+from streams.audit.run import Report, audit
+from streams.cluster import TP
+from streams.state.exporting import export
+from streams.state.file import Export
+
+DAY_S = 5.0
+ENFORCEMENT, STATE, CLOCK = (NAMES.output(name) for name in ("enforcement", "state", "clock"))
+
+
+def auditor(world: World) -> MemoryCluster:
+    link = Link(world.broker, Process(world.loop, "auditor"), world.rng)
+    link.slow_share = 0.0
+    return MemoryCluster(link)
+
+
+def world_of(seed: int) -> World:
+    """A day of the oracle's, that passes in a few seconds."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    told = story(seed % SCENARIOS)
+    live = Live(idle_after_ms=1_000, outage_grace_ms=rng.choice((0, 1_800_000)))
+    speed = (told.stop_ms - told.start_ms) / 1000 / DAY_S
+    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
+    world.produce(arrivals(rng, told, world.partitions))
+    return world
+
+
+def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        run(world.loop, what())
+    finally:
+        world.close()
+
+
+def look(world: World, start: Export | None = None, secret: bytes = b"secret") -> Report:
+    """An audit of what is left of a world that has ended."""
+    loop = VirtualLoop()
+    broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
+    broker.logs = world.broker.logs
+    link = Link(broker, Process(loop, "auditor"), world.rng)
+    link.slow_share = 0.0
+    setup = Setup(MemoryCluster(link), NAMES, world.policy, secret, world.live)
+    report: Report = run(loop, audit(setup, start))
+    return report
+
+
+async def audited(world: World, start: Export | None = None) -> Report:
+    return await audit(Setup(auditor(world), NAMES, world.policy, b"secret", world.live), start)
+
+
+def told(report: Report) -> list[str]:
+    """All that is not as it should be, a line each."""
+    differences = [
+        f"{one.what} {one.topic}-{one.number} {one.id} {one.why} {one.changes}" for one in report.differences
+    ]
+    return differences + [why for one in report.partitions for why in one.unchecked]
+
+
+def same(report: Report) -> int:
+    return sum(one.compared["enforcement"].same for one in report.partitions if one.compared)
+
+
+async def hurt(world: World) -> None:
+    """Somebody is killed, stands still or is cut off, and others come."""
+    worker = world.rng.choice(world.running())
+    what = world.rng.choice(("kill", "stop", "cut"))
+    getattr(worker, what)()
+    world.add_worker()
+    await asyncio.sleep(world.rng.uniform(0.2, 0.8))
+    if what != "kill":
+        {"stop": worker.resume, "cut": worker.mend}[what]()
+
+
+def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -> None:
+    compared = checked_from = 0
+    for seed in range(10):
+        world, file = world_of(seed), tmp_path / f"{seed}.zst"
+
+        async def go(world: World = world, file: Path = file) -> None:
+            nonlocal compared, checked_from
+            world.add_worker()
+            for _ in range(4):
+                await asyncio.sleep(world.rng.uniform(0.1, 0.4) * DAY_S)
+                assert told(await audited(world)) == []
+                await hurt(world)
+                if not file.exists() and any(count(world, STATE)):
+                    await export(auditor(world), NAMES, file, 0)
+            await asyncio.sleep(3)
+            for worker in world.running():
+                worker.kill()
+            whole = await audited(world)
+            assert told(whole) == []
+            compared += same(whole)
+            if file.exists():
+                rest = await audited(world, Export(file))
+                assert told(rest) == []
+                checked_from += same(rest)
+
+        play(world, go)
+    assert compared > 60
+    assert 20 < checked_from < compared
+
+
+def count(world: World, topic: str) -> list[int]:
+    return [len(world.broker.logs[TP(topic, number)].committed(0)) for number in range(world.partitions)]
+
+
+# What somebody has changed -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def day() -> World:
+    """A day that is over, of two partitions with decisions in each; its workers are dead."""
+    for seed in range(SCENARIOS):
+        world = world_of(seed)
+
+        async def go(world: World = world) -> None:
+            world.add_worker()
+            await asyncio.sleep(DAY_S + 2)
+            for worker in world.running():
+                worker.kill()
+
+        play(world, go)
+        if world.partitions > 1 and min(count(world, ENFORCEMENT)[:2]) > 1:
+            return world
+    raise AssertionError("no scenario has decisions in two partitions")
+
+
+class Tampered:
+    """A day whose enforcement topic somebody has changed, for as long as it is looked at."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log = world.broker.logs[TP(ENFORCEMENT, 0)]
+        self.other = world.broker.logs[TP(ENFORCEMENT, 1)]
+        self._before = {log: (list(log._entries), log.start, log.end) for log in world.broker.logs.values()}
+
+    def __enter__(self) -> "Tampered":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for log, (entries, log.start, log.end) in self._before.items():
+            log._entries = entries
+
+    def place(self, number: int) -> int:
+        """Where the event of that number stands among the entries."""
+        return [n for n, entry in enumerate(self.log._entries) if entry.record is not None][number]
+
+    def event(self, number: int) -> dict[str, Any]:
+        record = self.log._entries[self.place(number)].record
+        assert record is not None
+        return dict(json.loads(record.value or b""))
+
+    def put(self, number: int, event: dict[str, Any], key: bytes | None = None) -> None:
+        entry = self.log._entries[self.place(number)]
+        value = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        record = Record(key or event["subject"].encode(), value)
+        self.log._entries[self.place(number)] = replace(entry, record=record)
+
+    def take(self, number: int) -> Record:
+        record = self.log._entries.pop(self.place(number)).record
+        assert record is not None
+        return record
+
+    def append(self, log: Log, record: Record) -> None:
+        log.append([record], self.world.clock.now_ms())
+
+    def difference(self) -> Difference:
+        """The one that is found; nothing else is wrong."""
+        report = look(self.world)
+        assert not report.clean
+        assert not any(one.unchecked for one in report.partitions)
+        (difference,) = report.differences
+        return difference
+
+
+def test_an_event_that_was_deleted_is_found(day: World) -> None:
+    with Tampered(day) as tampered:
+        event = tampered.event(1)
+        tampered.take(1)
+        found = tampered.difference()
+    assert (found.what, found.number, found.id, found.event, found.decision) == ("missing", 0, event["id"], event, True)
+
+
+@pytest.mark.parametrize("later_ms", [-3_600_000, 0, 90 * 24 * 3_600_000])
+def test_an_event_that_was_invented_is_found_whenever_it_says_that_it_was_decided(day: World, later_ms: int) -> None:
+    with Tampered(day) as tampered:
+        event = tampered.event(0) | {"id": "cwe-made-up"}
+        event["data"]["decided_ms"] += later_ms
+        tampered.append(tampered.log, Record(event["subject"].encode(), json.dumps(event).encode()))
+        found = tampered.difference()
+    assert (found.what, found.id, found.offset) == ("invented", "cwe-made-up", tampered.log.end)
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str, bool]] = {
+    "a decision": (lambda data: data.update(refunds="frozen"), "data.refunds", True),
+    "the policy": (lambda data: data["policy"].update(sha256="0" * 64), "data.policy.sha256", True),
+    "the measure": (lambda data: data.update(violations_on_record=99), "data.violations_on_record", True),
+    "another's evidence": (lambda data: data["evidence"]["call_ids"].append("x"), "data.evidence.call_ids", True),
+    "the words": (lambda data: data["reason"].update(en="Because."), "data.reason.en", False),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_field_is_found_and_a_decision_told_from_words(day: World, what: str) -> None:
+    change, path, decision = CHANGES[what]
+    with Tampered(day) as tampered:
+        event = tampered.event(0)
+        assert event["data"]["refunds"] != "frozen"
+        change(event["data"])
+        tampered.put(0, event)
+        found = tampered.difference()
+    assert (found.what, found.id, found.decision) == ("changed", event["id"], decision)
+    assert [one.path for one in found.changes] == [path]
+
+
+def test_other_bytes_of_the_same_event_and_another_key_are_found(day: World) -> None:
+    with Tampered(day) as tampered:
+        event = tampered.event(0)
+        tampered.put(0, dict(reversed(event.items())))
+        found = tampered.difference()
+        assert (found.what, found.changes, found.decision) == ("changed", (), False)
+        tampered.put(0, event, b"somebody else")
+        (change,) = tampered.difference().changes
+    assert (change.path, change.a, change.b) == ("key", event["subject"], "somebody else")
+
+
+def test_an_event_that_stands_twice_or_in_another_partition_is_found(day: World) -> None:
+    with Tampered(day) as tampered:
+        event, record = tampered.event(0), tampered.take(0)
+        tampered.append(tampered.other, record)
+        found = tampered.difference()
+        assert (found.what, found.number, found.id) == ("misplaced", 0, event["id"])
+        assert "it stands in partition 1, and belongs into partition 0" in found.why
+    with Tampered(day) as tampered:
+        record = tampered.take(0)
+        tampered.append(tampered.log, record)
+        tampered.append(tampered.log, record)
+        assert {one.what for one in look(day).differences} == {"repeated", "order"}
+
+
+def test_what_is_no_event_is_found(day: World) -> None:
+    with Tampered(day) as tampered:
+        tampered.append(tampered.log, Record(b"t", b"{"))
+        assert tampered.difference().why.startswith("no event: ")
+
+
+# What cannot be checked ----------------------------------------------------------------------------------------------
+
+
+def unchecked(report: Report) -> list[str]:
+    assert not report.clean
+    assert report.differences == []
+    return [why for one in report.partitions for why in one.unchecked]
+
+
+def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path: Path) -> None:
+    world, file = world_of(2), tmp_path / "state.zst"
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await asyncio.sleep(0.8 * DAY_S)
+        await export(auditor(world), NAMES, file, 0)
+        await asyncio.sleep(DAY_S)
+        worker.kill()
+
+    play(world, go)
+    start = Export(file)
+    judged = start.part(0).judged
+    assert judged is not None
+    world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume)
+    (why,) = unchecked(look(world))
+    assert f"callwarden.cdr-0 begins at offset {judged.sources[0].resume}, and is needed from 0 on" in why
+    assert "--from" in why
+    report = look(world, start)
+    assert (told(report), same(report)) == ([], 23)
+    world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume + 1)
+    (why,) = unchecked(look(world, start))
+    assert f"is needed from {judged.sources[0].resume} on" in why
+
+
+def test_a_lost_state_is_told_and_decisions_are_compared_as_far_as_they_go(day: World) -> None:
+    with Tampered(day) as tampered:
+        day.broker.logs[TP(STATE, 0)].trim(1 << 40)
+        (why,) = unchecked(look(day))
+        assert "it has no state" in why
+        event = tampered.event(0)
+        event["data"]["kind"] = "ban"
+        tampered.put(0, event)
+        assert [one.what for one in look(day).differences] == ["changed"]
+
+
+def test_another_secret_is_told(day: World) -> None:
+    why = unchecked(look(day, secret=b"another"))
+    assert len(why) == day.partitions
+    assert "another secret" in why[0]
