@@ -122,10 +122,11 @@ class Evidence:
         bit = np.uint64(1 << field)
         for part in self._parts:
             # A part is sorted by tenant: thousands may be asked for at one window end, so not all rows are looked at.
-            first, after = np.searchsorted(part.tenant, np.array([tenant, tenant + 1], part.tenant.dtype))
-            mine = part.slice(first, after)
-            rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
-            found.extend(zip(mine.end_ms[rows].tolist(), mine.call_id[rows].tolist(), strict=True))
+            first, after = part.tenant.searchsorted(np.array([tenant, tenant + 1], part.tenant.dtype))
+            if first < after:
+                mine = part.slice(first, after)
+                rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
+                found.extend(zip(mine.end_ms[rows].tolist(), mine.call_id[rows].tolist(), strict=True))
         return tuple(sorted(call_id for _, call_id in sorted(found)[-NEWEST:]))
 
     def _thin(self, end_ms: int) -> None:

@@ -1,7 +1,7 @@
 """The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -17,11 +17,14 @@ from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
 from monitor.shard.gates import Gates
 from monitor.shard.history import History
+from monitor.shard.screen import Screen, Seen
 from monitor.shard.sink import Sink
 from monitor.shard.span import Span
 from monitor.shard.standing import Standing
 from monitor.shard.standings import Standings
 from schemas.outputs import Evidence, JudgedWindow, Measure, Window
+
+_NOBODY: Rows = np.empty(0, np.intp)
 
 
 class Judge:
@@ -56,6 +59,11 @@ class Judge:
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
         self.dockets = [Docket(rule, spans[rule.window_ms], from_ms=history.judged_from(rule)) for rule in policy.rules]
+        by_span: dict[Span, list[Docket]] = {}
+        for docket in self.dockets:
+            by_span.setdefault(docket.span, []).append(docket)
+        self._screens = {span: Screen(span, some) for span, some in by_span.items()}
+        self._place = {docket.rule.id: place for some in by_span.values() for place, docket in enumerate(some)}
         self._by_step: dict[int, list[Docket]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
@@ -104,31 +112,42 @@ class Judge:
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``, in file order."""
-        for docket in self.dockets:
-            if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0:
-                docket.span.leave(end_ms - docket.rule.window_ms)
-                if end_ms >= self.from_ms and (docket.span.live or docket.firing):
-                    self._judge(docket, end_ms, tenants)
+        due = [
+            docket
+            for docket in self.dockets
+            if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0
+        ]
+        for span in {docket.span for docket in due}:
+            span.leave(end_ms - span.window_ms)
+        seen: dict[Span, Seen] = {}
+        for docket in due:
+            if end_ms >= self.from_ms and (docket.span.live or docket.firing):
+                self._judge(docket, end_ms, tenants, due, seen)
 
-    def _judge(self, docket: Docket, end_ms: int, tenants: int) -> None:
+    def _judge(self, docket: Docket, end_ms: int, tenants: int, due: Sequence[Docket], seen: dict[Span, Seen]) -> None:
         rule, span = docket.rule, docket.span
         expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
         if docket.settled == span.version and not expired and not self._keep_windows:
             return
         views: dict[Params, View] = {}
-        view = everybody = look(span, rule, tenants)
         if self._keep_windows:
-            self._write_windows(docket, view, end_ms, views)
-        view = view.where(self._concerned(docket, view))
+            self._write_windows(docket, look(span, rule, tenants), end_ms, views)
+        place = self._place[rule.id]
+        if span not in seen:
+            mine = [self._place[other.rule.id] for other in due if other.span is span]
+            seen[span] = self._screens[span].look(mine, tenants)
+        breach, ending = seen[span].breach.get(place, _NOBODY), place in seen[span].ending
         apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
-        common = view
-        if apart or exempt:
-            common = view.where(~np.isin(view.tenants, list(apart | exempt)))
-        found = len(common.tenants) > 0 and self._apply(docket, rule, common, end_ms, tenants)
+        found = len(breach) > 0
+        if (found or docket.firing) and (apart or exempt or ending or not self._goes_on(docket, breach, end_ms)):
+            who = np.union1d(breach, list(docket.firing)).astype(np.intp)
+            if apart or exempt:
+                who = who[~np.isin(who, list(apart | exempt))]
+            found = len(who) > 0 and self._apply(docket, rule, look(span, rule, tenants, who), end_ms, tenants)
         for tenant in sorted(apart - exempt):
             if end_ms < docket.override_from_ms.get(tenant, 0):
                 continue
-            if not everybody.present[tenant] and tenant not in docket.firing:
+            if not span.present(tenants, np.array([tenant]))[0] and tenant not in docket.firing:
                 continue
             override = docket.overrides[tenant][0]
             alone = self._look_once(docket, override, tenants, views).where(np.array([tenant]))
@@ -146,19 +165,12 @@ class Judge:
             views[override.params] = look(docket.span, override, tenants)
         return views[override.params]
 
-    @staticmethod
-    def _concerned(docket: Docket, view: View) -> Rows:
-        """Who may be in breach by the cheapest look, or has an alert standing; all dearer looks are at them alone."""
-        rule = docket.rule
-        if view.denominator is not None:
-            may = view.denominator >= rule.min_denominator
-        elif rule.direction == "above":
-            may = view.numerator > rule.threshold
-        else:
-            may = view.numerator < rule.threshold
-        may &= view.present
-        may[list(docket.firing)] = True
-        return np.flatnonzero(may)
+    def _goes_on(self, docket: Docket, breach: Rows, end_ms: int) -> bool:
+        """Whether all in breach are alerted on and not to be decided on, and no alert is an early one."""
+        firing = docket.firing
+        if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
+            return False
+        return not self._gates.open(docket.rule, end_ms, breach).any()
 
     def _apply(self, docket: Docket, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants; whether any of them is in breach."""

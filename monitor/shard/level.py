@@ -65,6 +65,11 @@ class Level:
             rows[tenant] -= mine.T
         return TenantSums(self._fields, rows)
 
+    def rows(self, tenants: int) -> Sums:
+        """The sums of all its fields for each tenant: ``[field, tenants]``."""
+        missing = tenants - self._sums.shape[1]
+        return self._sums[:, :tenants] if missing <= 0 else np.pad(self._sums, ((0, 0), (0, missing)))
+
     def field(self, number: int, tenants: int) -> Sums:
         """One field's sum for each tenant ``[tenants]``."""
         row: Sums = self._sums[self._row[number]]

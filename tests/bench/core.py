@@ -1,0 +1,103 @@
+"""The core of a worker without Kafka: eight partitions fed by turns, as they are fetched, each with its snapshots.
+
+``python -m bench.core day`` (or ``dense``), with ``tests`` on the path, is the quickest way to compare two trees.
+"""
+
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import usage
+from bench.calls import event_ms, head_of, squeezed
+from bench.live import PARTITIONS, Sizes
+from bench.policies import named
+from bench.workload import CACHE, Workload, make
+from monitor.keying import partition_of
+from monitor.partition import Partition, Place
+from monitor.policy.model import Policy
+from monitor.rows import Rows
+from monitor.simulate.arrivals import TOPIC_OF
+from monitor.topics import INPUTS
+from schemas import codec
+from streams.serve import collect_seldom
+
+_AT_ONCE = 3_300  # a megabyte, which is what a fetch gives of a partition
+_NEVER_MS = 4_102_444_800_000  # no record is ahead of it
+
+
+def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Rows]]]:
+    """For each partition its rows in the order in which they are fetched, with their source: the calls last."""
+    lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
+    values: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
+    keys: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
+    homes: dict[bytes, int] = {}
+    for line in lines:
+        head = head_of(line)
+        key = head.tenant_id.encode()
+        if key not in homes:
+            homes[key] = partition_of(key, partitions, "murmur2")
+        place = homes[key], TOPIC_OF[head.type]
+        values[place].append(line)
+        keys[place].append(key)
+    found: list[list[tuple[int, Rows]]] = []
+    for number in range(partitions):
+        mine: list[tuple[int, Rows]] = []
+        for source in (*range(1, len(INPUTS)), 0):
+            all_values, all_keys = values[number, source], keys[number, source]
+            for start in range(0, len(all_values), _AT_ONCE):
+                some = all_values[start : start + _AT_ONCE]
+                stop = start + len(some)
+                offsets, times = np.arange(start, stop), np.full(len(some), _NEVER_MS)
+                mine.append((source, Rows(start, stop, offsets, times, some, all_keys[start:stop])))
+        found.append(mine)
+    return found
+
+
+def judge(fetched: Sequence[Sequence[tuple[int, Rows]]], policy: Policy) -> dict[str, Any]:
+    """Feed it, and store what is due after each batch; what was put out and stored, as one digest."""
+    partitions = [Partition(policy, place=Place(number, len(fetched))) for number in range(len(fetched))]
+    last_ms = max(event_ms(rows.values[-1]) for mine in fetched for _, rows in mine)
+    digest = hashlib.sha256()
+    records = snapshots = stored = decisions = 0
+    for batches in zip_longest(*fetched):
+        for partition, batch in zip(partitions, batches, strict=True):
+            if batch is None:
+                continue
+            source, rows = batch
+            partition.feed(source, rows)
+            records += len(rows)
+            if source == 0 and partition.offsets[0] == len(rows):
+                for other in range(1, len(INPUTS)):
+                    partition.move(other, last_ms + 1)
+            if partition.due or partition.pending:
+                partition.advance()
+                taken = partition.take()
+                changes = partition.snapshot()
+                snapshots += 1
+                decisions += len(taken.sink.enforcement)
+                stored += sum(len(blob or b"") for _, blob in changes)
+                for one in (*taken.sink.enforcement, *taken.sink.shadow, *taken.sink.alerts):
+                    digest.update(codec.encode(one))
+    counts = {"records": records, "snapshots": snapshots, "stored": stored, "decisions": decisions}
+    return {**counts, "digest": digest.hexdigest()}
+
+
+def main(kind: str) -> None:
+    """Measure ``day`` or ``dense``, with the built-in policy."""
+    made = make(Workload("base", 10_000, 1_000_000), CACHE)
+    fetched = rows_of(made.path, {"day": 1, "dense": Sizes().squeeze}[kind], PARTITIONS)
+    collect_seldom()
+    found, cost = usage.cost_of(lambda: judge(fetched, named("built-in")))
+    found["us_a_record"] = cost.cpu_s / found["records"] * 1e6
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
