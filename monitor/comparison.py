@@ -10,6 +10,7 @@ Event = Mapping[str, Any]
 
 _WORDING: Final = "data.reason."
 _TAKES_BACK: Final = ("reversal", "lapse")
+_RECORDS: Final = ("complaint_ids", "finding_ids", "application_ids", "review_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Comparison:
     """What two lists come to.
 
     ``changed`` are events under the same id that differ, ``moved`` those under two ids that are about the same:
-    of one tenant and rule, with windows that overlap, or at the same instant where there is no window. The events of
+    of one tenant and rule, with windows that overlap, or without one, of the same record or instant. The events of
     ``only_a`` and ``only_b`` have no such counterpart. ``repeated_a`` and ``repeated_b`` are ids that stand more than
     once. All are in the order of time, tenant and id.
     """
@@ -107,7 +108,7 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
     only_b = [event for event_id, event in by_id_b.items() if event_id not in by_id_a]
     for event, other in _counterparts(only_a, only_b):
         # Their ids differ because these fields do, or what they are about does.
-        found.moved.append(Pair(event, other, tuple(differences(event, other, {*ignored, "id"}))))
+        found.moved.append(Pair(event, other, tuple(differences(event, other, {*ignored, "id", "time"}))))
         tallies[_rule_and_tier(event)].otherwise += 1
     taken = {str(event["id"]) for pair in found.moved for event in (pair.a, pair.b)}
     found.only_a = sorted((event for event in only_a if event["id"] not in taken), key=_order)
@@ -148,7 +149,7 @@ def _counterparts(only_a: Iterable[Event], only_b: Iterable[Event]) -> Iterator[
     others: defaultdict[tuple[str, str, str], list[Event]] = defaultdict(list)
     for event in only_b:
         others[_about(event)].append(event)
-    near = [(event, other) for event in only_a for other in others.get(_about(event), ()) if _overlap(event, other)]
+    near = [(event, other) for event in only_a for other in others.get(_about(event), ()) if _same_matter(event, other)]
     taken: set[str] = set()
     for event, other in sorted(near, key=_nearness):
         if event["id"] not in taken and other["id"] not in taken:
@@ -166,11 +167,20 @@ def _about(event: Event) -> tuple[str, str, str]:
     return str(event.get("subject")), str(_data(event).get("rule_id")), kind if kind in _TAKES_BACK else ""
 
 
-def _overlap(a: Event, b: Event) -> bool:
+def _same_matter(a: Event, b: Event) -> bool:
     windows = _data(a).get("window"), _data(b).get("window")
     if windows[0] and windows[1]:
         return bool(windows[0]["start_ms"] < windows[1]["end_ms"] and windows[1]["start_ms"] < windows[0]["end_ms"])
-    return windows == (None, None) and _decided_ms(a) == _decided_ms(b)
+    if windows != (None, None):
+        return False
+    records = _records(a)
+    return _decided_ms(a) == _decided_ms(b) or (any(records) and records == _records(b))
+
+
+def _records(event: Event) -> list[Any]:
+    """What decided, where no window did: a clock that went on by itself may have moved the instant."""
+    evidence = _data(event).get("evidence")
+    return [evidence.get(name) for name in _RECORDS] if isinstance(evidence, Mapping) else []
 
 
 def _rule_and_tier(event: Event) -> tuple[str, str]:

@@ -78,5 +78,11 @@ class Switch(Struct, frozen=True, tag="policy"):
     at_ms: int = 0
 
 
-Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch
-"""Those of the whole partition (`LostState`, `Switch`) stand without a source."""
+class EnforceFrom(Struct, frozen=True, tag="enforce_from"):
+    """The partition was begun so: what was before ``from_ms`` is known and counted, and decides nothing."""
+
+    from_ms: int
+
+
+Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | EnforceFrom
+"""Those of the whole partition (`LostState`, `Switch`, `EnforceFrom`) stand without a source."""

@@ -17,7 +17,7 @@ from msgspec import Struct
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying, Partitioner
-from monitor.notes import Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch
+from monitor.notes import EnforceFrom, Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch
 from monitor.policy.eras import Era
 from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
@@ -41,6 +41,7 @@ _HANDOVER = "handover"
 HEAD = "head"
 """The key of the stored head, which is written last: what it names is there when it is."""
 
+_HOLDS_ENFORCE_FROM = 3  # the first format that does
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 _FAR_MS = 300_000
 
@@ -89,6 +90,7 @@ class PartitionHead(Struct):
     shard: ShardHead
     format: int
     eras: list[EraHead] = []
+    enforce_from_ms: int = 0
 
 
 class OutOfPlaceError(ValueError):
@@ -135,7 +137,8 @@ class Partition:
     Sources are numbered as in `monitor.topics.INPUTS`. Whoever feeds it chooses the order; the decisions do not depend
     on it but for duplicates with other content, where the first that was read stands. ``place`` None: the rows come
     from files, without keys and topics to be looked at. ``state_format`` is what it writes; a state that was in a
-    later one stays in it, for an earlier one may not hold what is in it.
+    later one stays in it, for an earlier one may not hold what is in it. What was before ``enforce_from_ms`` decides
+    nothing; with which time a partition was begun is a fact of its state, and of the clock log.
 
     Where a policy follows another, `advance` stops short of that time, and the partition is ``switching``: it is to be
     stored, and the next one restored from that judges on. ``replaying``: one that is not stored does so by itself.
@@ -150,8 +153,9 @@ class Partition:
         sources: int = len(INPUTS),
         state_format: int = WRITES,
         replaying: bool = False,
+        enforce_from_ms: int = 0,
     ) -> None:
-        self.state_format = state_format
+        self.state_format = self._told_format = state_format
         self.live = live or Live()
         self.control = 0
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
@@ -163,6 +167,7 @@ class Partition:
         self._secret = mark_of(secret)
         self._salt = salt_of(secret)
         self._judge: Shard | Relay
+        self._enforce_from(enforce_from_ms)
         self._take_turns()
         self.switching = False
         limit = Limit(0, self.live.max_ahead_ms)
@@ -172,7 +177,9 @@ class Partition:
         self._most_ms = END_MS
         self._cutter = Cutter()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
-        if state_format >= _KEEPS_POLICY:
+        if enforce_from_ms:
+            self._taken.notes.append((None, EnforceFrom(enforce_from_ms)))
+        if self.state_format >= _KEEPS_POLICY:
             self._taken.notes.append((None, self._policies.note(self._policies.newest)))
         self._outage_ended = False
         self._handed_over = False
@@ -186,11 +193,12 @@ class Partition:
         policies = self._policies
         if self._replaying:
             layout, later = layouts(policies.eras)
-            self._judge = Relay(policies.eras, number=policies.number)
+            self._judge = Relay(policies.eras, enforce_from_ms=self.enforce_from_ms, number=policies.number)
         else:
             history = policies.history
             layout, later = history.counting.layout, ()
             self._judge = Shard(history.policy, keep_state=True, history=history)
+            self._judge.enforce_from(self.enforce_from_ms)
         self._decoder = Decoder(layout, self._salt, None, later)
         if self._restored is not None:
             self._judge.restore(*self._restored)
@@ -204,6 +212,11 @@ class Partition:
     def policy(self) -> Policy:
         """The policy in force; that of the state, whatever the worker's file says."""
         return self.shard.policy
+
+    def _enforce_from(self, from_ms: int) -> None:
+        self.enforce_from_ms = from_ms
+        if from_ms:
+            self.state_format = max(self.state_format, _HOLDS_ENFORCE_FROM)
 
     # Taking in --------------------------------------------------------------------------------------------------
 
@@ -310,15 +323,21 @@ class Partition:
         self._taken.notes.append((None, loss))
 
     def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
-        """What workers had noted of a source, out of the clock log, before anything is read.
+        """What workers had noted of a source, None: of the partition, out of the clock log, before anything is read.
 
         ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
         Of the partition (``source`` None) policies hold as they were noted. PolicyError.
         """
+        notes = list(notes)
         if source is None:
+            # As it was begun. A loss of state is for those who look for what happened.
+            self.state_format = self._told_format
+            self._enforce_from(next((note.from_ms for note in notes if isinstance(note, EnforceFrom)), 0))
+            gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
+            self._taken.notes = [one for one in self._taken.notes if not isinstance(one[1], gone)]
             self._recall_policies([note for note in notes if isinstance(note, Switch)])
             return
-        position, notes = self._positions[source], list(notes)
+        position = self._positions[source]
         position.recall(notes)
         if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
             self._taken.notes = [(of, note) for of, note in self._taken.notes if of != source]
@@ -331,7 +350,7 @@ class Partition:
             self._policies.recall(switches)
             if any(switch.from_ms == 0 for switch in switches):
                 self._taken.notes = [(of, note) for of, note in self._taken.notes if not isinstance(note, Switch)]
-            self._take_turns()
+        self._take_turns()
 
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
         """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
@@ -521,6 +540,7 @@ class Partition:
             self.shard.head(),
             self.state_format,
             eras,
+            self.enforce_from_ms,
         )
         return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
@@ -539,7 +559,7 @@ class Partition:
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
-        self.state_format = max(self.state_format, format_of(packed))
+        self.state_format = max(self._told_format, format_of(packed))
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
         self._must_match(head)
         self._taken = Taken()
@@ -554,6 +574,7 @@ class Partition:
         blob = blobs.pop(_HANDOVER, None)
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None
+        self._enforce_from(head.enforce_from_ms)
         if head.eras:
             try:
                 self._policies.restore(head.eras, blobs, head.watermark_ms)

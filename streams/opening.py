@@ -155,7 +155,7 @@ async def _begin(
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
     partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
-    notes: dict[int | None, list[Note]] = {}
+    notes: dict[int | None, list[Note]] = {None: []}
     async for fetched in cluster.read(clock, (await cluster.starts([clock]))[clock], decided[clock]):
         for value in fetched.values:
             if value is not None:

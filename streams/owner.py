@@ -165,6 +165,7 @@ class Owner:
                 setup.live,
                 Place(self.number, setup.partitions, setup.partitioner),
                 state_format=setup.state_format,
+                enforce_from_ms=setup.enforce_from_ms,
             )
             try:
                 opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
@@ -179,6 +180,13 @@ class Owner:
                     told=setup.state_format,
                 )
             self._tell_policy(opened.partition)
+            if fresh.enforce_from_ms != setup.enforce_from_ms:
+                log.warning(
+                    "it was begun to enforce from another time, and goes on so",
+                    partition=self.number,
+                    from_ms=fresh.enforce_from_ms,
+                    told_ms=setup.enforce_from_ms,
+                )
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control

@@ -4,26 +4,33 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
 
 import faust
 import structlog
 
 from monitor.partition import Live
+from monitor.policy.durations import DAY, format_duration
 from monitor.policy.model import Policy
 from streams.app import make_worker
-from streams.cluster import Refused, Unavailable
+from streams.cluster import TP, Refused, Unavailable
 from streams.ending import told_to_stop
+from streams.identity import USUAL, Group, mistaken
 from streams.kafka import KafkaCluster
-from streams.kafka.admin import look
+from streams.kafka.admin import look, look_at_group
 from streams.names import Names
-from streams.settings import Settings
+from streams.settings import Settings, variable
 from streams.setup import Setup
 from streams.telemetry import Telemetry
 from streams.topics import Existing, mismatches, partitions_for, table, told
 
 log = structlog.get_logger("callwarden")
 
+T = TypeVar("T")
+
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_FAR_MS = 30 * DAY
 _MANY_OBJECTS = 20_000
 
 
@@ -32,36 +39,61 @@ async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mappi
 
     ``look`` tells what topics there are; it may raise Unavailable.
     """
-    delay_s = _FIRST_RETRY_S
-    while True:
-        try:
-            found = await look()
-        except Unavailable as error:
-            log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, _LAST_RETRY_S)
-        else:
-            break
+    found = await _once_there(look)
     faults = mismatches(settings, found)
     if faults:
         raise Refused(f"the topics are not as they must be\n{told(faults)}")
     return partitions_for(settings, found)
 
 
+async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
+    """The broker's answer, however long it is away."""
+    delay_s = _FIRST_RETRY_S
+    while True:
+        try:
+            return await ask()
+        except Unavailable as error:
+            log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
+        await asyncio.sleep(delay_s)
+        delay_s = min(2 * delay_s, _LAST_RETRY_S)
+
+
+async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:
+    """Refused when the application id is that of workers that put out elsewhere. Unavailable."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    own = [TP(names.output(name), n) for name in ("state", "enforcement", "clock") for n in range(partitions)]
+    mine = await look_at_group(cluster.questions, settings.application_id)
+    usual = Group()
+    if settings.application_id != USUAL:
+        with suppress(Refused):  # who may not look at it is not in it
+            usual = await look_at_group(cluster.questions, USUAL)
+    why = mistaken(settings, mine, usual, begun=any((await cluster.ends(own)).values()))
+    if why:
+        raise Refused(why)
+
+
 async def run_worker(settings: Settings, policy: Policy) -> None:
     """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
+    if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
+        # It could not be changed later.
+        raise Refused(
+            f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
+            "would be decided; a time that is nearer would be right"
+        )
     collect_seldom()
     cluster, telemetry = KafkaCluster(settings), Telemetry(policy, settings.looking)
     telemetry.broker(away=True)  # until it has answered
 
     async def set_up() -> Setup:
+        partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)))
+        await _once_there(lambda: check_identity(settings, cluster, partitions))
         return Setup(
             cluster=cluster,
             names=Names(settings.input_prefix, settings.output_prefix),
             policy=policy,
             secret=settings.secret(),
             live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
-            partitions=await partition_count(settings, lambda: look(cluster.questions, table(settings))),
+            partitions=partitions,
             partitioner=settings.partitioner,
             application_id=settings.application_id,
             rest_s=2 * settings.heartbeat_ms / 1000,
@@ -69,6 +101,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             telemetry=telemetry,
             state_format=settings.state_format,
             ready_lag=settings.ready_lag,
+            enforce_from_ms=settings.enforce_from_ms or 0,
         )
 
     try:

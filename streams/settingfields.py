@@ -16,6 +16,7 @@ from streams.settingvalues import (
     File,
     KafkaName,
     Link,
+    Moment,
     Partitioner,
     Servers,
     StateFormat,
@@ -82,12 +83,12 @@ class Settings(BaseSettings):
     """With which password."""
 
     # Who we are there.
-    application_id: KafkaName = "callwarden"
-    """The consumer group, and what transactional ids begin with."""
     input_prefix: TopicPrefix = "callwarden."
     """What the input topics' names begin with."""
     output_prefix: TopicPrefix = "callwarden."
-    """What the names of our topics begin with."""
+    """What the names of our topics begin with; another makes a canary ([canary.md](canary.md))."""
+    application_id: KafkaName = ""
+    """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
     """How soon a worker that died is missed: so long its partitions stand still."""
     heartbeat_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 3 * SECOND
@@ -106,6 +107,8 @@ class Settings(BaseSettings):
     """How far a record may be ahead of its Kafka timestamp."""
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
     """How long all calls may be away without being late."""
+    enforce_from_ms: Moment = None
+    """With which time a state is begun: what was before it is known and decides nothing ([canary.md](canary.md))."""
     state_format: StateFormat = WRITES
     """In which format state is written; the default is one that the release before this one can go on with."""
 
@@ -194,6 +197,12 @@ class Settings(BaseSettings):
     """In how many copies."""
     input_retention_ms: Annotated[int, duration(1 * HOUR, 36_500 * DAY)] = 30 * DAY
     """How long inputs are kept, and no shorter."""
+
+    @field_validator("application_id", mode="before")
+    @classmethod
+    def _of_the_output_prefix(cls, given: object, info: ValidationInfo) -> object:
+        # Who puts out elsewhere is somebody else, and must not pass for these writers.
+        return given or str(info.data.get("output_prefix", "")).removesuffix(".") or "callwarden"
 
     @field_validator("heartbeat_ms")
     @classmethod

@@ -3,6 +3,7 @@
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -11,12 +12,12 @@ from sqlalchemy import make_url
 from monitor.policy.durations import format_duration
 from streams.consumers.database import shown
 from streams.settings import Given, Settings, variable
-from streams.settingvalues import DatabaseUrl
+from streams.settingvalues import DatabaseUrl, Moment
 
 _HIDDEN = "(hidden)"
-_DATABASES = {
-    name for name, hint in typing.get_type_hints(Settings, include_extras=True).items() if hint == DatabaseUrl
-}
+_HINTS = typing.get_type_hints(Settings, include_extras=True)
+_DATABASES = {name for name, hint in _HINTS.items() if hint == DatabaseUrl}
+_MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def _shown(name: str, value: Any) -> str | None:
         return None
     if isinstance(value, SecretStr):
         return shown(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
+    if name in _MOMENTS:
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if name.endswith("_ms"):
         return format_duration(value)
     return str(value)

@@ -7,9 +7,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, SecretStr
 
+from monitor.moment import parse_moment
 from monitor.policy.durations import format_duration, parse_duration
 from monitor.shard.packing import READS, WRITES
 
+_YEAR_1990_MS: Final = 631_152_000_000
+_YEAR_2100_MS: Final = 4_102_444_800_000
 _LONGEST_TOPIC: Final = 249  # of Kafka's
 _OURS: Final = len("dead-letter")
 
@@ -47,6 +50,18 @@ def _state_format(value: object) -> int:
             f"or {READS[-1]} would be right"
         )
     return int(text)
+
+
+def _moment(value: object) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    try:
+        ms = parse_moment(str(value).strip())
+    except ValueError as error:
+        raise ValueError(f"`{value}` is no time: {error}") from None
+    if not _YEAR_1990_MS <= ms < _YEAR_2100_MS:
+        raise ValueError(f"`{value}` is not allowed; a time in the years 1990 to 2099 would be right")
+    return ms
 
 
 def decimal(least: float, most: float) -> BeforeValidator:
@@ -152,6 +167,7 @@ Partitioner = Literal["murmur2", "crc32"]
 KafkaName = Annotated[str, BeforeValidator(_name)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
 Servers = Annotated[str, BeforeValidator(_servers)]
+Moment = Annotated[int | None, BeforeValidator(_moment)]
 StateFormat = Annotated[int, BeforeValidator(_state_format)]
 File = Annotated[Path | None, BeforeValidator(_file)]
 AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]

@@ -29,6 +29,8 @@ class Setup:
     """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure,
     ``state_format`` the format in which state is written where it is not in a later one already, ``ready_lag`` how many
     records of a log may be unread while the worker is ready.
+    ``state_format`` the format in which state is written where it is not in a later one already, ``enforce_from_ms``
+    the time from which a partition that is begun decides.
     """
 
     cluster: Cluster
@@ -44,3 +46,4 @@ class Setup:
     telemetry: Telemetry
     state_format: int = WRITES
     ready_lag: int = 100_000
+    enforce_from_ms: int = 0

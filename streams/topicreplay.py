@@ -1,5 +1,6 @@
 """Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
@@ -30,6 +31,7 @@ async def replay_topics(
     secret: bytes = b"",
     live: Live | None = None,
     partitioner: Partitioner = "murmur2",
+    enforce_from_ms: int = 0,
     to_watermark: bool = False,
     follow: bool = True,
     looking: Looking | None = None,
@@ -41,11 +43,11 @@ async def replay_topics(
     The policies are those that the clock log notes; ``policy`` is the first where none is noted to be, and the only one
     unless they are to be followed.
 
-    ``live`` holds where the clock log does not say otherwise. ``to_watermark`` stops where the clocks of the logs
-    allow no more: that is what workers that have caught up have decided. Otherwise the logs are taken to have ended,
-    and all is decided, as in a replay of files. ``looking`` asks for a look at the tenants at the end. ``warn`` is told
-    of records that are not there any more. While workers are at work, clocks that they have moved since their last
-    transactions are not noted yet: what came after these may be judged otherwise than they will.
+    ``live`` and ``enforce_from_ms`` hold where the clock log does not say otherwise. ``to_watermark`` stops where the
+    clocks of the logs allow no more: that is what workers that have caught up have decided. Otherwise the logs are
+    taken to have ended, and all is decided, as in a replay of files. ``looking`` asks for a look at the tenants at the
+    end. ``warn`` is told of records that are not there any more. While workers are at work, clocks that they have moved
+    since their last transactions are not noted yet: what came after these may be judged otherwise than they will.
     Unavailable, Refused, OffsetGone of the cluster.
     """
     count = await partitions_of(cluster, names)
@@ -58,13 +60,19 @@ async def replay_topics(
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)
     for number in range(count):
-        partition = Partition(policy, secret, live, Place(number, count, partitioner), replaying=True)
+        place = Place(number, count, partitioner)
+        partition = Partition(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
             partition.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
         await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, follow)
+        if partition.enforce_from_ms != enforce_from_ms and warn is not None:
+            warn(
+                f"partition {number} was begun to enforce from {partition.enforce_from_ms or 'the beginning'}, as is "
+                f"noted in {clocks[number].topic}, and is judged so, not from {enforce_from_ms or 'the beginning'}"
+            )
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
     if looking is not None:
@@ -90,7 +98,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
 
     Refused where it cannot be read.
     """
-    notes: dict[int | None, list[Note]] = {}
+    notes: defaultdict[int | None, list[Note]] = defaultdict(list)
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
             try:
@@ -99,7 +107,9 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
                 at = f"{clock.topic}-{clock.partition} offset {offset}"
                 raise Refused(f"{at}: expected a note that this release can read: {error}") from None
             if follow or not isinstance(note, Switch):
-                notes.setdefault(source, []).append(note)
+                notes[source].append(note)
+    if notes:
+        notes[None] += []  # no note of how it was begun is one, too
     try:
         for source, noted in notes.items():
             partition.recall(source, noted)

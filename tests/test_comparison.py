@@ -79,7 +79,7 @@ def test_windows_that_only_touch_are_about_other_calls() -> None:
     assert len(compare([event("a1", 24 * HOUR)], [event("b1", 48 * HOUR - 1)]).moved) == 1
 
 
-def test_decisions_of_records_are_about_the_same_at_the_same_instant_alone() -> None:
+def test_other_decisions_without_a_window_are_about_the_same_at_the_same_instant_alone() -> None:
     a = [event("a1", 5, window=None, status="final"), event("a2", 9, window=None)]
     b = [event("b1", 5, window=None, status="pending_review"), event("b2", 8, window=None)]
     found = compare(a, b)
@@ -87,6 +87,14 @@ def test_decisions_of_records_are_about_the_same_at_the_same_instant_alone() -> 
         ("a1", (Difference("data.status", "final", "pending_review"),))
     ]
     assert [e["id"] for e in found.only_a + found.only_b] == ["a2", "b2"]
+
+
+def test_decisions_of_one_record_are_about_the_same_whenever_its_turn_came() -> None:
+    of_p1, of_p2 = ({"window": None, "evidence": {"complaint_ids": [name], "review_ids": []}} for name in ("p1", "p2"))
+    found = compare([event("a1", 5, **of_p1)], [event("b2", 6, **of_p2), event("b1", 9, **of_p1)])
+    assert [(pair.a["id"], pair.b["id"]) for pair in found.moved] == [("a1", "b1")]
+    nothing = {"window": None, "evidence": {"complaint_ids": [], "review_ids": []}}
+    assert compare([event("a1", 5, **nothing)], [event("b1", 9, **nothing)]).moved == []
 
 
 def test_a_reversal_is_no_counterpart_of_a_decision() -> None:

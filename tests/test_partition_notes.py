@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.notes import Limit, LostInput, Move, Note, Skip
+from monitor.notes import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
 from monitor.partition import Live, MismatchError, Partition, Place, Taken
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
@@ -56,7 +56,10 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     rng = random.Random(seed)
     print(f"seed {seed}")
     live = Live(max_ahead_ms=0)
-    partition = Partition(policy, live=live)
+    # Every other partition decides from somewhere in the midst of it on; who goes on with it is told something else.
+    times = sorted(at_ms for line in sources[0] if isinstance(at_ms := _event_ms(line), int))
+    from_ms = times[len(times) // 3] if seed % 2 and times else 0
+    partition = Partition(policy, live=live, enforce_from_ms=from_ms)
     stored: dict[str, bytes] = {}
     kept: list[Taken] = []
     committed = [0] * len(INPUTS)
@@ -86,8 +89,9 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
         if rng.random() < 0.08 and stored:
             restarts += 1
             live = Live(max_ahead_ms=rng.choice((0, 0, 1_000)))
-            partition = Partition(policy, live=live)
+            partition = Partition(policy, live=live, enforce_from_ms=rng.choice((0, from_ms + 1)))
             partition.restore(stored)
+            assert partition.enforce_from_ms == from_ms
             for number in rng.sample(range(len(INPUTS)), len(INPUTS)):
                 while partition.offsets[number] < committed[number]:
                     feed(number, min(committed[number], partition.offsets[number] + rng.choice((1, 5, 100))))
@@ -98,8 +102,11 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     for taken in kept:
         for source, note in taken.notes:
             notes.setdefault(source, []).append(note)
-    judge = Partition(policy, live=Live(max_ahead_ms=0))
-    for source, noted in notes.items():
+    # The policy is noted, too, where the state is of a format that holds it.
+    assert [type(note) for note in notes.get(None, [])] == [EnforceFrom, Switch] * (from_ms > 0)
+    assert partition.state_format == (3 if from_ms else 2), "what a successor is told changes no state"
+    judge = Partition(policy, live=Live(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
+    for source, noted in {None: [], **notes}.items():
         judge.recall(source, noted)
     for source, lines in enumerate(sources):
         judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
@@ -107,6 +114,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     assert outcome(kept) == outcome([judge.take()])
     assert judge.watermark_ms == partition.watermark_ms
     assert moved > 0
+    assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.sink.enforcement)
     kinds = {type(note) for noted in notes.values() for note in noted}
     assert kinds >= {Move, Limit}
     assert Skip in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])

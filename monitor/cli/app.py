@@ -28,6 +28,7 @@ COMMANDS = {
     "reviews": "Look at decisions, and uphold or overturn them.",
     "ledger": "Keep, verify and show the record of every decision, review and reversal.",
     "dead-letter": "Look at records that could not be read, and write them back.",
+    "compare": "Say how the decisions of two workers differ.",
     "skip": "Send a record that stops its partition to the dead letters.",
     "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
     "audit": "Prove that no decision was lost, invented or changed.",

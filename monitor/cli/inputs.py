@@ -1,6 +1,5 @@
 """What commands are told: policies, formats, times. A fault ends the command with exit status 2."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -73,13 +72,9 @@ def person(option: str, given: str | None) -> str:
 
 def moment(option: str, text: str) -> int:
     """A time of the command line, RFC 3339 or epoch ms, as epoch ms."""
-    if text.isascii() and text.lstrip("-").isdigit():
-        return int(text)
+    from monitor.moment import parse_moment
+
     try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{option} {text}: expected RFC 3339 (2026-03-02T08:00:00Z) or epoch milliseconds")
-    if when.tzinfo is None:
-        fail(f"{option} {text}: expected a time zone, such as {text}Z or {text}+08:00")
-    since = when - datetime(1970, 1, 1, tzinfo=UTC)
-    return round(since.total_seconds() * 1000)
+        return parse_moment(text)
+    except ValueError as error:
+        fail(f"{option} {text}: {error}")

@@ -85,7 +85,6 @@ def run(
         "--set": set_,
         "--windows": windows,
         "--until": until,
-        "--enforce-from": enforce_from,
         "--not-after": not_after,
         "--jobs": jobs > 1,
     }
@@ -96,7 +95,9 @@ def run(
         fail("nothing to judge: expected FILE..., or --from-topics")
     if from_topics:
         with Reporter(shown=not quiet) as reporter:
-            outcome, ruled = _judge_topics(bootstrap, policy, key_file, to_watermark, metrics is not None, reporter)
+            outcome, ruled = _judge_topics(
+                bootstrap, policy, key_file, enforce_from, to_watermark, metrics is not None, reporter
+            )
         write(outcome, ruled, out, windows=False)
         (out / "windows.jsonl").unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled, of_topics=True)
@@ -144,6 +145,7 @@ def _judge_topics(
     bootstrap: str | None,
     policy: str | None,
     key_file: Path | None,
+    enforce_from: str | None,
     to_watermark: bool,
     metrics: bool,
     reporter: "Reporter",
@@ -156,7 +158,14 @@ def _judge_topics(
     from streams.names import Names
     from streams.topicreplay import replay_topics
 
-    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "key_file": key_file})
+    settings = settings_for(
+        {
+            "bootstrap_servers": bootstrap,
+            "policy": policy,
+            "key_file": key_file,
+            "enforce_from_ms": enforce_from,
+        }
+    )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
 
     def warn(warning: str) -> None:
@@ -176,6 +185,7 @@ def _judge_topics(
             secret=settings.secret(),
             live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
             partitioner=settings.partitioner,
+            enforce_from_ms=settings.enforce_from_ms or 0,
             to_watermark=to_watermark,
             looking=_looking() if metrics else None,
             progress=reporter.update,

@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import (
     BrokerResponseError,
     GroupCoordinatorNotAvailableError,
@@ -20,12 +22,14 @@ from aiokafka.errors import (
 )
 
 from streams.cluster import Refused
+from streams.identity import Group
 from streams.kafka.errors import translated
 from streams.kafka.questions import Questions
 from streams.topics import Existing, Wanted, judged_names
 
 _COORDINATOR_S = 5.0
 _NO_COORDINATOR = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+_SHARING_OUT = ("PreparingRebalance", "CompletingRebalance")
 _AT_LEAST_TWO = {"min.insync.replicas": "2"}
 
 
@@ -62,20 +66,46 @@ async def members(questions: Questions, group: str) -> int:
     """How many members a consumer group has now. Unavailable; Refused, too, where it has no coordinator for long."""
 
     async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int:
-        until = time.monotonic() + _COORDINATOR_S
-        while True:
-            try:
-                (answer,) = await admin.describe_consumer_groups([group])
-                ((code, _name, _state, _kind, _protocol, found, *_),) = answer.groups
-                if (error := for_code(code)) is not NoError:
-                    raise error(group)
-                return len(found)
-            except _NO_COORDINATOR as none:  # where there never was a group, it is made by the question
-                if time.monotonic() > until:
-                    raise Refused(f"the group {group} has no coordinator: {type(none).__name__}") from None
-            await asyncio.sleep(0.2)
+        return len((await _described(admin, group))[1])
 
     return await questions.ask(f"looking at the group {group}", ask)
+
+
+async def look_at_group(questions: Questions, group: str) -> Group:
+    """Who is in a consumer group, and where it has been. Unavailable, Refused.
+
+    Members are told of once the group has shared out its partitions, which is waited for, but not for long.
+    """
+
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> Group:
+        until = time.monotonic() + _COORDINATOR_S
+        while True:
+            state, found = await _described(admin, group)
+            if state not in _SHARING_OUT or time.monotonic() > until:
+                break
+            await asyncio.sleep(0.2)
+        told = [metadata for _id, _client, _host, metadata, *_ in found if metadata]
+        heard = [ConsumerProtocolMemberMetadata.decode(metadata).subscription for metadata in told]
+        committed = await admin.list_consumer_group_offsets(group)
+        return Group(tuple(map(frozenset, heard)), frozenset(topic for topic, _ in committed))
+
+    return await questions.ask(f"looking at the group {group}", ask)
+
+
+async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, list[tuple[Any, ...]]]:
+    """A group's state and members."""
+    until = time.monotonic() + _COORDINATOR_S
+    while True:
+        try:
+            (answer,) = await admin.describe_consumer_groups([group])
+            ((code, _name, state, _kind, _protocol, found, *_),) = answer.groups
+            if (error := for_code(code)) is not NoError:
+                raise error(group)
+            return state, found
+        except _NO_COORDINATOR as none:  # where there never was a group, it is made by the question
+            if time.monotonic() > until:
+                raise Refused(f"the group {group} has no coordinator: {type(none).__name__}") from None
+        await asyncio.sleep(0.2)
 
 
 async def create(questions: Questions, missing: Sequence[Wanted], partitions: int, replicas: int) -> None:

@@ -82,6 +82,14 @@ def test_a_state_is_begun_in_the_format_of_the_release_before() -> None:
     assert head(keep({}, partition(READS[-1])))["format"] == READS[-1]
 
 
+def test_a_state_that_is_begun_to_enforce_from_some_time_is_in_the_format_that_holds_it() -> None:
+    """The release before would enforce all."""
+    from_ms = 1_772_409_600_000
+    told = {"secret": b"secret", "live": Live(max_ahead_ms=0), "sources": len(FILES), "state_format": READS[0]}
+    stored = keep({}, Partition(POLICY, **told, enforce_from_ms=from_ms))
+    assert (head(stored)["format"], head(stored)["enforce_from_ms"]) == (3, from_ms)
+
+
 def test_nothing_is_left_out_of_a_head_that_the_release_before_looks_for() -> None:
     """It passes over what it does not know, and what it misses it cannot do without."""
     one = partition(2)

@@ -31,7 +31,7 @@ class Engine:
 
 async def one(*asked): return 1
 
-streams.app.Engine, streams.serve.partition_count = Engine, one
+streams.app.Engine, streams.serve.partition_count, streams.serve.check_identity = Engine, one, one
 main()
 """
 # What our code and a library say of an error.

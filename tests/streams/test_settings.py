@@ -51,6 +51,45 @@ def test_without_any_setting_a_broker_on_this_machine_is_used() -> None:
     assert settings.ssl_context() is None
 
 
+@pytest.mark.parametrize(
+    ("prefix", "application_id"),
+    [
+        ("callwarden.", "callwarden"),
+        ("callwarden-canary.", "callwarden-canary"),
+        ("site1", "site1"),
+        ("", "callwarden"),
+    ],
+)
+def test_who_puts_out_elsewhere_is_somebody_else(given: dict[str, str], prefix: str, application_id: str) -> None:
+    assert load({"output_prefix": prefix}).application_id == application_id
+    given["OUTPUT_PREFIX"] = prefix
+    given["APPLICATION_ID"] = "own"
+    assert load().application_id == "own"
+
+
+def test_a_time_is_read_with_its_zone_and_shown_as_it_is_meant(given: dict[str, str]) -> None:
+    given["ENFORCE_FROM"] = "2026-12-01T08:00:00+08:00"
+    settings, read_from = read()
+    assert settings.enforce_from_ms == 1_796_083_200_000
+    (row,) = [row for row in rows(settings, read_from) if row.name == "CALLWARDEN_ENFORCE_FROM"]
+    assert (row.value, row.source) == ("2026-12-01T00:00:00.000Z", "environment")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("2026-12-01T08:00:00", "expected a time zone, such as 2026-12-01T08:00:00Z"),
+        ("tomorrow", "expected RFC 3339"),
+        ("1796083200", "a time in the years 1990 to 2099 would be right"),
+    ],
+)
+def test_another_time_is_no_time(given: dict[str, str], text: str, wrong: str) -> None:
+    given["ENFORCE_FROM"] = text
+    (fault,) = faults()
+    assert fault.startswith(f"CALLWARDEN_ENFORCE_FROM: `{text}` is")
+    assert wrong in fault
+
+
 def test_the_environment_is_read_and_the_command_line_stands_above_it(given: dict[str, str]) -> None:
     given["BOOTSTRAP_SERVERS"] = "kafka-1:9092, [::1]:9093"
     given["IDLE_AFTER"] = "90s"
@@ -340,7 +379,9 @@ def test_no_secret_is_shown_wherever_it_comes_from(given: dict[str, str], writte
 def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are() -> None:
     found = list(rows(*read()))
     assert len(found) == len(Settings.model_fields)
-    assert all(row.meaning and row.value == row.default and row.source == "default" for row in found)
+    assert all(row.meaning and row.source == "default" for row in found)
+    # This one follows another.
+    assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
     document = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
     assert document.endswith(f"\n\n{markdown()}\n"), "`callwarden settings --table` has what is to stand there"
 

@@ -1,0 +1,75 @@
+"""`callwarden compare`: how the decisions of two workers differ."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.decided import Decided
+    from streams.kafka import KafkaCluster
+
+
+def run(
+    prefix_a: Annotated[str, typer.Argument(metavar="PREFIX_A", help="An output prefix, such as callwarden.")],
+    prefix_b: Annotated[str, typer.Argument(metavar="PREFIX_B", help="Another, such as callwarden-canary.")],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Decisions of this time and later alone.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many differences of a kind are shown.")] = 20,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON, with every difference.")] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
+) -> None:
+    """Compare what the workers of two output prefixes have decided, up to where both have judged.
+
+    First by id; then what only one has decided, by tenant, rule and window. That their policies are named otherwise is
+    no difference. Exit status: 0 the same; 1 not, or there is nothing to compare; 3 no broker.
+    """
+    from monitor.cli.compared import as_json, policies, told, utc
+    from monitor.cli.inputs import fail, moment, settings_for
+    from monitor.cli.operator import operate
+    from monitor.comparison import compare
+    from streams.decided import decided, until_both
+    from streams.names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    since_ms = moment("--since", since) if since is not None else 0
+
+    async def read(cluster: "KafkaCluster") -> "list[Decided]":
+        return [await decided(cluster, Names(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
+
+    a, b = operate("compare", settings, read)
+    if len(a.judged_ms) != len(b.judged_ms):
+        counts = f"{prefix_a} has {len(a.judged_ms)}, {prefix_b} {len(b.judged_ms)}"
+        fail(f"{counts} partitions: expected the same number, for how far both have judged is known by partition", 1)
+    until_ms = until_both(a, b)
+    if not any(until_ms):
+        fail("nothing to compare: there is no partition that both have judged", 1)
+    events_a, events_b = a.between(since_ms, until_ms), b.between(since_ms, until_ms)
+    found = compare(events_a, events_b, ignored={"data.policy"})
+    sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}
+    if json_:
+        import orjson
+
+        head = {"a": prefix_a, "b": prefix_b, "since_ms": since_ms, "until_ms": until_ms}
+        typer.echo(orjson.dumps({**head, "policies": list(sides.values()), **as_json(found)}).decode())
+    else:
+        judged = [ms for ms in until_ms if ms]
+        typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(until_ms)}")
+        for prefix, named in sides.items():
+            typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
+        for each in told(found, prefix_a, prefix_b, limit):
+            typer.echo(each)
+        typer.echo("the same decisions" if found.equal else "not the same")
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def _span(first: str, last: str) -> str:
+    return f"up to {first}" if first == last else f"up to {first} (the last partition) ... {last} (the first)"
+
+
+def _absent(until_ms: list[int]) -> str:
+    absent = [str(number) for number, ms in enumerate(until_ms) if not ms]
+    return f"; partition{'s' if len(absent) > 1 else ''} {', '.join(absent)} not yet" if absent else ""

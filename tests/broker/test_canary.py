@@ -1,0 +1,172 @@
+"""A canary beside production on a real broker: another output prefix is enough, and production notices nothing."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from broker_clusters import cluster_at
+from worker_judge import assert_exact, read_all
+from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
+from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
+
+from monitor.partition import Live
+from monitor.policy.load import load
+from monitor.simulate.settings import DAY_MS
+from streams.devkafka import free_ports
+from streams.kafka.admin import look
+from streams.names import Names
+from streams.settings import load as settings_of
+from streams.topics import Existing, table
+
+pytestmark = pytest.mark.services
+
+_STOP_S = 20
+_SEED = 12
+# What the canary's policy has beside production's rules, one of which is of another threshold.
+BUSY_HOUR = (
+    "- {id: busy-hour, behaviour: blind_calling, metric: attempts, above: 20, window: 1h, step: 5m, mode: review}"
+)
+
+
+def environment(address: str, names: Names, policy: Path) -> dict[str, str]:
+    """What a worker is told: no application id, which follows the output prefix."""
+    return {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_POLICY": str(policy),
+        "CALLWARDEN_IDLE_AFTER": "1s",
+        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock goes on by calls alone
+    }
+
+
+def told(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
+    """Exit status of a command, and what it said."""
+    command = [sys.executable, "-c", MAIN, *words]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def existing(environment: Mapping[str, str], names: Names) -> dict[str, Existing]:
+    """The topics as they are."""
+    address = environment["CALLWARDEN_BOOTSTRAP_SERVERS"]
+    settings = settings_of({"input_prefix": names.input_prefix, "output_prefix": names.output_prefix})
+    async with cluster_at(address) as cluster:
+        return await look(cluster.questions, table(settings))
+
+
+async def caught_up(*fleets: Fleet) -> None:
+    """All records are read, and what is due of them decided."""
+    for fleet in fleets:
+        for worker in fleet.running:
+            await asyncio.to_thread(wait_for, lambda worker=worker: worker.lag() == 0, "all records read")
+    await asyncio.sleep(3)
+
+
+async def test_a_canary_judges_productions_topics_and_production_does_not_notice(address: str, tmp_path: Path) -> None:
+    own = uuid.uuid4().hex[:8]
+    production, canary = Names(f"{own}.", f"{own}."), Names(f"{own}.", f"{own}-canary.")
+    policies = {production: policy_file(tmp_path), canary: tmp_path / "canary.yaml"}
+    text = policies[production].read_text("utf-8").replace("id: access-rules\n", "id: canary\n", 1)
+    text = text.replace("above: 0.25\n", "above: 0.2\n", 1)
+    policies[canary].write_text(text.replace("rules:\n", f"rules:\n{BUSY_HOUR}\n", 1), "utf-8")
+    settings = {names: environment(address, names, policy) for names, policy in policies.items()}
+    (tmp_path / "canary").mkdir()
+    day = Day(_SEED, pieces=4, tenants=60, calls=4_000, partitions=PARTITIONS)
+    print(f"seed {_SEED}")
+
+    await asyncio.to_thread(make_topics, settings[production])
+    before = await existing(settings[production], production)
+    status, said = await asyncio.to_thread(told, settings[canary], "topics", "create", "--replication-factor", "1")
+    assert status == 0, said
+    assert sorted(line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("made ")) == sorted(
+        set(canary.all) - set(canary.inputs)
+    )
+    assert await existing(settings[production], production) == before
+
+    with fleet_of(tmp_path, settings[production]) as judges, fleet_of(tmp_path / "canary", settings[canary]) as birds:
+        judges.add()
+        judges.add()
+        await asyncio.to_thread(judges.settle)
+        async with sender_to(address) as producer:
+            sender = Sender(producer, production)
+            await sender.send(day.pieces[0])
+            birds.add()
+            await asyncio.to_thread(birds.settle)
+            opened = [worker.opened() for worker in judges.running]
+            await sender.send(day.pieces[1])
+
+            # Under production's id it would cut its writers off: it does not start, whatever it is told else.
+            mistaken = {
+                **settings[canary],
+                "CALLWARDEN_APPLICATION_ID": own,
+                "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
+            }
+            mistaken["CALLWARDEN_OUTPUT_PREFIX"] = production.output_prefix.replace(".", "-other.")
+            assert (await asyncio.to_thread(told, mistaken, "topics", "create", "--replication-factor", "1"))[0] == 0
+            status, said = await asyncio.to_thread(told, mistaken, "worker")
+            assert status == 2, said
+            assert f"they listen to {production.output('control')}" in said
+
+            birds.running[0].kill()
+            await sender.send(day.pieces[2])
+            birds.add()
+            await asyncio.to_thread(birds.settle)
+            await sender.send(day.pieces[3])
+            await sender.send(day.calls_now(0))
+            await caught_up(judges, birds)
+        for worker in judges.running:
+            assert worker.times_said("transaction failed, the state is read anew") == 0
+        assert [worker.opened() for worker in judges.running] == opened
+        for fleet in (judges, birds):
+            for worker in fleet.running:
+                assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
+
+        # Nor while production is away.
+        status, said = await asyncio.to_thread(told, mistaken, "worker")
+        assert status == 2, said
+        assert f"--delete --group {own}" in said
+
+    live = Live(idle_after_ms=1_000, outage_grace_ms=30 * DAY_MS)
+    decided = {}
+    for names, policy in policies.items():
+        ruled = load(str(policy))
+        counts = await assert_exact(address, names, ruled, live, PARTITIONS, canary=names is canary)
+        assert counts[names.output("enforcement")] > 10
+        print(counts)
+        logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
+        decided[names] = [json.loads(record.value or b"") for record in logs.of(names.output("enforcement"))]
+        assert all(event["data"]["policy"]["sha256"] == ruled.sha256 for event in decided[names])
+    # A review of production's decision is one of the canary's, which has the same id.
+    reviewed = {event["id"]: event for event in decided[canary] if event["data"]["evidence"]["review_ids"]}
+    assert reviewed.keys() & {event["id"] for event in decided[production]}
+    assert await existing(settings[production], production) == before
+
+    # And how they differ is what a comparison of both says.
+    status, said = await asyncio.to_thread(
+        told, settings[canary], "compare", *(n.output_prefix for n in policies), "--json"
+    )
+    assert status == 1, said
+    found = json.loads(said)
+    ids = {names: {event["id"] for event in events} for names, events in decided.items()}
+    both = ids[production] & ids[canary]
+    assert found["same"] + len(found["changed"]) == len(both)
+    assert {pair["a"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_a"]} == ids[production] - both
+    assert {pair["b"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_b"]} == ids[canary] - both
+    assert any(rule["rule_id"] == "busy-hour" and rule["only_b"] for rule in found["rules"])
+    status, said = await asyncio.to_thread(told, settings[canary], "compare", *(n.output_prefix for n in policies))
+    assert status == 1, said
+    print(said)
+    assert "busy-hour" in said
+    same = [production.output_prefix] * 2
+    assert (await asyncio.to_thread(told, settings[canary], "compare", *same))[0] == 0
+    status, said = await asyncio.to_thread(told, settings[canary], "compare", production.output_prefix, f"{own}")
+    assert (status, f"there is no topic {own}enforcement, {own}state" in said) == (2, True)

@@ -1,0 +1,90 @@
+"""How a comparison of two workers is told, to people and as JSON."""
+
+import json
+from typing import Any
+
+import pytest
+
+from monitor.cli.compared import as_json, line, policies, told, utc
+from monitor.comparison import Event, compare
+
+AT_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+
+
+def event(name: str, at_ms: int = AT_MS, **data: Any) -> Event:
+    """A warning about short calls, but for the changes."""
+    base = {"kind": "warning", "status": "final", "tier": "minor", "rule_id": "short", "decided_ms": at_ms}
+    policy = {"id": "p", "version": "1", "sha256": "a" * 64}
+    window = {"start_ms": at_ms - 1_000, "end_ms": at_ms}
+    return {"id": name, "subject": "acme", "data": {**base, "window": window, "policy": policy, **data}}
+
+
+def test_every_difference_is_told_with_both_values() -> None:
+    a = [event("e1"), event("e2", AT_MS + 10_000, measure={"value": 0.5}, reason={"zh": "", "en": "x"}), event("e3", 5)]
+    b = [
+        event("e1"),
+        event("e2", AT_MS + 10_000, measure={"value": 1}, reason={"zh": "", "en": "x"}),
+        event("e4", 6_000),
+    ]
+    lines = list(told(compare(a, b), "one.", "two.", 20))
+    assert lines == [
+        "rule                             tier          same      words  otherwise  only one.  only two.",
+        "short                            minor            1          0          1          1          1",
+        "",
+        "decided otherwise (one. | two.): 1",
+        "  2026-03-02T00:00:10Z  acme  [short]  minor warning final  e2",
+        "    measure.value: 0.5 | 1",
+        "",
+        "only one.: 1",
+        "  1970-01-01T00:00:00.005Z  acme  [short]  minor warning final  e3",
+        "",
+        "only two.: 1",
+        "  1970-01-01T00:00:06Z  acme  [short]  minor warning final  e4",
+    ]
+
+
+def test_words_are_told_apart_and_times_as_people_write_them() -> None:
+    a, b = event("e1", reason={"en": "old"}), event("e1", reason={"en": "new"})
+    assert "in other words (a | b): 1" in list(told(compare([a], [b]), "a", "b", 20))
+    c, d = event("e1"), event("e1", review_by_ms=AT_MS)
+    assert "    review_by_ms: null | 2026-03-02T00:00:00Z" in list(told(compare([c], [d]), "a", "b", 20))
+
+
+def test_of_many_differences_some_are_shown() -> None:
+    found = compare([event(f"e{n}", n * 5_000) for n in range(5)], [])
+    lines = list(told(found, "a", "b", 2))
+    assert lines[-1] == "  ... and 3 more (--limit, --json)"
+    assert len([each for each in lines if each.endswith(("  e0", "  e1", "  e2"))]) == 2
+
+
+def test_a_number_in_an_event_is_not_shown() -> None:
+    shown = line(event("e1") | {"subject": "+86 138 1234 5678"})
+    assert "1234" not in shown
+    found = compare([event("e1", reason={"en": "13812345678"})], [event("e1", reason={"en": "x"})])
+    assert "1234" not in "\n".join(told(found, "a", "b", 20))
+
+
+def test_json_has_all_of_it() -> None:
+    a = [event("e1"), event("e2", behaviour="x"), event("a3", 0), event("a3", 0)]
+    b = [event("e1"), event("e2", behaviour="y"), event("b3", 500)]
+    found = json.loads(json.dumps(as_json(compare(a, b))))
+    assert (found["equal"], found["same"], found["repeated_a"]) == (False, 1, ["a3"])
+    assert found["changed"][0]["differences"] == [{"field": "data.behaviour", "a": "x", "b": "y"}]
+    assert (found["moved"][0]["a"]["id"], found["moved"][0]["b"]["decided_ms"]) == ("a3", 500)
+    (rule,) = found["rules"]
+    assert rule == {
+        "rule_id": "short", "tier": "minor", "same": 1, "wording": 0, "otherwise": 2, "only_a": 0, "only_b": 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("ms", "text"), [(AT_MS, "2026-03-02T00:00:00Z"), (AT_MS + 5, "2026-03-02T00:00:00.005Z")])
+def test_times_are_exact(ms: int, text: str) -> None:
+    assert utc(ms) == text
+
+
+def test_the_policies_of_both_sides_are_named() -> None:
+    other = {"id": "q", "version": "2", "sha256": "b" * 64}
+    assert policies([event("e1"), event("e2", policy=other), event("e3")]) == [
+        "p 1 (aaaaaaaaaaaa)",
+        "q 2 (bbbbbbbbbbbb)",
+    ]
