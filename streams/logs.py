@@ -1,9 +1,10 @@
-"""Log lines: readable or JSON, the libraries' as ours, without what variables held and without telephone numbers."""
+"""Log lines: readable or JSON, the libraries' as ours, without what variables held and what errors quote of records."""
 
 import logging
 import sys
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import structlog
 
@@ -13,8 +14,8 @@ from monitor.masking import mask_numbers
 def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     """Lines on standard error, ``text`` or ``json`` (``auto``: text at a terminal), the libraries' errors as ours.
 
-    ``log_level`` is of our own lines. Tracebacks show neither what variables held nor telephone numbers: an error's
-    message may quote a record.
+    ``log_level`` is of our own lines. Tracebacks show neither what variables held nor the messages of errors that may
+    quote a record.
     """
     render: Any = structlog.processors.JSONRenderer()
     if log_format == "text" or (log_format == "auto" and sys.stderr.isatty()):
@@ -45,10 +46,54 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
+WITHHELD: Final = "(not shown: it may quote a record)"
+# Their messages speak of code or of the system, not of data.
+_SPEAKABLE = (
+    AttributeError,
+    ImportError,
+    MemoryError,
+    NameError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ZeroDivisionError,
+)
+# Theirs are sentences for people, made without what records hold but for numbers, or of the connection to a broker.
+_SPEAKERS = ("aiokafka", "monitor", "schemas", "streams")
+
+
 def _masked_traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    return mask_numbers("".join(traceback.format_exception(*exc_info)).rstrip())
+    shown = "".join(traceback.format_exception(*exc_info)).rstrip()
+    unspeakable = [error for error in _all(exc_info[1], set()) if not _may_be_shown(error)]
+    said = [(f": {error}", f": {WITHHELD}") for error in unspeakable if str(error)]
+    said += [(note, WITHHELD) for error in unspeakable for note in getattr(error, "__notes__", ())]
+    return mask_numbers(_without(shown, said))
+
+
+def _without(text: str, said: list[tuple[str, str]]) -> str:
+    for what, instead in sorted(said, key=lambda one: -len(one[0])):  # one may quote another
+        text = text.replace(what, instead)
+    return text
+
+
+def _may_be_shown(error: BaseException) -> bool:
+    return isinstance(error, _SPEAKABLE) or type(error).__module__.partition(".")[0] in _SPEAKERS
+
+
+def _all(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    """An error, and those that led to it or lie in it; what is told first may quote what is told last."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+        yield from _all(other, seen)
 
 
 def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Libraries put the errors of our code into their own sentences."""
-    return {**line, "event": mask_numbers(line["event"])}
+    event, record = str(line["event"]), line.get("_record")
+    error = record.exc_info[1] if record is not None and record.exc_info else None
+    unspeakable = [one for one in _all(error, set()) if not _may_be_shown(one)]
+    said = [(text, type(one).__name__) for one in unspeakable for text in (repr(one), str(one)) if text]
+    return {**line, "event": mask_numbers(_without(event, said))}

@@ -18,6 +18,7 @@ from streams.devkafka import free_ports
 
 PARTITIONS = 8
 MAIN = "from monitor.cli.app import main; main()"  # `callwarden`, by this interpreter
+FORM = ["--json-logs"]
 AWAY = "the broker is away; waiting for it"
 _PHASE = re.compile(r'^callwarden_partition\{partition="(\d+)",phase="(\w+)"\} 1\.0$', re.MULTILINE)
 _LAG = re.compile(r"^callwarden_lag_records\{.*\} (.+)$", re.MULTILINE)
@@ -45,7 +46,7 @@ class Worker:
             "CALLWARDEN_WEB_PORT": self._url.rpartition(":")[2],
         }
         with log.open("wb") as output:
-            self._child = Child([sys.executable, "-c", MAIN, "worker", "--json-logs"], output, mine)
+            self._child = Child([sys.executable, "-c", MAIN, "worker", *FORM], output, mine)
 
     @property
     def running(self) -> bool:

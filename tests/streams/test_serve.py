@@ -40,9 +40,14 @@ import logging, sys, structlog
 from streams.logs import set_up_logs
 
 set_up_logs(sys.argv[1])
+quoted = sys.argv[2]
 try:
-    int(sys.argv[2])
-except ValueError as error:
+    try:
+        int(quoted)
+    except ValueError as error:
+        error.add_note(f"noted {quoted}")
+        raise KeyError(quoted) from ExceptionGroup("several", [RuntimeError(quoted), error])
+except KeyError as error:
     structlog.get_logger("callwarden").error("stopped", exc_info=error)
     logging.getLogger("asyncio").error("never retrieved: %r", error, exc_info=True)
 """
@@ -113,7 +118,7 @@ def test_an_unforeseen_end_is_told_once_as_json_where_that_is_wanted(port: str) 
     status, said = run(ENDS, f"raise ValueError({NUMBER!r})", "--web-port", port, "--json-logs")
     [line] = [json.loads(line) for line in said.splitlines()]
     assert (status, line["level"], line["event"]) == (1, "critical", "ended by an unforeseen error")
-    assert line["exception"].endswith("ValueError: +•• ••• •••• ••78")
+    assert line["exception"].endswith("ValueError: (not shown: it may quote a record)")
     status, said = run(ENDS, "raise ValueError", "--web-port", port)
     assert (status, said.count("Traceback")) == (1, 1)
 
@@ -128,14 +133,26 @@ def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another() -> N
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_number_in_an_errors_message_reaches_the_log(form: str) -> None:
-    status, said = run(LOGS, form, f"{NUMBER}x")
+@pytest.mark.parametrize("quoted", [f"{NUMBER}x", "canary-complainant"])
+def test_nothing_that_an_error_quotes_of_a_record_reaches_the_log(form: str, quoted: str) -> None:
+    status, said = run(LOGS, form, quoted)
     assert status == 0, said
     if form == "json":
         lines = [json.loads(line) for line in said.splitlines()]
         assert [(line["level"], line.get("logger")) for line in lines] == [("error", None), ("error", "asyncio")]
         said = "\n".join(line[what] for line in lines for what in ("event", "exception"))
-    assert NUMBER not in said
-    quoted = "invalid literal for int() with base 10: '+•• ••• •••• ••78x'"
-    assert said.count(f"ValueError: {quoted}") == 2
-    assert f'never retrieved: ValueError("{quoted}")' in said
+    assert quoted not in said
+    for name in ("KeyError", "RuntimeError", "ValueError"):
+        assert said.count(f"{name}: (not shown: it may quote a record)") == 2
+    assert "never retrieved: KeyError" in said
+
+
+def test_what_an_error_says_of_the_code_or_of_the_broker_is_shown() -> None:
+    script = LOGS.replace("import logging", "from streams.cluster import Refused\nimport logging")
+    script = script.replace("RuntimeError(quoted), ", "")
+    for a, b in (("int(quoted)", "quoted.method"), ("ValueError", "AttributeError"), ("KeyError", "Refused")):
+        script = script.replace(a, b)
+    status, said = run(script, "text", "as it is")
+    assert status == 0, said
+    assert said.count("Refused: as it is") == 2
+    assert said.count("object has no attribute 'method'") == 2

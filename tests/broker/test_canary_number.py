@@ -1,0 +1,140 @@
+"""A telephone number and a complainant in the input appear in no log line and on no page of a worker, whatever happens.
+
+At the log level that says most: poison, an error that nobody foresaw with both in its frames and its message, late
+calls, duplicates, dead letters, and a record that an operator skips.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at
+from worker_processes import MAIN, PARTITIONS, Worker, fleet_of, wait_for
+from worker_traffic import make_topics
+
+from monitor.keying import partition_of
+from streams.cluster import TP
+from streams.names import Names
+
+pytestmark = pytest.mark.services
+
+NUMBER = "13912345678"
+COMPLAINANT = "canary-complainant-7391"
+SECRETS = (NUMBER, NUMBER[2:], "139 1234 5678", COMPLAINANT)
+TENANT = "acme"
+NUMBER_OF = partition_of(TENANT.encode(), PARTITIONS, "murmur2")
+
+# `callwarden`, with a fault: an agent that counts a complaint of that id fails, and quotes it.
+FAULTY = f"""
+from monitor.partition import Partition
+feed = Partition._feed
+
+def faulty(self, position, rows):
+    for offset, value in zip(rows.offsets.tolist(), rows.values):
+        if value and b'"stops"' in value and offset not in position.skips:
+            complainant, number = {COMPLAINANT!r}, {NUMBER!r}
+            raise ValueError(f"cannot count {{complainant}} of {{number}}: {{value!r}}")
+    return feed(self, position, rows)
+
+Partition._feed = faulty
+{MAIN}
+"""
+
+
+def complaint(name: str, now_ms: int, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "complaint", "tenant_id": TENANT, "complaint_id": name, "category": "fraud", "status": "verified",
+        "channel": f"call {NUMBER}", "complainant": COMPLAINANT, "caller": NUMBER, "reported_ms": now_ms,
+        "updated_ms": now_ms, **more,
+    }  # fmt: skip
+
+
+def call(name: str, end_ms: int, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "cdr", "tenant_id": TENANT, "call_id": name, "direction": "outbound", "caller": f"+86{NUMBER}",
+        "callee": NUMBER, "start_ms": end_ms - 2_000, "answer_ms": end_ms - 1_000, "end_ms": end_ms,
+        "outcome": "answered", "source": f"{COMPLAINANT} 139 1234 5678", **more,
+    }  # fmt: skip
+
+
+def records(now_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """Topic, key and value of each."""
+
+    def wrong() -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "complaints", complaint("q1", now_ms)
+        yield "complaints", complaint("q2", now_ms, status=NUMBER)
+        yield "complaints", complaint(NUMBER, now_ms, complainant=[COMPLAINANT])
+        yield "cdr", call("c1", now_ms)
+        yield "cdr", call("c1", now_ms)
+        yield "cdr", call("late", now_ms - 3_600_000)
+        yield "cdr", call("c2", now_ms, outcome=COMPLAINANT)
+        yield "cdr", call("c3", now_ms, callee=NUMBER * 9)
+        yield "cdr", call("c4", now_ms + 3_600_000)
+
+    for topic, record in wrong():
+        yield topic, TENANT.encode(), json.dumps(record).encode()
+    yield "cdr", NUMBER.encode(), json.dumps(call("c5", now_ms)).encode()
+    yield "complaints", TENANT.encode(), f'{{"complainant": "{COMPLAINANT}", {NUMBER}'.encode()
+    yield "complaints", TENANT.encode(), json.dumps(complaint("stops", now_ms)).encode()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr("worker_processes.MAIN", FAULTY)
+    monkeypatch.setattr("worker_processes.FORM", {"json": ["--json-logs"], "text": []}[form])
+    own = uuid.uuid4().hex[:8]
+    names = Names(f"{own}.", f"{own}.")
+    told = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_APPLICATION_ID": own,
+        "CALLWARDEN_IDLE_AFTER": "1s",
+        "CALLWARDEN_OUTAGE_GRACE": "1s",
+        "CALLWARDEN_LOG_LEVEL": "debug",
+        "CALLWARDEN_LOG_FORMAT": form,
+    }
+    await asyncio.to_thread(make_topics, told)
+    with fleet_of(tmp_path, told) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            for topic, key, value in records(time.time_ns() // 1_000_000):
+                await producer.send_and_wait(names.input_prefix + topic, value, key, NUMBER_OF)
+        pages = await asyncio.to_thread(until_it_stands_still, worker)
+        async with cluster_at(address) as cluster:
+            stops = (await cluster.ends([TP(f"{own}.complaints", NUMBER_OF)]))[TP(f"{own}.complaints", NUMBER_OF)] - 1
+            await asyncio.to_thread(skip, told, f"{own}.complaints", stops)
+        counted = ("callwarden_late_total", "callwarden_duplicates_total")
+        await asyncio.to_thread(wait_for, lambda: all(worker.metric(name) for name in counted), "late, twice")
+        pages += "".join(worker.get(page)[1] for page in ("/metrics", "/readyz", "/healthz"))
+        assert await asyncio.to_thread(worker.terminate, 30) == 0
+        log = worker.log.read_text("utf-8")
+    for event in ("partition stopped by an unforeseen error", "command taken", "ValueError: (not shown"):
+        assert event in log
+    assert "callwarden_rejected_total" in pages
+    for secret in SECRETS:
+        assert secret not in log
+        assert secret not in pages
+
+
+def until_it_stands_still(worker: Worker) -> str:
+    wait_for(lambda: worker.owned("stopped") == {NUMBER_OF}, "the record stops its partition")
+    return worker.get("/readyz")[1] + worker.get("/metrics")[1]
+
+
+def skip(told: dict[str, str], topic: str, offset: int) -> None:
+    command = [sys.executable, "-c", MAIN, "skip", topic, str(NUMBER_OF), str(offset), "--reason", f"{NUMBER} is wrong"]
+    done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
