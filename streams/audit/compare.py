@@ -10,6 +10,7 @@ import msgspec
 from monitor.comparison import Difference as Change
 from monitor.comparison import differences as changes
 from schemas import codec
+from schemas.inputs import END_MS
 from schemas.outputs import Enforcement
 
 What = Literal["missing", "invented", "changed", "repeated", "misplaced", "order"]
@@ -200,4 +201,4 @@ def decided_ms(value: bytes | None) -> int:
 def _time_of(event: Any) -> int:
     data = event.get("data") if isinstance(event, dict) else None
     at_ms = data.get("decided_ms") if isinstance(data, dict) else None
-    return at_ms if isinstance(at_ms, int) else 0
+    return at_ms if isinstance(at_ms, int) and 0 <= at_ms < END_MS else 0

@@ -1,0 +1,132 @@
+"""A policy that was switched is followed by the audit and by an import, and a switch that was left out is found."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, play, three_calls, until, world_of
+from crash.log import Log, Record
+from crash.memory import Link, MemoryCluster
+from crash.traffic import NAMES
+from crash.virtual import Process
+from crash.world import World
+from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
+from streams.audit.partition import Setup
+from streams.audit.run import Report, audit
+from streams.cluster import TP
+from streams.control import PolicyCommand
+from streams.state.exporting import export
+from streams.state.file import Export
+from streams.state.importing import bring_back
+
+SWITCH = NOON + HOUR
+
+
+def policy_of(version: str) -> Policy:
+    rule = {"id": "short", "behaviour": "blind_calling", "metric": "short_call_ratio", "above": 0.5}
+    rule |= {"window": "5m", "step": "5m", "min_denominator": 3}
+    made = {"id": "p", "version": version, "extends": "access-rules", "defaults": {"lateness": "1m"}}
+    return loads(json.dumps(made | {"rules": [rule], "escalations": []}), "policy.json")
+
+
+BEFORE, AFTER = policy_of("before"), policy_of("after")
+
+
+def world_with_policies() -> World:
+    """Two hours of calls that break the rule every five minutes, on workers whose state has room for policies."""
+    world = world_of(grace_ms=0, speed=60.0)
+    world.policy = BEFORE
+    setup = world.setup
+    world.setup = lambda cluster: replace(setup(cluster), state_format=3)  # type: ignore[method-assign]
+    for n in range(24):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"{n}-"))
+    return world
+
+
+def switch(world: World) -> None:
+    command = PolicyCommand(to_plain(AFTER), AFTER.sha256, SWITCH, "a test")
+    world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+
+
+def cluster_of(world: World) -> MemoryCluster:
+    link = Link(world.broker, Process(world.loop, "operator"), world.rng)
+    link.slow_share = 0.0
+    return MemoryCluster(link)
+
+
+async def audited(world: World, start: Export | None = None) -> Report:
+    return await audit(Setup(cluster_of(world), NAMES, BEFORE, b"secret", world.live), start)
+
+
+def versions(world: World) -> list[str]:
+    entries = world.broker.logs[TP(NAMES.output("enforcement"), 0)].committed(0)
+    return [json.loads(entry.record.value or b"")["data"]["policy"]["version"] for entry in entries if entry.record]
+
+
+async def the_day(world: World, file: Path) -> None:
+    """A worker decides, an export, the switch, another worker."""
+    first = world.add_worker()
+    await until(world, NOON + 20 * MINUTE)
+    switch(world)
+    await until(world, NOON + 40 * MINUTE)
+    await export(cluster_of(world), NAMES, file, 0)
+    await until(world, SWITCH + 7 * MINUTE)
+    first.kill()
+    world.add_worker()
+    for n in range(8):
+        await until(world, SWITCH + (10 + 10 * n) * MINUTE)
+        assert (await audited(world)).clean
+    for worker in world.running():
+        worker.kill()
+
+
+def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp_path: Path) -> None:
+    world, file = world_with_policies(), tmp_path / "state.zst"
+
+    async def go() -> None:
+        await the_day(world, file)
+        assert set(versions(world)) == {"before", "after"}
+        for start in (None, Export(file)):
+            assert (await audited(world, start)).clean
+        clock = world.broker.logs[TP(NAMES.output("clock"), 0)]
+        notes = list(clock._entries)
+        clock._entries = [
+            one for one in notes if not one.record or AFTER.sha256.encode() not in (one.record.value or b"")
+        ]
+        assert len(clock._entries) == len(notes) - 1
+        report = await audited(world)
+        assert len(report.differences) == versions(world).count("after")
+        for one in report.differences:
+            assert (one.what, one.decision) == ("changed", True)
+            assert {change.path for change in one.changes} == {"data.policy.version", "data.policy.sha256"}
+        (why,) = report.partitions[0].unchecked
+        assert f"under the policy {AFTER.sha256[:12]}, which callwarden.clock does not name" in why
+
+    play(world, go)
+
+
+def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> None:
+    world, file = world_with_policies(), tmp_path / "state.zst"
+
+    async def go() -> None:
+        first = world.add_worker()
+        await until(world, NOON + 40 * MINUTE)
+        await export(cluster_of(world), NAMES, file, 0)
+        switch(world)
+        await until(world, SWITCH + 32 * MINUTE)
+        first.kill()
+        known = versions(world)
+        assert set(known) == {"before", "after"}
+        world.broker.logs[STATE] = Log()
+        await bring_back(cluster_of(world), NAMES, "callwarden", Export(file))
+        world.add_worker()
+        await until(world, SWITCH + 90 * MINUTE)
+        await asyncio.sleep(60)
+        assert (await audited(world)).clean
+        assert versions(world).count("after") > known.count("after")
+
+    play(world, go)
