@@ -58,6 +58,9 @@ class Telemetry:
     def opened(self, number: int, took_s: float, reader: Callable[[], Shard | None]) -> None:
         """A partition runs; ``reader`` gives its shard, None while a thread works on it."""
         self._opening.observe(took_s)
+        shard = reader()
+        if shard is not None:
+            self._counted.follow(shard.policy)
         self._tenants.show(number, reader)
 
     def phase(self, number: int, phase: str) -> None:

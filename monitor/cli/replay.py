@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
+    from monitor.policy.eras import Era
     from monitor.policy.model import Policy
     from monitor.replay import Outcome
     from monitor.shard.nearness import Looking
@@ -48,6 +49,10 @@ def run(
         str | None,
         typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
     ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option("--switch", metavar="TIME=FILE", help="Another policy from an event time on; repeatable."),
+    ] = None,
     enforce_from: Annotated[
         str | None,
         typer.Option("--enforce-from", metavar="TIME", help="What was before this time is known and decides nothing."),
@@ -85,6 +90,7 @@ def run(
         "--set": set_,
         "--windows": windows,
         "--until": until,
+        "--switch": switch,
         "--not-after": not_after,
         "--jobs": jobs > 1,
     }
@@ -110,6 +116,7 @@ def run(
     not_after_ms = moment("--not-after", not_after) if not_after is not None else now_ms + _MAX_AHEAD_MS
     until_ms = moment("--until", until) if until is not None else None
     enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
+    switches = _switches(switch or [])
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
         with Reporter(shown=not quiet) as reporter, WindowFile(out) if windows else nullcontext() as window_file:
@@ -121,6 +128,7 @@ def run(
                 not_after_ms=not_after_ms,
                 until_ms=until_ms,
                 enforce_from_ms=enforce_from_ms,
+                switches=switches,
                 adapter=adapter,
                 shards=shards,
                 jobs=jobs,
@@ -128,6 +136,7 @@ def run(
                 looking=_looking() if metrics else None,
                 progress=reporter.update,
             )
+        ruled = switches[-1].policy if switches else ruled
         write(outcome, ruled, out, windows=False)
         if not windows:
             # Those of an earlier run into the same folder would pass for this one's.
@@ -139,6 +148,25 @@ def run(
         hint = "; expected a file of records, or - for standard input" if error.filename in files else ""
         fail(f"{error.filename}: no such file{hint}")
     _say(outcome, reporter, out, json_)
+
+
+def _switches(given: list[str]) -> "list[Era]":
+    """The policies of ``--switch``, which are given in order of time."""
+    from monitor.cli.inputs import fail, moment, policy_for
+    from monitor.policy.eras import BOUNDARY_MS, Era
+
+    eras: list[Era] = []
+    for one in given:
+        time, equals, path = one.partition("=")
+        if not equals:
+            fail(f"--switch {one}: expected TIME=FILE")
+        era = Era(moment("--switch", time), policy_for(path))
+        if era.from_ms % BOUNDARY_MS:
+            fail(f"--switch {time}: expected a multiple of five minutes, for there panes end")
+        if era.from_ms <= (eras[-1].from_ms if eras else 0):
+            fail(f"--switch {time}: expected a later time than {eras[-1].from_ms if eras else 0}")
+        eras.append(era)
+    return eras
 
 
 def _judge_topics(

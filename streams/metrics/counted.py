@@ -24,6 +24,15 @@ class Counted:
         self._rejected = counter("callwarden_rejected_total", registry)
         self._decisions = counter("callwarden_decisions_total", registry)
         self._alerts = counter("callwarden_alerts_total", registry)
+        self._policy: Policy | None = None
+        self.follow(policy)
+
+    def follow(self, policy: Policy) -> None:
+        """That policy decides from now on."""
+        if policy is self._policy:
+            return
+        self._policy = policy
+        self._courses.follow(policy)
         # Shown as 0 until the first comes, so that a rate sees it.
         for labels in self._courses.expected():
             self._decisions.labels(*labels)

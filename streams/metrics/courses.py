@@ -29,8 +29,13 @@ class Courses:
     """The labels of a policy's decisions."""
 
     def __init__(self, policy: Policy) -> None:
+        self._modes: dict[str, str] = {}
+        self.follow(policy)
+
+    def follow(self, policy: Policy) -> None:
+        """Decisions of that policy come, beside what becomes of those of the one before."""
         self._policy = policy
-        self._modes: dict[str, str] = {rule.id: rule.mode for rule in policy.rules}
+        self._modes |= {rule.id: rule.mode for rule in policy.rules}
         self._modes |= {escalation.id: escalation.mode for escalation in policy.escalations}
 
     def labels(self, event: Enforcement, shadow: bool = False) -> Labels:

@@ -107,6 +107,23 @@ BROKEN: dict[str, list[Change]] = {
     "9: the memory is kept after a transaction that failed": [Change(Owner, "_commit", "self.forget()", "pass")],
 }
 
+_NOTES = "notes = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
+_BUT_NOTES = "others = [out for out in outs if out not in notes]"
+
+SWITCH_BROKEN: dict[str, list[Change]] = {
+    "the note is lost": [
+        Change(Partition, "switch", "self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))", "pass")
+    ],
+    "the state, then the note": [
+        _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")
+    ],
+    "the policy is not in the state": [Change(Partition, "snapshot", "eras = self._policies.heads()", "pass")],
+    "windows of before the change are judged after it": [
+        Change(Partition, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
+    ],
+    "who was closed goes on": [Change(Owner, "_commit", "if partition.switching:", "if False:")],
+}
+
 # Random schedules are blind to these: directed tests show them.
 MOVES_NOT_IN_THE_HEAD = [Change(Position, "head", "self.moves,", "[],")]
 OLD_MEMORY_KEPT = [Change(Owner, "_still_mine", "return False\n    return", "return True\n    return")]

@@ -17,6 +17,7 @@ from crash.world import Worker, World
 from monitor.notes import Note
 from monitor.partition import Live
 from monitor.policy.load import loads
+from monitor.shard.packing import WRITES
 from streams.cluster import TP
 from streams.emit import decode_note
 from streams.setup import Phase
@@ -50,11 +51,11 @@ CDR, COMPLAINTS = TP("callwarden.cdr", 0), TP("callwarden.complaints", 0)
 CONTROL, STATE, LATE = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late"))
 
 
-def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
+def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0, state_format: int = WRITES) -> World:
     print("seed", seed)
     # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
     live = Live(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
-    return World(random.Random(seed), POLICY, live, 1, NOON, speed)
+    return World(random.Random(seed), POLICY, live, 1, NOON, speed, state_format=state_format)
 
 
 def call(at_ms: int, name: str, arrives_ms: int | None = None) -> Arrival:

@@ -43,11 +43,12 @@ def wrong(broker: Broker, policy: Policy, live: Live, partitions: int) -> Iterat
 
 def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> Partition:
     """A partition that has read its inputs in one go, and decided as far as the clocks allow."""
-    partition = Partition(policy, b"secret", live, place)
+    partition = Partition(policy, b"secret", live, place, replaying=True)
     notes: dict[int | None, list[Note]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
         source, note = emit.decode_note(record.value or b"")
         notes.setdefault(source, []).append(note)
+    partition.recall(None, notes.get(None, []))
     for source, name in enumerate(INPUTS):
         partition.recall(source, notes.get(source, []))
         partition.feed(source, _rows(broker, TP(NAMES.input_prefix + name, place.number)))

@@ -7,14 +7,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from crash import judge
 from crash.log import Record
 from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
+from monitor.notes import Switch
 from monitor.partition import Live
+from monitor.policy.load import to_plain
+from oracle.made_policies import HOUR, MINUTE
 from streams.cluster import TP, Unavailable
+from streams.control import PolicyCommand
+from streams.emit import decode_note
 from streams.names import Names
 from streams.setup import Phase
 
@@ -95,6 +102,7 @@ class Schedule:
             told.start_ms,
             speed=max(told.stop_ms - told.start_ms, 60_000) / 1000 / TRAFFIC_S,
             transaction_timeout_s=rng.choice((0.3, 10.0)),
+            state_format=3,  # the first that has room for a policy
         )
         self.world.passing = self._passing  # type: ignore[method-assign]
         self.result = Result(seed, told.flavour)
@@ -386,6 +394,25 @@ class Schedule:
             self._start()
         return ended
 
+    async def policy_changed(self) -> bool:
+        """A policy is commanded, and mostly a worker dies around the time from which it holds."""
+        world, rng = self.world, self.rng
+        policy = rng.choice(self.told.others)
+        from_ms = world.clock.now_ms() + rng.choice((-HOUR, 0, 5 * MINUTE, 15 * MINUTE, HOUR))
+        command = PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test")
+        for number in range(self.partitions):
+            control = TP("callwarden.control", number)
+            world.broker.append(control, Record(str(number).encode(), msgspec.json.encode(command)))
+        if rng.random() < 0.7 and await self._trap(rng.choice((COMMITTING, ())), lambda w, _: w.kill(), most=20):
+            await self._replace()
+        return await self.within(8.0, lambda: all(map(self._changed, range(self.partitions))))
+
+    def _changed(self, number: int) -> bool:
+        """Whether a change of policy was noted, beside the policy that was there at first."""
+        entries = self.world.broker.logs[TP("callwarden.clock", number)].committed(0)
+        notes = [decode_note(entry.record.value or b"")[1] for entry in entries if entry.record is not None]
+        return sum(isinstance(note, Switch) for note in notes) > 1
+
 
 FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
     name: getattr(Schedule, name)
@@ -403,6 +430,7 @@ FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
         "rebalance",
         "another_worker",
         "worker_ends",
+        "policy_changed",
     )
 }
 

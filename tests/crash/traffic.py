@@ -11,10 +11,11 @@ from crash.log import Record
 from monitor.keying import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from oracle.generate import FLAVOURS, MARCH_2
+from oracle.generate import FLAVOURS, MARCH_2, Scenario
 from oracle.made_policies import DAY, HOUR, MINUTE, Frame, policy, to_ms
 from oracle.made_records import Made, event_time, records
 from oracle.product import run
+from oracle.switched import changed
 from streams.cluster import TP
 from streams.names import Names
 
@@ -41,10 +42,12 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A policy, lines with the time at which each is produced, in this order, and the first and last of these times."""
+    """A policy, others that may follow it, lines with the time at which each is produced, in this order, and the first
+    and last of these times."""
 
     flavour: str
     policy: Policy
+    others: Sequence[Policy]
     lines: Sequence[tuple[int, str]]
     start_ms: int
     stop_ms: int
@@ -70,7 +73,23 @@ def story(number: int) -> Story:
     judged = run([[line for _, line in _delivered(frame, made)]], ruled, windows=False)
     made += [(event_time(review), review) for review in _reviews(frame, judged["enforcement"])]
     text = json.dumps(ruled, ensure_ascii=False)
-    return Story(flavour, loads(text, "policy.json"), _delivered(frame, made), frame.start, frame.start + span)
+    return Story(
+        flavour,
+        loads(text, "policy.json"),
+        _others(frame, ruled),
+        _delivered(frame, made),
+        frame.start,
+        frame.start + span,
+    )
+
+
+def _others(frame: Frame, ruled: dict[str, Any]) -> list[Policy]:
+    """Policies that the first is changed to."""
+    made = Scenario(0, frame.flavour, [], ruled, 0, frame=frame)
+    kinds = ("defaults", "removed", "altered", "lateness", "another")
+    least_ms = 12 * HOUR if frame.flavour == "long" else 10 * MINUTE
+    plain = [_of_few_rules(changed(random.Random(n), made, ruled, kind), least_ms) for n, kind in enumerate(kinds)]
+    return [loads(json.dumps(one, ensure_ascii=False), "policy.json") for one in plain]
 
 
 def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
 from monitor.partition import Live
 from monitor.policy.model import Policy
+from monitor.shard.packing import WRITES
 from streams.app import make_app
 from streams.cluster import TP
 from streams.engine import Engine
@@ -106,7 +107,9 @@ class World:
         speed: float = 1.0,
         transaction_timeout_s: float = 30.0,
         session_timeout_s: float = SESSION_S,
+        state_format: int = WRITES,
     ) -> None:
+        self.state_format = state_format
         self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, start_ms, speed)
@@ -129,6 +132,7 @@ class World:
             rest_s=0.4,
             now_ms=self.clock.now_ms,
             telemetry=Telemetry(self.policy),
+            state_format=self.state_format,
         )
 
     def passing(self, process: Process, point: str) -> None:

@@ -1,0 +1,91 @@
+"""A policy that is changed while workers die: each event is of the policy of its time, as a replay has it."""
+
+import json
+import random
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from crash.broken import SWITCH_BROKEN, Change, broken
+from crash.courses import CONTROL, MINUTE, NOON, POLICY, noted, play, three_calls, until, world_of, wrong
+from crash.log import Record
+from crash.traffic import NAMES
+from crash.virtual import Process
+from crash.world import World
+from monitor.notes import Switch
+from monitor.policy.load import loads, to_plain
+from streams.cluster import TP
+from streams.control import PolicyCommand
+
+PLAIN = to_plain(POLICY)
+RULE = PLAIN["rules"][0]
+# The same rule over another length of calls, which nobody has counted, and one beside it.
+STRICTER = RULE | {"min_denominator": 2, "with": {"short_call_s": 3.5}}
+BESIDE = {"id": "many", "behaviour": "no_consent", "metric": "attempts", "above": 2, "window": "5m", "step": "5m"}
+LATER = loads(json.dumps(PLAIN | {"version": "2", "rules": [STRICTER, BESIDE]}), "policy.json")
+FROM = NOON + 20 * MINUTE
+POINTS = ("commit.begin!", "commit.produce!", "commit.end?", "commit.end!", "read!", "writer.start!")
+
+
+def tell(world: World) -> None:
+    command = PolicyCommand(to_plain(LATER), LATER.sha256, FROM, "for the test", "ops-1", 1)
+    world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+
+
+def versions(world: World) -> list[tuple[int, str]]:
+    entries = world.broker.logs[TP(NAMES.output("enforcement"), 0)].committed(0)
+    events = [json.loads(entry.record.value or b"")["data"] for entry in entries if entry.record is not None]
+    return [(event["decided_ms"], event["policy"]["version"]) for event in events]
+
+
+def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
+    """Calls every five minutes, a change at twenty past; a few times the worker dies somewhere around it.
+
+    What is wrong in the end.
+    """
+    world = world_of(seed, speed=60.0, state_format=3)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    rng = random.Random(seed)
+    deaths = [(rng.choice(POINTS), rng.randint(0, 5)) for _ in range(4)]
+    found: list[str] = []
+
+    def passing(process: Process, point: str) -> None:
+        if deaths and point == deaths[0][0] and world.clock.now_ms() > NOON + 12 * MINUTE:
+            deaths[0] = (point, deaths[0][1] - 1)
+            if deaths[0][1] < 0:
+                deaths.pop(0)
+                world.workers[-1].kill()
+                world.add_worker()
+
+    async def go() -> None:
+        world.passing = passing  # type: ignore[method-assign]
+        world.add_worker()
+        await until(world, NOON + 13 * MINUTE)
+        tell(world)
+        await until(world, NOON + 80 * MINUTE)
+        deaths.clear()
+        await until(world, NOON + 8 * 60 * MINUTE)
+        found.extend(wrong(world))
+        if changes:
+            return
+        switches = [note for _, note in noted(world) if isinstance(note, Switch)]
+        assert [(one.from_ms, one.sha256) for one in switches] == [(0, POLICY.sha256), (FROM, LATER.sha256)]
+        decided = versions(world)
+        assert {version for at_ms, version in decided if at_ms < FROM} == {"1"}
+        assert {version for at_ms, version in decided if at_ms >= FROM} == {"2"}
+
+    with broken(changes):
+        play(world, go)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_policy_holds_from_its_time_on_wherever_a_worker_dies(seed: int) -> None:
+    assert changed(seed) == []
+
+
+@pytest.mark.parametrize("name", SWITCH_BROKEN)
+def test_a_broken_change_of_policy_is_found(name: str) -> None:
+    assert any(changed(seed, SWITCH_BROKEN[name]) for seed in range(6))
