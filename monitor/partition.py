@@ -366,9 +366,12 @@ class Partition:
             policy = from_plain(plain, sha256)
         except PolicyError as error:
             return f"the policy cannot be read by this release: {error}"
-        # What lies below a source's late line was found late by the policy before, though it may not be judged yet.
-        lines = [policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions]
-        era = policies.switch(policy, from_ms, max(self._watermark_ms, *lines))
+        after_ms = self._watermark_ms
+        if policy.lateness_ms != policies.newest.policy.lateness_ms:
+            # What lies below a source's late line was found late by the policy before, though it is not judged yet.
+            lines = [policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions]
+            after_ms = max(after_ms, *lines)
+        era = policies.switch(policy, from_ms, after_ms)
         self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
         return None
 

@@ -202,7 +202,9 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
         "contentType": "application/json",
         "payload": {
             "type": "object",
-            "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC).",
+            "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC). A "
+            "policy (type policy, source null) has from_ms, the event time from which it holds, sha256 as in events, "
+            "and policy, the resolved text.",
         },
     },
 }

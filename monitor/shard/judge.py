@@ -287,11 +287,11 @@ class Judge:
             )
 
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
-        """The alerts of all rules but these are over."""
+        """The alerts of all rules but these are over, and whatever looks ahead have told of ends to come."""
         for docket in self.dockets:
-            if docket.rule.id not in rules:
-                for tenant in sorted(docket.firing):
-                    self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
+            gone = docket.rule.id not in rules
+            for tenant in sorted(tenant for tenant, firing in docket.firing.items() if gone or firing.early):
+                self._resolve(docket, docket.rule, tenant, None, at_ms)
 
     def firing(self) -> dict[str, dict[int, Firing]]:
         """The alerts that stand, by rule and tenant."""

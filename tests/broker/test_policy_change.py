@@ -1,0 +1,103 @@
+"""A policy that is changed in the midst of a day's traffic, with workers killed -9 around it: exact all the same."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from worker_judge import assert_exact, read_all
+from worker_platform import LIVE, Platform, drain
+from worker_processes import MAIN, PARTITIONS, fleet_of
+from worker_traffic import Day, Sender, Sent, sender_to
+
+from monitor.notes import Switch
+from monitor.policy.eras import boundary
+from monitor.policy.load import load
+from streams.emit import decode_note
+
+
+def callwarden(environment: Mapping[str, str], *arguments: str) -> str:
+    """What the command says."""
+    command = [sys.executable, "-c", MAIN, *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def stricter(policy: Path) -> Path:
+    """Another policy: a rule less, others lower, and one over calls of a length that nobody has counted."""
+    text = policy.read_text("utf-8")
+    path = policy.with_name("stricter.yaml")
+    assert "min_denominator: 100" in text
+    text = text.replace("min_denominator: 100", "min_denominator: 40").replace("version: ", "version: later-", 1)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def middle(piece: Sequence[Sent]) -> int:
+    """A time at which policies can change, in the midst of the calls of a piece."""
+    times = [
+        json.loads(one.value)["end_ms"] for one in piece if one.value and not one.mark and b'"end_ms"' in one.value
+    ]
+    return boundary(sorted(times)[len(times) // 2])
+
+
+@pytest.mark.services
+async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed(
+    platform: Platform, tmp_path: Path
+) -> None:
+    day = Day(seed=11, pieces=6, tenants=60, calls=20_000, partitions=PARTITIONS)
+    environment = {**platform.environment, "CALLWARDEN_STATE_FORMAT": "3"}
+    later, from_ms = stricter(platform.policy), middle(day.pieces[5])
+    with fleet_of(tmp_path, environment) as fleet:
+        fleet.add()
+        fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        async with sender_to(platform.node.address) as producer:
+            sender = Sender(producer, platform.names)
+            for piece in day.pieces[:4]:
+                await sender.send(piece)
+            told = asyncio.to_thread(
+                callwarden,
+                environment,
+                "policy",
+                "apply",
+                str(later),
+                "--from",
+                str(from_ms),
+                "--reason",
+                "test",
+                "--yes",
+            )
+            telling = asyncio.create_task(told)
+            await sender.send(day.pieces[4])
+            assert fleet.running[0].kill() == -9
+            fleet.add()
+            said = await telling
+            await sender.send(day.pieces[5])
+            assert fleet.running[0].kill() == -9
+            fleet.add()
+            await drain(fleet, sender, day)
+        for worker in fleet.running:
+            await asyncio.to_thread(worker.terminate, 20)
+    assert "would change tier" in said
+
+    old, new = load(str(platform.policy)), load(str(later))
+    await assert_exact(platform.node.address, platform.names, old, LIVE, PARTITIONS)
+    clock, enforcement = platform.names.output("clock"), platform.names.output("enforcement")
+    logs = await read_all(platform.node.address, [clock, enforcement], PARTITIONS)
+    for number in range(PARTITIONS):
+        notes = [decode_note(record.value)[1] for record in logs.records[clock, number]]
+        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, Switch)]
+        assert switches == [(0, old.sha256), (from_ms, new.sha256)], f"partition {number}"
+    decided = [json.loads(record.value)["data"] for record in logs.of(enforcement)]
+    by_new = [one for one in decided if one["decided_ms"] >= from_ms]
+    assert by_new
+    assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
+    assert callwarden(environment, "policy", "status").count(new.sha256[:12]) == PARTITIONS
