@@ -291,7 +291,8 @@ class Judge:
         for docket in self.dockets:
             gone = docket.rule.id not in rules
             for tenant in sorted(tenant for tenant, firing in docket.firing.items() if gone or firing.early):
-                self._resolve(docket, docket.rule, tenant, None, at_ms)
+                docket.taken_back[tenant] = docket.firing[tenant].since_ms
+                self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
 
     def firing(self) -> dict[str, dict[int, Firing]]:
         """The alerts that stand, by rule and tenant."""
