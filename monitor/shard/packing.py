@@ -1,5 +1,6 @@
 """Packing: how the entries of a stored state are written, compressed, in columns, under a format's number."""
 
+import threading
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -17,6 +18,9 @@ FORMAT: Final = 2
 Column = tuple[str, bytes]  # a column's dtype and bytes
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
+
+
+_own = threading.local()  # a compressor costs more than what it does to a small entry, and is for one thread
 
 
 class _VersionedHead(Struct):
@@ -58,7 +62,10 @@ def array(column: Column, dtype: type[T]) -> NDArray[T]:
 
 def packed(entry: Struct) -> bytes:
     """An entry, whose first field is the format, compressed."""
-    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(entry))
+    compressor = getattr(_own, "compressor", None)
+    if compressor is None:
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
+    return compressor.compress(msgspec.msgpack.encode(entry))
 
 
 class Unpacker(Generic[S]):

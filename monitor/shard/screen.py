@@ -22,7 +22,7 @@ from monitor.shard.wilson import bound, quantile
 
 _DEAR = "caller_peak"
 _UPWARDS = ("above", "at_least")
-_ONE, _PRESENT = "one", "present"
+_ONE = "one"
 
 
 class _Line(NamedTuple):
@@ -50,8 +50,7 @@ class Screen:
         self._span, self._dockets = span, dockets
         self._places: dict[Hashable, int] = {field: place for place, field in enumerate(span.level.fields)}
         self._others: list[tuple[str, Rule, bool]] = []  # a metric, its rule, whether its denominator is the count
-        for name in (_ONE, _PRESENT):
-            self._places[name] = len(self._places)
+        self._places[_ONE] = len(self._places)
         rules = [docket.rule for docket in dockets]
         asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
         most = max(map(len, asked))
@@ -73,35 +72,37 @@ class Screen:
 
     def look(self, due: Sequence[int], tenants: int) -> Seen:
         """What is to be seen of the rules at these places, ascending, and so many tenants."""
-        counts = self._counts(tenants)
+        present = np.flatnonzero(self._span.present(tenants))
+        counts = self._counts(tenants, present)
         with np.errstate(divide="ignore", invalid="ignore"):
-            rule, tenant = self._enough(counts, np.array(due))
+            rule, who = self._enough(counts, np.array(due))
             if len(rule):
-                kept = self._holds(counts, rule, tenant, self._limit[rule, 0])
-                rule, tenant = rule[kept], tenant[kept]
+                kept = self._holds(counts, rule, who, self._limit[rule, 0])
+                rule, who = rule[kept], who[kept]
             if len(rule):
-                kept = self._conditions(counts, rule, tenant)
-                rule, tenant = rule[kept], tenant[kept]
-            return Seen(_by_rule(rule, tenant), self._ending(counts, due))
+                kept = self._conditions(counts, rule, who)
+                rule, who = rule[kept], who[kept]
+            return Seen(_by_rule(rule, present[who]), self._ending(counts, due, present))
+
+    # Counts are ``[count, k]``, of those who are present; pairs are a rule's place and one of these k.
 
     def _enough(self, counts: Floats, due: Rows) -> tuple[Rows, Rows]:
         """Of whom there is enough to be in breach of which rule: the denominator, or where there is none the count."""
         enough = self._gate_sign[due, None] * counts[self._gate[due]] > self._gate_limit[due, None]
-        place, tenant = np.nonzero(enough)
-        return due[place], tenant
+        place, who = np.nonzero(enough)
+        return due[place], who
 
-    def _holds(self, counts: Floats, rule: Rows, tenant: Rows, limit: Floats) -> NDArray[np.bool_]:
+    def _holds(self, counts: Floats, rule: Rows, who: Rows, limit: Floats) -> NDArray[np.bool_]:
         """Of which of these pairs the rule's own value is beyond ``limit``, with enough under it."""
-        denominator = counts[self._denominator[rule, 0], tenant]
-        value = counts[self._numerator[rule, 0], tenant] / (self._scale[rule, 0] * denominator)
+        denominator = counts[self._denominator[rule, 0], who]
+        value = counts[self._numerator[rule, 0], who] / (self._scale[rule, 0] * denominator)
         holds: NDArray[np.bool_] = (self._sign[rule, 0] * value > limit) & (denominator >= self._least[rule])
-        holds &= counts[self._places[_PRESENT], tenant] > 0
         return holds
 
-    def _conditions(self, counts: Floats, rule: Rows, tenant: Rows) -> NDArray[np.bool_]:
+    def _conditions(self, counts: Floats, rule: Rows, who: Rows) -> NDArray[np.bool_]:
         """Which of these pairs meet all conditions of their rules."""
-        numerator = counts[self._numerator[rule], tenant[:, None]]
-        denominator = counts[self._denominator[rule], tenant[:, None]]
+        numerator = counts[self._numerator[rule], who[:, None]]
+        denominator = counts[self._denominator[rule], who[:, None]]
         value = numerator / (self._scale[rule] * denominator)
         sign, limit = self._sign[rule], self._limit[rule]
         kept: NDArray[np.bool_] = ((sign * value > limit) & (denominator > 0)).all(axis=1)
@@ -109,24 +110,28 @@ class Screen:
         kept &= ~self._sure[rule] | (surely > limit[:, 0])
         return kept
 
-    def _ending(self, counts: Floats, due: Sequence[int]) -> set[int]:
-        """The rules of which the value of an alerted tenant is not beyond ``recover`` any more."""
+    def _ending(self, counts: Floats, due: Sequence[int], present: Rows) -> set[int]:
+        """The rules of which the value of an alerted tenant is not beyond ``recover`` any more, or not there."""
         firing = [(place, tenant) for place in due for tenant in self._dockets[place].firing]
         if not firing:
             return set()
         rule, tenant = np.array(firing).T
-        return set(rule[~self._holds(counts, rule, tenant, self._recover[rule])].tolist())
+        who = np.searchsorted(present, tenant)
+        here = np.append(present, -1)[who] == tenant
+        ending = set(rule[~here].tolist())
+        rule, who = rule[here], who[here]
+        return ending.union(rule[~self._holds(counts, rule, who, self._recover[rule])].tolist())
 
-    def _counts(self, tenants: int) -> Floats:
-        """All that is asked for, ``[count, tenant]``."""
+    def _counts(self, tenants: int, present: Rows) -> Floats:
         span = self._span
-        counts = np.empty((len(self._places), tenants))
+        counts = np.empty((len(self._places), len(present)))
         sums = span.level.rows(tenants)
-        counts[: len(sums)] = sums
+        counts[: len(sums)] = sums[:, present]
         counts[self._places[_ONE]] = 1
-        counts[self._places[_PRESENT]] = span.present(tenants)
-        for place, (name, rule, below) in enumerate(self._others, len(sums) + 2):
-            counts[place] = span.measure(name, rule, tenants)[below]
+        for place, (name, rule, below) in enumerate(self._others, len(sums) + 1):
+            count = span.measure(name, rule, tenants)[below]
+            assert count is not None
+            counts[place] = count[present]
         return counts
 
     def _line(self, rule: Rule, name: str, op: str, limit: float) -> _Line:

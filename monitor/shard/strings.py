@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Column = TypeVar("Column", bound="Strings | NDArray[Any]")
 _FITS = 2**31
+_AT_ONCE = 16_384  # to copy a byte takes eight for where it comes from
 
 
 class Strings:
@@ -57,14 +57,12 @@ class Strings:
 
     def packed(self) -> "Strings":
         """The same strings as `in_row` has them."""
-        start = _starts(self.size)
-        old, new = np.frombuffer(self.block, np.uint8), np.empty(int(self.size.sum(dtype=np.int64)), np.uint8)
-        for size in np.flatnonzero(np.bincount(self.size)).tolist():  # all strings of a size at once
-            if size:
-                rows = np.flatnonzero(self.size == size)
-                found = sliding_window_view(old, size)[self.start[rows]]
-                sliding_window_view(new, size, writeable=True)[start[rows]] = found
-        return Strings(new.tobytes(), start, self.size)
+        start, old, parts = _starts(self.size), np.frombuffer(self.block, np.uint8), []
+        for first in range(0, len(self), _AT_ONCE):
+            rows = slice(first, first + _AT_ONCE)
+            of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # how far back each byte comes from
+            parts.append(old[of_byte + np.arange(start[first], int(start[first]) + len(of_byte))].tobytes())
+        return Strings(b"".join(parts), start, self.size)
 
     @staticmethod
     def concat(parts: "Sequence[Strings]") -> "Strings":

@@ -48,3 +48,10 @@ def test_gathered_texts_are_strings() -> None:
     texts.add(["b" * 9])
     assert texts.strings().tolist() == ["a", "公司", "", "b" * 9]
     assert Texts().strings().tolist() == []
+
+
+def test_more_strings_than_are_packed_at_once() -> None:
+    texts = [str(number) * (number % 4) for number in range(40_000)]
+    packed = Strings.of(texts)[::-1].packed()
+    assert packed.block == "".join(reversed(texts)).encode()
+    assert packed.tolist() == texts[::-1]
