@@ -101,9 +101,11 @@ def number_keys(texts: Sequence[str] | Texts, salts: U64) -> tuple[U64, NDArray[
             mine = plus == sign
             if not mine.any():
                 continue
-            here, written = rows[mine], matrix[mine]
+            here, written = (rows, matrix) if mine.all() else (rows[mine], matrix[mine])
             digits = written[:, int(sign) :] - np.uint8(_ZERO)
-            is_number = (digits <= _NINE).all(axis=1) & (digits.shape[1] > 0)
+            is_number = np.full(len(here), digits.shape[1] > 0)
+            if digits.max(initial=0) > _NINE:  # looked at row by row where one is none: that takes four times as long
+                is_number &= (digits <= _NINE).all(axis=1)
             number = np.zeros(len(here), np.uint64)
             for column in digits.T:
                 number = number * np.uint64(10) + column
