@@ -167,6 +167,7 @@ class Partition:
         self._secret = mark_of(secret)
         self._salt = salt_of(secret)
         self._judge: Shard | Relay
+        self._begun = False  # as what was restored says
         self._enforce_from(enforce_from_ms)
         self._take_turns()
         self.switching = False
@@ -331,8 +332,10 @@ class Partition:
         notes = list(notes)
         if source is None:
             # As it was begun. A loss of state is for those who look for what happened.
-            self.state_format = self._told_format
-            self._enforce_from(next((note.from_ms for note in notes if isinstance(note, EnforceFrom)), 0))
+            begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
+            if begun or not self._begun:  # a state that was brought here tells it itself
+                self.state_format = self._told_format
+                self._enforce_from(begun[-1] if begun else 0)
             gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
             self._taken.notes = [one for one in self._taken.notes if not isinstance(one[1], gone)]
             self._recall_policies([note for note in notes if isinstance(note, Switch)])
@@ -577,6 +580,7 @@ class Partition:
         blob = blobs.pop(_HANDOVER, None)
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None
+        self._begun = True
         self._enforce_from(head.enforce_from_ms)
         if head.eras:
             try:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from monitor.adapters.base import Adapter, Row
 from monitor.files import pieces
 from monitor.policy.model import Policy, Rule
-from monitor.replay import replay
+from monitor.replay import Outcome, replay
 from schemas import codec
 from schemas.inputs import Cdr, Complaint
 
@@ -101,9 +101,18 @@ def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Ada
 
     Raises what `replay` raises for files that cannot be read.
     """
-    counting = _Counting(adapter)
+    counting = Counting(adapter)
+    return look(replay(paths, unexempted(policy), adapter=counting), policy, counting)
+
+
+def unexempted(policy: Policy) -> Policy:
+    """The policy to be judged by, so that `look` sees everybody."""
+    return replace(policy, exemptions=())
+
+
+def look(outcome: Outcome, policy: Policy, counting: "Counting") -> Preflight:
+    """What a replay by the policy, exemptions lifted, came to, whose records were counted."""
     # An alert fires at the first end in breach, cool-down, mode and standing or not, unless the tenant is exempt.
-    outcome = replay(paths, replace(policy, exemptions=()), adapter=counting)
     breaches: dict[str, set[str]] = {rule.id: set() for rule in policy.rules}
     for alert in outcome.alerts:
         breaches[alert.rule_id].add(alert.tenant_id)
@@ -126,10 +135,10 @@ def _needs(rule: Rule) -> list[str]:
     return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON))
 
 
-class _Counting:
-    """An adapter that lets rows pass (records as JSON lines, or another adapter's) and counts what is filled."""
+class Counting:
+    """Counts what is filled; as an adapter, of the rows that it lets pass: records as JSON lines, or another's."""
 
-    def __init__(self, inner: Adapter | None) -> None:
+    def __init__(self, inner: Adapter | None = None) -> None:
         self._inner = inner
         # By (field or kind, tenant).
         self._filled: Counter[tuple[str, str]] = Counter()
@@ -143,13 +152,17 @@ class _Counting:
     def rows(self, stream: BinaryIO) -> Iterator[Row]:
         """The rows of one file."""
         for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
-            if isinstance(row.record, Cdr):
-                self._count(row.record, _CALLS, _ON_CALLS)
-                if row.record.outcome == "answered":
-                    self._count(row.record, _ANSWERED, _ON_ANSWERED)
-            elif isinstance(row.record, Complaint):
-                self._count(row.record, _COMPLAINTS, _ON_COMPLAINTS)
+            self.see(row.record)
             yield row
+
+    def see(self, record: object) -> None:
+        """Count a record."""
+        if isinstance(record, Cdr):
+            self._count(record, _CALLS, _ON_CALLS)
+            if record.outcome == "answered":
+                self._count(record, _ANSWERED, _ON_ANSWERED)
+        elif isinstance(record, Complaint):
+            self._count(record, _COMPLAINTS, _ON_COMPLAINTS)
 
     def _count(self, record: Cdr | Complaint, kind: str, names: Sequence[str]) -> None:
         self._total[kind, record.tenant_id] += 1

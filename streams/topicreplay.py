@@ -9,7 +9,7 @@ import numpy as np
 from monitor.intake import NO_CLOCK_MS, Late
 from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
-from monitor.notes import Note, Switch
+from monitor.notes import EnforceFrom, Note, Switch
 from monitor.partition import Live, Partition, Place
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
@@ -41,7 +41,7 @@ async def replay_topics(
     """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
 
     The policies are those that the clock log notes; ``policy`` is the first where none is noted to be, and the only one
-    unless they are to be followed.
+    unless they are to be followed: then all that there is decides, too, whenever enforcement begins.
 
     ``live`` and ``enforce_from_ms`` hold where the clock log does not say otherwise. ``to_watermark`` stops where the
     clocks of the logs allow no more: that is what workers that have caught up have decided. Otherwise the logs are
@@ -106,7 +106,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
             except (msgspec.DecodeError, ValueError, KeyError) as error:
                 at = f"{clock.topic}-{clock.partition} offset {offset}"
                 raise Refused(f"{at}: expected a note that this release can read: {error}") from None
-            if follow or not isinstance(note, Switch):
+            if follow or not isinstance(note, Switch | EnforceFrom):
                 notes[source].append(note)
     if notes:
         notes[None] += []  # no note of how it was begun is one, too

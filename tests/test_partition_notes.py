@@ -329,3 +329,16 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
     log += taken.notes
     judge.recall(0, [note for source, note in log if source == 0])
     assert feed(rebuilt) == feed(judge) == 1
+
+
+def test_a_state_that_was_brought_elsewhere_knows_by_itself_from_when_it_decides() -> None:
+    """The clock log there does not tell."""
+    policy, _, _ = sources_of(1)
+    stored = {key: value for key, value in Partition(policy, enforce_from_ms=T0).snapshot() if value is not None}
+    partition = Partition(policy, replaying=True)
+    partition.restore(stored)
+    partition.recall(None, [])
+    assert partition.enforce_from_ms == T0
+    begun = Partition(policy, enforce_from_ms=T0)
+    begun.recall(None, [])
+    assert begun.enforce_from_ms == 0, "a log that does not tell is of a partition that was begun without"

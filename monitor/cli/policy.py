@@ -9,7 +9,11 @@ from monitor.cli import policy_switch
 from monitor.cli.inputs import moment, policy_for
 
 if TYPE_CHECKING:
+    from monitor.backtest import Change
+    from monitor.policy.model import Policy
     from monitor.preflight import Preflight
+    from monitor.replay import Outcome
+    from streams.kafka import KafkaCluster
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(policy_switch.apply)
@@ -119,8 +123,14 @@ def match(
 @app.command()
 def preflight(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
-    ],
+        list[str] | None, typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+    ] = None,
+    from_topics: Annotated[
+        bool, typer.Option("--from-topics", help="Look at the input topics of a Kafka cluster in place of files.")
+    ] = False,
+    bootstrap: Annotated[
+        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+    ] = None,
     policy: PolicyOption = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
@@ -130,14 +140,26 @@ def preflight(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Before anything is enforced: how far each optional field is filled, and how many tenants each rule would hit."""
+    """Before anything is enforced: how far each optional field is filled, and how many tenants each rule would hit.
+
+    With --from-topics also: which tenants would change tier over what the topics hold, from the policy of the workers.
+    Exit status 3: no broker.
+    """
     from monitor.cli.inputs import adapter_for, fail
     from monitor.preflight import preflight as look
 
+    misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
+    if given := [option for option, value in misplaced.items() if value]:
+        fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
+    if not files and not from_topics:
+        fail("nothing to look at: expected FILE..., or --from-topics")
     ruled = policy_for(policy)
+    if from_topics:
+        _preflight_topics(bootstrap, ruled, as_json)
+        return
     adapter = adapter_for(format_, set_ or [])
     try:
-        found = look(files, ruled, adapter)
+        found = look(files or [], ruled, adapter)
     except FileNotFoundError as error:
         fail(f"{error.filename}: no such file; expected a file of records, or - for standard input")
     if as_json:
@@ -146,6 +168,55 @@ def preflight(
         typer.echo(orjson.dumps(_as_json(found)).decode())
         return
     for line in _told(found):
+        typer.echo(line)
+
+
+def _preflight_topics(bootstrap: str | None, after: "Policy", as_json: bool) -> None:
+    """Look at the topics, and say what was found."""
+    from monitor.cli.backtest import change_lines
+    from monitor.cli.inputs import settings_for
+    from monitor.cli.operator import operate
+    from monitor.partition import Live
+    from streams.commands import partition_count
+    from streams.names import Names
+    from streams.policies import newest, noted
+    from streams.preflight import preflight_topics
+    from streams.topicreplay import replay_topics
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    live = Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
+
+    async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
+        async def judge(policy: "Policy") -> "Outcome":
+            return await replay_topics(
+                cluster,
+                names,
+                policy,
+                secret=settings.secret(),
+                live=live,
+                partitioner=settings.partitioner,
+                follow=False,
+            )
+
+        last = newest(await noted(cluster, names, range(await partition_count(cluster, names))))
+        before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
+        return before, *await preflight_topics(cluster, names, judge, before, after)
+
+    before, found, changed = operate("policy preflight", settings, work)
+    if as_json:
+        import msgspec
+
+        policies = {"before": before.sha256, "after": after.sha256}
+        typer.echo(msgspec.json.encode({**_as_json(found), **policies, "changes": changed}).decode())
+        return
+    for line in _told(found):
+        typer.echo(line)
+    typer.echo(
+        f"\n{_count(len(changed), 'tenant')} would change tier over what the topics hold, from {before.id} "
+        f"{before.version} ({before.sha256[:12]}) to {after.id} {after.version} ({after.sha256[:12]})"
+    )
+    for line in change_lines(changed):
         typer.echo(line)
 
 

@@ -5,19 +5,23 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker_clusters import cluster_at
 from worker_judge import assert_exact, read_all
 from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
-from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
+from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
+from monitor.keying import partition_of
 from monitor.partition import Live
 from monitor.policy.load import load
 from monitor.simulate.settings import DAY_MS
+from monitor.topics import INPUTS
 from streams.devkafka import free_ports
 from streams.kafka.admin import look
 from streams.names import Names
@@ -63,6 +67,21 @@ async def existing(environment: Mapping[str, str], names: Names) -> dict[str, Ex
         return await look(cluster.questions, table(settings))
 
 
+async def decisions(address: str, names: Names) -> list[dict[str, Any]]:
+    """What stands committed."""
+    logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
+    return [json.loads(record.value or b"") for record in logs.of(names.output("enforcement"))]
+
+
+def review_of(event: dict[str, Any]) -> Sent:
+    """Somebody overturns it."""
+    tenant = event["subject"]
+    review = {"type": "review", "review_id": "of-both", "enforcement_id": event["id"], "tenant_id": tenant}
+    review |= {"verdict": "overturn", "reviewer": "ops", "reason": "", "updated_ms": event["data"]["decided_ms"] + 1}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(INPUTS.index("reviews"), home, tenant.encode(), json.dumps(review).encode())
+
+
 async def caught_up(*fleets: Fleet) -> None:
     """All records are read, and what is due of them decided."""
     for fleet in fleets:
@@ -79,6 +98,8 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
     text = text.replace("above: 0.25\n", "above: 0.2\n", 1)
     policies[canary].write_text(text.replace("rules:\n", f"rules:\n{BUSY_HOUR}\n", 1), "utf-8")
     settings = {names: environment(address, names, policy) for names, policy in policies.items()}
+    from_ms = time.time_ns() // 1_000_000 - DAY_MS // 2
+    settings[canary]["CALLWARDEN_ENFORCE_FROM"] = str(from_ms)
     (tmp_path / "canary").mkdir()
     day = Day(_SEED, pieces=4, tenants=60, calls=4_000, partitions=PARTITIONS)
     print(f"seed {_SEED}")
@@ -118,10 +139,21 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
 
             birds.running[0].kill()
             await sender.send(day.pieces[2])
+            # The next one is told otherwise, and follows what was begun.
+            settings[canary]["CALLWARDEN_ENFORCE_FROM"] = ""
             birds.add()
             await asyncio.to_thread(birds.settle)
+            assert (
+                birds.running[0].times_said("it was begun to enforce from another time, and goes on so") == PARTITIONS
+            )
             await sender.send(day.pieces[3])
             await sender.send(day.calls_now(0))
+            await caught_up(judges, birds)
+            ids = [{event["id"]: event for event in await decisions(address, names)} for names in policies]
+            both = [event for name, event in ids[0].items() if name in ids[1] and event["data"]["status"] == "final"]
+            await sender.send([review_of(both[-1])])
+            await caught_up(judges, birds)
+            await sender.send(day.calls_now(1))
             await caught_up(judges, birds)
         for worker in judges.running:
             assert worker.times_said("transaction failed, the state is read anew") == 0
@@ -142,12 +174,13 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
         counts = await assert_exact(address, names, ruled, live, PARTITIONS, canary=names is canary)
         assert counts[names.output("enforcement")] > 10
         print(counts)
-        logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
-        decided[names] = [json.loads(record.value or b"") for record in logs.of(names.output("enforcement"))]
+        decided[names] = await decisions(address, names)
         assert all(event["data"]["policy"]["sha256"] == ruled.sha256 for event in decided[names])
+    assert min(event["data"]["decided_ms"] for event in decided[canary]) >= from_ms
+    assert min(event["data"]["decided_ms"] for event in decided[production]) < from_ms
     # A review of production's decision is one of the canary's, which has the same id.
-    reviewed = {event["id"]: event for event in decided[canary] if event["data"]["evidence"]["review_ids"]}
-    assert reviewed.keys() & {event["id"] for event in decided[production]}
+    for events in decided.values():
+        assert any(event["data"]["evidence"]["review_ids"] == ["of-both"] for event in events)
     assert await existing(settings[production], production) == before
 
     # And how they differ is what a comparison of both says.

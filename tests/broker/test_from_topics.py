@@ -35,6 +35,15 @@ pytestmark = pytest.mark.services
 
 PARTITIONS = 2
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+HOUSE = """\
+id: house
+version: "1"
+rules:
+- {id: busy, behaviour: blind_calling, metric: attempts, above: 30, window: 1h, step: 5m}
+exemptions:
+- {tenant: t0001, rules: [busy], owner: ops, reason: a test, expires: 2099-01-01}
+"""
+
 OURS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "control", "state", "clock")
 
 
@@ -141,6 +150,20 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
     rejected = json.loads((by_topics / "rejected.jsonl").read_bytes())
     assert (rejected["file"], rejected["raw"]) == (f"{world.prefix}cdr-1", "{broken")
     assert rejected["line"] == len(files[f"{world.prefix}cdr-1"]) - 1
+    looked = []
+    (tmp_path / "house.yaml").write_text(HOUSE, "utf-8")
+    for source in (["--from-topics"], [str(tmp_path / name) for name in files]):
+        said = world.run("policy", "preflight", *source, "--policy", str(tmp_path / "house.yaml"), "--json")
+        looked.append(json.loads(said))
+    changes = looked[0].pop("changes")
+    # Those who would be warned of a busy hour alone; nobody is any more by what is no rule now.
+    assert any(rule["rule_id"] == "busy" and rule["appears"] for change in changes for rule in change["rules"])
+    assert looked[0].pop("before") != looked[0].pop("after")
+    assert looked[0] == looked[1]
+    said = world.run("policy", "preflight", "--from-topics", "--policy", str(tmp_path / "house.yaml"))
+    assert f"{len(changes)} tenant" in said
+    assert "would change tier over what the topics hold, from access-rules 1" in said
+
     # No worker has moved a clock: with any source silent from the start, nothing can have been decided.
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
     assert (by_now / "enforcement.jsonl").read_bytes() == b""

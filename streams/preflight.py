@@ -1,0 +1,43 @@
+"""Preflight on topics: what `monitor.preflight` says of the records that they hold, and who would change tier."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from monitor.backtest import Change, changes, judged
+from monitor.policy.model import Policy
+from monitor.preflight import Counting, Preflight, look, unexempted
+from monitor.replay import Outcome
+from schemas import codec
+from streams.cluster import TP, Cluster
+from streams.names import Names
+
+Judge = Callable[[Policy], Awaitable[Outcome]]
+"""Judges all that the input topics hold by a policy."""
+
+
+async def preflight_topics(
+    cluster: Cluster, names: Names, judge: Judge, before: Policy, after: Policy
+) -> tuple[Preflight, list[Change]]:
+    """What the policy ``after`` would do to the records that the input topics hold, and whose tier it would change.
+
+    Unavailable, Refused of the cluster.
+    """
+    counting = await _counted(cluster, names)
+    outcome = await judge(after)
+    changed = changes(judged(await judge(before), before), judged(outcome, after))
+    if after.exemptions:
+        outcome = await judge(unexempted(after))
+    return look(outcome, after, counting), changed
+
+
+async def _counted(cluster: Cluster, names: Names) -> Counting:
+    counting = Counting()
+    counts = await cluster.partitions(names.inputs)
+    tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
+    starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+    for tp in tps:
+        async for fetched in cluster.read(tp, starts[tp], ends[tp]):
+            for value in fetched.values:
+                with suppress(codec.Refused):  # it is counted as rejected by whoever judges
+                    counting.see(codec.read(value or b""))
+    return counting
