@@ -1,4 +1,4 @@
-"""TLS and SCRAM on a real broker, and what is said to those who come without."""
+"""TLS, SCRAM and PLAIN on a real broker, and what is said to those who come without."""
 
 import asyncio
 import os
@@ -17,13 +17,14 @@ from worker_traffic import make_topics
 from streams.cluster import TP, Out, Refused, Unavailable
 from streams.devkafka import DevKafka
 from streams.names import Names
+from streams.settings import SettingsError, load
 
 pytestmark = pytest.mark.services
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """A node with a listener for SCRAM over TLS, and one for certificates of clients."""
+    """A node with a listener for SCRAM over TLS, one for certificates of clients, and two for PLAIN."""
 
     node: DevKafka
     folder: Path
@@ -36,6 +37,10 @@ class Guarded:
             "sasl_user": "warden",
             "sasl_password": "correct horse",
         }
+        return {name: value for name, value in (settings | changed).items() if value is not None}
+
+    def plain(self, **changed: object) -> dict[str, object]:
+        settings = self.scram(sasl_mechanism="PLAIN", bootstrap_servers=self.node.addresses["WORDS"])
         return {name: value for name, value in (settings | changed).items() if value is not None}
 
     def mutual(self, certificate: str | None) -> dict[str, object]:
@@ -88,10 +93,15 @@ def guarded(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gu
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS;User:warden;User:CN=client",
     }
+    for name in ("words", "clear"):
+        properties[f"listener.name.{name}.sasl.enabled.mechanisms"] = "PLAIN"
+        properties[f"listener.name.{name}.plain.sasl.jaas.config"] = (
+            'org.apache.kafka.common.security.plain.PlainLoginModule required user_warden="correct horse";'
+        )
     with DevKafka(
         tmp_path_factory.mktemp("guarded"),
         jars,
-        listeners={"SECURE": "SASL_SSL", "MUTUAL": "SSL"},
+        listeners={"SECURE": "SASL_SSL", "MUTUAL": "SSL", "WORDS": "SASL_SSL", "CLEAR": "SASL_PLAINTEXT"},
         properties=properties,
         scram={"warden": "correct horse", "stranger": "let me in"},
     ) as node:
@@ -122,6 +132,25 @@ async def test_scram_over_tls_reads_writes_and_makes_topics(guarded: Guarded) ->
     )
     assert done.returncode == 0, done.stderr
     assert "correct horse" not in done.stdout + done.stderr
+
+
+async def test_plain_logs_in_over_tls_and_in_clear_once_that_is_asked_for(guarded: Guarded) -> None:
+    topic = await make_topic(guarded.node.address)
+    clear = guarded.plain(
+        bootstrap_servers=guarded.node.addresses["CLEAR"], security="SASL_PLAINTEXT", ssl_ca_file=None
+    )
+    with pytest.raises(SettingsError, match="PLAIN without TLS shows the password"):
+        load(clear)
+    for settings in (guarded.plain(), clear | {"sasl_plain_in_clear": "yes"}):
+        async with cluster_at("", **settings) as cluster:
+            writer = cluster.writer(topic)
+            await writer.start()
+            await writer.commit([Out(topic, 0, b"k", b"v")], {})
+            await writer.stop()
+            assert await cluster.partitions([topic]) == {topic: 1}
+    async with cluster_at("", **guarded.plain(sasl_password="wrong battery")) as cluster:
+        with pytest.raises(Refused, match="the login was refused"):
+            await cluster.partitions([topic])
 
 
 async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Path) -> None:
