@@ -74,6 +74,27 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
     play(world, go)
 
 
+def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    enforcement = TP(NAMES.output("enforcement"), 0)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        worker.kill()
+        world.broker.logs[STATE] = Log()
+        for value in (b"no event", b'{"id": 7}', b"[]"):
+            world.broker.append(enforcement, Record(b"t", value))
+        offset = world.broker.logs[enforcement].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        assert phase(worker) == (Phase.RUNNING, "")
+
+    play(world, go)
+
+
 def test_records_that_retention_has_deleted_before_they_were_read_again_are_missed() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])

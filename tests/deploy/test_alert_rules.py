@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -113,13 +114,51 @@ def test_promtool_finds_nothing_wrong_with_the_configuration() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_command_is_advised_that_is_not_there() -> None:
-    advised = re.findall(r"`callwarden ([a-z-]+)(?: ([a-z][a-z-]*))?", RUNBOOK)
-    assert len(advised) > 5
-    for command, under in advised:
-        assert command in COMMANDS, command
-        group = typer.main.get_command(build(command)).commands[command]  # type: ignore[attr-defined]  # of a group
-        assert not under or under in getattr(group, "commands", ()), f"{command} {under}"
+def advised() -> list[list[str]]:
+    """The words of each command that the runbook names."""
+    spans = [" ".join(span.split()) for span in re.findall(r"`callwarden\s([^`]+)`", RUNBOOK)]
+    return [shlex.split(span) for span in spans if not span.startswith("...")]
+
+
+@pytest.mark.parametrize("words", advised(), ids=" ".join)
+def test_each_command_that_is_advised_is_there_and_has_these_options(words: list[str]) -> None:
+    name, *rest = words
+    assert name in COMMANDS, name
+    command = typer.main.get_command(build(name)).commands[name]  # type: ignore[attr-defined]  # of a group
+    under = getattr(command, "commands", None)
+    names = rest.pop(0).split("|") if under and rest else []
+    for each in [under[one] for one in names] if under and names else [command]:
+        options = {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in rest if word.startswith("-")} <= options, each.name
+        if rest:  # a whole line to be typed, not a command that is named
+            needed = {p.opts[0] for p in each.params if p.required and p.param_type_name == "option"}
+            assert needed <= set(rest), each.name
+
+
+def test_each_section_says_what_one_sees_and_what_one_types_and_how_it_was_tried() -> None:
+    for section in re.split(r"^### (?=Callwarden)", RUNBOOK, flags=re.MULTILINE)[1:]:
+        name, _, text = section.partition("\n")
+        text = re.split(r"^##", text, flags=re.MULTILINE)[0]
+        seen, _, typed = text.partition("**Type**")
+        assert "**See**:" in seen, name
+        assert "callwarden " in typed or "docker compose" in typed, name
+        assert re.search(r"Tried (\*live\*|by \*rules\*)", seen), name
+
+
+def test_what_is_to_be_seen_is_what_the_programs_say() -> None:
+    """Log lines by their event, metrics by their names."""
+    files = [*(ROOT / "streams").rglob("*.py"), *(ROOT / "monitor" / "cli").rglob("*.py")]
+    code = "\n".join(path.read_text("utf-8") for path in files)
+    quoted = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", RUNBOOK.partition("## A rule is wrong")[0])]
+    said = [span for span in quoted if re.fullmatch(r"[a-z][a-z,;' ]{20,}", span)]
+    assert len(said) > 6
+    assert [
+        span
+        for span in said
+        if span not in re.sub(r'"\s*"', "", code) and not span.startswith(("callwarden", "docker"))
+    ] == []
+    named = set(re.findall(r"`(callwarden_\w+)`", RUNBOOK))
+    assert named <= {entry.name for entry in CATALOGUE}
 
 
 def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
