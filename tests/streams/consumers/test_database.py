@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
@@ -175,6 +176,28 @@ def test_a_password_is_never_shown(url: str) -> None:
         pass
     assert "geheim" not in str(raised.value)
     database.close()
+
+
+@pytest.mark.parametrize(("asked", "timeout"), [("", 5), ("?connect_timeout=40", "40")])
+def test_a_postgresql_that_goes_silent_is_waited_for_so_long_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, asked: str, timeout: object
+) -> None:
+    given: dict[str, object] = {}
+
+    def connect(*_: object, **arguments: object) -> None:
+        given.update(arguments)
+        raise psycopg.OperationalError("nobody is there")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    database = Database(f"postgresql://ward@127.0.0.1:1/cases{asked}", "cases")
+    with pytest.raises(Unavailable, match="nobody is there"), database.reading():
+        pass
+    database.close()
+    assert given["connect_timeout"] == timeout, "what somebody asks for is his"
+    assert given["tcp_user_timeout"] == 15_000
+    assert (given["keepalives"], given["keepalives_idle"]) == (1, 5)
+    assert (given["keepalives_interval"], given["keepalives_count"]) == (3, 3)
+    assert given["options"] == "-c statement_timeout=60s"
 
 
 async def test_whoever_closes_it_once_more_changes_nothing(tmp_path: Path, versions: Path) -> None:
