@@ -7,7 +7,9 @@ from aiokafka import TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
 from streams.clock import steady_s
+from streams.cluster import TP, Ends
 from streams.kafka.inside import tell_ends
+from streams.kafka.reader import KafkaReader
 
 
 async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None:
@@ -26,3 +28,11 @@ async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None
     [(tp, end, told_s)] = told
     assert (tp, end) == (TopicPartition("ours", 0), 7)
     assert asked_s <= told_s <= looked_at[0]
+
+
+def test_an_earlier_question_that_is_answered_late_makes_nothing_older() -> None:
+    clients: Any = None
+    reader = KafkaReader(clients)
+    for end, asked_s in ((7, 20.0), (5, 10.0), (7, 20.0), (9, 30.0), (8, 25.0)):
+        reader._heard(TopicPartition("ours", 0), end, asked_s)
+    assert reader.ends() == {TP("ours", 0): Ends(9, 30.0)}

@@ -11,7 +11,8 @@ from streams.cluster import TP, Ends, Fetched, OffsetGone, Unavailable
 
 
 class FakeTopics:
-    """`streams.consumers.topics.Topics`. Tests append values, cut logs off at either end, and take the broker away.
+    """`streams.consumers.topics.Topics`. Tests append values, cut logs off at either end, and take the broker away
+    or let it be silent.
 
     ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
 
@@ -21,7 +22,7 @@ class FakeTopics:
             TP(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
-        self.away = False
+        self.away = self.silent = False
         self.id: str | None = "this-one"
         self.now_ms = 1_000
         self.polls = 0
@@ -93,7 +94,9 @@ class FakeReader:
         topics = self._topics
         topics.polls += 1
         topics.must_be_there()
-        fetched = {}
+        fetched: dict[TP, Fetched] = {}
+        if topics.silent:
+            return fetched
         for tp, at in self._at.items():
             if not topics.first[tp] <= at <= topics.end(tp):
                 raise OffsetGone(tp, at)

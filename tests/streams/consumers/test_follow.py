@@ -134,6 +134,18 @@ async def test_a_broker_that_is_away_is_waited_for(database: Database) -> None:
         await until(lambda: len(noted(database)) == 2)
 
 
+async def test_a_broker_that_answers_no_fetch_is_asked_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = FakeTopics(ours=1)
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_ms is not None)
+        monkeypatch.setattr("streams.consumers.follow._SILENT_S", 0.01)
+        topics.silent = True
+        await until(lambda: topics.readers > 1)
+
+
 async def test_a_database_that_is_away_is_waited_for_and_read_anew(database: Database, monkeypatch) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, *(b"%d" % number for number in range(20)))
