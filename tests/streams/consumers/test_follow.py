@@ -482,6 +482,7 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
 
 async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.follow._COUNT_S", 0.0)
+    monkeypatch.setattr("streams.consumers.follow._SILENT_S", 3600.0)  # or it would look anew by itself
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a")
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
