@@ -13,6 +13,7 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
+from monitor.partition import HEAD
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.audit.partition import Setup
@@ -22,8 +23,10 @@ from streams.control import PolicyCommand
 from streams.state.exporting import export
 from streams.state.file import Export
 from streams.state.importing import bring_back
+from streams.state.part import Part
 
 SWITCH = NOON + HOUR
+HEAD_KEY = f"{HEAD}/0"
 
 
 def policy_of(version: str) -> Policy:
@@ -128,5 +131,28 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
         await asyncio.sleep(60)
         assert (await audited(world)).clean
         assert versions(world).count("after") > known.count("after")
+
+    play(world, go)
+
+
+def test_a_worker_that_was_killed_right_at_the_switch_has_left_out_nothing(tmp_path: Path) -> None:
+    """What is decided at that very instant is for the policy that follows, in the next transaction."""
+    world = world_with_policies()
+
+    async def go() -> None:
+        await the_day(world, tmp_path / "state.zst")
+        at_the_switch = [
+            entry.timestamp_ms
+            for entry in world.broker.logs[STATE].committed(0)
+            if entry.record is not None and entry.record.key == HEAD_KEY.encode()
+            if (judged := Part(0, {HEAD_KEY: entry.record.value or b""}).judged) and judged.watermark_ms == SWITCH
+        ]
+        for name in ("enforcement", "clock", "state"):
+            log = world.broker.logs[TP(NAMES.output(name), 0)]
+            log._entries = [entry for entry in log._entries if entry.timestamp_ms <= at_the_switch[0]]
+        assert set(versions(world)) == {"before"}
+        report = await audited(world)
+        assert report.clean
+        assert report.partitions[0].compared["enforcement"].due > 0
 
     play(world, go)
