@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 
 from streams.audit import compare
 from streams.audit.compare import Difference
@@ -37,9 +38,9 @@ async def audit(
     count = await partitions_of(setup.cluster, setup.names)
     if export is not None:
         _must_fit(export, setup.names, count)
+        export.check()
     done = []
-    for number in range(count):
-        part = export.part(number) if export is not None else None
+    for number, part in zip(range(count), repeat(None) if export is None else export.parts(), strict=False):
         for _ in range(_ROUNDS):
             one = Look(setup, number, count, part)
             audited = await one.audit()

@@ -121,13 +121,6 @@ class Export:
         for _ in self.parts():
             pass
 
-    def part(self, number: int) -> Part:
-        """One partition. ExportError."""
-        for part in self.parts():
-            if part.number == number:
-                return part
-        raise ExportError(f"{self.path}: it has no partition {number}")
-
 
 class _Records:
     """The records of a file, in their order."""

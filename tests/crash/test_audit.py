@@ -287,7 +287,7 @@ def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path:
 
     play(world, go)
     start = Export(file)
-    judged = start.part(0).judged
+    judged = next(start.parts()).judged
     assert judged is not None
     world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume)
     (why,) = unchecked(look(world))
