@@ -22,7 +22,7 @@ def run(
 
     All settings are environment variables, or in a file; see `docs/billing.md`. A broker or a database that is away is
     waited for. Exit status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an
-    unforeseen error.
+    unforeseen error, or cut off after TERM.
     """
     import asyncio
 

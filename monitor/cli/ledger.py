@@ -35,7 +35,7 @@ def run(
 
     Once a day (UTC) the heads of the chains go to the log, and to the file of CALLWARDEN_LEDGER_HEADS. A broker or a
     database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
-    were kept; 1 an unforeseen error.
+    were kept; 1 an unforeseen error, or cut off after TERM.
     """
     import structlog
 

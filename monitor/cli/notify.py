@@ -28,7 +28,7 @@ def run(
     Who is told stands in environment variables: see `docs/notify.md`. What came before the first start is not told. It
     stops on TERM; what was not delivered is, after the next start. A broker, a database and receivers that are away
     are waited for. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
-    take a test message; 1 an unforeseen error.
+    take a test message; 1 an unforeseen error, or cut off after TERM.
     """
     import asyncio
 

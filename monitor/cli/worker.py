@@ -21,7 +21,7 @@ def run(
 
     All settings are environment variables, or in a file; see `docs/live.md`. A broker that is away is waited for.
     Exit status: 2 wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an
-    unforeseen error.
+    unforeseen error, or cut off after TERM.
     """
     import asyncio
 
