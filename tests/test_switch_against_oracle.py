@@ -9,11 +9,12 @@ import pytest
 from monitor.policy.load import loads
 from oracle import judge
 from oracle.compare import as_output, differences
-from oracle.generate import scenario
+from oracle.generate import MARCH_2, scenario
+from oracle.made_policies import DAY, HOUR, MINUTE
 from oracle.product import run
 from oracle.switched import changes
 
-FAST = range(24)
+FAST = range(16)
 SOAK = range(1_000, 1_600)
 
 
@@ -43,3 +44,60 @@ def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
 def test_a_switch_decides_as_the_oracle_says_on_many_more(first: int) -> None:
     for seed in range(first, first + 100):
         compare(seed)
+
+
+START = MARCH_2 + 20 * HOUR
+SWITCH = MARCH_2 + DAY
+
+
+def agreed(records: list[dict[str, Any]], before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    """The decisions on which oracle and replay agree, where the policy changes at midnight."""
+    whole = {"id": "test", "version": "1", "escalations": [], "prohibited_businesses": []}
+    lines, switches = [json.dumps(record) for record in records], [(SWITCH, whole | after)]
+    expected = as_output(judge([lines], whole | before, switches=switches))
+    actual = run([lines], whole | before, switches=switches)
+    assert differences(expected, actual) == []
+    events: list[dict[str, Any]] = expected["enforcement"]
+    return events
+
+
+def answered(name: str, at_ms: int) -> dict[str, Any]:
+    call = {"type": "cdr", "call_id": name, "tenant_id": "acme", "direction": "outbound", "outcome": "answered"}
+    return call | {"caller": "1", "callee": "2", "start_ms": at_ms, "answer_ms": at_ms, "end_ms": at_ms}
+
+
+def ruled(**fields: Any) -> dict[str, Any]:
+    return {"id": "r", "behaviour": "blind_calling", "metric": "zero_second_ratio", "above": 0.1} | fields
+
+
+def test_evidence_that_was_kept_for_an_hour_alone_is_none_for_three_days() -> None:
+    """Whether it is still at hand at the change depends on when it was tidied up."""
+    short = ruled(window="1h", step="1h", min_denominator=100)
+    other = ruled(id="other", metric="reject_ratio", window="72h", step="1h", min_denominator=100)
+    long = ruled(id="long", window="72h", step="1h", min_denominator=4)
+    calls = [answered(f"c{n}", SWITCH - HOUR // 2 + n * HOUR // 4) for n in range(8)]
+    (event,) = agreed(calls, {"rules": [short, other]}, {"rules": [short, other, long]})
+    assert event["evidence"]["call_ids"] == [f"c{n}" for n in range(2, 6)]
+    assert event["measure"]["numerator"] == 6, "and counted they are"
+
+
+def test_what_one_policy_has_forgotten_the_next_does_not_know() -> None:
+    complaint = {"type": "complaint", "complaint_id": "p", "tenant_id": "acme", "category": "number_leak"}
+    first = complaint | {"status": "verified", "reported_ms": START, "updated_ms": START}
+    again = first | {"updated_ms": SWITCH + HOUR}
+    short, long = ({"rules": [], "defaults": {"retention": retention}} for retention in ("3h", "400d"))
+    assert len(agreed([first, again], short, long)) == 2
+    assert len(agreed([first, again], long, long | {"version": "2"})) == 1
+
+
+def test_a_rule_over_calls_of_a_length_that_nobody_counted_waits_for_a_whole_window() -> None:
+    rule = ruled(metric="short_call_ratio", window="2h", step="5m", min_denominator=1)
+    calls = []
+    for n in range(40):
+        calls.append(answered(f"c{n}", START + n * 10 * MINUTE))
+        calls[-1]["end_ms"] += 4_000
+    defaults = {"defaults": {"short_call_s": 1}}
+    (event,) = agreed(
+        calls, {"rules": [rule], **defaults}, {"rules": [rule | {"with": {"short_call_s": 5}}], **defaults}
+    )[:1]
+    assert event["decided_ms"] == SWITCH + 2 * HOUR

@@ -34,6 +34,8 @@ def nobody() -> Iterator[str]:
         ("skip", "callwarden.cdr", "0", "1", "--reason", "r"),
         ("accept", "lost-state", "--partition", "0", "--offset", "1", "--reason", "r"),
         ("end-outage", "--reason", "r"),
+        ("policy", "apply", "deploy/policy.yaml", "--dry-run"),
+        ("policy", "status"),
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -51,10 +53,28 @@ def test_a_broker_that_is_away_is_status_3_and_one_line(command: tuple[str, ...]
         (["a.jsonl", "--from-topics", "--out", "out"], "FILE: not with --from-topics"),
         (["--from-topics", "--windows", "--jobs", "2", "--out", "out"], "--windows, --jobs: not with --from-topics"),
         (["a.jsonl", "--to-watermark", "--out", "out"], "--to-watermark: only with --from-topics"),
+        (["--from-topics", "--switch", "1=a", "--out", "out"], "--switch: not with --from-topics"),
+        (["a.jsonl", "--switch", "noon", "--out", "out"], "--switch noon: expected TIME=FILE"),
+        (
+            ["a.jsonl", "--switch", "300001=deploy/policy.yaml", "--out", "out"],
+            "--switch 300001: expected a multiple of five minutes, for there panes end",
+        ),
+        (
+            ["a.jsonl", "--switch", "0=deploy/policy.yaml", "--out", "out"],
+            "--switch 0: expected a later time than 0",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_named(arguments: list[str], wanted: str) -> None:
     assert callwarden("replay", *arguments) == (2, wanted + "\n")
+
+
+def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
+    file = tmp_path / "house.yaml"
+    file.write_text("id: house\nversion: 1\n")
+    status, said = callwarden("policy", "apply", str(file), "--reason", "r")
+    assert status == 2
+    assert said.startswith(f"{file}:2:10: ")
 
 
 def test_a_setting_that_is_wrong_is_status_2() -> None:

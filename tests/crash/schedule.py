@@ -12,7 +12,7 @@ import msgspec
 from crash import judge
 from crash.log import Record
 from crash.producers import InTransactions
-from crash.traffic import SCENARIOS, arrivals, story
+from crash.traffic import SCENARIOS, arrivals, other, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.notes import Switch
@@ -397,7 +397,7 @@ class Schedule:
     async def policy_changed(self) -> bool:
         """A policy is commanded, and mostly a worker dies around the time from which it holds."""
         world, rng = self.world, self.rng
-        policy = rng.choice(self.told.others)
+        policy = other(rng.choice(self.told.others))
         from_ms = world.clock.now_ms() + rng.choice((-HOUR, 0, 5 * MINUTE, 15 * MINUTE, HOUR))
         command = PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test")
         for number in range(self.partitions):

@@ -42,12 +42,12 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A policy, others that may follow it, lines with the time at which each is produced, in this order, and the first
-    and last of these times."""
+    """A policy, the texts of others that may follow it, lines with the time at which each is produced, in this order,
+    and the first and last of these times."""
 
     flavour: str
     policy: Policy
-    others: Sequence[Policy]
+    others: Sequence[str]
     lines: Sequence[tuple[int, str]]
     start_ms: int
     stop_ms: int
@@ -83,13 +83,19 @@ def story(number: int) -> Story:
     )
 
 
-def _others(frame: Frame, ruled: dict[str, Any]) -> list[Policy]:
+@cache
+def other(text: str) -> Policy:
+    """One of a story's other policies; few of them are asked for."""
+    return loads(text, "policy.json")
+
+
+def _others(frame: Frame, ruled: dict[str, Any]) -> list[str]:
     """Policies that the first is changed to."""
     made = Scenario(0, frame.flavour, [], ruled, 0, frame=frame)
     kinds = ("defaults", "removed", "altered", "lateness", "another")
     least_ms = 12 * HOUR if frame.flavour == "long" else 10 * MINUTE
     plain = [_of_few_rules(changed(random.Random(n), made, ruled, kind), least_ms) for n, kind in enumerate(kinds)]
-    return [loads(json.dumps(one, ensure_ascii=False), "policy.json") for one in plain]
+    return [json.dumps(one, ensure_ascii=False) for one in plain]
 
 
 def _of_few_rules(ruled: dict[str, Any], least_step_ms: int) -> dict[str, Any]:
