@@ -117,9 +117,8 @@ class Look:
         known = (start.judged if start else None) or judged
         partitioner = known.place.partitioner if known else setup.partitioner
         live = known.live if known else setup.live
-        partition = Partition(
-            setup.policy, setup.secret, live, Place(self._number, self._count, partitioner), replaying=True
-        )
+        place = Place(self._number, self._count, partitioner)
+        partition = Partition(setup.policy, setup.secret, live, place, replaying=True)
         if start is not None and start.judged is not None:
             try:
                 partition.restore(start.entries)
@@ -141,9 +140,7 @@ class Look:
             if isinstance(note, LostState):
                 self._result.notes.append("its state was lost once, and made anew out of what the topics held then")
             elif isinstance(note, LostInput):
-                what = (
-                    "a log that was made anew" if note.anew else f"records from offset {note.needed} to {note.offset}"
-                )
+                what = "its log was made anew" if note.anew else f"offsets {note.needed} to {note.offset}"
                 self._cannot(f"an operator accepted that an input was lost ({what}): what it decided is not known")
 
     def _look_at_state(self, judged: Judged | None, partition: Partition) -> None:
@@ -181,11 +178,10 @@ class Look:
         since = self._start.ends["clock"][0] if self._start else 0
         if starts[self._clock] > since:
             self._cannot(f"{self._clock.topic}-{self._number} begins at offset {starts[self._clock]}: notes are gone")
-        if starts[self._outputs["enforcement"]] > 0 and not self._start:
-            begins = f"begins at offset {starts[self._outputs['enforcement']]}"
-            self._result.notes.append(
-                f"{self._outputs['enforcement'].topic}-{self._number} {begins}: it must not expire"
-            )
+        decisions = self._outputs["enforcement"]
+        if starts[decisions] > 0 and not self._start:
+            begins = f"{decisions.topic}-{self._number} begins at offset {starts[decisions]}"
+            self._result.notes.append(f"{begins}: decisions were deleted, which must never be")
         return not self._blocked
 
     def _needed(self, partition: Partition) -> list[int]:
