@@ -25,7 +25,8 @@ from streams.state.exporting import export
 from streams.state.file import Export
 
 DAY_S = 5.0
-ENFORCEMENT, STATE, CLOCK = (NAMES.output(name) for name in ("enforcement", "state", "clock"))
+ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
+SHADOWS = 12  # a scenario with shadow decisions
 
 
 def auditor(world: World) -> MemoryCluster:
@@ -315,3 +316,33 @@ def test_another_secret_is_told(day: World) -> None:
     why = unchecked(look(day, secret=b"another"))
     assert len(why) == day.partitions
     assert "another secret" in why[0]
+
+
+def test_decisions_that_were_deleted_by_retention_are_missing(day: World) -> None:
+    with Tampered(day) as tampered:
+        event = tampered.event(0)
+        tampered.log.trim(tampered.log._entries[tampered.place(1)].offset)
+        report = look(day)
+    assert [(one.what, one.id) for one in report.differences] == [("missing", event["id"])]
+    assert [note for note in report.partitions[0].notes if "decisions were deleted, which must never be" in note]
+
+
+def test_shadow_decisions_may_expire_and_must_not_be_changed() -> None:
+    world = world_of(SHADOWS)
+
+    async def go() -> None:
+        world.add_worker()
+        await asyncio.sleep(DAY_S + 2)
+        for worker in world.running():
+            worker.kill()
+
+    play(world, go)
+    log = world.broker.logs[TP(SHADOW, 0)]
+    first, second, third = [entry for entry in log._entries if entry.record is not None]
+    assert first.offset < second.offset
+    log.trim(second.offset)
+    report = look(world)
+    assert report.clean
+    assert report.partitions[0].notes == ["1 shadow decisions have expired, and were not looked for"]
+    log._entries.remove(third)
+    assert [one.what for one in look(world).differences] == ["missing"]
