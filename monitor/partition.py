@@ -24,6 +24,7 @@ from monitor.policy.model import Policy
 from monitor.position import Position, SourceHead
 from monitor.rows import Rows
 from monitor.shard.handover import Handover
+from monitor.shard.history import History, judged_later
 from monitor.shard.keys import salt_of
 from monitor.shard.packing import WRITES, format_of
 from monitor.shard.relay import Relay, layouts
@@ -377,6 +378,15 @@ class Partition:
         era = policies.switch(policy, from_ms, after_ms)
         self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
         return None
+
+    @property
+    def newest(self) -> Era:
+        """The last policy that is known, which may be still to come."""
+        return self._policies.newest
+
+    def judged_later(self) -> dict[str, int]:
+        """The rules of that one which are not judged from its time on, with the first end at which they are."""
+        return judged_later(History(self._policies.eras))
 
     @property
     def eras(self) -> Sequence[Era]:

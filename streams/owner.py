@@ -344,6 +344,10 @@ class Owner:
         elif isinstance(command, PolicyCommand):
             told = command.reason, command.by, command.at_ms
             wrong = self._partition.switch(command.policy, command.sha256, command.from_ms, *told)
+            if wrong is None:
+                era, later = self._partition.newest, self._partition.judged_later()
+                told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
+                log.info("another policy will hold", partition=self.number, **told_of)
         elif not isinstance(command, AcceptCommand):
             wrong = str(command)
         elif command not in accepted:

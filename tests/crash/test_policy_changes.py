@@ -77,7 +77,11 @@ def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
         assert {version for at_ms, version in decided if at_ms >= FROM} == {"2"}
 
     with broken(changes):
-        play(world, go)
+        logs = play(world, go)
+    if not changes:
+        told = [line["judged_later_ms"] for line in logs if line["event"] == "another policy will hold"]
+        assert told
+        assert all(later == {"short": FROM + 5 * MINUTE} for later in told), "calls of 3.5 s were not counted"
     return found
 
 
