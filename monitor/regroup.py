@@ -1,0 +1,276 @@
+"""Regrouping: the states of all partitions become those of another count of them, each tenant's where its key goes.
+
+The former ones were read to their ends and have judged up to one time. What they had read and not decided goes into the
+new ones' logs, sorted by the time at which it is decided, and before all else: to the new partition it is input that
+it has read before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from monitor.idle import CALLS
+from monitor.keying import partition_of
+from monitor.notes import Limit, Move
+from monitor.partition import HEAD, Partition, PartitionHead, Place
+from monitor.position import SourceHead
+from monitor.rows import Rows
+from monitor.shard.dealing import ELSEWHERE, Numbers, dealt, renumbered
+from monitor.shard.span import FINE_MS, HOUR_MS
+from monitor.shard.state import (
+    ShardHead,
+    SpanHead,
+    decode_names,
+    decode_pane,
+    decode_standings,
+    encode_names,
+    encode_pane,
+    encode_standing,
+)
+from monitor.stored import Cutter
+from monitor.topics import INPUTS
+
+_CALLS = INPUTS.index(CALLS)
+_NO_LIMIT_MS = 100 * 366 * 86_400_000  # what was taken once is taken again
+
+
+class RegroupError(ValueError):
+    """States that cannot be regrouped as they are."""
+
+
+class Kept(NamedTuple):
+    """A record that was read and is not decided. ``at_ms`` is when it is decided; ``event_ms`` may be before that."""
+
+    at_ms: int
+    event_ms: int
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A partition as it was: its head, its other entries, and of each source what was read and is not decided."""
+
+    head: PartitionHead
+    entries: dict[str, bytes]
+    kept: Sequence[Sequence[Kept]]
+
+    @classmethod
+    def of(cls, records: dict[str, bytes], kept: Sequence[Sequence[Kept]]) -> "Former":
+        """That of these stored records."""
+        entries = Cutter().join(records)
+        return cls(msgspec.msgpack.decode(entries.pop(HEAD), type=PartitionHead), entries, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouped:
+    """A new partition: its entries but for the head, and of each source what is to be written before all else."""
+
+    number: int
+    entries: dict[str, bytes]
+    kept: Sequence[Sequence[Kept]]
+    head: PartitionHead
+
+    def head_at(
+        self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int], lateness_ms: int
+    ) -> PartitionHead:
+        """Its head, once what is kept lies at these offsets of its sources, whose clocks are ``clocks_ms`` then.
+
+        A source of which nothing is kept goes on at ``empty``.
+        """
+        sources = [
+            _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness_ms, self.head.live.max_ahead_ms)
+            for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
+        ]
+        return msgspec.structs.replace(self.head, sources=sources)
+
+
+def kept_of(partition: Partition, sources: Sequence[Sequence[Rows]], records: dict[str, bytes]) -> list[list[Kept]]:
+    """What the new ``partition`` of these stored records reads again, in ``sources``, and keeps undecided.
+
+    Feeding is asked, row by row: so it is what a worker would take, whatever rules there are for that.
+    """
+    partition.restore(records)
+    kept: list[list[Kept]] = [[] for _ in sources]
+    for number, read in enumerate(sources):
+        if number != _CALLS:
+            for rows in read:
+                partition.feed(number, rows)
+    handover = partition.shard.handover(partition.watermark_ms)
+    assert handover is not None, "no call was read yet"
+    for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.log[2])):
+        record = waiting.record
+        kept[waiting.log[1]].append(Kept(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw))
+    calls = kept[_CALLS]
+    for rows in sources[_CALLS]:
+        for row in rows.cut(rows.offsets[1:].tolist()):
+            open_before = partition.open_calls
+            partition.feed(_CALLS, row)
+            if partition.open_calls > open_before:
+                assert row.keys is not None
+                key, value = row.keys[0] or b"", row.values[0] or b""
+                end_ms = msgspec.json.decode(value, type=_Ended).end_ms
+                calls.append(Kept(end_ms, end_ms, key, value))
+    calls.sort(key=lambda one: one.at_ms)
+    return kept
+
+
+class _Ended(msgspec.Struct):
+    end_ms: int
+
+
+def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
+    """The new partitions, one after the other. RegroupError where the former ones do not go together."""
+    _check(formers)
+    names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
+    partitioner = formers[0].head.place.partitioner
+    homes = [[partition_of(name.encode(), partitions, partitioner) for name in some] for some in names]
+    for number in range(partitions):
+        mine: list[str] = []
+        numbers: list[Numbers] = []
+        for some, at in zip(names, homes, strict=True):
+            own = np.full(len(some), ELSEWHERE, np.int32)
+            here = [tenant for tenant, home in enumerate(at) if home == number]
+            own[here] = np.arange(len(mine), len(mine) + len(here))
+            mine += [some[tenant] for tenant in here]
+            numbers.append(own)
+        kept = [
+            sorted(
+                (
+                    one
+                    for former in formers
+                    for one in former.kept[source]
+                    if partition_of(one.key, partitions, partitioner) == number
+                ),
+                key=lambda one: one.at_ms,
+            )
+            for source in range(len(formers[0].kept))
+        ]
+        first = formers[0].head
+        head = msgspec.structs.replace(
+            first,
+            place=Place(number, partitions, partitioner),
+            published_ms=0,
+            outage_ended=all(former.head.outage_ended for former in formers),
+            control=0,
+            handed_over=False,
+            sources=[],
+            shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
+            format=max(former.head.format for former in formers),
+        )
+        yield Regrouped(number, _entries(formers, numbers, mine, _fine_from_ms(head.shard)), kept, head)
+
+
+def _check(formers: Sequence[Former]) -> None:
+    first = formers[0].head
+    if [former.head.place for former in formers] != [
+        msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
+    ]:
+        raise RegroupError("the states are not those of all partitions of one count; expected each of them once")
+    apart = {"place", "published_ms", "outage_ended", "control", "handed_over", "sources", "shard", "format"}
+    for former in formers:
+        head, number = former.head, former.head.place.number
+        for field in head.__struct_fields__:
+            if field not in apart and getattr(head, field) != getattr(first, field):
+                raise RegroupError(f"partition {number} has another {field} than partition 0; expected the same")
+        if head.published_ms >= head.watermark_ms > 0:
+            raise RegroupError(
+                f"partition {number} still makes decisions again that are out already, after its state was lost; "
+                "expected it to have passed them"
+            )
+        if head.shard.sealed_ms != first.shard.sealed_ms:
+            raise RegroupError(f"partition {number} has sealed up to another time than partition 0; expected the same")
+
+
+def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants: int) -> ShardHead:
+    def by_rule(name: str) -> dict[str, dict[int, Any]]:
+        found: dict[str, dict[int, Any]] = {}
+        for head, own in zip(heads, numbers, strict=True):
+            for rule, known in getattr(head, name).items():
+                found.setdefault(rule, {}).update(renumbered(known, own))
+        return {rule: known for rule, known in found.items() if known}
+
+    def levels(name: str, length: int) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for head, own in zip(heads, numbers, strict=True):
+            found |= renumbered(getattr(head.spans[length], name), own)
+        return found
+
+    return msgspec.structs.replace(
+        heads[0],
+        # Nothing that was due is left, so who judged last, because there was more to judge, speaks for all.
+        at_ms=max(head.at_ms for head in heads),
+        newest_ms=max(head.newest_ms for head in heads),
+        tenants=tenants,
+        firing=by_rule("firing"),
+        taken_back=by_rule("taken_back"),
+        spans={
+            length: SpanHead(
+                max(head.spans[length].left_ms for head in heads),
+                levels("callee_levels", length),
+                levels("caller_levels", length),
+            )
+            for length in heads[0].spans
+        },
+    )
+
+
+def _fine_from_ms(head: ShardHead) -> int:
+    """From when on fine panes are needed.
+
+    A shard that had nothing to judge for long has older ones, and where it has them, others have hour panes alone.
+    """
+    fine_ms = max((length for length in head.spans if length <= FINE_MS), default=0)
+    return (head.at_ms - fine_ms) // HOUR_MS * HOUR_MS
+
+
+def _entries(
+    formers: Sequence[Former], numbers: Sequence[Numbers], names: Sequence[str], fine_from_ms: int
+) -> dict[str, bytes]:
+    entries = encode_names(names, 0)
+    for former, own in zip(formers, numbers, strict=True):
+        for standing in decode_standings(former.entries):
+            if own[standing.tenant] != ELSEWHERE:
+                standing.tenant = int(own[standing.tenant])
+                for complaint in standing.complaints.values():
+                    complaint.tenant = standing.tenant
+                key, value = encode_standing(standing)
+                entries[key] = value
+    stored = sorted(
+        (key, number)
+        for number, former in enumerate(formers)
+        for key in former.entries
+        if key[0] in "fh" and key[1:].isdigit() and not (key[0] == "f" and int(key[1:]) < fine_from_ms)
+    )
+    for key, owners in groupby(stored, key=lambda one: one[0]):
+        pane = dealt((decode_pane(formers[number].entries[key]), numbers[number]) for _, number in owners)
+        if pane is not None:
+            entries[key] = encode_pane(pane)
+    return entries
+
+
+def _source(
+    kept: Sequence[Kept], offsets: Sequence[int], clock_ms: int, lateness_ms: int, max_ahead_ms: int
+) -> SourceHead:
+    """Where a source goes on: before what is kept, at ``offsets``, the last of which is that after it.
+
+    Its clock there is one by which none of it is late, nor is to be decided later than it was.
+    """
+    resume, end = offsets[0], offsets[-1]
+    raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]
+    moves = [*(Move(offset, one.at_ms + lateness_ms) for one, offset in raised), Move(end, clock_ms)]
+    return SourceHead(
+        resume=resume,
+        clock_ms=min(kept[0].at_ms, clock_ms) if kept else clock_ms,
+        done=end,
+        done_ms=clock_ms,
+        duplicates=[],
+        moves=moves if kept else [],
+        limits=[Limit(resume, _NO_LIMIT_MS), Limit(end, max_ahead_ms)] if kept else [Limit(end, max_ahead_ms)],
+        skips=[],
+        fresh=[],
+    )

@@ -1,0 +1,213 @@
+"""States of one count of partitions become those of another, and what is decided is what a replay of all decides."""
+
+import json
+import random
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitor.keying import partition_of
+from monitor.partition import HEAD, Live, Partition, Place
+from monitor.policy.load import loads
+from monitor.policy.model import Policy
+from monitor.regroup import Former, Regrouped, kept_of, regroup
+from monitor.replay import replay
+from monitor.rows import Rows
+from monitor.stored import Cutter
+from monitor.topics import CARRIES, INPUTS
+from oracle.generate import lines_of, scenario
+from schemas import codec
+from schemas.inputs import Cdr
+
+LIVE = Live(max_ahead_ms=0)
+FLAVOURS = ("disputes", "identities", "measured", "ratios", "long", "boundary")
+
+Line = tuple[int, bytes, bytes]  # source, key, value
+
+
+def delivered(seed: int, rng: random.Random) -> tuple[Policy, list[Line], int]:
+    """A scenario's valid records in an order in which none is late, by whatever partition they lie in."""
+    made = scenario(seed, FLAVOURS[seed % len(FLAVOURS)], 250)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    due: list[tuple[float, Line]] = []
+    for line in (line for lines in lines_of(made) for line in lines):
+        try:
+            record = codec.decode(line)
+        except codec.DECODE_ERRORS:
+            continue
+        event_ms = record.end_ms if isinstance(record, Cdr) else record.updated_ms
+        if codec.check(record) is None and event_ms <= made.not_after_ms:
+            (source,) = (INPUTS.index(name) for name in INPUTS if type(record) in CARRIES[name])
+            delay_ms = rng.uniform(0, 0.95) * policy.lateness_ms
+            due.append((event_ms + delay_ms, (source, record.tenant_id.encode(), line)))
+    return policy, [line for _, line in sorted(due, key=lambda one: one[0])], made.not_after_ms
+
+
+class Logs:
+    """The partitions of one count, and what is in their logs."""
+
+    def __init__(self, policy: Policy, count: int, not_after_ms: int) -> None:
+        self.policy, self.count, self.not_after_ms = policy, count, not_after_ms
+        self.logs: list[list[list[tuple[bytes, bytes]]]] = [[[] for _ in INPUTS] for _ in range(count)]
+        self.partitions = [self.new(number) for number in range(count)]
+        self.stored: list[dict[str, bytes]] = [{} for _ in range(count)]
+        self.said: list[bytes] = []
+
+    def new(self, number: int) -> Partition:
+        return Partition(self.policy, b"secret", LIVE, Place(number, self.count))
+
+    def write(self, source: int, key: bytes, value: bytes) -> int:
+        self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value))
+        return number
+
+    def rows(self, number: int, source: int, start: int) -> Rows:
+        some = self.logs[number][source][start:]
+        stop = start + len(some)
+        stamps = np.full(len(some), self.not_after_ms)
+        return Rows(start, stop, np.arange(start, stop), stamps, [v for _, v in some], [k for k, _ in some])
+
+    def read(self, number: int) -> None:
+        one = self.partitions[number]
+        for source, offset in enumerate(one.offsets):
+            rows = self.rows(number, source, offset)
+            if len(rows):
+                one.feed(source, rows)
+
+    def store(self, number: int, ended_ms: int | None = None) -> None:
+        one, stored = self.partitions[number], self.stored[number]
+        one.advance()
+        if ended_ms is not None:
+            one.finish(ended_ms)
+        sink = one.take().sink
+        self.said += [msgspec.json.encode(event) for event in (*sink.enforcement, *sink.shadow)]
+        for key, value in one.snapshot():
+            stored.pop(key, None)
+            if value is not None:
+                stored[key] = value
+
+    def restart(self, number: int) -> None:
+        self.partitions[number] = self.new(number)
+        if self.stored[number]:
+            self.partitions[number].restore(self.stored[number])
+
+
+def moved(old: Logs, count: int) -> Logs:
+    """The procedure: all is read, the clocks are made equal, and what is known goes to the new partitions."""
+    for number in range(old.count):
+        old.read(number)
+    calls_ms = max(one.clocks_ms[0] for one in old.partitions)
+    clocks_ms = [calls_ms, *[max(calls_ms, *(max(one.clocks_ms[1:]) for one in old.partitions))] * (len(INPUTS) - 1)]
+    formers = []
+    for number, one in enumerate(old.partitions):
+        for source, clock_ms in enumerate(clocks_ms):
+            one.move(source, clock_ms)
+        old.store(number)
+        again = old.new(number)
+        again.restore(old.stored[number])
+        sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.offsets)]
+        kept = kept_of(old.new(number), sources, old.stored[number])
+        assert len(kept[0]) == one.open_calls
+        formers.append(Former.of(dict(old.stored[number]), kept))
+    new = Logs(old.policy, count, old.not_after_ms)
+    for regrouped in regroup(formers, count):
+        place(new, regrouped, clocks_ms)
+    assert sum(one.open_calls for one in new.partitions) == sum(one.open_calls for one in old.partitions)
+    return new
+
+
+def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
+    offsets = []
+    for source, some in enumerate(made.kept):
+        for one in some:
+            assert new.write(source, one.key, one.value) == made.number
+        offsets.append(list(range(len(some))))
+    head = made.head_at(offsets, [0] * len(INPUTS), clocks_ms, new.policy.lateness_ms)
+    blobs = [*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))]
+    new.stored[made.number] = {key: value for key, value in Cutter().cut(blobs) if value is not None}
+    new.restart(made.number)
+    one = new.partitions[made.number]
+    new.read(made.number)
+    assert one.take().sink.enforcement == []
+    assert one.clocks_ms == clocks_ms
+    assert not one.due
+    handover = one.shard.handover(one.watermark_ms)
+    assert handover is not None
+    assert sorted(waiting.at_ms for waiting in handover.waiting) == sorted(o.at_ms for k in made.kept[1:] for o in k)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> None:
+    """To more partitions and to fewer, and back, with restarts between."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    policy, lines, not_after_ms = delivered(seed, rng)
+    counts = rng.sample((1, 2, 3, 5), 3)
+    cuts = sorted(rng.sample(range(len(lines) // 4, len(lines)), 2))
+    logs = Logs(policy, counts[0], not_after_ms)
+    said: list[bytes] = []
+    for place_in_log, (source, key, value) in enumerate(lines):
+        if place_in_log in cuts:
+            former, logs = logs, moved(logs, counts[1 + cuts.index(place_in_log)])
+            said += former.said
+        number = logs.write(source, key, value)
+        if rng.random() < 0.3:
+            logs.read(number)
+            logs.store(number)
+        if rng.random() < 0.05:
+            logs.restart(number)
+    for number in range(logs.count):
+        logs.read(number)
+    last_ms = max(one.last_ms for one in logs.partitions)
+    for number, one in enumerate(logs.partitions):
+        for source in range(len(INPUTS)):
+            one.end(source)
+        logs.store(number, last_ms)
+    said += logs.said
+    path = tmp_path / "all.jsonl"
+    path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
+    whole = replay([path], policy, not_after_ms=not_after_ms)
+    assert whole.late == []
+    wanted = sorted(msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow))
+    assert sorted(said) == wanted
+
+
+def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:
+    """Its fine panes have not been deleted, for nothing was judged there; the others' of that time have."""
+    hour = 3_600_000
+    start = 1_772_409_600_000
+    common = {"behaviour": "blind_calling", "metric": "attempts", "cooldown": "240h"}
+    ruled = {
+        "id": "test",
+        "version": "1",
+        "extends": "access-rules",
+        "escalations": [],
+        "rules": [
+            common | {"id": "fine", "above": 9_000, "window": "1h", "step": "5m"},
+            common | {"id": "long", "above": 99, "window": "72h", "step": "24h"},
+        ],
+    }
+    policy = loads(json.dumps(ruled), "policy.json")
+    silent, busy = b"t0", b"t1"
+    assert {partition_of(one, 2, "murmur2") for one in (silent, busy)} == {0, 1}
+    calls = [(silent, start), *((busy, start + n * hour // 6) for n in range(1, 160))]
+
+    def decided(move_at: int | None) -> list[bytes]:
+        logs, said = Logs(policy, 2, start + 1_000 * hour), []
+        for place, (tenant, at_ms) in enumerate(calls):
+            if place == move_at:
+                former, logs = logs, moved(logs, 1)
+                said += former.said
+            call = Cdr(f"c{place:03}", tenant.decode(), "outbound", "1", "2", at_ms, at_ms, "no_answer")
+            logs.write(0, tenant, codec.encode(call))
+            for number, one in enumerate(logs.partitions):
+                logs.read(number)
+                for source in range(len(INPUTS)):
+                    one.move(source, at_ms)
+                logs.store(number)
+        return said + logs.said
+
+    expected = decided(None)
+    assert [len(json.loads(event)["data"]["evidence"]["call_ids"]) for event in expected] == [20]
+    assert decided(140) == expected
