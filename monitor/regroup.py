@@ -5,6 +5,7 @@ new ones' logs, sorted by the time at which it is decided, and before all else: 
 it has read before.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,8 +16,10 @@ import numpy as np
 
 from monitor.idle import CALLS
 from monitor.keying import partition_of
+from monitor.lateness import Lateness
 from monitor.notes import Limit, Move
 from monitor.partition import HEAD, Partition, PartitionHead, Place
+from monitor.policy.eras import Era
 from monitor.position import SourceHead
 from monitor.rows import Rows
 from monitor.shard.dealing import ELSEWHERE, Numbers, dealt, renumbered
@@ -32,6 +35,7 @@ from monitor.shard.state import (
     encode_standing,
 )
 from monitor.stored import Cutter
+from monitor.succession import POLICY
 from monitor.topics import INPUTS
 
 _CALLS = INPUTS.index(CALLS)
@@ -58,12 +62,16 @@ class Former:
     head: PartitionHead
     entries: dict[str, bytes]
     kept: Sequence[Sequence[Kept]]
+    eras: Sequence[Era]
 
     @classmethod
-    def of(cls, records: dict[str, bytes], kept: Sequence[Sequence[Kept]]) -> "Former":
-        """That of these stored records."""
+    def of(cls, partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]]) -> "Former":
+        """That of these records, which the new ``partition`` restores, and of what it reads again in ``sources``."""
+        partition.restore(records)
+        kept = _kept(partition, sources)
         entries = Cutter().join(records)
-        return cls(msgspec.msgpack.decode(entries.pop(HEAD), type=PartitionHead), entries, kept)
+        head = msgspec.msgpack.decode(entries.pop(HEAD), type=PartitionHead)
+        return cls(head, entries, kept, partition.eras)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +82,28 @@ class Regrouped:
     entries: dict[str, bytes]
     kept: Sequence[Sequence[Kept]]
     head: PartitionHead
+    eras: Sequence[Era]
 
     def head_at(
-        self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int], lateness_ms: int
+        self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
     ) -> PartitionHead:
         """Its head, once what is kept lies at these offsets of its sources, whose clocks are ``clocks_ms`` then.
 
         A source of which nothing is kept goes on at ``empty``.
         """
+        lateness = Lateness.of(self.eras)
         sources = [
-            _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness_ms, self.head.live.max_ahead_ms)
+            _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness, self.head.live.max_ahead_ms)
             for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
         ]
         return msgspec.structs.replace(self.head, sources=sources)
 
 
-def kept_of(partition: Partition, sources: Sequence[Sequence[Rows]], records: dict[str, bytes]) -> list[list[Kept]]:
-    """What the new ``partition`` of these stored records reads again, in ``sources``, and keeps undecided.
+def _kept(partition: Partition, sources: Sequence[Sequence[Rows]]) -> list[list[Kept]]:
+    """What the partition reads again and keeps undecided.
 
     Feeding is asked, row by row: so it is what a worker would take, whatever rules there are for that.
     """
-    partition.restore(records)
     kept: list[list[Kept]] = [[] for _ in sources]
     for number, read in enumerate(sources):
         if number != _CALLS:
@@ -126,6 +135,9 @@ class _Ended(msgspec.Struct):
 def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
     """The new partitions, one after the other. RegroupError where the former ones do not go together."""
     _check(formers)
+    # Of policies that are of the past each knows as many as it needs; the others are the same.
+    longest = max(formers, key=lambda former: len(former.head.eras))
+    policies = {key: value for key, value in longest.entries.items() if key.startswith(POLICY)}
     names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
     partitioner = formers[0].head.place.partitioner
     homes = [[partition_of(name.encode(), partitions, partitioner) for name in some] for some in names]
@@ -161,8 +173,11 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
             sources=[],
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
             format=max(former.head.format for former in formers),
+            eras=longest.head.eras,
         )
-        yield Regrouped(number, _entries(formers, numbers, mine, _fine_from_ms(head.shard)), kept, head)
+        yield Regrouped(
+            number, policies | _entries(formers, numbers, mine, _fine_from_ms(head.shard)), kept, head, longest.eras
+        )
 
 
 def _check(formers: Sequence[Former]) -> None:
@@ -171,7 +186,8 @@ def _check(formers: Sequence[Former]) -> None:
         msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
     ]:
         raise RegroupError("the states are not those of all partitions of one count; expected each of them once")
-    apart = {"place", "published_ms", "outage_ended", "control", "handed_over", "sources", "shard", "format"}
+    longest = max((former.head.eras for former in formers), key=len)
+    apart = {"eras", "place", "published_ms", "outage_ended", "control", "handed_over", "sources", "shard", "format"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
@@ -181,6 +197,12 @@ def _check(formers: Sequence[Former]) -> None:
             raise RegroupError(
                 f"partition {number} still makes decisions again that are out already, after its state was lost; "
                 "expected it to have passed them"
+            )
+        known = longest[len(longest) - len(head.eras) :]
+        if head.eras != known or bool(head.eras) != bool(longest):
+            raise RegroupError(
+                f"partition {number} has other policies than others, or since other times, in its state; expected the "
+                "same, or that those that differ are so long ago that no window holds anything of them"
             )
         if head.shard.sealed_ms != first.shard.sealed_ms:
             raise RegroupError(f"partition {number} has sealed up to another time than partition 0; expected the same")
@@ -253,8 +275,14 @@ def _entries(
     return entries
 
 
+def _clock_of(line_ms: int, lateness: Lateness) -> int:
+    """The least clock by which the late line is there, which it was."""
+    least, most = line_ms, line_ms + _NO_LIMIT_MS
+    return least + bisect_left(range(most - least), line_ms, key=lambda more: lateness.line(least + more))
+
+
 def _source(
-    kept: Sequence[Kept], offsets: Sequence[int], clock_ms: int, lateness_ms: int, max_ahead_ms: int
+    kept: Sequence[Kept], offsets: Sequence[int], clock_ms: int, lateness: Lateness, max_ahead_ms: int
 ) -> SourceHead:
     """Where a source goes on: before what is kept, at ``offsets``, the last of which is that after it.
 
@@ -262,7 +290,7 @@ def _source(
     """
     resume, end = offsets[0], offsets[-1]
     raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]
-    moves = [*(Move(offset, one.at_ms + lateness_ms) for one, offset in raised), Move(end, clock_ms)]
+    moves = [*(Move(offset, _clock_of(one.at_ms, lateness)) for one, offset in raised), Move(end, clock_ms)]
     return SourceHead(
         resume=resume,
         clock_ms=min(kept[0].at_ms, clock_ms) if kept else clock_ms,

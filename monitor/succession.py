@@ -1,6 +1,7 @@
 """Succession: the policies of one partition, past, in force and to come, and how they are stored with its state."""
 
 from collections.abc import Iterable, MutableMapping
+from typing import Final
 
 import msgspec
 import zstandard
@@ -12,6 +13,9 @@ from monitor.policy.eras import Era, boundary, era_at
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
 from monitor.shard.history import History
+
+POLICY: Final = "policy-"
+"""What the keys of policies begin with."""
 
 
 class EraHead(Struct):
@@ -132,7 +136,7 @@ class LostPolicyError(ValueError):
 
 
 def _key(sha256: str) -> str:
-    return f"policy-{sha256}"
+    return POLICY + sha256
 
 
 def _packed(policy: Policy) -> bytes:

@@ -14,6 +14,7 @@ from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, decode_command
 from streams.emit import decode_note
 from streams.names import Names
+from streams.state.mark import mark_of
 
 _HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
 
@@ -73,6 +74,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
     ends = await cluster.ends([*inputs, state, control])
     try:
         stored = await _stored(cluster, state, starts[state], ends[state])
+        _check_moved(stored)
         known = f"{HEAD}/0" in stored
         if known:
             _restore(partition, stored)
@@ -105,6 +107,16 @@ async def _stored(cluster: Cluster, state: TP, start: int, end: int) -> dict[str
             else:
                 stored[name] = value
     return stored
+
+
+def _check_moved(stored: Mapping[str, bytes]) -> None:
+    """What was moved is gone on with elsewhere: whoever went on here, too, would decide it twice."""
+    moved = mark_of(stored)
+    if moved is not None:
+        raise OpeningRefused(
+            f"its state was moved to {moved.output_prefix}*, with {moved.partitions} partitions; expected workers with "
+            "those settings. If none has gone on there: callwarden state move --undo"
+        )
 
 
 def _restore(partition: Partition, stored: Mapping[str, bytes]) -> None:

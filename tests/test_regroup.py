@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,11 @@ import pytest
 
 from monitor.keying import partition_of
 from monitor.partition import HEAD, Live, Partition, Place
-from monitor.policy.load import loads
+from monitor.policy.eras import Era, boundary
+from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from monitor.regroup import Former, Regrouped, kept_of, regroup
+from monitor.policy.plain import sha256
+from monitor.regroup import Former, Regrouped, regroup
 from monitor.replay import replay
 from monitor.rows import Rows
 from monitor.stored import Cutter
@@ -56,7 +59,7 @@ class Logs:
         self.said: list[bytes] = []
 
     def new(self, number: int) -> Partition:
-        return Partition(self.policy, b"secret", LIVE, Place(number, self.count))
+        return Partition(self.policy, b"secret", LIVE, Place(number, self.count), state_format=3)
 
     def write(self, source: int, key: bytes, value: bytes) -> int:
         self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value))
@@ -75,11 +78,19 @@ class Logs:
             if len(rows):
                 one.feed(source, rows)
 
-    def store(self, number: int, ended_ms: int | None = None) -> None:
-        one, stored = self.partitions[number], self.stored[number]
+    def store(self, number: int) -> None:
+        one = self.partitions[number]
         one.advance()
-        if ended_ms is not None:
-            one.finish(ended_ms)
+        while one.switching:  # another policy holds from here on
+            self.keep(number)
+            self.restart(number)
+            self.read(number)
+            one = self.partitions[number]
+            one.advance()
+        self.keep(number)
+
+    def keep(self, number: int) -> None:
+        one, stored = self.partitions[number], self.stored[number]
         sink = one.take().sink
         self.said += [msgspec.json.encode(event) for event in (*sink.enforcement, *sink.shadow)]
         for key, value in one.snapshot():
@@ -107,9 +118,8 @@ def moved(old: Logs, count: int) -> Logs:
         again = old.new(number)
         again.restore(old.stored[number])
         sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.offsets)]
-        kept = kept_of(old.new(number), sources, old.stored[number])
-        assert len(kept[0]) == one.open_calls
-        formers.append(Former.of(dict(old.stored[number]), kept))
+        formers.append(Former.of(old.new(number), old.stored[number], sources))
+        assert len(formers[-1].kept[0]) == old.partitions[number].open_calls
     new = Logs(old.policy, count, old.not_after_ms)
     for regrouped in regroup(formers, count):
         place(new, regrouped, clocks_ms)
@@ -123,7 +133,7 @@ def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
         for one in some:
             assert new.write(source, one.key, one.value) == made.number
         offsets.append(list(range(len(some))))
-    head = made.head_at(offsets, [0] * len(INPUTS), clocks_ms, new.policy.lateness_ms)
+    head = made.head_at(offsets, [0] * len(INPUTS), clocks_ms)
     blobs = [*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))]
     new.stored[made.number] = {key: value for key, value in Cutter().cut(blobs) if value is not None}
     new.restart(made.number)
@@ -139,11 +149,14 @@ def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> None:
-    """To more partitions and to fewer, and back, with restarts between."""
+    """To more partitions and to fewer, and back, with restarts between, and a change of policy before or after."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy, lines, not_after_ms = delivered(seed, rng)
     counts = rng.sample((1, 2, 3, 5), 3)
+    second = replace(policy, version="2", lateness_ms=policy.lateness_ms + 60_000, sha256="")
+    second = replace(second, sha256=sha256(second))
+    switched_at, from_ms = len(lines) // 5, 0
     cuts = sorted(rng.sample(range(len(lines) // 4, len(lines)), 2))
     logs = Logs(policy, counts[0], not_after_ms)
     said: list[bytes] = []
@@ -151,6 +164,13 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
         if place_in_log in cuts:
             former, logs = logs, moved(logs, counts[1 + cuts.index(place_in_log)])
             said += former.said
+        if place_in_log == switched_at:
+            for number in range(logs.count):
+                logs.read(number)
+            from_ms = boundary(max(max(one.clocks_ms) for one in logs.partitions) + rng.choice((300_000, 3_600_000)))
+            for one in logs.partitions:
+                assert one.switch(to_plain(second), second.sha256, from_ms, "a trial", "me", 0) is None
+                logs.store(one.place.number)
         number = logs.write(source, key, value)
         if rng.random() < 0.3:
             logs.read(number)
@@ -159,15 +179,16 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
             logs.restart(number)
     for number in range(logs.count):
         logs.read(number)
-    last_ms = max(one.last_ms for one in logs.partitions)
+    until_ms = max(one.last_ms for one in logs.partitions) + 2 * 86_400_000
     for number, one in enumerate(logs.partitions):
         for source in range(len(INPUTS)):
-            one.end(source)
-        logs.store(number, last_ms)
+            one.move(source, until_ms + second.lateness_ms)
+        logs.store(number)
+        assert logs.partitions[number].watermark_ms == until_ms
     said += logs.said
     path = tmp_path / "all.jsonl"
     path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
-    whole = replay([path], policy, not_after_ms=not_after_ms)
+    whole = replay([path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=[Era(from_ms, second)])
     assert whole.late == []
     wanted = sorted(msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow))
     assert sorted(said) == wanted

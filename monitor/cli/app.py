@@ -32,7 +32,7 @@ COMMANDS = {
     "skip": "Send a record that stops its partition to the dead letters.",
     "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
     "audit": "Prove that no decision was lost, invented or changed.",
-    "state": "Take the workers' state out into a file, and bring it back.",
+    "state": "Take the workers' state out into a file, bring it back, or to another number of partitions.",
     "accept": "Let a worker go on although something is lost.",
     "end-outage": "Say that no calls are coming, rather than that they are away.",
     "settings": "Show all settings, where each comes from, and what it means.",

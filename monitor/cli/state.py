@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli import move
+
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
     from streams.settings import Settings
     from streams.state.part import Part
 
 app = typer.Typer()
+app.command("move")(move.run)
 
 Prefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
 InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]

@@ -1,0 +1,77 @@
+"""`callwarden state move`: bring the state to topics with another number of partitions."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
+    from streams.settings import Settings
+
+
+def run(
+    to_input_prefix: Annotated[str, typer.Option(help="What the new input topics begin with.")],
+    to_output_prefix: Annotated[str, typer.Option(help="What our own new topics begin with.")],
+    to_application_id: Annotated[str, typer.Option(help="CALLWARDEN_APPLICATION_ID of the workers on them.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Have workers go on with the former topics.")] = False,
+) -> None:
+    """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
+
+    The settings are those of the workers so far. They must be stopped, and nobody may write to the inputs, old or new,
+    until it is done; see `docs/upgrades.md`. After a crash it is begun again. Exit status: 2 something does not fit,
+    3 no broker.
+    """
+    from monitor.cli.inputs import fail, policy_for, settings_for
+    from monitor.cli.operator import operate
+    from monitor.partition import Live, Partition, Place
+    from streams.cluster import Fenced, Refused
+    from streams.kafka.admin import look, members
+    from streams.names import Names
+    from streams.state.closing import Side
+    from streams.state.moving import move
+    from streams.state.moving import undo as take_back
+    from streams.topics import mismatches, partitions_for, table, told
+
+    old = settings_for({})
+    new = settings_for(
+        {"input_prefix": to_input_prefix, "output_prefix": to_output_prefix, "application_id": to_application_id}
+    )
+    for name in ("input_prefix", "output_prefix", "application_id"):
+        if getattr(old, name) == getattr(new, name):
+            option = f"--to-{name.replace('_', '-')}"
+            fail(f"{option}: `{getattr(new, name)}` is that of the workers so far; expected another one")
+    policy = policy_for(str(old.policy) if old.policy else None)
+    live = Live(old.idle_after_ms, old.max_ahead_ms, old.outage_grace_ms)
+
+    async def side(cluster: "KafkaCluster", settings: "Settings") -> Side:
+        if at_work := await members(cluster.questions, settings.group):
+            raise Refused(f"{at_work} of group {settings.group} at work: the workers must be stopped first")
+        found = await look(cluster.questions, table(settings))
+        if faults := mismatches(settings, found):
+            raise Refused(f"the topics are not as they must be\n{told(faults)}")
+        partitions = partitions_for(settings, found)
+
+        def made(number: int) -> Partition:
+            place = Place(number, partitions, settings.partitioner)
+            return Partition(policy, settings.secret(), live, place, state_format=settings.state_format)
+
+        return Side(Names(settings.input_prefix, settings.output_prefix), settings.application_id, partitions, made)
+
+    async def work(cluster: "KafkaCluster") -> None:
+        sides = await side(cluster, old), await side(cluster, new)
+        try:
+            if undo:
+                await take_back(cluster, *sides)
+            else:
+                await move(cluster, *sides, typer.echo)
+        except Fenced:
+            raise Refused("somebody else writes to a partition's state: the workers must be stopped first") from None
+
+    operate("state move", old, work)
+    if undo:
+        typer.echo("taken back: start the workers on the former topics; the new ones can be deleted")
+    else:
+        typer.echo(
+            f"moved: start the workers with CALLWARDEN_INPUT_PREFIX={to_input_prefix} CALLWARDEN_OUTPUT_PREFIX="
+            f"{to_output_prefix} CALLWARDEN_APPLICATION_ID={to_application_id}, then those who write to the inputs"
+        )
