@@ -14,7 +14,7 @@ from monitor.partition import HEAD
 from monitor.policy.load import PolicyError, from_plain
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
-from streams.cluster import TP, Cluster, Out, Refused, Writer
+from streams.cluster import TP, Cluster, Fenced, Out, Refused, Writer
 from streams.emit import decode_note
 from streams.names import Names
 from streams.opening import published
@@ -53,6 +53,10 @@ async def bring_back(
         try:
             await writer.start()  # whoever owned the partition cannot write any more
             await _write(cluster, names, writer, part)
+        except Fenced:
+            raise Refused(
+                f"partition {part.number}: a worker has come meanwhile; expected none until all is back"
+            ) from None
         finally:
             await writer.stop()
         told(part)

@@ -9,7 +9,7 @@ import pytest
 
 from crash import judge
 from crash.log import Log
-from crash.memory import Link, MemoryCluster
+from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.traffic import NAMES, SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import World
@@ -130,6 +130,32 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
         await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
         world.add_worker()
         assert await settled(world) == []
+
+    try:
+        run(world.loop, go())
+    finally:
+        world.close()
+
+
+def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, file = world_of(2), tmp_path / "state.zst"
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        world.add_worker()
+        await asyncio.sleep(DAY_S)
+        await export(cluster, NAMES, file, 0)
+        for worker in world.workers:
+            worker.kill()
+        started = MemoryWriter.start
+
+        async def overtaken(writer: MemoryWriter) -> None:
+            await started(writer)
+            await started(operator_of(world).writer("callwarden-0"))
+
+        monkeypatch.setattr(MemoryWriter, "start", overtaken)
+        with pytest.raises(Refused, match="partition 0: a worker has come meanwhile"):
+            await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
 
     try:
         run(world.loop, go())
