@@ -5,20 +5,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
 from monitor.masking import mask_numbers
-from streams.consumers.ledger.entries import review_of
-from streams.consumers.ledger.tables import ENTRIES
+from streams.consumers.ledger.entries import review_of, storable
+from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, REREAD
 
 _AT_ONCE = 1_000
 
 
 def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> Iterator[bytes]:
-    """An entry a line, by topic, partition and number. ``with_bytes``: all that its hash is made of, unmasked."""
-    wanted = select(ENTRIES).order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+    """An entry a line, by topic, partition and number. ``with_bytes``: all that its hash is made of, unmasked.
+
+    What an entry is about was read out of it when it was kept, or since.
+    """
+    wanted = (
+        select(ENTRIES, REREAD.c.kind.label("reread_kind"))
+        .join_from(ENTRIES, REREAD, ABOUT_ONE, isouter=True)
+        .order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+    )
     if tenant is not None:
-        wanted = wanted.where(ENTRIES.c.tenant_id == tenant)
+        wanted = wanted.where(or_(*(table.c.tenant_id == storable(tenant) for table in (ENTRIES, REREAD))))
     for row in connection.execution_options(yield_per=_AT_ONCE).execute(wanted):
         yield msgspec.json.encode(_line(row, with_bytes))
 
@@ -27,7 +34,8 @@ def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
     line = {name: getattr(row, name) for name in ("topic", "partition", "number", "offset", "timestamp_ms", "hash")}
     if with_bytes:
         return line | {"key": _base64(row.key), "value": _base64(row.value)}
-    return line | ({"fault": row.fault} if row.fault else {"record": shown(row.kind, row.value)})
+    kind = row.kind or row.reread_kind
+    return line | ({"record": shown(kind, row.value)} if kind else {"fault": row.fault})
 
 
 def shown(kind: str, value: bytes) -> dict[str, Any]:

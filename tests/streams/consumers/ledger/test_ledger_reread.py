@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from ledger_samples import NAMES, address, filled, put, topics
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from oracle.ledger import event, pending, review
 from streams.consumers.database import Database
 from streams.consumers.ledger import heads, keep, service
 from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.export import lines
 from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
 from streams.consumers.ledger.reread import reread
 from streams.consumers.ledger.verify import Verified, verify
@@ -74,6 +76,25 @@ async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkey
         assert verified(database).faults == []
         assert await database.run(lambda connection: reread(connection, NAMES)) == 1
         assert verified(database).faults == []
+
+
+async def test_what_was_read_since_is_exported_by_what_it_says(tmp_path: Path, monkeypatch) -> None:
+    async with kept_unread(tmp_path, monkeypatch) as database:
+
+        def exported(tenant: str | None) -> list[str]:
+            with database.reading() as connection:
+                told = [msgspec.json.decode(line) for line in lines(connection, tenant=tenant, with_bytes=False)]
+            return [line["fault"] if "fault" in line else told_id(line["record"]) for line in told]
+
+        assert exported(None) == ["of tomorrow", "p", "w", "of tomorrow", "of tomorrow"]
+        assert exported("acme") == ["p"]
+        await service._begun(database, NAMES)
+        assert exported(None) == ["r", "p", "w", "u", "q"]
+        assert exported("acme") == ["r", "p", "u", "q"]
+
+
+def told_id(record: dict[str, str]) -> str:
+    return record["review_id"] if record["type"] == "review" else record["id"]
 
 
 async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Path, monkeypatch) -> None:

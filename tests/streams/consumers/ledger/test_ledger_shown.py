@@ -84,6 +84,15 @@ async def test_a_tenant_whose_id_cannot_be_typed_is_shown(tmp_path: Path) -> Non
     assert said("show", "a␀b", "--database", address(tmp_path)).splitlines()[0] == "a␀b  有违规记录 / Warned"
 
 
+@pytest.mark.parametrize("typed", ["a␀b", "a\x00b"])
+async def test_a_tenant_whose_id_cannot_be_typed_is_exported(tmp_path: Path, typed: str) -> None:
+    held = topics(1)
+    put(held, 0, event("cwe-1", "a\x00b"), event("cwe-2", "ab"))
+    (await filled(address(tmp_path), held)).close()
+    text = said("export", "--database", address(tmp_path), "--tenant", typed)
+    assert [json.loads(line)["record"]["id"] for line in text.splitlines()] == ["cwe-1"]
+
+
 def test_an_export_is_for_readers_and_holds_no_number(ledger: str) -> None:
     text = said("export", "--database", ledger)
     lines = [json.loads(line) for line in text.splitlines()]
