@@ -111,7 +111,7 @@ class Judge:
         return found
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
-        """Judge the rules that have a window ending at ``end_ms``, in file order."""
+        """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
         due = [
             docket
             for docket in self.dockets
@@ -122,7 +122,9 @@ class Judge:
         seen: dict[Span, Seen] = {}
         for docket in due:
             if end_ms >= self.from_ms and (docket.span.live or docket.firing):
+                before = self._sink.mark()
                 self._judge(docket, end_ms, tenants, due, seen)
+                self._sink.by_tenant(before)
 
     def _judge(self, docket: Docket, end_ms: int, tenants: int, due: Sequence[Docket], seen: dict[Span, Seen]) -> None:
         rule, span = docket.rule, docket.span

@@ -28,3 +28,17 @@ class Sink:
     windows: list[JudgedWindow] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     duplicates: int = 0
+
+    def mark(self) -> tuple[int, int, int]:
+        """Where it stands now, for `by_tenant`."""
+        return len(self.enforcement), len(self.shadow), len(self.alerts)
+
+    def by_tenant(self, mark: tuple[int, int, int]) -> None:
+        """Put what has come since ``mark`` into the order of the tenants' ids; a tenant's own keeps its order.
+
+        Numbers of tenants follow the order in which they were first read, which a restart may change.
+        """
+        decided, shadowed, alerted = mark
+        self.enforcement[decided:] = sorted(self.enforcement[decided:], key=lambda event: event.subject)
+        self.shadow[shadowed:] = sorted(self.shadow[shadowed:], key=lambda event: event.subject)
+        self.alerts[alerted:] = sorted(self.alerts[alerted:], key=lambda alert: alert.tenant_id)
