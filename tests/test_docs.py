@@ -17,7 +17,9 @@ from monitor.metrics import METRICS
 from monitor.policy.durations import format_duration
 from monitor.policy.load import load, loads
 from monitor.policy.model import Rule
+from monitor.topics import INPUTS
 from schemas.outputs import Enforcement, EnforcementData
+from streams.names import OUTPUTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -111,6 +113,11 @@ def test_no_field_of_an_enforcement_event_is_left_unexplained() -> None:
     assert explained == set(EnforcementData.__struct_fields__)
     envelope = text.partition("In `data`")[0]
     assert [name for name in Enforcement.__struct_fields__ if name != "data" and f"`{name}`" not in envelope] == []
+
+
+def test_no_topic_is_missing_from_the_table_of_personal_data() -> None:
+    said = {name for cell, *_ in rows(section(README, "Personal data")) for name in re.findall(r"`([\w-]+)`", cell)}
+    assert {*INPUTS, *OUTPUTS} <= said
 
 
 def test_no_shipped_format_is_missing_from_the_readme() -> None:

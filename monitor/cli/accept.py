@@ -73,7 +73,7 @@ def _accept(
     names = Names(settings.input_prefix, settings.output_prefix)
     if topic is not None and names.source(topic) is None:
         fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
-    command = AcceptCommand(what, offset, reason, topic, **signed(by))
+    command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))
 
     async def work(cluster: Cluster) -> bool:
         count = await partition_count(cluster, names)

@@ -33,7 +33,7 @@ def run(
     names = Names(settings.input_prefix, settings.output_prefix)
 
     wait = 0 if no_wait else wait
-    command = EndOutageCommand(reason, **signed(by))
+    command = EndOutageCommand(**signed(reason, by))
 
     async def work(cluster: Cluster) -> tuple[list[int], list[int]]:
         count = await partition_count(cluster, names)

@@ -59,11 +59,13 @@ def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | No
 
 
 def person(option: str, given: str | None) -> str:
-    """Who acts: as ``option`` says, else the login name."""
+    """Who acts: as ``option`` says, telephone numbers masked, else the login name."""
     import getpass
 
+    from monitor.masking import mask_numbers
+
     if given is not None:
-        return given
+        return mask_numbers(given)
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # such as in a container whose user has no name

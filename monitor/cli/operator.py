@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypedDict, TypeVar
 
 from monitor.cli.inputs import fail, person
+from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
@@ -29,15 +30,16 @@ def operate(command: str, settings: Settings, work: Callable[[KafkaCluster], Cor
 
 
 class Signed(TypedDict):
-    """Who gives a command, and when."""
+    """Why a command is given, by whom, and when."""
 
+    reason: str
     by: str
     at_ms: int
 
 
-def signed(by: str | None) -> Signed:
-    """By the name that was given, else the login name; now."""
-    return {"by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
+def signed(reason: str, by: str | None) -> Signed:
+    """By the name that was given, else the login name; now. Telephone numbers are masked: it is noted for good."""
+    return {"reason": mask_numbers(reason), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
 @contextmanager

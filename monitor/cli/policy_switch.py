@@ -82,7 +82,7 @@ def apply(
     from monitor.cli.operator import signed
     from monitor.policy.plain import to_plain
 
-    command = PolicyCommand(to_plain(after), after.sha256, from_ms, reason, **signed(by))
+    command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
     async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, list[Switch]]]":
         silent = await tell(cluster, names, settings.application_id, waiting, command, wait)
@@ -106,6 +106,7 @@ def status(bootstrap: Bootstrap = None) -> None:
     """Say which policy holds in which partition, since what event time, by whom and why. Exit status 3: no broker."""
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
+    from monitor.masking import mask_numbers
     from streams.commands import partition_count
     from streams.names import Names
     from streams.policies import noted
@@ -122,7 +123,7 @@ def status(bootstrap: Bootstrap = None) -> None:
         for switch in switches:
             named = f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
             since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
-            signed = f" ({switch.by}: {switch.reason})" if switch.reason else ""
+            signed = f" ({mask_numbers(f'{switch.by}: {switch.reason}')})" if switch.reason else ""
             typer.echo(f"partition {number}: {since}: {named}{signed}")
 
 

@@ -34,7 +34,7 @@ def run(
     if names.source(topic) is None:
         fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
     wait = 0 if no_wait else wait
-    command = SkipCommand(topic, offset, reason, **signed(by))
+    command = SkipCommand(topic, offset, **signed(reason, by))
 
     async def work(cluster: Cluster) -> bool:
         log = TP(topic, partition)

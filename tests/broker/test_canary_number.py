@@ -22,7 +22,7 @@ from worker_processes import MAIN, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import make_topics
 
 from monitor.keying import partition_of
-from streams.cluster import TP
+from streams.cluster import TP, Cluster
 from streams.names import Names
 
 pytestmark = pytest.mark.services
@@ -116,6 +116,7 @@ async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
         async with cluster_at(address) as cluster:
             stops = (await cluster.ends([TP(f"{own}.complaints", NUMBER_OF)]))[TP(f"{own}.complaints", NUMBER_OF)] - 1
             await asyncio.to_thread(skip, told, f"{own}.complaints", stops)
+            kept = [value for name in ("control", "clock") for value in await values(cluster, names.output(name))]
         counted = ("callwarden_late_total", "callwarden_duplicates_total")
         await asyncio.to_thread(wait_for, lambda: all(worker.metric(name) for name in counted), "late, twice")
         pages += "".join(worker.get(page)[1] for page in ("/metrics", "/readyz", "/healthz"))
@@ -124,9 +125,17 @@ async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
     for event in ("partition stopped by an unforeseen error", "command taken", "ValueError: (not shown"):
         assert event in log
     assert "callwarden_rejected_total" in pages
+    assert sum(b"is wrong" in value for value in kept) == 2, "the command, and the note of it"
+    pages += b"".join(kept).decode()
     for secret in SECRETS:
         assert secret not in log
         assert secret not in pages
+
+
+async def values(cluster: Cluster, topic: str) -> list[bytes]:
+    tp = TP(topic, NUMBER_OF)
+    start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+    return [value or b"" async for batch in cluster.read(tp, start, end) for value in batch.values]
 
 
 def until_it_stands_still(worker: Worker) -> str:

@@ -72,7 +72,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
                 "--from",
                 str(from_ms),
                 "--reason",
-                "test",
+                "test, ask 13912345678",
                 "--yes",
             )
             telling = asyncio.create_task(told)
@@ -94,10 +94,12 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     logs = await read_all(platform.node.address, [clock, enforcement], PARTITIONS)
     for number in range(PARTITIONS):
         notes = [decode_note(record.value)[1] for record in logs.records[clock, number]]
-        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, Switch)]
-        assert switches == [(0, old.sha256), (from_ms, new.sha256)], f"partition {number}"
+        switches = [(note.from_ms, note.sha256, note.reason) for note in notes if isinstance(note, Switch)]
+        wanted = [(0, old.sha256, ""), (from_ms, new.sha256, "test, ask •••••••••78")]
+        assert switches == wanted, f"partition {number}"
     decided = [json.loads(record.value)["data"] for record in logs.of(enforcement)]
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]
     assert by_new
     assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
-    assert callwarden(environment, "policy", "status").count(new.sha256[:12]) == PARTITIONS
+    told = callwarden(environment, "policy", "status")
+    assert told.count(new.sha256[:12]) == told.count("test, ask •••••••••78") == PARTITIONS

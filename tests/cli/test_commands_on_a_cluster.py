@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.operator import signed
+
 
 def callwarden(*arguments: str, **environment: str) -> tuple[int, str]:
     """The exit status, and what was said on standard error."""
@@ -23,6 +25,11 @@ def nobody() -> Iterator[str]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_an_operator_s_words_are_masked_before_they_are_written_anywhere() -> None:
+    told = signed("ask 13912345678", "wang 13912345678")
+    assert (told["reason"], told["by"]) == ("ask •••••••••78", "wang •••••••••78")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
+from monitor.masking import mask_numbers
 from streams.cluster import TP, Refused
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
 from streams.consumers.database import Database
@@ -68,6 +69,6 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
         values = {"next": start, "last_offset": None, "last_hash": None, "cluster": cluster}
         connection.execute(update(POSITION).where(*mine).values(values))
         gap = {"topic": tp.topic, "partition": tp.partition, "start": at, "stop": start}
-        connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": reason})
+        connection.execute(GAP.insert(), gap | {"accepted_ms": now_ms, "reason": mask_numbers(reason)})
 
     await database.run(work)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, insert
 
+from monitor.masking import mask_numbers
 from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.gone import same_cluster
@@ -25,13 +26,13 @@ async def gaps(cluster: Topics, database: Database, names: Names) -> Gaps:
 
 
 async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: str) -> None:
-    """Go on after these gaps. Overtaken when somebody did already; Unavailable."""
+    """Go on after these gaps; telephone numbers in why are masked. Overtaken when somebody did already; Unavailable."""
 
     def write(connection: Connection) -> None:
         POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
         for tp, (first, stop) in gone.items():
             POSITIONS.move(connection, tp, first, stop)
-        said = {"at_ms": at_ms, "accepted_by": who, "reason": reason}
+        said = {"at_ms": at_ms, "accepted_by": who, "reason": mask_numbers(reason)}
         rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in gone.items()]
         connection.execute(insert(LOSSES), rows)
 

@@ -148,7 +148,7 @@ async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
     with pytest.raises(Refused, match="nothing that is to be handled next, from 0 on, was deleted"):
         await accept(filled(), database, FROM, 4, "why", 1)
     await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}, None))
-    await accept(cut(filled(), 4), database, FROM, 4, "why", 5)
+    await accept(cut(filled(), 4), database, FROM, 4, "ask 13812345678", 5)
     with database.reading() as connection:
-        assert connection.execute(select(GAP)).all() == [(TOPIC, 0, 3, 4, 5, "why")]
+        assert connection.execute(select(GAP)).all() == [(TOPIC, 0, 3, 4, 5, "ask •••••••••78")]
         assert POSITIONS.known(connection) == {FROM: 4}

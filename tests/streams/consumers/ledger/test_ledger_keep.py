@@ -144,7 +144,9 @@ async def test_a_gap_is_refused_with_its_consequence_and_kept_once_it_is_accepte
     database = Database(address(tmp_path), "ledger")
     found = await gaps(held, database, NAMES)
     assert found == {TP(REVIEWS, 0): (0, 4)}
-    await accept(database, found, T0, "wang", "retention")
+    await accept(database, found, T0, "wang", "ask 13812345678")
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT reason FROM ledger_loss")).scalars().all() == ["ask •••••••••78"]
     await follower_of(held, database, NAMES, Keeper(NAMES)).catch_up()
     assert [row["event_id"] for row in rows(database)] == ["r4", "r5"]
     assert await gaps(held, database, NAMES) == {}
