@@ -5,23 +5,22 @@ restart that input is read again; what was decided, counted or put out before (b
 and calls that were duplicates then, when more ids were remembered, are duplicates still.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
+from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, PartitionHead, Place, mark_of
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
-from monitor.keying import Keying, Partitioner
+from monitor.keying import Keying
 from monitor.notes import EnforceFrom, Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch
 from monitor.policy.eras import Era
 from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
-from monitor.position import Position, SourceHead
+from monitor.position import Position
 from monitor.rows import Rows
 from monitor.shard.handover import Handover
 from monitor.shard.history import History, judged_later
@@ -38,83 +37,13 @@ from schemas.inputs import END_MS
 
 _CALLS = INPUTS.index(CALLS)
 _KEEPS_POLICY = 3  # the first format that holds the policy
-_HANDOVER = "handover"
-HEAD = "head"
-"""The key of the stored head, which is written last: what it names is there when it is."""
-
 _HOLDS_ENFORCE_FROM = 3  # the first format that does
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 _FAR_MS = 300_000
 
 
-class Live(Struct, frozen=True):
-    """The worker's settings that decide, kept in the state: ``max_ahead`` here, the others in `monitor.idle`."""
-
-    idle_after_ms: int = 30_000
-    max_ahead_ms: int = 300_000
-    outage_grace_ms: int = 14_400_000
-
-
-class Place(Struct, frozen=True):
-    """Which partition this is, of how many, and how producers place keys."""
-
-    number: int
-    partitions: int
-    partitioner: Partitioner = "murmur2"
-
-
-class _HandedOver(Struct):
-    """Where the sources were when they were given up, and what the shard had read and not decided."""
-
-    offsets: list[int]
-    clocks_ms: list[int]
-    shard: bytes
-
-
-class PartitionHead(Struct):
-    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
-
-    ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
-    ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
-    """
-
-    place: Place
-    policy_sha256: str
-    secret: str
-    live: Live
-    watermark_ms: int
-    published_ms: int
-    outage_ended: bool
-    control: int
-    handed_over: bool
-    sources: list[SourceHead]
-    shard: ShardHead
-    format: int
-    eras: list[EraHead] = []
-    enforce_from_ms: int = 0
-
-
 class OutOfPlaceError(ValueError):
     """Rows were fed that do not follow those before them."""
-
-
-class MismatchError(ValueError):
-    """The stored state was made under other circumstances, under which it cannot go on."""
-
-
-class _Placed(Struct):
-    place: Place
-
-
-def place_of(records: Mapping[str, bytes]) -> Place | None:
-    """The place of the partition that these stored records are of, None where the head is not among them."""
-    packed = Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
-    return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
-
-
-def mark_of(secret: bytes) -> str:
-    """By what a state knows the secret that it was made with."""
-    return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -564,8 +493,8 @@ class Partition:
         handover = self.shard.handover(self._watermark_ms) if wanted else None
         before, self._handed_over = self._handed_over, handover is not None
         if handover is not None:
-            return [(_HANDOVER, msgspec.msgpack.encode(_HandedOver(self.offsets, self.clocks_ms, handover.encode())))]
-        return [(_HANDOVER, None)] if before else []
+            return [(HANDOVER, msgspec.msgpack.encode(HandedOver(self.offsets, self.clocks_ms, handover.encode())))]
+        return [(HANDOVER, None)] if before else []
 
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
         """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
@@ -577,7 +506,7 @@ class Partition:
         packed = blobs.pop(HEAD)
         self.state_format = max(self._told_format, format_of(packed))
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
-        self._must_match(head)
+        head.must_match(self.place, self._secret, self.policy.sha256)
         self._taken = Taken()
         for number, (position, known) in enumerate(zip(self._positions, head.sources, strict=True)):
             limit = position.restore(known, self.live.max_ahead_ms)
@@ -587,7 +516,7 @@ class Partition:
         self._published_ms = head.published_ms
         self._outage_ended = head.outage_ended
         self.control = head.control
-        blob = blobs.pop(_HANDOVER, None)
+        blob = blobs.pop(HANDOVER, None)
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None
         self._begun = True
@@ -609,32 +538,10 @@ class Partition:
         """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
         blob, self._handover_blob = self._handover_blob, None
         if blob is not None:
-            handed_over = msgspec.msgpack.decode(blob, type=_HandedOver)
+            handed_over = msgspec.msgpack.decode(blob, type=HandedOver)
             self.shard.take_over(Handover.decode(handed_over.shard))
             places = zip(handed_over.offsets, handed_over.clocks_ms, strict=True)
             for position, (offset, at_ms) in zip(self._positions, places, strict=True):
                 position.source.offset, position.source.clock_ms = offset, at_ms
                 position.go(offset)
         return self.offsets
-
-    def _must_match(self, head: PartitionHead) -> None:
-        mine = self.place
-        if head.place.partitions != mine.partitions:
-            raise MismatchError(
-                f"the state was made with {head.place.partitions} partitions, the topics have {mine.partitions}: "
-                "expected the same number, for another one puts tenants elsewhere"
-            )
-        if head.place.number != mine.number:
-            raise MismatchError(f"the state is that of partition {head.place.number}, expected {mine.number}")
-        if head.place.partitioner != mine.partitioner:
-            raise MismatchError(
-                f"the state was made with the partitioner {head.place.partitioner}, expected the same, got "
-                f"{mine.partitioner}"
-            )
-        if head.secret != self._secret:
-            raise MismatchError("the state was made with another secret; expected the same key file")
-        if not head.eras and head.policy_sha256 != self.policy.sha256:
-            raise MismatchError(
-                f"the state was made under the policy {head.policy_sha256[:12]}, expected the same, got "
-                f"{self.policy.sha256[:12]}"
-            )

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from monitor.head import HEAD, PartitionHead, Place
 from monitor.idle import CALLS
 from monitor.keying import partition_of
 from monitor.lateness import Lateness
 from monitor.notes import Limit, Move
-from monitor.partition import HEAD, Partition, PartitionHead, Place
+from monitor.partition import Partition
 from monitor.policy.eras import Era
 from monitor.position import SourceHead
 from monitor.rows import Rows

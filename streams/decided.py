@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.comparison import Event
-from monitor.partition import HEAD
+from monitor.head import HEAD
 from monitor.stored import Cutter
 from streams.cluster import TP, Cluster, Refused
 from streams.names import Names

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from monitor.head import HEAD, MismatchError, place_of
 from monitor.notes import LostInput, LostState, Note
-from monitor.partition import HEAD, MismatchError, Partition, place_of
+from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError

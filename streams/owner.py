@@ -12,8 +12,9 @@ from functools import partial
 
 import structlog
 
+from monitor.head import Place
 from monitor.idle import Silence
-from monitor.partition import Partition, Place
+from monitor.partition import Partition
 from monitor.rows import Rows
 from monitor.shard.records import UndecidableError
 from monitor.shard.shard import Shard

@@ -10,7 +10,7 @@ from typing import TypeVar
 import faust
 import structlog
 
-from monitor.partition import Live
+from monitor.head import Live
 from monitor.policy.durations import DAY, format_duration
 from monitor.policy.model import Policy
 from streams.app import make_worker

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from monitor.head import Live
 from monitor.keying import Partitioner
-from monitor.partition import Live
 from monitor.policy.model import Policy
 from monitor.shard.packing import WRITES
 from streams.cluster import Cluster

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from monitor.head import Live, Place
 from monitor.intake import NO_CLOCK_MS, Late
 from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
 from monitor.notes import EnforceFrom, Note, Switch
-from monitor.partition import Live, Partition, Place
+from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, settle

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from monitor.head import Live
 from monitor.intake import NO_CLOCK_MS
-from monitor.partition import Live, Partition
+from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.rows import Rows
 from oracle.ahead import Ahead, Told

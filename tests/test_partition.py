@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.partition import Live, OutOfPlaceError, Partition
+from monitor.head import Live
+from monitor.partition import OutOfPlaceError, Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay

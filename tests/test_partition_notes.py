@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.head import Live, MismatchError, Place
 from monitor.notes import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
-from monitor.partition import Live, MismatchError, Partition, Place, Taken
+from monitor.partition import Partition, Taken
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.rows import Rows

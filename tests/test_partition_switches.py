@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from test_partition import bytes_of, rows_of
 
+from monitor.head import Live
 from monitor.notes import Switch
-from monitor.partition import Live, Partition
+from monitor.partition import Partition
 from monitor.policy.eras import BOUNDARY_MS, Era
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.head import HEAD, Live, Place
 from monitor.keying import partition_of
-from monitor.partition import HEAD, Live, Partition, Place
+from monitor.partition import Partition
 from monitor.policy.eras import Era, boundary
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy

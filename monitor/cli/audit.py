@@ -46,7 +46,7 @@ def run(
     from monitor.cli.inputs import policy_for, settings_for
     from monitor.cli.operator import operate
     from monitor.cli.state import faults
-    from monitor.partition import Live
+    from monitor.head import Live
     from streams.audit import tell
     from streams.audit.partition import Setup
     from streams.audit.run import audit

@@ -23,7 +23,8 @@ def run(
     """
     from monitor.cli.inputs import fail, policy_for, settings_for
     from monitor.cli.operator import operate
-    from monitor.partition import Live, Partition, Place
+    from monitor.head import Live, Place
+    from monitor.partition import Partition
     from streams.cluster import Fenced, Refused
     from streams.kafka.admin import look, members
     from streams.names import Names

@@ -176,7 +176,7 @@ def _preflight_topics(bootstrap: str | None, after: "Policy", as_json: bool) -> 
     from monitor.cli.backtest import change_lines
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
-    from monitor.partition import Live
+    from monitor.head import Live
     from streams.commands import partition_count
     from streams.names import Names
     from streams.policies import newest, noted

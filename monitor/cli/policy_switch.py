@@ -132,7 +132,7 @@ def _differences(settings: "Settings", names: "Names", before: "Policy", after: 
     from monitor import backtest
     from monitor.cli.backtest import change_lines
     from monitor.cli.operator import operate
-    from monitor.partition import Live
+    from monitor.head import Live
     from monitor.policy.diff import diff
     from streams.topicreplay import replay_topics
 

@@ -181,7 +181,7 @@ def _judge_topics(
     """What the topics come to, and under which policy."""
     from monitor.cli.inputs import policy_for, settings_for
     from monitor.cli.operator import operate
-    from monitor.partition import Live
+    from monitor.head import Live
     from streams.kafka import KafkaCluster
     from streams.names import Names
     from streams.topicreplay import replay_topics

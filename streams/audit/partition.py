@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from monitor.head import Live, MismatchError, Place, mark_of
 from monitor.intake import NO_CLOCK_MS
 from monitor.keying import Partitioner
 from monitor.notes import LostInput, LostState, Note, Skip
-from monitor.partition import Live, MismatchError, Partition, Place, mark_of
+from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
 from monitor.shard.packing import StateFormatError

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from monitor.head import HEAD
 from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch
-from monitor.partition import HEAD
 from monitor.policy.load import PolicyError, from_plain
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from monitor.head import HEAD, MismatchError, PartitionHead
 from monitor.idle import CALLS
 from monitor.notes import Limit, Move, Switch
-from monitor.partition import HEAD, MismatchError, Partition, PartitionHead
+from monitor.partition import Partition
 from monitor.policy.load import to_plain
 from monitor.regroup import Former, Kept, Regrouped, RegroupError, regroup
 from monitor.rows import Rows

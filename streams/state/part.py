@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from monitor.partition import HEAD, Live, Place
+from monitor.head import HEAD, Live, Place
 from monitor.stored import Cutter
 
 

@@ -19,8 +19,9 @@ from bench.calls import event_ms, head_of, squeezed
 from bench.live import PARTITIONS, Sizes
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
+from monitor.head import Place
 from monitor.keying import partition_of
-from monitor.partition import Partition, Place
+from monitor.partition import Partition
 from monitor.policy.model import Policy
 from monitor.rows import Rows
 from monitor.simulate.arrivals import TOPIC_OF

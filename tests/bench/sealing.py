@@ -14,7 +14,7 @@ import numpy as np
 
 from bench import usage
 from bench.calls import templates
-from monitor.partition import Live
+from monitor.head import Live
 from monitor.policy.load import load as load_policy
 from monitor.policy.model import Policy
 from monitor.rows import Rows

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from monitor.files import open_input, pieces
-from monitor.partition import HEAD, Partition
+from monitor.head import HEAD
+from monitor.partition import Partition
 from monitor.policy.model import Policy
 from monitor.rows import Rows
 

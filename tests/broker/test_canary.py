@@ -17,8 +17,8 @@ from worker_judge import assert_exact, read_all
 from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
+from monitor.head import Live
 from monitor.keying import partition_of
-from monitor.partition import Live
 from monitor.policy.load import load
 from monitor.simulate.settings import DAY_MS
 from monitor.topics import INPUTS

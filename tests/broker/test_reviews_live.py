@@ -19,8 +19,8 @@ from worker_judge import assert_exact, read_all
 from worker_processes import PARTITIONS, fleet_of, wait_for
 from worker_traffic import Sender, Sent, make_topics, policy_file, sender_to
 
+from monitor.head import Live
 from monitor.keying import partition_of
-from monitor.partition import Live
 from monitor.policy.load import load
 from monitor.topics import INPUTS
 from oracle.ledger import pending

@@ -13,7 +13,7 @@ from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
-from monitor.partition import Live
+from monitor.head import Live
 from monitor.policy.load import load
 from streams.cluster import TP
 from streams.devkafka import DevKafka

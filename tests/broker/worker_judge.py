@@ -10,8 +10,8 @@ from deadlines import deadline
 from msgspec import json
 from worker_traffic import MARK
 
+from monitor.head import Live
 from monitor.keying import partition_of
-from monitor.partition import Live
 from monitor.policy.model import Policy
 from monitor.replay import Progress
 from oracle.courses import wrong_alerts

@@ -10,7 +10,7 @@ import pytest
 from worker_processes import Fleet, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file
 
-from monitor.partition import Live
+from monitor.head import Live
 from streams.devkafka import DevKafka
 from streams.names import Names
 

@@ -14,8 +14,8 @@ from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import Worker, World
+from monitor.head import Live
 from monitor.notes import Note
-from monitor.partition import Live
 from monitor.policy.load import loads
 from monitor.shard.packing import WRITES
 from streams.cluster import TP

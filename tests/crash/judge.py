@@ -10,8 +10,9 @@ import numpy as np
 from crash.broker import Broker
 from crash.log import Entry, Record
 from crash.traffic import NAMES
+from monitor.head import Live, Place
 from monitor.notes import Note
-from monitor.partition import Live, Partition, Place, Taken
+from monitor.partition import Partition, Taken
 from monitor.policy.model import Policy
 from monitor.rows import Rows
 from monitor.topics import INPUTS

@@ -15,8 +15,8 @@ from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, arrivals, other, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
+from monitor.head import Live
 from monitor.notes import Switch
-from monitor.partition import Live
 from monitor.policy.load import to_plain
 from oracle.made_policies import HOUR, MINUTE
 from streams.cluster import TP, Unavailable

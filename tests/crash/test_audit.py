@@ -16,7 +16,7 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, SCENARIOS, arrivals, story
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
 from crash.world import World
-from monitor.partition import Live
+from monitor.head import Live
 from streams.audit.compare import Difference
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit

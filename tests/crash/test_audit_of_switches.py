@@ -13,7 +13,7 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.partition import HEAD
+from monitor.head import HEAD
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.audit.partition import Setup

@@ -35,8 +35,9 @@ from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import Worker, World
+from monitor.head import Live
 from monitor.notes import OutageEnded
-from monitor.partition import Live, Partition
+from monitor.partition import Partition
 from monitor.rows import Rows
 from monitor.topics import INPUTS
 from streams.app import make_app

@@ -12,7 +12,8 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import World
-from monitor.partition import Live, Partition, Place
+from monitor.head import Live, Place
+from monitor.partition import Partition
 from streams.cluster import TP, Fenced, Unavailable
 from streams.names import OUTPUTS, Names
 from streams.setup import Phase

@@ -35,9 +35,10 @@ from crash.log import Log, Record
 from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
+from monitor.head import Live, Place
 from monitor.intake import Decoder
 from monitor.notes import LostInput, LostState
-from monitor.partition import Live, Partition, Place
+from monitor.partition import Partition
 from monitor.shard.records import Records
 from streams.cluster import TP, Refused, Unreadable
 from streams.opening import OpeningRefused, open_partition

@@ -13,7 +13,7 @@ from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.traffic import NAMES, SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import World
-from monitor.partition import Live
+from monitor.head import Live
 from streams.cluster import TP, Refused
 from streams.names import Names
 from streams.state.exporting import export

@@ -9,7 +9,7 @@ from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
-from monitor.partition import Live
+from monitor.head import Live
 from monitor.policy.model import Policy
 from monitor.shard.packing import WRITES
 from streams.app import make_app

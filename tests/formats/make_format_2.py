@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.partition import Live, Partition
+from monitor.head import Live
+from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.rows import Rows
 from oracle.generate import lines_of, scenario

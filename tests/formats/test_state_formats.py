@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.partition import HEAD, Live, Partition
+from monitor.head import HEAD, Live
+from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.rows import Rows
 from monitor.shard.packing import READS, WRITES, StateFormatError

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.head import Live
 from monitor.keying import partition_of
 from monitor.notes import Limit, Move, Note, Skip
-from monitor.partition import Live
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import Outcome, replay

@@ -1,0 +1,109 @@
+"""The stored head of a partition: where it was, and what must be the same for another to go on from there."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from monitor.keying import Partitioner
+from monitor.position import SourceHead
+from monitor.shard.state import ShardHead
+from monitor.stored import Cutter
+from monitor.succession import EraHead
+
+HEAD: Final = "head"
+"""Its key. It is written last: what it names is there when it is."""
+
+HANDOVER: Final = "handover"
+"""The key of what a former owner had read and not decided."""
+
+
+class Live(Struct, frozen=True):
+    """The worker's settings that decide: ``max_ahead`` (`monitor.partition`), the others in `monitor.idle`."""
+
+    idle_after_ms: int = 30_000
+    max_ahead_ms: int = 300_000
+    outage_grace_ms: int = 14_400_000
+
+
+class Place(Struct, frozen=True):
+    """Which partition this is, of how many, and how producers place keys."""
+
+    number: int
+    partitions: int
+    partitioner: Partitioner = "murmur2"
+
+
+class PartitionHead(Struct):
+    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
+
+    ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
+    ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
+    """
+
+    place: Place
+    policy_sha256: str
+    secret: str
+    live: Live
+    watermark_ms: int
+    published_ms: int
+    outage_ended: bool
+    control: int
+    handed_over: bool
+    sources: list[SourceHead]
+    shard: ShardHead
+    format: int
+    eras: list[EraHead] = []
+    enforce_from_ms: int = 0
+
+    def must_match(self, mine: Place, secret: str, policy_sha256: str) -> None:
+        """Whether a partition of this place, secret and policy can go on from it. MismatchError."""
+        place = self.place
+        if place.partitions != mine.partitions:
+            raise MismatchError(
+                f"the state was made with {place.partitions} partitions, the topics have {mine.partitions}: "
+                "expected the same number, for another one puts tenants elsewhere"
+            )
+        if place.number != mine.number:
+            raise MismatchError(f"the state is that of partition {place.number}, expected {mine.number}")
+        if place.partitioner != mine.partitioner:
+            raise MismatchError(
+                f"the state was made with the partitioner {place.partitioner}, expected the same, got "
+                f"{mine.partitioner}"
+            )
+        if self.secret != secret:
+            raise MismatchError("the state was made with another secret; expected the same key file")
+        if not self.eras and self.policy_sha256 != policy_sha256:
+            raise MismatchError(
+                f"the state was made under the policy {self.policy_sha256[:12]}, expected the same, got "
+                f"{policy_sha256[:12]}"
+            )
+
+
+class HandedOver(Struct):
+    """Where the sources were when they were given up, and what the shard had read and not decided."""
+
+    offsets: list[int]
+    clocks_ms: list[int]
+    shard: bytes
+
+
+class MismatchError(ValueError):
+    """The stored state was made under other circumstances, under which it cannot go on."""
+
+
+class _Placed(Struct):
+    place: Place
+
+
+def place_of(records: Mapping[str, bytes]) -> Place | None:
+    """The place of the partition that these stored records are of, None where the head is not among them."""
+    packed = Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+    return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
+
+
+def mark_of(secret: bytes) -> str:
+    """By what a state knows the secret that it was made with."""
+    return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]
