@@ -467,8 +467,7 @@ class Partition:
         changes += self._handover(hand_over and not self.switching)
         eras: list[EraHead] = []
         if self.state_format >= _KEEPS_POLICY:
-            least_ms = min((head.clock_ms for head in heads), default=NO_CLOCK_MS)
-            self._policies.forget(self.shard.at_ms, self._policies.lateness.line(least_ms))
+            self._policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
             changes += self._policies.changes()
             eras = self._policies.heads()
         head = PartitionHead(

@@ -116,13 +116,13 @@ class Succession:
         self._number = era_at(self.eras, at_ms)
         self.lateness = Lateness.of(self.eras)
 
-    def forget(self, at_ms: int, line_ms: int) -> None:
+    def forget(self, at_ms: int, clock_ms: int) -> None:
         """Forget eras of which nothing is needed any more.
 
-        All windows that end up to ``at_ms`` were judged, and no record that comes again is of a late line before
-        ``line_ms``.
+        All windows that end up to ``at_ms`` were judged, and no record comes again before which a source's clock was
+        less than ``clock_ms``: the late line is to be what it was, also where a longer lateness held it at the change.
         """
-        while self._number and line_ms >= (after := self.eras[1].from_ms):
+        while self._number and clock_ms - self.eras[1].policy.lateness_ms >= (after := self.eras[1].from_ms):
             longest_ms = max((rule.window_ms for era in self.eras[1:] for rule in era.policy.rules), default=0)
             if at_ms < after + longest_ms:
                 return

@@ -157,3 +157,68 @@ def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_pa
     assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
     expected = told(made, policy, switches, tmp_path)
     assert got == expected
+
+
+T = 1_772_452_800_000  # 2026-03-02T12:00:00Z
+MINUTE = 60_000
+
+
+def policy_of(lateness: str) -> Policy:
+    rule = {"id": "r", "behaviour": "blind_calling", "metric": "attempts", "above": 0, "window": "5m", "step": "5m"}
+    made = {"id": "p", "version": "1", "extends": "access-rules", "defaults": {"lateness": lateness}}
+    return loads(json.dumps(made | {"rules": [rule], "escalations": []}), "policy.json")
+
+
+def call(name: str, minutes: int) -> bytes:
+    at_ms = T + minutes * MINUTE
+    made = {"type": "cdr", "call_id": name, "tenant_id": "t", "direction": "outbound", "outcome": "answered"}
+    times = dict.fromkeys(("start_ms", "answer_ms", "end_ms"), at_ms)
+    return json.dumps(made | {"caller": "1", "callee": "2"} | times).encode()
+
+
+def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
+    """After how many minutes of the change there are decisions, if calls that are open are read again or not."""
+    before, after = policy_of("10m"), policy_of("60m")
+    # The first `x` is below the late line, which the change holds at T: so the second one is no duplicate.
+    lines = [call("a", -20), call("b", 30), call("x", -1), call("c", 8), call("x", 40), call("d", 76), call("e", 180)]
+    stored: dict[str, bytes] = {}
+    decided: list[int] = []
+
+    def new() -> Partition:
+        made = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+        if stored:
+            made.restore(stored)
+        return made
+
+    def read(stop: int) -> None:
+        start = partition.offsets[0]
+        partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+
+    def commit() -> None:
+        partition.advance()
+        decided.extend((e.data.decided_ms - T) // MINUTE for e in partition.take().sink.enforcement)
+        for key, value in partition.snapshot():
+            stored.pop(key, None)
+            if value is not None:
+                stored[key] = value
+
+    partition = new()
+    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    read(1)
+    commit()
+    partition.move(0, T + 10 * MINUTE)
+    commit()
+    partition = new()
+    read(1)
+    read(6)
+    commit()
+    if restarted:
+        partition = new()
+        read(6)
+    read(7)
+    commit()
+    return decided
+
+
+def test_the_late_line_is_what_it_was_when_calls_are_read_again_under_a_longer_lateness() -> None:
+    assert decided_with_a_longer_lateness(restarted=True) == decided_with_a_longer_lateness(restarted=False)
