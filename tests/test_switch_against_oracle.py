@@ -101,3 +101,12 @@ def test_a_rule_over_calls_of_a_length_that_nobody_counted_waits_for_a_whole_win
         calls, {"rules": [rule], **defaults}, {"rules": [rule | {"with": {"short_call_s": 5}}], **defaults}
     )[:1]
     assert event["decided_ms"] == SWITCH + 2 * HOUR
+
+
+def test_a_switch_after_the_last_record_has_no_rule_judged_further_and_nothing_lapse() -> None:
+    """It comes for the sake of a rule that is judged once more, long after the others were for the last time."""
+    short = ruled(window="2h", step="5m", cooldown="2h", mode="review")
+    late = ruled(id="late", window="24h", step="24h")
+    calls = [answered(f"c{n}", SWITCH - 5 * HOUR // 4 + n) for n in range(3)]
+    events = agreed(calls, {"rules": [short], "defaults": {"review_within": "20m"}}, {"rules": [short, late]})
+    assert [event["kind"] for event in events] == ["warning"]

@@ -80,7 +80,7 @@ class Relay:
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
         """The input has ended. A policy of later has its turn where there is an end of its time to be judged."""
         while self._coming is not None and self._coming.from_ms <= self._last_end(self._coming, last_ms, until_ms):
-            self._switch(self._coming)
+            self._switch(self._coming, last_ms if until_ms is None else None)
         self.shard.finish(last_ms, until_ms)
 
     def _last_end(self, coming: Era, last_ms: int, until_ms: int | None) -> int:
@@ -93,9 +93,9 @@ class Relay:
         """What was brought about since the last call."""
         return self.shard.take()
 
-    def _switch(self, coming: Era) -> None:
+    def _switch(self, coming: Era, last_ms: int | None = None) -> None:
         former = self.shard
-        former.close(coming.from_ms, coming.policy)
+        former.close(coming.from_ms, coming.policy, last_ms)
         self._keep()
         self._number += 1
         self.shard = self._make(former.sink)

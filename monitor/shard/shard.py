@@ -228,25 +228,31 @@ class Shard:
         """
         self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
-            bounds = {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
-            self._run(last_ms + 1, bounds, last_ms)
+            self._run(last_ms + 1, self._last_ends(last_ms), last_ms)
         else:
             self._run(last_ms + 1, dict.fromkeys(self._steps, until_ms), until_ms)
 
-    def close(self, at_ms: int, successor: Policy) -> None:
+    def close(self, at_ms: int, successor: Policy, last_ms: int | None = None) -> None:
         """Decide all that comes before ``at_ms``, from when on the successor decides; nothing later may be decided yet.
 
-        The alerts of rules that it does not have are over then.
+        The alerts of rules that it does not have are over then. ``last_ms``: the input has ended there, as in `finish`.
         """
         assert at_ms > self._at_ms, "what is to be decided otherwise is decided already"
         self._seal(at_ms - self.pane_ms)
-        self._run(at_ms, dict.fromkeys(self._steps, at_ms - 1), at_ms - 1)
+        bounds = dict.fromkeys(self._steps, at_ms - 1)
+        if last_ms is not None:
+            bounds = {step_ms: min(end_ms, at_ms - 1) for step_ms, end_ms in self._last_ends(last_ms).items()}
+        self._run(at_ms, bounds, at_ms - 1 if last_ms is None else min(at_ms - 1, last_ms))
         self._seal(at_ms)
         self._records.forget(at_ms)
         self._judge.dismiss({rule.id for rule in successor.rules}, at_ms)
         # The last pane ends when the successor judges: it is stored, and enters that one's windows.
         self._sealed.clear()
         self._at_ms = at_ms - 1
+
+    def _last_ends(self, last_ms: int) -> dict[int, int]:
+        """The last end at which rules of each step are judged where the input has ended."""
+        return {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
 
     def take(self) -> Sink:
         """What was brought about since the last call."""

@@ -67,7 +67,7 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
         # All answered calls, whether they are counted, part of the attempts, or their talk is.
         return ("answered" if rule.metric in {"answered", "asr", "acd_s"} else known,)
     if rule.metric in OF_COMPLAINTS:
-        return ("answered",)
+        return ("answered",) if rule.metric.endswith("_rate") else ("none",)
     return ("not", known)
 
 
