@@ -34,7 +34,7 @@ class FakeCluster(FakeTopics):
         self.letters: list[SimpleNamespace] = []
 
     def writer(self, transactional_id: str) -> "FakeCluster":
-        assert transactional_id.startswith("callwarden-reviews")
+        assert transactional_id.startswith("out-reviews"), "as the prefix names the workers"
         return self
 
     async def start(self) -> None: ...
