@@ -74,14 +74,12 @@ def verify(
     from monitor.cli.operator import answers, operate
     from streams.consumers.ledger.service import filled
     from streams.consumers.ledger.verify import verify as recompute
-    from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = Names(settings.input_prefix, settings.output_prefix)
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
         with ledger.reading() as connection:
-            found = recompute(connection, names, published)
+            found = recompute(connection, published)
             if topic:
 
                 async def compare(cluster: "KafkaCluster") -> list[str]:

@@ -29,8 +29,7 @@ _LOG = TP(_NAMES.output("enforcement"), 0)
 
 async def ledger_of(events: Sequence[Enforcement], file: Path) -> Verified:
     """A new ledger of these events in ``file``, an SQLite database; its chains recomputed."""
-    keep = Keeper(_NAMES).keep
-    return await _filled(events, file, "ledger", ledger.POSITIONS, keep, lambda db: verify(db, _NAMES, {}))
+    return await _filled(events, file, "ledger", ledger.POSITIONS, Keeper().keep, lambda db: verify(db, {}))
 
 
 async def refunds_of(events: Sequence[Enforcement], file: Path, tenant_id: str) -> dict[str, Any]:

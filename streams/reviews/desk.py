@@ -75,7 +75,7 @@ class Desk:
     async def begin(self) -> Sent:
         """Make or bring up the ledger, and send what an earlier command has claimed and not sent."""
         await self._database.migrate()
-        await self._database.run(partial(reread, names=self._names))
+        await self._database.run(reread)
         await self._catch_up()
         return await self._send()
 
@@ -126,7 +126,7 @@ class Desk:
 
     async def _catch_up(self) -> None:
         try:
-            await follower_of(self._topics, self._database, self._names, Keeper(self._names)).catch_up()
+            await follower_of(self._topics, self._database, self._names, Keeper()).catch_up()
         except Gone as error:
             raise lost(error) from None
 

@@ -142,7 +142,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             anew = Database(f"sqlite:///{folder / 'anew.db'}", "ledger")
             stack.callback(anew.close)
             await anew.migrate()
-            await follower_of(cluster, anew, names, Keeper(names)).catch_up()
+            await follower_of(cluster, anew, names, Keeper()).catch_up()
         for fleet in fleets:
             await until(lambda fleet=fleet: fleet.positions() == ends, 120)
             found = rows(fleet.database)
@@ -153,7 +153,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             published = heads.published(heads.read(fleet.heads))
             assert any(published.values())
             with fleet.database.reading() as connection:
-                assert verify(connection, names, published).faults == []
+                assert verify(connection, published).faults == []
     for url in urls:
         status, said = await command({**told, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--topic")
         assert status == 0, said

@@ -38,7 +38,7 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
     database = Database(postgres.database("ledger_tables"), "ledger")
     await database.migrate()
     records = [Record(tp, *held) for tp, some in HELD.items() for held in some]
-    await database.run(lambda connection: Keeper(NAMES).keep(connection, records))
+    await database.run(lambda connection: Keeper().keep(connection, records))
     yield database
     database.close()
 
@@ -87,9 +87,9 @@ async def test_a_reader_sees_one_state_while_entries_come(database: Database) ->
     more = Record(TP("out.enforcement", 1), 6, 9, None, codec.encode(event("cwe-x")))
     with database.reading() as connection:
         assert len(connection.execute(select(ENTRIES.c.number)).all()) == 5
-        await database.run(lambda writing: Keeper(NAMES).keep(writing, [more]))
+        await database.run(lambda writing: Keeper().keep(writing, [more]))
         assert len(connection.execute(select(ENTRIES.c.number)).all()) == 5
-        faults = verify(connection, NAMES, {}).faults
+        faults = verify(connection, {}).faults
     # Nothing has moved the positions here.
     assert [fault.partition(":")[0] for fault in faults] == ["in.reviews-0", "out.enforcement-1"]
     assert all("but the position is 0" in fault for fault in faults)

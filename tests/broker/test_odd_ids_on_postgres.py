@@ -22,7 +22,6 @@ from streams.consumers.notify.desk import Desk
 from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.tables import PENDING, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
-from streams.names import Names
 
 pytestmark = pytest.mark.services
 
@@ -75,9 +74,9 @@ async def test_billing_keeps_tenants_apart(postgres: Postgres) -> None:
 async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-ledger"), "ledger")
     records = [*decisions(), *reviews()]
-    await handled(database, Keeper(Names()).keep, records)
+    await handled(database, Keeper().keep, records)
     with database.reading() as connection:
-        found = verify(connection, Names(), {})
+        found = verify(connection, {})
     assert sum(head.number for head in found.heads.values()) == len(records)
     # Nothing has moved the position here; but for that all is as it should be.
     assert [fault for fault in found.faults if "position" not in fault] == []

@@ -212,14 +212,13 @@ async def test_a_broker_that_is_away_is_said(tmp_path: Path) -> None:
 
 
 async def test_of_many_at_once_on_postgresql_one_claims_each_case(postgres: Postgres) -> None:
-    names = Names("in.", "out.")
     url = postgres.database("claims")
     databases = [Database(url, "ledger") for _ in range(4)]
     await databases[0].migrate()
     ids = [f"cwe-{number}" for number in range(25)]
     values = [codec.encode(pending(each, "a\x00b")) for each in ids]
     records = [Record(TP("out.enforcement", 0), n, 1, None, value) for n, value in enumerate(values)]
-    await databases[0].run(lambda connection: Keeper(names).keep(connection, records))
+    await databases[0].run(lambda connection: Keeper().keep(connection, records))
 
     async def claim_all(number: int) -> list[Claim | None]:
         claimed: list[Claim | None] = []

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 
@@ -55,13 +57,18 @@ class Case:
         return next((review for review in self.reviews if review.review_id in behind), None)
 
 
+def once(reviews: Iterable[Review]) -> list[Review]:
+    """Each of them once: one that is sent again changes nothing, nor one that waits while the state is moved."""
+    return list({msgspec.structs.astuple(review): review for review in reviews}.values())
+
+
 def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> list[Case]:
     """The cases that these events tell of, by time and id. An event that comes twice is one."""
     by_id = {event.id: event for event in events}
     upheld = {event.data.supersedes: event for event in by_id.values() if event.data.supersedes}
     closings = {event.data.reverses: event for event in by_id.values() if event.data.reverses}
     about: dict[tuple[str, str], list[Review]] = {}
-    for review in reviews:
+    for review in once(reviews):
         about.setdefault((review.tenant_id, review.enforcement_id), []).append(review)
     cases = []
     for event in by_id.values():

@@ -15,6 +15,8 @@ from streams.names import Names
 
 log = structlog.get_logger("callwarden")
 
+_DECISIONS = "enforcement"
+
 
 class Head(NamedTuple):
     """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
@@ -26,12 +28,12 @@ class Head(NamedTuple):
 
 def topics_of(names: Names) -> list[str]:
     """The topics whose records are kept: decisions, then reviews."""
-    return [names.output("enforcement"), names.input_prefix + "reviews"]
+    return [names.output(_DECISIONS), names.input_prefix + "reviews"]
 
 
-def reader_of(names: Names, topic: str) -> Callable[[bytes | None], Fields]:
-    """How that topic's values are read."""
-    return fields_of_event if topic == names.output("enforcement") else fields_of_review
+def reader_of(topic: str) -> Callable[[bytes | None], Fields]:
+    """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
+    return fields_of_event if topic.endswith(_DECISIONS) else fields_of_review
 
 
 def head_of(connection: Connection, tp: TP) -> Head:
@@ -49,8 +51,7 @@ def head_of(connection: Connection, tp: TP) -> Head:
 class Keeper:
     """Appends records. ``told`` gets each partition's head, and how many records cannot be read, once committed."""
 
-    def __init__(self, names: Names, told: Callable[[TP, Head, int], None] | None = None) -> None:
-        self._names = names
+    def __init__(self, told: Callable[[TP, Head, int], None] | None = None) -> None:
         self._told = told
 
     def keep(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
@@ -59,7 +60,7 @@ class Keeper:
         heads: dict[TP, Head] = {}
         for tp, some in _by_partition(records):
             head = head_of(connection, tp)
-            read = reader_of(self._names, tp.topic)
+            read = reader_of(tp.topic)
             rows, faults[tp] = [], []
             for record in some:
                 hash_ = link(head.hash, record.offset, record.timestamp_ms, record.key, record.value)

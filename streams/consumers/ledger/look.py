@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
-from streams.consumers.ledger.cases import Case, Status, cases_of
+from streams.consumers.ledger.cases import Case, Status, cases_of, once
 from streams.consumers.ledger.entries import event_of, review_of, storable
 from streams.consumers.ledger.tables import LISTED
 
@@ -77,7 +77,10 @@ def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
 
 
 def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[Case]]:
-    """All of a tenant: its events in the order in which they were decided, its reviews, and its cases."""
+    """All of a tenant: its events in the order in which they were decided, its reviews, and its cases.
+
+    That order is not the topics': after a move there are some of before, and some of since, under any prefixes.
+    """
     query = (
         select(LISTED.c.kind, LISTED.c.value)
         .where(LISTED.c.tenant_id == storable(tenant))
@@ -85,8 +88,9 @@ def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], l
     )
     rows = connection.execute(query).all()
     events = {event.id: event for kind, value in rows if kind != "review" for event in [event_of(value)]}
-    reviews = [review_of(value) for kind, value in rows if kind == "review"]
-    return list(events.values()), reviews, cases_of(events.values(), reviews)
+    reviews = once(review_of(value) for kind, value in rows if kind == "review")
+    ordered = sorted(events.values(), key=lambda event: event.data.decided_ms)
+    return ordered, reviews, cases_of(ordered, reviews)
 
 
 def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:

@@ -6,20 +6,19 @@ from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.keep import reader_of
 from streams.consumers.ledger.tables import ENTRIES, REREAD
 from streams.consumers.shapes import insert_new
-from streams.names import Names
 
 _AT_ONCE = 500
 _PLACE = ("topic", "partition", "number")
 
 
-def reread(connection: Connection, names: Names) -> int:
+def reread(connection: Connection) -> int:
     """List the entries that were kept with a fault by what this release reads in them; how many it can read."""
     connection.execute(delete(REREAD))
     places = [ENTRIES.c[name] for name in _PLACE]
     unread = select(*places, ENTRIES.c.value).where(ENTRIES.c.fault.is_not(None)).order_by(*places)
     count = 0
     for some in connection.execute(unread).partitions(_AT_ONCE):
-        read = [({name: getattr(row, name) for name in _PLACE}, reader_of(names, row.topic)(row.value)) for row in some]
+        read = [({name: getattr(row, name) for name in _PLACE}, reader_of(row.topic)(row.value)) for row in some]
         rows = [place | _said(fields) for place, fields in read if fields.fault is None]
         count += len(rows)
         if rows:

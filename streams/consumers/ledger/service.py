@@ -82,12 +82,12 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
     database = database_of(settings)
     registry = CollectorRegistry()
     meters = Meters(registry, topics_of(names))
-    keeper = Keeper(names, meters.kept)
+    keeper = Keeper(meters.kept)
     follower = follower_of(cluster, database, names, keeper)
     registry.register(Followed("ledger", follower))
 
     async def keep() -> None:
-        meters.begin(await _begun(database, names))
+        meters.begin(await _begun(database))
         try:
             await follower.run()
         except Gone as error:
@@ -159,12 +159,12 @@ class Publisher:
         self._meters.published.set(now_ms / 1000)
 
 
-async def _begun(database: Database, names: Names) -> tuple[heads.PublishedHead, ...]:
+async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
     """The heads of the ledger, which is made or brought to this release; a database that is away is waited for."""
     while True:
         try:
             await database.migrate()
-            await database.run(lambda connection: reread(connection, names))
+            await database.run(reread)
             return await database.run(heads.heads_of)
         except Unavailable as error:
             log.warning("waiting", why=str(error), again_in_s=_RETRY_S)

@@ -16,7 +16,6 @@ from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.heads import PublishedHead
 from streams.consumers.ledger.keep import Head, reader_of
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, LOSSES, POSITIONS, READ, REREAD
-from streams.names import Names
 
 _AT_ONCE = 1_000
 _HASH = re.compile("[0-9a-f]{64}")
@@ -37,7 +36,7 @@ class Verified:
     unlisted: int = 0
 
 
-def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
+def verify(connection: Connection, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
     """All chains, from one state of the database. ``published`` heads must be found in them."""
     found = Verified()
     positions = POSITIONS.known(connection)
@@ -48,7 +47,7 @@ def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[
     )
     for (topic, partition), rows in groupby(entries, attrgetter("topic", "partition")):
         tp = TP(topic, partition)
-        _verify_chain(found, tp, rows, names, dict(published.get(tp, {})))
+        _verify_chain(found, tp, rows, dict(published.get(tp, {})))
         if found.heads[tp].offset >= positions.get(tp, 0):
             found.faults.append(
                 f"{_chain(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
@@ -65,10 +64,8 @@ def verify(connection: Connection, names: Names, published: Mapping[TP, Mapping[
     return found
 
 
-def _verify_chain(
-    found: Verified, tp: TP, rows: Iterator[Row[Any]], names: Names, published: dict[int, PublishedHead]
-) -> None:
-    read = reader_of(names, tp.topic)
+def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: dict[int, PublishedHead]) -> None:
+    read = reader_of(tp.topic)
     head = Head(0, -1, beginning(*tp))
     for row in rows:
         where = f"{_chain(tp)} entry {row.number} (offset {row.offset})"

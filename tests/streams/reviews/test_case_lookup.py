@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from ledger_samples import NAMES, address
+from ledger_samples import address
 from shard_samples import MINUTE, T0
 from standing_traffic import Traffic
 
@@ -16,7 +16,7 @@ from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.follow import Record
 from streams.consumers.ledger import look
-from streams.consumers.ledger.cases import Case, cases_of
+from streams.consumers.ledger.cases import Case, cases_of, once
 from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.look import Wanted, case_of, cases, events_of_review, of_tenant, resting_on
 
@@ -87,7 +87,7 @@ async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: p
     rng = traffic.rng
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
-    await database.run(lambda connection: Keeper(NAMES).keep(connection, records(traffic)))
+    await database.run(lambda connection: Keeper().keep(connection, records(traffic)))
     with database.reading() as connection:
         for _ in range(60):
             some = rng.choice(everything).opening.data
@@ -107,7 +107,7 @@ async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: p
         for tenant in {case.opening.subject for case in everything}:
             events, reviews, known = of_tenant(connection, tenant)
             assert events == [event for event in traffic.events if event.subject == tenant]
-            assert reviews == [review for review in traffic.reviews if review.tenant_id == tenant]
+            assert reviews == once(review for review in traffic.reviews if review.tenant_id == tenant)
             assert known == [case for case in everything if case.opening.subject == tenant]
         for review in traffic.reviews:
             mine = (event for event in traffic.events if event.subject == review.tenant_id)

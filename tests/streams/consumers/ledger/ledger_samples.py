@@ -33,7 +33,7 @@ async def filled(url: str, held: FakeTopics) -> Database:
     """A ledger that has kept all that the topics hold. To be closed."""
     database = Database(url, "ledger")
     await database.migrate()
-    await follower_of(held, database, NAMES, Keeper(NAMES)).catch_up()
+    await follower_of(held, database, NAMES, Keeper()).catch_up()
     return database
 
 

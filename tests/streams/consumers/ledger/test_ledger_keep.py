@@ -124,11 +124,11 @@ async def test_catching_up_ends_at_the_ends_and_goes_on_from_there(tmp_path: Pat
     put(held, 0, *(event(f"e{number}") for number in range(10)))
     database = await filled(address(tmp_path), held)
     put(held, 1, event("later"))
-    await follower_of(held, database, NAMES, Keeper(NAMES)).catch_up()
+    await follower_of(held, database, NAMES, Keeper()).catch_up()
     assert list(map(chained, rows(database))) == oracle(held_by(held))
     held.away = True
     with pytest.raises(Unavailable):
-        await follower_of(held, database, NAMES, Keeper(NAMES)).catch_up()
+        await follower_of(held, database, NAMES, Keeper()).catch_up()
     database.close()
 
 
@@ -147,7 +147,7 @@ async def test_a_gap_is_refused_with_its_consequence_and_kept_once_it_is_accepte
     await accept(database, found, T0, "wang", "ask 13812345678")
     with database.reading() as connection:
         assert connection.execute(text("SELECT reason FROM ledger_loss")).scalars().all() == ["ask •••••••••78"]
-    await follower_of(held, database, NAMES, Keeper(NAMES)).catch_up()
+    await follower_of(held, database, NAMES, Keeper()).catch_up()
     assert [row["event_id"] for row in rows(database)] == ["r4", "r5"]
     assert await gaps(held, database, NAMES) == {}
     with pytest.raises(DBAPIError, match="append-only"):

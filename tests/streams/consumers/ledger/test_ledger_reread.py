@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ledger_samples import NAMES, address, filled, put, topics
+from ledger_samples import address, filled, put, topics
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
@@ -42,7 +42,7 @@ async def kept_unread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 def verified(database: Database) -> Verified:
     with database.reading() as connection:
-        return verify(connection, NAMES, {})
+        return verify(connection, {})
 
 
 def found(database: Database) -> tuple[list[str], list[str], list[str | None]]:
@@ -61,20 +61,20 @@ async def test_a_release_that_reads_more_lists_it_and_changes_no_entry(tmp_path:
         assert found(database) == (["p"], ["p"], []), "it says that what was upheld still waits"
         assert verified(database).unlisted == 3
         # As `callwarden ledger run` begins.
-        assert await service._begun(database, NAMES) == before
+        assert await service._begun(database) == before
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
         told = verified(database)
         assert (told.faults, told.unlisted, told.unreadable) == ([], 0, 0)
-        assert await database.run(lambda connection: reread(connection, NAMES)) == 3, "once more changes nothing"
+        assert await database.run(reread) == 3, "once more changes nothing"
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
 
 
 async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
-        await service._begun(database, NAMES)
+        await service._begun(database)
         monkeypatch.setattr(keep, "fields_of_event", cannot)
         assert verified(database).faults == []
-        assert await database.run(lambda connection: reread(connection, NAMES)) == 1
+        assert await database.run(reread) == 1
         assert verified(database).faults == []
 
 
@@ -88,7 +88,7 @@ async def test_what_was_read_since_is_exported_by_what_it_says(tmp_path: Path, m
 
         assert exported(None) == ["of tomorrow", "p", "w", "of tomorrow", "of tomorrow"]
         assert exported("acme") == ["p"]
-        await service._begun(database, NAMES)
+        await service._begun(database)
         assert exported(None) == ["r", "p", "w", "u", "q"]
         assert exported("acme") == ["r", "p", "u", "q"]
 
@@ -99,7 +99,7 @@ def told_id(record: dict[str, str]) -> str:
 
 async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Path, monkeypatch) -> None:
     async with kept_unread(tmp_path, monkeypatch) as database:
-        await service._begun(database, NAMES)
+        await service._begun(database)
         connection = sqlite3.connect(tmp_path / "ledger.db")
         connection.execute("UPDATE ledger_reread SET tenant_id = 'another' WHERE event_id = 'u'")
         connection.execute(

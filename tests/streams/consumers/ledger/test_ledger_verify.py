@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import DECISIONS, NAMES, REVIEWS, address, filled, put, topics
+from ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
@@ -43,7 +43,7 @@ def tamper(folder: Path, *statements: str) -> None:
 
 def verified(database: Database, published: tuple[PublishedHead, ...] = ()) -> Verified:
     with database.reading() as connection:
-        return verify(connection, NAMES, heads.published(iter([Heads("2026-03-02", T0, published)])))
+        return verify(connection, heads.published(iter([Heads("2026-03-02", T0, published)])))
 
 
 def heads_now(database: Database) -> tuple[PublishedHead, ...]:

@@ -1,0 +1,76 @@
+"""A ledger whose topics were moved to others with another number of partitions: it goes on, nothing told twice."""
+
+from pathlib import Path
+
+import pytest
+from fake_topics import FakeTopics
+from ledger_samples import address
+from typer.testing import CliRunner
+
+from monitor.cli.app import build
+from oracle.ledger import T0, event, pending, review, rows
+from schemas import codec
+from streams.consumers.database import Database
+from streams.consumers.ledger import keep
+from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.keep import Keeper, topics_of
+from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
+from streams.consumers.ledger.reread import reread
+from streams.consumers.ledger.service import follower_of
+from streams.consumers.ledger.verify import verify
+from streams.names import Names
+
+OLD, NEW = Names("old-in.", "old."), Names("new-in.", "new.")  # the newer names come first in any list
+BEFORE = pending("p"), event("w"), pending("q")
+WAITS = review("r", "q", "overturn")
+SINCE = (
+    event("u", kind="ban", supersedes="p", decided_ms=T0 + 1),
+    event("v", kind="reversal", reverses="q", decided_ms=T0 + 2),
+)
+
+
+async def moved(database: Database) -> None:
+    """The former topics, then the new ones, into one database."""
+    topics = FakeTopics(**dict.fromkeys(topics_of(OLD), 2), **dict.fromkeys(topics_of(NEW), 3))
+    topics.now_ms = 4_000_000_000_000
+    decisions, reviews = topics_of(OLD)
+    topics.put(decisions, 1, *map(codec.encode, BEFORE))
+    topics.put(reviews, 1, codec.encode(WAITS))
+    await follower_of(topics, database, OLD, Keeper()).catch_up()
+    decisions, reviews = topics_of(NEW)
+    topics.put(decisions, 2, *map(codec.encode, SINCE))
+    topics.put(reviews, 2, codec.encode(WAITS))  # carried over
+    await follower_of(topics, database, NEW, Keeper()).catch_up()
+
+
+async def test_cases_of_before_go_on_and_every_chain_is_verified(tmp_path: Path) -> None:
+    database = Database(address(tmp_path), "ledger")
+    await database.migrate()
+    await moved(database)
+    assert len(rows(database)) == 7, "entries are kept as they came, the review in both topics"
+    with database.reading() as connection:
+        found = verify(connection, {})
+        events, reviews, _ = of_tenant(connection, "acme")
+        waiting = cases(connection, Wanted(status="pending"))
+        case = case_of(connection, "q")
+    assert (found.faults, found.unreadable, len(found.heads)) == ([], 0, 4)
+    assert [one.id for one in events] == ["p", "w", "q", "u", "v"], "in the order in which they were decided"
+    assert (reviews, waiting) == ([WAITS], [])
+    assert case is not None
+    assert (case.status, case.reviews) == ("reversed", (WAITS,))
+    database.close()
+    shown = CliRunner().invoke(build("ledger"), ["ledger", "show", "acme", "--database", address(tmp_path)])
+    assert shown.output.count("  r  ") == 1
+    assert "violations on record: 2, refunds not frozen" in shown.output
+
+
+async def test_what_was_not_read_before_a_move_is_read_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(address(tmp_path), "ledger")
+    await database.migrate()
+    with monkeypatch.context() as before:
+        before.setattr(keep, "fields_of_event", lambda _: Fields(fault="of tomorrow"))
+        await moved(database)
+    assert await database.run(reread) == len([*BEFORE, *SINCE])
+    database.close()
