@@ -95,9 +95,15 @@ def apply(
             typer.echo(f"taken: partition {number} decides under it from {since} on")
     if silent:
         told = ", ".join(map(str, silent))
+        unnoted = ", ".join(str(number) for number in silent if not switches[number])
+        why = (
+            f" Partition {unnoted} has noted no policy so far. A state of format 2 refuses the command: then "
+            "CALLWARDEN_STATE_FORMAT=3 for all workers, and the command once more, would be right."
+        )
         fail(
-            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; the command stays "
-            f"in {names.output('control')} and is taken when a worker opens the partition",
+            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; where no worker "
+            f"has the partition, the command stays in {names.output('control')} and is taken when one opens it."
+            f"{why if unnoted else ''}",
             1,
         )
 

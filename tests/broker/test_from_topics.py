@@ -318,6 +318,13 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
     assert err.startswith("not taken within 5 s: partition 1. ")
 
 
+async def test_a_change_of_policy_that_nobody_takes_says_what_may_be_wrong(world: World) -> None:
+    said = world.run("policy", "apply", "deploy/policy.yaml", "--yes", "--reason", "agreed", "--wait", "1", status=1)
+    assert "not taken within 1 s by partition 0, 1. Its worker's log and /readyz say why" in said
+    assert "Partition 0, 1 has noted no policy so far. A state of format 2 refuses the command" in said
+    assert "CALLWARDEN_STATE_FORMAT=3" in said
+
+
 def unsigned(command: Command | str) -> Command:
     assert not isinstance(command, str)
     return msgspec.structs.replace(command, at_ms=0)
