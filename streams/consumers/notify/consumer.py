@@ -10,15 +10,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from monitor.masking import mask_numbers
 from monitor.policy.durations import HOUR
-from schemas.outputs import Alert, Enforcement, Reason
+from schemas.outputs import Alert, Enforcement
 from streams.consumers.follow import Record
 from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.desk import Desk, Said, Silent
 from streams.consumers.notify.digest import summary
 from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.lost import records_lost
 from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.message import Message
 from streams.consumers.notify.reading import Unread, alert_of, event_of
 from streams.consumers.notify.register import Tenant
 from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
@@ -94,22 +94,11 @@ class Consumer:
 
         Gives what is to be done after the commit.
         """
-        now_ms = self._clock()
-        what = mask_numbers(str(gone))
-        next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
-        if gone.tp.topic != self._enforcement:
+        now_ms, of_alerts = self._clock(), gone.tp.topic != self._enforcement
+        if of_alerts:
             # That something is over may have been among them.
             tenants.end_alerts(connection, self._channels, now_ms)
-            next_ = Reason("后续：此前的预警一律视为已结束", "Next: the alerts told before are taken for over")
-        message = Message(
-            id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
-            what="records_lost",
-            severity="critical",
-            at_ms=now_ms,
-            title=Reason("有记录在通知之前已被删除", "Records were deleted before anybody was told of them"),
-            lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
-        )
-        outbox.put(connection, [message], self._channels, now_ms)
+        outbox.put(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
         return self._telemetry.lost
 
     def tick(self, connection: Connection, current: bool = True) -> None:

@@ -1,14 +1,28 @@
 """One message of each kind, to see that a channel works and what it looks like there."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from monitor.policy.durations import DAY, HOUR
 from monitor.policy.model import Policy
-from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason, Window
+from schemas.outputs import (
+    Action,
+    Alert,
+    Enforcement,
+    EnforcementData,
+    Evidence,
+    Measure,
+    PolicyRef,
+    Reason,
+    TierName,
+    Window,
+)
+from streams.cluster import TP
+from streams.consumers.gone import Gone
 from streams.consumers.notify.channels import Channel, Failed
 from streams.consumers.notify.desk import REPEATED, Desk, Silent
 from streams.consumers.notify.digest import digest, summary
+from streams.consumers.notify.lost import records_lost
 from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.register import Case, Tenant
@@ -17,6 +31,14 @@ from streams.consumers.notify.words import Words, lapse_soon
 TENANT = "callwarden-test"
 _REASON = Reason("这是一条测试消息，并无此事", "This is a test, nothing happened")
 _MEASURE = Measure("short_call_ratio", 50, 100, 0.5, 0.25, 0.41)
+
+
+_TIERS: Final[dict[str, TierName | None]] = {"termination": "major", "ban": "severe", "admission_rejected": None}
+_ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
+    "warning": ("warn", "record_violation"),
+    "ban": ("ban_account", "record_violation", "forbid_refunds", "reserve_legal_action"),
+    "admission_rejected": ("reject_numbers",),
+}
 
 
 class Answer(NamedTuple):
@@ -56,6 +78,8 @@ def samples(policy: Policy, now_ms: int) -> list[Message]:
         _event("test-pending", "termination", now_ms, behaviour=REPEATED, status="pending_review"),
         _event("test-termination", "termination", now_ms, behaviour=REPEATED, supersedes="test-pending"),
         _event("test-reversal", "reversal", now_ms, behaviour=REPEATED, reverses="test-termination"),
+        _event("test-ban", "ban", now_ms, behaviour="verified_fraud_complaint"),
+        _event("test-application", "admission_rejected", now_ms, behaviour="banned_applicant"),
     ):
         said.messages += desk.decision(TENANT, tenant, event, now_ms).messages
     fallen = Case("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
@@ -63,6 +87,7 @@ def samples(policy: Policy, now_ms: int) -> list[Message]:
         *said.messages,
         lapse_soon([("test-pending", TENANT, REPEATED, "termination", now_ms + DAY)], now_ms),
         Words(policy).hollow(TENANT, tenant, "test-escalation", fallen, now_ms),
+        records_lost(Gone(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
         summary([Silent(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
         digest([message for message in said.messages if message.others], now_ms),
     ]
@@ -92,15 +117,15 @@ def _event(
     supersedes: str | None = None,
     reverses: str | None = None,
 ) -> Enforcement:
-    frozen = kind == "termination"
+    frozen = kind in ("termination", "ban")
     data = EnforcementData(
         tenant_id=TENANT,
         kind=kind,  # type: ignore[arg-type]
         status=status,  # type: ignore[arg-type]
         behaviour=behaviour,
-        clause=6 if behaviour == "blind_calling" else None,
-        tier="major" if frozen else "minor",
-        actions=("warn", "record_violation") if kind == "warning" else (),
+        clause={"blind_calling": 6, "verified_fraud_complaint": 1}.get(behaviour),
+        tier=_TIERS.get(kind, "minor"),
+        actions=_ACTIONS.get(kind, ()),
         proposed_actions=(),
         refunds="released" if reverses else "frozen" if frozen else "unaffected",
         rule_id="repeated-violations" if behaviour == REPEATED else behaviour,
