@@ -93,6 +93,8 @@ def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) 
 def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     """Why a consumer is not ready: what it has not handled yet; None when it is."""
     progress = follower.progress()
+    if not progress.behind:
+        return "has not reached the topics yet: the log says why"
     if progress.as_of_s is None:
         return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records to go"
     late_s = steady_s() - progress.as_of_s
