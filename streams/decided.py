@@ -76,9 +76,9 @@ async def _judged_ms(cluster: Cluster, state: TP) -> int:
 def _event(at: str, value: bytes | None) -> Event:
     try:
         _CORE.decode(value or b"")
-    except msgspec.DecodeError as error:
+        event: Event = msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"{at}: expected an enforcement event: {error}") from None
-    event: Event = msgspec.json.decode(value or b"")
     return event
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,9 @@ from schemas.inputs import END_MS
 from schemas.outputs import Enforcement
 
 What = Literal["missing", "invented", "changed", "repeated", "misplaced", "order"]
+
+NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading raises of bytes that are no event: what nobody looks at may be none either, behind an id that is."""
 
 _REASON, _EVIDENCE = "data.reason", "data.evidence."
 
@@ -97,29 +100,28 @@ def compare(
     for offset, key, value in found:
         try:
             event_id = _ID.decode(value or b"").id
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            differs("invented", offset, "", None, why=f"no event: {error}")
-            continue
-        if event_id in at:
-            differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
-        elif event_id in due:
-            at[event_id] = offset
-            seen.append(event_id)
-            difference = _changed(place, offset, due[event_id], key, value or b"")
-            if difference is None:
-                result.same += 1
-            else:
-                result.differences.append(difference)
-        elif event_id in early:
-            early.discard(event_id)
-            result.later += 1
-        else:
-            event = _plain(value)
-            if forgiven(offset, _time_of(event)):
+            if event_id in at:
+                differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
+            elif event_id in due:
+                difference = _changed(place, offset, due[event_id], key, value or b"")
+                at[event_id] = offset
+                seen.append(event_id)
+                if difference is None:
+                    result.same += 1
+                else:
+                    result.differences.append(difference)
+            elif event_id in early:
+                early.discard(event_id)
                 result.later += 1
             else:
-                at[event_id] = offset
-                differs("invented", offset, event_id, event)
+                event = _plain(value)
+                if forgiven(offset, _time_of(event)):
+                    result.later += 1
+                else:
+                    at[event_id] = offset
+                    differs("invented", offset, event_id, event)
+        except NO_EVENT as error:
+            differs("invented", offset, "", None, why=f"no event: {error}")
     for event_id, wanted in due.items():
         if event_id not in at:
             differs("missing", None, event_id, _plain(codec.encode(wanted)))
@@ -162,6 +164,8 @@ def misplaced(differences: Iterable[Difference]) -> list[Difference]:
             why = f"it stands in partition {other.number}, and belongs into partition {one.number}"
             moved = tuple(changes(one.event, other.event))
             told.append(replace(one, what="misplaced", offset=other.offset, changes=moved, why=why))
+        elif one is not other:  # it stands in a third partition, too
+            told.append(one)
     return told
 
 
@@ -194,7 +198,7 @@ def decided_ms(value: bytes | None) -> int:
     """When an event was decided, 0 where it does not say."""
     try:
         return _time_of(_plain(value))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NO_EVENT:
         return 0
 
 

@@ -153,3 +153,20 @@ def test_a_record_that_is_no_event_is_told() -> None:
     for data in (b"3", b'{"decided_ms": 1e99}', b'{"decided_ms": 99999999999999999}', b'{"decided_ms": -1}'):
         (strange,) = compare(PLACE, [], [], [Found(1, None, b'{"id": "x", "data": %b}' % data)]).differences
         assert "decided 1970-01-01" in next(tell.difference(strange))
+
+
+@pytest.mark.parametrize("behind", [b'"\xff"', b"1e999", b"[" * 3000 + b"]" * 3000], ids=["text", "number", "depth"])
+def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(behind: bytes) -> None:
+    garbage = Found(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
+    compared = compare(PLACE, EVENTS[:2], [], [*stands(EVENTS[:1]), garbage])
+    assert told(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
+    assert compared.differences[0].why.startswith("no event: ")
+    compared = compare(PLACE, EVENTS[:1], [], [*stands(EVENTS[:1]), garbage])
+    assert told(compared) == [("invented", "", 40)]
+
+
+def test_an_event_that_stands_in_two_partitions_and_in_neither_that_is_its_own_is_told_of_both() -> None:
+    lacks = compare(Place("callwarden.enforcement", 0), EVENTS[:1], [], [])
+    wrong = [compare(Place("callwarden.enforcement", n), [], [], stands(EVENTS[:1], 10 * n)) for n in (1, 2)]
+    found = misplaced([*lacks.differences, *wrong[0].differences, *wrong[1].differences])
+    assert sorted((one.what, one.offset) for one in found) == [("invented", 10), ("misplaced", 20)]
