@@ -70,7 +70,9 @@ class Look:
 
     def __init__(self, setup: Setup, number: int, count: int, start: Part | None) -> None:
         self._setup, self._number, self._count = setup, number, count
-        self._start = start if start is not None and start.entries else None
+        # Where nothing had been decided there is no head, and all is to be judged.
+        self._begins = None if start is None else _judged(start)
+        self._start = None if self._begins is None else start
         self._inputs = [TP(topic, number) for topic in setup.names.inputs]
         self._outputs = {name: TP(setup.names.output(name), number) for name in TOPICS}
         self._clock = TP(setup.names.output("clock"), number)
@@ -78,15 +80,17 @@ class Look:
         self._judged: Judged | None = None
         self._blocked = False
         self._bound_ms = NO_CLOCK_MS
+        self._noted_end = 0
 
     async def audit(self) -> Audited:
         cluster, result = self._setup.cluster, self._result
         # In this order: what stands in the outputs now, this state or an earlier one has decided.
-        before = await cluster.ends(list(self._outputs.values()))
+        before = await cluster.ends([*self._outputs.values(), self._clock])
         self._judged = judged = _judged(await part_of(cluster, self._setup.names, self._number))
         starts = await cluster.starts([*self._inputs, self._clock, *self._outputs.values()])
         ends = await cluster.ends([*self._inputs, self._clock])
-        notes = await self._noted(starts[self._clock], ends[self._clock])
+        self._noted_end = ends[self._clock]
+        notes = await self._noted(starts[self._clock], self._noted_end)
         partition = self._begun(judged, starts)
         try:
             for source, noted in notes.items():
@@ -98,7 +102,8 @@ class Look:
         if not self._reach_back(partition, starts, ends):
             return result
         found = {name: await self._found(tp, starts[tp], before[tp]) for name, tp in self._outputs.items()}
-        must, may = await self._judge(partition, ends, found["enforcement"])
+        begun = any(offset < before[self._clock] for noted in notes.values() for offset, _ in noted)
+        must, may = await self._judge(partition, ends, found["enforcement"], begun)
         after = await cluster.ends(list(self._outputs.values()))
         for name, tp in self._outputs.items():
             found[name] += await self._found(tp, before[tp], after[tp])
@@ -106,26 +111,27 @@ class Look:
         return result
 
     async def moved_on(self) -> bool:
-        """Whether a worker has decided something since."""
+        """Whether a worker has decided or noted something since."""
         now = _judged(await part_of(self._setup.cluster, self._setup.names, self._number))
-        return now != self._judged
+        noted = await self._setup.cluster.ends([self._clock])
+        return now != self._judged or noted[self._clock] != self._noted_end
 
     # What can be checked -----------------------------------------------------------------------------------------
 
     def _begun(self, judged: Judged | None, starts: Mapping[TP, int]) -> Partition:
         """The partition as of the export, or before all that its topics hold."""
         setup, start = self._setup, self._start
-        known = (start.judged if start else None) or judged
+        known = self._begins or judged
         partitioner = known.place.partitioner if known else setup.partitioner
         live = known.live if known else setup.live
         place = Place(self._number, self._count, partitioner)
         partition = Partition(setup.policy, setup.secret, live, place, replaying=True)
-        if start is not None and start.judged is not None:
+        if start is not None and self._begins is not None:
             try:
                 partition.restore(start.entries)
             except (MismatchError, MissingPartError, StateFormatError) as error:
                 raise Refused(f"the export, partition {self._number}: {error}") from None
-            self._result.from_ms = start.judged.watermark_ms
+            self._result.from_ms = self._begins.watermark_ms
         else:
             for source, tp in enumerate(self._inputs):
                 partition.pass_over(source, starts[tp])
@@ -195,9 +201,12 @@ class Look:
     # What must be, and what is -----------------------------------------------------------------------------------
 
     async def _judge(
-        self, partition: Partition, ends: Mapping[TP, int], decided: Sequence[Found]
+        self, partition: Partition, ends: Mapping[TP, int], decided: Sequence[Found], begun: bool
     ) -> tuple[dict[str, list[Enforcement]], dict[str, list[Enforcement]]]:
-        """What must stand in the topics by now, and what may in addition: it is due, or will be."""
+        """What must stand in the topics by now, and what may in addition: it is due, or will be.
+
+        ``begun``: something was noted before the state was looked at, so that there must be one.
+        """
         judged, result = self._judged, self._result
         if judged is not None:
             self._bound_ms = judged.watermark_ms
@@ -217,7 +226,7 @@ class Look:
             for name in TOPICS:
                 may[name] += [event for event in must[name] if event.data.decided_ms >= self._bound_ms]
                 must[name] = [event for event in must[name] if event.data.decided_ms < self._bound_ms]
-        if judged is None and decided:
+        if judged is None and (decided or begun):
             result.unchecked.append(
                 "it has no state: how far it had judged is not known, and what should stand there after its last "
                 "decision was not looked for"

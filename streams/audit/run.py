@@ -1,5 +1,6 @@
 """Audits all partitions."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
@@ -13,6 +14,7 @@ from streams.state.file import Export
 from streams.topicreplay import partitions_of
 
 _ROUNDS = 3
+_REST_S = 0.5
 
 
 @dataclass(slots=True)
@@ -44,8 +46,12 @@ async def audit(
         for _ in range(_ROUNDS):
             one = Look(setup, number, count, part)
             audited = await one.audit()
-            # A worker at work may have been seen in the midst of a transaction: what persists is a difference.
-            if not audited.differences or not await one.moved_on():
+            if not (audited.differences or audited.unchecked):
+                break
+            # A worker at work may have been seen in the midst of a transaction, whose markers come one by one: what
+            # persists is a difference.
+            await asyncio.sleep(_REST_S)
+            if not await one.moved_on():
                 break
         done.append(audited)
         told(audited)

@@ -22,7 +22,8 @@ from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
 from streams.cluster import TP
 from streams.state.exporting import export
-from streams.state.file import Export
+from streams.state.file import Export, write
+from streams.state.part import Part
 
 DAY_S = 5.0
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
@@ -310,6 +311,35 @@ def test_a_lost_state_is_told_and_decisions_are_compared_as_far_as_they_go(day: 
         event["data"]["kind"] = "ban"
         tampered.put(0, event)
         assert [one.what for one in look(day).differences] == ["changed"]
+
+
+def test_a_state_and_all_its_decisions_that_are_lost_are_told_by_the_notes_that_are_left(day: World) -> None:
+    with Tampered(day) as tampered:
+        day.broker.logs[TP(STATE, 0)].trim(1 << 40)
+        while any(entry.record is not None for entry in tampered.log._entries):
+            tampered.take(0)
+        (why,) = unchecked(look(day))
+        assert "it has no state" in why
+
+
+def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(tmp_path: Path, day: World) -> None:
+    with Tampered(day):
+        world, file, half = day, tmp_path / "state.zst", tmp_path / "half.zst"
+        loop = VirtualLoop()
+        broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
+        broker.logs = world.broker.logs
+        link = Link(broker, Process(loop, "operator"), world.rng)
+        link.slow_share = 0.0
+        run(loop, export(MemoryCluster(link), NAMES, file, 0))
+        whole = Export(file)
+        first, *others = whole.parts()
+        entries = {key: value for key, value in first.entries.items() if not key.startswith("head/")}
+        write(half, whole.header, [Part(0, entries, first.ends), *others])  # made while an import was under way
+        assert look(world, Export(half)).clean
+        log = world.broker.logs[TP(NAMES.inputs[0], 0)]
+        log.trim(log._entries[1].offset)
+        (why,) = unchecked(look(world, Export(half)))
+        assert "is needed from 0 on" in why
 
 
 def test_another_secret_is_told(day: World) -> None:
