@@ -81,7 +81,8 @@ async def _check(cluster: Cluster, names: Names, export: Export, empty: Iterable
             "number, for another one puts tenants elsewhere"
         )
     for number in empty:
-        if (await part_of(cluster, names, number)).judged is not None:
+        # Whether its head can be read or not: it may be torn.
+        if any(name.startswith(f"{HEAD}/") for name in (await part_of(cluster, names, number)).entries):
             raise Refused(
                 f"{topic}-{number} has a state: what it says would be gone. If that is meant: --replace; to keep it, "
                 "first callwarden state export"

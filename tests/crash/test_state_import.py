@@ -14,7 +14,7 @@ from crash.traffic import NAMES, SCENARIOS, arrivals, story
 from crash.virtual import Process, run
 from crash.world import World
 from monitor.head import Live
-from streams.cluster import TP, Refused
+from streams.cluster import TP, Out, Refused
 from streams.names import Names
 from streams.state.exporting import export
 from streams.state.file import Export, write
@@ -156,6 +156,28 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
         monkeypatch.setattr(MemoryWriter, "start", overtaken)
         with pytest.raises(Refused, match="partition 0: a worker has come meanwhile"):
             await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+
+    try:
+        run(world.loop, go())
+    finally:
+        world.close()
+
+
+def test_a_state_that_is_torn_is_one(tmp_path: Path) -> None:
+    world, file, state = world_of(1), tmp_path / "state.zst", NAMES.output("state")
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        worker = world.add_worker()
+        await asyncio.sleep(DAY_S)
+        worker.kill()
+        await export(cluster, NAMES, file, 0)
+        number = next(part.number for part in Export(file).parts() if part.judged)
+        writer = cluster.writer(f"callwarden-{number}")
+        await writer.start()
+        await writer.commit([Out(state, number, b"head/0", (2).to_bytes(2, "big"))], {})  # its other part is lost
+        with pytest.raises(Refused, match=r"has a state.*--replace"):
+            await bring_back(cluster, NAMES, "callwarden", Export(file))
 
     try:
         run(world.loop, go())
