@@ -107,6 +107,7 @@ class Partition:
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._most_ms = END_MS
         self._cutter = Cutter()
+        self._left: frozenset[str] = frozenset()
         self._taken = Taken(notes=[(number, limit) for number in range(sources)])
         if enforce_from_ms:
             self._taken.notes.append((None, EnforceFrom(enforce_from_ms)))
@@ -326,6 +327,10 @@ class Partition:
         """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
         self._positions[source].pass_over(offset)
 
+    def clear(self, left: Iterable[str]) -> None:
+        """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
+        self._left = frozenset(left)
+
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
         self._published = set(published)
@@ -486,7 +491,9 @@ class Partition:
             eras,
             self.enforce_from_ms,
         )
-        return self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+        records = self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+        gone, self._left = self._left.difference(key for key, _ in records), frozenset()
+        return [*((key, None) for key in sorted(gone)), *records]
 
     def _handover(self, wanted: bool) -> list[tuple[str, bytes | None]]:
         handover = self.shard.handover(self._watermark_ms) if wanted else None

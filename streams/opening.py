@@ -77,7 +77,9 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         stored = await _stored(cluster, state, starts[state], ends[state])
         _check_moved(stored)
         known = f"{HEAD}/0" in stored
-        if known:
+        if not known:
+            partition.clear(stored)
+        else:
             _restore(partition, stored)
             if partition.rebuilding:
                 await suppress_published(cluster, names, number, partition)
@@ -209,7 +211,7 @@ async def published(cluster: Cluster, names: Names, number: int) -> dict[str, in
             for value in fetched.values:
                 try:
                     event = _EVENT.decode(value or b"{}")
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue  # somebody else writes there: it is none of ours
                 published[event.id] = event.data.decided_ms
     return published

@@ -96,6 +96,29 @@ def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() 
     play(world, go)
 
 
+def test_what_is_left_of_a_lost_state_goes_when_it_is_made_anew() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        worker.kill()
+        left = Record(b"standing-of-nobody/0", b"\x00\x01left")
+        world.broker.logs[STATE] = Log()
+        world.broker.append(STATE, left)
+        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        stored = {entry.record.key: entry.record.value for entry in world.broker.logs[STATE].committed(0)}
+        assert stored[b"head/0"] is not None
+        assert stored[left.key] is None
+
+    play(world, go)
+
+
 def test_records_that_retention_has_deleted_before_they_were_read_again_are_missed() -> None:
     world = world_of(grace_ms=4 * HOUR)
     world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])
