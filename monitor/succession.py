@@ -13,6 +13,7 @@ from monitor.policy.eras import Era, boundary, era_at
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
 from monitor.shard.history import History
+from monitor.shard.span import HOUR_MS
 
 POLICY: Final = "policy-"
 """What the keys of policies begin with."""
@@ -124,8 +125,8 @@ class Succession:
         """
         while self._number and clock_ms - self.eras[1].policy.lateness_ms >= (after := self.eras[1].from_ms):
             longest_ms = max((rule.window_ms for era in self.eras[1:] for rule in era.policy.rules), default=0)
-            if at_ms < after + longest_ms:
-                return
+            if at_ms < -(-after // HOUR_MS) * HOUR_MS + longest_ms:
+                return  # panes are stored from the beginning of an hour on
             del self.eras[0]
             self._number -= 1
             self.lateness = Lateness.of(self.eras)

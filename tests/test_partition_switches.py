@@ -163,8 +163,15 @@ T = 1_772_452_800_000  # 2026-03-02T12:00:00Z
 MINUTE = 60_000
 
 
-def policy_of(lateness: str) -> Policy:
-    rule = {"id": "r", "behaviour": "blind_calling", "metric": "attempts", "above": 0, "window": "5m", "step": "5m"}
+def policy_of(lateness: str, **fields: Any) -> Policy:
+    rule = {
+        "id": "r",
+        "behaviour": "blind_calling",
+        "metric": "attempts",
+        "above": 0,
+        "window": "5m",
+        "step": "5m",
+    } | fields
     made = {"id": "p", "version": "1", "extends": "access-rules", "defaults": {"lateness": lateness}}
     return loads(json.dumps(made | {"rules": [rule], "escalations": []}), "policy.json")
 
@@ -174,6 +181,13 @@ def call(name: str, minutes: int) -> bytes:
     made = {"type": "cdr", "call_id": name, "tenant_id": "t", "direction": "outbound", "outcome": "answered"}
     times = dict.fromkeys(("start_ms", "answer_ms", "end_ms"), at_ms)
     return json.dumps(made | {"caller": "1", "callee": "2"} | times).encode()
+
+
+def store(partition: Partition, stored: dict[str, bytes]) -> None:
+    for key, value in partition.snapshot():
+        stored.pop(key, None)
+        if value is not None:
+            stored[key] = value
 
 
 def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
@@ -197,10 +211,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
     def commit() -> None:
         partition.advance()
         decided.extend((e.data.decided_ms - T) // MINUTE for e in partition.take().sink.enforcement)
-        for key, value in partition.snapshot():
-            stored.pop(key, None)
-            if value is not None:
-                stored[key] = value
+        store(partition, stored)
 
     partition = new()
     assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
@@ -222,3 +233,23 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
 
 def test_the_late_line_is_what_it_was_when_calls_are_read_again_under_a_longer_lateness() -> None:
     assert decided_with_a_longer_lateness(restarted=True) == decided_with_a_longer_lateness(restarted=False)
+
+
+def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
+    """They are from the beginning of an hour on, however short the windows are."""
+    before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
+    lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
+    stored: dict[str, bytes] = {}
+    partition = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    for policy, minutes in ((after, 20), (before, 40)):
+        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+    decided = 0
+    for stop in range(1, len(lines) + 1):
+        start = partition.offsets[0]
+        partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+        partition.advance()
+        decided += len(partition.take().sink.enforcement)
+        store(partition, stored)
+        partition = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+        partition.restore(stored)
+    assert decided == 9, "all that the lateness allows"
