@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, Command, EndOutageCommand, PolicyCommand, SkipCommand
+from streams.control import Command, says_done
 from streams.emit import decode_note
 from streams.names import Names
 
@@ -96,22 +95,9 @@ def watch(cluster: Cluster, names: Names, number: int, command: Command) -> Watc
 
     def is_answer(value: bytes | None) -> bool:
         source, note = decode_note(value or b"")
-        return _notes(note, None if source is None else names.inputs[source], command)
+        return says_done(note, None if source is None else names.inputs[source], command)
 
     return Watch(cluster, TP(names.output("clock"), number), is_answer)
-
-
-def _notes(note: Note, topic: str | None, command: Command) -> bool:
-    match note, command:
-        case Skip(), SkipCommand():
-            return (topic, note.offset) == (command.topic, command.offset)
-        case ((LostInput() | LostState()), AcceptCommand()):
-            return (topic, note.offset) == (command.topic, command.offset)
-        case Switch(), PolicyCommand():
-            return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
-        case OutageEnded(), EndOutageCommand():
-            return (note.by, note.at_ms) == (command.by, command.at_ms)
-    return False
 
 
 async def tell(

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch
+
 
 class SkipCommand(Struct, frozen=True, tag="skip"):
     """Send the record at ``offset`` of this partition of ``topic`` to the dead letters instead of reading it."""
@@ -67,3 +69,17 @@ def decode_command(value: bytes | None) -> Command | str:
         return _DECODER.decode(value or b"")
     except msgspec.DecodeError as error:
         return str(error)
+
+
+def says_done(note: Note, topic: str | None, command: Command | str) -> bool:
+    """Whether the note, of that topic if of any, is what the partition's owner says of this command once it is done."""
+    match note, command:
+        case Skip(), SkipCommand():
+            return (topic, note.offset) == (command.topic, command.offset)
+        case ((LostInput() | LostState()), AcceptCommand()):
+            return (topic, note.offset) == (command.topic, command.offset)
+        case Switch(), PolicyCommand():
+            return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
+        case OutageEnded(), EndOutageCommand():
+            return (note.by, note.at_ms) == (command.by, command.at_ms)
+    return False

@@ -12,7 +12,7 @@ from monitor.policy.load import PolicyError
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster
-from streams.control import AcceptCommand, Command, SkipCommand, decode_command
+from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done
 from streams.emit import decode_note
 from streams.names import Names
 from streams.state.mark import mark_of
@@ -20,6 +20,7 @@ from streams.state.mark import mark_of
 _HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
 
 Commands = list[tuple[int, Command | str]]
+Notes = dict[int | None, list[Note]]
 
 
 class OpeningRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
@@ -86,7 +87,8 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         commands = await _commands(cluster, control, partition.control, starts[control], ends[control])
         accepted = _Acceptances(commands)
         if not known:
-            await _begin(cluster, names, number, partition, accepted, starts, ends)
+            notes = await _begin(cluster, names, number, partition, accepted, starts, ends)
+            commands = _not_done(commands, notes, names)
         whole = all(partition.done[source] <= ends[tp] for source, tp in enumerate(inputs))
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
@@ -148,8 +150,8 @@ async def _begin(
     accepted: _Acceptances,
     starts: Mapping[TP, int],
     ends: Mapping[TP, int],
-) -> None:
-    """There is no state: all is read from its beginning, unless decisions were made already."""
+) -> Notes:
+    """There is no state: all is read from its beginning, unless decisions were made already. What was noted then."""
     inputs = [TP(topic, number) for topic in names.inputs]
     await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
     for source, tp in enumerate(inputs):
@@ -157,7 +159,7 @@ async def _begin(
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
-        return
+        return {}
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
     if accept is None:
@@ -170,7 +172,7 @@ async def _begin(
             f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         )
     partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
-    notes: dict[int | None, list[Note]] = {None: []}
+    notes: Notes = {None: []}
     async for fetched in cluster.read(clock, (await cluster.starts([clock]))[clock], decided[clock]):
         for value in fetched.values:
             if value is not None:
@@ -182,6 +184,21 @@ async def _begin(
     except PolicyError as error:
         raise OpeningRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
     await suppress_published(cluster, names, number, partition)
+    return notes
+
+
+def _not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
+    """Those after the last that was noted to be done: the others were done, too, or refused.
+
+    A policy that another has followed since would follow that one otherwise.
+    """
+    every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
+    done = [
+        place
+        for place, (_, command) in enumerate(commands, 1)
+        if any(says_done(note, topic, command) for note, topic in every)
+    ]
+    return commands[max(done, default=0) :]
 
 
 async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:

@@ -8,15 +8,31 @@ import msgspec
 import pytest
 
 from crash.broken import SWITCH_BROKEN, Change, broken
-from crash.courses import CONTROL, MINUTE, NOON, POLICY, noted, play, three_calls, until, world_of, wrong
-from crash.log import Record
+from crash.courses import (
+    CONTROL,
+    MINUTE,
+    NOON,
+    POLICY,
+    STATE,
+    command,
+    noted,
+    phase,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
+from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
 from monitor.notes import Switch
 from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
 from streams.cluster import TP
 from streams.control import PolicyCommand
+from streams.setup import Phase
 
 PLAIN = to_plain(POLICY)
 RULE = PLAIN["rules"][0]
@@ -28,8 +44,8 @@ FROM = NOON + 20 * MINUTE
 POINTS = ("commit.begin!", "commit.produce!", "commit.end?", "commit.end!", "read!", "writer.start!")
 
 
-def tell(world: World) -> None:
-    command = PolicyCommand(to_plain(LATER), LATER.sha256, FROM, "for the test", "ops-1", 1)
+def tell(world: World, policy: Policy = LATER, from_ms: int = FROM) -> None:
+    command = PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test", "ops-1", 1)
     world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
 
 
@@ -93,3 +109,38 @@ def test_a_policy_holds_from_its_time_on_wherever_a_worker_dies(seed: int) -> No
 @pytest.mark.parametrize("name", SWITCH_BROKEN)
 def test_a_broken_change_of_policy_is_found(name: str) -> None:
     assert any(changed(seed, SWITCH_BROKEN[name]) for seed in range(6))
+
+
+def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_more() -> None:
+    world = world_of(speed=60.0, state_format=3)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    back = loads(json.dumps(PLAIN | {"version": "3"}), "policy.json")
+    enforcement = TP(NAMES.output("enforcement"), 0)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        tell(world)
+        tell(world)  # refused: it will hold already
+        await until(world, NOON + 25 * MINUTE)
+        tell(world, back, FROM + 20 * MINUTE)
+        await until(world, NOON + 50 * MINUTE)
+        worker.kill()
+        before = versions(world)
+        world.broker.logs[STATE] = Log()
+        offset = world.broker.logs[enforcement].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        worker = world.add_worker()
+        await until(world, NOON + 8 * 60 * MINUTE)
+        assert phase(worker) == (Phase.RUNNING, "")
+        switches = [note for _, note in noted(world) if isinstance(note, Switch)]
+        assert [(one.from_ms, one.sha256) for one in switches[1:]] == [
+            (FROM, LATER.sha256),
+            (FROM + 20 * MINUTE, back.sha256),
+        ]
+        decided = versions(world)
+        assert decided[: len(before)] == before
+        assert {version for _, version in decided[len(before) :]} == {"3"}
+
+    play(world, go)
