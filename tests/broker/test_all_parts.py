@@ -240,7 +240,15 @@ def test_all_parts_of_the_compose_file_work_together_and_none_tells_a_number(add
         for topic, values in asyncio.run(taken(address, decisions, 5.0)).items():
             pages[topic] = b"\n".join(values).decode()
         pages["dead letters"] = parts.run("worker", "dead-letter", "list")
-        for command in (("policy", "status"), ("audit",), ("audit", "--json"), ("compare", parts.prefix, parts.prefix)):
+        for command in (
+            ("policy", "status"),
+            ("policy", "preflight", "--from-topics"),
+            ("audit",),
+            ("audit", "--json"),
+            ("compare", parts.prefix, parts.prefix),
+            ("state", "export", str(tmp_path / "state.zst")),
+            ("state", "show", str(tmp_path / "state.zst")),
+        ):
             pages[" ".join(command)] = parts.run("worker", *command)
         statuses = parts.stop()
         parts.run("worker", "replay", "--from-topics", "--out", str(tmp_path / "judged"), "--quiet")
