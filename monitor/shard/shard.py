@@ -16,7 +16,6 @@ Each is bounded by the length of a window, by a number of entries, or by ``reten
 """
 
 import itertools
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,33 +25,21 @@ from monitor.policy.catalogue import Catalogue
 from monitor.policy.eras import Era
 from monitor.policy.model import Policy
 from monitor.shard.columns import Calls
-from monitor.shard.counting import rules_of
 from monitor.shard.decisions import Decisions
 from monitor.shard.docket import Docket
 from monitor.shard.early import Early
-from monitor.shard.evidence import Evidence
 from monitor.shard.gates import Gates
-from monitor.shard.gathering import Gathering
 from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.history import History
 from monitor.shard.judge import Judge
 from monitor.shard.packing import check_format
-from monitor.shard.pane import Pane, merge
 from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
-from monitor.shard.span import HOUR_MS, Span
 from monitor.shard.standings import Standings
-from monitor.shard.state import (
-    PaneStore,
-    ShardHead,
-    SpanHead,
-    decode_names,
-    decode_standings,
-    encode_names,
-    encode_standing,
-)
+from monitor.shard.state import ShardHead, decode_names, decode_standings, encode_names, encode_standing
 from monitor.shard.unsealed import Unsealed
+from monitor.shard.windows import Windows
 from schemas.inputs import Complaint
 
 
@@ -74,9 +61,8 @@ class Shard:
         sink: Sink | None = None,
     ) -> None:
         self.policy = policy
-        self._history = history = history or History([Era(0, policy)])
+        history = history or History([Era(0, policy)])
         counting = history.counting
-        every_rule = rules_of(policy)
         self.layout = counting.layout
         self._steps = sorted({rule.step_ms for rule in policy.rules})
         self.pane_ms = counting.pane_ms
@@ -85,28 +71,14 @@ class Shard:
         self._names: list[str] = []
         self._stored_names = 0
         self._standings = Standings(self._names)
-        lengths = sorted({rule.window_ms for rule in policy.rules})
-        self._spans = {
-            length: Span(length, self.pane_ms, bit, [r for r in every_rule if r.window_ms == length], self.layout)
-            for bit, length in enumerate(lengths)
-        }
-        self._ruled_long = counting.ruled_long
-        coarse = [span for span in self._spans.values() if not span.fine]
-        fine = [span for span in self._spans.values() if span.fine]
-        self._fine = [
-            Gathering(step_ms, [span for span in fine if span.step_ms == step_ms])
-            for step_ms in sorted({span.step_ms for span in fine})
-        ]
-        self._hour = Gathering(HOUR_MS, coarse) if coarse else None
-        self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
-        self._evidence = Evidence(counting.ruled_ms)
+        self._windows = Windows(policy, history, keep_state)
         gates = Gates()
         self._decisions = Decisions(policy, self._standings, gates, self.sink)
         self._records = Records(
             policy,
             Catalogue(policy.catalogue),
             self._decisions,
-            [span.complaints for span in self._spans.values()],
+            [span.complaints for span in self._windows.spans.values()],
             self._standings,
             self._tenant,
             self.sink,
@@ -114,19 +86,17 @@ class Shard:
         self._judge = Judge(
             policy,
             self.layout,
-            self._spans,
+            self._windows.spans,
             gates,
             self._decisions,
-            self._evidence,
+            self._windows.evidence,
             history,
             self._standings,
             self.sink,
             keep_windows,
         )
-        self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
         self._seen = Seen()
         self._unsealed = Unsealed(self.pane_ms, self.layout, counting.ruled, counting.parties)
-        self._sealed: deque[Pane] = deque()  # sealed panes that have not entered the windows yet
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
         self._beyond_ms: int | None = None
@@ -247,7 +217,7 @@ class Shard:
         self._records.forget(at_ms)
         self._judge.dismiss({rule.id for rule in successor.rules}, at_ms)
         # The last pane ends when the successor judges: it is stored, and enters that one's windows.
-        self._sealed.clear()
+        self._windows.sealed.clear()
         self._at_ms = at_ms - 1
 
     def _last_ends(self, last_ms: int) -> dict[int, int]:
@@ -292,33 +262,13 @@ class Shard:
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
         """The next instant at which a pane is over, panes enter the windows or a rule has something to judge."""
-        ends = []
-        if self._sealed:
-            ends.append(self._sealed[0].start_ms + self.pane_ms)
-        for gathering in self._gatherings:
-            step_ends = gathering.due(bounds)
-            if step_ends is not None:
-                ends.append(step_ends)
-        due = self._judge.due(self._at_ms, bounds)
-        if due is not None:
-            ends.append(due)
-        return min(ends, default=None)
+        ends = self._windows.next_end(bounds), self._judge.due(self._at_ms, bounds)
+        return min((end_ms for end_ms in ends if end_ms is not None), default=None)
 
     def _end(self, end_ms: int, bounds: Mapping[int, int]) -> None:
         """Panes up to ``end_ms`` enter the windows, and the rules that are due are judged."""
         tenants = len(self._names)
-        while self._sealed and self._sealed[0].start_ms < end_ms:
-            pane = self._sealed.popleft()
-            self._evidence.add(pane.evidence, end_ms)
-            for gathering in self._gatherings:
-                gathering.panes.append(pane)
-        for gathering in self._fine:
-            gathering.enter_ended(end_ms, tenants)
-        if self._hour is not None and self._hour.ended(end_ms):
-            hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long)
-            self._hour.enter(hour, tenants)
-            if self._store is not None:
-                self._store.add_hour(hour)
+        self._windows.enter(end_ms, tenants)
         self._judge.judge(end_ms, tenants, bounds)
         self._at_ms = end_ms
 
@@ -327,10 +277,7 @@ class Shard:
         if before_ms <= self._sealed_ms:
             return
         self._sealed_ms = before_ms
-        panes = self._unsealed.ripe(before_ms)
-        self._sealed.extend(panes)
-        if self._store is not None:
-            self._store.add(panes)
+        self._windows.seal(self._unsealed.ripe(before_ms))
 
     @property
     def at_ms(self) -> int:
@@ -382,9 +329,6 @@ class Shard:
 
         Like `changes` to be called when all that the watermark allows has been decided.
         """
-        assert not self._sealed
-        for length, span in self._spans.items():
-            span.leave(self._at_ms - length)  # no window to come begins before that
         return ShardHead(
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,
@@ -392,20 +336,12 @@ class Shard:
             tenants=len(self._names),
             firing=self._judge.firing(),
             taken_back=self._judge.taken_back(),
-            spans={
-                length: SpanHead(
-                    span.left_ms,
-                    span.callees.levels if span.callees else {},
-                    span.callers.levels if span.callers else {},
-                )
-                for length, span in self._spans.items()
-            },
+            spans=self._windows.heads(self._at_ms),
         )
 
     def changes(self) -> dict[str, bytes | None]:
         """The entries that are to be stored since the last call, None where one is to be deleted."""
-        assert self._store is not None, "keep_state is off"
-        changes = self._store.changes(self._at_ms)
+        changes = self._windows.changes(self._at_ms)
         changes |= encode_names(self._names, self._stored_names)
         self._stored_names = len(self._names)
         changes |= map(encode_standing, self._standings.changed())
@@ -427,36 +363,10 @@ class Shard:
         standings = decode_standings(entries)
         self._standings.restore(standings)
         self._decisions.restore(standings)
-        spans = {length: head.spans.get(length) or SpanHead(head.at_ms - length, {}, {}) for length in self._spans}
-        self._records.restore(standings, [known.left_ms for known in spans.values()])
+        known = self._windows.known(head.spans, head.at_ms)
+        self._records.restore(standings, [span.left_ms for span in known.values()])
         self._judge.restore(head.firing, head.taken_back)
-        for length, span in self._spans.items():
-            known = spans[length]
-            if span.callees is not None:
-                span.callees.levels = dict(known.callee_levels)
-            if span.callers is not None:
-                span.callers.levels = dict(known.caller_levels)
-            span.leave(known.left_ms)
-        store = self._store or PaneStore(0, 0)
-        fine, hours = store.load(entries)
-        fine_since_ms = store.fine_since_ms
-        evidence = []
-        tenants = len(self._names)
-        for hour in map(self._history.read_hour, hours):
-            if fine_since_ms is None or hour.start_ms + HOUR_MS <= fine_since_ms:
-                evidence.append(hour.evidence)
-            if self._hour is not None:
-                self._hour.enter(hour, tenants)
-        for pane in map(self._history.read, fine):
-            evidence.append(pane.evidence)
-            for gathering in self._fine:
-                gathering.enter_ended(pane.start_ms, tenants)
-                gathering.panes.append(pane)
-            if self._hour is not None and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > self._at_ms:
-                self._hour.panes.append(pane)
-        for gathering in self._fine:
-            gathering.enter_ended(self._at_ms, tenants)
-        self._evidence.restore(evidence, self._at_ms)
+        self._windows.restore(known, entries, self._at_ms, len(self._names))
 
     def handover(self, watermark_ms: int) -> Handover | None:
         """What was read and is not in `changes`, for `take_over`; None where it is too much.

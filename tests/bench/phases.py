@@ -34,7 +34,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "monitor.shard.span:Level.enter",
         "monitor.shard.span:Level.leave",
         "monitor.shard.gathering:merge",
-        "monitor.shard.shard:merge",
+        "monitor.shard.windows:merge",
     ),
     "tallies": ("monitor.shard.span:Tally.enter", "monitor.shard.span:Tally.leave"),
     "evidence": ("monitor.shard.evidence:Evidence.add",),

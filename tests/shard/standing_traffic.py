@@ -25,12 +25,12 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): span.level.field(field, tenants).tolist()
-            for length, span in shard._spans.items()
+            for length, span in shard._windows.spans.items()
             for field in span.level._fields
         },
         "complaints": {
             (length, name): span.complaints.count(name, tenants).tolist()
-            for length, span in shard._spans.items()
+            for length, span in shard._windows.spans.items()
             for name in ("records", "complaints", "verified", "complainants")
         },
     }
