@@ -3,12 +3,15 @@
 Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; its owner notes so in the clock log.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch
+from monitor.partition import Partition
+from streams.names import Names
 
 
 class SkipCommand(Struct, frozen=True, tag="skip"):
@@ -69,6 +72,33 @@ def decode_command(value: bytes | None) -> Command | str:
         return _DECODER.decode(value or b"")
     except msgspec.DecodeError as error:
         return str(error)
+
+
+def carry_out(
+    command: Command | str, partition: Partition, names: Names, accepted: Sequence[AcceptCommand]
+) -> str | None:
+    """Have the partition do what `decode_command` gave; None, or why it cannot be.
+
+    ``accepted`` are the acceptances that were used when it was opened: at any other time there is nothing to accept.
+    """
+    match command:
+        case SkipCommand():
+            source = names.source(command.topic)
+            if source is None:
+                return f"topic {command.topic!r} is no input; expected one of {', '.join(names.inputs)}"
+            return partition.skip(source, command.offset, command.reason, command.by, command.at_ms)
+        case EndOutageCommand():
+            partition.end_outage(command.reason, command.by, command.at_ms)
+            return None
+        case PolicyCommand():
+            told = command.reason, command.by, command.at_ms
+            return partition.switch(command.policy, command.sha256, command.from_ms, *told)
+        case AcceptCommand():
+            if command in accepted:
+                return None
+            return f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
+        case str():
+            return command
 
 
 def says_done(note: Note, topic: str | None, command: Command | str) -> bool:

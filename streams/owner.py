@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 
-from monitor.head import Place
 from monitor.idle import Silence
 from monitor.partition import Partition
 from monitor.rows import Rows
@@ -21,7 +20,7 @@ from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, EndOutageCommand, PolicyCommand, SkipCommand, decode_command
+from streams.control import AcceptCommand, Command, PolicyCommand, carry_out, decode_command
 from streams.opening import Opened, OpeningRefused, open_partition
 from streams.setup import Phase, Setup
 
@@ -160,34 +159,12 @@ class Owner:
         await self._writer.start()
         if not await self._still_mine():
             self._partition = None
-            fresh = Partition(
-                setup.policy,
-                setup.secret,
-                setup.live,
-                Place(self.number, setup.partitions, setup.partitioner),
-                state_format=setup.state_format,
-                enforce_from_ms=setup.enforce_from_ms,
-            )
             try:
-                opened = await open_partition(setup.cluster, setup.names, self.number, fresh)
+                opened = await open_partition(setup.cluster, setup.names, self.number, setup.partition(self.number))
             except OpeningRefused as refused:
                 self.control_next = refused.control_end
                 raise
-            if fresh.state_format > setup.state_format:
-                log.warning(
-                    "state stays in the later format, for the earlier one may not hold what is in it",
-                    partition=self.number,
-                    format=fresh.state_format,
-                    told=setup.state_format,
-                )
-            self._tell_policy(opened.partition)
-            if fresh.enforce_from_ms != setup.enforce_from_ms:
-                log.warning(
-                    "it was begun to enforce from another time, and goes on so",
-                    partition=self.number,
-                    from_ms=fresh.enforce_from_ms,
-                    told_ms=setup.enforce_from_ms,
-                )
+            setup.log_differences(opened.partition)
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control
@@ -202,16 +179,6 @@ class Owner:
     def _readable(self) -> Shard | None:
         """What may be looked at between two of its acts."""
         return None if self.busy or self._partition is None else self._partition.shard
-
-    def _tell_policy(self, partition: Partition) -> None:
-        mine, known = self._setup.policy.sha256, [era.policy.sha256 for era in partition.eras]
-        if mine not in known[-2:]:
-            log.warning(
-                "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",
-                partition=self.number,
-                policy=partition.policy.sha256[:12],
-                file=mine[:12],
-            )
 
     def _adopt(self, opened: Opened) -> None:
         self._partition = opened.partition
@@ -329,30 +296,15 @@ class Owner:
         assert self._partition is not None
         self._partition.control = fetched.stop
 
-    def _command(self, offset: int, command: object, accepted: Sequence[AcceptCommand] = ()) -> None:
+    def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
         """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
         assert self._partition is not None
         self._control_moved = True
-        wrong: str | None = None
-        if isinstance(command, SkipCommand):
-            source = self._setup.names.source(command.topic)
-            if source is None:
-                wrong = f"topic {command.topic!r} is no input; expected one of {', '.join(self._setup.names.inputs)}"
-            else:
-                wrong = self._partition.skip(source, command.offset, command.reason, command.by, command.at_ms)
-        elif isinstance(command, EndOutageCommand):
-            self._partition.end_outage(command.reason, command.by, command.at_ms)
-        elif isinstance(command, PolicyCommand):
-            told = command.reason, command.by, command.at_ms
-            wrong = self._partition.switch(command.policy, command.sha256, command.from_ms, *told)
-            if wrong is None:
-                era, later = self._partition.newest, self._partition.judged_later()
-                told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
-                log.info("another policy will hold", partition=self.number, **told_of)
-        elif not isinstance(command, AcceptCommand):
-            wrong = str(command)
-        elif command not in accepted:
-            wrong = f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
+        wrong = carry_out(command, self._partition, self._setup.names, accepted)
+        if wrong is None and isinstance(command, PolicyCommand):
+            era, later = self._partition.newest, self._partition.judged_later()
+            told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
+            log.info("another policy will hold", partition=self.number, **told_of)
         if wrong:
             log.error("command refused", partition=self.number, offset=offset, why=wrong)
         else:

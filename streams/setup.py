@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from monitor.head import Live
+import structlog
+
+from monitor.head import Live, Place
 from monitor.keying import Partitioner
+from monitor.partition import Partition
 from monitor.policy.model import Policy
 from monitor.shard.packing import WRITES
 from streams.cluster import Cluster
 from streams.names import Names
 from streams.telemetry import Telemetry
+
+log = structlog.get_logger("callwarden")
 
 
 class Phase(Enum):
@@ -26,11 +31,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure,
-    ``state_format`` the format in which state is written where it is not in a later one already, ``ready_lag`` how many
-    records of a log may be unread while the worker is ready.
-    ``state_format`` the format in which state is written where it is not in a later one already, ``enforce_from_ms``
-    the time from which a partition that is begun decides.
+    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure.
+
+    ``state_format`` is the format in which state is written where it is not in a later one already, ``ready_lag`` how
+    many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time from which a partition
+    that is begun decides.
     """
 
     cluster: Cluster
@@ -47,3 +52,40 @@ class Setup:
     state_format: int = WRITES
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
+
+    def partition(self, number: int) -> Partition:
+        """A new partition, as this worker was told."""
+        return Partition(
+            self.policy,
+            self.secret,
+            self.live,
+            Place(number, self.partitions, self.partitioner),
+            state_format=self.state_format,
+            enforce_from_ms=self.enforce_from_ms,
+        )
+
+    def log_differences(self, partition: Partition) -> None:
+        """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
+        number = partition.place.number
+        if partition.state_format > self.state_format:
+            log.warning(
+                "state stays in the later format, for the earlier one may not hold what is in it",
+                partition=number,
+                format=partition.state_format,
+                told=self.state_format,
+            )
+        known = [era.policy.sha256 for era in partition.eras]
+        if self.policy.sha256 not in known[-2:]:
+            log.warning(
+                "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",
+                partition=number,
+                policy=partition.policy.sha256[:12],
+                file=self.policy.sha256[:12],
+            )
+        if partition.enforce_from_ms != self.enforce_from_ms:
+            log.warning(
+                "it was begun to enforce from another time, and goes on so",
+                partition=number,
+                from_ms=partition.enforce_from_ms,
+                told_ms=self.enforce_from_ms,
+            )
