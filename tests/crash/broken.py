@@ -104,7 +104,9 @@ BROKEN: dict[str, list[Change]] = {
     "8: rejected records are put out again": [
         Change(Partition, "_feed", "if offset >= done or offset in position.fresh:", "if True:")
     ],
-    "9: the memory is kept after a transaction that failed": [Change(Owner, "_commit", "self.forget()", "pass")],
+    "9: the memory is kept after a transaction that failed": [
+        Change(Owner, "_commit", "transaction_failed()\n        self.forget()", "transaction_failed()")
+    ],
 }
 
 _NOTES = "notes = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
