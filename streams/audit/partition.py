@@ -16,6 +16,7 @@ from monitor.notes import LostInput, LostState, Note, Skip
 from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
+from monitor.shard.events import rfc3339
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from schemas.outputs import Enforcement
@@ -219,6 +220,12 @@ class Look:
             partition.hold(self._bound_ms + 1 if self._bound_ms else NO_CLOCK_MS)
         result.judged_ms = self._bound_ms or None
         must = await self._replayed(partition, stops)
+        if judged is not None and partition.watermark_ms < judged.watermark_ms:
+            result.unchecked.append(
+                f"its state has judged up to {rfc3339(judged.watermark_ms)}, but what its topics hold leads no "
+                f"further than {rfc3339(partition.watermark_ms)}: notes of {self._clock.topic} are gone, records "
+                "were changed, or it was moved here, and --from an export that was made then would be right"
+            )
         partition.hold(None)
         may = await self._replayed(partition, ends)
         # Where the state stands at a change of policy, what is decided at that instant is left to the next one.

@@ -322,6 +322,20 @@ def test_a_state_and_all_its_decisions_that_are_lost_are_told_by_the_notes_that_
         assert "it has no state" in why
 
 
+def test_notes_that_are_gone_with_what_they_decided_are_told(day: World) -> None:
+    with Tampered(day) as tampered:
+        clock = day.broker.logs[TP(NAMES.output("clock"), 0)]
+        clock._entries = [
+            one for one in clock._entries if one.record is None or b'"move"' not in (one.record.value or b"")
+        ]
+        gone = {one.offset for one in look(day).differences if one.number == 0}
+        assert gone
+        tampered.log._entries = [one for one in tampered.log._entries if one.offset not in gone]
+        (why,) = unchecked(look(day))
+        assert "its state has judged up to" in why
+        assert "but what its topics hold leads no further than" in why
+
+
 def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(tmp_path: Path, day: World) -> None:
     with Tampered(day):
         world, file, half = day, tmp_path / "state.zst", tmp_path / "half.zst"
