@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from monitor.notes import Switch
-from monitor.policy.eras import Era
+from monitor.policy.eras import Era, boundary
 from monitor.policy.load import PolicyError, from_plain
 from streams.cluster import TP, Cluster, Refused
 from streams.emit import decode_note
@@ -46,3 +46,8 @@ def newest(switches: Mapping[int, Sequence[Switch]]) -> Era | None:
         return Era(last.from_ms, from_plain(last.policy, last.sha256))
     except PolicyError as error:
         raise Refused(f"expected a policy that this release can read: {error}") from None
+
+
+def earliest(last: Era | None, from_ms: int) -> int:
+    """From when a policy holds that is to from ``from_ms`` on: it follows the ``last``, also one still to come."""
+    return boundary(from_ms if last is None else max(from_ms, last.from_ms + 1))

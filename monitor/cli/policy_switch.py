@@ -43,29 +43,30 @@ def apply(
 
     from monitor.cli.inputs import fail, moment, policy_for, settings_for
     from monitor.cli.operator import operate
-    from monitor.policy.eras import Era, boundary
+    from monitor.policy.eras import Era
     from streams.commands import partition_count, tell
     from streams.control import PolicyCommand
     from streams.names import Names
-    from streams.policies import newest, noted
+    from streams.policies import earliest, newest, noted
 
     after = policy_for(file)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000
-    from_ms = boundary(moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS)
+    from_ms = moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
-    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, list[Switch]], Era | None]":
+    async def look(cluster: "KafkaCluster") -> "tuple[list[int], Era | None]":
         switches = await noted(cluster, names, range(await partition_count(cluster, names)))
-        return switches, newest(switches)
+        others = {number: some for number, some in switches.items() if not some or some[-1].sha256 != after.sha256}
+        return list(others), newest(others)
 
-    switches, last = operate("policy apply", settings, look)
-    waiting = [number for number, some in switches.items() if not some or some[-1].sha256 != after.sha256]
+    waiting, last = operate("policy apply", settings, look)
     if not waiting:
         typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
         return
+    from_ms = earliest(last, from_ms)
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
     for line in _differences(settings, names, before, after):
         typer.echo(line)
@@ -95,7 +96,7 @@ def apply(
             typer.echo(f"taken: partition {number} decides under it from {since} on")
     if silent:
         told = ", ".join(map(str, silent))
-        unnoted = ", ".join(str(number) for number in silent if not switches[number])
+        unnoted = ", ".join(str(number) for number in silent if not after_switches[number])
         why = (
             f" Partition {unnoted} has noted no policy so far. A state of format 2 refuses the command: then "
             "CALLWARDEN_STATE_FORMAT=3 for all workers, and the command once more, would be right."
