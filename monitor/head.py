@@ -94,13 +94,18 @@ class MismatchError(ValueError):
     """The stored state was made under other circumstances, under which it cannot go on."""
 
 
+def packed_head(records: Mapping[str, bytes]) -> bytes | None:
+    """The head as it is among these stored records, None where it is not. MissingPartError."""
+    return Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+
+
 class _Placed(Struct):
     place: Place
 
 
 def place_of(records: Mapping[str, bytes]) -> Place | None:
     """The place of the partition that these stored records are of, None where the head is not among them."""
-    packed = Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+    packed = packed_head(records)
     return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
 
 

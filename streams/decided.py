@@ -7,12 +7,10 @@ import msgspec
 from msgspec import Struct
 
 from monitor.comparison import Event
-from monitor.head import HEAD
-from monitor.stored import Cutter
+from monitor.head import packed_head
 from streams.cluster import TP, Cluster, Refused
 from streams.names import Names
-
-_HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
+from streams.state.look import newest_entries
 
 
 class Judged(Struct):
@@ -62,14 +60,7 @@ async def decided(cluster: Cluster, names: Names) -> Decided:
 
 async def _judged_ms(cluster: Cluster, state: TP) -> int:
     """Up to when the partition has judged, 0 where it has not begun."""
-    start, end = (await cluster.starts([state]))[state], (await cluster.ends([state]))[state]
-    stored: dict[str, bytes] = {}
-    async for fetched in cluster.read(state, max(start, end - _HEAD_RECORDS), end):
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
-            name = (key or b"").decode()
-            if value is not None and name.startswith(f"{HEAD}/"):
-                stored[name] = value
-    packed = Cutter().join(stored).get(HEAD)
+    packed = packed_head(await newest_entries(cluster, state))
     return 0 if packed is None else msgspec.msgpack.decode(packed, type=Judged).watermark_ms
 
 

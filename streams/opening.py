@@ -11,13 +11,12 @@ from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
+from streams import clocklog
 from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done
-from streams.emit import decode_note
 from streams.names import Names
+from streams.state.look import newest_entries, read_entries
 from streams.state.mark import mark_of
-
-_HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
 
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
@@ -75,7 +74,8 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
     starts = await cluster.starts([*inputs, state, control])
     ends = await cluster.ends([*inputs, state, control])
     try:
-        stored = await _stored(cluster, state, starts[state], ends[state])
+        stored: dict[str, bytes] = {}
+        await read_entries(cluster, state, starts[state], ends[state], stored)
         _check_moved(stored)
         known = f"{HEAD}/0" in stored
         if not known:
@@ -100,18 +100,6 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         refused.control_end = ends[control]
         raise
     return Opened(partition, ends[state], ends[control], commands, accepted.used)
-
-
-async def _stored(cluster: Cluster, state: TP, start: int, end: int) -> dict[str, bytes]:
-    stored: dict[str, bytes] = {}
-    async for fetched in cluster.read(state, start, end):
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
-            name = (key or b"").decode()
-            if value is None:
-                stored.pop(name, None)
-            else:
-                stored[name] = value
-    return stored
 
 
 def _check_moved(stored: Mapping[str, bytes]) -> None:
@@ -173,11 +161,8 @@ async def _begin(
         )
     partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
     notes: Notes = {None: []}
-    async for fetched in cluster.read(clock, (await cluster.starts([clock]))[clock], decided[clock]):
-        for value in fetched.values:
-            if value is not None:
-                of, note = decode_note(value)
-                notes.setdefault(of, []).append(note)
+    async for _, of, note in clocklog.noted(cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]):
+        notes.setdefault(of, []).append(note)
     try:
         for of, noted in notes.items():
             partition.recall(of, noted, None if of is None else ends[inputs[of]])
@@ -203,8 +188,7 @@ def _not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
 
 async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
     """No state is made beside one that was made with another number of partitions: its tenants may be ours now."""
-    start, end = (await cluster.starts([first]))[first], (await cluster.ends([first]))[first]
-    place = place_of(await _stored(cluster, first, max(start, end - _HEAD_RECORDS), end))
+    place = place_of(await newest_entries(cluster, first))
     if place is not None and place.partitions != partitions:
         raise OpeningRefused(
             f"it has no state, and that of partition 0 was made with {place.partitions} partitions; the topics have "

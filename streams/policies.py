@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from monitor.notes import Switch
 from monitor.policy.eras import Era, boundary
 from monitor.policy.load import PolicyError, from_plain
+from streams import clocklog
 from streams.cluster import TP, Cluster, Refused
-from streams.emit import decode_note
 from streams.names import Names
 
 _TAG = b'"type":"policy"'  # of thousands of notes a few are; the others need not be decoded
@@ -22,17 +20,9 @@ async def noted(cluster: Cluster, names: Names, numbers: Sequence[int]) -> dict[
 async def _of(cluster: Cluster, clock: TP) -> list[Switch]:
     start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
     found: dict[int, Switch] = {}
-    async for fetched in cluster.read(clock, start, end):
-        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-            if value is None or _TAG not in value:
-                continue
-            try:
-                _, note = decode_note(value)
-            except (msgspec.DecodeError, ValueError, KeyError) as error:
-                at = f"{clock.topic}-{clock.partition} offset {offset}"
-                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
-            if isinstance(note, Switch):
-                found.setdefault(note.from_ms, note)
+    async for _, _, note in clocklog.noted(cluster, clock, start, end, having=_TAG):
+        if isinstance(note, Switch):
+            found.setdefault(note.from_ms, note)
     return [found[from_ms] for from_ms in sorted(found)]
 
 

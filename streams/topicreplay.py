@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import msgspec
 import numpy as np
 
 from monitor.head import Live, Place
@@ -17,8 +16,8 @@ from monitor.policy.model import Policy
 from monitor.replay import Outcome, Progress, settle
 from monitor.rows import Rows
 from monitor.shard.nearness import Looking, look, merged
+from streams import clocklog
 from streams.cluster import TP, Cluster, Fetched, Refused
-from streams.emit import decode_note
 from streams.names import Names
 
 _SLICE_ROWS = 5_000
@@ -100,15 +99,9 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
     Refused where it cannot be read.
     """
     notes: defaultdict[int | None, list[Note]] = defaultdict(list)
-    async for fetched in cluster.read(clock, start, end):
-        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-            try:
-                source, note = decode_note(value or b"")
-            except (msgspec.DecodeError, ValueError, KeyError) as error:
-                at = f"{clock.topic}-{clock.partition} offset {offset}"
-                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
-            if follow or not isinstance(note, Switch | EnforceFrom):
-                notes[source].append(note)
+    async for _, source, note in clocklog.noted(cluster, clock, start, end):
+        if follow or not isinstance(note, Switch | EnforceFrom):
+            notes[source].append(note)
     if notes:
         notes[None] += []  # no note of how it was begun is one, too
     try:

@@ -20,10 +20,10 @@ from monitor.shard.events import rfc3339
 from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from schemas.outputs import Enforcement
+from streams import clocklog
 from streams.audit import compare
 from streams.audit.compare import Compared, Difference, Found
 from streams.cluster import TP, Cluster, Refused
-from streams.emit import decode_note
 from streams.names import Names
 from streams.state.look import part_of
 from streams.state.part import Judged, Part
@@ -286,14 +286,8 @@ class Look:
 
     async def _noted(self, start: int, end: int) -> dict[int | None, list[tuple[int, Note]]]:
         notes: dict[int | None, list[tuple[int, Note]]] = {}
-        async for fetched in self._setup.cluster.read(self._clock, start, end):
-            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-                try:
-                    source, note = decode_note(value or b"")
-                except (msgspec.DecodeError, ValueError, KeyError) as error:
-                    at = f"{self._clock.topic}-{self._number} offset {offset}"
-                    raise Refused(f"{at}: expected a note that this release can read: {error}") from None
-                notes.setdefault(source, []).append((offset, note))
+        async for offset, source, note in clocklog.noted(self._setup.cluster, self._clock, start, end):
+            notes.setdefault(source, []).append((offset, note))
         return notes
 
     async def _found(self, tp: TP, start: int, end: int) -> list[Found]:

@@ -14,8 +14,8 @@ from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch
 from monitor.policy.load import PolicyError, from_plain
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
+from streams import clocklog
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Writer
-from streams.emit import decode_note
 from streams.names import Names
 from streams.opening import published
 from streams.state.file import Export
@@ -117,10 +117,8 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     ends = await cluster.ends([clock, control])
     notes: dict[int | None, list[Note]] = {}
-    async for fetched in cluster.read(clock, part.ends["clock"][0], ends[clock]):
-        for value in fetched.values:
-            source, note = decode_note(value or b"")
-            notes.setdefault(source, []).append(note)
+    async for _, source, note in clocklog.noted(cluster, clock, part.ends["clock"][0], ends[clock]):
+        notes.setdefault(source, []).append(note)
     head = msgspec.msgpack.decode(Cutter().join(part.entries)[HEAD])
     for source, stored in enumerate(head["sources"]):
         stored |= noted(stored, notes.get(source, []))

@@ -8,6 +8,7 @@ OUTPUTS = ("enforcement", "shadow", "clock")
 """The logs whose ends are kept beside a state."""
 
 _ROUNDS = 100
+_HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
 
 
 async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
@@ -23,7 +24,7 @@ async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
     for _ in range(_ROUNDS):
         before = await cluster.ends(list(outputs.values()))
         end = (await cluster.ends([state]))[state]
-        await _read(cluster, state, at, end, entries)
+        await read_entries(cluster, state, at, end, entries)
         at = end
         after = await cluster.ends([state, *outputs.values()])
         if after[state] == end:
@@ -31,7 +32,16 @@ async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
     raise Unavailable(f"{state.topic}-{number} is written faster than it is read")
 
 
-async def _read(cluster: Cluster, state: TP, start: int, end: int, entries: dict[str, bytes]) -> None:
+async def newest_entries(cluster: Cluster, state: TP) -> dict[str, bytes]:
+    """The entries that were written last, the head among them."""
+    start, end = (await cluster.starts([state]))[state], (await cluster.ends([state]))[state]
+    entries: dict[str, bytes] = {}
+    await read_entries(cluster, state, max(start, end - _HEAD_RECORDS), end, entries)
+    return entries
+
+
+async def read_entries(cluster: Cluster, state: TP, start: int, end: int, entries: dict[str, bytes]) -> None:
+    """Bring ``entries``, as they were at ``start``, to what they were at ``end``."""
     async for fetched in cluster.read(state, start, end):
         for key, value in zip(fetched.keys, fetched.values, strict=True):
             name = (key or b"").decode()

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from monitor.head import HEAD, Live, Place
-from monitor.stored import Cutter
+from monitor.head import Live, Place, packed_head
 
 
 class SourcePlace(Struct):
@@ -46,10 +45,5 @@ class Part:
     @property
     def judged(self) -> Judged | None:
         """What its head tells, None where there is no state. MissingPartError, msgspec.DecodeError."""
-        packed = _head(self.entries)
+        packed = packed_head(self.entries)
         return None if packed is None else msgspec.msgpack.decode(packed, type=Judged)
-
-
-def _head(entries: Mapping[str, bytes]) -> bytes | None:
-    of_head = {key: value for key, value in entries.items() if key.startswith(f"{HEAD}/")}
-    return Cutter().join(of_head).get(HEAD)

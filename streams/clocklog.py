@@ -1,0 +1,29 @@
+"""The clock log read again: what the owners of a partition noted there."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from monitor.notes import Note
+from streams.cluster import TP, Cluster, Refused
+from streams.emit import decode_note
+
+
+async def noted(
+    cluster: Cluster, clock: TP, start: int, end: int, having: bytes = b""
+) -> AsyncIterator[tuple[int, int | None, Note]]:
+    """Each note between these offsets: its own, the number of its source (None: of the partition), and the note.
+
+    ``having``: only those in whose bytes this is; the others are not decoded. Unavailable; Refused where a note cannot
+    be read.
+    """
+    async for fetched in cluster.read(clock, start, end):
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            if having not in (value or b""):
+                continue
+            try:
+                source, note = decode_note(value or b"")
+            except (msgspec.DecodeError, ValueError, KeyError) as error:
+                at = f"{clock.topic}-{clock.partition} offset {offset}"
+                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+            yield offset, source, note
