@@ -51,11 +51,6 @@ class Tally:
     only_a: int = 0
     only_b: int = 0
 
-    @property
-    def differ(self) -> bool:
-        """Whether any of them is not the same."""
-        return bool(self.wording or self.otherwise or self.only_a or self.only_b)
-
 
 @dataclass(slots=True)
 class Comparison:

@@ -25,7 +25,6 @@ class Fields:
     """The compiled fields: `data` makes a record's data of a row's cells, `event_ms` its event time alone."""
 
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
-        self._spec = spec
         self._fixed: Data = {"type": spec.record}
         self._first: list[tuple[tuple[str, ...], Make]] = []
         self._later: list[tuple[str, Callable[[Cells, Data], bool], Make]] = []
