@@ -162,10 +162,11 @@ def test_what_is_to_be_seen_is_what_the_programs_say() -> None:
 
 
 def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
-    """`tests/.../test_partition.py` has the refusal; a command that switches would change this."""
+    """`tests/.../test_partition.py` has the refusal; `policy apply` is the way, in the format that has room for it."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Do those who live on it keep up")]
     assert "the state was made under the policy" in way_out
-    assert "CALLWARDEN_OUTPUT_PREFIX" in way_out
+    assert "`callwarden policy apply FILE --reason WHY`" in way_out
+    assert "`CALLWARDEN_STATE_FORMAT=3`" in way_out
     for alert in ("CallwardenDecisionFlood", "CallwardenRuleTooBroad"):
         section = RUNBOOK.partition(f"### {alert}\n")[2].partition("\n#")[0]
         assert "](#a-rule-is-wrong)" in section, alert
