@@ -50,6 +50,8 @@ def apply(
     from streams.policies import earliest, newest, noted
 
     after = policy_for(file)
+    if not reason and not dry_run:
+        fail("--reason: expected why; it is noted with the change")
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000
@@ -75,8 +77,6 @@ def apply(
     typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
     if dry_run:
         return
-    if not reason:
-        fail("--reason: expected why; it is noted with the change")
     if not yes and not typer.confirm("Apply it?"):
         raise typer.Exit(1)
 
@@ -126,7 +126,8 @@ def status(bootstrap: Bootstrap = None) -> None:
 
     for number, switches in operate("policy status", settings, look).items():
         if not switches:
-            typer.echo(f"partition {number}: none is noted: the workers' file holds (state of format 2, or none yet)")
+            holds = "that of its worker's CALLWARDEN_POLICY holds"
+            typer.echo(f"partition {number}: none is noted (state of format 2, or none yet): {holds}")
         for switch in switches:
             named = f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
             since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"

@@ -84,6 +84,11 @@ def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
     assert said.startswith(f"{file}:2:10: ")
 
 
+def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nobody: str) -> None:
+    wanted = "--reason: expected why; it is noted with the change\n"
+    assert callwarden("policy", "apply", "deploy/policy.yaml", "--bootstrap", nobody) == (2, wanted)
+
+
 def test_a_setting_that_is_wrong_is_status_2() -> None:
     wanted = "--bootstrap: `here` is no server; HOST:PORT would be right, several parted by commas\n"
     assert callwarden("end-outage", "--reason", "r", "--bootstrap", "here") == (2, wanted)
