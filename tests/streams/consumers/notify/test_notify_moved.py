@@ -1,0 +1,43 @@
+"""A notifier whose topics were moved to others: what it was told before goes on, and nothing is told twice."""
+
+import msgspec
+from fake_topics import FakeTopics
+from notices import decision
+from notifier import BEGAN_MS, Ear, Notifier
+from office import MANNERS, POLICY
+from sqlalchemy import select
+
+from monitor.policy.durations import DAY, HOUR
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower
+from streams.consumers.notify.consumer import Consumer
+from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.tables import PENDING, POSITIONS
+
+
+async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    topics = FakeTopics(**{f"{prefix}.{name}": 2 for prefix in ("old", "new") for name in ("enforcement", "alerts")})
+    topics.now_ms = 4_000_000_000_000
+
+    async def follow(prefix: str) -> None:
+        desk, clock = Desk(POLICY, MANNERS), lambda: notifier.now_ms
+        consumer = Consumer(desk, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
+        both = [f"{prefix}.enforcement", f"{prefix}.alerts"]
+        await Follower(topics, database, POSITIONS, both, consumer.handle, from_end=both[1:]).catch_up()
+
+    await notifier.later()
+    await follow("old")
+    topics.put("old.enforcement", 0, msgspec.json.encode(decision("held", "ban", BEGAN_MS, pending=True)))
+    await follow("old")
+    await notifier.later(HOUR)
+    await follow("new")
+    at_ms = notifier.now_ms
+    back = decision("back", "reversal", at_ms, reverses="held", refunds="released")
+    topics.put("new.enforcement", 1, msgspec.json.encode(back))
+    await follow("new")
+    await notifier.later(HOUR)
+    await notifier.later(6 * DAY)
+    assert [message.id for message in ear.heard] == ["decision:held", "decision:back"], "and not that it lapses"
+    assert await database.run(lambda connection: connection.execute(select(PENDING)).all()) == []
