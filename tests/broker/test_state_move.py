@@ -1,4 +1,7 @@
-"""The state is moved to topics with another number of partitions: before and after, what one replay of all decides."""
+"""The state is moved to topics with another number of partitions: before and after, what one replay of all decides.
+
+The audits of both sides, billing and ledger say so, too, in the order of docs/upgrades.md.
+"""
 
 import asyncio
 import json
@@ -7,32 +10,37 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 from deadlines import deadline
+from move_consumers import Consumers
 from worker_judge import read_all
 from worker_platform import Platform
 from worker_processes import MAIN, PARTITIONS, fleet_of, wait_for
-from worker_traffic import Day, Sender, Sent, sender_to
+from worker_traffic import LATENESS_S, Day, Sender, Sent, sender_to
 
 from monitor.keying import partition_of
 from monitor.policy.load import load
 from monitor.replay import replay
 from monitor.topics import INPUTS
+from oracle import billing as oracle
 from schemas import codec
 from streams.child import Child
 from streams.kafka import KafkaCluster
+from streams.kafka.admin import members
 from streams.names import Names
 from streams.settings import load as load_settings
 from streams.state.look import part_of
 
 _STOP_S = 20
+_PATIENCE_S = LATENESS_S + 10  # after that time a call of the present decides what is older
 NEW = Names("new-in.", "new-out.")
 NEW_PARTITIONS = 5
-_CALLS = INPUTS.index("cdr")
+_CALLS, _REVIEWS = INPUTS.index("cdr"), INPUTS.index("reviews")
 TO = ["--to-input-prefix", NEW.input_prefix, "--to-output-prefix", NEW.output_prefix, "--to-application-id", "moved"]
 
 
@@ -58,13 +66,40 @@ def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str,
     return log.read_text().splitlines()
 
 
-def day_of(seed: int) -> list[Sent]:
-    """A simulated day of which nothing comes too late; what is not a call first, so that it waits for the calls."""
-    day = Day(seed, pieces=1, tenants=60, calls=20_000, partitions=PARTITIONS, late_share=0)
+def day_of(seed: int) -> tuple[list[Sent], list[str]]:
+    """A simulated day of which nothing comes too late; what is not a call first, so that it waits for the calls.
+
+    With the tenants who are held until somebody reviews that.
+    """
+    day = Day(seed, pieces=1, tenants=60, calls=12_000, partitions=PARTITIONS, late_share=0)
     well = [one for one in day.pieces[0] if not one.mark and one.value is not None]
-    others = [one for one in well if one.source != _CALLS]
+    calls = [one for one in well if one.source == _CALLS]
+    at_ms = min(int(json.loads(one.value or b"")["end_ms"]) for one in calls) + 60_000
+    waiting = [f"held-{number}" for number in range(3)]
+    others = [one for one in well if one.source != _CALLS] + [likely_ban(tenant, at_ms) for tenant in waiting]
     others.sort(key=lambda one: int(json.loads(one.value or b"")["updated_ms"]))
-    return [*others, *(one for one in well if one.source == _CALLS), *day.calls_now(0)]
+    return [*others, *calls], waiting
+
+
+def likely_ban(tenant: str, at_ms: int) -> Sent:
+    """A finding that holds refunds, and waits for a review."""
+    finding = {"type": "finding", "tenant_id": tenant, "finding_id": "f", "behaviour": "undeclared_business"}
+    finding |= {"status": "confirmed", "actual_business": "小额贷款中介", "updated_ms": at_ms}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
+
+
+def last_calls(tenants: Iterable[bytes]) -> list[Sent]:
+    """A call of the present in each of the new partitions."""
+    now_ms = time.time_ns() // 1_000_000
+    call = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee", "outcome": "no_answer"}
+    call |= {"call_id": "last", "start_ms": now_ms - 1000, "end_ms": now_ms}
+    homes = {partition_of(key, NEW_PARTITIONS, "murmur2"): key for key in tenants}
+    assert len(homes) == NEW_PARTITIONS, "some partition has no tenant; expected another seed"
+    return [
+        Sent(_CALLS, number, key, json.dumps(call | {"tenant_id": key.decode()}).encode())
+        for number, key in homes.items()
+    ]
 
 
 def replayed(platform: Platform, day: Sequence[Sent], folder: Path) -> dict[str, list[tuple[int, bytes]]]:
@@ -80,6 +115,24 @@ def replayed(platform: Platform, day: Sequence[Sent], folder: Path) -> dict[str,
     return events
 
 
+def fine(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command said that ended well."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def compared(done: subprocess.CompletedProcess[str]) -> int:
+    """How many decisions an audit found to be as they must be, all of them."""
+    report = json.loads(fine(done))
+    return sum(int(one["enforcement"]["same"]) for one in report["partitions"])
+
+
+def cases(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
+    """Of each tenant the last case that `reviews list --json` tells: its id and what is so now."""
+    lines = [json.loads(line) for line in fine(done).splitlines()]
+    return {one["data"]["tenant_id"]: (one["enforcement_id"], one["status"]) for one in lines}
+
+
 async def watermarks(address: str) -> list[int]:
     """How far each of the new partitions has judged."""
     cluster = KafkaCluster(load_settings({"bootstrap_servers": address}))
@@ -90,50 +143,87 @@ async def watermarks(address: str) -> list[int]:
     return [part.judged.watermark_ms if part.judged else 0 for part in parts]
 
 
+async def at_work(address: str, group: str) -> int:
+    """How many workers the broker takes to be at work."""
+    cluster = KafkaCluster(load_settings({"bootstrap_servers": address}))
+    try:
+        return await members(cluster.questions, group)
+    finally:
+        await cluster.stop()
+
+
 @pytest.mark.services
 async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform: Platform, tmp_path: Path) -> None:
     seed = int(os.environ.get("CALLWARDEN_TEST_SEED") or random.randrange(10**6))
     print(f"CALLWARDEN_TEST_SEED={seed}")
     chooser = random.Random(seed)
-    day = day_of(seed)
+    day, held = day_of(seed)
     cut = chooser.randrange(len(day) // 3, 2 * len(day) // 3)
-    address, old = platform.node.address, platform.environment
+    consumers = Consumers(tmp_path)
+    address, old = platform.node.address, platform.environment | consumers.settings
     new = {
         **old,
         "CALLWARDEN_INPUT_PREFIX": NEW.input_prefix,
         "CALLWARDEN_OUTPUT_PREFIX": NEW.output_prefix,
         "CALLWARDEN_APPLICATION_ID": "moved",
     }
+    export = tmp_path / "state.zst"
+
+    async def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(callwarden, environment, *arguments)
+
+    async def decisions(names: Names, count: int) -> list[ConsumerRecord]:
+        topic = names.output("enforcement")
+        return (await read_all(address, [topic], count)).of(topic)
+
     async with sender_to(address) as producer:
         with fleet_of(tmp_path, old) as fleet:
             workers = [fleet.add() for _ in range(2)]
             await asyncio.to_thread(fleet.settle)
-            await Sender(producer, platform.names).send(day[:cut])
-            assert "at work" in (await asyncio.to_thread(callwarden, old, "state", "move", *TO)).stderr
+            await Sender(producer, platform.names).send(day[: cut // 2])
+            async with deadline("three tenants are held until a review", 60):
+                while not set(held) <= {one.key.decode() for one in await decisions(platform.names, PARTITIONS)}:
+                    await asyncio.sleep(0.5)
+            waiting = cases(await run(old, "reviews", "list", "--json"))
+            # By the calls' clocks that is far ahead, so it is carried over.
+            overturned, upheld, left = [waiting[tenant][0] for tenant in held]
+            fine(await run(old, "reviews", "overturn", overturned, "--reason", "no", "--wait", "0"))
+            await Sender(producer, platform.names).send(day[cut // 2 : cut])
+            assert "at work" in (await run(old, "state", "move", *TO)).stderr
             assert workers[0].kill() == -9
             assert await asyncio.to_thread(workers[1].terminate, _STOP_S) in (0, 1)
 
         sizes = {"CALLWARDEN_PARTITIONS": str(NEW_PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
-        made = await asyncio.to_thread(callwarden, {**new, **sizes}, "topics", "create")
-        assert made.returncode == 0, made.stderr
+        made, before = await asyncio.gather(run({**new, **sizes}, "topics", "create"), run(old, "audit", "--json"))
+        fine(made)
+        assert compared(before) >= len(held)
         async with deadline("the group forgets who was killed", 60):
-            while "at work" in (await asyncio.to_thread(callwarden, old, "state", "move", "--undo", *TO)).stderr:
-                await asyncio.sleep(1)
+            while await at_work(address, old["CALLWARDEN_APPLICATION_ID"]):
+                await asyncio.sleep(0.5)
         for lines in range(3):
             said = await asyncio.to_thread(killed_after, lines, chooser.uniform(0, 1), tmp_path / "move.log", old)
             print(f"killed after {said[-1:]}")
-        done = await asyncio.to_thread(callwarden, old, "state", "move", *TO)
-        assert done.returncode == 0, done.stderr + done.stdout
-        print(done.stdout)
+        print(fine(await run(old, "state", "move", *TO)))
+        fine(await run(new, "state", "export", str(export)))
+        with consumers.following(old):
+            after = await run(old, "audit", "--json")
+        fine(await run(new, "reviews", "uphold", upheld, "--reason", "heard", "--wait", "0"))
+        reviewed_s = time.monotonic()
 
         with fleet_of(tmp_path, old) as fleet:
             late_comer = fleet.add()
             what = "a worker on the former topics refuses all"
             await asyncio.to_thread(wait_for, lambda: len(late_comer.owned("refused")) == PARTITIONS, what)
             assert await asyncio.to_thread(late_comer.terminate, _STOP_S) == 0
+        former = await decisions(platform.names, PARTITIONS)
+        assert compared(after) == len(former)
 
         (tmp_path / "new").mkdir()
-        with fleet_of(tmp_path / "new", new) as fleet:
+        tenants = {one.key.decode() for one in day}
+        with consumers.following(new), fleet_of(tmp_path / "new", new) as fleet:
+            holds = oracle.holds(record.value for record in former)
+            assert await asyncio.to_thread(consumers.holds, tenants) == holds, "all that was held before"
+            assert set(held) <= holds.keys()
             workers = [fleet.add() for _ in range(2)]
             await asyncio.to_thread(
                 wait_for, lambda: sum(len(one.owned()) for one in workers) == NEW_PARTITIONS, "all partitions are run"
@@ -142,26 +232,44 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             await Sender(producer, NEW).send(rest[: len(rest) // 2])
             assert workers[0].kill() == -9
             await Sender(producer, NEW).send(rest[len(rest) // 2 :])
-            wanted = int(json.loads(rest[-1].value or b"")["end_ms"]) - 25_000
+            await asyncio.sleep(max(0, reviewed_s + _PATIENCE_S - time.monotonic()))
+            last = last_calls({one.key for one in day})
+            await Sender(producer, NEW).send(last)
+            wanted = int(json.loads(last[-1].value or b"")["end_ms"]) - 1000 * _PATIENCE_S
             async with deadline("all is judged", 120):
                 while min(await watermarks(address)) < wanted:
                     await asyncio.sleep(1)
             assert await asyncio.to_thread(workers[1].terminate, _STOP_S) == 0
+            since = await decisions(NEW, NEW_PARTITIONS)
+            await asyncio.to_thread(consumers.catch_up)
+            both = [record.value for record in (*former, *since)]
+            assert await asyncio.to_thread(consumers.holds, tenants) == oracle.holds(both)
+        whole, bare, verified, shown = await asyncio.gather(
+            run(new, "audit", "--json", "--from", str(export)),
+            run(new, "audit", "--json"),
+            run(new, "ledger", "verify", "--topic"),
+            run(new, "reviews", "list", "--status", "all", "--json"),
+        )
+        reviews = (await read_all(address, [NEW.inputs[_REVIEWS]], NEW_PARTITIONS)).of(NEW.inputs[_REVIEWS])
 
+    assert compared(whole) == len(since)
+    assert bare.returncode == 1, "what was carried over is in no record of the new topics"
+    assert "cannot be read" not in fine(verified)
+    known = dict(cases(shown).values())
+    assert (known[overturned], known[left]) == ("reversed", "pending")
+    assert cases(shown)[held[1]][1] == "final"
+    simulated = {one.value for one in day}
+    ours = [Sent(_REVIEWS, one.partition, one.key, one.value) for one in reviews if one.value not in simulated]
+    assert len(ours) == 2, "one that was carried over, one of since"
     judged = await watermarks(address)
     expected = {
         tenant: [event for at_ms, event in events if at_ms <= judged[partition_of(tenant.encode(), 5, "murmur2")]]
-        for tenant, events in replayed(platform, day, tmp_path).items()
+        for tenant, events in replayed(platform, [*day, *last, *ours], tmp_path).items()
     }
     found: dict[str, list[bytes]] = {}
-    counts = []
-    for names, count in ((platform.names, PARTITIONS), (NEW, NEW_PARTITIONS)):
-        topic = names.output("enforcement")
-        records = (await read_all(address, [topic], count)).of(topic)
-        counts.append(len(records))
-        for record in records:
-            found.setdefault((record.key or b"").decode(), []).append(record.value)
-    print(f"{counts} decisions before and after")
+    for record in (*former, *since):
+        found.setdefault((record.key or b"").decode(), []).append(record.value)
+    print(f"{len(former)} and {len(since)} decisions before and after")
     for tenant in sorted(found.keys() | expected.keys()):  # at one instant a replay sorts otherwise
         assert sorted(found.get(tenant, [])) == sorted(expected.get(tenant, [])), tenant
-    assert min(counts) > 3
+    assert min(len(former), len(since)) > 3
