@@ -11,7 +11,7 @@ import typer
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
 COMMANDS = {
     "replay": "Judge files of records, or topics, and write every decision with its reason.",
-    "policy": "Check, show, compare and explain policies.",
+    "policy": "Check, show, compare and explain policies; have the workers decide by another.",
     "map": "Check how a mapping turns a file into records.",
     "simulate": "Write labelled traffic of honest and bad tenants.",
     "backtest": "Compare two policies on the same records.",
@@ -54,7 +54,9 @@ def build(chosen: str | None) -> typer.Typer:
     @app.callback(invoke_without_command=True)
     def top(
         version: bool = typer.Option(False, "--version", help="Show the version and exit."),
-        settings: str = typer.Option("", "--settings", metavar="FILE", help="Of settings; CALLWARDEN_SETTINGS."),
+        settings: str = typer.Option(
+            "", "--settings", metavar="FILE", help="A YAML file of settings; CALLWARDEN_SETTINGS."
+        ),
     ) -> None:
         if settings:
             os.environ["CALLWARDEN_SETTINGS"] = settings
