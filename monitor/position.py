@@ -156,7 +156,8 @@ class Position:
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, set(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
-        return self.limit(head.done, max_ahead_ms)
+        # A state that was brought back out of an export has limits that were noted beyond what it has read itself.
+        return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
 
 
 def _offset(note: Move | Limit) -> int:
