@@ -46,7 +46,9 @@ def run(
 
     async def side(cluster: "KafkaCluster", settings: "Settings") -> Side:
         if at_work := await members(cluster.questions, settings.group):
-            raise Refused(f"{at_work} of group {settings.group} at work: the workers must be stopped first")
+            raise Refused(
+                f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
+            )
         found = await look(cluster.questions, table(settings))
         if faults := mismatches(settings, found):
             raise Refused(f"the topics are not as they must be\n{told(faults)}")

@@ -59,12 +59,13 @@ def apply(
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
-    async def look(cluster: "KafkaCluster") -> "tuple[list[int], Era | None]":
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, list[Switch]], Era | None]":
         switches = await noted(cluster, names, range(await partition_count(cluster, names)))
         others = {number: some for number, some in switches.items() if not some or some[-1].sha256 != after.sha256}
-        return list(others), newest(others)
+        return others, newest(others)
 
     waiting, last = operate("policy apply", settings, look)
+    unnoted = ", ".join(str(number) for number, some in waiting.items() if not some)
     if not waiting:
         typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
         return
@@ -75,6 +76,11 @@ def apply(
     for line in _judged_later(Era(0, before), Era(from_ms, after)):
         typer.echo(line)
     typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
+    if unnoted:
+        typer.echo(
+            f"partition {unnoted} has noted no policy so far: if its state is of format 2, the command will be "
+            "refused; CALLWARDEN_STATE_FORMAT=3 for all workers before it would be right"
+        )
     if dry_run:
         return
     if not yes and not typer.confirm("Apply it?"):
@@ -86,8 +92,8 @@ def apply(
     command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
     async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, list[Switch]]]":
-        silent = await tell(cluster, names, settings.application_id, waiting, command, wait)
-        return silent, await noted(cluster, names, waiting)
+        silent = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
+        return silent, await noted(cluster, names, list(waiting))
 
     silent, after_switches = operate("policy apply", settings, work)
     for number in waiting:
@@ -96,15 +102,10 @@ def apply(
             typer.echo(f"taken: partition {number} decides under it from {since} on")
     if silent:
         told = ", ".join(map(str, silent))
-        unnoted = ", ".join(str(number) for number in silent if not after_switches[number])
-        why = (
-            f" Partition {unnoted} has noted no policy so far. A state of format 2 refuses the command: then "
-            "CALLWARDEN_STATE_FORMAT=3 for all workers, and the command once more, would be right."
-        )
         fail(
-            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; where no worker "
-            f"has the partition, the command stays in {names.output('control')} and is taken when one opens it."
-            f"{why if unnoted else ''}",
+            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; what was refused "
+            f"is done with. Where no worker has the partition, the command stays in {names.output('control')} and is "
+            "taken when one opens it",
             1,
         )
 

@@ -102,7 +102,9 @@ def bring_back(
 
     async def work(cluster: "KafkaCluster") -> None:
         if at_work := await members(cluster.questions, settings.group):
-            raise Refused(f"{at_work} of group {settings.group} at work: the workers must be stopped first")
+            raise Refused(
+                f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
+            )
         await write(cluster, names, settings.application_id, found, only=partitions, replace=replace, told=_tell)
 
     with faults():

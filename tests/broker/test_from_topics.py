@@ -321,7 +321,7 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
 async def test_a_change_of_policy_that_nobody_takes_says_what_may_be_wrong(world: World) -> None:
     said = world.run("policy", "apply", "deploy/policy.yaml", "--yes", "--reason", "agreed", "--wait", "1", status=1)
     assert "not taken within 1 s by partition 0, 1. Its worker's log and /readyz say why" in said
-    assert "Partition 0, 1 has noted no policy so far. A state of format 2 refuses the command" in said
+    assert "partition 0, 1 has noted no policy so far: if its state is of format 2, the command will be refused" in said
     assert "CALLWARDEN_STATE_FORMAT=3" in said
 
 
