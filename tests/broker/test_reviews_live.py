@@ -163,7 +163,8 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
     live = Live(idle_after_ms=1_000, outage_grace_ms=1_000)
     counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
     logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
-    assert len(logs.of(names.input_prefix + "reviews")) == 7
+    # One may be sent twice, by whoever finds it claimed and not sent; it is the same record then.
+    assert len({record.value for record in logs.of(names.input_prefix + "reviews")}) == 7
     assert counts[names.output("enforcement")] == 3 + 5 + 2 + 5 + 1
 
 

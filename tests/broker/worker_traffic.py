@@ -105,6 +105,7 @@ class Day:
         evening = rows[-1][0] - DAY_MS // 4
         others = [row for row in rows if row[1] != _CALLS and row[0] < evening]
         rest = [row for row in rows if row[1] == _CALLS or row[0] >= evening]
+        self.middle_ms: int = rest[len(rest) // 2][0]  # half of the calls are before it, whatever the hour
         first = [self._at_home(source, tenant, line) for _, source, tenant, line in others]
         size = -(-len(rest) // pieces)
         self.pieces: list[list[Sent]] = []
