@@ -24,13 +24,11 @@ def run(
 
     Exit status 3: no broker.
     """
-    import asyncio
-
     from rich.console import Console
 
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import answers
-    from monitor.cli.signals import until_stopped
+    from monitor.cli.signals import run_until_stopped
 
     settings = settings_for({"bootstrap_servers": bootstrap})
 
@@ -38,8 +36,8 @@ def run(
         async with beating(alive):
             await show(Console(highlight=False), settings, from_start, alerts)
 
-    with until_stopped(), answers("tail"):
-        asyncio.run(beat_and_show())
+    with answers("tail"):
+        run_until_stopped(beat_and_show())
 
 
 async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:

@@ -30,11 +30,9 @@ def run(
     Of the past, complaints, findings, tenants and reviews come before calls, so that their clocks hold nothing back.
     Where there are records already that are not its own it writes nothing without --yes. Exit status 3: no broker.
     """
-    import asyncio
-
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import answers
-    from monitor.cli.signals import until_stopped
+    from monitor.cli.signals import run_until_stopped
     from monitor.policy.durations import parse_duration
     from streams.cluster import Refused
     from streams.feed import DAYS, Feed, around, look, now_ms, producer_for
@@ -66,5 +64,5 @@ def run(
                 typer.echo(f"real time: {rate:g} calls/s in the mean of a weekday; Ctrl-C ends it")
                 await feed.live()
 
-    with until_stopped(), answers("traffic"):
-        asyncio.run(send())
+    with answers("traffic"):
+        run_until_stopped(send())
