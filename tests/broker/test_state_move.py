@@ -37,6 +37,7 @@ from streams.settings import load as load_settings
 from streams.state.look import part_of
 
 _STOP_S = 20
+_PANE_MS = 300_000
 _PATIENCE_S = LATENESS_S + 10  # after that time a call of the present decides what is older
 NEW = Names("new-in.", "new-out.")
 NEW_PARTITIONS = 5
@@ -235,7 +236,8 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             await asyncio.sleep(max(0, reviewed_s + _PATIENCE_S - time.monotonic()))
             last = last_calls({one.key for one in day})
             await Sender(producer, NEW).send(last)
-            wanted = int(json.loads(last[-1].value or b"")["end_ms"]) - 1000 * _PATIENCE_S
+            # A state says how far it has judged when a pane has ended, not in between.
+            wanted = (int(json.loads(last[-1].value or b"")["end_ms"]) - 1000 * _PATIENCE_S) // _PANE_MS * _PANE_MS
             async with deadline("all is judged", 120):
                 while min(await watermarks(address)) < wanted:
                     await asyncio.sleep(1)
