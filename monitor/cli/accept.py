@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from monitor.cli.options import Bootstrap, By
+
 app = typer.Typer()
 
 Partition = Annotated[int, typer.Option("--partition", min=0, help="As the worker's refusal says.")]
@@ -11,10 +13,6 @@ Offset = Annotated[int, typer.Option("--offset", min=0, help="As the worker's re
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")]
 Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it is taken.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait.")]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")]
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
 
 
 @app.command("lost-state")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap, InputPrefix, OutputPrefix
+
 if TYPE_CHECKING:
     from streams.audit.partition import Audited
     from streams.audit.run import Report
@@ -22,15 +24,9 @@ def run(
         Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="What was found as JSON.")] = False,
-    input_prefix: Annotated[
-        str | None, typer.Option("--input-prefix", help="What the input topics begin with.")
-    ] = None,
-    output_prefix: Annotated[
-        str | None, typer.Option("--output-prefix", help="What our own topics begin with.")
-    ] = None,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    input_prefix: InputPrefix = None,
+    output_prefix: OutputPrefix = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Judge the input topics again and compare with what the workers decided: nothing missing, nothing more.
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 
 def run(
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     port: Annotated[int | None, typer.Option(help="Port of the API, /metrics, /readyz and /healthz.")] = None,
     accept_gone: Annotated[
         list[str] | None,

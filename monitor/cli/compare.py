@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 if TYPE_CHECKING:
     from streams.decided import Decided
     from streams.kafka import KafkaCluster
@@ -17,9 +19,7 @@ def run(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many differences of a kind are shown.")] = 20,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, with every difference.")] = False,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Compare what the workers of two output prefixes have decided, up to where both have judged.
 

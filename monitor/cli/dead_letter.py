@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 if TYPE_CHECKING:
     from streams.deadletters import DeadLetter
 
@@ -14,9 +16,6 @@ _SHOWN = 200  # characters of a record
 Topic = Annotated[str | None, typer.Option("--topic", help="Those that came from this input topic.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Those whose reason contains this.")]
 Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Those of this partition.")]
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
 
 
 @app.command("list")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap, By
+
 
 def run(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
@@ -12,10 +14,8 @@ def run(
     ] = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    by: By = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Tell the workers that the calls are not away: there are none.
 

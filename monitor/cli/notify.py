@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
     from streams.settings import Settings
 
 
 def run(
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     policy: Annotated[
         str | None,
         typer.Option("--policy", metavar="FILE", help="The workers' policy.  [default: the built-in one]"),

@@ -7,6 +7,7 @@ import typer
 
 from monitor.cli import policy_switch
 from monitor.cli.inputs import moment, policy_for
+from monitor.cli.options import Bootstrap
 
 if TYPE_CHECKING:
     from monitor.backtest import Change
@@ -128,9 +129,7 @@ def preflight(
     from_topics: Annotated[
         bool, typer.Option("--from-topics", help="Look at the input topics of a Kafka cluster in place of files.")
     ] = False,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     policy: PolicyOption = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")

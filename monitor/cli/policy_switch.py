@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap, By
+
 if TYPE_CHECKING:
     from monitor.notes import Switch
     from monitor.policy.eras import Era
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 _MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
-
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
 
 
 def apply(
@@ -31,7 +29,7 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
+    by: By = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.

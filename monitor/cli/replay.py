@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
     from monitor.policy.eras import Era
@@ -28,9 +30,7 @@ def run(
     to_watermark: Annotated[
         bool, typer.Option("--to-watermark", help="Of topics: only what caught-up workers have decided by now.")
     ] = False,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
     ] = None,

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
 Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of this tenant.")]
 Rule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="By this rule, escalation or behaviour.")]

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap, By
+
 
 def run(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
@@ -12,10 +14,8 @@ def run(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter, and noted.")],
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")] = None,
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    by: By = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Tell the partition's worker to send one record to the dead letters instead of reading it.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli import move
+from monitor.cli.options import Bootstrap, InputPrefix, OutputPrefix
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
@@ -17,18 +18,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command("move")(move.run)
 
-Prefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
-InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
-
 
 @app.command("export")
 def export(
     to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="The file to be made, or where it is to be made.")],
     input_prefix: InputPrefix = None,
-    output_prefix: Prefix = None,
+    output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Write the state of all partitions to one file: a backup, and what `callwarden audit --from` begins at.
@@ -81,7 +76,7 @@ def bring_back(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="In place of the state that is there.")] = False,
     input_prefix: InputPrefix = None,
-    output_prefix: Prefix = None,
+    output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Bring the state back out of an export, where there is none. The workers must be stopped.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.heartbeat import Alive, beating
+from monitor.cli.options import Bootstrap
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
     alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
     alive: Alive = None,

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap, InputPrefix, OutputPrefix
+
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
     from streams.settings import Settings
@@ -11,11 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Bootstrap = Annotated[
-    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-]
-InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
-OutputPrefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
 InputRetention = Annotated[
     str | None, typer.Option("--input-retention", metavar="30d", help="How long inputs are kept, at least.")
 ]

@@ -5,12 +5,11 @@ from typing import Annotated
 import typer
 
 from monitor.cli.heartbeat import Alive, beating
+from monitor.cli.options import Bootstrap
 
 
 def run(
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
     tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
     days: Annotated[

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Bootstrap
+
 
 def run(
-    bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
-    ] = None,
+    bootstrap: Bootstrap = None,
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
     ] = None,

@@ -1,4 +1,4 @@
-"""What directed courses of events are made of: a world at noon, calls, commands, and looks at what came of them."""
+"""What courses of events are made of: a world at noon or a whole day, calls, commands, and looks at what came of it."""
 
 import asyncio
 import json
@@ -10,9 +10,11 @@ import structlog
 from structlog.testing import capture_logs
 
 from crash import judge
+from crash.broker import Broker
 from crash.log import Record
-from crash.traffic import NAMES, Arrival
-from crash.virtual import run
+from crash.memory import Link, MemoryCluster
+from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
+from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
 from monitor.head import Live
 from monitor.notes import Note
@@ -56,6 +58,32 @@ def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0, state_
     # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
     live = Live(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
     return World(random.Random(seed), POLICY, live, 1, NOON, speed, state_format=state_format)
+
+
+DAY_S = 5.0  # how long a day of `day_of` takes
+
+
+def day_of(seed: int) -> World:
+    """A day of the oracle's, that passes in a few seconds."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    told = story(seed % SCENARIOS)
+    live = Live(idle_after_ms=SECOND, outage_grace_ms=rng.choice((0, 30 * MINUTE)))
+    speed = (told.stop_ms - told.start_ms) / SECOND / DAY_S
+    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
+    world.produce(arrivals(rng, told, world.partitions))
+    return world
+
+
+def steady_link(broker: Broker, loop: VirtualLoop, rng: random.Random) -> Link:
+    """Of an operator or auditor: nothing on it is slow."""
+    link = Link(broker, Process(loop, "operator"), rng)
+    link.slow_share = 0.0
+    return link
+
+
+def operator_of(world: World) -> MemoryCluster:
+    return MemoryCluster(steady_link(world.broker, world.loop, world.rng))
 
 
 def call(at_ms: int, name: str, arrives_ms: int | None = None) -> Arrival:

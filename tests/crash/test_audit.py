@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import pytest
 
 from crash.broker import Broker
+from crash.courses import DAY_S, day_of, operator_of, steady_link
 from crash.log import Log, Record
-from crash.memory import Link, MemoryCluster
-from crash.traffic import NAMES, SCENARIOS, arrivals, story
-from crash.virtual import Process, VirtualClock, VirtualLoop, run
+from crash.memory import MemoryCluster
+from crash.traffic import NAMES, SCENARIOS
+from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World
-from monitor.head import Live
 from streams.audit.compare import Difference
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
@@ -25,27 +24,8 @@ from streams.state.exporting import export
 from streams.state.file import Export, write
 from streams.state.part import Part
 
-DAY_S = 5.0
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
 SHADOWS = 12  # a scenario with shadow decisions
-
-
-def auditor(world: World) -> MemoryCluster:
-    link = Link(world.broker, Process(world.loop, "auditor"), world.rng)
-    link.slow_share = 0.0
-    return MemoryCluster(link)
-
-
-def world_of(seed: int) -> World:
-    """A day of the oracle's, that passes in a few seconds."""
-    print("seed", seed)
-    rng = random.Random(seed)
-    told = story(seed % SCENARIOS)
-    live = Live(idle_after_ms=1_000, outage_grace_ms=rng.choice((0, 1_800_000)))
-    speed = (told.stop_ms - told.start_ms) / 1000 / DAY_S
-    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
-    world.produce(arrivals(rng, told, world.partitions))
-    return world
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -60,15 +40,13 @@ def look(world: World, start: Export | None = None, secret: bytes = b"secret") -
     loop = VirtualLoop()
     broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
     broker.logs = world.broker.logs
-    link = Link(broker, Process(loop, "auditor"), world.rng)
-    link.slow_share = 0.0
-    setup = Setup(MemoryCluster(link), NAMES, world.policy, secret, world.live)
+    setup = Setup(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, world.policy, secret, world.live)
     report: Report = run(loop, audit(setup, start))
     return report
 
 
 async def audited(world: World, start: Export | None = None) -> Report:
-    return await audit(Setup(auditor(world), NAMES, world.policy, b"secret", world.live), start)
+    return await audit(Setup(operator_of(world), NAMES, world.policy, b"secret", world.live), start)
 
 
 def told(report: Report) -> list[str]:
@@ -97,7 +75,7 @@ async def hurt(world: World) -> None:
 def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -> None:
     compared = checked_from = 0
     for seed in range(10):
-        world, file = world_of(seed), tmp_path / f"{seed}.zst"
+        world, file = day_of(seed), tmp_path / f"{seed}.zst"
 
         async def go(world: World = world, file: Path = file) -> None:
             nonlocal compared, checked_from
@@ -107,7 +85,7 @@ def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -
                 assert told(await audited(world)) == []
                 await hurt(world)
                 if not file.exists() and any(count(world, STATE)):
-                    await export(auditor(world), NAMES, file, 0)
+                    await export(operator_of(world), NAMES, file, 0)
             await asyncio.sleep(3)
             for worker in world.running():
                 worker.kill()
@@ -135,7 +113,7 @@ def count(world: World, topic: str) -> list[int]:
 def day() -> World:
     """A day that is over, of two partitions with decisions in each; its workers are dead."""
     for seed in range(SCENARIOS):
-        world = world_of(seed)
+        world = day_of(seed)
 
         async def go(world: World = world) -> None:
             world.add_worker()
@@ -278,12 +256,12 @@ def unchecked(report: Report) -> list[str]:
 
 
 def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path: Path) -> None:
-    world, file = world_of(2), tmp_path / "state.zst"
+    world, file = day_of(2), tmp_path / "state.zst"
 
     async def go() -> None:
         worker = world.add_worker()
         await asyncio.sleep(0.8 * DAY_S)
-        await export(auditor(world), NAMES, file, 0)
+        await export(operator_of(world), NAMES, file, 0)
         await asyncio.sleep(DAY_S)
         worker.kill()
 
@@ -342,9 +320,7 @@ def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(
         loop = VirtualLoop()
         broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
         broker.logs = world.broker.logs
-        link = Link(broker, Process(loop, "operator"), world.rng)
-        link.slow_share = 0.0
-        run(loop, export(MemoryCluster(link), NAMES, file, 0))
+        run(loop, export(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, file, 0))
         whole = Export(file)
         first, *others = whole.parts()
         entries = {key: value for key, value in first.entries.items() if not key.startswith("head/")}
@@ -372,7 +348,7 @@ def test_decisions_that_were_deleted_by_retention_are_missing(day: World) -> Non
 
 
 def test_shadow_decisions_may_expire_and_must_not_be_changed() -> None:
-    world = world_of(SHADOWS)
+    world = day_of(SHADOWS)
 
     async def go() -> None:
         world.add_worker()

@@ -2,16 +2,13 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, play, three_calls, until, world_of
+from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, operator_of, play, three_calls, until, world_of
 from crash.log import Log, Record
-from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES
-from crash.virtual import Process
 from crash.world import World
 from monitor.head import HEAD
 from monitor.policy.load import loads, to_plain
@@ -41,10 +38,8 @@ BEFORE, AFTER = policy_of("before"), policy_of("after")
 
 def world_with_policies() -> World:
     """Two hours of calls that break the rule every five minutes, on workers whose state has room for policies."""
-    world = world_of(grace_ms=0, speed=60.0)
+    world = world_of(grace_ms=0, speed=60.0, state_format=3)
     world.policy = BEFORE
-    setup = world.setup
-    world.setup = lambda cluster: replace(setup(cluster), state_format=3)  # type: ignore[method-assign]
     for n in range(24):
         world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"{n}-"))
     return world
@@ -55,14 +50,8 @@ def switch(world: World) -> None:
     world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
 
 
-def cluster_of(world: World) -> MemoryCluster:
-    link = Link(world.broker, Process(world.loop, "operator"), world.rng)
-    link.slow_share = 0.0
-    return MemoryCluster(link)
-
-
 async def audited(world: World, start: Export | None = None) -> Report:
-    return await audit(Setup(cluster_of(world), NAMES, BEFORE, b"secret", world.live), start)
+    return await audit(Setup(operator_of(world), NAMES, BEFORE, b"secret", world.live), start)
 
 
 def versions(world: World) -> list[str]:
@@ -76,7 +65,7 @@ async def the_day(world: World, file: Path) -> None:
     await until(world, NOON + 20 * MINUTE)
     switch(world)
     await until(world, NOON + 40 * MINUTE)
-    await export(cluster_of(world), NAMES, file, 0)
+    await export(operator_of(world), NAMES, file, 0)
     await until(world, SWITCH + 7 * MINUTE)
     first.kill()
     world.add_worker()
@@ -118,14 +107,14 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
     async def go() -> None:
         first = world.add_worker()
         await until(world, NOON + 40 * MINUTE)
-        await export(cluster_of(world), NAMES, file, 0)
+        await export(operator_of(world), NAMES, file, 0)
         switch(world)
         await until(world, SWITCH + 32 * MINUTE)
         first.kill()
         known = versions(world)
         assert set(known) == {"before", "after"}
         world.broker.logs[STATE] = Log()
-        await bring_back(cluster_of(world), NAMES, "callwarden", Export(file))
+        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
         world.add_worker()
         await until(world, SWITCH + 90 * MINUTE)
         await asyncio.sleep(60)

@@ -1,18 +1,18 @@
 """A move of the state that fails at any request, and is begun again until it is done; and one that is taken back."""
 
 import asyncio
-import random
 from collections.abc import Callable
 
 import pytest
 
 from crash import judge
+from crash.courses import DAY_S, day_of, steady_link
 from crash.log import Log, Record
-from crash.memory import Link, MemoryCluster
-from crash.traffic import NAMES, SCENARIOS, arrivals, story
+from crash.memory import MemoryCluster
+from crash.traffic import NAMES
 from crash.virtual import Process, run
 from crash.world import World
-from monitor.head import Live, Place
+from monitor.head import Place
 from monitor.partition import Partition
 from streams.cluster import TP, Fenced, Unavailable
 from streams.names import OUTPUTS, Names
@@ -20,20 +20,7 @@ from streams.setup import Phase
 from streams.state.closing import Side
 from streams.state.moving import move, undo
 
-DAY_S = 5.0
 NEW = Names("new.", "new.")
-
-
-def world_of(seed: int) -> World:
-    """A day of the oracle's, that passes in a few seconds."""
-    print("seed", seed)
-    rng = random.Random(seed)
-    told = story(seed % SCENARIOS)
-    live = Live(idle_after_ms=1_000, outage_grace_ms=rng.choice((0, 1_800_000)))
-    speed = (told.stop_ms - told.start_ms) / 1000 / DAY_S
-    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
-    world.produce(arrivals(rng, told, world.partitions))
-    return world
 
 
 def sides(world: World) -> tuple[Side, Side]:
@@ -55,8 +42,7 @@ def sides(world: World) -> tuple[Side, Side]:
 
 def operator_of(world: World, share: float = 0.0) -> MemoryCluster:
     """A cluster on which that share of what is asked fails, before it is done or after."""
-    link = Link(world.broker, Process(world.loop, "operator"), world.rng)
-    link.slow_share = 0.0
+    link = steady_link(world.broker, world.loop, world.rng)
 
     def passing(process: Process, point: str) -> None:
         if world.rng.random() < share:
@@ -106,7 +92,7 @@ async def until_a_call_is_read(world: World) -> None:
 
 
 def in_world(seed: int, work: Callable[[World], object]) -> None:
-    world = world_of(seed)
+    world = day_of(seed)
     try:
         run(world.loop, work(world))  # type: ignore[arg-type]
     finally:

@@ -1,19 +1,18 @@
 """A state that was lost is brought back out of an export that was made while workers were at work."""
 
 import asyncio
-import random
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from crash import judge
+from crash.courses import DAY_S, day_of, operator_of
 from crash.log import Log
-from crash.memory import Link, MemoryCluster, MemoryWriter
-from crash.traffic import NAMES, SCENARIOS, arrivals, story
-from crash.virtual import Process, run
+from crash.memory import MemoryWriter
+from crash.traffic import NAMES
+from crash.virtual import run
 from crash.world import World
-from monitor.head import Live
 from streams.cluster import TP, Out, Refused
 from streams.names import Names
 from streams.state.exporting import export
@@ -21,30 +20,10 @@ from streams.state.file import Export, write
 from streams.state.importing import bring_back
 from streams.state.part import Part
 
-DAY_S = 5.0
-
-
-def operator_of(world: World) -> MemoryCluster:
-    link = Link(world.broker, Process(world.loop, "operator"), world.rng)
-    link.slow_share = 0.0
-    return MemoryCluster(link)
-
 
 def lose_state(world: World, numbers: Iterable[int]) -> None:
     for number in numbers:
         world.broker.logs[TP(NAMES.output("state"), number)] = Log()
-
-
-def world_of(seed: int) -> World:
-    """A day of the oracle's, that passes in a few seconds."""
-    print("seed", seed)
-    rng = random.Random(seed)
-    told = story(seed % SCENARIOS)
-    live = Live(idle_after_ms=1_000, outage_grace_ms=rng.choice((0, 1_800_000)))
-    speed = (told.stop_ms - told.start_ms) / 1000 / DAY_S
-    world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
-    world.produce(arrivals(rng, told, world.partitions))
-    return world
 
 
 async def settled(world: World) -> list[str]:
@@ -71,7 +50,7 @@ def test_after_an_import_the_decisions_are_those_without_a_loss(tmp_path: Path) 
 
 def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
     """How many decisions came between the export and the loss, and how many after the import."""
-    world = world_of(seed)
+    world = day_of(seed)
     counts: list[int] = []
 
     def count() -> None:
@@ -104,7 +83,7 @@ def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
 
 
 def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: Path) -> None:
-    world = world_of(1)
+    world = day_of(1)
     file = tmp_path / "state.zst"
 
     async def go() -> None:
@@ -138,7 +117,7 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
 
 
 def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world, file = world_of(2), tmp_path / "state.zst"
+    world, file = day_of(2), tmp_path / "state.zst"
 
     async def go() -> None:
         cluster = operator_of(world)
@@ -164,7 +143,7 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
 
 
 def test_a_state_that_is_torn_is_one(tmp_path: Path) -> None:
-    world, file, state = world_of(1), tmp_path / "state.zst", NAMES.output("state")
+    world, file, state = day_of(1), tmp_path / "state.zst", NAMES.output("state")
 
     async def go() -> None:
         cluster = operator_of(world)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,15 +130,17 @@ def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) ->
                 if (alert["labels"]["kind"], alert["status"]) == (kind, status)
             }
 
+        def by_everybody(kind: str, status: str) -> Callable[[], bool]:
+            return lambda: heard(kind, status) == everybody
+
         post(address, *of("ban"))
-        wait_for(lambda: heard("ban", "firing") == everybody, "the bans are told")
+        wait_for(by_everybody("ban", "firing"), "the bans are told")
         post(address, *of("ban"), over=True)
         for kind in ("alert", "pending"):  # one after the other: meanwhile the bans would have been told as resolved
             post(address, *of(kind))
-            # mypy cannot tell what a lambda's default is.
-            wait_for(lambda kind=kind: heard(kind, "firing") == everybody, f"{kind} is told")  # type: ignore[misc]
+            wait_for(by_everybody(kind, "firing"), f"{kind} is told")
             post(address, *of(kind), over=True)
-            wait_for(lambda kind=kind: heard(kind, "resolved") == everybody, f"{kind} is over")  # type: ignore[misc]
+            wait_for(by_everybody(kind, "resolved"), f"{kind} is over")
         assert heard("ban", "resolved") == set()
 
 

@@ -1,0 +1,12 @@
+"""Options that several commands on a cluster have."""
+
+from typing import Annotated
+
+import typer
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
+]
+InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
+OutputPrefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")]
