@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.longrunning import JsonLogs, logged
 from monitor.cli.options import Bootstrap
 
 
@@ -15,8 +16,8 @@ def run(
         list[str] | None,
         typer.Option(metavar="PARTITION:OFFSET", help="Go on there: what was before is lost. As the refusal says."),
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why that is accepted; it is kept.")] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="WHY", help="Is kept.")] = None,
+    json_logs: JsonLogs = False,
 ) -> None:
     """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
 
@@ -26,8 +27,6 @@ def run(
     """
     import asyncio
 
-    import structlog
-
     from monitor.cli.inputs import fail, settings_for
     from streams.cluster import Refused
     from streams.consumers.billing.gaps import consequence
@@ -35,7 +34,6 @@ def run(
     from streams.consumers.billing.run import run as follow_and_answer
     from streams.consumers.gone import Gone, OtherCluster
     from streams.kafka import KafkaCluster
-    from streams.logs import set_up_logs
 
     settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
     if bool(accept_gone) is not bool(reason and reason.strip()):
@@ -54,13 +52,10 @@ def run(
         finally:
             await cluster.stop()
 
-    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
-    try:
-        asyncio.run(start())
-    except (Gone, OtherCluster) as error:
-        fail(f"callwarden billing: {consequence(error)}")
-    except Refused as error:
-        fail(f"callwarden billing: {error}")
-    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
-        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
-        raise typer.Exit(1) from None
+    with logged(settings, json_logs):
+        try:
+            asyncio.run(start())
+        except (Gone, OtherCluster) as error:
+            fail(f"callwarden billing: {consequence(error)}")
+        except Refused as error:
+            fail(f"callwarden billing: {error}")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.longrunning import JsonLogs, logged
 from monitor.cli.options import Bootstrap
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def run(
     heads: Annotated[
         str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
     ] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
+    json_logs: JsonLogs = False,
 ) -> None:
     """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
 
@@ -36,24 +37,15 @@ def run(
     database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
     were kept; 1 an unforeseen error, or cut off after TERM.
     """
-    import structlog
-
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
     from streams.consumers.ledger.service import run_ledger
-    from streams.logs import set_up_logs
 
     settings = settings_for(
         {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}
     )
-    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
-    try:
+    with logged(settings, json_logs):
         operate("ledger run", settings, lambda cluster: run_ledger(settings, cluster))
-    except typer.Exit:
-        raise
-    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
-        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
-        raise typer.Exit(1) from None
 
 
 @app.command("verify")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.longrunning import JsonLogs, logged
 from monitor.cli.options import Bootstrap
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def run(
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
     ] = False,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
+    json_logs: JsonLogs = False,
 ) -> None:
     """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
 
@@ -32,28 +33,20 @@ def run(
     """
     import asyncio
 
-    import structlog
-
     from monitor.cli.inputs import fail, policy_for, settings_for
     from streams.cluster import Refused
     from streams.consumers.notify.serve import run_notify
-    from streams.logs import set_up_logs
 
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
-    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
-    try:
-        if test:
-            asyncio.run(_try(settings, ruled))
-        else:
-            asyncio.run(run_notify(settings, ruled))
-    except Refused as error:
-        fail(f"callwarden notify: {error}")
-    except typer.Exit:
-        raise
-    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
-        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
-        raise typer.Exit(1) from None
+    with logged(settings, json_logs):
+        try:
+            if test:
+                asyncio.run(_try(settings, ruled))
+            else:
+                asyncio.run(run_notify(settings, ruled))
+        except Refused as error:
+            fail(f"callwarden notify: {error}")
 
 
 async def _try(settings: "Settings", policy: "Policy") -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.longrunning import JsonLogs, logged
 from monitor.cli.options import Bootstrap
 
 
@@ -15,7 +16,7 @@ def run(
     web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     idle_after: Annotated[str | None, typer.Option(help="When a silent source's clock goes on by itself.")] = None,
     outage_grace: Annotated[str | None, typer.Option(help="How long all calls may be away.")] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")] = False,
+    json_logs: JsonLogs = False,
 ) -> None:
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
 
@@ -25,11 +26,8 @@ def run(
     """
     import asyncio
 
-    import structlog
-
     from monitor.cli.inputs import fail, policy_for, settings_for
     from streams.cluster import Refused
-    from streams.logs import set_up_logs
     from streams.serve import run_worker
 
     settings = settings_for(
@@ -42,11 +40,8 @@ def run(
         }
     )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
-    set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
-    try:
-        asyncio.run(run_worker(settings, ruled))
-    except Refused as error:
-        fail(f"callwarden worker: {error}")
-    except Exception:  # noqa: BLE001 - told as all is told: masked, as JSON where that is wanted
-        structlog.get_logger("callwarden").critical("ended by an unforeseen error", exc_info=True)
-        raise typer.Exit(1) from None
+    with logged(settings, json_logs):
+        try:
+            asyncio.run(run_worker(settings, ruled))
+        except Refused as error:
+            fail(f"callwarden worker: {error}")

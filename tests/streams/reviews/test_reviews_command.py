@@ -72,6 +72,9 @@ class FakeCluster(FakeTopics):
         return [review for review in found if isinstance(review, Review)]
 
 
+MASS = ("overturn", "--rule", "short-calls-day", "--from", str(T0), "--to", str(T0 + 100))
+
+
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
@@ -212,18 +215,7 @@ def test_undoing_a_mass_mistake_again_leaves_fresh_verdicts_alone(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("--reason", "bad threshold", "--wait", "0")
-    mass = (
-        "overturn",
-        "--rule",
-        "short-calls-day",
-        "--from",
-        str(T0),
-        "--to",
-        str(T0 + 100),
-        *words,
-        "--again",
-        "--yes",
-    )
+    mass = (*MASS, *words, "--again", "--yes")
     assert run("overturn", "cwe-warn", *words)[0] == 0
     monkeypatch.setattr(time, "time_ns", lambda: (NOW + 5 * 3_600_000) * 1_000_000)
     assert run("overturn", "cwe-warn-2", *words)[0] == 0
@@ -233,17 +225,7 @@ def test_undoing_a_mass_mistake_again_leaves_fresh_verdicts_alone(
 
 
 def test_a_mass_mistake_is_shown_asked_about_and_undone_once(cluster: FakeCluster) -> None:
-    mass = [
-        "overturn",
-        "--rule",
-        "short-calls-day",
-        "--from",
-        str(T0),
-        "--to",
-        str(T0 + 100),
-        "--reason",
-        "bad threshold",
-    ]
+    mass = (*MASS, "--reason", "bad threshold")
     status, text = run(*mass, "--dry-run")
     assert status == 0
     assert "2 would be overturned; nothing was changed" in text
