@@ -107,7 +107,10 @@ def bring_back(
         if wrong := [number for number in partitions or () if number >= found.header.partitions]:
             fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
         operate("state import", settings, work)
-    typer.echo("brought back; the workers can be started")
+    typer.echo(
+        "brought back; the workers can be started. A command of an operator that none had taken before is done with: "
+        "give it again"
+    )
 
 
 def _settings(input_prefix: str | None, output_prefix: str | None, bootstrap: str | None) -> "Settings":
