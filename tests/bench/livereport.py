@@ -27,8 +27,16 @@ def as_markdown(live: Live) -> str:
 
 
 def cpu_us(start: Cost, cost: Cost) -> float:
-    """CPU time a record in us, which is seconds a million, without start-up."""
+    """CPU time a record in us, which is seconds a million, without start-up.
+
+    Of few records it may come out as nothing or less: the start was measured in a process of its own.
+    """
     return (cost.cpu_s - start.cpu_s) / cost.records * 1e6
+
+
+def _ratio(value: float, to: float, spec: str) -> str:
+    """``value / to``; a dash where one of them is too little to have been measured."""
+    return format(value / to, spec) if value > 0 and to > 0 else "–"
 
 
 def _of(costs: Costs, name: str, what: Callable[[Cost, Cost], float]) -> list[float]:
@@ -46,9 +54,9 @@ def _speed(costs: Costs) -> list[str]:
                 name,
                 f"{costs[names.index(name)][2].records:,}",
                 *(f"{value:.2f}" for value in (median(found), min(found), max(found))),
-                f"{ceiling / median(found):.3f}",
+                _ratio(ceiling, median(found), ".3f"),
                 f"{median(_of(costs, name, lambda start, _: start.cpu_s)):.2f}",
-                f"{median(_of(costs, name, _rate)):,.0f}",
+                _ratio(median(_of(costs, name, _records)), median(_of(costs, name, _wall_s)), ",.0f"),
                 f"{median(_of(costs, name, lambda _, cost: cost.peak_bytes)) / MB:,.0f}",
                 f"{median(_of(costs, name, lambda _, cost: cost.state_bytes / cost.records)):,.0f}",
             )
@@ -57,16 +65,21 @@ def _speed(costs: Costs) -> list[str]:
     return table((*head, "state written, bytes a record"), rows)
 
 
-def _rate(start: Cost, cost: Cost) -> float:
-    return cost.records / (cost.wall_s - start.wall_s)
+def _records(_: Cost, cost: Cost) -> float:
+    return cost.records
+
+
+def _wall_s(start: Cost, cost: Cost) -> float:
+    return cost.wall_s - start.wall_s
 
 
 def _two(costs: Costs) -> list[str]:
     one, two = _of(costs, "worker", cpu_us), _of(costs, "two workers", cpu_us)
-    ratios = [mine / single for single, mine in zip(one, two, strict=True)]
-    told = f"Two workers need {median(ratios):.2f} times the CPU time of one ({min(ratios):.2f} to {max(ratios):.2f})."
+    ratios = [_ratio(mine, single, ".2f") for single, mine in zip(one, two, strict=True)]
+    told = f"Two workers need {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
+    told += f" (pair by pair {', '.join(ratios)})."
     faust = [
-        f"{name}: {median(_of(costs, name, cpu_us)) / median(one):.0f} times that of the worker."
+        f"{name}: {_ratio(median(_of(costs, name, cpu_us)), median(one), '.0f')} times that of the worker."
         for name in ("faust, tumbling", "faust, hopping")
     ]
     return [told, *faust, ""]

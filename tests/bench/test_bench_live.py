@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import livereport
-from bench.live import PARTITIONS, Live, Sizes, assert_shared, contenders, node
+from bench.live import PARTITIONS, Cost, Live, Sizes, assert_shared, contenders, node
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
 from bench.workload import make
@@ -51,6 +51,28 @@ def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_pat
     report = livereport.as_markdown(live)
     assert all(f"| {who.name} |" in report for who in wanted)
     assert "| judge |" in report
+
+
+def test_what_is_too_little_to_be_measured_is_a_dash(tmp_path: Path) -> None:
+    """The start of a process is measured apart: of few records nothing may be left, or less."""
+    live = live_of("nowhere:1", tmp_path)
+    start = Cost(0, cpu_s=1.0, wall_s=2.0, peak_bytes=10**6)
+    costs = {
+        "ceiling": (1.5, 4.0),
+        "worker": (3.0, 6.0),
+        "two workers": (1.0, 2.0),
+        "faust, hopping": (0.9, 1.9),
+        "faust, tumbling": (9.0, 9.0),
+    }
+    live.costs["day"] = [
+        (who, start, Cost(100_000, *costs.get(who.name, (2.0, 3.0)), peak_bytes=10**6)) for who in contenders(SIZES)
+    ]
+    report = livereport.as_markdown(live)
+    assert "| worker | 100,000 | 20.00 | 20.00 | 20.00 | 0.250 | 1.00 | 25,000 |" in report
+    assert "| two workers | 100,000 | 0.00 | 0.00 | 0.00 | – | 1.00 | – |" in report
+    assert "| faust, hopping | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
+    assert "Two workers need – times the CPU time of one (pair by pair –)." in report
+    assert "faust, tumbling: 4 times that of the worker." in report
 
 
 def test_workers_that_decide_otherwise_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

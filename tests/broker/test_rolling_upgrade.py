@@ -44,25 +44,24 @@ def replace(fleet: Fleet, step: Step) -> str:
 
 
 async def wait_for_format(platform: Platform, written: int) -> None:
-    """Wait until the states of all partitions are in that format."""
-    for _ in range(30):
+    """Wait until all partitions have a state, in that format."""
+    for _ in range(60):
         found = await formats(platform)
-        if found == {written}:
+        if found == dict.fromkeys(range(PARTITIONS), written):
             return
         await asyncio.sleep(1)
-    raise AssertionError(f"states are in formats {found}, expected {written}")
+    raise AssertionError(f"states by partition are in formats {found}, expected {written} of all {PARTITIONS}")
 
 
-async def formats(platform: Platform) -> set[int]:
-    """The formats of all partitions' states."""
+async def formats(platform: Platform) -> dict[int, int]:
+    """The format of each partition's state; a partition that has committed nothing yet has none."""
     state = platform.names.output("state")
     logs = await read_all(platform.node.address, [state], PARTITIONS)
     heads: dict[int, bytes] = {}
     for record in logs.of(state):
         if record.key == f"{HEAD}/0".encode() and record.value is not None:
             heads[record.partition] = record.value[2:]
-    assert len(heads) == PARTITIONS
-    return {msgspec.msgpack.decode(head, strict=False)["format"] for head in heads.values()}
+    return {number: msgspec.msgpack.decode(head, strict=False)["format"] for number, head in heads.items()}
 
 
 async def rolled(
