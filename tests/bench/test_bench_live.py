@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import livereport
-from bench.live import PARTITIONS, Cost, Live, Sizes, assert_shared, contenders, node
+from bench.brokered import Place
+from bench.live import PARTITIONS, Cost, Live, NotSharedError, Sizes, assert_shared, contenders, node
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
 from bench.workload import make
@@ -75,6 +76,29 @@ def test_what_is_too_little_to_be_measured_is_a_dash(tmp_path: Path) -> None:
     assert "faust, tumbling: 4 times that of the worker." in report
 
 
+def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a place of their own, and not for ever."""
+    live = live_of("nowhere:1", tmp_path)
+    places: list[str] = []
+    shared = Cost(1, cpu_s=1.0, wall_s=1.0, peak_bytes=1)
+
+    def run(_: Live, __: object, place: Place, together_at: int) -> Cost:
+        places.append(place.outputs)
+        assert_shared([Opener(PARTITIONS), Opener(0)] if len(places) < together_at else [Opener(PARTITIONS)])
+        return shared
+
+    async def delete(place: Place) -> None:
+        assert place.outputs == places[-1]
+
+    monkeypatch.setattr(Live, "_run_once", run)
+    monkeypatch.setattr("bench.brokered.delete_outputs", delete)
+    assert live._run(contenders(SIZES)[-1], "day.", 3) == shared
+    assert len(places) == len(set(places)) == 3
+    with pytest.raises(NotSharedError):
+        live._run(contenders(SIZES)[-1], "day.", 100)
+    assert len(places) == 3 + 5
+
+
 def test_workers_that_decide_otherwise_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     live = live_of("nowhere:1", tmp_path)
     _, worker, *_, two = contenders(SIZES)
@@ -122,7 +146,7 @@ def test_workers_that_have_each_partition_once_share_them(opened: tuple[int, ...
 
 @pytest.mark.parametrize("opened", [(PARTITIONS, 0), (PARTITIONS, PARTITIONS // 2)])
 def test_workers_that_did_not_begin_together_are_not_measured(opened: tuple[int, ...]) -> None:
-    with pytest.raises(ProcessError, match=rf"opened \[{PARTITIONS}, . ?\] partitions"):
+    with pytest.raises(NotSharedError, match=rf"opened \[{PARTITIONS}, . ?\] partitions"):
         assert_shared([Opener(count) for count in opened])
 
 
