@@ -30,6 +30,13 @@ from streams.settingvalues import (
 )
 
 PREFIX: Final = "CALLWARDEN_"
+ASKED_FOR_BY: Final = {
+    "heartbeat_ms": "session_timeout_ms",
+    "sasl_user": "security",
+    "sasl_password": "security",
+    "notify_webhook_secret": "notify_webhook_url",
+}
+"""Which other setting is in the way of a default."""
 
 
 def variable(field: str) -> str:

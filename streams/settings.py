@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from monitor.policy.errors import PolicyError
 from monitor.policy.source import parse
-from streams.settingfields import PREFIX, Settings, variable
+from streams.settingfields import ASKED_FOR_BY, PREFIX, Settings, variable
 
 __all__ = ["NOT_SETTINGS", "Given", "Settings", "SettingsError", "load", "read", "variable"]
 
@@ -55,8 +55,8 @@ class Given:
         return self.sources.get(name, "default")
 
     def at(self, name: str) -> str:
-        """What a fault of it is told by."""
-        source = self.source(name)
+        """What a fault of it is told by: its place; of what was not given, that of what does not go without it."""
+        source = self.source(name if name in self.sources else ASKED_FOR_BY.get(name, name))
         if source in ("default", "environment"):
             return variable(name)
         return source if source.startswith("--") else f"{source}: {_in_file(name)}"
@@ -94,9 +94,8 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, Given]:
     try:
         settings.ssl_context()
     except ssl.SSLError as error:
-        faults.append(
-            f"{variable('ssl_ca_file')}, {variable('ssl_cert_file')}, {variable('ssl_key_file')}: {_pem(error)}"
-        )
+        files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
+        faults.append(f"{', '.join(map(given.at, files))}: {_pem(error)}")
     if faults:
         raise SettingsError(faults)
     return settings, given
@@ -123,7 +122,10 @@ def _of_file(given: Given) -> Iterator[str]:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        yield f"{FILE}: `{path}` cannot be read ({why}); the path of a file with lines `name: value` would be right"
+        yield (
+            f"{path}: cannot be read ({why}); the path of a file with lines `name: value` would be right, as {FILE} or "
+            "by --settings"
+        )
         return
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return

@@ -1,5 +1,6 @@
 """What settings are, for people: each with its value, where that comes from and what it means; never a secret."""
 
+import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from streams.settings import Given, Settings, variable
 from streams.settingvalues import DatabaseUrl, Moment
 
 _HIDDEN = "(hidden)"
+_LINK = re.compile(r"\[([a-z]+\.md)\]\(\1\)")  # between the pages of docs/, in whose table they stand, too
 _HINTS = typing.get_type_hints(Settings, include_extras=True)
 _DATABASES = {name for name, hint in _HINTS.items() if hint == DatabaseUrl}
 _MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
@@ -35,7 +37,8 @@ def rows(settings: Settings, given: Given) -> Iterator[Row]:
     """All settings, in their order."""
     for name, field in Settings.model_fields.items():
         value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
-        yield Row(variable(name), value, given.source(name), default, field.description or "")
+        meaning = _LINK.sub(r"docs/\1", field.description or "")
+        yield Row(variable(name), value, given.source(name), default, meaning)
 
 
 def markdown() -> str:

@@ -332,10 +332,39 @@ def test_a_fault_of_the_file_is_told_with_line_and_column(written: Callable[[str
     assert says in fault
 
 
-def test_a_file_that_is_not_there_is_told_by_its_variable(given: dict[str, str]) -> None:
-    given["SETTINGS"] = "/no/settings.yaml"
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "web_port: 1\nsecurity: SASL_SSL\nsasl_password: x",
+            ["2:11: sasl_user: absent; SASL_SSL needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD"],
+        ),
+        ("session_timeout: 6s", ["1:18: heartbeat: `3s` is more than a third of the session timeout (6s)"]),
+        ("notify_webhook_url: http://a/b", ["1:21: notify_webhook_secret: absent; without it nobody could tell"]),
+        ("security: SSL\nssl_ca_file: {pem}", ["2:14: ssl_ca_file: not all can be read"]),
+    ],
+)
+def test_what_the_file_does_not_say_is_told_by_the_line_that_asks_for_it(
+    written: Callable[[str], str], text: str, told: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "none.pem").write_text("no certificate")
+    path = written(text.format(pem=tmp_path / "none.pem"))
+    for fault, wanted in zip(faults(), told, strict=True):
+        assert fault.startswith(f"{path}:{wanted}")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("none.yaml", "No such file or directory"), (".", "Is a directory"), ("bytes.yaml", "not UTF-8")],
+)
+def test_a_file_that_cannot_be_read_is_told_by_its_name(
+    given: dict[str, str], tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
+    given["SETTINGS"] = str(tmp_path / name)
     (fault,) = faults()
-    assert fault.startswith("CALLWARDEN_SETTINGS: `/no/settings.yaml` cannot be read (No such file or directory)")
+    assert fault.startswith(f"{tmp_path / name}: cannot be read ({why}); ")
+    assert fault.endswith("would be right, as CALLWARDEN_SETTINGS or by --settings")
 
 
 def test_a_password_does_not_go_in_clear_unless_that_is_asked_for(given: dict[str, str]) -> None:
@@ -380,6 +409,8 @@ def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are
     found = list(rows(*read()))
     assert len(found) == len(Settings.model_fields)
     assert all(row.meaning and row.source == "default" for row in found)
+    assert not any("](" in row.meaning for row in found), "a terminal shows no links"
+    assert any("(docs/canary.md)" in row.meaning for row in found)
     # This one follows another.
     assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
     document = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
