@@ -1,11 +1,13 @@
 """A real Apache Kafka node of one's own, for development and tests: KRaft, 127.0.0.1, no Docker."""
 
+import base64
 import re
 import signal
 import socket
 import struct
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -42,8 +44,6 @@ _SCRAM = {
     "sasl.enabled.mechanisms": "SCRAM-SHA-512",
     "{}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 }
-# Any 16 bytes in URL-safe base64; storage carries it, so that a node never opens another cluster's.
-_CLUSTER_ID = "Y2FsbHdhcmRlbiBkZXZrYQ"
 _FAULT = re.compile(r"\] ERROR |^[^\[\s].*(?:Exception|Error): ")
 # A `Metadata` request, version 0, for all topics: a node that names a broker in its answer serves.
 _METADATA = struct.pack(">hhih", 3, 0, 1, -1) + struct.pack(">i", 0)
@@ -186,7 +186,7 @@ class DevKafka:
 
     def _format(self, java: str, settings: str, log: IO[bytes]) -> None:
         users = [f"SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._scram.items()]
-        command = [java, *self._class_path(), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", settings]
+        command = [java, *self._class_path(), "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", settings]
         for user in users:
             command += ["--add-scram", user]
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode:
@@ -204,6 +204,15 @@ class DevKafka:
                     f"Kafka does not serve after {timeout_s:g} s; {self.log} says:\n{self.last_words(said)}"
                 )
             time.sleep(0.1)
+
+
+def _cluster_id() -> str:
+    """A new one; the storage keeps it. By it billing, ledger and notifier see that a node is not the one of before."""
+    while True:
+        # As Kafka makes them, whose tools would take one that begins with a dash for an option.
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made
 
 
 def free_ports(count: int) -> list[int]:

@@ -14,6 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deadlines import deadline, killed_after
 
 from streams.devkafka import DevKafka, NodeFailed
+from streams.kafka import KafkaCluster
+from streams.settings import load
 
 pytestmark = pytest.mark.services
 
@@ -32,6 +34,14 @@ async def consume(address: str) -> list[bytes]:
             return [(await consumer.getone()).value for _ in range(end)]
 
 
+async def cluster_id(address: str) -> str | None:
+    cluster = KafkaCluster(load({"bootstrap_servers": address}))
+    try:
+        return await cluster.cluster_id()
+    finally:
+        await cluster.stop()
+
+
 async def make_topic(address: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
@@ -45,7 +55,7 @@ async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Pat
     with DevKafka(tmp_path, jars) as node:
         await make_topic(node.address)
         await produce(node.address, b"1", b"2")
-        address = node.address
+        address, own = node.address, await cluster_id(node.address)
         node.kill()
         assert not node.running
         node.start()
@@ -62,7 +72,13 @@ async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Pat
     # Another node on the same storage, at other ports.
     with DevKafka(tmp_path, jars) as other:
         assert other.address != address
+        assert await cluster_id(other.address) == own
         assert await consume(other.address) == [b"1", b"2", b"3"]
+
+
+async def test_nodes_in_different_folders_are_different_clusters(address: str, jars: Path, tmp_path: Path) -> None:
+    with DevKafka(tmp_path, jars) as node:
+        assert await cluster_id(node.address) != await cluster_id(address)
 
 
 def test_a_node_that_cannot_start_says_why(jars: Path, tmp_path: Path) -> None:
