@@ -7,6 +7,8 @@ import sys
 
 import typer
 
+from monitor.cli.command import Command
+
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
 COMMANDS = {
@@ -73,11 +75,12 @@ def build(chosen: str | None) -> typer.Typer:
         module = importlib.import_module(f"monitor.cli.{name.replace('-', '_')}")
         if hasattr(module, "app"):
             for each in module.app.registered_commands:
+                each.cls = Command
                 # Or it would be cut off where a line ends.
                 each.short_help = (inspect.getdoc(each.callback) or "").partition("\n\n")[0]
             app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
         else:
-            app.command(name, short_help=text)(module.run)
+            app.command(name, short_help=text, cls=Command)(module.run)
     return app
 
 

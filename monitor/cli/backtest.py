@@ -16,7 +16,7 @@ MAX_AHEAD_MS = 300_000
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Files of records, as for replay; not standard input.")
+        list[Path], typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input.")
     ],
     against: Annotated[str, typer.Option(metavar="B", help="The policy to try.")],
     policy: Annotated[

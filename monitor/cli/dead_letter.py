@@ -69,7 +69,7 @@ def list_(
 
 @app.command("retry")
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="As `list` shows them.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them.")] = None,
     topic: Topic = None,
     reason: Reason = None,
     partition: Partition = None,

@@ -70,23 +70,25 @@ def verify(
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
         with ledger.reading() as connection:
-            found = recompute(connection, published)
+            found, older = recompute(connection, published), None
             if topic:
 
-                async def compare(cluster: "KafkaCluster") -> list[str]:
+                async def compare(cluster: "KafkaCluster") -> tuple[list[str], int]:
                     return await _against_topics(cluster, connection)
 
-                found.faults += operate("ledger verify", settings, compare)
+                faults, older = operate("ledger verify", settings, compare)
+                found.faults += faults
         _tell(found)
         if found.faults:
             fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
-        told = " The published heads are in it." if heads else ""
-        typer.echo(f"verified: {sum(head.number for head in found.heads.values()):,} entries.{told}")
+        typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), older))
 
 
 @app.command("export")
 def export(
-    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Instead of standard output.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="A new file, in place of standard output.")
+    ] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of one tenant alone.")] = None,
     with_bytes: Annotated[
         bool, typer.Option("--bytes", help="Keys and values as they came, for recomputing hashes: not masked.")
@@ -96,21 +98,23 @@ def export(
     """Write all entries as JSON lines, by topic, partition and number, each with its hash.
 
     What reviewers wrote is masked; with --bytes key and value come as they were, in base64, so that an auditor can
-    recompute the chains without this program (docs/ledger.md): reviewers' words may hold telephone numbers. Exit
-    status: 2 no ledger; 3 the database is away.
+    recompute the chains without this program (docs/ledger.md): reviewers' words may hold telephone numbers. A file
+    that is there is not written over: it may be what the ledger held before it was changed. Exit status: 2 no ledger,
+    or there is such a file; 3 the database is away.
     """
     import sys
-    from contextlib import ExitStack
+    from contextlib import nullcontext
     from pathlib import Path
 
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import answers
+    from monitor.cli.outputs import written_new
     from streams.consumers.ledger.export import lines
     from streams.consumers.ledger.service import filled
 
     settings = settings_for({"ledger_database": database})
-    with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, ExitStack() as opened:
-        file = opened.enter_context(Path(out).open("wb")) if out else sys.stdout.buffer
+    to = nullcontext(sys.stdout.buffer) if out is None else written_new(Path(out))
+    with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, to as file:
         for line in lines(connection, tenant=tenant, with_bytes=with_bytes):
             file.write(line + b"\n")
 
@@ -230,10 +234,29 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
         fail(str(fault))
 
 
-async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> list[str]:
+def _verdict(entries: int, heads: bool, older: int | None) -> str:
+    """What was verified, and what was not. ``older``: of before the topics begin; None where these were not read."""
+    told, asked = [f"verified: {entries:,} entries"], []
+    if heads:
+        told.append("The published heads are in it")
+    else:
+        asked.append("whether an end was cut off, or a chain made anew (--heads FILE)")
+    if older is None:
+        asked.append("what the topics hold (--topic)")
+    elif older:
+        told.append(f"{entries - older:,} are what the topics hold; {older:,} of before these begin were not compared")
+    else:
+        told.append("All are what the topics hold")
+    if asked:
+        told.append(f"Not looked at: {', '.join(asked)}")
+    return f"{'. '.join(told)}."
+
+
+async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> tuple[list[str], int]:
+    """What differs from the topics, and how many entries are of before they begin."""
     from streams.consumers.gone import same_cluster
     from streams.consumers.ledger.tables import POSITIONS
-    from streams.consumers.ledger.verify import verify_topic
+    from streams.consumers.ledger.verify import older, verify_topic
 
     positions = POSITIONS.known(connection)
     starts, ends = await cluster.starts(list(positions)), await cluster.ends(list(positions))
@@ -246,7 +269,7 @@ async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> 
             )
         batches = cluster.read(tp, starts[tp], min(position, ends[tp]))
         faults += await verify_topic(connection, tp, starts[tp], batches)
-    return faults
+    return faults, older(connection, starts)
 
 
 def _tell(found: "Verified") -> None:

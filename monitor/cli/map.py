@@ -16,7 +16,7 @@ _OTHERWISE = {"reject": "rejected", "keep": "kept", "empty": "left empty", "valu
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="The file (.gz, .zst, or - for standard input).")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file (.gz, .zst, or - for standard input).")],
     form: Annotated[
         str, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="A shipped name, or a mapping file.")
     ],
@@ -63,7 +63,9 @@ def list_() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A shipped name; `callwarden map list` has them.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped name; `callwarden map list` has them.")],
+) -> None:
     """Print a shipped mapping, as a start for one's own."""
     import sys
 

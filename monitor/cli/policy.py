@@ -28,7 +28,7 @@ PolicyOption = Annotated[
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="A policy file.")]) -> None:
+def check(file: Annotated[str, typer.Argument(metavar="FILE", help="A policy file.")]) -> None:
     """Say every fault of a policy file, with its line and column; exit 2 if there is one."""
     import time
 
@@ -49,7 +49,9 @@ def check(file: Annotated[str, typer.Argument(help="A policy file.")]) -> None:
 
 @app.command()
 def show(
-    file: Annotated[str | None, typer.Argument(help="A policy file.  [default: the built-in policy]")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="A policy file.  [default: the built-in policy]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Print the resolved policy, every value written out; it is a policy file itself, of the same hash."""
@@ -66,8 +68,8 @@ def show(
 
 @app.command()
 def diff(
-    a: Annotated[str, typer.Argument(help="A policy file, or `access-rules` for the built-in policy.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A policy file, or `access-rules` for the built-in policy.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
 ) -> None:
     """Say what changes from policy A to policy B once both are resolved."""
     from monitor.policy.diff import diff as differences
@@ -82,7 +84,7 @@ def diff(
 
 @app.command()
 def explain(
-    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
     policy: PolicyOption = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.  [default: now]")] = None,
 ) -> None:
@@ -98,7 +100,8 @@ def explain(
 
 @app.command()
 def match(
-    text: Annotated[str, typer.Argument(help="A business, as declared or as found.")], policy: PolicyOption = None
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A business, as declared or as found.")],
+    policy: PolicyOption = None,
 ) -> None:
     """Say which prohibited businesses a text names: row, term, and the `unless` word that takes a match away."""
     from monitor.policy.catalogue import Catalogue
@@ -124,7 +127,7 @@ def match(
 @app.command()
 def preflight(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+        list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
     ] = None,
     from_topics: Annotated[
         bool, typer.Option("--from-topics", help="Look at the input topics of a Kafka cluster in place of files.")

@@ -22,7 +22,7 @@ _MAX_AHEAD_MS = 300_000
 def run(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.")],
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+        list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
     ] = None,
     from_topics: Annotated[
         bool, typer.Option("--from-topics", help="Judge the input topics of a Kafka cluster in place of files.")

@@ -145,7 +145,7 @@ def uphold(
 def overturn(
     reason: Reason,
     decision: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Of the decision; of an upheld one either id.")
+        str | None, typer.Argument(metavar="ID", help="Of the decision; of an upheld one either id.")
     ] = None,
     rule: Rule = None,
     tenant: Tenant = None,

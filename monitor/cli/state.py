@@ -29,13 +29,14 @@ def export(
     """Write the state of all partitions to one file: a backup, and what `callwarden audit --from` begins at.
 
     Workers may be at work meanwhile. The file holds what the state holds: ids of tenants, calls and complaints, and
-    keys made of phone numbers; nobody else may read it. Exit status: 1 it cannot be written, 3 no broker.
+    keys made of phone numbers; nobody else may read it. Exit status: 1 it cannot be written, 2 there is such a file, or
+    nothing to be written, 3 no broker.
     """
     import time
     from datetime import UTC, datetime
 
-    from monitor.cli.inputs import fail
     from monitor.cli.operator import operate
+    from monitor.cli.outputs import must_be_new, writing
     from streams.names import Names
     from streams.state.exporting import export as write
 
@@ -44,9 +45,9 @@ def export(
     made_ms = time.time_ns() // 1_000_000
     if to.is_dir():
         to /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
-    if to.exists():
-        fail(f"{to}: there is such a file; expected another name")
-    header = operate("state export", settings, lambda cluster: write(cluster, names, to, made_ms, _tell))
+    must_be_new(to)
+    with writing(to):
+        header = operate("state export", settings, lambda cluster: write(cluster, names, to, made_ms, _tell))
     typer.echo(f"written: {to}, {header.partitions} partitions, {to.stat().st_size:,} bytes")
 
 

@@ -76,6 +76,37 @@ def test_options_that_do_not_go_together_are_named(arguments: list[str], wanted:
     assert callwarden("replay", *arguments) == (2, wanted + "\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "right"),
+    [
+        (
+            ("skip", "callwarden.cdr", "3", "-5"),
+            "No such option: -5; 0 or more would be right for PARTITION and OFFSET",
+        ),
+        (("skip", "callwarden.cdr", "3", "-x"), "-x; for an argument that begins so, `--` before it would be right"),
+        (("ledger", "show", "-5a"), "-5; for an argument that begins so, `--` before it would be right"),
+        (("topics", "check", "-5"), "No such option: -5"),
+    ],
+)
+def test_an_argument_that_begins_like_an_option_is_told_what_would_be_right(
+    command: tuple[str, ...], right: str
+) -> None:
+    status, said = callwarden(*command)
+    assert status == 2
+    assert said.endswith(f"{right}\n")
+
+
+def test_an_id_that_begins_like_an_option_is_taken_behind_two_dashes(tmp_path: Path) -> None:
+    status, said = callwarden("ledger", "show", "--database", f"sqlite:///{tmp_path}/none.db", "--", "-5a")
+    assert (status, "holds no ledger" in said) == (2, True)
+
+
+def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+    told = callwarden("state", "export", str(folder / "export"))
+    assert told == (2, f"{folder}: there is no such folder; expected one that is there\n")
+
+
 def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
     file = tmp_path / "house.yaml"
     file.write_text("id: house\nversion: 1\n")

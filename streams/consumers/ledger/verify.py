@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from monitor.masking import mask_numbers
 from streams.cluster import TP, Fetched
@@ -141,6 +141,17 @@ async def verify_topic(connection: Connection, tp: TP, start: int, batches: Asyn
         faults.append(f"{_chain(tp)} entry {row.number}: the topic has no record at offset {row.offset}")
         row = next(rows, None)
     return faults
+
+
+def older(connection: Connection, starts: Mapping[TP, int]) -> int:
+    """How many entries are of before these offsets, at which their topics begin."""
+    count = select(func.count()).select_from(ENTRIES)
+    return sum(
+        connection.execute(
+            count.where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition, ENTRIES.c.offset < start)
+        ).scalar_one()
+        for tp, start in starts.items()
+    )
 
 
 def _chain(tp: TP) -> str:

@@ -1,5 +1,6 @@
 """Whatever is changed in a ledger behind its back is found, and what is found is where it was changed."""
 
+import asyncio
 import random
 import re
 import sqlite3
@@ -12,6 +13,7 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
+from monitor.cli import operator
 from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
@@ -329,7 +331,13 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
 
     status, text = said("--heads", str(path))
     assert status == 0, text
-    assert text.endswith("verified: 24 entries. The published heads are in it.\n")
+    assert text.endswith(
+        "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--topic).\n"
+    )
+    assert said()[1].endswith(
+        "verified: 24 entries. Not looked at: whether an end was cut off, or a chain made anew (--heads FILE), what "
+        "the topics hold (--topic).\n"
+    )
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
     assert said()[0] == 0
     status, text = said("--heads", str(path))
@@ -341,6 +349,54 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     assert done.exit_code == 2
     assert "none.db holds no ledger; `callwarden ledger run` fills" in done.output
     assert not (tmp_path / "none.db").exists()
+
+
+def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
+    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
+    held = held_topics()
+    asyncio.run(filled(address(tmp_path), held)).close()
+
+    async def stop() -> None:
+        pass
+
+    monkeypatch.setattr(held, "stop", stop, raising=False)
+    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: held)
+
+    def said() -> str:
+        command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
+        done = CliRunner().invoke(build("ledger"), command)
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()[-1]
+
+    cut = "Not looked at: whether an end was cut off, or a chain made anew (--heads FILE)."
+    assert said() == f"verified: 24 entries. All are what the topics hold. {cut}"
+    held.delete_before(REVIEWS, 0, 2)
+    assert said() == (
+        f"verified: 24 entries. 22 are what the topics hold; 2 of before these begin were not compared. {cut}"
+    )
+
+
+async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    out = tmp_path / "ledger.jsonl"
+
+    def export(to: Path) -> tuple[int, str]:
+        command = ["ledger", "export", "--database", address(tmp_path), "--out", str(to)]
+        done = CliRunner().invoke(build("ledger"), command)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    assert export(out) == (0, "")
+    assert out.read_bytes().count(b"\n") == 24
+    out.write_bytes(b"of last month")
+    assert export(out) == (2, f"{out}: there is such a file; expected another name\n")
+    assert out.read_bytes() == b"of last month"
+    assert export(tmp_path) == (2, f"{tmp_path}: it is a folder; expected the name of a new file\n")
+    nowhere = tmp_path / "none" / "ledger.jsonl"
+    assert export(nowhere) == (2, f"{nowhere.parent}: there is no such folder; expected one that is there\n")
+    assert export(Path("/dev/full")) == (1, "/dev/full: cannot be written: No space left on device\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"ledger.jsonl", "ledger.db"}
 
 
 @pytest.mark.parametrize(
