@@ -17,6 +17,7 @@ from streams.control import AcceptCommand, Command, SkipCommand, decode_command,
 from streams.names import Names
 from streams.state.look import newest_entries, read_entries
 from streams.state.mark import mark_of
+from streams.state.part import Part
 
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
@@ -195,6 +196,32 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
             f"{partitions}: expected the same number, for another one puts tenants elsewhere, where nothing is known "
             "of them"
         )
+
+
+async def no_such_loss(cluster: Cluster, names: Names, number: int, command: AcceptCommand) -> str | None:
+    """Why there is no such loss to be accepted, as far as that can be seen from outside; None where there may be one.
+
+    Unavailable, Refused of the cluster.
+    """
+    state, enforcement = TP(names.output("state"), number), TP(names.output("enforcement"), number)
+    try:
+        known = Part(number, await newest_entries(cluster, state)).judged
+    except (MissingPartError, msgspec.DecodeError):
+        known = None
+    if command.topic is None:
+        if known is not None:
+            return f"partition {number} has its state: nothing is lost"
+        expected, where = (await cluster.ends([enforcement]))[enforcement], f"{enforcement.topic}-{number} ends"
+    else:
+        tp = TP(command.topic, number)
+        expected, where = (await cluster.starts([tp]))[tp], f"{tp.topic}-{number} begins"
+        if known is not None and not known.handed_over:
+            at, end = known.sources[names.inputs.index(tp.topic)], (await cluster.ends([tp]))[tp]
+            if expected <= at.resume <= end and at.done <= end:
+                return f"{where} at offset {expected}, and is needed from {at.resume} on: nothing is lost"
+    if command.offset == expected:
+        return None
+    return f"--offset {command.offset}: {where} at {expected} now; expected that, as the worker's newest refusal says"
 
 
 async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:

@@ -27,7 +27,7 @@ def lost_state(
 ) -> None:
     """Make a partition's lost state anew out of what the input topics still have.
 
-    The worker's refusal says what that forgets. Exit status: 1 not taken in time, 3 no broker.
+    The worker's refusal says what that forgets. Exit status: 1 not taken in time, 2 there is no such loss, 3 no broker.
     """
     _accept("lost_state", None, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
 
@@ -45,7 +45,7 @@ def lost_input(
 ) -> None:
     """Go on although records that are still needed have been deleted from an input topic.
 
-    The worker's refusal says what that loses. Exit status: 1 not taken in time, 3 no broker.
+    The worker's refusal says what that loses. Exit status: 1 not taken in time, 2 there is no such loss, 3 no broker.
     """
     _accept("lost_input", topic, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
 
@@ -66,6 +66,7 @@ def _accept(
     from streams.commands import partition_count, tell
     from streams.control import AcceptCommand
     from streams.names import Names
+    from streams.opening import no_such_loss
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
@@ -77,6 +78,8 @@ def _accept(
         count = await partition_count(cluster, names)
         if partition >= count:
             raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+        if wrong := await no_such_loss(cluster, names, partition, command):
+            raise Refused(wrong)
         return not await tell(cluster, names, settings.application_id, [partition], command, wait)
 
     taken = operate("accept", settings, work)

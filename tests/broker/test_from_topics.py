@@ -285,19 +285,19 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
 
 async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(world: World) -> None:
     topic = world.prefix + "cdr"
-    at = ("--partition", "1", "--offset", "17", "--reason", f"disk lost{ASK}", "--by", f"ann{ASK}")
+    at = ("--partition", "1", "--offset", "0", "--reason", f"disk lost{ASK}", "--by", f"ann{ASK}")
     assert "written" in world.run("accept", "lost-state", *at, "--no-wait")
     said = world.run("accept", "lost-input", "--topic", topic, *at, "--wait", "1", status=1)
     assert "not taken within 1 s: partition 1 has not gone on by it" in said
     process = world.start("accept", "lost-state", *at)
     assert [unsigned(command) for command in await world.commands(1, 3)] == [
-        AcceptCommand("lost_state", 17, f"disk lost{ASKED}", by=f"ann{ASKED}"),
-        AcceptCommand("lost_input", 17, f"disk lost{ASKED}", topic, f"ann{ASKED}"),
-        AcceptCommand("lost_state", 17, f"disk lost{ASKED}", by=f"ann{ASKED}"),
+        AcceptCommand("lost_state", 0, f"disk lost{ASKED}", by=f"ann{ASKED}"),
+        AcceptCommand("lost_input", 0, f"disk lost{ASKED}", topic, f"ann{ASKED}"),
+        AcceptCommand("lost_state", 0, f"disk lost{ASKED}", by=f"ann{ASKED}"),
     ]
     clock = world.prefix + "clock"
     async with world.producer() as producer:
-        for source, note in ((0, LostInput(17, 3, False, "disk lost", "ann")), (None, LostState(17, "x", "ann"))):
+        for source, note in ((0, LostInput(0, 3, False, "disk lost", "ann")), (None, LostState(0, "x", "ann"))):
             assert process.poll() is None
             await producer.send_and_wait(clock, encode_note(source, note), partition=1)
     out, err = process.communicate(timeout=60)

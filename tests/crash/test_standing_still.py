@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ from crash.courses import (
     count,
     dead_letters,
     noted,
+    operator_of,
     phase,
     play,
     three_calls,
@@ -41,8 +42,16 @@ from monitor.notes import LostInput, LostState
 from monitor.partition import Partition
 from monitor.shard.records import Records
 from streams.cluster import TP, Refused, Unreadable
-from streams.opening import OpeningRefused, open_partition
+from streams.control import AcceptCommand
+from streams.opening import OpeningRefused, no_such_loss, open_partition
 from streams.setup import Phase
+
+
+async def no_loss(
+    world: World, what: Literal["lost_input", "lost_state"], offset: int, topic: str | None = None
+) -> str | None:
+    """What an operator is told who accepts it."""
+    return await no_such_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
 
 
 def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice() -> None:
@@ -63,9 +72,15 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         assert "its state is lost" in why
         assert "callwarden accept lost-state --partition 0" in why
         offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
+        assert await no_loss(world, "lost_state", offset - 1) == (
+            f"--offset {offset - 1}: callwarden.enforcement-0 ends at {offset} now; expected that, as the worker's "
+            "newest refusal says"
+        )
+        assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
         await until(world, NOON + 30 * MINUTE)
         assert phase(worker)[0] is Phase.RUNNING
+        assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         assert [one for one in noted(world) if isinstance(one[1], LostState)] == [
             (None, LostState(offset, "a test", "ann", NOON))
         ]
@@ -137,9 +152,16 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
         assert phase(worker)[0] is Phase.REFUSED
+        assert (await no_loss(world, "lost_input", 4, CDR.topic) or "").startswith(
+            "--offset 4: callwarden.cdr-0 begins at 5 now; expected that"
+        )
+        assert await no_loss(world, "lost_input", 5, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)
-        await asyncio.sleep(30)
+        await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is Phase.RUNNING
+        assert await no_loss(world, "lost_input", 5, CDR.topic) == (
+            "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
+        )
         losses = [one for one in noted(world) if isinstance(one[1], LostInput)]
         assert losses == [(0, LostInput(5, 0, anew=False, reason="a test", by="ann", at_ms=7))]
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="once more")
