@@ -8,7 +8,7 @@ from typing import Final
 from monitor.policy.durations import DAY, HOUR, format_duration
 from monitor.topics import INPUTS
 from streams.names import OUTPUTS, Names
-from streams.settings import Settings
+from streams.settings import Settings, variable
 
 _ENDLESS: Final = "-1"
 _MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
@@ -170,6 +170,22 @@ def at_odds(settings: Settings, found: Mapping[str, Existing]) -> str | None:
         f"  Where one is empty: {tool} --delete --topic TOPIC; then: callwarden topics create. Where none is: new "
         "ones, by CALLWARDEN_INPUT_PREFIX"
     )
+
+
+def run_together(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+    """Which prefix would run into the names of the topics that are to be made, where it has none yet. None: neither."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    ours = [names.output(name) for name in OUTPUTS]
+    for field, prefix, topics in (
+        ("input_prefix", settings.input_prefix, names.inputs),
+        ("output_prefix", settings.output_prefix, ours),
+    ):
+        if prefix[-1:].isalnum() and not any(topic in found for topic in topics):
+            return (
+                f"with the prefix `{prefix}` topics would be called {topics[0]}, {topics[1]} and so on; `{prefix}.` "
+                f"would be right, as {variable(field)} or by --{field.replace('_', '-')}"
+            )
+    return None
 
 
 def mismatches(settings: Settings, found: Mapping[str, Existing]) -> list[Mismatch]:

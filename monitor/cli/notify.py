@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.longrunning import JsonLogs, logged
-from monitor.cli.options import Bootstrap
+from monitor.cli.options import Bootstrap, WorkersPolicy
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 def run(
     bootstrap: Bootstrap = None,
-    policy: Annotated[
-        str | None,
-        typer.Option("--policy", metavar="FILE", help="The workers' policy.  [default: the built-in one]"),
-    ] = None,
+    policy: WorkersPolicy = None,
     port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")

@@ -9,4 +9,10 @@ Bootstrap = Annotated[
 ]
 InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
 OutputPrefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
+WorkersPolicy = Annotated[
+    str | None,
+    typer.Option(
+        "--policy", metavar="FILE", help="A policy file.  [default: CALLWARDEN_POLICY; without it the built-in one]"
+    ),
+]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")]

@@ -7,7 +7,7 @@ import typer
 
 from monitor.cli import policy_switch
 from monitor.cli.inputs import moment, policy_for
-from monitor.cli.options import Bootstrap
+from monitor.cli.options import Bootstrap, WorkersPolicy
 
 if TYPE_CHECKING:
     from monitor.backtest import Change
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from monitor.preflight import Preflight
     from monitor.replay import Outcome
     from streams.kafka import KafkaCluster
+    from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(policy_switch.apply)
@@ -133,7 +134,7 @@ def preflight(
         bool, typer.Option("--from-topics", help="Look at the input topics of a Kafka cluster in place of files.")
     ] = False,
     bootstrap: Bootstrap = None,
-    policy: PolicyOption = None,
+    policy: WorkersPolicy = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
     ] = None,
@@ -147,7 +148,7 @@ def preflight(
     With --from-topics also: which tenants would change tier over what the topics hold, from the policy of the workers.
     Exit status 3: no broker.
     """
-    from monitor.cli.inputs import adapter_for, fail
+    from monitor.cli.inputs import adapter_for, fail, settings_for
     from monitor.preflight import preflight as look
 
     misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
@@ -155,9 +156,10 @@ def preflight(
         fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
     if not files and not from_topics:
         fail("nothing to look at: expected FILE..., or --from-topics")
-    ruled = policy_for(policy)
+    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
-        _preflight_topics(bootstrap, ruled, as_json)
+        _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
         return
     adapter = adapter_for(format_, set_ or [])
     try:
@@ -173,10 +175,9 @@ def preflight(
         typer.echo(line)
 
 
-def _preflight_topics(bootstrap: str | None, after: "Policy", as_json: bool) -> None:
+def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
     """Look at the topics, and say what was found."""
     from monitor.cli.backtest import change_lines
-    from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
     from monitor.head import Live
     from streams.commands import partition_count
@@ -185,7 +186,6 @@ def _preflight_topics(bootstrap: str | None, after: "Policy", as_json: bool) -> 
     from streams.preflight import preflight_topics
     from streams.topicreplay import replay_topics
 
-    settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
     live = Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
 

@@ -32,7 +32,12 @@ def run(
     ] = False,
     bootstrap: Bootstrap = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
+        str | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy file.  [default: the built-in one; with --from-topics CALLWARDEN_POLICY before it]",
+        ),
     ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")

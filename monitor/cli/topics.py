@@ -38,7 +38,7 @@ def create(
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import operate
     from streams.kafka import admin
-    from streams.topics import at_odds, partitions_for, table
+    from streams.topics import at_odds, partitions_for, run_together, table
 
     settings = settings_for(
         {
@@ -54,7 +54,7 @@ def create(
 
     async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
         found = await admin.look(cluster.questions, wanted)
-        if odd := at_odds(settings, found):
+        if odd := run_together(settings, found) or at_odds(settings, found):
             fail(f"nothing was made: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
         count = partitions_for(settings, found)

@@ -5,14 +5,12 @@ from typing import Annotated
 import typer
 
 from monitor.cli.longrunning import JsonLogs, logged
-from monitor.cli.options import Bootstrap
+from monitor.cli.options import Bootstrap, WorkersPolicy
 
 
 def run(
     bootstrap: Bootstrap = None,
-    policy: Annotated[
-        str | None, typer.Option("--policy", metavar="FILE", help="A policy file.  [default: the built-in one]")
-    ] = None,
+    policy: WorkersPolicy = None,
     web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
     idle_after: Annotated[str | None, typer.Option(help="When a silent source's clock goes on by itself.")] = None,
     outage_grace: Annotated[str | None, typer.Option(help="How long all calls may be away.")] = None,

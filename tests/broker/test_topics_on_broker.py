@@ -123,6 +123,14 @@ async def test_nothing_is_made_beside_inputs_that_differ(address: str) -> None:
     assert f"{callwarden.prefix}state" in callwarden("topics", "check")[2], "it was made"
 
 
+def test_no_topics_are_made_whose_names_would_run_together(address: str) -> None:
+    callwarden = Callwarden(address)
+    status, said, wrong = callwarden("topics", "create", "--replication-factor", "1", "--output-prefix", "canary")
+    assert (status, said) == (1, "")
+    assert "nothing was made: with the prefix `canary` topics would be called canarycontrol" in wrong
+    assert "all 13" not in callwarden("topics", "check")[1], "it made those of the inputs"
+
+
 def test_too_few_brokers_for_the_copies_is_said_once_with_what_would_be_right(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path, jars) as node:
         status, _, said = Callwarden(node.address)("topics", "create")

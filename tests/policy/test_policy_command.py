@@ -215,3 +215,7 @@ def test_preflight_tells_fields_not_filled_and_tenants_in_breach(
     told = capsys.readouterr().out
     assert "consent                         shadow       66.7%  bad, few\n    rests on consent_id, which 33.3%" in told
     assert run(monkeypatch, "preflight", str(tmp_path / "nowhere"), "--policy", house) == 2
+    capsys.readouterr()
+    monkeypatch.setenv("CALLWARDEN_POLICY", house)
+    assert run(monkeypatch, "preflight", str(file)) == 0
+    assert capsys.readouterr().out == told, "it is the workers' policy that is to be enforced"

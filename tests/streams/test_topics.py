@@ -7,7 +7,17 @@ import pytest
 from monitor.topics import INPUTS
 from streams.names import OUTPUTS
 from streams.settings import Settings, load
-from streams.topics import Existing, Mismatch, at_odds, judged_names, mismatches, partitions_for, table, told
+from streams.topics import (
+    Existing,
+    Mismatch,
+    at_odds,
+    judged_names,
+    mismatches,
+    partitions_for,
+    run_together,
+    table,
+    told,
+)
 
 SETTINGS = load({"bootstrap_servers": "kafka:9092", "input_prefix": "in.", "output_prefix": "out."})
 # What a broker gives where `topics create` says nothing.
@@ -39,6 +49,33 @@ def changed(topic: str, partitions: int = 8, **configs: str) -> dict[str, Existi
 def only(found: dict[str, Existing]) -> Mismatch:
     (fault,) = mismatches(SETTINGS, found)
     return fault
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"output_prefix": "canary"},
+            "canarycontrol, canarystate and so on; `canary.` would be right, as CALLWARDEN_OUTPUT",
+        ),
+        (
+            {"input_prefix": "eu-1"},
+            "eu-1cdr, eu-1complaints and so on; `eu-1.` would be right, as CALLWARDEN_INPUT_PREFIX",
+        ),
+        ({"output_prefix": "canary."}, None),
+        ({"input_prefix": "eu_", "output_prefix": "eu-"}, None),
+        ({"output_prefix": ""}, None),
+    ],
+)
+def test_a_prefix_that_would_run_into_the_names_is_told_before_topics_are_made(
+    given: dict[str, str], told: str | None
+) -> None:
+    settings = load(given)
+    assert (told is None) == (run_together(settings, {}) is None)
+    assert (told or "") in (run_together(settings, {}) or "")
+    # Those that there are go by their name: one that is missing among them can be made.
+    some = {topic.topic: made(settings)[topic.topic] for topic in table(settings) if topic.name in ("cdr", "state")}
+    assert run_together(settings, some) is None
 
 
 def test_all_thirteen_topics_are_as_they_must_be_once_made() -> None:
