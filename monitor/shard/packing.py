@@ -16,6 +16,8 @@ WRITES: Final = READS[0]
 FORMAT: Final = 2
 """What the entries beside the head carry: format 3 has more in the head alone."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
+_BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
+"""The dtype for numbers of so many bytes."""
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
 
@@ -50,8 +52,18 @@ def check_format(known: int, what: str) -> None:
 
 def column(values: NDArray[Any]) -> Column:
     """Numbers (none negative) in as few bytes as the largest of them needs."""
-    dtype = np.min_scalar_type(values.max(initial=0)).newbyteorder("<")
-    return dtype.str, values.astype(dtype).tobytes()
+    return _narrow(values, int(values.max()) if len(values) else 0)
+
+
+def columns(rows: NDArray[Any]) -> list[Column]:
+    """Each of the rows ``[k, n]`` as a `column`; asking all at once for the largest is the cheaper for few numbers."""
+    most = rows.max(axis=1).tolist() if rows.size else [0] * len(rows)
+    return [_narrow(row, largest) for row, largest in zip(rows, most, strict=True)]
+
+
+def _narrow(values: NDArray[Any], largest: int) -> Column:
+    name = _BY_BYTES[largest.bit_length() + 7 >> 3]
+    return name, values.astype(name).tobytes()
 
 
 def array(column: Column, dtype: type[T]) -> NDArray[T]:

@@ -38,8 +38,8 @@ class PaneTally:
     def levels(self, levels: dict[int, int]) -> None:
         """Nothing to take over: the pane knows."""
 
-    def enter(self, start_ms: int, keys: KeyCounts, tenants: int) -> None:
-        """The pane of the window."""
+    def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
+        """The pane of the window; any other has left."""
         self._start_ms, self._keys = start_ms, keys
 
     def leave(self, before_ms: int) -> None:

@@ -114,21 +114,25 @@ class Span(Sight):
         """
         if pane.start_ms < self.left_ms:
             return
-        self.leave(pane.start_ms + self.step_ms - self.window_ms)
+        before_ms = pane.start_ms + self.step_ms - self.window_ms
+        self._leave(before_ms)
         self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         if self.callees is not None:
-            self.callees.enter(pane.start_ms, pane.callees, tenants)
+            self.callees.enter(pane.start_ms, pane.callees, tenants, before_ms)
         if self.callers is not None:
-            self.callers.enter(pane.start_ms, pane.callers, tenants)
+            self.callers.enter(pane.start_ms, pane.callers, tenants, before_ms)
 
     def leave(self, before_ms: int) -> None:
         """What happened before ``before_ms``, the window's start, leaves."""
-        self.left_ms = max(self.left_ms, before_ms)
-        self.level.leave(before_ms)
-        self.complaints.leave(before_ms)
+        self._leave(before_ms)
         for tally in (self.callees, self.callers):
             if tally is not None:
                 tally.leave(before_ms)
+
+    def _leave(self, before_ms: int) -> None:
+        self.left_ms = max(self.left_ms, before_ms)
+        self.level.leave(before_ms)
+        self.complaints.leave(before_ms)
 
     @property
     def live(self) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from monitor.shard.evidence import EvidenceRows
 from monitor.shard.firing import Firing
-from monitor.shard.packing import FORMAT, Column, StateFormatError, Unpacker, array, column, packed
+from monitor.shard.packing import FORMAT, Column, StateFormatError, Unpacker, array, column, columns, packed
 from monitor.shard.pane import Pane
 from monitor.shard.parties import KeyCounts
 from monitor.shard.span import HOUR_MS
@@ -181,7 +181,7 @@ def encode_pane(pane: Pane) -> bytes:
         FORMAT,
         pane.start_ms,
         column(np.diff(pane.tenant, prepend=0)),
-        [column(sums) for sums in pane.sums.T],
+        columns(pane.sums.T),
         _keys(pane.callees),
         _keys(pane.callers),
         column(np.diff(rows.tenant, prepend=0)),
