@@ -78,11 +78,21 @@ class Switch(Struct, frozen=True, tag="policy"):
     at_ms: int = 0
 
 
+class Withdrawal(Struct, frozen=True, tag="withdraw"):
+    """The policy that was to hold from ``from_ms`` on is not to: it was still to come, and has decided nothing."""
+
+    from_ms: int
+    sha256: str
+    reason: str = ""
+    by: str = ""
+    at_ms: int = 0
+
+
 class EnforceFrom(Struct, frozen=True, tag="enforce_from"):
     """The partition was begun so: what was before ``from_ms`` is known and counted, and decides nothing."""
 
     from_ms: int
 
 
-Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | EnforceFrom
-"""Those of the whole partition (`LostState`, `Switch`, `EnforceFrom`) stand without a source."""
+Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | Withdrawal | EnforceFrom
+"""Those of the whole partition (`LostState`, `Switch`, `Withdrawal`, `EnforceFrom`) stand without a source."""

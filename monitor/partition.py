@@ -5,7 +5,7 @@ restart that input is read again; what was decided, counted or put out before (b
 and calls that were duplicates then, when more ids were remembered, are duplicates still.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, Partit
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying
-from monitor.notes import EnforceFrom, Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch
+from monitor.notes import EnforceFrom, Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch, Withdrawal
 from monitor.policy.eras import Era
 from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
@@ -269,7 +269,7 @@ class Partition:
                 self._enforce_from(begun[-1] if begun else 0)
             gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
             self._taken.notes = [one for one in self._taken.notes if not isinstance(one[1], gone)]
-            self._recall_policies([note for note in notes if isinstance(note, Switch)])
+            self._recall_policies([note for note in notes if isinstance(note, Switch | Withdrawal)])
             return
         position = self._positions[source]
         position.recall(notes)
@@ -279,10 +279,10 @@ class Partition:
         if limit is not None:
             self._taken.notes.append((source, limit))
 
-    def _recall_policies(self, switches: list[Switch]) -> None:
-        if switches:
-            self._policies.recall(switches)
-            if any(switch.from_ms == 0 for switch in switches):
+    def _recall_policies(self, notes: list[Switch | Withdrawal]) -> None:
+        if notes:
+            self._policies.recall(notes)
+            if any(note.from_ms == 0 for note in notes):
                 self._taken.notes = [(of, note) for of, note in self._taken.notes if not isinstance(note, Switch)]
         self._take_turns()
 
@@ -303,11 +303,29 @@ class Partition:
         after_ms = self._watermark_ms
         if policy.lateness_ms != policies.newest.policy.lateness_ms:
             # What lies below a source's late line was found late by the policy before, though it is not judged yet.
-            lines = [policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions]
-            after_ms = max(after_ms, *lines)
+            after_ms = max(after_ms, self._late_ms)
         era = policies.switch(policy, from_ms, after_ms)
         self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
         return None
+
+    def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
+        """Those of these policies that are still to come are not to; None, or why none of them can be taken back."""
+        policies = self._policies
+        gone = policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
+        self._taken.notes += [(None, Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms)) for era in gone]
+        if gone:
+            return None
+        begun = [
+            f"{era.policy.sha256[:12]} from {era.from_ms} on" for era in policies.eras if era.policy.sha256 in sha256s
+        ]
+        if begun:
+            return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
+        return "no such policy is to come"
+
+    @property
+    def _late_ms(self) -> int:
+        """Below this something was found late, though it may not be judged yet: the furthest late line of a source."""
+        return max(self._policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions)
 
     @property
     def newest(self) -> Era:
@@ -529,7 +547,7 @@ class Partition:
         self._enforce_from(head.enforce_from_ms)
         if head.eras:
             try:
-                self._policies.restore(head.eras, blobs, head.watermark_ms)
+                self._policies = Succession.stored(head.eras, blobs, head.watermark_ms)
             except LostPolicyError as error:
                 raise MismatchError(str(error)) from None
         elif self.state_format >= _KEEPS_POLICY:

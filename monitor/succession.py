@@ -1,6 +1,6 @@
 """Succession: the policies of one partition, past, in force and to come, and how they are stored with its state."""
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -8,7 +8,7 @@ import zstandard
 from msgspec import Struct
 
 from monitor.lateness import Lateness
-from monitor.notes import Switch
+from monitor.notes import Switch, Withdrawal
 from monitor.policy.eras import Era, boundary, era_at
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
@@ -34,6 +34,16 @@ class Succession:
         self.lateness = Lateness.of(self.eras)
         self._number = 0
         self._stored: set[str] = set()
+
+    @classmethod
+    def stored(cls, heads: Iterable[EraHead], blobs: Mapping[str, bytes], at_ms: int) -> "Succession":
+        """What was stored when all before ``at_ms`` was decided. LostPolicyError."""
+        eras = [Era(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
+        made = cls(eras[0].policy)
+        made.eras, made.lateness = eras, Lateness.of(eras)
+        made._number = era_at(eras, at_ms)
+        made._stored = {era.policy.sha256 for era in eras}
+        return made
 
     @property
     def number(self) -> int:
@@ -74,15 +84,38 @@ class Succession:
         self.lateness = Lateness.of(self.eras)
         return era
 
-    def recall(self, switches: Iterable[Switch]) -> None:
-        """Add what was noted; where nothing was restored, what was noted as the first is. PolicyError."""
-        known: dict[int, Switch] = {}
-        for switch in switches:
-            known.setdefault(switch.from_ms, switch)
-        eras = [Era(from_ms, from_plain(one.policy, one.sha256)) for from_ms, one in sorted(known.items())]
-        if 0 in known and not self._stored:
-            self.eras = eras[:1]
-        self.eras += [era for era in eras if era.from_ms > self.newest.from_ms]
+    def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[Era]:
+        """Take back those of these that are still to come: nothing has been decided, or found late, by them.
+
+        All before ``judged_ms`` was decided, and all below ``late_ms`` found late. Those that are taken back.
+        """
+        gone = []
+        for place in range(len(self.eras) - 1, self._number, -1):
+            era, before = self.eras[place], self.eras[place - 1]
+            touched = era.policy.lateness_ms != before.policy.lateness_ms and era.from_ms <= late_ms
+            if era.policy.sha256 in sha256s and era.from_ms > judged_ms and not touched:
+                gone.append(self.eras.pop(place))
+        self.lateness = Lateness.of(self.eras)
+        return gone[::-1]
+
+    def recall(self, notes: Sequence[Switch | Withdrawal]) -> None:
+        """Add what was noted, in its order; where nothing was restored, what was noted as the first is. PolicyError.
+
+        The notes may be those that led to what was restored, too, and what that has forgotten may be among them.
+        """
+        first = next((note for note in notes if isinstance(note, Switch) and note.from_ms == 0), None)
+        if first is not None and not self._stored:
+            self.eras = [_noted(first)]
+        past = self.eras[: self._number + 1]
+        coming = {era.from_ms: era for era in self.eras[self._number + 1 :]}
+        for note in notes:
+            known = coming.get(note.from_ms)
+            if isinstance(note, Withdrawal):
+                if known is not None and known.policy.sha256 == note.sha256:
+                    del coming[note.from_ms]
+            elif known is None and note.from_ms > past[-1].from_ms:
+                coming[note.from_ms] = _noted(note)
+        self.eras = past + [coming[from_ms] for from_ms in sorted(coming)]
         self.lateness = Lateness.of(self.eras)
 
     # State ------------------------------------------------------------------------------------------------------
@@ -101,22 +134,6 @@ class Succession:
         self._stored = set(needed)
         return fresh + gone
 
-    def restore(self, heads: Iterable[EraHead], blobs: MutableMapping[str, bytes], at_ms: int) -> None:
-        """Become what was stored when all before ``at_ms`` was decided. LostPolicyError."""
-        self.eras = []
-        for head in heads:
-            blob = blobs.get(_key(head.sha256))
-            if blob is None:
-                raise LostPolicyError(f"the stored state lacks the policy {head.sha256[:12]}, which its head names")
-            try:
-                policy = from_plain(msgspec.json.decode(zstandard.decompress(blob)), head.sha256)
-            except PolicyError as error:
-                raise LostPolicyError(f"the stored policy cannot be read by this release: {error}") from None
-            self.eras.append(Era(head.from_ms, policy))
-            self._stored.add(head.sha256)
-        self._number = era_at(self.eras, at_ms)
-        self.lateness = Lateness.of(self.eras)
-
     def forget(self, at_ms: int, clock_ms: int) -> None:
         """Forget eras of which nothing is needed any more.
 
@@ -134,6 +151,20 @@ class Succession:
 
 class LostPolicyError(ValueError):
     """The state's policy is not there, or not whole."""
+
+
+def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:
+    blob = blobs.get(_key(sha256))
+    if blob is None:
+        raise LostPolicyError(f"the stored state lacks the policy {sha256[:12]}, which its head names")
+    try:
+        return from_plain(msgspec.json.decode(zstandard.decompress(blob)), sha256)
+    except PolicyError as error:
+        raise LostPolicyError(f"the stored policy cannot be read by this release: {error}") from None
+
+
+def _noted(switch: Switch) -> Era:
+    return Era(switch.from_ms, from_plain(switch.policy, switch.sha256))
 
 
 def _key(sha256: str) -> str:

@@ -13,7 +13,7 @@ DOCUMENT_VERSION: Final = "1.0.0"
 
 _BINDING: Final = "0.5.0"
 _KEY: Final = "The tenant_id as UTF-8, placed by murmur2 as Java's client does."
-_TYPE: Final = {"type": "string", "enum": ["policy", "skip", "accept", "end_outage"]}
+_TYPE: Final = {"type": "string", "enum": ["policy", "withdraw", "skip", "accept", "end_outage"]}
 
 
 class Topic(NamedTuple):
@@ -204,7 +204,7 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
             "type": "object",
             "description": "An idle movement of a source's clock has source, offset and clock_ms (epoch ms UTC). A "
             "policy (type policy, source null) has from_ms, the event time from which it holds, sha256 as in events, "
-            "and policy, the resolved text.",
+            "and policy, the resolved text; one that was withdrawn before that (type withdraw) has from_ms and sha256.",
         },
     },
 }

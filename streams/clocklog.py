@@ -1,6 +1,6 @@
 """The clock log read again: what the owners of a partition noted there."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -10,16 +10,16 @@ from streams.emit import decode_note
 
 
 async def noted(
-    cluster: Cluster, clock: TP, start: int, end: int, having: bytes = b""
+    cluster: Cluster, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
 ) -> AsyncIterator[tuple[int, int | None, Note]]:
     """Each note between these offsets: its own, the number of its source (None: of the partition), and the note.
 
-    ``having``: only those in whose bytes this is; the others are not decoded. Unavailable; Refused where a note cannot
-    be read.
+    ``having``: only those in whose bytes one of these is; the others are not decoded. Unavailable; Refused where a note
+    cannot be read.
     """
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-            if having not in (value or b""):
+            if not any(some in (value or b"") for some in having):
                 continue
             try:
                 source, note = decode_note(value or b"")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch
+from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch, Withdrawal
 from monitor.partition import Partition
 from streams.names import Names
 
@@ -61,7 +61,16 @@ class PolicyCommand(Struct, frozen=True, tag="policy"):
     at_ms: int = 0
 
 
-Command = SkipCommand | AcceptCommand | EndOutageCommand | PolicyCommand
+class WithdrawCommand(Struct, frozen=True, tag="withdraw"):
+    """Take back those of these policies, by their hashes, that are still to come."""
+
+    sha256s: tuple[str, ...]
+    reason: str
+    by: str = ""
+    at_ms: int = 0
+
+
+Command = SkipCommand | AcceptCommand | EndOutageCommand | PolicyCommand | WithdrawCommand
 
 _DECODER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
@@ -93,6 +102,8 @@ def carry_out(
         case PolicyCommand():
             told = command.reason, command.by, command.at_ms
             return partition.switch(command.policy, command.sha256, command.from_ms, *told)
+        case WithdrawCommand():
+            return partition.withdraw(command.sha256s, command.reason, command.by, command.at_ms)
         case AcceptCommand():
             if command in accepted:
                 return None
@@ -110,6 +121,8 @@ def says_done(note: Note, topic: str | None, command: Command | str) -> bool:
             return (topic, note.offset) == (command.topic, command.offset)
         case Switch(), PolicyCommand():
             return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
+        case Withdrawal(), WithdrawCommand():
+            return note.sha256 in command.sha256s and (note.by, note.at_ms) == (command.by, command.at_ms)
         case OutageEnded(), EndOutageCommand():
             return (note.by, note.at_ms) == (command.by, command.at_ms)
     return False

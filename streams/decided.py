@@ -47,7 +47,7 @@ async def decided(cluster: Cluster, names: Names) -> Decided:
         )
     numbers = range(counts[enforcement])
     # The heads first: what these tell of is in the events' log by then.
-    judged_ms = [await _judged_ms(cluster, TP(state, number)) for number in numbers]
+    judged = [await judged_ms(cluster, TP(state, number)) for number in numbers]
     events: list[tuple[int, Event]] = []
     for number in numbers:
         tp = TP(enforcement, number)
@@ -55,10 +55,10 @@ async def decided(cluster: Cluster, names: Names) -> Decided:
         async for fetched in cluster.read(tp, start, end):
             for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
                 events.append((number, _event(f"{tp.topic}-{number} offset {offset}", value)))
-    return Decided(events, judged_ms)
+    return Decided(events, judged)
 
 
-async def _judged_ms(cluster: Cluster, state: TP) -> int:
+async def judged_ms(cluster: Cluster, state: TP) -> int:
     """Up to when the partition has judged, 0 where it has not begun."""
     packed = packed_head(await newest_entries(cluster, state))
     return 0 if packed is None else msgspec.msgpack.decode(packed, type=Judged).watermark_ms

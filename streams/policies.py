@@ -1,34 +1,58 @@
-"""The policies of an application, as its clock log has them: what holds where, and since when."""
+"""The policies of an application, as its clock log has them: what holds where since when, and what is to come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from monitor.notes import Switch
+from monitor.notes import Switch, Withdrawal
 from monitor.policy.eras import Era, boundary
 from monitor.policy.load import PolicyError, from_plain
 from streams import clocklog
 from streams.cluster import TP, Cluster, Refused
+from streams.decided import judged_ms
 from streams.names import Names
 
-_TAG = b'"type":"policy"'  # of thousands of notes a few are; the others need not be decoded
+_TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # of thousands of notes a few are; the others need not be decoded
 
 
-async def noted(cluster: Cluster, names: Names, numbers: Sequence[int]) -> dict[int, list[Switch]]:
-    """What was noted of policies for each of these partition numbers, in order of time. Unavailable, Refused."""
-    return {number: await _of(cluster, TP(names.output("clock"), number)) for number in numbers}
+@dataclass(slots=True)
+class Noted:
+    """What was noted of one partition, in order of time. All before ``judged_ms`` was decided when it was looked at.
+
+    ``withdrawn`` are switches that were taken back, each with the note that did so.
+    """
+
+    judged_ms: int
+    switches: list[Switch] = field(default_factory=list)
+    withdrawn: list[tuple[Switch, Withdrawal]] = field(default_factory=list)
+
+    @property
+    def coming(self) -> list[Switch]:
+        """Those that are still to come."""
+        return [switch for switch in self.switches if switch.from_ms > self.judged_ms]
 
 
-async def _of(cluster: Cluster, clock: TP) -> list[Switch]:
+async def noted(cluster: Cluster, names: Names, numbers: Iterable[int]) -> dict[int, Noted]:
+    """What was noted of policies for each of these partition numbers. Unavailable, Refused."""
+    return {number: await _of(cluster, names, number) for number in numbers}
+
+
+async def _of(cluster: Cluster, names: Names, number: int) -> Noted:
+    found = Noted(await judged_ms(cluster, TP(names.output("state"), number)))
+    clock = TP(names.output("clock"), number)
     start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
-    found: dict[int, Switch] = {}
-    async for _, _, note in clocklog.noted(cluster, clock, start, end, having=_TAG):
+    standing: dict[int, Switch] = {}
+    async for _, _, note in clocklog.noted(cluster, clock, start, end, having=_TAGS):
         if isinstance(note, Switch):
-            found.setdefault(note.from_ms, note)
-    return [found[from_ms] for from_ms in sorted(found)]
+            standing.setdefault(note.from_ms, note)
+        elif isinstance(note, Withdrawal) and note.from_ms in standing:
+            found.withdrawn.append((standing.pop(note.from_ms), note))
+    found.switches = [standing[from_ms] for from_ms in sorted(standing)]
+    return found
 
 
-def newest(switches: Mapping[int, Sequence[Switch]]) -> Era | None:
+def newest(found: Mapping[int, Noted]) -> Era | None:
     """The policy that was noted last of all, with its time; None where none was. Refused where it cannot be read."""
-    every = [switch for some in switches.values() for switch in some]
+    every = [switch for one in found.values() for switch in one.switches]
     if not every:
         return None
     last = max(every, key=lambda switch: switch.from_ms)
@@ -39,5 +63,11 @@ def newest(switches: Mapping[int, Sequence[Switch]]) -> Era | None:
 
 
 def earliest(last: Era | None, from_ms: int) -> int:
-    """From when a policy holds that is to from ``from_ms`` on: it follows the ``last``, also one still to come."""
+    """From when a policy holds that is to from ``from_ms`` on: it follows the ``last``."""
     return boundary(from_ms if last is None else max(from_ms, last.from_ms + 1))
+
+
+def in_the_way(found: Mapping[int, Noted], from_ms: int) -> Switch | None:
+    """The last of those still to come that a policy would follow, though it is to hold before."""
+    later = [switch for one in found.values() for switch in one.coming if switch.from_ms >= boundary(from_ms)]
+    return max(later, key=lambda switch: switch.from_ms, default=None)

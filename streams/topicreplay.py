@@ -9,7 +9,7 @@ from monitor.head import Live, Place
 from monitor.intake import NO_CLOCK_MS, Late
 from monitor.intake import Refused as RefusedRow
 from monitor.keying import Partitioner
-from monitor.notes import EnforceFrom, Note, Switch
+from monitor.notes import EnforceFrom, Note, Switch, Withdrawal
 from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
@@ -100,7 +100,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
     """
     notes: defaultdict[int | None, list[Note]] = defaultdict(list)
     async for _, source, note in clocklog.noted(cluster, clock, start, end):
-        if follow or not isinstance(note, Switch | EnforceFrom):
+        if follow or not isinstance(note, Switch | Withdrawal | EnforceFrom):
             notes[source].append(note)
     if notes:
         notes[None] += []  # no note of how it was begun is one, too

@@ -10,7 +10,7 @@ import pytest
 from test_partition import bytes_of, rows_of
 
 from monitor.head import Live
-from monitor.notes import Switch
+from monitor.notes import Switch, Withdrawal
 from monitor.partition import Partition
 from monitor.policy.eras import BOUNDARY_MS, Era
 from monitor.policy.load import loads, to_plain
@@ -35,7 +35,7 @@ class Course:
         self.kept: list[Any] = []
         self.at = [0] * len(self.files)
         self.partition = self.new()
-        self.restarts = self.turns = 0
+        self.restarts = self.turns = self.withdrawn = 0
 
     def new(self) -> Partition:
         return Partition(self.policy, live=Live(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT)
@@ -87,6 +87,8 @@ class Course:
                 else:
                     coming = coming[1:]
                     self.commit()
+            if rng.random() < 0.1:
+                self.withdraw()
             if rng.random() < 0.3:
                 self.partition.early()
             if rng.random() < 0.7:
@@ -95,6 +97,20 @@ class Course:
                     self.commit()
             if rng.random() < 0.1:
                 self.restart()
+
+    def withdraw(self) -> None:
+        """Take back one of the policies that were noted, be it still to come or not."""
+        before = list(self.partition.eras)
+        sha256 = self.rng.choice(before).policy.sha256
+        wrong = self.partition.withdraw([sha256], "for the test", "", 0)
+        gone = [era for era in before if era not in self.partition.eras]
+        assert (wrong is None) == bool(gone)
+        assert {era.policy.sha256 for era in gone} <= {sha256}
+        if self.rng.random() < 0.3:
+            self.restart()
+        else:
+            self.withdrawn += len(gone)
+            self.commit()
 
     def finish(self) -> dict[str, Any]:
         """All that the clocks allow, each by the policy that holds then."""
@@ -116,8 +132,15 @@ class Course:
 
     @property
     def switches(self) -> list[Switch]:
-        """What was noted."""
-        return [note for taken in self.kept for of, note in taken.notes if isinstance(note, Switch)]
+        """What was noted, and not withdrawn."""
+        found: list[Switch] = []
+        for note in (note for taken in self.kept for _, note in taken.notes):
+            if isinstance(note, Switch):
+                found.append(note)
+            elif isinstance(note, Withdrawal):
+                (gone,) = [one for one in found if (one.from_ms, one.sha256) == (note.from_ms, note.sha256)]
+                found.remove(gone)
+        return found
 
 
 def told(made: Scenario, policy: Policy, switches: list[Switch], folder: Path) -> dict[str, Any]:
@@ -140,8 +163,8 @@ def told(made: Scenario, policy: Policy, switches: list[Switch], folder: Path) -
     }
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
+def course_of(seed: int, folder: Path) -> Course:
+    """A course that ended as a replay does that is told of its switches."""
     print(f"seed {seed}")
     rng, made = random.Random(seed), scenario(seed, size=200)
     far_ms = made.not_after_ms + 50 * DAY  # by then all windows of all policies have ended, on both sides
@@ -155,8 +178,18 @@ def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_pa
     first, *switches = course.switches
     assert (first.from_ms, first.sha256) == (0, policy.sha256)
     assert all(one.from_ms % BOUNDARY_MS == 0 for one in switches)
-    expected = told(made, policy, switches, tmp_path)
+    expected = told(made, policy, switches, folder)
     assert got == expected
+    return course
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
+    course_of(seed, tmp_path)
+
+
+def test_what_was_withdrawn_before_its_time_was_never_there(tmp_path: Path) -> None:
+    assert sum(course_of(seed, tmp_path).withdrawn for seed in range(100, 112)) >= 3
 
 
 T = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -253,3 +286,80 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         partition = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
         partition.restore(stored)
     assert decided == 9, "all that the lateness allows"
+
+
+def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
+    """Its lateness is another: the late line has gone by it, though nothing has been judged under it."""
+    before, after = policy_of("60m"), policy_of("1m")
+    lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
+    partition = Partition(before, live=Live(max_ahead_ms=0), sources=2, state_format=FORMAT)
+    assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
+    partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, 1, T + 300 * MINUTE))
+    assert partition.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
+    partition.feed(0, rows_of(1, lines, list(range(len(lines))), 1, 3, T + 300 * MINUTE))
+    assert len(partition.take().late) == 1
+    assert partition.watermark_ms == 0, "the other source has no clock yet"
+    wrong = partition.withdraw([after.sha256], "", "", 0)
+    assert wrong is not None
+    assert wrong.startswith("what has been judged or found late already is under it: ")
+    assert [era.policy.sha256 for era in partition.eras] == [before.sha256, after.sha256]
+
+
+def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
+    """An audit tells a state that was exported all that was ever noted, also what led to it."""
+    first, *others = [policy_of("10m", above=n) for n in range(4)]
+    partition = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    notes: list[Any] = []
+    stored: list[dict[str, bytes]] = []
+    lines = [call(f"c{n}", n) for n in range(0, 200, 5)]
+    kept: dict[str, bytes] = {}
+
+    def keep() -> None:
+        partition.advance()
+        notes.extend(note for of, note in partition.take().notes if of is None)
+        store(partition, kept)
+        stored.append(dict(kept))
+
+    def read(minutes: int) -> None:
+        nonlocal partition
+        stop = minutes // 5 + 1
+        while partition.offsets[0] < stop:
+            start = partition.offsets[0]
+            partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
+            partition.advance()
+            if partition.switching:
+                keep()
+                partition = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+                partition.restore(kept)
+        keep()
+
+    def switch(number: int, minutes: int) -> None:
+        policy = others[number]
+        assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
+        keep()
+
+    def withdraw(number: int) -> None:
+        assert partition.withdraw([others[number].sha256], "", "", 0) is None
+        keep()
+
+    read(5)
+    switch(0, 60)
+    withdraw(0)
+    switch(1, 30)  # before that which was withdrawn
+    switch(0, 60)  # and that once more, after another
+    switch(2, 90)
+    withdraw(0)
+    read(50)
+    switch(0, 120)
+    withdraw(2)
+    switch(2, 120 + 5)
+    read(195)
+    course = [(0, first), (30, others[1]), (120, others[0]), (125, others[2])]
+    wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in course]
+    assert len(stored) > 12
+    for records in stored:
+        again = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT, replaying=True)
+        again.restore(records)
+        again.recall(None, notes)
+        found = [(era.from_ms, era.policy.sha256) for era in again.eras]
+        assert found == wanted[-len(found) :]

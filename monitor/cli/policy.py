@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(policy_switch.apply)
+app.command()(policy_switch.withdraw)
 app.command()(policy_switch.status)
 
 _SHOWN = 5  # tenants named for each rule

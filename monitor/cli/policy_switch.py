@@ -1,6 +1,6 @@
-"""`callwarden policy apply` and `policy status`: change the policy of workers, and see which one holds."""
+"""`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, take that back, see which holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +9,12 @@ import typer
 from monitor.cli.options import Bootstrap, By
 
 if TYPE_CHECKING:
-    from monitor.notes import Switch
+    from monitor.notes import Switch, Withdrawal
     from monitor.policy.eras import Era
     from monitor.policy.model import Policy
     from streams.kafka import KafkaCluster
     from streams.names import Names
+    from streams.policies import Noted
     from streams.settings import Settings
 
 _MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
@@ -45,7 +46,7 @@ def apply(
     from streams.commands import partition_count, tell
     from streams.control import PolicyCommand
     from streams.names import Names
-    from streams.policies import earliest, newest, noted
+    from streams.policies import earliest, in_the_way, newest, noted
 
     after = policy_for(file)
     if not reason and not dry_run:
@@ -57,16 +58,24 @@ def apply(
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
-    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, list[Switch]], Era | None]":
-        switches = await noted(cluster, names, range(await partition_count(cluster, names)))
-        others = {number: some for number, some in switches.items() if not some or some[-1].sha256 != after.sha256}
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], Era | None]":
+        found = await noted(cluster, names, range(await partition_count(cluster, names)))
+        others = {
+            number: one for number, one in found.items() if not one.switches or one.switches[-1].sha256 != after.sha256
+        }
         return others, newest(others)
 
     waiting, last = operate("policy apply", settings, look)
-    unnoted = ", ".join(str(number) for number, some in waiting.items() if not some)
+    unnoted = ", ".join(str(number) for number, one in waiting.items() if not one.switches)
     if not waiting:
         typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
         return
+    other = in_the_way(waiting, from_ms)
+    if other is not None:
+        fail(
+            f"--from {_time(from_ms)}: {_named(other)} is still to come, from {_time(other.from_ms)} on, and a policy "
+            "follows the one before it: expected a later time, or `callwarden policy withdraw` first"
+        )
     from_ms = earliest(last, from_ms)
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
     for line in _differences(settings, names, before, after):
@@ -89,17 +98,83 @@ def apply(
 
     command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
-    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, list[Switch]]]":
+    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, Noted]]":
         silent = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
-        return silent, await noted(cluster, names, list(waiting))
+        return silent, await noted(cluster, names, waiting)
 
-    silent, after_switches = operate("policy apply", settings, work)
+    silent, found = operate("policy apply", settings, work)
     for number in waiting:
         if number not in silent:
-            since = _time(after_switches[number][-1].from_ms)
+            since = _time(found[number].switches[-1].from_ms)
             typer.echo(f"taken: partition {number} decides under it from {since} on")
-    if silent:
-        told = ", ".join(map(str, silent))
+    _all_must_answer(silent, wait, names)
+
+
+def withdraw(
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Take back the policies that were applied and are still to come: the one in force goes on.
+
+    What a partition decides under already stays there. Exit status: 1 not taken in time by all, 3 no broker.
+    """
+    from monitor.cli.inputs import fail, settings_for
+    from monitor.cli.operator import operate, signed
+    from streams.commands import partition_count, tell
+    from streams.control import WithdrawCommand
+    from streams.names import Names
+    from streams.policies import noted
+
+    if not reason:
+        fail("--reason: expected why; it is noted with it")
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> "dict[int, Noted]":
+        return await noted(cluster, names, range(await partition_count(cluster, names)))
+
+    found = operate("policy withdraw", settings, look)
+    meant = {switch.sha256 for one in found.values() for switch in one.coming}
+    if not meant:
+        typer.echo("nothing to do: no policy is still to come")
+        return
+    numbers = []
+    for number, one in found.items():
+        for switch in one.switches:
+            if switch.sha256 in meant and switch in one.coming:
+                typer.echo(
+                    f"partition {number}: {_named(switch)} is to come, from {_time(switch.from_ms)} on{_signed(switch)}"
+                )
+                numbers.append(number)
+            elif switch.sha256 in meant and switch is one.switches[-1]:
+                typer.echo(
+                    f"partition {number}: {_named(switch)} holds already, from {_time(switch.from_ms)} on, and stays"
+                )
+    if not yes and not typer.confirm("Withdraw it?"):
+        raise typer.Exit(1)
+    numbers = list(dict.fromkeys(numbers))
+    command = WithdrawCommand(tuple(sorted(meant)), **signed(reason, by))
+
+    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, Noted]]":
+        silent = await tell(cluster, names, settings.application_id, numbers, command, wait)
+        return silent, await noted(cluster, names, numbers)
+
+    silent, found = operate("policy withdraw", settings, work)
+    for number in numbers:
+        if number not in silent:
+            holds = found[number].switches[-1]
+            typer.echo(f"taken: partition {number} goes on under {_named(holds)}")
+    _all_must_answer(silent, wait, names)
+
+
+def _all_must_answer(silent: Iterable[int], wait: float, names: "Names") -> None:
+    """Fails where some partitions have not noted the command."""
+    from monitor.cli.inputs import fail
+
+    if told := ", ".join(map(str, silent)):
         fail(
             f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; what was refused "
             f"is done with. Where no worker has the partition, the command stays in {names.output('control')} and is "
@@ -109,10 +184,12 @@ def apply(
 
 
 def status(bootstrap: Bootstrap = None) -> None:
-    """Say which policy holds in which partition, since what event time, by whom and why. Exit status 3: no broker."""
+    """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too.
+
+    Exit status 3: no broker.
+    """
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
-    from monitor.masking import mask_numbers
     from streams.commands import partition_count
     from streams.names import Names
     from streams.policies import noted
@@ -120,18 +197,30 @@ def status(bootstrap: Bootstrap = None) -> None:
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
 
-    async def look(cluster: "KafkaCluster") -> "dict[int, list[Switch]]":
+    async def look(cluster: "KafkaCluster") -> "dict[int, Noted]":
         return await noted(cluster, names, range(await partition_count(cluster, names)))
 
-    for number, switches in operate("policy status", settings, look).items():
-        if not switches:
+    for number, one in operate("policy status", settings, look).items():
+        if not one.switches:
             holds = "that of its worker's CALLWARDEN_POLICY holds"
             typer.echo(f"partition {number}: none is noted (state of format 2, or none yet): {holds}")
-        for switch in switches:
-            named = f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
+        for switch in one.switches:
             since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
-            signed = f" ({mask_numbers(f'{switch.by}: {switch.reason}')})" if switch.reason else ""
-            typer.echo(f"partition {number}: {since}: {named}{signed}")
+            still = ", still to come" if switch in one.coming else ""
+            typer.echo(f"partition {number}: {since}{still}: {_named(switch)}{_signed(switch)}")
+        for switch, gone in one.withdrawn:
+            until = f"withdrawn, was to hold from {_time(switch.from_ms)}"
+            typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
+
+
+def _named(switch: "Switch") -> str:
+    return f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
+
+
+def _signed(note: "Switch | Withdrawal") -> str:
+    from monitor.masking import mask_numbers
+
+    return f" ({mask_numbers(f'{note.by}: {note.reason}')})" if note.reason else ""
 
 
 def _differences(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:

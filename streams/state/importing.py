@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from monitor.head import HEAD
-from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch
-from monitor.policy.load import PolicyError, from_plain
+from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch, Withdrawal
+from monitor.policy.load import PolicyError
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
 from streams import clocklog
@@ -124,8 +124,8 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
         stored |= noted(stored, notes.get(source, []))
     out = await published(cluster, names, number)
     changes: list[tuple[str, bytes | None]] = []
-    if switches := [note for note in notes.get(None, []) if isinstance(note, Switch)]:
-        changes = _switched(head, Cutter().join(part.entries), switches)
+    if policies := [note for note in notes.get(None, []) if isinstance(note, Switch | Withdrawal)]:
+        changes = _switched(head, Cutter().join(part.entries), policies)
     head["published_ms"] = max([head["published_ms"], *out.values()])
     # What was commanded since is history: what came of it is noted. An outage must not be ended a second time.
     head["control"] = ends[control]
@@ -133,11 +133,11 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
 
 
 def _switched(
-    head: dict[str, Any], blobs: dict[str, bytes], switches: Sequence[Switch]
+    head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[Switch | Withdrawal]
 ) -> list[tuple[str, bytes | None]]:
     """Have the head know the policies that were noted since; their texts, to be stored beside it."""
     if not head.get("eras"):
-        if any(switch.from_ms for switch in switches):
+        if any(note.from_ms for note in noted):
             raise Refused(
                 "a policy was switched since the export, whose format has no room for one: expected an export that was "
                 "made after that"
@@ -145,9 +145,8 @@ def _switched(
         return []
     eras = [EraHead(**era) for era in head["eras"]]
     try:
-        policies = Succession(from_plain(switches[0].policy, switches[0].sha256))
-        policies.restore(eras, blobs, head["watermark_ms"])
-        policies.recall(switches)
+        policies = Succession.stored(eras, blobs, head["watermark_ms"])
+        policies.recall(noted)
     except (PolicyError, LostPolicyError) as error:
         raise Refused(f"expected policies that this release can read: {error}") from None
     head["eras"] = [msgspec.to_builtins(era) for era in policies.heads()]

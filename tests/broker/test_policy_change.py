@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,20 +15,20 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, Sent, sender_to
 
-from monitor.notes import Switch
+from monitor.notes import Switch, Withdrawal
 from monitor.policy.eras import boundary
 from monitor.policy.load import load
 from streams.emit import decode_note
 
 
-def callwarden(environment: Mapping[str, str], *arguments: str) -> str:
-    """What the command says."""
+def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
+    """What the command says, which ends with that exit status."""
     command = [sys.executable, "-c", MAIN, *arguments]
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=240
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr * bool(status)
 
 
 def stricter(policy: Path) -> Path:
@@ -46,6 +47,22 @@ def middle(piece: Sequence[Sent]) -> int:
         json.loads(one.value)["end_ms"] for one in piece if one.value and not one.mark and b'"end_ms"' in one.value
     ]
     return boundary(sorted(times)[len(times) // 2])
+
+
+def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms: int) -> None:
+    """A policy that is to hold in ten days is in the way of one that is to hold before, until it is withdrawn."""
+    wrong, another = later.with_name("wrong.yaml"), later.with_name("another.yaml")
+    for path in (wrong, another):
+        path.write_text(later.read_text("utf-8").replace("version: ", f"version: {path.stem}-", 1), "utf-8")
+    far_ms = boundary(time.time_ns() // 1_000_000 + 10 * 86_400_000)
+    apply = "policy", "apply", "--reason", "r", "--yes"
+    callwarden(environment, *apply, str(wrong), "--from", str(far_ms))
+    assert callwarden(environment, "policy", "status").count("still to come") == PARTITIONS
+    refused = callwarden(environment, *apply, str(another), "--from", str(far_ms - 1_000), status=2)
+    assert "is still to come, from" in refused
+    withdrawn = callwarden(environment, "policy", "withdraw", "--reason", "it was the wrong file", "--yes")
+    assert withdrawn.count("goes on under") == PARTITIONS
+    assert "nothing to do" in callwarden(environment, "policy", "withdraw", "--reason", "r", "--yes")
 
 
 @pytest.mark.services
@@ -84,6 +101,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
             assert fleet.running[0].kill() == -9
             fleet.add()
             await drain(fleet, sender, day)
+        await asyncio.to_thread(withdraw_the_wrong_one, environment, later, from_ms)
         for worker in fleet.running:
             await asyncio.to_thread(worker.terminate, 20)
     assert "would change tier" in said
@@ -96,10 +114,14 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
         notes = [decode_note(record.value)[1] for record in logs.records[clock, number]]
         switches = [(note.from_ms, note.sha256, note.reason) for note in notes if isinstance(note, Switch)]
         wanted = [(0, old.sha256, ""), (from_ms, new.sha256, "test, ask •••••••••78")]
-        assert switches == wanted, f"partition {number}"
+        assert switches[:2] == wanted, f"partition {number}"
+        (wrong,) = switches[2:]
+        withdrawn = [note for note in notes if isinstance(note, Withdrawal)]
+        assert [(one.from_ms, one.sha256, one.reason) for one in withdrawn] == [(*wrong[:2], "it was the wrong file")]
     decided = [json.loads(record.value)["data"] for record in logs.of(enforcement)]
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]
     assert by_new
     assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
     told = callwarden(environment, "policy", "status")
     assert told.count(new.sha256[:12]) == told.count("test, ask •••••••••78") == PARTITIONS
+    assert told.count("withdrawn, was to hold from") == told.count("it was the wrong file") == PARTITIONS

@@ -43,6 +43,7 @@ def test_an_operator_s_words_are_masked_before_they_are_written_anywhere() -> No
         ("end-outage", "--reason", "r"),
         ("policy", "apply", "deploy/policy.yaml", "--dry-run"),
         ("policy", "status"),
+        ("policy", "withdraw", "--reason", "r"),
     ],
     ids=lambda command: " ".join(command[:2]),
 )
@@ -113,6 +114,11 @@ def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
     status, said = callwarden("policy", "apply", str(file), "--reason", "r")
     assert status == 2
     assert said.startswith(f"{file}:2:10: ")
+
+
+def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
+    wanted = "--reason: expected why; it is noted with it\n"
+    assert callwarden("policy", "withdraw", "--reason", "", "--bootstrap", nobody) == (2, wanted)
 
 
 def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nobody: str) -> None:

@@ -14,6 +14,7 @@ from crash.schedule import Schedule
 from monitor.partition import Partition
 from monitor.position import Position
 from monitor.shard.shard import Shard
+from monitor.succession import Succession
 from streams import emit
 from streams.engine import Engine
 from streams.owner import Owner
@@ -124,6 +125,14 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
         Change(Partition, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
     ],
     "who was closed goes on": [Change(Owner, "_commit", "if partition.switching:", "if False:")],
+}
+
+WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
+    "it is not noted": [Change(Partition, "withdraw", "for era in gone]", "for era in ()]")],
+    "it is noted, and the policy stays": [
+        Change(Succession, "withdraw", "gone.append(self.eras.pop(place))", "gone.append(self.eras[place])")
+    ],
+    "a replay takes no notice": [Change(Succession, "recall", "del coming[note.from_ms]", "pass")],
 }
 
 # Random schedules are blind to these: directed tests show them.

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -20,7 +21,7 @@ from monitor.notes import Switch
 from monitor.policy.load import to_plain
 from oracle.made_policies import HOUR, MINUTE
 from streams.cluster import TP, Unavailable
-from streams.control import PolicyCommand
+from streams.control import Command, PolicyCommand, WithdrawCommand
 from streams.emit import decode_note
 from streams.names import Names
 from streams.setup import Phase
@@ -399,13 +400,25 @@ class Schedule:
         world, rng = self.world, self.rng
         policy = other(rng.choice(self.told.others))
         from_ms = world.clock.now_ms() + rng.choice((-HOUR, 0, 5 * MINUTE, 15 * MINUTE, HOUR))
-        command = PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test")
-        for number in range(self.partitions):
-            control = TP("callwarden.control", number)
-            world.broker.append(control, Record(str(number).encode(), msgspec.json.encode(command)))
+        self._command(PolicyCommand(to_plain(policy), policy.sha256, from_ms, "for the test"))
+        if rng.random() < 0.5:
+            self._withdraw_another(from_ms + rng.choice((5 * MINUTE, HOUR)))
         if rng.random() < 0.7 and await self._trap(rng.choice((COMMITTING, ())), lambda w, _: w.kill(), most=20):
             await self._replace()
         return await self.within(8.0, lambda: all(map(self._changed, range(self.partitions))))
+
+    def _withdraw_another(self, from_ms: int) -> None:
+        """Another policy is commanded, and withdrawn a moment later, be it in time or not."""
+        policy = other(self.rng.choice(self.told.others))
+        self._command(PolicyCommand(to_plain(policy), policy.sha256, from_ms, "the wrong file"))
+        withdraw = partial(self._command, WithdrawCommand((policy.sha256,), "it was the wrong one"))
+        self.world.loop.outside(self.rng.choice((0.0, 0.1, 0.5)), withdraw)
+
+    def _command(self, command: Command) -> None:
+        """Give it to all partitions."""
+        for number in range(self.partitions):
+            control = TP("callwarden.control", number)
+            self.world.broker.append(control, Record(str(number).encode(), msgspec.json.encode(command)))
 
     def _changed(self, number: int) -> bool:
         """Whether a change of policy was noted, beside the policy that was there at first."""

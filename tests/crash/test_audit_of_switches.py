@@ -16,7 +16,7 @@ from monitor.policy.model import Policy
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
 from streams.cluster import TP
-from streams.control import PolicyCommand
+from streams.control import PolicyCommand, WithdrawCommand
 from streams.state.exporting import export
 from streams.state.file import Export
 from streams.state.importing import bring_back
@@ -120,6 +120,33 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
         await asyncio.sleep(60)
         assert (await audited(world)).clean
         assert versions(world).count("after") > known.count("after")
+
+    play(world, go)
+
+
+def test_a_withdrawal_after_the_export_is_known_after_the_import_and_to_the_audit(tmp_path: Path) -> None:
+    world, file = world_with_policies(), tmp_path / "state.zst"
+
+    async def go() -> None:
+        first = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        switch(world)
+        await until(world, NOON + 40 * MINUTE)
+        await export(operator_of(world), NAMES, file, 0)
+        command = WithdrawCommand((AFTER.sha256,), "the wrong file")
+        world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+        await until(world, SWITCH + 32 * MINUTE)
+        first.kill()
+        for start in (None, Export(file)):
+            assert (await audited(world, start)).clean
+        world.broker.logs[STATE] = Log()
+        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
+        world.add_worker()
+        await until(world, SWITCH + 90 * MINUTE)
+        await asyncio.sleep(60)
+        for start in (None, Export(file)):
+            assert (await audited(world, start)).clean
+        assert set(versions(world)) == {"before"}
 
     play(world, go)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from crash.broken import SWITCH_BROKEN, Change, broken
+from crash.broken import SWITCH_BROKEN, WITHDRAWAL_BROKEN, Change, broken
 from crash.courses import (
     CONTROL,
     MINUTE,
@@ -27,11 +27,11 @@ from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.notes import Switch
+from monitor.notes import Switch, Withdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.cluster import TP
-from streams.control import PolicyCommand
+from streams.control import PolicyCommand, WithdrawCommand
 from streams.setup import Phase
 
 PLAIN = to_plain(POLICY)
@@ -49,16 +49,27 @@ def tell(world: World, policy: Policy = LATER, from_ms: int = FROM) -> None:
     world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
 
 
+def take_back(world: World, policy: Policy) -> None:
+    command = WithdrawCommand((policy.sha256,), "the wrong file", "ops-2", 2)
+    world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+
+
+def standing(world: World) -> list[tuple[int, str]]:
+    """The policies as they were noted, one after the other; a minus before what was withdrawn."""
+    notes = [note for _, note in noted(world) if isinstance(note, Switch | Withdrawal)]
+    return [(note.from_ms, "-" * isinstance(note, Withdrawal) + note.sha256) for note in notes]
+
+
 def versions(world: World) -> list[tuple[int, str]]:
     entries = world.broker.logs[TP(NAMES.output("enforcement"), 0)].committed(0)
     events = [json.loads(entry.record.value or b"")["data"] for entry in entries if entry.record is not None]
     return [(event["decided_ms"], event["policy"]["version"]) for event in events]
 
 
-def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
+def changed(seed: int, changes: Sequence[Change] = (), first: Policy | None = None) -> list[str]:
     """Calls every five minutes, a change at twenty past; a few times the worker dies somewhere around it.
 
-    What is wrong in the end.
+    ``first``: this one had been commanded to hold from then on, and is withdrawn. What is wrong in the end.
     """
     world = world_of(seed, speed=60.0, state_format=3)
     for n in range(12):
@@ -79,6 +90,10 @@ def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
         world.passing = passing  # type: ignore[method-assign]
         world.add_worker()
         await until(world, NOON + 13 * MINUTE)
+        if first is not None:
+            tell(world, first)
+            await until(world, NOON + 15 * MINUTE)
+            take_back(world, first)
         tell(world)
         await until(world, NOON + 80 * MINUTE)
         deaths.clear()
@@ -86,8 +101,8 @@ def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
         found.extend(wrong(world))
         if changes:
             return
-        switches = [note for _, note in noted(world) if isinstance(note, Switch)]
-        assert [(one.from_ms, one.sha256) for one in switches] == [(0, POLICY.sha256), (FROM, LATER.sha256)]
+        withdrawn = [] if first is None else [(FROM, first.sha256), (FROM, f"-{first.sha256}")]
+        assert standing(world) == [(0, POLICY.sha256), *withdrawn, (FROM, LATER.sha256)]
         decided = versions(world)
         assert {version for at_ms, version in decided if at_ms < FROM} == {"1"}
         assert {version for at_ms, version in decided if at_ms >= FROM} == {"2"}
@@ -95,7 +110,8 @@ def changed(seed: int, changes: Sequence[Change] = ()) -> list[str]:
     with broken(changes):
         logs = play(world, go)
     if not changes:
-        told = [line["judged_later_ms"] for line in logs if line["event"] == "another policy will hold"]
+        lines = [line for line in logs if line["event"] == "another policy will hold"]
+        told = [line["judged_later_ms"] for line in lines if line["policy"] == LATER.sha256[:12]]
         assert told
         assert all(later == {"short": FROM + 5 * MINUTE} for later in told), "calls of 3.5 s were not counted"
     return found
@@ -109,6 +125,78 @@ def test_a_policy_holds_from_its_time_on_wherever_a_worker_dies(seed: int) -> No
 @pytest.mark.parametrize("name", SWITCH_BROKEN)
 def test_a_broken_change_of_policy_is_found(name: str) -> None:
     assert any(changed(seed, SWITCH_BROKEN[name]) for seed in range(6))
+
+
+WRONG = loads(json.dumps(PLAIN | {"version": "wrong", "rules": [RULE | {"above": 0.99}]}), "policy.json")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_policy_that_was_withdrawn_has_decided_nothing_wherever_a_worker_dies(seed: int) -> None:
+    assert changed(seed, first=WRONG) == []
+
+
+@pytest.mark.parametrize("name", WITHDRAWAL_BROKEN)
+def test_a_broken_withdrawal_is_found(name: str) -> None:
+    assert any(changed(seed, WITHDRAWAL_BROKEN[name], WRONG) for seed in range(6))
+
+
+def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
+    world = world_of(speed=60.0, state_format=3)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    far = loads(json.dumps(PLAIN | {"version": "far"}), "policy.json")
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        tell(world)
+        tell(world, WRONG, FROM + 30 * MINUTE)
+        tell(world, far, FROM + 40 * MINUTE)
+        await until(world, NOON + 35 * MINUTE)
+        take_back(world, LATER)
+        take_back(world, WRONG)
+        take_back(world, WRONG)
+        await until(world, NOON + 8 * 60 * MINUTE)
+        assert wrong(world) == []
+        assert standing(world)[3:] == [(FROM + 40 * MINUTE, far.sha256), (FROM + 30 * MINUTE, f"-{WRONG.sha256}")]
+        assert {version for _, version in versions(world)} == {"1", "2", "far"}
+
+    logs = play(world, go)
+    refused = [line["why"] for line in logs if line["event"] == "command refused"]
+    assert [why.split(":")[0] for why in refused] == [
+        "what has been judged or found late already is under it",
+        "no such policy is to come",
+    ]
+
+
+def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
+    world = world_of(speed=60.0, state_format=3)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    enforcement = TP(NAMES.output("enforcement"), 0)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        tell(world, WRONG)
+        await until(world, NOON + 11 * MINUTE)
+        take_back(world, WRONG)
+        await until(world, NOON + 12 * MINUTE)
+        tell(world, WRONG, FROM + 5 * MINUTE)
+        await until(world, NOON + 40 * MINUTE)
+        worker.kill()
+        before = standing(world)
+        world.broker.logs[STATE] = Log()
+        offset = world.broker.logs[enforcement].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        worker = world.add_worker()
+        await until(world, NOON + 8 * 60 * MINUTE)
+        assert phase(worker) == (Phase.RUNNING, "")
+        assert standing(world) == before
+        assert before[1:] == [(FROM, WRONG.sha256), (FROM, f"-{WRONG.sha256}"), (FROM + 5 * MINUTE, WRONG.sha256)]
+        assert [one for one in wrong(world) if "alerts" not in one] == [], "alerts may come again"
+
+    play(world, go)
 
 
 def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_more() -> None:
