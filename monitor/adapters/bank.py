@@ -61,6 +61,8 @@ class BankAdapter:
     def file_rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
         """The rows in the order of the file."""
         source = CsvRows(lines, _DIALECT, "ascii")
+        if source.unread:
+            raise MappingError([Fault(NAME, 1, 1, f"the file's header cannot be read: {source.unread}")])
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
             message = f"the file has no column {', '.join(absent)}; its header is {','.join(source.names)}"

@@ -19,7 +19,10 @@ Physical = tuple[int, bytes]
 
 
 class CsvRows:
-    """The rows of one CSV file: `names` first, then `records`, each of which `cells` takes apart."""
+    """The rows of one CSV file: `names` first, then `records`, each of which `cells` takes apart.
+
+    ``unread`` says why there are no names where the header cannot be read, and is empty where it can.
+    """
 
     def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
         self._dialect = dialect
@@ -29,27 +32,45 @@ class CsvRows:
         self._lines = iter(enumerate(lines, 1))
         self._back: deque[Physical] = deque()
         self._width = 0
+        self.unread = ""
         self.names: tuple[str, ...] = self._names()
 
     def _names(self) -> tuple[str, ...]:
+        self._skip_mark()
         header = self._dialect.header
         if isinstance(header, tuple):
             names = header
-            self._skip_mark()
+        elif header:
+            names = self._named()
         else:
-            self._skip_mark()
-            first = next(self.records(), None)
-            if first is None:
-                return ()
-            try:
-                names = tuple(name.strip() for name in self.cells(first[1]))
-            except Reject:
-                names = ()
-            if not header:
-                names = tuple(str(n) for n in range(1, len(names) + 1))
-                parts = enumerate(re.findall(rb"[^\n]*\n|[^\n]+", first[1]), first[0])
-                self._back.extendleft(reversed([*parts]))
+            names = self._numbered()
         self._width = len(names)
+        return names
+
+    def _named(self) -> tuple[str, ...]:
+        """The names that stand in the first row; none where that cannot be read, and then `unread` says why."""
+        first = next(self.records(), None)
+        if first is None:
+            return ()
+        try:
+            return tuple(name.strip() for name in self.cells(first[1]))
+        except Reject as reject:
+            self.unread = str(reject)
+            return ()
+
+    def _numbered(self) -> tuple[str, ...]:
+        """As many numbers as the first row that can be read has cells; all rows are still to come."""
+        taken: list[Physical] = []
+        names: tuple[str, ...] = ()
+        for number, raw in self.records():
+            taken += enumerate(re.findall(rb"[^\n]*\n", raw + b"\n"), number)
+            try:
+                names = tuple(str(n) for n in range(1, len(self.cells(raw)) + 1))
+            except Reject:
+                if len(taken) < MAX_LINES:
+                    continue
+            break
+        self._back.extendleft(reversed(taken))
         return names
 
     def _skip_mark(self) -> None:

@@ -12,7 +12,7 @@ from monitor.adapters.errors import MappingError, Reject
 from monitor.adapters.fields import Cells, Fields
 from monitor.adapters.jsonsource import JsonRows
 from monitor.adapters.spec import ROW, Mapping
-from monitor.policy.errors import did_you_mean
+from monitor.policy.errors import Fault, did_you_mean
 from schemas.codec import Refused, convert
 
 # The place of rows without an event time: before all others, in the order of the file.
@@ -74,6 +74,9 @@ class Reader:
         if mapping.form == "csv":
             self._source = CsvRows(lines, mapping.dialect, mapping.encoding)
             self.names = self._source.names
+            if self._source.unread:
+                message = f"the file's header cannot be read: {self._source.unread}"
+                raise MappingError([Fault(mapping.name, 1, 1, message)])
             self._complain(mapping, columns)
             index = {name: n for n, name in reversed([*enumerate(self.names)])}
             self._missing = [column for column in columns if column not in index]

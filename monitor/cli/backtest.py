@@ -41,23 +41,25 @@ def run(
     import time
 
     from monitor import backtest
-    from monitor.cli.inputs import adapter_for, fail, moment, policy_for
+    from monitor.cli.inputs import adapter_for, fail, moment, policy_for, reading
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     adapter = adapter_for(format_, set_ or [])
     not_after_ms = moment("--not-after", not_after) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
-    try:
+    with reading(files):
         for path in files:
             path.open("rb").close()
+    try:
         if labels:
             truths = backtest.truths_of_labels(labels)
         else:
             truths = backtest.truths_of_reviews(backtest.verdicts(files) if adapter is None else ())
     except (OSError, ValueError) as error:
         fail(f"callwarden backtest: {error}")
-    before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)
+    with reading(files):
+        before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)
     changed = backtest.changes(before, after)
     scored = {
         side: [backtest.scores(judged, truths, selection) for selection in backtest.SELECTIONS] if truths else []

@@ -1,5 +1,7 @@
 """What commands are told: policies, formats, times. A fault ends the command with exit status 2."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -56,6 +58,20 @@ def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | No
         return open_adapter(name_or_path, pairs)
     except MappingError as error:
         fail(str(error))
+
+
+@contextmanager
+def reading(files: Iterable[object]) -> Iterator[None]:
+    """While ``files`` are read: one that is missing, or for which the adapter is not, ends the command."""
+    from monitor.adapters.errors import MappingError
+
+    try:
+        yield
+    except MappingError as error:
+        fail(str(error))
+    except FileNotFoundError as error:
+        hint = "; expected a file of records, or - for standard input" if error.filename in map(str, files) else ""
+        fail(f"{error.filename}: no such file{hint}")
 
 
 def person(option: str, given: str | None) -> str:

@@ -1,7 +1,6 @@
 """`callwarden map`: check how a mapping turns a file into records; list and show the shipped ones."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,19 +29,14 @@ def check(
     """Say what a mapping makes of a file, without judging anything; exit 2 for a fault of the mapping."""
     from dataclasses import asdict
 
-    from monitor.adapters import MappingError, open_adapter
     from monitor.adapters.survey import survey
+    from monitor.cli.inputs import adapter_for, reading
+    from monitor.files import open_input
 
-    try:
-        adapter = open_adapter(form, _constants(constants or []))
-        with _opened(file) as stream:
-            found = survey(adapter, iter(stream), rows, samples)
-    except MappingError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except _unreadable() as error:
-        typer.echo(f"{file}: cannot be read: {error}", err=True)
-        raise typer.Exit(1) from None
+    adapter = adapter_for(form, constants or [])
+    assert adapter is not None
+    with reading([file]), open_input(file) as stream:
+        found = survey(adapter, iter(stream), rows, samples)
     if as_json:
         import orjson
 
@@ -76,42 +70,6 @@ def show(
         typer.echo(f"`{name}` is not shipped; these are: {', '.join(NAMES)}", err=True)
         raise typer.Exit(2)
     sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
-
-
-def _constants(given: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f"`{one}` is not FIELD=TEXT, such as tenant_id=acme", param_hint="--set")
-        found[name] = text
-    return found
-
-
-def _opened(name: str) -> BinaryIO:
-    import gzip
-    import io
-    import sys
-
-    import zstandard
-
-    if name == "-":
-        return sys.stdin.buffer
-    path = Path(name)
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path))
-    if path.suffix == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader)))
-    return path.open("rb")
-
-
-def _unreadable() -> tuple[type[Exception], ...]:
-    import zlib
-
-    import zstandard
-
-    return OSError, EOFError, zlib.error, zstandard.ZstdError
 
 
 def _told(file: str, found: "Survey") -> list[str]:

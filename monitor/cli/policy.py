@@ -149,7 +149,7 @@ def preflight(
     With --from-topics also: which tenants would change tier over what the topics hold, from the policy of the workers.
     Exit status 3: no broker.
     """
-    from monitor.cli.inputs import adapter_for, fail, settings_for
+    from monitor.cli.inputs import adapter_for, fail, reading, settings_for
     from monitor.preflight import preflight as look
 
     misplaced = {"FILE": files, "--format": format_, "--set": set_} if from_topics else {"--bootstrap": bootstrap}
@@ -163,10 +163,8 @@ def preflight(
         _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
         return
     adapter = adapter_for(format_, set_ or [])
-    try:
+    with reading(files or []):
         found = look(files or [], ruled, adapter)
-    except FileNotFoundError as error:
-        fail(f"{error.filename}: no such file; expected a file of records, or - for standard input")
     if as_json:
         import orjson
 

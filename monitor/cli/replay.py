@@ -84,7 +84,7 @@ def run(
     import time
     from contextlib import nullcontext
 
-    from monitor.cli.inputs import adapter_for, fail, moment, policy_for
+    from monitor.cli.inputs import adapter_for, fail, moment, policy_for, reading
     from monitor.cli.progress import Reporter
     from monitor.output import WindowFile, write
     from monitor.replay import UntilTooEarlyError, replay
@@ -124,7 +124,11 @@ def run(
     switches = _switches(switch or [])
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
-        with Reporter(shown=not quiet) as reporter, WindowFile(out) if windows else nullcontext() as window_file:
+        with (
+            reading(files),
+            Reporter(shown=not quiet) as reporter,
+            WindowFile(out) if windows else nullcontext() as window_file,
+        ):
             outcome = replay(
                 files,
                 ruled,
@@ -149,9 +153,6 @@ def run(
         _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
-    except FileNotFoundError as error:
-        hint = "; expected a file of records, or - for standard input" if error.filename in files else ""
-        fail(f"{error.filename}: no such file{hint}")
     _say(outcome, reporter, out, json_)
 
 

@@ -7,6 +7,7 @@ from adapter_rows import SMALL, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.adapters import MappingError
 from monitor.adapters.csvsource import MAX_LINES, CsvRows
 from monitor.adapters.spec import Dialect
 
@@ -127,6 +128,21 @@ def test_columns_without_a_header_go_by_names_or_by_numbers() -> None:
     numbered = "header: false\n" + numbered.replace("column: end", 'column: "3"')
     assert ids(content, numbered) == [(1, "1"), (2, "2")]
     assert ids(f'"a\nb",2,{T}\n2,2,{T}\n', numbered) == [(1, "a\nb"), (3, "2")]
+
+
+def test_a_broken_first_row_without_a_header_costs_no_other_row() -> None:
+    numbered = SMALL.replace("column: id", 'column: "1"').replace("column: to", 'column: "2"')
+    numbered = "header: false\n" + numbered.replace("column: end", 'column: "3"')
+    for broken in (b"\xff,2,3\n", b'"open,2,3\n', b'\n"x\n\xff",2\n'):
+        found = ids(broken + b"1,2,%d\n2,2,%d\n" % (T, T), numbered)
+        number = broken.count(b"\n")
+        assert [text for line, text in found if line <= number and ("not_text" in text or "malformed" in text)]
+        assert [row for row in found if row[0] > number] == [(number + 1, "1"), (number + 2, "2")]
+
+
+def test_a_header_that_cannot_be_read_is_said_once_and_not_of_every_row() -> None:
+    with pytest.raises(MappingError, match="header cannot be read: not_text: byte 1 of the row is not utf-8"):
+        ids(f"id,to,end\n1,2,{T}\n".encode("utf-16"))
 
 
 def test_of_two_columns_of_one_name_the_first_counts() -> None:

@@ -10,6 +10,7 @@ from adapter_rows import SMALL
 from typer.testing import CliRunner, Result
 
 from monitor.cli.map import app
+from monitor.files import DamagedFileError
 
 T = 1_700_000_000
 CONTENT = (
@@ -104,13 +105,20 @@ def test_a_fault_of_the_mapping_ends_with_2(files: tuple[str, str]) -> None:
     assert f"{files[1]}:8:20: the file has no column `too`; did you mean `to`?" in result.output
 
 
-def test_a_file_that_cannot_be_read_ends_with_1(files: tuple[str, str]) -> None:
-    assert run("check", files[0] + "x", "--format", files[1]).exit_code == 1
-    for suffix, data in ((".gz", gzip.compress(b"x" * 9999)[:-12]), (".zst", b"no frame"), (".gz", b"no gzip")):
+def test_a_file_that_is_missing_ends_with_2(files: tuple[str, str]) -> None:
+    result = run("check", files[0] + "x", "--format", files[1])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert f"{files[0]}x: no such file" in result.output
+
+
+def test_a_damaged_file_is_not_taken_for_a_shorter_one(files: tuple[str, str]) -> None:
+    cut_off = zstandard.compress(CONTENT.encode())[:-9]
+    damaged = ((".gz", gzip.compress(b"x" * 9999)[:-12]), (".gz", b"no gzip"), (".zst", b"no frame"), (".zst", cut_off))
+    for suffix, data in damaged:
         Path(files[0] + suffix).write_bytes(data)
         result = run("check", files[0] + suffix, "--format", files[1])
-        assert result.exit_code == 1, (suffix, data, result.output)
-        assert "cannot be read" in result.output
+        assert isinstance(result.exception, DamagedFileError), (suffix, data, result.output)
+        assert result.output == ""
 
 
 def test_json_columns_are_found_by_looking(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from monitor.cli.app import build
 
 CALL = (
     b'{"type":"cdr","call_id":"c1","tenant_id":"acme","direction":"outbound","caller":"+861","callee":"+862",'
@@ -46,6 +49,29 @@ def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: by
     status, error = told(path, "--out", tmp_path / "out")
     assert (status, error.count("\n")) == (1, 1)
     assert error.startswith(f"{path}: damaged: ")
+
+
+UTF_16 = "id,created\n1,2\n".encode("utf-16")
+
+
+@pytest.mark.parametrize("content", [CALL, UTF_16])
+@pytest.mark.parametrize("form", ["ftc-dnc", "bank-calls"])
+@pytest.mark.parametrize("command", ["replay", "backtest", "preflight", "check"])
+def test_a_file_that_the_format_is_not_for_is_wrong_usage(
+    tmp_path: Path, command: str, form: str, content: bytes
+) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_bytes(content)
+    words = {
+        "replay": ["replay", "-q", "--out", str(tmp_path / "out")],
+        "backtest": ["backtest", "--against", "access-rules"],
+        "preflight": ["policy", "preflight"],
+        "check": ["map", "check"],
+    }[command]
+    done = CliRunner().invoke(build(words[0]), [*words, str(path), "--format", form])
+    assert done.exit_code == 2, repr(done.exception)
+    assert done.stderr.startswith(f"{form}:1:1: the ")
+    assert "header" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--until", "--not-after", "--enforce-from"])
