@@ -20,10 +20,13 @@ from monitor.keying import partition_of
 from monitor.lateness import Lateness
 from monitor.notes import Limit, Move
 from monitor.partition import Partition
-from monitor.policy.eras import Era
+from monitor.policy.eras import Era, era_at
 from monitor.position import SourceHead
 from monitor.rows import Rows
 from monitor.shard.dealing import ELSEWHERE, Numbers, dealt, renumbered
+from monitor.shard.events import rfc3339
+from monitor.shard.history import History
+from monitor.shard.pane import Pane
 from monitor.shard.span import FINE_MS, HOUR_MS
 from monitor.shard.state import (
     ShardHead,
@@ -36,7 +39,7 @@ from monitor.shard.state import (
     encode_standing,
 )
 from monitor.stored import Cutter
-from monitor.succession import POLICY
+from monitor.succession import POLICY, EraHead
 from monitor.topics import INPUTS
 
 _CALLS = INPUTS.index(CALLS)
@@ -64,6 +67,16 @@ class Former:
     entries: dict[str, bytes]
     kept: Sequence[Sequence[Kept]]
     eras: Sequence[Era]
+
+    @property
+    def history(self) -> History:
+        """The policies up to the one in force."""
+        return History(self.eras[: era_at(self.eras, self.head.watermark_ms) + 1])
+
+    @property
+    def coming(self) -> Sequence[Era]:
+        """Those that are still to come."""
+        return self.eras[era_at(self.eras, self.head.watermark_ms) + 1 :]
 
     @classmethod
     def of(cls, partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]]) -> "Former":
@@ -136,9 +149,10 @@ class _Ended(msgspec.Struct):
 def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
     """The new partitions, one after the other. RegroupError where the former ones do not go together."""
     _check(formers)
-    # Of policies that are of the past each knows as many as it needs; the others are the same.
-    longest = max(formers, key=lambda former: len(former.head.eras))
-    policies = {key: value for key, value in longest.entries.items() if key.startswith(POLICY)}
+    eras, pasts = _policies(formers)
+    _check_alike(formers)
+    named = {POLICY + era.policy.sha256 for era in eras}
+    policies = {key: value for former in formers for key, value in former.entries.items() if key in named}
     names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
     partitioner = formers[0].head.place.partitioner
     homes = [[partition_of(name.encode(), partitions, partitioner) for name in some] for some in names]
@@ -174,11 +188,10 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
             sources=[],
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
             format=max(former.head.format for former in formers),
-            eras=longest.head.eras,
+            eras=[EraHead(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
         )
-        yield Regrouped(
-            number, policies | _entries(formers, numbers, mine, _fine_from_ms(head.shard)), kept, head, longest.eras
-        )
+        entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
+        yield Regrouped(number, policies | entries, kept, head, eras)
 
 
 def _check(formers: Sequence[Former]) -> None:
@@ -187,8 +200,19 @@ def _check(formers: Sequence[Former]) -> None:
         msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
     ]:
         raise RegroupError("the states are not those of all partitions of one count; expected each of them once")
-    longest = max((former.head.eras for former in formers), key=len)
-    apart = {"eras", "place", "published_ms", "outage_ended", "control", "handed_over", "sources", "shard", "format"}
+    for former in formers:
+        if bool(former.head.eras) != bool(first.eras):
+            raise RegroupError(
+                f"partition {former.head.place.number} has its policy in its state, or partition 0 has; expected it "
+                "in all or none: CALLWARDEN_STATE_FORMAT=3 for all workers before"
+            )
+
+
+def _check_alike(formers: Sequence[Former]) -> None:
+    """That all have judged up to one time, and under the same circumstances but for their policies."""
+    first = formers[0].head
+    apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
+    apart |= {"shard", "format"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
@@ -199,14 +223,59 @@ def _check(formers: Sequence[Former]) -> None:
                 f"partition {number} still makes decisions again that are out already, after its state was lost; "
                 "expected it to have passed them"
             )
-        known = longest[len(longest) - len(head.eras) :]
-        if head.eras != known or bool(head.eras) != bool(longest):
-            raise RegroupError(
-                f"partition {number} has other policies than others, or since other times, in its state; expected the "
-                "same, or that those that differ are so long ago that no window holds anything of them"
-            )
         if head.shard.sealed_ms != first.shard.sealed_ms:
             raise RegroupError(f"partition {number} has sealed up to another time than partition 0; expected the same")
+
+
+def _policies(formers: Sequence[Former]) -> tuple[Sequence[Era], Sequence[History | None]]:
+    """The policies of the new partitions, and by which past each former one's panes are to be read before; None: none.
+
+    Where they changed at other times in one partition than in another, a new partition can tell only the policy in
+    force: whatever is still to be judged must hang on nothing of before. RegroupError.
+    """
+    # Of policies that are of the past each knows as many as it needs; the others are the same.
+    longest = max((former.eras for former in formers), key=len)
+    if all(former.eras == longest[len(longest) - len(former.eras) :] for former in formers):
+        return longest, [None] * len(formers)
+    pasts = [former.history for former in formers]
+    first, now_ms = formers[0], min(former.head.watermark_ms for former in formers)
+    for former, past in zip(formers, pasts, strict=True):
+        number, policy = former.head.place.number, past.policy
+        if policy.sha256 != pasts[0].policy.sha256:
+            until = next((era for era in former.coming if era.policy.sha256 == pasts[0].policy.sha256), None)
+            wait = (
+                f"wait until {rfc3339(until.from_ms)}" if until else "callwarden policy apply the one that is to hold"
+            )
+            raise RegroupError(
+                f"partition {number} is under the policy {policy.sha256[:12]}, partition 0 under "
+                f"{pasts[0].policy.sha256[:12]}; expected one policy in all: {wait}"
+            )
+        if former.coming != first.coming:
+            raise RegroupError(
+                f"partition {number} has other policies to come than partition 0, or from other times on; expected the "
+                "same: callwarden policy withdraw, and apply them again once the state is moved"
+            )
+    settled_ms = max(past.settled_ms for past in pasts)
+    if settled_ms > now_ms:
+        raise RegroupError(
+            "the policy in force has begun at different times in the partitions, and some rules look at what was not "
+            f"counted before it; expected that all see whole windows, from {rfc3339(settled_ms)} on"
+        )
+    eras = [Era(max(past.eras[-1].from_ms for past in pasts), first.history.policy), *first.coming]
+    after = Lateness.of(eras)
+    for former in formers:
+        before = Lateness.of(former.eras)
+        held = [
+            source.done_ms
+            for source in former.head.sources
+            if before.line(source.done_ms) != after.line(source.done_ms)
+        ]
+        if held:
+            raise RegroupError(
+                f"partition {former.head.place.number} is held at the time from which another lateness holds; expected "
+                "records of later, as others have had"
+            )
+    return eras, pasts
 
 
 def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants: int) -> ShardHead:
@@ -252,7 +321,11 @@ def _fine_from_ms(head: ShardHead) -> int:
 
 
 def _entries(
-    formers: Sequence[Former], numbers: Sequence[Numbers], names: Sequence[str], fine_from_ms: int
+    formers: Sequence[Former],
+    pasts: Sequence[History | None],
+    numbers: Sequence[Numbers],
+    names: Sequence[str],
+    fine_from_ms: int,
 ) -> dict[str, bytes]:
     entries = encode_names(names, 0)
     for former, own in zip(formers, numbers, strict=True):
@@ -270,10 +343,19 @@ def _entries(
         if key[0] in "fh" and key[1:].isdigit() and not (key[0] == "f" and int(key[1:]) < fine_from_ms)
     )
     for key, owners in groupby(stored, key=lambda one: one[0]):
-        pane = dealt((decode_pane(formers[number].entries[key]), numbers[number]) for _, number in owners)
+        pane = dealt(
+            (_read(key, decode_pane(formers[number].entries[key]), pasts[number]), numbers[number])
+            for _, number in owners
+        )
         if pane is not None:
             entries[key] = encode_pane(pane)
     return entries
+
+
+def _read(key: str, pane: Pane, past: History | None) -> Pane:
+    if past is None:
+        return pane
+    return past.read(pane) if key[0] == "f" else past.read_hour(pane)
 
 
 def _clock_of(line_ms: int, lateness: Lateness) -> int:

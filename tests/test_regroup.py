@@ -16,7 +16,7 @@ from monitor.policy.eras import Era, boundary
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.plain import sha256
-from monitor.regroup import Former, Regrouped, regroup
+from monitor.regroup import Former, Regrouped, RegroupError, regroup
 from monitor.replay import replay
 from monitor.rows import Rows
 from monitor.stored import Cutter
@@ -193,6 +193,135 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
     assert whole.late == []
     wanted = sorted(msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow))
     assert sorted(said) == wanted
+
+
+def altered(policy: Policy, version: str, rng: random.Random) -> Policy:
+    """Another policy: some of the rules, with other thresholds, and another lateness."""
+    rules = []
+    for rule in policy.rules:
+        threshold = rule.threshold * rng.choice((0.5, 1.0))
+        if rng.random() < 0.7:
+            rules.append(replace(rule, threshold=threshold, recover=threshold))
+    lateness_ms = policy.lateness_ms + rng.choice((0, 60_000))
+    found = replace(policy, version=version, rules=tuple(rules), overrides=(), exemptions=(), lateness_ms=lateness_ms)
+    return replace(found, sha256=sha256(found))
+
+
+REFUSALS = ("expected one policy in all", "other policies to come", "is held at the time", "not counted before")
+
+
+def moved_or_why(old: Logs, count: int) -> Logs | str:
+    try:
+        return moved(old, count)
+    except RegroupError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, tmp_path: Path) -> None:
+    """Each tenant is judged as if its partition had gone on alone."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    policy, lines, not_after_ms = delivered(seed, rng)
+    count = rng.choice((2, 3))
+    logs, said = Logs(policy, count, not_after_ms), list[bytes]()
+    switches: list[list[Era]] = [[] for _ in range(count)]
+    cuts = sorted(rng.sample(range(len(lines) // 4, len(lines) * 2 // 3), rng.choice((1, 2))))
+    at, went = rng.randint(cuts[-1], len(lines)), False
+    for place_in_log, (source, key, value) in enumerate(lines):
+        if place_in_log in cuts:
+            other = altered(policy, f"{place_in_log}", rng)
+            for number in range(count):
+                logs.read(number)
+                logs.store(number)
+                one = logs.partitions[number]
+                from_ms = max(each.watermark_ms for each in logs.partitions) + number * rng.choice((1, 3)) * 3_600_000
+                assert one.switch(to_plain(other), other.sha256, from_ms, "", "", 0) is None
+                switches[number].append(one.newest)
+        if place_in_log >= at and not went:
+            made = moved_or_why(logs, rng.choice((1, 4)))
+            if isinstance(made, Logs):
+                said, logs, went = logs.said, made, True
+            else:
+                assert any(told in made for told in REFUSALS), made
+        number = logs.write(source, key, value)
+        if rng.random() < 0.3:
+            logs.read(number)
+            logs.store(number)
+    until_ms = max(one.last_ms for one in logs.partitions) + 50 * 86_400_000  # by then all windows are whole
+    for source in range(len(INPUTS)) if not went else ():
+        logs.read(0)
+        logs.partitions[0].move(source, until_ms)
+    if not went:
+        logs, former = moved(logs, 4), logs
+        said = former.said
+    assert len({tuple(era.from_ms for era in some) for some in switches}) > 1, "they are to differ"
+    for number in range(logs.count):
+        logs.read(number)
+        for source in range(len(INPUTS)):
+            logs.partitions[number].move(source, until_ms + logs.partitions[number].newest.policy.lateness_ms)
+        logs.store(number)
+        assert logs.partitions[number].watermark_ms == until_ms
+    wanted = []
+    for number, some in enumerate(switches):
+        path = tmp_path / f"{number}.jsonl"
+        own = (value for _, key, value in lines if partition_of(key, count, "murmur2") == number)
+        path.write_bytes(b"".join(value + b"\n" for value in own))
+        whole = replay([path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=some)
+        assert whole.late == []
+        wanted += [msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow)]
+    assert sorted(said + logs.said) == sorted(wanted)
+
+
+def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
+    """It looks at calls of a length that nobody had counted, and began an hour later in one partition."""
+    hour = 3_600_000
+    start = 1_772_409_600_000
+    common = {"behaviour": "blind_calling", "window": "2h", "cooldown": "240h"}
+    many = common | {"id": "many", "metric": "attempts", "above": 9_000, "step": "5m"}
+    short = common | {
+        "id": "short",
+        "metric": "short_call_ratio",
+        "above": 0.5,
+        "step": "5m",
+        "with": {"short_call_s": 3.5},
+    }
+    ruled = {"id": "test", "version": "1", "extends": "access-rules", "escalations": []}
+    first, second = (loads(json.dumps(ruled | {"rules": rules}), "p.json") for rules in ([many], [many, short]))
+    tenants = b"t0", b"t1"
+    begins = [start + 3 * hour, start + 4 * hour]
+    calls = [(tenant, start + n * hour // 6) for n in range(60) for tenant in tenants]
+    whys: list[str] = []
+
+    def decided(move_at_ms: int | None) -> list[bytes]:
+        logs, said, went = Logs(first, 2, start + 1_000 * hour), list[bytes](), move_at_ms is None
+        for number, one in enumerate(logs.partitions):
+            assert one.switch(to_plain(second), second.sha256, begins[number], "", "", 0) is None
+        for place, (tenant, at_ms) in enumerate(calls):
+            if not went and move_at_ms is not None and at_ms >= move_at_ms and tenant == tenants[0]:
+                made = moved_or_why(logs, 1)
+                if isinstance(made, Logs):
+                    said, logs, went = said + logs.said, made, True
+                else:
+                    whys.append(made)
+            call = Cdr(f"c{place:03}", tenant.decode(), "outbound", "1", "2", at_ms - 3_000, at_ms, "answered")
+            logs.write(0, tenant, codec.encode(msgspec.structs.replace(call, answer_ms=at_ms - 3_000)))
+            for number in range(logs.count):
+                logs.read(number)
+                for source in range(len(INPUTS)):
+                    logs.partitions[number].move(source, at_ms)
+                logs.store(number)
+        assert went
+        return sorted(said + logs.said)
+
+    expected = decided(None)
+    when = [json.loads(event)["data"]["decided_ms"] - start for event in expected]
+    assert sorted(when) == [5 * hour, 6 * hour], "two hours after each began"
+    assert decided(start + 5 * hour) == expected
+    assert len(whys) == 8
+    assert all("from 2026-03-02T06:00:00.000Z on" in why for why in whys), whys
+    assert decided(start + 8 * hour) == expected
+    assert len(whys) == 8
 
 
 def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:

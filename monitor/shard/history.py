@@ -13,7 +13,7 @@ import numpy as np
 from monitor.metrics import METRICS
 from monitor.policy.eras import Era, era_at
 from monitor.policy.model import Policy, Rule
-from monitor.shard.counting import Counting, meanings, ruled_field
+from monitor.shard.counting import Counting, meanings, ruled_field, rules_of
 from monitor.shard.evidence import EvidenceRows
 from monitor.shard.pane import Pane
 from monitor.shard.span import FINE_MS, HOUR_MS, metrics_of
@@ -80,6 +80,15 @@ class History:
         if len(self.eras) == 1 or field[0] < 0:
             return 0
         return (self._fine_calls if rule.window_ms <= FINE_MS else self._long_calls)[meanings(layout, [field])[0]]
+
+    @property
+    def settled_ms(self) -> int:
+        """From then on all is judged as if there had been no policy before: whole windows, with all their evidence."""
+        if len(self.eras) == 1:
+            return 0
+        rules = rules_of(self.policy)
+        whole = [max(self.judged_from(rule), self.evidence_from(rule) + rule.window_ms) for rule in rules]
+        return max([self.eras[-1].from_ms, *whole])
 
     def read(self, pane: Pane) -> Pane:
         """A fine pane by the layout of the policy in force."""
