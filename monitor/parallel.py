@@ -177,10 +177,10 @@ class _Worker:
         return _DONE, (self._relay.take(), self._relay.shard.tenants, seen)
 
 
-def _work(connection: Connection, *settings: Any) -> None:
-    """A process: messages in, one after the other, answers out."""
+def _work(connection: Connection) -> None:
+    """A process: messages in, one after the other, answers out. The first has the settings."""
     try:
-        worker = _Worker(*settings)
+        worker = _Worker(*pickle.loads(connection.recv_bytes()))
         acts: dict[int, Callable[..., Any]] = {
             _DECODE: worker.decode,
             _PIECE: worker.piece,
@@ -204,10 +204,13 @@ class _Process:
 
     def __init__(self, context: multiprocessing.context.SpawnContext, settings: tuple[Any, ...]) -> None:
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, *settings), daemon=True)
+        # The settings go as a message: as arguments, more than a pipe holds, they would be waited for in vain where
+        # the process ends before it has read them.
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outbox.put(pickle.dumps(settings, protocol=5))
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
         self.pieces = 0  # that it has not decoded yet
@@ -389,7 +392,7 @@ class Pool:
             process = next(one for one in self._processes if one.connection is connection)
             try:
                 what, answer = pickle.loads(process.connection.recv_bytes())
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 raise WorkerError("a process of the replay ended before its work was done") from None
             if what == _DECODED:
                 process.pieces -= 1

@@ -2,7 +2,8 @@
 
 A key stands for a string wherever only equality (and, for numbers, neighbourhood) matters. It depends on the
 string, the tenant and a salt alone, so it is the same in every process. Two strings of one tenant share a key
-with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs.
+with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs, but of numbers of 20 digits and
+more (E.164 has 15 at the most): the price of the next number having the next key is that they are told apart mod 2^64.
 """
 
 from collections.abc import Sequence

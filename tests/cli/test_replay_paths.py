@@ -51,6 +51,15 @@ def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: by
     assert error.startswith(f"{path}: damaged: ")
 
 
+def test_processes_that_end_as_soon_as_they_start_end_the_replay(records: Path) -> None:
+    """A program that comes from standard input cannot be imported again by the processes that it starts."""
+    command = [sys.executable, "-", "replay", "-q", str(records), "--out", str(records.parent / "out"), "--jobs", "2"]
+    program = "from monitor.cli.app import main; main()"
+    done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("a process of the replay ended before its work was done\n")
+
+
 UTF_16 = "id,created\n1,2\n".encode("utf-16")
 
 
