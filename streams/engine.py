@@ -289,6 +289,9 @@ class Engine:
             self.owners[number].idle(self._silence, ends, now_ms, current)
         owned = {tp: self.owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
         self._behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
+        for topic, name in zip(INPUTS, names.inputs, strict=True):
+            silent_ms = [self._silence.silent_ms(TP(name, number)) for number in numbers]
+            setup.telemetry.silent(topic, min(silent_ms) / 1000 if silent_ms else None)
         self._tell_of_outage(feed, now_ms)
         self._let_go(now_ms)
 

@@ -320,13 +320,16 @@ class Owner:
     def _idle(
         self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool
     ) -> None:
+        telemetry = self._setup.telemetry
         for source, offset in enumerate(partition.offsets):
             tp = self._tps[source]
             if tp in ends:
-                self._setup.telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
+                telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
                     partition.idle(source, now_ms, feed_current)
-        self._setup.telemetry.watermark(self.number, partition.watermark_ms)
+        for topic, at_ms in zip(INPUTS, partition.clocks_ms, strict=True):
+            telemetry.clock(topic, self.number, at_ms)
+        telemetry.watermark(self.number, partition.watermark_ms)
 
     def torn(self, tp: TP, why: str) -> None:
         """What is stored of ``tp`` cannot be read."""

@@ -32,8 +32,10 @@ class Telemetry:
         self._opening = histogram("callwarden_opening_seconds", registry)
         self._phase = gauge("callwarden_partition", registry)
         self._watermark = gauge("callwarden_watermark_timestamp_seconds", registry)
+        self._clock = gauge("callwarden_clock_timestamp_seconds", registry)
         self._lag = gauge("callwarden_lag_records", registry)
-        self._silent = gauge("callwarden_cdr_feed_silent_seconds", registry)
+        self._feed_silent = gauge("callwarden_cdr_feed_silent_seconds", registry)
+        self._silent = gauge("callwarden_silent_seconds", registry)
         self._away = gauge("callwarden_broker_away", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
 
@@ -73,8 +75,13 @@ class Telemetry:
     def gone(self, number: int) -> None:
         """The partition went to another worker, which tells of it from now on."""
         self._tenants.hide(number)
-        for gauge_ in (self._watermark, self._phase, self._lag):
+        for gauge_ in (self._watermark, self._clock, self._phase, self._lag):
             gauge_.remove_by_labels({"partition": str(number)})
+
+    def clock(self, topic: str, number: int, clock_ms: int) -> None:
+        """Where the clock of a source is: the least one holds its partition's watermark."""
+        if clock_ms > NO_CLOCK_MS:
+            self._clock.labels(topic, number).set(clock_ms / 1000)
 
     def lag(self, topic: str, number: int, records: int) -> None:
         """How far reading is behind the end of a log."""
@@ -82,7 +89,14 @@ class Telemetry:
 
     def feed_silent(self, seconds: float) -> None:
         """For how long every partition of the calls has been silent."""
-        self._silent.set(seconds)
+        self._feed_silent.set(seconds)
+
+    def silent(self, topic: str, seconds: float | None) -> None:
+        """For how long the partitions of a topic that this worker has have been silent, None: it has none."""
+        if seconds is None:
+            self._silent.remove_by_labels({"topic": topic})
+        else:
+            self._silent.labels(topic).set(seconds)
 
     def broker(self, away: bool) -> None:
         """Whether the broker cannot be reached."""

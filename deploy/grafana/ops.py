@@ -236,6 +236,7 @@ def _well() -> list[Any]:
             Words("积压", "Lag"),
             Words("尚未读取的记录。", "Records that are not read yet."),
             [Query("sum by (topic) (callwarden_lag_records)", "{{topic}}")],
+            (8, 8),
         ),
         panels.lines(
             Words("水位延迟", "Watermark delay"),
@@ -248,7 +249,18 @@ def _well() -> list[Any]:
                     "{{partition}}",
                 )
             ],
-            unit="s",
+            (8, 8),
+            "s",
+        ),
+        panels.lines(
+            Words("各来源的延迟", "Delay of sources"),
+            Words(
+                "各主题最慢分区的时钟落后多久；最慢的来源拖住水位。",
+                "How far the slowest partition of each topic is behind; the slowest source holds the watermark back.",
+            ),
+            [Query("time() - min by (topic) (callwarden_clock_timestamp_seconds)", "{{topic}}")],
+            (8, 8),
+            "s",
         ),
         panels.lines(
             Words("事务耗时", "Time of transactions"),

@@ -134,8 +134,23 @@ JUDGING: tuple[Entry, ...] = (
         (),
         ("replay",),
     ),
+    Entry(
+        "callwarden_clock_timestamp_seconds",
+        "gauge",
+        "Unix time",
+        "The clock of a source: the largest event time of its records, or system time while it is silent. "
+        "The watermark is the least of a partition's five, less the lateness",
+        (_INPUT, _PARTITION),
+    ),
     Entry("callwarden_lag_records", "gauge", "records", "Records not read yet", (_INPUT, _PARTITION)),
     Entry("callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "For how long no call has come in any partition"),
+    Entry(
+        "callwarden_silent_seconds",
+        "gauge",
+        "seconds",
+        "For how long no record of the topic has come in the partitions that this worker has",
+        (_INPUT,),
+    ),
     # Whether it is well.
     Entry(
         "callwarden_partition",

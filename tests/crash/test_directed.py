@@ -433,6 +433,7 @@ def test_gauges_of_a_partition_that_went_elsewhere_are_gone() -> None:
         first = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
         assert named(first) == {
+            "callwarden_clock_timestamp_seconds",
             "callwarden_lag_records",
             "callwarden_partition",
             "callwarden_watermark_timestamp_seconds",

@@ -36,7 +36,8 @@ SHADOWED = 'callwarden_decisions_total{mode="shadow",course="decided"}'
 RUNNING = 'callwarden_partition{{phase="running",partition="{}",instance="{}"}}'
 MARK = 'callwarden_watermark_timestamp_seconds{{partition="{}"}}'
 FIRING, JUDGED = 'callwarden_alerts_firing{rule="r"}', 'callwarden_threshold_ratio_count{rule="r"}'
-RECORDS, SILENT = "callwarden_records_total", "callwarden_cdr_feed_silent_seconds"
+CLOCK = 'callwarden_clock_timestamp_seconds{{topic="{}",partition="{}"}}'
+SILENT, QUIET = "callwarden_cdr_feed_silent_seconds", 'callwarden_silent_seconds{{topic="{}",instance="{}"}}'
 
 CASES = {
     "CallwardenTargetDown": Cases(
@@ -85,8 +86,17 @@ CASES = {
         [Quiet({RUNNING.format(3, "a"): "1x10 0x3 1x10", RUNNING.format(3, "b"): "0x25"}, "20m")],
     ),
     "CallwardenNoRecords": Cases(
-        [Fires({RECORDS: "0+10x10 100x40"}, "40m", [({}, "15 分钟没有任何记录 / No record has come for 15 minutes")])],
-        [Quiet({f'{RECORDS}{{instance="a"}}': "5x50", f'{RECORDS}{{instance="b"}}': "0+1x50"}, "40m")],
+        [
+            Fires(
+                {QUIET.format("cdr", "a"): "0+60x40", QUIET.format("findings", "a"): "600+60x40"},
+                "25m",
+                [({}, "15 分钟没有任何记录 / No record has come for 15 minutes")],
+            )
+        ],
+        [  # of another worker's partitions, and of another topic
+            Quiet({QUIET.format("cdr", "a"): "2000x40", QUIET.format("cdr", "b"): "5x40"}, "40m"),
+            Quiet({QUIET.format("cdr", "a"): "2000x40", QUIET.format("findings", "a"): "5x40"}, "40m"),
+        ],
     ),
     "CallwardenNoCalls": Cases(
         [
@@ -122,7 +132,15 @@ CASES = {
     "CallwardenWatermarkStuck": Cases(
         [
             Fires(
-                {MARK.format(0): "1000x60", MARK.format(1): "0+60x60", RECORDS: "0+10x60", SILENT: "0x60"},
+                {
+                    MARK.format(0): "1000x60",
+                    CLOCK.format("cdr", 0): "2000+60x60",
+                    CLOCK.format("findings", 0): "1020x60",
+                    MARK.format(1): "0+60x60",
+                    CLOCK.format("cdr", 1): "2000+60x60",
+                    CLOCK.format("findings", 1): "20+60x60",
+                    SILENT: "0x60",
+                },
                 "30m",
                 [
                     (
@@ -133,8 +151,9 @@ CASES = {
             )
         ],
         [
-            Quiet({MARK.format(0): "1000x60", RECORDS: "0+10x60", SILENT: "700x60"}, "30m"),
-            Quiet({MARK.format(0): "1000x60", RECORDS: "7x60", SILENT: "0x60"}, "30m"),
+            Quiet({MARK.format(0): "1000x60", CLOCK.format("cdr", 0): "2000+60x60", SILENT: "700x60"}, "30m"),
+            # A partition that is not at work, which has an alert of its own, or a broker that is away.
+            Quiet({MARK.format(0): "1000x60", CLOCK.format("cdr", 0): "2000x60", SILENT: "0x60"}, "30m"),
         ],
     ),
     "CallwardenTransactionsFailing": Cases(

@@ -152,6 +152,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
     left = {e.name for e in CATALOGUE if not any(name.startswith(e.name) for name in named)}
     assert left == {
         "callwarden_last_event_timestamp_seconds",  # of a replay alone
+        "callwarden_silent_seconds",  # that of calls is drawn
         "callwarden_consumer_lag_records",  # how far behind they are in time says more
         "callwarden_billing_events_total",
         "callwarden_billing_rejected_records",  # these alert

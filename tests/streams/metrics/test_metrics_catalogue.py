@@ -49,8 +49,10 @@ def busy_telemetry() -> Telemetry:
     telemetry.transaction_failed()
     telemetry.opened(3, 0.1, lambda: court.shard)
     telemetry.phase(3, "running")
+    telemetry.clock("cdr", 3, 1_500)
     telemetry.lag("cdr", 3, 17)
     telemetry.feed_silent(2.0)
+    telemetry.silent("cdr", 2.0)
     telemetry.broker(away=False)
     telemetry.stale()
     return telemetry
@@ -211,6 +213,25 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
     assert shown() == 5.0
     telemetry.gone(3)
     assert shown() is None
+
+
+def test_clocks_and_silence_are_shown_while_there_are_some() -> None:
+    telemetry = Telemetry(busy_court().shard.policy)
+
+    def shown() -> tuple[float | None, float | None]:
+        value = telemetry.registry.get_sample_value
+        clock = value("callwarden_clock_timestamp_seconds", {"topic": "cdr", "partition": "3"})
+        return clock, value("callwarden_silent_seconds", {"topic": "cdr"})
+
+    telemetry.clock("cdr", 3, 0)
+    telemetry.silent("cdr", None)
+    assert shown() == (None, None)
+    telemetry.clock("cdr", 3, 5_000)
+    telemetry.silent("cdr", 7.0)
+    assert shown() == (5.0, 7.0)
+    telemetry.gone(3)
+    telemetry.silent("cdr", None)
+    assert shown() == (None, None)
 
 
 # Consumers ----------------------------------------------------------------------------------------------------------
