@@ -9,6 +9,7 @@ from monitor.cli.options import Bootstrap, WorkersPolicy
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
+    from streams.consumers.notify.givenup import GivenUp
     from streams.settings import Settings
 
 
@@ -19,6 +20,12 @@ def run(
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
     ] = False,
+    given_up: Annotated[
+        bool, typer.Option("--given-up", help="List the messages that a receiver refused for good, and end.")
+    ] = False,
+    tell_again: Annotated[
+        bool, typer.Option("--tell-again", help="Have the notifier that runs tell those after all, and end.")
+    ] = False,
     json_logs: JsonLogs = False,
 ) -> None:
     """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
@@ -26,7 +33,7 @@ def run(
     Who is told stands in environment variables: see `docs/notify.md`. What came before the first start is not told. It
     stops on TERM; what was not delivered is, after the next start. A broker, a database and receivers that are away
     are waited for. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
-    take a test message; 1 an unforeseen error, or cut off after TERM.
+    take a test message, or the database of what was given up is away; 1 an unforeseen error, or cut off after TERM.
     """
     import asyncio
 
@@ -34,7 +41,12 @@ def run(
     from streams.cluster import Refused
     from streams.consumers.notify.serve import run_notify
 
+    if test + given_up + tell_again > 1:
+        fail("callwarden notify: --test, --given-up and --tell-again: one of them")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
+    if given_up or tell_again:
+        _of_given_up(settings, tell_again)
+        return
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
         try:
@@ -66,3 +78,41 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
             typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
     if failed:
         fail(f"not taken: {failed}", 3)
+
+
+def _of_given_up(settings: "Settings", tell_again: bool) -> None:
+    """List what was given up, or have it told again; a line each."""
+    import asyncio
+
+    from sqlalchemy import Connection
+
+    from monitor.cli.operator import answers
+    from streams.consumers.notify import givenup
+    from streams.consumers.notify.serve import now_ms
+
+    def work(connection: Connection) -> tuple[list[givenup.GivenUp], int]:
+        found = givenup.given_up(connection)
+        return found, givenup.tell_again(connection, found, now_ms()) if tell_again else 0
+
+    with answers("notify"), givenup.kept(settings) as database:
+        found, revived = asyncio.run(database.run(work))
+    for one in found:
+        typer.echo(_given_up_line(one))
+    if not found:
+        typer.echo("nothing was given up")
+    elif tell_again:
+        over = len(found) - revived
+        left = f"; {over} over by now, and left" if over else ""
+        typer.echo(f"told again: {revived}, by the notifier that runs{left}")
+
+
+def _given_up_line(one: "GivenUp") -> str:
+    from datetime import UTC, datetime
+
+    from streams.consumers.notify.names import shown
+
+    when = datetime.fromtimestamp(one.ended_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = one.message
+    tenant = shown(message.tenant_id) if message.tenant_id else "-"
+    over = "  (over by now)" if one.over else ""
+    return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

@@ -1,17 +1,24 @@
 """`callwarden notify`: what it refuses, and its trial of a receiver that is there and of one that is not."""
 
+import asyncio
 import json
 import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import Connection
 from typer.testing import CliRunner
 
 from monitor.cli.app import build
+from schemas.outputs import Reason
+from streams.consumers.database import Database
+from streams.consumers.notify import outbox
+from streams.consumers.notify.message import Message
 
 SECRET = "secret-of-the-tests-0123456789"
 
@@ -95,3 +102,54 @@ def test_a_trial_of_a_receiver_that_is_not_there_says_so(monkeypatch: pytest.Mon
     status, said = run("--test")
     assert status == 3
     assert "FAILED: no connection: Connection refused" in said
+
+
+# What was given up --------------------------------------------------------------------------------------------------
+
+
+def test_where_there_is_no_notifier_nothing_is_made_by_looking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CALLWARDEN_NOTIFY_DATABASE", f"sqlite:///{tmp_path / 'notify.db'}")
+    for option in ("--given-up", "--tell-again"):
+        status, said = run(option)
+        assert status == 2
+        assert "notify.db holds nothing of a notifier" in said
+    assert list(tmp_path.iterdir()) == []
+    status, said = run("--given-up", "--tell-again")
+    assert (status, "one of them" in said) == (2, True)
+
+
+def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address = f"sqlite:///{tmp_path / 'notify.db'}"
+    monkeypatch.setenv("CALLWARDEN_NOTIFY_DATABASE", address)
+    title = Reason("封号", "Ban")
+    number, at_ms = "13912345678", 1_772_409_600_000
+    ban = Message(id="decision:a", what="ban", severity="critical", at_ms=at_ms, title=title, tenant_id=number)
+    alert = Message(
+        id="alert:b", what="alert", severity="warning", at_ms=at_ms, title=title, tenant_id="acme", standing="on"
+    )
+
+    def fill(connection: Connection) -> None:
+        outbox.put(connection, [ban, alert], ["webhook"], at_ms)
+        found = outbox.waiting(connection, "webhook", at_ms, 10)
+        outbox.ended(connection, [row.number for row in found], "given_up", at_ms)
+        over = {name: getattr(alert, name) for name in alert.__struct_fields__} | {"id": "over:b", "standing": "off"}
+        outbox.put(connection, [Message(**over)], [], at_ms)
+
+    database = Database(address, "notify")
+    asyncio.run(database.migrate())
+    asyncio.run(database.run(fill))
+    status, said = run("--given-up")
+    assert (status, number in said) == (0, False)
+    first, second = said.splitlines()
+    assert first.startswith("2026-03-02T00:00:00Z  webhook         ban")
+    assert first.endswith("封号 / Ban")
+    assert second.endswith("acme  封号 / Ban  (over by now)")
+    assert (
+        run("--tell-again")[1].splitlines()[-1] == "told again: 1, by the notifier that runs; 1 over by now, and left"
+    )
+    assert run("--given-up")[1].splitlines() == [second]
+    waiting = asyncio.run(database.run(lambda connection: outbox.waiting(connection, "webhook", at_ms * 2, 10)))
+    assert [(row.message, row.attempts) for row in waiting] == [(ban, 0)]
+    database.close()

@@ -12,7 +12,8 @@ from streams.consumers.shapes import insert_new
 
 _KEPT_MS = 30 * 86_400_000
 _LONGEST_MS = 10 * 60_000  # more than a sender lets a refused message wait
-_DECODE = msgspec.json.Decoder(Message).decode
+decode = msgspec.json.Decoder(Message).decode
+"""A message as it is stored."""
 
 
 class Waiting(NamedTuple):
@@ -51,10 +52,10 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
         if rows:
             connection.execute(insert_new(connection, OUTBOX), rows)
         if message.standing is not None:
-            key = _key(message)
-            connection.execute(delete(STANDING).where(STANDING.c.key == key))
+            about = key(message)
+            connection.execute(delete(STANDING).where(STANDING.c.key == about))
             if message.standing == "on":
-                connection.execute(insert(STANDING).values(key=key, message=text, since_ms=now_ms))
+                connection.execute(insert(STANDING).values(key=about, message=text, since_ms=now_ms))
 
 
 def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[Waiting]:
@@ -68,19 +69,19 @@ def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> lis
         .order_by(table.number)
         .limit(most)
     )
-    return [Waiting(number, _DECODE(message), made_ms, attempts) for number, message, made_ms, attempts in rows]
+    return [Waiting(number, decode(message), made_ms, attempts) for number, message, made_ms, attempts in rows]
 
 
 def standing(connection: Connection) -> list[Standing]:
     """All that stands now."""
     rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
-    return [Standing(_DECODE(message), since_ms) for message, since_ms in rows]
+    return [Standing(decode(message), since_ms) for message, since_ms in rows]
 
 
 def stands_no_more(connection: Connection, message: Message) -> None:
     """Alertmanager does not take this one; one that has taken its place stays."""
     text = msgspec.json.encode(message).decode()
-    connection.execute(delete(STANDING).where(STANDING.c.key == _key(message), STANDING.c.message == text))
+    connection.execute(delete(STANDING).where(STANDING.c.key == key(message), STANDING.c.message == text))
 
 
 def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
@@ -112,5 +113,15 @@ def queues(connection: Connection) -> dict[str, tuple[int, int]]:
     return {channel: (n, oldest_ms) for channel, n, oldest_ms in rows}
 
 
-def _key(message: Message) -> str:
+def stands_again(connection: Connection, message: Message, since_ms: int) -> None:
+    """What goes on is to be told to Alertmanager again and again, unless it is already."""
+    if message.standing == "on":
+        text = msgspec.json.encode(message).decode()
+        connection.execute(
+            insert_new(connection, STANDING), [{"key": key(message), "message": text, "since_ms": since_ms}]
+        )
+
+
+def key(message: Message) -> str:
+    """What a message is about: the next one about the same takes its place."""
     return "\n".join((message.tenant_id, message.behaviour, message.what, message.severity, message.tier))

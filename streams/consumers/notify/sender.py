@@ -15,6 +15,7 @@ from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.digest import digest, plan
 from streams.consumers.notify.message import Message
+from streams.consumers.notify.names import shown
 from streams.consumers.notify.outbox import Standing, Waiting
 from streams.consumers.notify.telemetry import Telemetry
 
@@ -95,7 +96,7 @@ class Sender:
             message = some[0].message
             self._refused[message.id] += 1
             if self._refused[message.id] >= _ATTEMPTS:
-                log.error("an alert is given up", channel=channel.name, what=message.what, why=str(failed))
+                log.error("an alert is given up", **_named(channel, message), why=str(failed))
                 await self._stands_no_more(message)
             return True
         self._well_again()
@@ -160,7 +161,7 @@ class Sender:
             next_ms = now_ms + _MINUTE_MS * 2**row.attempts
             await self._database.run(lambda connection: outbox.again(connection, row.number, next_ms))
             return
-        log.error("a message is given up", channel=self._channel.name, what=row.message.what, why=why)
+        log.error("a message is given up", **_named(self._channel, row.message), why=why)
         self._telemetry.given_up(self._channel.name)
         await self._database.run(lambda connection: outbox.ended(connection, [row.number], "given_up", now_ms))
         if isinstance(self._channel, Alertmanager):
@@ -185,3 +186,12 @@ class Sender:
         while self._sent and self._sent[0] <= self._elapsed_s() - _MINUTE_MS / 1000:
             self._sent.popleft()
         return self._channel.per_minute - len(self._sent)
+
+
+def _named(channel: Channel, message: Message) -> dict[str, str]:
+    """Which it is, for the log."""
+    return {
+        "channel": channel.name,
+        "what": message.what,
+        "tenant": shown(message.tenant_id) if message.tenant_id else "",
+    }
