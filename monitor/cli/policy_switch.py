@@ -28,6 +28,9 @@ def apply(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    preview: Annotated[
+        bool, typer.Option(help="Say who would change tier: it takes as long as to judge all that the topics hold.")
+    ] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
     by: By = None,
@@ -35,13 +38,14 @@ def apply(
 ) -> None:
     """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
 
-    First it says who would change tier over the days that the topics hold, and from when each rule can be judged.
-    Exit status: 1 not taken in time by all, 2 a fault of the policy, 3 no broker.
+    First it says what differs, who would change tier over the days that the topics hold, and from when each rule can
+    be judged. Exit status: 1 not taken in time by all, 2 a fault of the policy, 3 no broker.
     """
     import time
 
     from monitor.cli.inputs import fail, moment, policy_for, settings_for
     from monitor.cli.operator import operate
+    from monitor.policy.diff import diff
     from monitor.policy.eras import Era
     from streams.commands import partition_count, tell
     from streams.control import PolicyCommand
@@ -78,8 +82,11 @@ def apply(
         )
     from_ms = earliest(last, from_ms)
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
-    for line in _differences(settings, names, before, after):
+    for line in diff(before, after):
         typer.echo(line)
+    if preview:
+        for line in _changed_tiers(settings, names, before, after):
+            typer.echo(line)
     for line in _judged_later(Era(0, before), Era(from_ms, after)):
         typer.echo(line)
     typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
@@ -223,16 +230,13 @@ def _signed(note: "Switch | Withdrawal") -> str:
     return f" ({mask_numbers(f'{note.by}: {note.reason}')})" if note.reason else ""
 
 
-def _differences(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:
-    """What differs in the policies, and for whom over the days that the topics hold."""
+def _changed_tiers(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:
+    """For whom the policies differ over the days that the topics hold."""
     from monitor import backtest
     from monitor.cli.backtest import change_lines
     from monitor.cli.operator import operate
     from monitor.head import Live
-    from monitor.policy.diff import diff
     from streams.topicreplay import replay_topics
-
-    yield from diff(before, after)
 
     async def judge(cluster: "KafkaCluster") -> "list[backtest.Judged]":
         found = []
