@@ -39,13 +39,14 @@ def alert(id_: str, tenant: str, state: str, at_ms: int) -> Alert:
 class Receiver:
     """Counts what it took by what it is of: an event, or an alert's beginning or end.
 
-    ``down``: it answers 503. ``reached`` is set when a message has come; while ``holding`` none is answered.
+    ``down``: it answers 503; ``refusing``: 400, as if it did not like this message. ``reached`` is set when a message
+    has come; while ``holding`` none is answered.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.taken: Counter[str] = Counter()
-        self.down = False
+        self.down = self.refusing = False
         self.reached, self.holding = asyncio.Event(), False
 
     async def take(self, request: web.Request) -> web.Response:
@@ -53,6 +54,8 @@ class Receiver:
         if self.down:
             self.reached.set()
             return web.Response(status=503)
+        if self.refusing:
+            return web.Response(status=400, text="no such template")
         over = " over" if body["standing"] == "off" else ""
         self.taken.update(f"{ref}{over}" for ref in body["refs"])
         self.reached.set()
@@ -78,10 +81,10 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 class Notifier:
-    """The process; started and killed as often as one likes."""
+    """The process; started and killed as often as one likes. ``main`` is what its interpreter runs."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
-        self._log, self._port = log, free_ports(1)[0]
+    def __init__(self, log: Path, environment: Mapping[str, str], main: str = MAIN) -> None:
+        self._log, self._port, self._main = log, free_ports(1)[0], main
         mine = {"CALLWARDEN_NOTIFY_PORT": str(self._port), "NO_PROXY": "127.0.0.1"}
         self._environment = {**os.environ, **environment, **mine}
         self._child: Child | None = None
@@ -89,7 +92,12 @@ class Notifier:
     def start(self) -> None:
         """Start it."""
         with self._log.open("ab") as output:
-            self._child = Child([sys.executable, "-c", MAIN, "notify", "--json-logs"], output, self._environment)
+            self._child = Child([sys.executable, "-c", self._main, "notify", "--json-logs"], output, self._environment)
+
+    @property
+    def target(self) -> str:
+        """Where its pages are: HOST:PORT."""
+        return f"127.0.0.1:{self._port}"
 
     def kill(self) -> None:
         """kill -9, if it is running."""
@@ -116,7 +124,7 @@ class Notifier:
 
         def ask() -> tuple[int, str]:
             try:
-                with urlopen(f"http://127.0.0.1:{self._port}{page}", timeout=5) as answer:
+                with urlopen(f"http://{self.target}{page}", timeout=5) as answer:
                     return answer.status, answer.read().decode()
             except HTTPError as error:
                 with error:

@@ -1,20 +1,18 @@
 """All of it on a real Kafka, scraped by a real Prometheus under our configuration: every panel is answered."""
 
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from streams.child import Child
 from streams.devkafka import free_ports
 from streams.metrics.catalogue import CATALOGUE
+from watching.alarms import configuration
 from watching.panels import asked, unanswered
 from watching.programs import alertmanager, get, program, prometheus, wait_for
 
@@ -23,24 +21,10 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 JOBS = ("worker", "billing", "ledger", "notify")
 
 
-def configuration(folder: Path, ports: dict[str, int], alertmanager: str) -> Path:
-    """Ours, with the addresses of this test and without the patience."""
-    shutil.copy(DEPLOY / "prometheus" / "callwarden.rules.yml", folder)
-    config = YAML(typ="safe").load(DEPLOY / "prometheus" / "prometheus.yml")
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
-    for job in config["scrape_configs"]:
-        job.pop("dns_sd_configs", None)
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
-    assert {job["job_name"] for job in config["scrape_configs"]} == set(JOBS)
-    path = folder / "prometheus.yml"
-    path.write_text(json.dumps(config), "utf-8")
-    return path
-
-
 def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) -> None:
     promtool = program("promtool", "prometheus")
     ports = dict(zip(JOBS, free_ports(4), strict=True))
+    targets = {job: {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in ports.items()}
     names = {"worker": "WEB", "billing": "BILLING", "ledger": "LEDGER", "notify": "NOTIFY"}
     environment = os.environ | {
         "TMPDIR": str(tmp_path),
@@ -54,7 +38,7 @@ def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) 
         wait_for(lambda: get(f"http://127.0.0.1:{ports['notify']}/readyz")[0] == 200, "all is there", 240)
         with (
             alertmanager(DEPLOY / "alertmanager" / "alertmanager.yml", tmp_path) as address,
-            prometheus(configuration(tmp_path, ports, address), tmp_path) as server,
+            prometheus(configuration(tmp_path, targets, [address]), tmp_path) as server,
         ):
             tenant = ""
 

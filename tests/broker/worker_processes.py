@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import urllib.error
@@ -32,10 +33,25 @@ def wait_for(holds: Callable[[], object], what: str, within_s: float = 90) -> No
         time.sleep(0.1)
 
 
-class Worker:
-    """A `callwarden worker`, its log lines as JSON in ``log``."""
+def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0, within_s: float = 240) -> str:
+    """What the command says. AssertionError when it ends otherwise than with that exit status."""
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments],
+        env={**os.environ, "NO_COLOR": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=within_s,
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
 
-    def __init__(self, name: str, log: Path, environment: Mapping[str, str]) -> None:
+
+class Worker:
+    """A `callwarden worker`, its log lines as JSON in ``log``. ``main`` is what its interpreter runs."""
+
+    def __init__(self, name: str, log: Path, environment: Mapping[str, str], main: str = MAIN) -> None:
         self.name, self.log = name, log
         self.paused = self.ended = False
         self._url = f"http://127.0.0.1:{free_ports(1)[0]}"
@@ -46,7 +62,12 @@ class Worker:
             "CALLWARDEN_WEB_PORT": self._url.rpartition(":")[2],
         }
         with log.open("wb") as output:
-            self._child = Child([sys.executable, "-c", MAIN, "worker", *FORM], output, mine)
+            self._child = Child([sys.executable, "-c", main, "worker", *FORM], output, mine)
+
+    @property
+    def target(self) -> str:
+        """Where its pages are: HOST:PORT."""
+        return self._url.removeprefix("http://")
 
     @property
     def running(self) -> bool:
@@ -107,10 +128,13 @@ class Worker:
         assert found, f"{self.name} has no {name}"
         return float(found[1])
 
+    def values(self, name: str) -> list[float]:
+        """A metric by all its labels."""
+        return [float(value) for value in re.findall(rf"^{name}\{{.*\}} (.+)$", self.get("/metrics")[1], re.MULTILINE)]
+
     def sum(self, name: str) -> float:
         """A metric over all its labels."""
-        values = re.findall(rf"^{name}\{{.*\}} (.+)$", self.get("/metrics")[1], re.MULTILINE)
-        return sum(map(float, values))
+        return sum(self.values(name))
 
     def lag(self) -> float | None:
         """How many records it has not read yet, None when it does not tell."""
@@ -150,10 +174,10 @@ class Fleet:
             assert worker.running, f"{worker.name} ended by itself: {worker.said_else() or worker.said()[-3:]}"
         return running
 
-    def add(self, also: Mapping[str, str] | None = None) -> Worker:
+    def add(self, also: Mapping[str, str] | None = None, main: str = MAIN) -> Worker:
         """Start another one, with ``also`` in its environment."""
         name = f"worker-{len(self.all)}"
-        worker = Worker(name, self._folder / f"{name}.log", {**self._environment, **(also or {})})
+        worker = Worker(name, self._folder / f"{name}.log", {**self._environment, **(also or {})}, main)
         self.all.append(worker)
         return worker
 

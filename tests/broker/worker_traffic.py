@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +11,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from deadlines import deadline
-from worker_processes import MAIN, PARTITIONS
+from worker_processes import PARTITIONS, callwarden
 
 from monitor.keying import partition_of
 from monitor.policy import load
@@ -56,11 +53,7 @@ def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
 def make_topics(environment: Mapping[str, str]) -> None:
     """What `callwarden topics create` makes for a worker of that environment."""
     told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
-    command = [sys.executable, "-c", MAIN, "topics", "create"]
-    done = subprocess.run(
-        command, env={**os.environ, **environment, **told}, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    callwarden({**environment, **told}, "topics", "create", within_s=120)
 
 
 class Day:

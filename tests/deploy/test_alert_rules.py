@@ -140,6 +140,8 @@ def test_each_section_says_what_one_sees_and_what_one_types_and_how_it_was_tried
         name, _, text = section.partition("\n")
         text = re.split(r"^##", text, flags=re.MULTILINE)[0]
         seen, _, typed = text.partition("**Type**")
+        typed, after, _ = typed.partition("**After**:")
+        assert after, name
         assert "**See**:" in seen, name
         assert "callwarden " in typed or "docker compose" in typed, name
         assert re.search(r"Tried (\*live\*|by \*rules\*)", seen), name

@@ -1,0 +1,346 @@
+"""Alerts on the monitor's own health, tried: a real worker or notifier is brought into each state, our rules on a real
+Prometheus fire, what the runbook says is to be seen is, and after what it says is to be typed they are quiet again and
+nothing is lost."""
+
+import asyncio
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from deadlines import deadline
+from notify_process import Notifier, receiving, warning
+from worker_judge import assert_exact
+from worker_platform import LIVE, Platform
+from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_of, wait_for
+from worker_traffic import Sender, Sent, make_topics, sender_to
+
+from monitor.head import Live
+from monitor.keying import partition_of
+from monitor.policy.durations import DAY
+from monitor.policy.load import load
+from monitor.topics import INPUTS
+from schemas import codec
+from watching.alarms import Alarms, hurried_alarms
+
+pytestmark = pytest.mark.services
+
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text("utf-8")
+HOMES = {partition_of(f"t{n}".encode(), PARTITIONS, "murmur2"): f"t{n}" for n in range(40)}
+"""A tenant of each partition."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def sent(topic: str, tenant: str, **fields: object) -> Sent:
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    value = json.dumps({"tenant_id": tenant, **fields}).encode()
+    return Sent(INPUTS.index(topic), home, tenant.encode(), value)
+
+
+def call(name: str, tenant: str, at_ms: int | None = None) -> Sent:
+    """One that ends at ``at_ms``, by default now."""
+    at_ms = at_ms or now_ms()
+    person = {"direction": "outbound", "caller": "caller", "callee": "callee", "outcome": "no_answer"}
+    return sent("cdr", tenant, type="cdr", call_id=name, start_ms=at_ms - 1_000, end_ms=at_ms, **person)
+
+
+def calls_of_the_present() -> Iterator[list[Sent]]:
+    """One in every partition, again and again."""
+    for number in itertools.count():
+        yield [call(f"c{number}", tenant) for tenant in HOMES.values()]
+
+
+async def until(holds: Callable[[], object], what: str, within_s: float = 300) -> None:
+    await asyncio.to_thread(wait_for, holds, what, within_s)
+
+
+async def fires(alarms: Alarms, name: str) -> list[dict[str, str]]:
+    """With which labels it does, once it does."""
+    try:
+        await until(lambda: alarms.firing(name), f"{name} fires")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {alarms.why(name)}") from None
+    return alarms.firing(name)
+
+
+async def is_quiet(alarms: Alarms, name: str) -> None:
+    await until(lambda: not alarms.firing(name), f"{name} does not fire any more")
+
+
+@asynccontextmanager
+async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: float) -> AsyncIterator[None]:
+    """A writer that writes a piece so often, for as long as that lasts."""
+
+    async def write() -> None:
+        for piece in pieces:
+            await sender.send(piece)
+            await asyncio.sleep(every_s)
+
+    writing = asyncio.create_task(write())
+    try:
+        yield
+        assert not writing.done(), await writing
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+
+
+async def ends_well(platform: Platform, fleet: Fleet, live: Live = LIVE) -> None:
+    """All is read, and what the workers decided is what they had to, by a replay and by an audit."""
+
+    def looked() -> bool:
+        """It has read all, and looked at its silent sources since."""
+        silent_s = 2 * LIVE.idle_after_ms / 1000
+        return all(
+            w.lag() == 0 and min(w.values("callwarden_silent_seconds"), default=0) > silent_s for w in fleet.running
+        )
+
+    await until(looked, "all records are read")
+    for worker in fleet.running:
+        assert await asyncio.to_thread(worker.terminate, 30) == 0
+    await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), live, PARTITIONS)
+
+
+def within(worker: Worker) -> str:
+    """What its `/readyz` says, as the runbook has it read where its port is not open outside."""
+    found = re.search(r'worker python -c "([^"]+)"', RUNBOOK)
+    assert found
+    command = [sys.executable, "-c", found[1].replace("127.0.0.1:6066", worker.target)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+# CallwardenLagGrowing ------------------------------------------------------------------------------------------------
+
+A_SLOW_MACHINE = f"from streams import engine; engine._POLL_ROWS = 30; {MAIN}"
+"""A worker that takes so many records at a time, and some fifty milliseconds for them."""
+
+
+async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Platform, tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def calls(count: int) -> list[Sent]:
+        return [call(f"c{number}", HOMES[number % PARTITIONS]) for number in itertools.islice(numbers, count)]
+
+    environment = platform.environment | {"CALLWARDEN_READY_LAG": "500"}
+    with fleet_of(tmp_path, environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
+        slow = fleet.add(main=A_SLOW_MACHINE)
+        await asyncio.to_thread(fleet.settle)
+        alarms.look_at("worker", [slow.target])
+        async with sender_to(platform.node.address) as producer:
+            sender = Sender(producer, platform.names)
+            await sender.send(calls(12_000))
+            async with going_on(sender, iter(lambda: calls(150), None), 0.1):
+                assert [labels["topic"] for labels in await fires(alarms, "CallwardenLagGrowing")] == ["cdr"]
+                assert slow.get("/readyz")[0] == 503
+                assert re.search(r"^in\.cdr-\d: \d+ records to go; at 500 it is ready$", within(slow), re.MULTILINE)
+                # docker compose up -d --scale worker=4 worker
+                for _ in range(3):
+                    fleet.add(main=A_SLOW_MACHINE)
+                alarms.look_at("worker", [worker.target for worker in fleet.running])
+                await is_quiet(alarms, "CallwardenLagGrowing")
+        await ends_well(platform, fleet)
+
+
+# CallwardenWatermarkStuck --------------------------------------------------------------------------------------------
+
+
+async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_silent(
+    platform: Platform, tmp_path: Path
+) -> None:
+    began_ms = now_ms() - 3_600_000
+
+    def findings() -> Iterator[list[Sent]]:
+        """As of an export that goes on and on, of an hour ago."""
+        suspected = {"type": "finding", "behaviour": "blind_calling", "status": "suspected", "updated_ms": began_ms}
+        for number in itertools.count():
+            yield [sent("findings", tenant, finding_id=f"f{number}", **suspected) for tenant in HOMES.values()]
+
+    calls = calls_of_the_present()
+    verified = {"type": "complaint", "complaint_id": "q", "category": "fraud", "status": "verified"}
+    with fleet_of(tmp_path, platform.environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        alarms.look_at("worker", [worker.target])
+        async with sender_to(platform.node.address) as producer:
+            sender = Sender(producer, platform.names)
+            async with going_on(sender, calls, 0.5):
+                async with going_on(sender, findings(), 0.5):
+                    await fires(alarms, "CallwardenWatermarkStuck")
+                    # Every partition is held back: nothing is committed, so none of the records that come is counted.
+                    counted = "sum(increase(callwarden_records_total[12s]))"
+                    await until(lambda: alarms.value(counted) == 0, "nothing is counted")
+                    held = {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
+                    assert held == set(range(PARTITIONS))
+                    assert not alarms.firing("CallwardenNoRecords")
+                    least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
+                    assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
+                    assert worker.get("/readyz") == (200, "ready\n")
+                    await sender.send([sent("complaints", "t1", **verified, reported_ms=now_ms(), updated_ms=now_ms())])
+                # The writer of the findings is stopped.
+                await is_quiet(alarms, "CallwardenWatermarkStuck")
+                banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
+                await until(lambda: alarms.value(banned), "what waited is decided")
+            assert await fires(alarms, "CallwardenNoRecords")
+            await sender.send(next(calls))
+            await is_quiet(alarms, "CallwardenNoRecords")
+            assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+        await ends_well(platform, fleet)
+
+
+# CallwardenMessagesGivenUp -------------------------------------------------------------------------------------------
+
+A_SHORT_MINUTE = f"from streams.consumers.notify import sender; sender._MINUTE_MS = 200; {MAIN}"
+"""A notifier that gives a message up after fifteen minutes of that length."""
+
+
+async def test_messages_that_were_given_up_arrive_once_their_receiver_is_mended(address: str, tmp_path: Path) -> None:
+    prefix = f"t-{uuid.uuid4().hex}."
+    environment = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": prefix,
+        "CALLWARDEN_NOTIFY_DATABASE": f"sqlite:///{tmp_path / 'notify.db'}",
+        "NO_PROXY": "127.0.0.1",
+    }
+    await asyncio.to_thread(make_topics, environment)
+    async with receiving() as receiver, AIOKafkaProducer(bootstrap_servers=address) as producer:
+        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        environment |= {"CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url, "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": secret}
+        notifier = Notifier(tmp_path / "notify.log", environment, A_SHORT_MINUTE)
+
+        async def decide(*tenants: str) -> None:
+            for tenant in tenants:
+                value = codec.encode(warning(f"e-{tenant}", tenant, now_ms()))
+                await producer.send_and_wait(f"{prefix}enforcement", value, partition=0)
+
+        async def notify(option: str, status: int = 0) -> str:
+            return await asyncio.to_thread(callwarden, environment, "notify", option, status=status)
+
+        with hurried_alarms(tmp_path / "watching", "notify") as alarms:
+            try:
+                notifier.start()
+                await notifier.ready()
+                alarms.look_at("notify", [notifier.target])
+                await decide("before")
+                await until(lambda: receiver.taken["e-before"], "it is told")
+                receiver.refusing = True
+                await decide("one", "two")
+                fired = await fires(alarms, "CallwardenMessagesGivenUp")
+                assert [labels["channel"] for labels in fired] == ["webhook"]
+                await until(lambda: notifier.said().count("a message is given up") == 2, "both are given up")
+                said = [json.loads(line) for line in notifier.said().splitlines()]
+                given_up = [line for line in said if line["event"] == "a message is given up"]
+                assert {line["tenant"] for line in given_up} == {"one", "two"}
+                assert {line["why"] for line in given_up} == {"it answers 400: no such template"}
+                assert "FAILED: it answers 400" in await notify("--test", 3)
+                receiver.refusing = False
+                assert "FAILED" not in await notify("--test")
+                listed = (await notify("--given-up")).splitlines()
+                assert [line.split()[1:4] for line in listed] == [["webhook", "warning", t] for t in ("one", "two")]
+                assert "told again: 2," in await notify("--tell-again")
+                await until(lambda: receiver.taken["e-one"] and receiver.taken["e-two"], "both arrive")
+                assert "nothing was given up" in await notify("--given-up")
+                await is_quiet(alarms, "CallwardenMessagesGivenUp")
+                assert notifier.terminate() == 0
+            finally:
+                notifier.kill()
+    assert [receiver.taken[f"e-{tenant}"] for tenant in ("before", "one", "two")] == [1, 1, 1]
+
+
+# CallwardenDecisionFlood, CallwardenRuleTooBroad, CallwardenTenantsLeftOut -------------------------------------------
+
+RULE = """\
+id: house
+version: "{version}"
+extends: access-rules
+defaults: {{lateness: 20s}}
+escalations: []
+rules:
+- id: many-calls
+  behaviour: blind_calling
+  metric: attempts
+  above: {above}
+  window: 1h
+  step: 15m
+  cooldown: 12h
+"""
+TENANTS = [f"t{n}" for n in range(60)]
+QUARTER_MS = 900_000
+
+
+async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back(
+    platform: Platform, tmp_path: Path
+) -> None:
+    wrong, right = tmp_path / "wrong.yaml", tmp_path / "right.yaml"
+    wrong.write_text(RULE.format(version="1", above=2), "utf-8")
+    right.write_text(RULE.format(version="2", above=2000), "utf-8")
+    environment = platform.environment | {
+        "CALLWARDEN_POLICY": str(wrong),
+        "CALLWARDEN_STATE_FORMAT": "3",
+        "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock goes on by calls alone
+        "CALLWARDEN_METRICS_PAIRS": "10",
+        "CALLWARDEN_METRICS_BUSIEST": "0",
+        "CALLWARDEN_LEDGER_DATABASE": f"sqlite:///{tmp_path / 'ledger.db'}",
+    }
+    platform = replace(platform, policy=wrong, environment=environment)
+    began_ms = (now_ms() // DAY - 20) * DAY
+    at_ms = began_ms
+
+    def quarters() -> Iterator[list[Sent]]:
+        """All tenants behave alike, a quarter of an hour after the other."""
+        nonlocal at_ms
+        for quarter in itertools.count():
+            at_ms = began_ms + quarter * QUARTER_MS
+            yield [call(f"c{at_ms}", tenant, at_ms) for tenant in TENANTS]
+
+    async def typed(*words: str) -> str:
+        return await asyncio.to_thread(callwarden, environment, *words)
+
+    with fleet_of(tmp_path, environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        alarms.look_at("worker", [worker.target])
+        async with sender_to(platform.node.address) as producer:
+            async with going_on(Sender(producer, platform.names), quarters(), 0.25):
+                assert [labels["rule"] for labels in await fires(alarms, "CallwardenRuleTooBroad")] == ["many-calls"]
+                await fires(alarms, "CallwardenDecisionFlood")
+                await fires(alarms, "CallwardenTenantsLeftOut")
+                assert worker.metric("callwarden_tenant_pairs_left_out") == len(TENANTS) - 10
+
+                assert await asyncio.to_thread(worker.terminate, 30) == 0
+                worker = fleet.add({"CALLWARDEN_METRICS_PAIRS": "1000"})
+                alarms.look_at("worker", [worker.target])
+                for shown in ("sum(callwarden_alerts_firing)", "count(callwarden_tenant_threshold_ratio)"):
+                    await until(lambda expr=shown: alarms.value(expr) == len(TENANTS), "all are shown")
+                assert worker.metric("callwarden_tenant_pairs_left_out") == 0
+                await is_quiet(alarms, "CallwardenTenantsLeftOut")
+
+                apply = ("policy", "apply", str(right), "--reason", "three zeros were missing", "--from", str(at_ms))
+                assert "would change tier" in await typed(*apply, "--dry-run")
+                applied = await typed(*apply, "--no-preview", "--yes")
+                assert applied.count("taken: ") == PARTITIONS
+                assert "would change tier" not in applied
+                await is_quiet(alarms, "CallwardenRuleTooBroad")
+            async with going_on(Sender(producer, platform.names), calls_of_the_present(), 0.5):
+                span = ("--from", str(began_ms), "--to", str(at_ms + QUARTER_MS))
+                mistake = ("--rule", "many-calls", *span, "--reason", "three zeros were missing")
+                listed = await typed("reviews", "overturn", *mistake, "--dry-run")
+                assert all(f"  {tenant}  " in listed for tenant in TENANTS)
+                await typed("reviews", "overturn", *mistake, "--yes", "--wait", "60")
+                async with deadline("all of it is taken back", 300):
+                    while "many-calls" in await typed("reviews", "list", "--status", "final"):
+                        await asyncio.sleep(0.5)
+                await is_quiet(alarms, "CallwardenDecisionFlood")
+        await ends_well(platform, fleet, Live(LIVE.idle_after_ms, outage_grace_ms=30 * DAY))
