@@ -72,6 +72,19 @@ class Fetched:
         return len(self.offsets)
 
 
+class Record(Protocol):
+    """A record whole."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
 class Out(NamedTuple):
     """A record to be written."""
 
@@ -221,6 +234,10 @@ class Cluster(Protocol):
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
         """The committed records in ``[start, stop)``, without a group. OffsetGone, Unreadable, Unavailable, Refused."""
+        ...
+
+    def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[Sequence[Record]]:
+        """As `read`, but records whole, with their headers, which costs more."""
         ...
 
     async def stop(self) -> None:

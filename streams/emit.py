@@ -1,6 +1,7 @@
 """What a partition brought about, as the records of one transaction."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 import orjson
@@ -13,7 +14,8 @@ from schemas.outputs import Enforcement
 from streams.cluster import Out
 from streams.names import Names
 
-_CLOUDEVENT = (("content-type", b"application/cloudevents+json"),)
+EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
+"""Those of a decision."""
 
 
 def records(names: Names, number: int, taken: Taken, state: Sequence[tuple[str, bytes | None]]) -> list[Out]:
@@ -36,7 +38,7 @@ def records(names: Names, number: int, taken: Taken, state: Sequence[tuple[str, 
 
 
 def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Out]:
-    return [Out(topic, number, e.subject.encode(), codec.encode(e), _CLOUDEVENT) for e in events]
+    return [Out(topic, number, e.subject.encode(), codec.encode(e), EVENT_HEADERS) for e in events]
 
 
 def encode_note(source: int | None, note: Note) -> bytes:

@@ -12,8 +12,9 @@ from monitor.comparison import differences as changes
 from schemas import codec
 from schemas.inputs import END_MS
 from schemas.outputs import Enforcement
+from streams.emit import EVENT_HEADERS
 
-What = Literal["missing", "invented", "changed", "repeated", "misplaced", "order"]
+What = Literal["missing", "invented", "changed", "headers", "repeated", "misplaced", "order"]
 
 NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading raises of bytes that are no event: what nobody looks at may be none either, behind an id that is."""
@@ -27,14 +28,16 @@ class Found(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = EVENT_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One event that is not as it must be. ``event`` is the expected one, or the one found where none is expected.
 
-    ``number`` is the partition where it must stand, or does; ``offset`` where it was found, None where it was not.
-    ``changes`` are fields: expected, found. ``decision``: more than wording is concerned.
+    ``what`` is ``headers`` where key and value are as they must be, and the record's headers are not. ``number`` is the
+    partition where it must stand, or does; ``offset`` where it was found, None where it was not. ``changes`` are
+    fields: expected, found. ``decision``: more than wording is concerned.
     """
 
     what: What
@@ -97,13 +100,13 @@ def compare(
     def differs(what: What, offset: int | None, event_id: str, event: Any, **more: Any) -> None:
         result.differences.append(Difference(what, *place, offset, event_id, event, **more))
 
-    for offset, key, value in found:
+    for offset, key, value, headers in found:
         try:
             event_id = _ID.decode(value or b"").id
             if event_id in at:
                 differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
             elif event_id in due:
-                difference = _changed(place, offset, due[event_id], key, value or b"")
+                difference = _changed(place, due[event_id], Found(offset, key, value, headers))
                 at[event_id] = offset
                 seen.append(event_id)
                 if difference is None:
@@ -169,16 +172,30 @@ def misplaced(differences: Iterable[Difference]) -> list[Difference]:
     return told
 
 
-def _changed(place: Place, offset: int, wanted: Enforcement, key: bytes | None, value: bytes) -> Difference | None:
+def _changed(place: Place, wanted: Enforcement, found: Found) -> Difference | None:
     expected, subject = codec.encode(wanted), wanted.subject.encode()
-    if (key, value) == (subject, expected):
-        return None
-    event, other = _plain(expected), _plain(value)
-    fields = [] if key == subject else [Change("key", wanted.subject, (key or b"").decode("utf-8", "replace"))]
-    fields += changes(event, other)
+    event, headers = _plain(expected), list(_headers(found.headers))
+    if (found.key, found.value) == (subject, expected):
+        if found.headers == EVENT_HEADERS:
+            return None
+        return Difference("headers", *place, found.offset, wanted.id, event, tuple(headers), decision=False)
+    fields = [] if found.key == subject else [Change("key", wanted.subject, _text(found.key or b""))]
+    fields += changes(event, _plain(found.value))
     why = "" if fields else "the same fields in other bytes"
     decision = any(not _wording(change) for change in fields)
-    return Difference("changed", *place, offset, wanted.id, event, tuple(fields), decision, why)
+    return Difference("changed", *place, found.offset, wanted.id, event, (*fields, *headers), decision, why)
+
+
+def _headers(found: Sequence[tuple[str, bytes]]) -> Iterator[Change]:
+    """In which headers a record differs from what a decision has; one that stands more than once is a list."""
+    for name in dict.fromkeys(name for name, _ in (*EVENT_HEADERS, *found)):
+        wanted, there = ([_text(value) for one, value in some if one == name] for some in (EVENT_HEADERS, found))
+        if wanted != there:
+            yield Change(f"header {name}", *(some[0] if len(some) == 1 else some or None for some in (wanted, there)))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _wording(change: Change) -> bool:

@@ -292,9 +292,9 @@ class Look:
 
     async def _found(self, tp: TP, start: int, end: int) -> list[Found]:
         return [
-            Found(offset, key, value)
-            async for fetched in self._setup.cluster.read(tp, start, end)
-            for offset, key, value in zip(fetched.offsets.tolist(), fetched.keys, fetched.values, strict=True)
+            Found(record.offset, record.key, record.value, tuple(record.headers))
+            async for records in self._setup.cluster.records(tp, start, end)
+            for record in records
         ]
 
 

@@ -36,7 +36,7 @@ def partition(one: Audited) -> Iterator[str]:
 
 def difference(one: Difference) -> Iterator[str]:
     """Who, what, when, where, and which fields."""
-    kind = "" if one.decision else " (wording alone)"
+    kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
     where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
     yield f"{one.what}{kind}: {_event(one)}, {where}" + (f": {readable(one.why, _SHOWN)}" if one.why else "")
     for change in one.changes:

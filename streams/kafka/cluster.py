@@ -74,7 +74,6 @@ class KafkaCluster:
                 yield before(columns(at, position, records), stop)
 
     async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
-        """As `read`, but with all that the client says of a record, such as headers."""
         async with aclosing(self._read(tp, start, stop, in_columns=False)) as fetches:
             async for _, _, records in fetches:
                 yield [record for record in records if record.offset < stop]

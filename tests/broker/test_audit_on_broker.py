@@ -35,14 +35,15 @@ def command(platform: Platform, *arguments: str, status: int = 0) -> str:
 
 
 async def copied(platform: Platform, prefix: str) -> list[str]:
-    """Copy what the workers put out to topics of another prefix, one decision left out, one changed, one invented.
+    """Copy what the workers put out to topics of another prefix, one decision left out, one changed, one invented, and
+    one without its headers.
 
     Their ids, in this order.
     """
     await asyncio.to_thread(make_topics, {**platform.environment, "CALLWARDEN_OUTPUT_PREFIX": prefix})
     logs = await read_all(platform.node.address, map(platform.names.output, OURS), PARTITIONS)
     decisions = logs.records[platform.names.output("enforcement"), 0]
-    left_out, other = decisions[0], decisions[-1]
+    left_out, bare, other = decisions[0], decisions[1], decisions[-1]
     changed = json.loads(other.value)
     changed["data"]["refunds"] = "released"
     invented = json.loads(other.value) | {"id": "cwe-invented"}
@@ -57,8 +58,14 @@ async def copied(platform: Platform, prefix: str) -> list[str]:
                     if record is other:
                         await producer.send(topic, json.dumps(invented).encode(), record.key, number)
                         value = json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()
-                    await producer.send(topic, value, record.key, number)
-    return [json.loads(left_out.value)["id"], json.loads(other.value)["id"], "cwe-invented"]
+                    headers = [] if record is bare else list(record.headers)
+                    await producer.send(topic, value, record.key, number, headers=headers)
+    return [
+        json.loads(left_out.value)["id"],
+        json.loads(other.value)["id"],
+        "cwe-invented",
+        json.loads(bare.value)["id"],
+    ]
 
 
 async def lose_state(platform: Platform) -> None:
@@ -103,15 +110,16 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
         assert decided[0] > decided[1] > 0
         assert whole["records"] > rest["records"] > 0
 
-        left_out, changed, invented = await copied(platform, "copy.")
+        left_out, changed, invented, bare = await copied(platform, "copy.")
         report = await judged("--output-prefix", "copy.", status=1)
         found = {(one["what"], one["id"]): [field["path"] for field in one["fields"]] for one in report["differences"]}
         assert found == {
             ("missing", left_out): [],
             ("changed", changed): ["data.refunds"],
             ("invented", invented): [],
+            ("headers", bare): ["header content-type"],
         }
-        assert "NOT as it must be: 3 differences, 3 of them of decisions" in await run(
+        assert "NOT as it must be: 4 differences, 3 of them of decisions" in await run(
             "audit", "--output-prefix", "copy.", status=1
         )
 

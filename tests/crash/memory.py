@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -99,6 +99,15 @@ class Link:
         return 0.0 if luck < 0.7 else self.rng.uniform(0.0, 0.005)
 
 
+class Whole(NamedTuple):
+    """`streams.cluster.Record`."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
 class MemoryCluster:
     """`streams.cluster.Cluster`."""
 
@@ -125,6 +134,14 @@ class MemoryCluster:
         return await self._link.call("ends", lambda: {tp: self._logs[tp].last_stable for tp in tps})
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        async for at, at_next, entries in self._read(tp, start, stop):
+            yield _fetched(at, at_next, entries)
+
+    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list["Whole"]]:
+        async for _, _, entries in self._read(tp, start, stop):
+            yield [Whole(one.offset, *one.record) for one in entries if one.record is not None]
+
+    async def _read(self, tp: TP, start: int, stop: int) -> AsyncIterator[tuple[int, int, Sequence[Entry]]]:
         self._must_exist([tp])
         log, at = self._logs[tp], start
         while at < stop:
@@ -139,7 +156,7 @@ class MemoryCluster:
             entries, at_next = _some(self._link.rng, log.committed(at, until), 500, until)
             await self._link.passes("read!")
             if entries:
-                yield _fetched(at, at_next, entries)
+                yield at, at_next, entries
             at = at_next
 
     async def stop(self) -> None:

@@ -16,10 +16,12 @@ from crash.memory import MemoryCluster
 from crash.traffic import NAMES, SCENARIOS
 from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World
+from streams.audit import tell
 from streams.audit.compare import Difference
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
 from streams.cluster import TP
+from streams.emit import EVENT_HEADERS
 from streams.state.exporting import export
 from streams.state.file import Export, write
 from streams.state.part import Part
@@ -155,8 +157,14 @@ class Tampered:
     def put(self, number: int, event: dict[str, Any], key: bytes | None = None) -> None:
         entry = self.log._entries[self.place(number)]
         value = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        record = Record(key or event["subject"].encode(), value)
+        record = Record(key or event["subject"].encode(), value, EVENT_HEADERS)
         self.log._entries[self.place(number)] = replace(entry, record=record)
+
+    def head(self, number: int, *headers: tuple[str, bytes]) -> None:
+        """Other headers on the same event."""
+        entry = self.log._entries[self.place(number)]
+        assert entry.record is not None
+        self.log._entries[self.place(number)] = replace(entry, record=entry.record._replace(headers=headers))
 
     def take(self, number: int) -> Record:
         record = self.log._entries.pop(self.place(number)).record
@@ -224,6 +232,31 @@ def test_other_bytes_of_the_same_event_and_another_key_are_found(day: World) -> 
         tampered.put(0, event, b"somebody else")
         (change,) = tampered.difference().changes
     assert (change.path, change.a, change.b) == ("key", event["subject"], "somebody else")
+
+
+def test_other_headers_of_the_same_event_are_found_and_told_from_another_value(day: World) -> None:
+    with Tampered(day) as tampered:
+        event = tampered.event(0)
+        tampered.head(0, ("content-type", b"application/json"))
+        found = tampered.difference()
+        assert (found.what, found.id, found.decision) == ("headers", event["id"], False)
+        told = list(tell.difference(found))
+        assert told[0].startswith("headers: ")
+        assert told[1:] == [
+            '    header content-type: expected "application/cloudevents+json", found "application/json"'
+        ]
+        for headers, there in (((), None), ((*EVENT_HEADERS, *EVENT_HEADERS), ["application/cloudevents+json"] * 2)):
+            tampered.head(0, *headers)
+            (change,) = tampered.difference().changes
+            assert (change.path, change.b) == ("header content-type", there)
+        tampered.head(0, *EVENT_HEADERS, ("by", b"13912345678"))
+        assert list(tell.difference(tampered.difference()))[1:] == ['    header by: expected null, found "•••••••••78"']
+        event["data"]["refunds"] = "frozen"
+        tampered.put(0, event)
+        tampered.head(0)
+        found = tampered.difference()
+        assert (found.what, found.decision) == ("changed", True)
+        assert [one.path for one in found.changes] == ["data.refunds", "header content-type"]
 
 
 def test_an_event_that_stands_twice_or_in_another_partition_is_found(day: World) -> None:
