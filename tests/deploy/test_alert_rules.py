@@ -163,6 +163,14 @@ def test_what_is_to_be_seen_is_what_the_programs_say() -> None:
     assert named <= {entry.name for entry in CATALOGUE}
 
 
+def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
+    view = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "callwarden-ops.json").read_text("utf-8"))
+    titles = {panel["title"].partition(" · ")[2].lower() for panel in view["panels"]}
+    named = re.findall(r'(?:dashboard,|histogram) "([^"]+)"', RUNBOOK)
+    assert len(named) > 2
+    assert set(named) - titles == set()
+
+
 def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
     """`tests/.../test_partition.py` has the refusal; `policy apply` is the way, in the format that has room for it."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Do those who live on it keep up")]
