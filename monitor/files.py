@@ -1,6 +1,7 @@
 """Files: opening what people have (plain, .gz, .zst, standard input) and cutting it into pieces of lines."""
 
 import contextlib
+import errno
 import gzip
 import io
 import sys
@@ -29,6 +30,8 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     OSError when it cannot be read, DamagedFileError when that shows on the way.
     """
     if path == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "standard input is closed", path)
         yield sys.stdin.buffer
         return
     with Path(path).open("rb") as raw:

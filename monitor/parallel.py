@@ -9,10 +9,12 @@ never unpacked in it, and the decisions are the same bytes for any number of pro
 import multiprocessing
 import pickle
 import queue
+import signal
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -199,6 +201,19 @@ def _work(connection: Connection) -> None:
         connection.send_bytes(pickle.dumps((_ERROR, traceback.format_exc())))
 
 
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """What is started in it leaves Ctrl-C, which a terminal sends to all, to us, who end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 class _Process:
     """A process of the pool. A thread sends, so that neither side ever waits for the other to read."""
 
@@ -207,7 +222,8 @@ class _Process:
         # The settings go as a message: as arguments, more than a pipe holds, they would be waited for in vain where
         # the process ends before it has read them.
         self._process = context.Process(target=_work, args=(theirs,), daemon=True)
-        self._process.start()
+        with _without_interrupt():
+            self._process.start()
         theirs.close()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._outbox.put(pickle.dumps(settings, protocol=5))
@@ -222,10 +238,10 @@ class _Process:
     def close(self) -> None:
         """End the process."""
         self._outbox.put(None)
-        self.connection.close()
         self._process.terminate()
         self._process.join()
-        self._sender.join()
+        self._sender.join()  # what it still wanted to send finds nobody there
+        self.connection.close()
 
     def _send_all(self) -> None:
         while (message := self._outbox.get()) is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 from monitor.keying import Partitioner, partition_of
-from streams.cluster import TP, Out
+from streams.cluster import TP, Out, Refused
 from streams.commands import operator
 from streams.kafka import KafkaCluster
 from streams.names import Names
@@ -45,8 +45,10 @@ async def read(
     Unavailable, Refused, OffsetGone.
     """
     topic = names.output("dead-letter")
-    count = (await cluster.partitions([topic])).get(topic, 0)
-    tps = [TP(topic, number) for number in range(count)]
+    counts = await cluster.partitions([topic])
+    if topic not in counts:
+        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+    tps = [TP(topic, number) for number in range(counts[topic])]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     letters: list[DeadLetter] = []
     retried: set[str] = set()

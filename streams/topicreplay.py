@@ -1,7 +1,8 @@
 """Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import numpy as np
 
@@ -119,20 +120,29 @@ async def reread(
     logs: dict[int, AsyncIterator[Fetched]] = {
         source: cluster.read(tp, partition.offsets[source], ends[tp]) for source, tp in enumerate(tps)
     }
-    while logs:
-        # The source that is behind holds the watermark back: what others have would only wait in memory.
-        source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
-        fetched = await anext(logs[source], None)
-        if fetched is None:
-            del logs[source]
-            stop = max(partition.offsets[source], ends[tps[source]])
-            partition.feed(source, _nothing(partition.offsets[source], stop))
-        else:
-            offsets = fetched.offsets
-            rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
-            for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
-                partition.feed(source, piece)
-        yield
+    async with AsyncExitStack() as opened:
+        for log in logs.values():
+            opened.push_async_callback(_close, log)
+        while logs:
+            # The source that is behind holds the watermark back: what others have would only wait in memory.
+            source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
+            fetched = await anext(logs[source], None)
+            if fetched is None:
+                del logs[source]
+                stop = max(partition.offsets[source], ends[tps[source]])
+                partition.feed(source, _nothing(partition.offsets[source], stop))
+            else:
+                offsets = fetched.offsets
+                rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+                for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
+                    partition.feed(source, piece)
+            yield
+
+
+async def _close(log: AsyncIterator[Fetched]) -> None:
+    """One after the other, as long as there is a loop: whoever is interrupted would else leave that to its end."""
+    if isinstance(log, AsyncGenerator):
+        await log.aclose()
 
 
 class _Run:

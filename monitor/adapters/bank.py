@@ -14,6 +14,7 @@ from monitor.adapters.errors import Flaw, MappingError, Reject, shown
 from monitor.adapters.pseudonym import pseudonym
 from monitor.adapters.spec import Dialect
 from monitor.adapters.times import to_ms, zone
+from monitor.masking import mask_numbers
 from monitor.policy.errors import Fault
 from schemas.codec import Refused, convert
 from schemas.faults import Fault as Word
@@ -62,11 +63,11 @@ class BankAdapter:
         """The rows in the order of the file."""
         source = CsvRows(lines, _DIALECT, "ascii")
         if source.unread:
-            raise MappingError([Fault(NAME, 1, 1, f"the file's header cannot be read: {source.unread}")])
+            raise _none_of_it(f"the file's header cannot be read: {source.unread}")
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
-            message = f"the file has no column {', '.join(absent)}; its header is {','.join(source.names)}"
-            raise MappingError([Fault(NAME, 1, 1, message)])
+            header = shown(mask_numbers(",".join(source.names)))
+            raise _none_of_it(f"the file has no column {', '.join(absent)}; its header is {header}")
         index = [source.names.index(column) for column in COLUMNS] if source.names else []
         for line, raw in source.records():
             try:
@@ -133,6 +134,10 @@ class _Call(NamedTuple):
     ser_start: str
     ser_exit: str
     server: str
+
+
+def _none_of_it(why: str) -> MappingError:
+    return MappingError([Fault(NAME, 1, 1, why)])
 
 
 def _event_ms(row: Row) -> int:

@@ -10,11 +10,12 @@ from typing import BinaryIO, Final
 from monitor.adapters import bank
 from monitor.adapters.base import Adapter, Row
 from monitor.adapters.csvsource import CsvRows
-from monitor.adapters.errors import MappingError
+from monitor.adapters.errors import MappingError, shown
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.pseudonym import key_from
 from monitor.adapters.read import read_mapping, record_fields
 from monitor.adapters.spec import ROW, Mapping
+from monitor.masking import mask_numbers
 from monitor.policy.errors import Fault, did_you_mean
 from schemas.inputs import Cdr
 
@@ -92,7 +93,8 @@ class ByHeader:
                 return MappedAdapter(mapping, self._key), chain(head, stream)
         forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
         name = self.mappings[0].name
-        raise MappingError([Fault(name, 1, 1, f"the header `{','.join(names)}` is none of its own: {forms}")])
+        header = shown(mask_numbers(",".join(names)))
+        raise MappingError([Fault(name, 1, 1, f"the header {header} is none of its own: {forms}")])
 
 
 def _checked(constants: dict[str, str]) -> dict[str, str]:

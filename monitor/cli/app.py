@@ -8,6 +8,7 @@ import sys
 import typer
 
 from monitor.cli.command import Command
+from monitor.cli.inputs import told
 
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
@@ -94,8 +95,24 @@ def main() -> None:
         build(_chosen(sys.argv[1:]))()
     except OSError as error:
         # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
-        typer.echo(_told(error), err=True)
-        sys.exit(2 if isinstance(error, _WRONG_PATH) else 1)
+        message, status = told(error)
+        typer.echo(message, err=True)
+        sys.exit(status)
+    except UnicodeEncodeError:
+        wrong = [argument for argument in sys.argv[1:] if not _is_text(argument)]
+        if not wrong:
+            raise
+        typer.echo(f"{wrong[0]!a}: that is no UTF-8; expected text", err=True)
+        sys.exit(2)
+
+
+def _is_text(argument: str) -> bool:
+    """Not so where it holds bytes that are none of a character: as the name of a file they are fine."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _chosen(arguments: list[str]) -> str | None:
@@ -107,13 +124,3 @@ def _chosen(arguments: list[str]) -> str | None:
         elif not argument.startswith("--settings="):
             return argument
     return None
-
-
-_WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
-
-
-def _told(error: OSError) -> str:
-    if error.strerror is None:
-        return str(error)
-    name = f"{error.filename}: " if error.filename is not None else ""
-    return f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}"

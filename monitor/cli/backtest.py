@@ -41,7 +41,7 @@ def run(
     import time
 
     from monitor import backtest
-    from monitor.cli.inputs import adapter_for, fail, moment, policy_for, reading
+    from monitor.cli.inputs import adapter_for, fail, moment, policy_for, reading, told
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
@@ -56,7 +56,9 @@ def run(
             truths = backtest.truths_of_labels(labels)
         else:
             truths = backtest.truths_of_reviews(backtest.verdicts(files) if adapter is None else ())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(f"callwarden backtest: {told(error)[0]}")
+    except ValueError as error:
         fail(f"callwarden backtest: {error}")
     with reading(files):
         before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)

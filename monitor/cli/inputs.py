@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 
+_WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
 def fail(message: str, status: int = 2) -> NoReturn:
     """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
     typer.echo(message, err=True)
@@ -37,6 +40,22 @@ def settings_for(options: dict[str, object]) -> "Settings":
         return load(options)
     except SettingsError as error:
         fail(str(error))
+
+
+def told(error: OSError) -> tuple[str, int]:
+    """A path that cannot be read or written, in a sentence, and the exit status: 2 where the path is wrong, else 1."""
+    status = 2 if isinstance(error, _WRONG_PATH) else 1
+    if error.strerror is None:
+        return str(error), status
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}", status
+
+
+def why(given: str) -> str:
+    """Of ``--reason``: whoever looks at it later is to find one."""
+    if not given.strip():
+        fail("--reason: expected why; it is kept")
+    return given
 
 
 def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | None":
@@ -81,6 +100,8 @@ def person(option: str, given: str | None) -> str:
     from monitor.masking import mask_numbers
 
     if given is not None:
+        if not given.strip():
+            fail(f"{option}: expected a name")
         return mask_numbers(given)
     try:
         return getpass.getuser()
@@ -89,10 +110,14 @@ def person(option: str, given: str | None) -> str:
 
 
 def moment(option: str, text: str) -> int:
-    """A time of the command line, RFC 3339 or epoch ms, as epoch ms."""
+    """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all."""
     from monitor.moment import parse_moment
+    from schemas.inputs import END_MS, MIN_MS
 
     try:
-        return parse_moment(text)
+        at_ms = parse_moment(text)
     except ValueError as error:
         fail(f"{option} {text}: {error}")
+    if at_ms and not MIN_MS <= at_ms < END_MS:
+        fail(f"{option} {text}: expected a time in the years 1990 to 2099; epoch times are in milliseconds")
+    return at_ms

@@ -184,7 +184,7 @@ def accept_loss(
     """
     import time
 
-    from monitor.cli.inputs import fail, person, settings_for
+    from monitor.cli.inputs import fail, person, settings_for, why
     from monitor.cli.operator import operate
     from streams.consumers.ledger.loss import accept, gaps
     from streams.consumers.ledger.service import database_of
@@ -192,7 +192,8 @@ def accept_loss(
     from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names, name = Names(settings.input_prefix, settings.output_prefix), person("--by", who)
+    names = Names(settings.input_prefix, settings.output_prefix)
+    reason, name = why(reason), person("--by", who)
 
     def confirmed(gone: "Gaps") -> bool:
         for tp, (first, stop) in sorted(gone.items()):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypedDict, TypeVar
 
-from monitor.cli.inputs import fail, person
+from monitor.cli.inputs import fail, person, why
 from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
 from streams.kafka import KafkaCluster
@@ -39,7 +39,7 @@ class Signed(TypedDict):
 
 def signed(reason: str, by: str | None) -> Signed:
     """By the name that was given, else the login name; now. Telephone numbers are masked: it is noted for good."""
-    return {"reason": mask_numbers(reason), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
+    return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from monitor.cli.inputs import fail
+from monitor.cli.inputs import fail, told
 
 
 def must_be_new(path: Path) -> None:
@@ -24,11 +24,14 @@ def must_be_new(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What cannot be written to ``path`` ends the command with exit status 1, told by that name."""
+    """What cannot be written to or below ``path`` ends the command, told by that name where it has no better one."""
     try:
         yield
     except OSError as error:
-        fail(f"{path}: cannot be written: {error.strerror or error}", 1)
+        if error.strerror is None:  # it says itself what is wrong with what was read
+            raise
+        named = error.filename is not None and not Path(error.filename).name.startswith(f".{path.name}.")
+        fail(*told(error if named else OSError(error.errno, error.strerror, str(path))))
 
 
 @contextmanager

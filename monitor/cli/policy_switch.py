@@ -43,7 +43,7 @@ def apply(
     """
     import time
 
-    from monitor.cli.inputs import fail, moment, policy_for, settings_for
+    from monitor.cli.inputs import fail, moment, policy_for, settings_for, why
     from monitor.cli.operator import operate
     from monitor.policy.diff import diff
     from monitor.policy.eras import Era
@@ -53,8 +53,8 @@ def apply(
     from streams.policies import earliest, in_the_way, newest, noted
 
     after = policy_for(file)
-    if not reason and not dry_run:
-        fail("--reason: expected why; it is noted with the change")
+    if not dry_run:
+        why(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000

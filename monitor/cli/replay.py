@@ -85,6 +85,7 @@ def run(
     from contextlib import nullcontext
 
     from monitor.cli.inputs import adapter_for, fail, moment, policy_for, reading
+    from monitor.cli.outputs import writing
     from monitor.cli.progress import Reporter
     from monitor.output import WindowFile, write
     from monitor.replay import UntilTooEarlyError, replay
@@ -109,8 +110,9 @@ def run(
             outcome, ruled = _judge_topics(
                 bootstrap, policy, key_file, enforce_from, to_watermark, metrics is not None, reporter
             )
-        write(outcome, ruled, out, windows=False)
-        (out / "windows.jsonl").unlink(missing_ok=True)
+        with writing(out):
+            write(outcome, ruled, out, windows=False)
+            (out / "windows.jsonl").unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled, of_topics=True)
         _say(outcome, reporter, out, json_)
         return
@@ -122,9 +124,12 @@ def run(
     until_ms = moment("--until", until) if until is not None else None
     enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
     switches = _switches(switch or [])
+    if files.count("-") > 1:
+        fail("-: standard input can be read once; expected it once")
     try:
         secret = key_file.read_bytes().strip() if key_file else b""
         with (
+            writing(out),
             reading(files),
             Reporter(shown=not quiet) as reporter,
             WindowFile(out) if windows else nullcontext() as window_file,
@@ -146,10 +151,11 @@ def run(
                 progress=reporter.update,
             )
         ruled = switches[-1].policy if switches else ruled
-        write(outcome, ruled, out, windows=False)
-        if not windows:
-            # Those of an earlier run into the same folder would pass for this one's.
-            (out / "windows.jsonl").unlink(missing_ok=True)
+        with writing(out):
+            write(outcome, ruled, out, windows=False)
+            if not windows:
+                # Those of an earlier run into the same folder would pass for this one's.
+                (out / "windows.jsonl").unlink(missing_ok=True)
         _write_metrics(metrics, outcome, ruled)
     except UntilTooEarlyError as error:
         fail(str(error))
@@ -252,6 +258,7 @@ def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_to
     if path is None:
         return
     from monitor.cli.inputs import settings_for
+    from monitor.cli.outputs import writing
     from streams.metrics.replayed import page
 
     settings = settings_for({})
@@ -259,7 +266,8 @@ def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_to
     def topic_of(source: str) -> str:
         return source.rpartition("-")[0].removeprefix(settings.input_prefix) if of_topics else "files"
 
-    path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
+    with writing(path):
+        path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
 
 
 def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:

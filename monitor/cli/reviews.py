@@ -135,7 +135,10 @@ def uphold(
     worker's watermark is past the present: after the policy's lateness, at least. Exit status: 1 refused, or
     rejected by the judge; 3 no broker: once it is claimed the next command sends it.
     """
+    from monitor.cli.inputs import why
+
     settings = _settings(bootstrap, database)
+    why(reason)
     _decide(
         "uphold", [decision], reason, reviewer, wait, _replacing(decision, settings, yes) if again else None, settings
     )
@@ -168,9 +171,10 @@ def overturn(
     was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: what is claimed is sent by the next
     command.
     """
-    from monitor.cli.inputs import fail
+    from monitor.cli.inputs import fail, why
 
     settings = _settings(bootstrap, database)
+    why(reason)
     if decision is not None:
         if rule or tenant or from_ or to or dry_run:
             fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")

@@ -57,11 +57,13 @@ def metrics(
     page: Annotated[Path, typer.Argument(metavar="FILE", help="The page, with the marks of its generated part.")],
 ) -> None:
     """Write the catalogue of metrics into a page such as docs/metrics.md."""
+    from monitor.cli.inputs import fail
     from streams.metrics.document import MarksError, rewritten
 
     try:
         page.write_text(rewritten(page.read_text("utf-8")), "utf-8")
     except MarksError as error:
-        typer.echo(f"{page}: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"{page}: {error}")
+    except UnicodeDecodeError:
+        fail(f"{page}: it is no UTF-8; expected a page such as docs/metrics.md")
     typer.echo(page)

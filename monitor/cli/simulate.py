@@ -8,7 +8,9 @@ import typer
 
 def run(
     out: Annotated[Path, typer.Option(help="Folder for the records and labels.jsonl.")],
-    tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 200,
+    tenants: Annotated[
+        int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
+    ] = 200,
     days: Annotated[int, typer.Option(help="How many days.", min=1, max=400)] = 3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
     calls_per_day: Annotated[
@@ -17,7 +19,9 @@ def run(
     start: Annotated[str, typer.Option(help="RFC 3339 or epoch ms.")] = "2026-03-02T00:00:00+08:00",
     late_share: Annotated[float, typer.Option(help="Share of calls that come too late.")] = 0.0005,
     duplicate_share: Annotated[float, typer.Option(help="Share of records that come twice.")] = 0.001,
-    lateness: Annotated[float, typer.Option(help="Delay in minutes beyond which a call is late.")] = 10.0,
+    lateness: Annotated[
+        float, typer.Option(help="Delay in minutes beyond which a call is late.", min=0, max=100_000)
+    ] = 10.0,
     optional: Annotated[bool, typer.Option(help="Fill consent_id, hangup_by, answered_by and ring_ms.")] = True,
     split: Annotated[bool, typer.Option(help="One file a topic instead of records.jsonl.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
@@ -28,6 +32,7 @@ def run(
     import orjson
 
     from monitor.cli.inputs import fail, moment
+    from monitor.cli.outputs import writing
     from monitor.simulate.run import simulate
     from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
 
@@ -47,7 +52,8 @@ def run(
     except ValueError as error:
         fail(f"callwarden simulate: {error}")
     began = time.perf_counter()
-    summary = simulate(settings, out)
+    with writing(out):
+        summary = simulate(settings, out)
     took = time.perf_counter() - began
     lines = sum(summary.records.values())
     if as_json:

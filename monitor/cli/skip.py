@@ -39,6 +39,8 @@ def run(
     async def work(cluster: Cluster) -> bool:
         log = TP(topic, partition)
         start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
+        if start >= end:
+            raise Refused(f"{topic}-{partition} has no records")
         if not start <= offset < end:
             raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
         return not await tell(cluster, names, settings.application_id, [partition], command, wait)

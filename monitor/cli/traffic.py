@@ -11,7 +11,9 @@ from monitor.cli.options import Bootstrap
 def run(
     bootstrap: Bootstrap = None,
     rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
-    tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
+    tenants: Annotated[
+        int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
+    ] = 60,
     days: Annotated[
         int | None,
         typer.Option(help="End after so many, the past one among them.  [default: no end]", min=1, max=400),

@@ -59,8 +59,12 @@ def make(directory: Path, out: Path) -> Path:
     html = render(read(directory), plotly_script())
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
-    unfinished.write_text(html, encoding="utf-8", newline="\n")
-    os.replace(unfinished, out)
+    try:
+        unfinished.write_text(html, encoding="utf-8", newline="\n")
+        os.replace(unfinished, out)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(out)) from None
     return out
 
 

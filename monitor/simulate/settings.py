@@ -11,6 +11,7 @@ SHANGHAI_MS = 8 * HOUR_MS
 # 2026-03-02T00:00:00+08:00, a Monday.
 DEFAULT_START_MS = 1_772_380_800_000
 DEFAULT_CALLS_PER_TENANT = 150
+_MOST_CALLS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Settings:
             raise ValueError("tenants and days are at least 1, the seed at least 0")
         if not 0 <= self.mark < 1 << 31:
             raise ValueError(f"the mark is {self.mark}, expected 0 to 2^31 - 1")
-        if not self.calls_per_day > 0:
-            raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0")
+        if not 0 < self.calls_per_day <= _MOST_CALLS:
+            raise ValueError(f"calls per day is {self.calls_per_day}, expected more than 0, at most {_MOST_CALLS:,}")
         if self.lateness_ms < 1_000:
             raise ValueError(f"lateness is {self.lateness_ms} ms, expected at least a second")
         if not MIN_MS + DAY_MS <= self.start_ms < END_MS - (self.days + 1) * DAY_MS:

@@ -123,6 +123,10 @@ class Database:
         try:
             yield
         except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise Refused(
+                    f"the database {self._shown}: that file is no database; one of ours, or a new one, would be right"
+                ) from None
             if not isinstance(error, OperationalError) and not error.connection_invalidated:
                 raise
             # The driver's own words; SQLAlchemy's would show the statement with its values.

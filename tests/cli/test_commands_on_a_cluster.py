@@ -64,8 +64,8 @@ def test_a_broker_that_is_away_is_status_3_and_one_line(command: tuple[str, ...]
         (["--from-topics", "--switch", "1=a", "--out", "out"], "--switch: not with --from-topics"),
         (["a.jsonl", "--switch", "noon", "--out", "out"], "--switch noon: expected TIME=FILE"),
         (
-            ["a.jsonl", "--switch", "300001=deploy/policy.yaml", "--out", "out"],
-            "--switch 300001: expected a multiple of five minutes, for there panes end",
+            ["a.jsonl", "--switch", "1772409600001=deploy/policy.yaml", "--out", "out"],
+            "--switch 1772409600001: expected a multiple of five minutes, for there panes end",
         ),
         (
             ["a.jsonl", "--switch", "0=deploy/policy.yaml", "--out", "out"],
@@ -122,7 +122,7 @@ def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
 
 
 def test_a_policy_is_not_applied_without_a_reason_and_nobody_is_asked_before(nobody: str) -> None:
-    wanted = "--reason: expected why; it is noted with the change\n"
+    wanted = "--reason: expected why; it is kept\n"
     assert callwarden("policy", "apply", "deploy/policy.yaml", "--bootstrap", nobody) == (2, wanted)
 
 

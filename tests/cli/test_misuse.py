@@ -1,0 +1,155 @@
+"""What people get wrong is told in a sentence with what would be right, and an exit status; never by a traceback."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from monitor.simulate.run import simulate
+from monitor.simulate.settings import Settings
+from streams.consumers.database import Database
+
+CALLWARDEN = str(Path(sys.executable).parent / "callwarden")
+HOUSE = "id: house\nversion: '1'\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a file of records, one of bytes that are nothing, a policy, and a folder."""
+    monkeypatch.chdir(tmp_path)
+    simulate(Settings(tenants=4, days=1, seed=1, calls_per_day=40), tmp_path)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00bad\n")
+    (tmp_path / "house.yaml").write_text(HOUSE)
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+def told(*arguments: str | bytes) -> tuple[int, str]:
+    """The exit status, and standard error without the usage."""
+    done = subprocess.run([CALLWARDEN, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    error = done.stderr.decode(errors="replace")
+    assert "Traceback" not in error
+    return done.returncode, error
+
+
+REPLAY = "replay records.jsonl --out out"
+YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseconds"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        # Files that are something else.
+        (f"{REPLAY} --format ftc-dnc", "ftc-dnc:1:1: the header"),
+        (f"{REPLAY} --format ftc-dnc --jobs 2", "ftc-dnc:1:1: the header"),
+        (f"{REPLAY} --format bank-calls", "bank-calls:1:1: the file"),
+        ("policy preflight records.jsonl --format ftc-dnc", "ftc-dnc:1:1: the header"),
+        ("backtest records.jsonl --against house.yaml --format ftc-dnc", "ftc-dnc:1:1: the header"),
+        ("backtest nope --against house.yaml", "nope: no such file"),
+        ("backtest records.jsonl --against house.yaml --labels folder", "backtest: folder: is a directory"),
+        ("map check nope --format tccc", "nope: no such file"),
+        ("map check folder --format tccc", "folder: is a directory"),
+        ("schema metrics bytes", "bytes: it is no UTF-8; expected a page such as docs/metrics.md"),
+        ("report folder", "folder: holds no enforcement.jsonl"),
+        (
+            "ledger verify --database sqlite:///bytes",
+            "sqlite:///bytes: that file is no database; one of ours, or a new",
+        ),
+        ("ledger run --database sqlite:///bytes", "sqlite:///bytes: that file is no database; one of ours, or a new"),
+        # Times.
+        (f"{REPLAY} --until 99999999999999999999999", f"--until 99999999999999999999999: {YEARS}"),
+        (f"{REPLAY} --not-after 1772553788", f"--not-after 1772553788: {YEARS}"),
+        (f"{REPLAY} --enforce-from -5", f"--enforce-from -5: {YEARS}"),
+        ("reviews list --to 99999999999999999999", f"--to 99999999999999999999: {YEARS}"),
+        # Numbers.
+        ("simulate --out s --tenants 999999999999", "less than or equal to 1000000"),
+        ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
+        ("simulate --out s --lateness inf", "less than or equal to 100000"),
+        ("simulate --out s --lateness nan", "Invalid value for '--lateness'"),
+        ("traffic --rate inf", "calls per day is inf"),
+        # What is to be said and is not.
+        ("skip callwarden.cdr 0 0 --reason=", "--reason: expected why; it is kept"),
+        ("end-outage --reason=", "--reason: expected why; it is kept"),
+        ("accept lost-state --partition 0 --offset 0 --reason=", "--reason: expected why; it is kept"),
+        ("ledger accept-loss --reason=", "--reason: expected why; it is kept"),
+        ("reviews uphold x --reason=", "--reason: expected why; it is kept"),
+        ("reviews overturn x --reason=", "--reason: expected why; it is kept"),
+        ("reviews uphold x --reason=r --reviewer=", "--reviewer: expected a name"),
+        ("end-outage --reason=r --by=", "--by: expected a name"),
+        # Standard input.
+        ("replay - - --out out", "-: standard input can be read once; expected it once"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(folder: Path, command: str, says: str) -> None:
+    status, error = told(*command.split())
+    assert status == 2, error
+    assert says in error
+
+
+def test_no_number_of_a_file_is_in_what_is_said_of_its_header(folder: Path) -> None:
+    (folder / "calls.csv").write_text("13912345678,name\n")
+    for name in ("ftc-dnc", "bank-calls"):
+        status, error = told("replay", "calls.csv", "--out", "out", "--format", name)
+        assert status == 2
+        assert "13912345678" not in error
+        assert "•78,name" in error
+
+
+def test_text_that_is_none_is_told_and_the_name_of_a_file_may_be_any(folder: Path) -> None:
+    ledger = Database(f"sqlite:///{folder / 'ledger.db'}", "ledger")
+    asyncio.run(ledger.migrate())
+    ledger.close()
+    command = ("ledger", "show", "--database", f"sqlite:///{folder / 'ledger.db'}")
+    assert told(*command, b"\xff\xfe") == (2, "'\\udcff\\udcfe': that is no UTF-8; expected text\n")
+    os.symlink("records.jsonl", b"\xff.jsonl")
+    status, error = told("replay", b"\xff.jsonl", "--out", "out", "--quiet")
+    assert status == 0, error
+
+
+def test_a_closed_standard_input_is_told(folder: Path) -> None:
+    done = subprocess.run(["sh", "-c", f"{CALLWARDEN} replay - --out out <&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "-: standard input is closed\n")
+
+
+@pytest.mark.parametrize("command", ["policy explain acme", "settings", "map show tccc", "schema export out"])
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(folder: Path, command: str) -> None:
+    done = subprocess.run(["sh", "-c", f"{CALLWARDEN} {command} | true"], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_a_page_that_cannot_be_written_is_named_and_nothing_is_left_of_it(folder: Path) -> None:
+    assert told("replay", "records.jsonl", "--out", "out", "--quiet")[0] == 0
+    assert told("report", "out", "--out", "folder") == (2, "folder: is a directory\n")
+    assert sorted(path.name for path in folder.glob(".*")) == []
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_at_a_terminal_ends_a_replay_without_a_traceback(folder: Path, jobs: str) -> None:
+    """A terminal tells the whole group of processes."""
+    fifo = folder / "endless"
+    os.mkfifo(fifo)
+    command = [CALLWARDEN, "replay", "endless", "--out", "out", "--jobs", jobs]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as replay,
+        fifo.open("wb") as pipe,  # it has begun to read
+    ):
+        pipe.write((folder / "records.jsonl").read_bytes() * 20)
+        pipe.flush()
+        until = time.monotonic() + 60
+        while _children_of(replay.pid) < int(jobs) - 1:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        os.killpg(replay.pid, signal.SIGINT)
+        _, error = replay.communicate(timeout=60)
+    assert replay.returncode == 130
+    assert "Traceback" not in error
+
+
+def _children_of(process: int) -> int:
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
+    return len(found.stdout.split())
