@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from monitor.notes import Switch, Withdrawal
 from monitor.policy.eras import Era, boundary
 from monitor.policy.load import PolicyError, from_plain
+from monitor.policy.model import Policy
 from streams import clocklog
 from streams.cluster import TP, Cluster, Refused
 from streams.decided import judged_ms
@@ -56,8 +57,25 @@ def newest(found: Mapping[int, Noted]) -> Era | None:
     if not every:
         return None
     last = max(every, key=lambda switch: switch.from_ms)
+    return Era(last.from_ms, _read(last))
+
+
+def lateness_ms(found: Mapping[int, Noted], otherwise_ms: int) -> int:
+    """How long late calls are waited for at most, by the policies that hold or are to come.
+
+    ``otherwise_ms``: where a partition has noted none that holds. Refused where one cannot be read.
+    """
+    longest_ms = 0
+    for one in found.values():
+        holds = [switch for switch in one.switches if switch.from_ms <= one.judged_ms][-1:]
+        every = [_read(switch).lateness_ms for switch in (*holds, *one.coming)]
+        longest_ms = max(longest_ms, *every, 0 if holds else otherwise_ms)
+    return longest_ms
+
+
+def _read(switch: Switch) -> Policy:
     try:
-        return Era(last.from_ms, from_plain(last.policy, last.sha256))
+        return from_plain(switch.policy, switch.sha256)
     except PolicyError as error:
         raise Refused(f"expected a policy that this release can read: {error}") from None
 

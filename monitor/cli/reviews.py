@@ -222,9 +222,19 @@ def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
 def _patience_ms(settings: "Settings") -> int:
     """For how long something may still come of a verdict: the watermark waits for late calls, and for a feed."""
     from monitor.cli.inputs import policy_for
+    from monitor.cli.operator import operate
+    from streams.commands import partition_count
+    from streams.names import Names
+    from streams.policies import Noted, lateness_ms, noted
+
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> dict[int, Noted]:
+        return await noted(cluster, names, range(await partition_count(cluster, names)))
 
     policy = policy_for(str(settings.policy) if settings.policy else None)
-    return policy.lateness_ms + settings.outage_grace_ms + _MARGIN_MS
+    waits_ms = lateness_ms(operate("reviews", settings, look), policy.lateness_ms)
+    return waits_ms + settings.outage_grace_ms + _MARGIN_MS
 
 
 def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":

@@ -1,9 +1,13 @@
 """From when a policy can hold that follows others, and which of those are still to come."""
 
+import pytest
+
 from monitor.notes import Switch
 from monitor.policy.eras import Era
-from monitor.policy.load import load
-from streams.policies import Noted, earliest, in_the_way
+from monitor.policy.load import load, loads
+from monitor.policy.plain import to_plain
+from streams.cluster import Refused
+from streams.policies import Noted, earliest, in_the_way, lateness_ms
 
 HOUR = 3_600_000
 
@@ -12,6 +16,20 @@ def test_a_policy_follows_the_last_also_where_that_is_still_to_come() -> None:
     assert earliest(None, 10 * HOUR - 1) == 10 * HOUR
     assert earliest(Era(9 * HOUR, load(None)), 10 * HOUR) == 10 * HOUR
     assert earliest(Era(30 * HOUR, load(None)), 10 * HOUR) == 30 * HOUR + 300_000
+
+
+def test_late_calls_are_waited_for_as_the_policies_say_that_hold_or_are_to_come() -> None:
+    def switch(from_ms: int, lateness: str) -> Switch:
+        policy = loads(f"id: house\nversion: '1'\ndefaults: {{lateness: {lateness}}}\n", "house.yaml")
+        return Switch(from_ms, policy.sha256, to_plain(policy))
+
+    past, holds, coming = switch(0, "3h"), switch(9 * HOUR, "2m"), switch(12 * HOUR, "1h")
+    assert lateness_ms({0: Noted(10 * HOUR, [past, holds])}, 7 * HOUR) == 120_000
+    assert lateness_ms({0: Noted(10 * HOUR, [past, holds, coming])}, 7 * HOUR) == HOUR
+    assert lateness_ms({0: Noted(10 * HOUR, [past, holds]), 1: Noted(0)}, 7 * HOUR) == 7 * HOUR, "none is noted there"
+    assert lateness_ms({0: Noted(0, [coming])}, 600_000) == HOUR
+    with pytest.raises(Refused, match="expected a policy that this release can read"):
+        lateness_ms({0: Noted(HOUR, [Switch(0, "a", {})])}, 0)
 
 
 def test_only_what_is_still_to_come_and_would_hold_later_is_in_the_way() -> None:

@@ -13,11 +13,15 @@ from typer.testing import CliRunner
 
 from monitor.cli import operator
 from monitor.cli.app import build
+from monitor.notes import Switch
+from monitor.policy.load import loads
+from monitor.policy.plain import to_plain
 from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason
 from streams.cluster import TP, Out
+from streams.emit import encode_note
 
 CANARY = "13812345678"
 NOW = T0 + DAY
@@ -28,7 +32,7 @@ class FakeCluster(FakeTopics):
     """Topics that can be written to; ``judge`` is asked about each review that comes."""
 
     def __init__(self) -> None:
-        super().__init__(**{DECISIONS: 1, REVIEWS: 1, LETTERS: 1})
+        super().__init__(**{DECISIONS: 1, REVIEWS: 1, LETTERS: 1, "out.control": 1, "out.clock": 1, "out.state": 1})
         self.now_ms = 4_000_000_000_000
         self.judge = lambda review: None
         self.letters: list[SimpleNamespace] = []
@@ -209,6 +213,17 @@ def test_a_verdict_of_which_nothing_came_is_replaced_after_it_was_shown_and_not_
         ("cwe-late", "uphold"), ("cwe-warn", "overturn"), ("cwe-late", "overturn")
     ]  # fmt: skip
     assert CANARY not in text
+
+
+def test_how_long_something_may_come_of_a_verdict_is_told_by_the_policy_that_the_workers_have_noted(
+    cluster: FakeCluster,
+) -> None:
+    policy = loads("id: house\nversion: '1'\ndefaults: {lateness: 70m}\n", "house.yaml")
+    cluster.put("out.clock", 0, encode_note(None, Switch(0, policy.sha256, to_plain(policy))))
+    words = ("--reason", "checked", "--wait", "0", "--reviewer")
+    assert run("uphold", "cwe-late", *words, "wang")[0] == 0
+    status, text = run("overturn", "cwe-late", *words, "li", "--again", "--yes")
+    assert (status, "--again can replace it from 2026-03-03 05:15 UTC on" in text) == (1, True), text
 
 
 def test_undoing_a_mass_mistake_again_leaves_fresh_verdicts_alone(
