@@ -34,7 +34,7 @@ def lost_state(
 
 @app.command("lost-input")
 def lost_input(
-    topic: Annotated[str, typer.Option("--topic", help="As the worker's refusal says.")],
+    topic: Annotated[str, typer.Option("--topic", metavar="TOPIC", help="As the worker's refusal says.")],
     partition: Partition,
     offset: Offset,
     reason: Reason,

@@ -23,7 +23,8 @@ def run(
         str, typer.Option(metavar="A", help="The policy in force; `access-rules` is built in.")
     ] = BUILT_IN,
     labels: Annotated[
-        Path | None, typer.Option(help="labels.jsonl of simulate.  [default: the reviews among the records]")
+        Path | None,
+        typer.Option(metavar="FILE", help="labels.jsonl of simulate.  [default: the reviews among the records]"),
     ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")

@@ -13,8 +13,8 @@ app = typer.Typer()
 
 _SHOWN = 200  # characters of a record
 
-Topic = Annotated[str | None, typer.Option("--topic", help="Those that came from this input topic.")]
-Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Those whose reason contains this.")]
+Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Those that came from this input topic.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="WORDS", help="Those whose reason contains this.")]
 Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Those of this partition.")]
 
 

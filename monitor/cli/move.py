@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 
 def run(
-    to_input_prefix: Annotated[str, typer.Option(help="What the new input topics begin with.")],
-    to_output_prefix: Annotated[str, typer.Option(help="What our own new topics begin with.")],
-    to_application_id: Annotated[str, typer.Option(help="CALLWARDEN_APPLICATION_ID of the workers on them.")],
+    to_input_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What the new input topics begin with.")],
+    to_output_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What our own new topics begin with.")],
+    to_application_id: Annotated[
+        str, typer.Option(metavar="ID", help="CALLWARDEN_APPLICATION_ID of the workers on them.")
+    ],
     undo: Annotated[bool, typer.Option("--undo", help="Have workers go on with the former topics.")] = False,
 ) -> None:
     """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.

@@ -7,8 +7,12 @@ import typer
 Bootstrap = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT,...", help="CALLWARDEN_BOOTSTRAP_SERVERS.")
 ]
-InputPrefix = Annotated[str | None, typer.Option("--input-prefix", help="What the input topics begin with.")]
-OutputPrefix = Annotated[str | None, typer.Option("--output-prefix", help="What our own topics begin with.")]
+InputPrefix = Annotated[
+    str | None, typer.Option("--input-prefix", metavar="PREFIX", help="What the input topics begin with.")
+]
+OutputPrefix = Annotated[
+    str | None, typer.Option("--output-prefix", metavar="PREFIX", help="What our own topics begin with.")
+]
 WorkersPolicy = Annotated[
     str | None,
     typer.Option(

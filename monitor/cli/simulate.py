@@ -7,7 +7,7 @@ import typer
 
 
 def run(
-    out: Annotated[Path, typer.Option(help="Folder for the records and labels.jsonl.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the records and labels.jsonl.")],
     tenants: Annotated[
         int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
     ] = 200,
@@ -16,7 +16,7 @@ def run(
     calls_per_day: Annotated[
         float | None, typer.Option(help="Calls of a weekday, all tenants together.  [default: 150 a tenant]")
     ] = None,
-    start: Annotated[str, typer.Option(help="RFC 3339 or epoch ms.")] = "2026-03-02T00:00:00+08:00",
+    start: Annotated[str, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.")] = "2026-03-02T00:00:00+08:00",
     late_share: Annotated[float, typer.Option(help="Share of calls that come too late.")] = 0.0005,
     duplicate_share: Annotated[float, typer.Option(help="Share of records that come twice.")] = 0.001,
     lateness: Annotated[

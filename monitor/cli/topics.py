@@ -21,10 +21,12 @@ InputRetention = Annotated[
 @app.command("create")
 def create(
     partitions: Annotated[
-        str | None, typer.Option("--partitions", help="Of every topic, when there are none yet.  [default: 8]")
+        str | None,
+        typer.Option("--partitions", metavar="N", help="Of every topic, when there are none yet.  [default: 8]"),
     ] = None,
     replication_factor: Annotated[
-        str | None, typer.Option("--replication-factor", help="1 for a cluster of one broker.  [default: 3]")
+        str | None,
+        typer.Option("--replication-factor", metavar="N", help="1 for a cluster of one broker.  [default: 3]"),
     ] = None,
     input_retention: InputRetention = None,
     input_prefix: InputPrefix = None,

@@ -20,7 +20,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same tenants.", min=0)] = 1,
     lateness: Annotated[
-        str, typer.Option(help="Delay beyond which a call is late: that of the worker's policy.")
+        str, typer.Option(metavar="10s", help="Delay beyond which a call is late: that of the worker's policy.")
     ] = "10s",
     live: Annotated[bool, typer.Option(help="Go on in real time; without, end at the present.")] = True,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Also among records that are not its own.")] = False,

@@ -12,8 +12,10 @@ def run(
     bootstrap: Bootstrap = None,
     policy: WorkersPolicy = None,
     web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
-    idle_after: Annotated[str | None, typer.Option(help="When a silent source's clock goes on by itself.")] = None,
-    outage_grace: Annotated[str | None, typer.Option(help="How long all calls may be away.")] = None,
+    idle_after: Annotated[
+        str | None, typer.Option(metavar="30s", help="When a silent source's clock goes on by itself.")
+    ] = None,
+    outage_grace: Annotated[str | None, typer.Option(metavar="4h", help="How long all calls may be away.")] = None,
     json_logs: JsonLogs = False,
 ) -> None:
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.

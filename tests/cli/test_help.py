@@ -52,6 +52,12 @@ def test_the_whole_docstring_and_every_default_are_in_the_help(words: tuple[str,
             assert f"default: {parameter.default}" in help_
 
 
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_an_option_says_what_its_text_is(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(build(words[0]), [*words, "--help"]).output
+    assert re.findall(r"^ +(?:-\w, )?(--[\w-]+) +(?:<(?:str|path)|TEXT\b|PATH\b)", shown, re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("words", [words for words in ALL if len(words) > 1], ids=" ".join)
 def test_a_group_tells_of_each_command_without_cutting_it_off(words: tuple[str, ...]) -> None:
     callback = ALL[words].callback
