@@ -40,9 +40,9 @@ def run(
         return [await decided(cluster, Names(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
 
     a, b = operate("compare", settings, read)
-    if len(a.judged_ms) != len(b.judged_ms):
-        counts = f"{prefix_a} has {len(a.judged_ms)}, {prefix_b} {len(b.judged_ms)}"
-        fail(f"{counts} partitions: expected the same number, for how far both have judged is known by partition", 1)
+    if a.partitioner != b.partitioner:
+        which = f"{prefix_a} has {a.partitioner}, {prefix_b} {b.partitioner}"
+        fail(f"{which}: expected the same partitioner, for how far both have judged is known by partition", 1)
     until_ms = until_both(a, b)
     if not any(until_ms):
         fail("nothing to compare: there is no partition that both have judged", 1)
@@ -56,7 +56,7 @@ def run(
         typer.echo(orjson.dumps({**head, "policies": list(sides.values()), **as_json(found)}).decode())
     else:
         judged = [ms for ms in until_ms if ms]
-        typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(until_ms)}")
+        typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(a, b)}")
         for prefix, named in sides.items():
             typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
         for each in told(found, prefix_a, prefix_b, limit):
@@ -70,6 +70,9 @@ def _span(first: str, last: str) -> str:
     return f"up to {first}" if first == last else f"up to {first} (the last partition) ... {last} (the first)"
 
 
-def _absent(until_ms: list[int]) -> str:
-    absent = [str(number) for number, ms in enumerate(until_ms) if not ms]
-    return f"; partition{'s' if len(absent) > 1 else ''} {', '.join(absent)} not yet" if absent else ""
+def _absent(a: "Decided", b: "Decided") -> str:
+    absent = [{number for number, ms in enumerate(one.judged_ms) if not ms} for one in (a, b)]
+    if len(a.judged_ms) == len(b.judged_ms):
+        absent = [absent[0] | absent[1]]
+    told = [f"partition{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}" for some in absent if some]
+    return f"; {' and '.join(told)} not yet" if told else ""
