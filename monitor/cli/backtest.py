@@ -48,7 +48,9 @@ def run(
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     adapter = adapter_for(format_, set_ or [])
-    not_after_ms = moment("--not-after", not_after) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
+    not_after_ms = (
+        moment("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
+    )
     with reading(files):
         for path in files:
             path.open("rb").close()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
+_END_OF_9999_MS = 253_402_300_800_000
+
+
 def fail(message: str, status: int = 2) -> NoReturn:
     """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
     typer.echo(message, err=True)
@@ -109,8 +112,11 @@ def person(option: str, given: str | None) -> str:
         fail(f"{option}: there is no login name here; expected a name")
 
 
-def moment(option: str, text: str) -> int:
-    """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all."""
+def moment(option: str, text: str, *, open_end: bool = False) -> int:
+    """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all.
+
+    ``open_end``: one after 2099, up to the year 9999, is after all, as whoever means everything writes it.
+    """
     from monitor.moment import parse_moment
     from schemas.inputs import END_MS, MIN_MS
 
@@ -118,6 +124,6 @@ def moment(option: str, text: str) -> int:
         at_ms = parse_moment(text)
     except ValueError as error:
         fail(f"{option} {text}: {error}")
-    if at_ms and not MIN_MS <= at_ms < END_MS:
+    if at_ms and not MIN_MS <= at_ms < (_END_OF_9999_MS if open_end else END_MS):
         fail(f"{option} {text}: expected a time in the years 1990 to 2099; epoch times are in milliseconds")
     return at_ms

@@ -120,8 +120,8 @@ def run(
     ruled = policy_for(policy)
     adapter = adapter_for(format_, set_ or [])
     now_ms = time.time_ns() // 1_000_000
-    not_after_ms = moment("--not-after", not_after) if not_after is not None else now_ms + _MAX_AHEAD_MS
-    until_ms = moment("--until", until) if until is not None else None
+    not_after_ms = moment("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
+    until_ms = moment("--until", until, open_end=True) if until is not None else None
     enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
     switches = _switches(switch or [])
     if files.count("-") > 1:

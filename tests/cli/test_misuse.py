@@ -63,6 +63,8 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("ledger run --database sqlite:///bytes", "sqlite:///bytes: that file is no database; one of ours, or a new"),
         # Times.
         (f"{REPLAY} --until 99999999999999999999999", f"--until 99999999999999999999999: {YEARS}"),
+        (f"{REPLAY} --until 4102444800000000", f"--until 4102444800000000: {YEARS}"),
+        (f"{REPLAY} --enforce-from 2100-01-01T00:00:00Z", f"--enforce-from 2100-01-01T00:00:00Z: {YEARS}"),
         (f"{REPLAY} --not-after 1772553788", f"--not-after 1772553788: {YEARS}"),
         (f"{REPLAY} --enforce-from -5", f"--enforce-from -5: {YEARS}"),
         ("reviews list --to 99999999999999999999", f"--to 99999999999999999999: {YEARS}"),
@@ -89,6 +91,13 @@ def test_a_mistake_is_told_in_a_sentence(folder: Path, command: str, says: str) 
     status, error = told(*command.split())
     assert status == 2, error
     assert says in error
+
+
+@pytest.mark.parametrize("end", ["2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999999999999"])
+def test_what_lies_after_all_records_is_no_mistake_as_an_end(folder: Path, end: str) -> None:
+    """The last window of 2099 ends as 2100 begins."""
+    status, error = told(*REPLAY.split(), "--until", end, "--not-after", end)
+    assert status == 0, error
 
 
 def test_no_number_of_a_file_is_in_what_is_said_of_its_header(folder: Path) -> None:
