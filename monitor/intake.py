@@ -7,18 +7,20 @@ section 3 of the contract.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.adapters.base import Row
 from monitor.lateness import Lateness
 from monitor.shard.columns import Calls, Gathered, to_columns
 from monitor.shard.fields import Layout
 from monitor.shard.records import Other, Waiting
 from schemas import codec
 from schemas.inputs import Cdr, Record
+
+if TYPE_CHECKING:  # a worker has no need of adapters and of all that they bring
+    from monitor.adapters.base import Row
 
 _AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
 _NO_VALUE = "no_value: the record has no value; expected a record as JSON"
@@ -122,7 +124,7 @@ class Decoder:
 
         ``skipped`` has reasons to refuse what is at some offsets without a look at it.
         """
-        raw = [value or b"" for value in values] if None in values else cast(Sequence[bytes], values)
+        raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
         lines, reasons = raw, {}
         if skipped:
             reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped}
@@ -154,7 +156,7 @@ class Decoder:
             parsed.add(records)
         return parsed, blank
 
-    def rows(self, rows: Sequence[Row]) -> Decoded:
+    def rows(self, rows: "Sequence[Row]") -> Decoded:
         """An adapter's rows."""
         parsed = _Parsed()
         parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]

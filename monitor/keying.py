@@ -51,18 +51,16 @@ class Keying:
         """Refuse what does not belong into ``topic`` (a bare name) under its key, or not into this partition."""
         faults: dict[int, str] = {}
         if decoded.calls is not None and len(decoded.call_rows):
-            rows = decoded.call_rows.tolist()
+            rows = decoded.call_rows
             if Cdr not in CARRIES[topic]:
-                faults |= dict.fromkeys(rows, self._wrong_topic(topic, "cdr"))
+                faults |= dict.fromkeys(rows.tolist(), self._wrong_topic(topic, "cdr"))
             else:
                 encoded = [name.encode() for name in decoded.names]
                 tenants = decoded.calls.tenant.tolist()
-                mine = keys if len(rows) == len(keys) else [keys[row] for row in rows]
-                expected = [encoded[tenant] for tenant in tenants]
-                # One comparison in C for the usual case, in which all keys are right.
-                strangers = {tenant for tenant, name in enumerate(decoded.names) if not self._lies_here(name)}
-                if strangers or mine != expected:
-                    for row, tenant, key in zip(rows, tenants, mine, strict=True):
+                mine = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
+                # Two comparisons in C for the usual case, in which all lie here and all keys are right.
+                if not self._all_lie_here(decoded.names) or mine != list(map(encoded.__getitem__, tenants)):
+                    for row, tenant, key in zip(rows.tolist(), tenants, mine, strict=True):
                         if fault := self._fault(decoded.names[tenant], key):
                             faults[row] = fault
         for row, record in decoded.others:
@@ -86,6 +84,9 @@ class Keying:
                 f"{self.number}; expected a producer whose partitioner is {_SETTING[self.partitioner]}"
             )
         return None
+
+    def _all_lie_here(self, tenant_ids: Sequence[str]) -> bool:
+        return self._at_home.issuperset(tenant_ids) or all(map(self._lies_here, tenant_ids))
 
     def _lies_here(self, tenant_id: str) -> bool:
         if tenant_id in self._at_home:

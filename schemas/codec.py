@@ -63,7 +63,8 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 def plain(lines: Sequence[bytes]) -> bool:
     """Whether no line has a `flaw`. Only those that are not ASCII, or long, are looked at: it costs next to nothing."""
-    if all(map(bytes.isascii, lines)) and max(map(len, lines), default=0) <= _SHALLOW_BYTES:
+    # Joined, they are run through in one sweep: faster than a look at each, and whoever decodes them has them at hand.
+    if b"".join(lines).isascii() and max(map(len, lines), default=0) <= _SHALLOW_BYTES:
         return True
     doubtful = [line for line in lines if not line.isascii() or len(line) > _SHALLOW_BYTES]
     return not any(map(flaw, doubtful))

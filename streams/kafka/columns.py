@@ -14,10 +14,10 @@ def columns(start: int, stop: int, records: Columns | Sequence[ConsumerRecord]) 
     """``records``, in order, fetched from position ``start``, with position ``stop`` after them."""
     if not isinstance(records, Columns):
         rows, records = records, Columns()
-        records.add(rows)
-    return Fetched(
-        start, stop, _array(records.offsets), np.array(records.timestamps, np.int64), records.keys, records.values
-    )
+        if rows:
+            records.add(rows)
+    offsets, timestamps_ms = _joined(records.offsets), _joined(records.timestamps_ms)
+    return Fetched(start, stop, offsets, timestamps_ms, records.keys, records.values)
 
 
 def before(fetched: Fetched, stop: int) -> Fetched:
@@ -35,7 +35,5 @@ def before(fetched: Fetched, stop: int) -> Fetched:
     )
 
 
-def _array(offsets: list[int]) -> NDArray[np.int64]:
-    if offsets and offsets[-1] - offsets[0] == len(offsets) - 1:
-        return np.arange(offsets[0], offsets[-1] + 1, dtype=np.int64)  # without a gap: made, not converted
-    return np.array(offsets, np.int64)
+def _joined(pieces: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(pieces) if pieces else np.empty(0, np.int64)

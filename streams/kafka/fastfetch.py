@@ -10,14 +10,17 @@ from itertools import chain, islice
 from typing import Any, Final
 
 import aiokafka
+import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
+from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
 _VERSION: Final = "0.14."
 # Records are garbage-collected objects: fewer of them at once than set the collector off, and it never runs for them.
 _AT_ONCE: Final = 400
+_LOG_APPEND_TIME: Final = 1
 _METHODS: Final = {
     "FetchResult": {"getall", "check_assignment", "has_more", "_update_position"},
     "PartitionRecords": {"_consume_aborted_up_to", "_contains_abort_marker"},
@@ -45,23 +48,30 @@ class TornBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has n
 
 
 class Columns:
-    """Records in offset order, as columns."""
+    """Records in offset order, as columns; offsets and timestamps in pieces."""
 
-    __slots__ = ("keys", "offsets", "timestamps", "values")
+    __slots__ = ("keys", "offsets", "timestamps_ms", "values")
 
     def __init__(self) -> None:
-        self.offsets: list[int] = []
-        self.timestamps: list[int] = []
+        self.offsets: list[NDArray[np.int64]] = []
+        self.timestamps_ms: list[NDArray[np.int64]] = []
         self.keys: list[bytes | None] = []
         self.values: list[bytes | None] = []
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.values)
 
-    def add(self, rows: Sequence[Any]) -> None:
-        """Put aiokafka's records behind those that are here."""
-        self.offsets += [row.offset for row in rows]
-        self.timestamps += [row.timestamp for row in rows]
+    def add(self, rows: Sequence[Any], at_ms: int | None = None) -> None:
+        """Put aiokafka's records, some at least, behind those that are here; ``at_ms`` is the timestamp of them all."""
+        first, last = rows[0].offset, rows[-1].offset
+        if last - first == len(rows) - 1:  # without a gap, as nearly always
+            self.offsets.append(np.arange(first, last + 1, dtype=np.int64))
+        else:
+            self.offsets.append(np.array([row.offset for row in rows], np.int64))
+        if at_ms is None:
+            self.timestamps_ms.append(np.array([row.timestamp for row in rows], np.int64))
+        else:
+            self.timestamps_ms.append(np.full(len(rows), at_ms, np.int64))
         self.keys += [row.key for row in rows]
         self.values += [row.value for row in rows]
 
@@ -131,6 +141,7 @@ class _Rows:
         self._batches = _batches(records)
         self._batch: Any = None
         self._rows: Iterator[Any] = iter(())
+        self._at_ms: int | None = None
 
     def take(self, columns: Columns, most: int) -> bool:
         """Move at most ``most`` records to ``columns``; True when none are left."""
@@ -141,6 +152,8 @@ class _Rows:
                 if self._batch is None:
                     return True
                 self._rows = chain(self._batch)  # a batch lets itself be iterated once
+                by_broker = getattr(self._batch, "timestamp_type", None) == _LOG_APPEND_TIME
+                self._at_ms = self._batch.max_timestamp if by_broker else None  # all were appended together
             rows = list(islice(self._rows, min(most, _AT_ONCE)))
             if not rows:
                 records.next_fetch_offset = self._batch.next_offset
@@ -150,7 +163,7 @@ class _Rows:
                 rows = [row for row in rows if row.offset >= records.next_fetch_offset]
                 if not rows:
                     continue
-            columns.add(rows)
+            columns.add(rows, self._at_ms)
             records.next_fetch_offset = rows[-1].offset + 1
             most -= len(rows)
         return False

@@ -9,7 +9,8 @@ from aiokafka.record.util import calc_crc32c
 CRC_AT = 17
 ATTRIBUTES_AT = 22  # the low byte of a batch's attributes
 LENGTH_OF_RECORD_AT = 61
-CONTROL = 0x20
+LOG_APPEND_TIME, CONTROL = 0x08, 0x20
+LAST_TIME_AT = 35  # of the last timestamp of a batch
 
 
 @dataclass
@@ -21,15 +22,29 @@ class Log:
     aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
 
     def batch(
-        self, count: int, *, producer: int = -1, gaps: random.Random | None = None, codec: int = 0, torn: bool = False
+        self,
+        count: int,
+        *,
+        producer: int = -1,
+        gaps: random.Random | None = None,
+        codec: int = 0,
+        torn: bool = False,
+        appended_ms: int | None = None,
     ) -> None:
-        """``count`` records; with ``gaps`` some are missing, as after compaction."""
+        """``count`` records; with ``gaps`` some are missing, as after compaction.
+
+        ``appended_ms``: when the broker had them, where their timestamps say that (`LogAppendTime`).
+        """
         builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
         for at in range(count):
             if gaps is None or at == 0 or gaps.random() < 0.7:
                 key, value = (None if at % 5 == 0 else b"k%d" % at), (None if at % 7 == 0 else b"v" * (at % 50))
                 builder.append(at, 1_000 + at, key, value, [])
-        self._add(bytearray(builder.build()), count, torn=torn)
+        made = bytearray(builder.build())
+        if appended_ms is not None:
+            made[ATTRIBUTES_AT] |= LOG_APPEND_TIME
+            made[LAST_TIME_AT : LAST_TIME_AT + 8] = appended_ms.to_bytes(8)
+        self._add(made, count, torn=torn)
 
     def garbage(self) -> None:
         """A batch of one record, as sent by a client with a fault: its checksum is right, what it says is not."""
