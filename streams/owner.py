@@ -372,11 +372,14 @@ class Owner:
         loop = asyncio.get_running_loop()
         try:
             if partition.ripe_calls > _LARGE:
-                self.busy = True
-                try:
-                    outs, count = await asyncio.to_thread(self._decide, partition, hand_over)
-                finally:
-                    self.busy = False
+                async with setup.large:
+                    if partition is not self._partition:
+                        return  # forgotten while others had their turn
+                    self.busy = True
+                    try:
+                        outs, count = await asyncio.to_thread(self._decide, partition, hand_over)
+                    finally:
+                        self.busy = False
             else:
                 outs, count = self._decide(partition, hand_over)
             done = dict(zip(self._tps, partition.done, strict=False))

@@ -1,6 +1,7 @@
 """Runs a worker: its Faust app, which waits for broker and topics, until it is told to stop or cannot go on."""
 
 import asyncio
+import ctypes
 import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,6 +33,7 @@ T = TypeVar("T")
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _FAR_MS = 30 * DAY
 _MANY_OBJECTS = 20_000
+_M_ARENA_MAX = -8  # as in malloc.h of glibc
 
 
 async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]]) -> int:
@@ -81,6 +83,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             "would be decided; a time that is nearer would be right"
         )
     collect_seldom()
+    share_memory()
     cluster, telemetry = KafkaCluster(settings), Telemetry(policy, settings.looking)
     telemetry.broker(away=True)  # until it has answered
 
@@ -119,6 +122,15 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_MANY_OBJECTS, 20, 10)
+
+
+def share_memory() -> None:
+    """Have all threads take memory from one place, where the system's library can be told so (glibc).
+
+    By default each has its own, and keeps what it has had: a thread that sealed a large pane would, and then the next.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 async def serve(app: faust.App, stop_within_s: float) -> None:

@@ -1,7 +1,8 @@
 """What all owners of a worker share, and what an owner can be doing."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import structlog
@@ -35,7 +36,8 @@ class Setup:
 
     ``state_format`` is the format in which state is written where it is not in a later one already, ``ready_lag`` how
     many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time from which a partition
-    that is begun decides.
+    that is begun decides. ``large`` is held by the owner that decides on many calls in a thread: two at once would take
+    twice the memory, and no less time.
     """
 
     cluster: Cluster
@@ -52,6 +54,7 @@ class Setup:
     state_format: int = WRITES
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
+    large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def partition(self, number: int) -> Partition:
         """A new partition, as this worker was told."""

@@ -1,6 +1,7 @@
 """Single courses of events, to which random schedules are blind or which have an end of their own."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -31,17 +32,20 @@ from crash.courses import (
     world_of,
     wrong,
 )
+from crash.log import Record
 from crash.memory import Link, MemoryCluster, MemoryWriter
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import Worker, World
 from monitor.head import Live
+from monitor.keying import partition_of
 from monitor.notes import OutageEnded
 from monitor.partition import Partition
 from monitor.rows import Rows
 from monitor.topics import INPUTS
 from streams.app import make_app
 from streams.cluster import TP, Out
+from streams.owner import Owner
 from streams.topicreplay import replay_topics
 
 
@@ -379,6 +383,84 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
         assert not wrong(world)
 
     play(world, go)
+
+
+def calls_of_two_partitions() -> World:
+    """Each partition has a tenant with many."""
+    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON)
+    tenants = {partition_of(name.encode(), 2, "murmur2"): name for name in map(str, range(10))}
+    for number, tenant in tenants.items():
+        for n in range(400):
+            for one in three_calls(NOON + n * SECOND, f"{n}-"):
+                value = json.dumps({**json.loads(one.record.value or b""), "tenant_id": tenant}).encode()
+                world.produce([Arrival(one.at_ms, TP(CDR.topic, number), Record(tenant.encode(), value))])
+    return world
+
+
+def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes much memory for as long as it lasts, and they are due at the same time."""
+    monkeypatch.setattr("streams.owner._LARGE", 0)
+    to_thread, at_work, most, sealed = asyncio.to_thread, 0, 0, set[int]()
+
+    async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        sealed.add(arguments[0].place.number)
+        await asyncio.sleep(0.7)
+        try:
+            return await to_thread(decide, *arguments)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr("asyncio.to_thread", slowly)
+    world = calls_of_two_partitions()
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert not list(judge.wrong(world.broker, POLICY, world.live, 2))
+
+    play(world, go)
+    assert sealed == {0, 1}
+    assert most == 1
+
+
+def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory may be half of what was read."""
+    monkeypatch.setattr("streams.owner._LARGE", 0)
+    to_thread, forgotten, too_late = asyncio.to_thread, list[Partition](), list[bool]()
+
+    async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
+        too_late.append(arguments[0] in forgotten)
+        await asyncio.sleep(0.7)
+        return await to_thread(decide, *arguments)
+
+    monkeypatch.setattr("asyncio.to_thread", slowly)
+    world = calls_of_two_partitions()
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        assert worker.engine is not None
+        one, other = worker.engine.owners[0], worker.engine.owners[1]
+
+        def waits(owner: Owner) -> bool:
+            return owner._committing is not None and not owner._committing.done() and not owner.busy
+
+        while not ((one.busy and waits(other)) or (other.busy and waits(one))):
+            await asyncio.sleep(0.005)
+        waiting = other if one.busy else one
+        assert waiting.partition is not None
+        forgotten.append(waiting.partition)
+        waiting.forget()
+        waiting.begin()
+        await until(world, NOON + 20 * MINUTE)
+        assert not list(judge.wrong(world.broker, POLICY, world.live, 2))
+
+    play(world, go)
+    assert forgotten
+    assert not any(too_late)
 
 
 def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:

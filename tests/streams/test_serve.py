@@ -1,6 +1,7 @@
 """A worker process without any broker: its pages are there, it waits and ends in order, and says what ended it once."""
 
 import json
+import platform
 import signal
 import socket
 import subprocess
@@ -50,6 +51,23 @@ try:
 except KeyError as error:
     structlog.get_logger("callwarden").error("stopped", exc_info=error)
     logging.getLogger("asyncio").error("never retrieved: %r", error, exc_info=True)
+"""
+# Whether what a thread is given lies in the memory of all.
+SHARES = """
+import sys, threading
+import numpy as np
+from streams.serve import share_memory
+
+if sys.argv[1] == "share":
+    share_memory()
+given = []
+thread = threading.Thread(target=lambda: given.append(np.empty(50_000, np.uint8)))
+thread.start()
+thread.join()
+with open("/proc/self/maps") as maps:
+    heap = next(line.split()[0] for line in maps if line.rstrip().endswith("[heap]"))
+low, high = (int(end, 16) for end in heap.split("-"))
+sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 """
 
 
@@ -156,3 +174,9 @@ def test_what_an_error_says_of_the_code_or_of_the_broker_is_shown() -> None:
     assert status == 0, said
     assert said.count("Refused: as it is") == 2
     assert said.count("object has no attribute 'method'") == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the memory of threads is told to glibc")
+def test_a_thread_has_no_memory_of_its_own_that_it_would_keep() -> None:
+    assert run(SHARES, "share") == (0, "")
+    assert run(SHARES, "leave") == (3, ""), "as it is by default"
