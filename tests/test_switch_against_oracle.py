@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from monitor.policy.load import loads
 from oracle import judge
 from oracle.compare import as_output, differences
 from oracle.generate import MARCH_2, scenario
-from oracle.made_policies import DAY, HOUR, MINUTE
+from oracle.made_policies import DAY, HOUR, MINUTE, to_ms
 from oracle.product import run
-from oracle.switched import changes
+from oracle.switched import changes, still
 
 FAST = range(16)
 SOAK = range(1_000, 1_600)
@@ -22,6 +23,8 @@ def compare(seed: int, size: int | None = None) -> None:
     made = scenario(seed, size=size)
     rng = random.Random(seed)
     switches = changes(rng, made)
+    if rng.random() < 0.5:
+        still(rng, made, switches)
     print(f"seed {seed} flavour {made.flavour}: switches at {[(one.from_ms, one.kind) for one in switches]}")
     plain = [(one.from_ms, one.policy) for one in switches]
     times: dict[str, Any] = {"not_after_ms": made.not_after_ms, "until_ms": made.until_ms}
@@ -37,6 +40,23 @@ def compare(seed: int, size: int | None = None) -> None:
 @pytest.mark.parametrize("seed", FAST)
 def test_a_switch_decides_as_the_oracle_says(seed: int) -> None:
     compare(seed, size=120)
+
+
+def test_the_changes_are_as_close_as_they_should_be_and_sources_as_still() -> None:
+    """Three policies or more in an hour, a longer lateness among them, a source that goes beyond them in one step."""
+    close = longer = quiet = 0
+    for seed in SOAK[:200]:
+        made, rng = scenario(seed), random.Random(seed)
+        switches = changes(rng, made)
+        meet = [one for one in switches if one.from_ms < switches[0].from_ms + HOUR]
+        close += len(meet) > 1
+        lateness = [to_ms(plain["defaults"]["lateness"]) for plain in (made.policy, *(one.policy for one in meet))]
+        if len(meet) > 1 and any(after > before for before, after in pairwise(lateness)):
+            longer += 1
+            quiet += rng.random() < 0.5 and still(rng, made, switches)
+    assert close >= 60
+    assert longer >= 20
+    assert quiet >= 5
 
 
 @pytest.mark.soak

@@ -1,14 +1,17 @@
-"""Seeded changes of a scenario's policy: single ones of every kind, and policies that have nothing in common."""
+"""Seeded changes of a scenario's policy: of every kind, several in a row, and sources that are still meanwhile."""
 
+import json
 import random
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 from oracle.generate import Scenario
-from oracle.made_policies import policy, to_ms
+from oracle.made_policies import HOUR, policy, to_ms
+from oracle.made_records import event_time
 
 BOUNDARY = 5 * 60_000
+IN_AN_HOUR = HOUR // BOUNDARY
 KINDS = ("same", "defaults", "added", "removed", "altered", "another", "lateness", "steps", "exceptions", "order")
 
 
@@ -22,16 +25,39 @@ class Change:
 
 
 def changes(rng: random.Random, made: Scenario) -> list[Change]:
-    """One to three changes, most of them in the time of the records."""
+    """One to four changes, most of them in the time of the records; often three policies or more meet in an hour."""
     assert made.frame is not None
     found: list[Change] = []
     before, start, span = made.policy, made.frame.start, made.frame.span
-    at = sorted({(start + rng.randint(0, span + span // 8)) // BOUNDARY for _ in range(rng.choice((1, 1, 2, 3)))})
-    for place in at:
-        kind = rng.choice(KINDS)
+    at = {(start + rng.randint(0, span + span // 8)) // BOUNDARY for _ in range(rng.choice((1, 1, 2, 3)))}
+    close = rng.random() < 0.5
+    if close:
+        first = min(at)
+        at = {first, *(first + rng.randint(1, IN_AN_HOUR - 1) for _ in range(rng.choice((1, 2, 3))))}
+    for place in sorted(at):
+        kind = rng.choice((*KINDS, "lateness", "lateness", "lateness") if close else KINDS)
         before = changed(rng, made, before, kind)
         found.append(Change(place * BOUNDARY, kind, before))
     return found
+
+
+def still(rng: random.Random, made: Scenario, switches: list[Change]) -> bool:
+    """Have a source be still around the changes: its clock goes beyond some of them in one step. Whether it is."""
+    from_ms = switches[0].from_ms - rng.randint(0, HOUR)
+    until_ms = switches[-1].from_ms + rng.randint(0, 3 * HOUR)
+    source = rng.randrange(len(made.files))
+    kept = [line for line in made.files[source] if not from_ms <= _time(line) < until_ms]
+    if len(kept) == len(made.files[source]):
+        return False
+    made.files[source] = kept
+    return True
+
+
+def _time(line: str) -> int:
+    try:
+        return event_time(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return 0  # what is no record is left where it is
 
 
 def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -44,7 +70,7 @@ def changed(rng: random.Random, made: Scenario, before: dict[str, Any], kind: st
     if kind == "defaults":
         after["defaults"] = other["defaults"] | {"retention": after["defaults"]["retention"]}
     elif kind == "lateness":
-        after["defaults"]["lateness"] = rng.choice(("0m", "1m", "10m", "1h"))
+        after["defaults"]["lateness"] = rng.choice(("0m", "1m", "10m", "1h", "4h"))
     elif kind == "added":
         after["rules"] += [rule | {"id": f"n{len(after['rules'])}-{rule['id']}"} for rule in other["rules"]]
     elif kind == "removed":
