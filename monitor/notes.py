@@ -94,5 +94,17 @@ class EnforceFrom(Struct, frozen=True, tag="enforce_from"):
     from_ms: int
 
 
-Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | Withdrawal | EnforceFrom
-"""Those of the whole partition (`LostState`, `Switch`, `Withdrawal`, `EnforceFrom`) stand without a source."""
+class Refusal(Struct, frozen=True, tag="refused"):
+    """The operator's command at ``offset`` of the control log cannot be done, and is done with.
+
+    ``by`` and ``at_ms`` are the command's.
+    """
+
+    offset: int
+    why: str
+    by: str = ""
+    at_ms: int = 0
+
+
+Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | Withdrawal | EnforceFrom | Refusal
+"""Those of the partition (`LostState`, `Switch`, `Withdrawal`, `EnforceFrom`, `Refusal`) stand without a source."""

@@ -16,7 +16,19 @@ from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, Partit
 from monitor.idle import CALLS, clock_ms
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
 from monitor.keying import Keying
-from monitor.notes import EnforceFrom, Limit, LostInput, LostState, Move, Note, OutageEnded, Skip, Switch, Withdrawal
+from monitor.notes import (
+    EnforceFrom,
+    Limit,
+    LostInput,
+    LostState,
+    Move,
+    Note,
+    OutageEnded,
+    Refusal,
+    Skip,
+    Switch,
+    Withdrawal,
+)
 from monitor.policy.eras import Era
 from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
@@ -249,6 +261,10 @@ class Partition:
         if position.source.clock_ms > NO_CLOCK_MS:
             # Whoever reads the log later has not the records that had moved it.
             self._taken.notes.append((source, Move(loss.offset, position.source.clock_ms)))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note that a command cannot be done, so that nobody tries once more."""
+        self._taken.notes.append((None, refusal))
 
     def lose_state(self, loss: LostState) -> None:
         """Note that the state is made anew; it is for whoever opens the partition to do so."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from monitor.notes import LostInput, LostState, Note, OutageEnded, Skip, Switch, Withdrawal
+from monitor.notes import LostInput, LostState, Note, OutageEnded, Refusal, Skip, Switch, Withdrawal
 from monitor.partition import Partition
 from streams.names import Names
 
@@ -110,6 +110,21 @@ def carry_out(
             return f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
         case str():
             return command
+
+
+def refusal(offset: int, command: Command | str, why: str) -> Refusal:
+    """What is noted of a command at that offset of the control log that could not be carried out."""
+    by, at_ms = _signed(command)
+    return Refusal(offset, why, by, at_ms)
+
+
+def says_refused(note: Note, offset: int, command: Command | str) -> bool:
+    """Whether the note is what the partition's owner said of this command, which it could not carry out."""
+    return isinstance(note, Refusal) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
+
+
+def _signed(command: Command | str) -> tuple[str, int]:
+    return ("", 0) if isinstance(command, str) else (command.by, command.at_ms)
 
 
 def says_done(note: Note, topic: str | None, command: Command | str) -> bool:

@@ -13,11 +13,13 @@ from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams import clocklog
 from streams.cluster import TP, Cluster
-from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done
+from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done, says_refused
 from streams.names import Names
 from streams.state.look import newest_entries, read_entries
 from streams.state.mark import mark_of
 from streams.state.part import Part
+
+_SKEW_MS = 86_400_000  # no clocks of brokers and workers are so far apart
 
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
@@ -85,11 +87,11 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
             _restore(partition, stored)
             if partition.rebuilding:
                 await suppress_published(cluster, names, number, partition)
-        commands = await _commands(cluster, control, partition.control, starts[control], ends[control])
+        commands = await read_commands(cluster, control, partition.control, starts[control], ends[control])
         accepted = _Acceptances(commands)
         if not known:
             notes = await _begin(cluster, names, number, partition, accepted, starts, ends)
-            commands = _not_done(commands, notes, names)
+            commands = not_done(commands, notes, names)
         whole = all(partition.done[source] <= ends[tp] for source, tp in enumerate(inputs))
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
@@ -120,8 +122,8 @@ def _restore(partition: Partition, stored: Mapping[str, bytes]) -> None:
         raise OpeningRefused(str(error)) from None
 
 
-async def _commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
-    """The commands that were not done yet; all, where the topic was made anew."""
+async def read_commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
+    """The commands from ``done`` on; all, where the topic was made anew. Unavailable, Refused of the cluster."""
     commands: Commands = []
     async for fetched in cluster.read(control, max(done, start) if done <= end else start, end):
         commands += [
@@ -173,16 +175,17 @@ async def _begin(
     return notes
 
 
-def _not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
-    """Those after the last that was noted to be done: the others were done, too, or refused.
+def not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
+    """Those after the last that was noted to be done, or refused: the others were, too.
 
-    A policy that another has followed since would follow that one otherwise.
+    A policy that another has followed since would follow that one otherwise; one that was refused because of the
+    state's format would be taken by a worker that was told another one since.
     """
     every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
     done = [
         place
-        for place, (_, command) in enumerate(commands, 1)
-        if any(says_done(note, topic, command) for note, topic in every)
+        for place, (offset, command) in enumerate(commands, 1)
+        if any(says_done(note, topic, command) or says_refused(note, offset, command) for note, topic in every)
     ]
     return commands[max(done, default=0) :]
 
@@ -230,18 +233,23 @@ async def suppress_published(cluster: Cluster, names: Names, number: int, partit
 
 
 async def published(cluster: Cluster, names: Names, number: int) -> dict[str, int]:
-    """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``."""
+    """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``.
+
+    What claims to have been decided well after it was written is no worker's: a state that waited until it has passed
+    that time would be made anew for ever. The audit calls it invented.
+    """
     published: dict[str, int] = {}
     for topic in ("enforcement", "shadow"):
         tp = TP(names.output(topic), number)
         start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
         async for fetched in cluster.read(tp, start, end):
-            for value in fetched.values:
+            for value, written_ms in zip(fetched.values, fetched.timestamps_ms.tolist(), strict=True):
                 try:
                     event = _EVENT.decode(value or b"{}")
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue  # somebody else writes there: it is none of ours
-                published[event.id] = event.data.decided_ms
+                if event.data.decided_ms <= written_ms + _SKEW_MS:
+                    published[event.id] = event.data.decided_ms
     return published
 
 

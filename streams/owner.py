@@ -20,7 +20,7 @@ from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
 from streams import emit
 from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, Command, PolicyCommand, carry_out, decode_command
+from streams.control import AcceptCommand, Command, PolicyCommand, carry_out, decode_command, refusal
 from streams.opening import Opened, OpeningRefused, open_partition
 from streams.setup import Phase, Setup
 
@@ -306,6 +306,7 @@ class Owner:
             told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
             log.info("another policy will hold", partition=self.number, **told_of)
         if wrong:
+            self._partition.refuse(refusal(offset, command, wrong))
             log.error("command refused", partition=self.number, offset=offset, why=wrong)
         else:
             log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)

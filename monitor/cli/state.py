@@ -109,8 +109,7 @@ def bring_back(
             fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
         operate("state import", settings, work)
     typer.echo(
-        "brought back; the workers can be started. A command of an operator that none had taken before is done with: "
-        "give it again"
+        "brought back; the workers can be started. A command of an operator that none had taken before is taken then"
     )
 
 

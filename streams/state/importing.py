@@ -17,7 +17,7 @@ from monitor.succession import EraHead, LostPolicyError, Succession
 from streams import clocklog
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Writer
 from streams.names import Names
-from streams.opening import published
+from streams.opening import not_done, published, read_commands
 from streams.state.file import Export
 from streams.state.look import part_of
 from streams.state.part import Part
@@ -115,7 +115,7 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
     """The stored head with what has been noted and put out since."""
     number = part.number
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
-    ends = await cluster.ends([clock, control])
+    starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
     notes: dict[int | None, list[Note]] = {}
     async for _, source, note in clocklog.noted(cluster, clock, part.ends["clock"][0], ends[clock]):
         notes.setdefault(source, []).append(note)
@@ -127,8 +127,9 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
     if policies := [note for note in notes.get(None, []) if isinstance(note, Switch | Withdrawal)]:
         changes = _switched(head, Cutter().join(part.entries), policies)
     head["published_ms"] = max([head["published_ms"], *out.values()])
-    # What was commanded since is history: what came of it is noted. An outage must not be ended a second time.
-    head["control"] = ends[control]
+    # What came of the commands since is noted: an outage must not be ended a second time. The rest is to be done.
+    commands = await read_commands(cluster, control, head["control"], starts[control], ends[control])
+    head["control"] = next((offset for offset, _ in not_done(commands, notes, names)), ends[control])
     return Cutter().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, operator_of, play, three_calls, until, world_of
+from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, noted, operator_of, play, three_calls, until, world_of
 from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.world import World
 from monitor.head import HEAD
+from monitor.notes import Refusal, Switch
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.audit.partition import Setup
@@ -120,6 +121,35 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
         await asyncio.sleep(60)
         assert (await audited(world)).clean
         assert versions(world).count("after") > known.count("after")
+
+    play(world, go)
+
+
+def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_second_time(tmp_path: Path) -> None:
+    world, file = world_with_policies(), tmp_path / "state.zst"
+    third = policy_of("third")
+
+    async def go() -> None:
+        first = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        await export(operator_of(world), NAMES, file, 0)
+        switch(world)
+        switch(world)  # refused: it will hold already
+        await until(world, NOON + 40 * MINUTE)
+        first.kill()
+        command = PolicyCommand(to_plain(third), third.sha256, SWITCH + 30 * MINUTE, "a test")
+        world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
+        world.broker.logs[STATE] = Log()
+        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
+        world.add_worker()
+        await until(world, SWITCH + 90 * MINUTE)
+        await asyncio.sleep(60)
+        notes = [note for _, note in noted(world)]
+        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, Switch)]
+        assert switches[1:] == [(SWITCH, AFTER.sha256), (SWITCH + 30 * MINUTE, third.sha256)]
+        assert sum(isinstance(note, Refusal) for note in notes) == 1
+        assert set(versions(world)) == {"before", "after", "third"}
+        assert (await audited(world)).clean
 
     play(world, go)
 

@@ -27,7 +27,7 @@ from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.notes import Switch, Withdrawal
+from monitor.notes import Refusal, Switch, Withdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.cluster import TP
@@ -167,6 +167,34 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
         "what has been judged or found late already is under it",
         "no such policy is to come",
     ]
+
+
+def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_anew_in_another() -> None:
+    world = world_of(speed=60.0, state_format=2)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    enforcement = TP(NAMES.output("enforcement"), 0)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        tell(world)
+        await until(world, NOON + 30 * MINUTE)
+        worker.kill()
+        world.broker.logs[STATE] = Log()
+        world.state_format = 3
+        offset = world.broker.logs[enforcement].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        tell(world, WRONG, NOON + 60 * MINUTE)  # nobody has heard of that one yet
+        worker = world.add_worker()
+        await until(world, NOON + 8 * 60 * MINUTE)
+        assert phase(worker) == (Phase.RUNNING, "")
+        assert standing(world) == [(0, POLICY.sha256), (NOON + 60 * MINUTE, WRONG.sha256)]
+        (refused,) = [note for _, note in noted(world) if isinstance(note, Refusal)]
+        assert (refused.offset, refused.by) == (0, "ops-1")
+        assert refused.why.startswith("the state is written in format 2")
+
+    play(world, go)
 
 
 def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:

@@ -1,6 +1,7 @@
 """Partitions that stand still: what was lost, refused or not foreseen, and what the operator says to it."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from typing import Any, Literal
@@ -515,3 +516,31 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
 
     logs = play(world, go)
     assert not any("broker is away" in line["event"] for line in logs)
+
+
+def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_made_anew() -> None:
+    world = world_of(speed=60.0)
+    enforcement = TP(NAMES.output("enforcement"), 0)
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        worker.kill()
+        foreign = {"id": "foreign", "subject": "t", "data": {"decided_ms": NOON + 3_000 * 24 * HOUR}}
+        world.broker.append(enforcement, Record(b"t", json.dumps(foreign).encode()))
+        world.broker.logs[STATE] = Log()
+        offset = world.broker.logs[enforcement].last_stable
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        worker = world.add_worker()
+        await until(world, NOON + 8 * 60 * MINUTE)
+        assert phase(worker) == (Phase.RUNNING, "")
+        assert worker.engine is not None
+        partition = worker.engine.owners[0].partition
+        assert partition is not None
+        assert not partition.rebuilding
+        ids = judge.ids(world.broker, 0)
+        assert len(ids) == len(set(ids)) > 1, "and what was put out is not put out again"
+
+    play(world, go)
