@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from monitor.shard.touched import Touched
 from schemas.inputs import Complaint
 
 Counts = NDArray[np.int64]
@@ -76,6 +77,7 @@ class ComplaintWindow:
         self._verified: deque[ComplaintEntry] = deque()
         self._people: dict[int, Counter[str]] | None = {} if people else None
         self.version = 0
+        self.watched: list[Touched] = []  # told of the tenants whose counts change
 
     def record(self, at_ms: int, tenant: int) -> None:
         """Any record of a complaint."""
@@ -108,7 +110,6 @@ class ComplaintWindow:
         if self._people is not None and entry.first_in & self._bit:
             self._person(self._people, entry.tenant, entry.complainant, -1)
             self._person(self._people, entry.tenant, complainant, 1)
-            self.version += 1
 
     def leave(self, before_ms: int) -> None:
         """Take away what happened before ``before_ms``, the window's start."""
@@ -162,6 +163,8 @@ class ComplaintWindow:
             counts.frombytes(bytes(8 * (max(tenant + 1, 2 * len(counts), 64) - len(counts))))
         counts[tenant] += step
         self.version += 1
+        for touched in self.watched:
+            touched.add_one(tenant)
 
 
 class Foreseen:

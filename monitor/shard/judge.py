@@ -1,7 +1,7 @@
 """The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
 from monitor.shard.gates import Gates
 from monitor.shard.history import History
-from monitor.shard.screen import Screen, Seen
+from monitor.shard.screen import Screen
 from monitor.shard.sink import Sink
 from monitor.shard.span import Span
 from monitor.shard.standing import Standing
@@ -59,11 +59,7 @@ class Judge:
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
         self.dockets = [Docket(rule, spans[rule.window_ms], from_ms=history.judged_from(rule)) for rule in policy.rules]
-        by_span: dict[Span, list[Docket]] = {}
-        for docket in self.dockets:
-            by_span.setdefault(docket.span, []).append(docket)
-        self._screens = {span: Screen(span, some) for span, some in by_span.items()}
-        self._place = {docket.rule.id: place for some in by_span.values() for place, docket in enumerate(some)}
+        self._screen = Screen(self.dockets)
         self._by_step: dict[int, list[Docket]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
@@ -113,20 +109,23 @@ class Judge:
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
         due = [
-            docket
-            for docket in self.dockets
+            place
+            for place, docket in enumerate(self.dockets)
             if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0
         ]
-        for span in {docket.span for docket in due}:
+        for span in {self.dockets[place].span for place in due}:
             span.leave(end_ms - span.window_ms)
-        seen: dict[Span, Seen] = {}
-        for docket in due:
-            if end_ms >= self.from_ms and (docket.span.live or docket.firing):
+        if not due or end_ms < self.from_ms:
+            return
+        seen = self._screen.look(due, tenants)
+        for place in due:
+            docket, breach = self.dockets[place], seen.breach.get(place, _NOBODY)
+            if len(breach) or docket.firing or docket.taken_back or docket.overrides or self._keep_windows:
                 before = self._sink.mark()
-                self._judge(docket, end_ms, tenants, due, seen)
+                self._judge(docket, end_ms, tenants, breach, place in seen.ending)
                 self._sink.by_tenant(before)
 
-    def _judge(self, docket: Docket, end_ms: int, tenants: int, due: Sequence[Docket], seen: dict[Span, Seen]) -> None:
+    def _judge(self, docket: Docket, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, span = docket.rule, docket.span
         expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
         if docket.settled == span.version and not expired and not self._keep_windows:
@@ -134,14 +133,11 @@ class Judge:
         views: dict[Params, View] = {}
         if self._keep_windows:
             self._write_windows(docket, look(span, rule, tenants), end_ms, views)
-        place = self._place[rule.id]
-        if span not in seen:
-            mine = [self._place[other.rule.id] for other in due if other.span is span]
-            seen[span] = self._screens[span].look(mine, tenants)
-        breach, ending = seen[span].breach.get(place, _NOBODY), place in seen[span].ending
         apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
         found = len(breach) > 0
-        if (found or docket.firing) and (apart or exempt or ending or not self._goes_on(docket, breach, end_ms)):
+        if (found or docket.firing) and (
+            apart or exempt or expired or ending or not self._goes_on(docket, breach, end_ms)
+        ):
             who = np.union1d(breach, list(docket.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.shard.tenantsums import Sums, TenantSums
+from monitor.shard.touched import Touched
 
 
 class Level:
@@ -25,21 +26,19 @@ class Level:
         self._inside: deque[tuple[int, NDArray[np.int32], NDArray[np.signedinteger]]] = deque()
         self.records = 0  # how many call records the window holds, of all tenants
         self.version = 0  # changes with every pane that enters or leaves
+        self.watched: list[Touched] = []  # told of the tenants whose sums change
 
     def enter(self, start_ms: int, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> None:
         """Add a sealed pane; ``tenants`` is how many the shard knows by now."""
         if not len(tenant):
             return
-        if tenants > self._sums.shape[1]:
-            grown = np.zeros((len(self._fields), max(tenants, 2 * self._sums.shape[1], 64)), np.int64)
-            grown[:, : self._sums.shape[1]] = self._sums
-            self._sums = grown
+        self._reach(tenants)
         mine = np.ascontiguousarray(sums[:, self._fields].T)
         self._sums[:, tenant] += mine
         self.records += int(mine[0].sum())
         # A month of panes is kept in as few bytes as their numbers need.
         self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
-        self.version += 1
+        self._changed(tenant)
 
     def leave(self, before_ms: int) -> None:
         """Take away the panes that began before ``before_ms``, the window's start."""
@@ -47,7 +46,17 @@ class Level:
             _, tenant, mine = self._inside.popleft()
             self._sums[:, tenant] -= mine
             self.records -= int(mine[0].sum())
-            self.version += 1
+            self._changed(tenant)
+
+    def _changed(self, tenant: NDArray[np.int32]) -> None:
+        self.version += 1
+        for touched in self.watched:
+            touched.add(tenant)
+
+    def _reach(self, tenants: int) -> None:
+        have = self._sums.shape[1]
+        if tenants > have:
+            self._sums = np.pad(self._sums, ((0, 0), (0, max(tenants, 2 * have, 64) - have)))
 
     @property
     def fields(self) -> Sequence[int]:
@@ -65,10 +74,10 @@ class Level:
             rows[tenant] -= mine.T
         return TenantSums(self._fields, rows)
 
-    def rows(self, tenants: int) -> Sums:
-        """The sums of all its fields for each tenant: ``[field, tenants]``."""
-        missing = tenants - self._sums.shape[1]
-        return self._sums[:, :tenants] if missing <= 0 else np.pad(self._sums, ((0, 0), (0, missing)))
+    def of(self, who: NDArray[np.intp]) -> Sums:
+        """The sums of all its fields for some tenants, ascending: ``[field, k]``."""
+        self._reach(int(who[-1]) + 1)
+        return self._sums.take(who, axis=1)
 
     def field(self, number: int, tenants: int) -> Sums:
         """One field's sum for each tenant ``[tenants]``."""

@@ -16,6 +16,7 @@ from monitor.shard.panetally import PaneTally
 from monitor.shard.partiesahead import PartiesAhead
 from monitor.shard.tally import Tally
 from monitor.shard.tenantsums import TenantSums
+from monitor.shard.touched import Touched
 
 Counts = NDArray[np.int64]
 _EVERYBODY = slice(None)
@@ -133,6 +134,14 @@ class Span(Sight):
         self.left_ms = max(self.left_ms, before_ms)
         self.level.leave(before_ms)
         self.complaints.leave(before_ms)
+
+    def watch(self, touched: Touched) -> None:
+        """Tell it of the tenants of whom anything changes from now on."""
+        self.level.watched.append(touched)
+        self.complaints.watched.append(touched)
+        for tally in (self.callees, self.callers):
+            if isinstance(tally, Tally):
+                tally.watched.append(touched)
 
     @property
     def live(self) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from monitor.shard.keys import U64, mix
 from monitor.shard.panetally import Counted, busiest, make_up, scale
 from monitor.shard.parties import EXACT_KEYS, KeyCounts, level_for
+from monitor.shard.touched import Touched
 
 _ONE = np.uint64(1)
 _SMALLEST_TABLE = 1 << 10
@@ -42,6 +43,7 @@ class Tally:
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
         self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
         self.levels: dict[int, int] = {}  # tenant: sampling level, where above 0
+        self.watched: list[Touched] = []  # told of the tenants who are counted anew, whatever comes or leaves of them
         self._clear(_SMALLEST_TABLE)
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
@@ -172,10 +174,9 @@ class Tally:
         return KeyCounts(self._key[at], _owner(whose), self._count[at], whose >= 0)
 
     def _scaled(self, what: int, tenants: int) -> NDArray[np.int64]:
-        scaled = np.zeros(tenants, np.int64)
-        known = self._counts[what, :tenants]
-        scaled[: len(known)] = known
-        return scale(scaled, self.levels)
+        self._grow(tenants)
+        counts = self._counts[what, :tenants]
+        return scale(counts.copy(), self.levels) if self.levels else counts
 
     def _grow(self, tenants: int) -> None:
         have = self._counts.shape[1]
@@ -204,6 +205,8 @@ class Tally:
         level = level_for(every, floor, EXACT_KEYS * 3 // 2)
         if level >= self.levels[tenant]:
             return
+        for touched in self.watched:
+            touched.add_one(tenant)
         self._change(self._keys_of(tenant).negated())
         del self.levels[tenant]
         if level:
