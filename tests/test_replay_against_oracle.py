@@ -179,6 +179,23 @@ def test_an_exemption_is_not_taken_to_last_while_no_call_comes() -> None:
     assert [(e["tenant_id"], e["decided_ms"]) for e in events] == [("apart", MARCH_2 + DAY), ("exempt", MARCH_2 + DAY)]
 
 
+def test_an_alert_by_an_override_ends_with_it_though_no_call_comes() -> None:
+    rule = {"id": "some", "behaviour": "blind_calling", "metric": "attempts", "above": 3, "window": "24h", "step": "1h"}
+    until = {"owner": "ops", "reason": "for the test", "expires": "2026-03-03"}
+    calls = [
+        {"type": "cdr", "call_id": f"c{n}", "tenant_id": "apart", "direction": "outbound", "outcome": "busy"}
+        | {"caller": "1", "callee": "2", "start_ms": MARCH_2 + 20 * HOUR + n, "end_ms": MARCH_2 + 20 * HOUR + n}
+        for n in range(2)
+    ]
+    clock = {"type": "tenant", "tenant_id": "clock", "declared_businesses": [], "numbers": []}
+    clock["updated_ms"] = MARCH_2 + DAY + 5 * HOUR
+    whole = {"rules": [rule], "overrides": [{"tenant": "apart", "rule": "some", "above": 1, **until}]}
+    assert [event["decided_ms"] for event in agreed([*calls, clock], whole)] == [MARCH_2 + 21 * HOUR]
+    whole |= {"id": "test", "version": "1", "escalations": [], "prohibited_businesses": []}
+    told = [(alert["state"], alert["updated_ms"]) for alert in run([[*calls, clock]], whole)["alerts"]]
+    assert told == [("firing", MARCH_2 + 21 * HOUR), ("resolved", MARCH_2 + DAY)]
+
+
 @pytest.mark.parametrize("seed", range(500, 506))
 def test_the_order_of_records_within_lateness_changes_nothing(seed: int) -> None:
     """All valid, all distinct: the oracle on the sorted file, replay on a permuted one."""
