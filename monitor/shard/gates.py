@@ -70,5 +70,7 @@ def _reach(row: NDArray[np.int64] | None, tenant: int) -> NDArray[np.int64]:
 def _read(row: NDArray[np.int64] | None, tenants: NDArray[np.intp]) -> NDArray[np.int64]:
     if row is None or not len(row):
         return np.zeros(len(tenants), np.int64)
+    if tenants.max(initial=-1) < len(row):
+        return row[tenants]
     values: NDArray[np.int64] = np.where(tenants < len(row), row[np.minimum(tenants, len(row) - 1)], 0)
     return values

@@ -33,8 +33,8 @@ class Level:
         if not len(tenant):
             return
         self._reach(tenants)
-        mine = np.ascontiguousarray(sums[:, self._fields].T)
-        self._sums[:, tenant] += mine
+        mine = sums.T[self._fields]
+        self._add(tenant, mine)
         self.records += int(mine[0].sum())
         # A month of panes is kept in as few bytes as their numbers need.
         self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
@@ -44,9 +44,14 @@ class Level:
         """Take away the panes that began before ``before_ms``, the window's start."""
         while self._inside and self._inside[0][0] < before_ms:
             _, tenant, mine = self._inside.popleft()
-            self._sums[:, tenant] -= mine
+            self._add(tenant, -mine)
             self.records -= int(mine[0].sum())
             self._changed(tenant)
+
+    def _add(self, tenant: NDArray[np.int32], mine: NDArray[np.signedinteger]) -> None:
+        fields, tenants = self._sums.shape
+        # By one index: numpy takes twice as long to add to some columns of all rows.
+        self._sums.reshape(-1)[np.arange(0, fields * tenants, tenants)[:, None] + tenant] += mine
 
     def _changed(self, tenant: NDArray[np.int32]) -> None:
         self.version += 1

@@ -76,25 +76,23 @@ def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[in
     evidence = newest_of_groups(calls, group_of_row, wanted)
     group_slices = np.append(pane_starts, len(groups))
     evidence_slices = np.searchsorted(evidence.end_ms // pane_ms - first, np.append(present, present[-1] + 1))
-    row_slices = np.append(starts[pane_starts], len(calls))
-    empty = KeyCounts.empty()
+    callees = callers = [KeyCounts.empty()] * len(present)
+    if parties:
+        tried = np.flatnonzero(calls.word & _ATTEMPT)
+        pane_of = np.repeat(np.arange(len(present)), np.diff(starts[pane_starts], append=len(calls)))[tried]
+        owner, numeric = calls.tenant[tried], calls.callee_numeric[tried]
+        callees = KeyCounts.of_each(len(present), pane_of, calls.callee_key[tried], owner, numeric)
+        callers = KeyCounts.of_each(len(present), pane_of, calls.caller_key[tried], owner, np.zeros_like(numeric))
     panes = []
     for i, number in enumerate(present.tolist()):
         groups_here = slice(group_slices[i], group_slices[i + 1])
-        callees = callers = empty
-        if parties:
-            rows = slice(row_slices[i], row_slices[i + 1])
-            tried = (calls.word[rows] & _ATTEMPT) != 0
-            owner = calls.tenant[rows][tried]
-            callees = KeyCounts.of(calls.callee_key[rows][tried], owner, calls.callee_numeric[rows][tried])
-            callers = KeyCounts.of(calls.caller_key[rows][tried], owner, np.zeros(len(owner), np.bool_))
         panes.append(
             Pane(
                 start_ms=(first + number) * pane_ms,
                 tenant=group_tenant[groups_here],
                 sums=sums[groups_here],
-                callees=callees,
-                callers=callers,
+                callees=callees[i],
+                callers=callers[i],
                 evidence=evidence.slice(evidence_slices[i], evidence_slices[i + 1]),
             )
         )
@@ -106,7 +104,10 @@ def merge(panes: Sequence[Pane], start_ms: int, parties: bool = False, ruled: It
 
     It has callees and callers if ``parties``, and the evidence of the fields ``ruled`` alone.
     """
-    tenant = np.unique(np.concatenate([p.tenant for p in panes]))
+    called = np.zeros(max(int(p.tenant.max(initial=0)) for p in panes) + 1, np.bool_)
+    for pane in panes:
+        called[pane.tenant] = True
+    tenant = np.flatnonzero(called).astype(np.int32)
     sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
     for pane in panes:
         sums[np.searchsorted(tenant, pane.tenant)] += pane.sums

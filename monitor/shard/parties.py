@@ -7,6 +7,7 @@ HyperLogLog cannot. Neighbouring numbers, 64 at a time, share their hash, so tha
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +41,22 @@ class KeyCounts:
         return cls(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
 
     @classmethod
-    def of(cls, keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]) -> "KeyCounts":
-        """The distinct keys of these attempts, thinned to `EXACT_KEYS` a tenant."""
+    def of_each(
+        cls, groups: int, group: NDArray[np.intp], keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]
+    ) -> list["KeyCounts"]:
+        """The distinct keys of each of so many groups of attempts, thinned to `EXACT_KEYS` a tenant; all in one go."""
         if not len(keys):
-            return cls.empty()
+            return [cls.empty()] * groups
         order = np.argsort(keys)
-        ordered = keys[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        if groups > 1:  # stable, and so by key within a group; of few bytes it takes no time
+            order = order[np.argsort(group[order].astype(np.min_scalar_type(groups)), kind="stable")]
+        key, group = keys[order], group[order]
+        starts = np.flatnonzero(np.concatenate([[True], (key[1:] != key[:-1]) | (group[1:] != group[:-1])]))
         first = order[starts]
         counts = np.diff(starts, append=len(keys)).astype(np.int32)
-        return cls(ordered[starts], owner[first], counts, numeric[first]).bounded()
+        every = cls(key[starts], owner[first], counts, numeric[first])
+        edges = group[starts].searchsorted(np.arange(groups + 1)).tolist()
+        return [every.select(slice(*edge)).bounded() for edge in pairwise(edges)]
 
     def bounded(self) -> "KeyCounts":
         """These distinct keys, thinned to `EXACT_KEYS` a tenant."""
@@ -89,7 +96,7 @@ class KeyCounts:
         count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
         return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
 
-    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "KeyCounts":
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "KeyCounts":
         """Those keys."""
         return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
 

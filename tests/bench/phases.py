@@ -28,7 +28,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "take in": ("monitor.shard.shard:Shard.apply",),
     "duplicates": ("monitor.shard.seen:Seen.admit",),
     "seal": ("monitor.shard.shard:Shard._seal", "monitor.shard.unsealed:Unsealed._sum_up"),
-    "seal: parties": ("monitor.shard.parties:KeyCounts.of",),
+    "seal: parties": ("monitor.shard.parties:KeyCounts.of_each",),
     "seal: evidence": ("monitor.shard.pane:newest_of_groups",),
     "enter and leave windows": (
         "monitor.shard.span:Level.enter",

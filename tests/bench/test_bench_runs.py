@@ -105,10 +105,10 @@ def test_watching_leaves_the_functions_as_they_were() -> None:
     from monitor import intake
     from monitor.shard.parties import KeyCounts
 
-    before = intake.Decoder.lines, vars(KeyCounts)["of"]
+    before = intake.Decoder.lines, vars(KeyCounts)["of_each"]
     with watched(Clock()):
         assert intake.Decoder.lines is not before[0]
-    assert (intake.Decoder.lines, vars(KeyCounts)["of"]) == before
+    assert (intake.Decoder.lines, vars(KeyCounts)["of_each"]) == before
 
 
 def test_a_phase_whose_function_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

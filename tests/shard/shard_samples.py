@@ -116,8 +116,13 @@ def policy_of(**sections: Any) -> Policy:
 
 def key_counts(rows: Sequence[tuple[int, int, bool]]) -> KeyCounts:
     """Attempts as ``(key, tenant, is it a number)``, counted."""
-    return KeyCounts.of(
+    return counted_keys(
         np.array([key for key, _, _ in rows], np.uint64),
         np.array([tenant for _, tenant, _ in rows], np.int32),
         np.array([numeric for _, _, numeric in rows], np.bool_),
     )
+
+
+def counted_keys(keys: NDArray[np.uint64], owner: NDArray[np.int32], numeric: NDArray[np.bool_]) -> KeyCounts:
+    """The distinct keys of these attempts."""
+    return KeyCounts.of_each(1, np.zeros(len(keys), np.intp), keys, owner, numeric)[0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shard_samples import key_counts, tries
+from shard_samples import counted_keys, key_counts, tries
 
 from monitor.shard.parties import EXACT_KEYS, KeyCounts, level_for, sampled
 
@@ -38,11 +38,11 @@ def test_as_many_as_are_promised_are_kept_whole_and_one_more_is_a_sample() -> No
     rng = np.random.default_rng(seed)
     keys = np.unique(rng.integers(0, 2**63, EXACT_KEYS + 200).astype(np.uint64))[: EXACT_KEYS + 1]
     one, other = np.zeros(len(keys), np.int32), np.arange(5, dtype=np.uint64)
-    whole = KeyCounts.of(keys[1:], one[1:], np.ones(EXACT_KEYS, np.bool_))
+    whole = counted_keys(keys[1:], one[1:], np.ones(EXACT_KEYS, np.bool_))
     assert len(whole) == EXACT_KEYS
     assert whole.levels == {}
     both = np.concatenate([keys, other])
-    thinned = KeyCounts.of(both, np.concatenate([one, np.ones(5, np.int32)]), np.ones(len(both), np.bool_))
+    thinned = counted_keys(both, np.concatenate([one, np.ones(5, np.int32)]), np.ones(len(both), np.bool_))
     assert thinned.levels == {0: 1}
     assert 0.4 * EXACT_KEYS < np.count_nonzero(thinned.owner == 0) < 0.6 * EXACT_KEYS
     assert np.count_nonzero(thinned.owner == 1) == 5  # the neighbour of a busy tenant is counted exactly

@@ -12,12 +12,11 @@ from court import StoredCourt, escalation, rule
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, policy_of, some_cdrs, tries
+from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 
 from monitor.shard.fields import BIT
 from monitor.shard.packing import READS, StateFormatError, format_of
 from monitor.shard.pane import Pane, seal
-from monitor.shard.parties import KeyCounts
 from monitor.shard.shard import Shard
 from monitor.shard.state import (
     NAMES_TOGETHER,
@@ -77,7 +76,7 @@ def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], parties: bool) -> None:
 def test_the_levels_of_a_sampled_pane_come_back() -> None:
     rng = np.random.default_rng(3)
     keys = np.unique(rng.integers(0, 2**63, 40_000).astype(np.uint64))
-    thinned = KeyCounts.of(keys, np.full(len(keys), 7, np.int32), np.ones(len(keys), np.bool_))
+    thinned = counted_keys(keys, np.full(len(keys), 7, np.int32), np.ones(len(keys), np.bool_))
     assert thinned.levels == {7: 1}
     _, calls, _ = columns([cdr()])
     (pane,) = seal(calls, MINUTE, LAYOUT, WANTED, False)

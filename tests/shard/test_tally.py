@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from shard_samples import MINUTE, T0, key_counts, tries
+from shard_samples import MINUTE, T0, counted_keys, key_counts, tries
 
 from monitor.shard.panetally import PaneTally
 from monitor.shard.parties import EXACT_KEYS, KeyCounts
@@ -157,7 +157,7 @@ def test_tenants_that_come_later_find_nothing_of_others() -> None:
 
 def random_keys(rng: np.random.Generator, count: int, owner: int = 0) -> KeyCounts:
     keys = np.unique(rng.integers(0, 2**63, count).astype(np.uint64))
-    return KeyCounts.of(keys, np.full(len(keys), owner, np.int32), np.ones(len(keys), np.bool_))
+    return counted_keys(keys, np.full(len(keys), owner, np.int32), np.ones(len(keys), np.bool_))
 
 
 def standard_error(count: int, level: int, together: int = 1) -> float:
@@ -182,7 +182,7 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
         inside = [*inside[-7:], keys]
         tally.leave(T0 + (number - 7) * MINUTE)
         owner, numbers = np.zeros(len(keys), np.int32), np.ones(len(keys), np.bool_)
-        tally.enter(T0 + number * MINUTE, KeyCounts.of(keys, owner, numbers), 1)
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, owner, numbers), 1)
         level = tally.levels.get(0, 0)
         seen_levels.add(level)
         parties, times_each = np.unique(np.concatenate(inside), return_counts=True)
@@ -207,7 +207,7 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
         in_a_row = np.arange(run, run + 20_000).astype(np.uint64) + np.uint64(2**40 + 17)
         run += 20_000
         keys = np.unique(np.concatenate([in_a_row, rng.integers(0, 2**63, 20_000).astype(np.uint64)]))
-        tally.enter(T0 + number * MINUTE, KeyCounts.of(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
         level = tally.levels.get(0, 0)
         assert abs(tally.sequential(1)[0] - (run - 1)) <= 5 * standard_error(run, level, 64) + run // 64
         assert tally.sequential(1)[0] <= tally.numbers(1)[0]
@@ -225,7 +225,7 @@ def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_s
         in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
         others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
         keys = np.unique(np.concatenate([in_a_row, others]))
-        tally.enter(T0 + number * MINUTE, KeyCounts.of(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
+        tally.enter(T0 + number * MINUTE, counted_keys(keys, np.zeros(len(keys), np.int32), keys < 2**64 - 1), 1)
     assert tally.levels[0] >= 2
     spread = 0.0 if share == 1 else 0.3
     assert abs(tally.sequential(1)[0] / tally.numbers(1)[0] - share) < 0.005 + 5 * spread * 8 / 16_384**0.5
