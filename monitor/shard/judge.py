@@ -60,6 +60,7 @@ class Judge:
         self.alerts = Alerts(policy, standings.names, sink)
         self.dockets = [Docket(rule, spans[rule.window_ms], from_ms=history.judged_from(rule)) for rule in policy.rules]
         self._screen = Screen(self.dockets)
+        self._removed: dict[str, dict[int, int]] = {}  # as `Docket.taken_back`, of rules that may be put back in time
         self._by_step: dict[int, list[Docket]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
@@ -108,6 +109,8 @@ class Judge:
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
+        for rule_id, named in list(self._removed.items()):
+            self._removed[rule_id] = _to_come(named, end_ms)
         due = [
             place
             for place, docket in enumerate(self.dockets)
@@ -153,7 +156,7 @@ class Judge:
         for tenant in sorted(exempt & docket.firing.keys()):
             if _judged(docket.firing[tenant], end_ms):
                 self._resolve(docket, rule, tenant, None, end_ms)
-        docket.taken_back = {t: named_ms for t, named_ms in docket.taken_back.items() if named_ms > end_ms}
+        docket.taken_back = _to_come(docket.taken_back, end_ms)
         docket.settled = None if found or docket.firing else span.version
         docket.settled_ms = end_ms
 
@@ -298,13 +301,21 @@ class Judge:
 
     def taken_back(self) -> dict[str, dict[int, int]]:
         """The ends that early alerts named which were taken back, by rule and tenant, until they are judged."""
-        return {docket.rule.id: docket.taken_back for docket in self.dockets if docket.taken_back}
+        ours = {docket.rule.id: docket.taken_back for docket in self.dockets}
+        return {rule_id: named for rule_id, named in (self._removed | ours).items() if named}
 
     def restore(self, firing: dict[str, dict[int, Firing]], taken_back: dict[str, dict[int, int]]) -> None:
         """Take over the alerts that stood before a restart."""
         for docket in self.dockets:
             docket.firing = dict(firing.get(docket.rule.id, {}))
             docket.taken_back = dict(taken_back.get(docket.rule.id, {}))
+        ours = {docket.rule.id for docket in self.dockets}
+        self._removed = {rule_id: dict(named) for rule_id, named in taken_back.items() if rule_id not in ours}
+
+
+def _to_come(named: dict[int, int], end_ms: int) -> dict[int, int]:
+    """Of the ends that were named those after ``end_ms``."""
+    return {tenant: named_ms for tenant, named_ms in named.items() if named_ms > end_ms}
 
 
 def _judged(firing: Firing, end_ms: int) -> bool:

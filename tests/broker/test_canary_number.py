@@ -91,7 +91,6 @@ def records(now_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
 async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr("worker_processes.MAIN", FAULTY)
     monkeypatch.setattr("worker_processes.FORM", {"json": ["--json-logs"], "text": []}[form])
     own = uuid.uuid4().hex[:8]
     names = Names(f"{own}.", f"{own}.")
@@ -107,7 +106,7 @@ async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
     }
     await asyncio.to_thread(make_topics, told)
     with fleet_of(tmp_path, told) as fleet:
-        worker = fleet.add()
+        worker = fleet.add(main=FAULTY)
         await asyncio.to_thread(fleet.settle)
         async with AIOKafkaProducer(bootstrap_servers=address) as producer:
             for topic, key, value in records(time.time_ns() // 1_000_000):

@@ -237,6 +237,23 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
     assert (again.firing, again.taken_back) == (head.firing, head.taken_back)
 
 
+def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
+    other = rule("other", min_denominator=9)
+    first, second, third = Watch(SOME), Watch(other), Watch(SOME)
+    first.short_calls(1, 2)
+    assert first.look() == [("firing", "some", 5, 2)]
+    first.shard.close(T0, policy_of(rules=[other]))
+    assert first.alerts() == [("resolved", "some", 5, 0)]
+    second.shard.restore(msgspec.structs.replace(first.shard.head(), tenants=0), {})
+    third.shard.restore(msgspec.structs.replace(second.shard.head(), tenants=0), {})
+    third.short_calls(1, 2)
+    assert third.look() == []
+    assert third.judged(5) == [("firing", "some", 10, 5)]
+    second.short_calls(1, 2)
+    second.judged(5)
+    assert second.shard.head().taken_back == {}
+
+
 def test_a_head_without_early_alerts_is_one_of_an_earlier_release() -> None:
     shard = Watch(SOME).shard
     plain = msgspec.to_builtins(shard.head())
