@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from crash import judge
 from crash.broker import Broker
-from crash.log import Record
+from crash.log import Log, Record
 from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
 from crash.virtual import Process, VirtualLoop, run
@@ -107,8 +107,21 @@ def three_calls(at_ms: int, name: str, arrives_ms: int | None = None) -> list[Ar
     return [call(at_ms + n, f"{name}{n}", arrives_ms) for n in range(3)]
 
 
+def an_hour_of_calls(world: World) -> None:
+    """Three every five minutes, from noon on."""
+    for n in range(12):
+        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+
+
 def command(world: World, **fields: Any) -> None:
     world.broker.append(CONTROL, Record(b"0", json.dumps(fields).encode()))
+
+
+def lose_state(world: World) -> None:
+    """Nothing is left of the state, and an operator accepts that."""
+    world.broker.logs[STATE] = Log()
+    offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
+    command(world, type="accept", what="lost_state", offset=offset, reason="a test")
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> list[Any]:

@@ -13,17 +13,16 @@ from crash.courses import (
     MINUTE,
     NOON,
     POLICY,
-    STATE,
-    command,
+    an_hour_of_calls,
+    lose_state,
     noted,
     phase,
     play,
-    three_calls,
     until,
     world_of,
     wrong,
 )
-from crash.log import Log, Record
+from crash.log import Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
@@ -72,8 +71,7 @@ def changed(seed: int, changes: Sequence[Change] = (), first: Policy | None = No
     ``first``: this one had been commanded to hold from then on, and is withdrawn. What is wrong in the end.
     """
     world = world_of(seed, speed=60.0, state_format=3)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    an_hour_of_calls(world)
     rng = random.Random(seed)
     deaths = [(rng.choice(POINTS), rng.randint(0, 5)) for _ in range(4)]
     found: list[str] = []
@@ -142,8 +140,7 @@ def test_a_broken_withdrawal_is_found(name: str) -> None:
 
 def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
     world = world_of(speed=60.0, state_format=3)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    an_hour_of_calls(world)
     far = loads(json.dumps(PLAIN | {"version": "far"}), "policy.json")
 
     async def go() -> None:
@@ -171,9 +168,7 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
 
 def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_anew_in_another() -> None:
     world = world_of(speed=60.0, state_format=2)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
-    enforcement = TP(NAMES.output("enforcement"), 0)
+    an_hour_of_calls(world)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -181,10 +176,8 @@ def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_
         tell(world)
         await until(world, NOON + 30 * MINUTE)
         worker.kill()
-        world.broker.logs[STATE] = Log()
         world.state_format = 3
-        offset = world.broker.logs[enforcement].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        lose_state(world)
         tell(world, WRONG, NOON + 60 * MINUTE)  # nobody has heard of that one yet
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
@@ -199,9 +192,7 @@ def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_
 
 def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
     world = world_of(speed=60.0, state_format=3)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
-    enforcement = TP(NAMES.output("enforcement"), 0)
+    an_hour_of_calls(world)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -214,9 +205,7 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
         await until(world, NOON + 40 * MINUTE)
         worker.kill()
         before = standing(world)
-        world.broker.logs[STATE] = Log()
-        offset = world.broker.logs[enforcement].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        lose_state(world)
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
         assert phase(worker) == (Phase.RUNNING, "")
@@ -229,10 +218,8 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
 
 def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_more() -> None:
     world = world_of(speed=60.0, state_format=3)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    an_hour_of_calls(world)
     back = loads(json.dumps(PLAIN | {"version": "3"}), "policy.json")
-    enforcement = TP(NAMES.output("enforcement"), 0)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -244,9 +231,7 @@ def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_mor
         await until(world, NOON + 50 * MINUTE)
         worker.kill()
         before = versions(world)
-        world.broker.logs[STATE] = Log()
-        offset = world.broker.logs[enforcement].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        lose_state(world)
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
         assert phase(worker) == (Phase.RUNNING, "")

@@ -20,10 +20,12 @@ from crash.courses import (
     POLICY,
     SECOND,
     STATE,
+    an_hour_of_calls,
     command,
     complaint,
     count,
     dead_letters,
+    lose_state,
     noted,
     operator_of,
     phase,
@@ -521,8 +523,7 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
 def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_made_anew() -> None:
     world = world_of(speed=60.0)
     enforcement = TP(NAMES.output("enforcement"), 0)
-    for n in range(12):
-        world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"c{n}-"))
+    an_hour_of_calls(world)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -530,9 +531,7 @@ def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_bei
         worker.kill()
         foreign = {"id": "foreign", "subject": "t", "data": {"decided_ms": NOON + 3_000 * 24 * HOUR}}
         world.broker.append(enforcement, Record(b"t", json.dumps(foreign).encode()))
-        world.broker.logs[STATE] = Log()
-        offset = world.broker.logs[enforcement].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        lose_state(world)
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
         assert phase(worker) == (Phase.RUNNING, "")
