@@ -30,7 +30,6 @@ from monitor.notes import (
     Withdrawal,
 )
 from monitor.policy.eras import Era
-from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
 from monitor.position import Position
 from monitor.rows import Rows
@@ -310,33 +309,19 @@ class Partition:
                 f"the state is written in format {self.state_format}, which has no room for a policy; expected "
                 f"{_KEEPS_POLICY}: set CALLWARDEN_STATE_FORMAT to it for all workers"
             )
-        if policies.newest.policy.sha256 == sha256:
-            return f"the policy {sha256[:12]} holds already, or will from {policies.newest.from_ms} on"
-        try:
-            policy = from_plain(plain, sha256)
-        except PolicyError as error:
-            return f"the policy cannot be read by this release: {error}"
-        after_ms = self._watermark_ms
-        if policy.lateness_ms != policies.newest.policy.lateness_ms:
-            # What lies below a source's late line was found late by the policy before, though it is not judged yet.
-            after_ms = max(after_ms, self._late_ms)
-        era = policies.switch(policy, from_ms, after_ms)
+        era = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
+        if isinstance(era, str):
+            return era
         self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
         return None
 
     def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
         """Those of these policies that are still to come are not to; None, or why none of them can be taken back."""
-        policies = self._policies
-        gone = policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
+        gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
+        if isinstance(gone, str):
+            return gone
         self._taken.notes += [(None, Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms)) for era in gone]
-        if gone:
-            return None
-        begun = [
-            f"{era.policy.sha256[:12]} from {era.from_ms} on" for era in policies.eras if era.policy.sha256 in sha256s
-        ]
-        if begun:
-            return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
-        return "no such policy is to come"
+        return None
 
     @property
     def _late_ms(self) -> int:

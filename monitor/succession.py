@@ -1,7 +1,7 @@
 """Succession: the policies of one partition, past, in force and to come, and how they are stored with its state."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import zstandard
@@ -74,29 +74,45 @@ class Succession:
         """What the clock log says of an era."""
         return Switch(era.from_ms, era.policy.sha256, to_plain(era.policy), reason, by, at_ms)
 
-    def switch(self, policy: Policy, from_ms: int, after_ms: int) -> Era:
-        """The policy holds from ``from_ms``, or the first boundary from there on that is after ``after_ms``.
+    def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int) -> Era | str:
+        """The policy holds from ``from_ms``, or the first boundary from there on by which nothing is decided already.
 
-        Before that something has been decided, or found late, by the policy before.
+        All before ``judged_ms`` was decided, and all below ``late_ms`` found late, by the policy before. The era, or
+        what is wrong.
         """
+        if self.newest.policy.sha256 == sha256:
+            return f"the policy {sha256[:12]} holds already, or will from {self.newest.from_ms} on"
+        try:
+            policy = from_plain(plain, sha256)
+        except PolicyError as error:
+            return f"the policy cannot be read by this release: {error}"
+        # What lies below a source's late line was found late by the policy before, though it is not judged yet.
+        after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
         era = Era(boundary(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
         self.eras.append(era)
         self.lateness = Lateness.of(self.eras)
         return era
 
-    def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[Era]:
+    def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[Era] | str:
         """Take back those of these that are still to come: nothing has been decided, or found late, by them.
 
-        All before ``judged_ms`` was decided, and all below ``late_ms`` found late. Those that are taken back.
+        ``judged_ms`` and ``late_ms`` as for `switch`. Those that are taken back, or why there is none.
         """
         gone = []
         for place in range(len(self.eras) - 1, self._number, -1):
             era, before = self.eras[place], self.eras[place - 1]
-            touched = era.policy.lateness_ms != before.policy.lateness_ms and era.from_ms <= late_ms
+            touched = self._touches_late(era.policy, before.policy) and era.from_ms <= late_ms
             if era.policy.sha256 in sha256s and era.from_ms > judged_ms and not touched:
                 gone.append(self.eras.pop(place))
         self.lateness = Lateness.of(self.eras)
-        return gone[::-1]
+        begun = [f"{era.policy.sha256[:12]} from {era.from_ms} on" for era in self.eras if era.policy.sha256 in sha256s]
+        if begun and not gone:
+            return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
+        return gone[::-1] or "no such policy is to come"
+
+    @staticmethod
+    def _touches_late(after: Policy, before: Policy) -> bool:
+        return after.lateness_ms != before.lateness_ms
 
     def recall(self, notes: Sequence[Switch | Withdrawal]) -> None:
         """Add what was noted, in its order; where nothing was restored, what was noted as the first is. PolicyError.

@@ -70,7 +70,7 @@ def explain_object(obj: object, error: Exception) -> str:
         if isinstance(error, RecursionError):
             return _too_deep()
         return f"{Fault.UNREADABLE}: {type(error).__name__}"
-    except Exception as another:  # noqa: BLE001 - as above
+    except Exception as another:  # noqa: BLE001 - a reason must never stop a run, whatever the object
         return f"{Fault.UNREADABLE}: {type(error).__name__}, and explaining it failed with {type(another).__name__}"
 
 

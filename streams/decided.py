@@ -70,7 +70,8 @@ async def decided(cluster: Cluster, names: Names) -> Decided:
             for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
                 events.append(_event(f"{tp.topic}-{number} offset {offset}", value))
     judged = [0 if head is None else head.watermark_ms for head in heads]
-    return Decided(events, judged, *{head.place.partitioner for head in heads if head is not None})
+    partitioners = [head.place.partitioner for head in heads if head is not None]  # no worker takes a mixture
+    return Decided(events, judged, partitioners[0] if partitioners else "murmur2")
 
 
 async def judged_ms(cluster: Cluster, state: TP) -> int:

@@ -19,7 +19,7 @@ from streams.state.look import newest_entries, read_entries
 from streams.state.mark import mark_of
 from streams.state.part import Part
 
-_SKEW_MS = 86_400_000  # no clocks of brokers and workers are so far apart
+_AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, which is a day at most
 
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
@@ -210,7 +210,7 @@ async def no_such_loss(cluster: Cluster, names: Names, number: int, command: Acc
     try:
         known = Part(number, await newest_entries(cluster, state)).judged
     except (MissingPartError, msgspec.DecodeError):
-        known = None
+        known = None  # what is left of it is not the state: that may be the very loss
     if command.topic is None:
         if known is not None:
             return f"partition {number} has its state: nothing is lost"
@@ -248,7 +248,7 @@ async def published(cluster: Cluster, names: Names, number: int) -> dict[str, in
                     event = _EVENT.decode(value or b"{}")
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue  # somebody else writes there: it is none of ours
-                if event.data.decided_ms <= written_ms + _SKEW_MS:
+                if event.data.decided_ms <= written_ms + _AHEAD_MS:
                     published[event.id] = event.data.decided_ms
     return published
 

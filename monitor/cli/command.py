@@ -14,7 +14,7 @@ class Command(TyperCommand):
         arguments = [each for each in self.params if each.param_type_name == "argument"]
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:
+        except Exception as error:  # of any class: typer has its own copy of click's, under a private name
             name = getattr(error, "option_name", "")
             if arguments and type(error).__name__ == "NoSuchOption" and re.match("-[^-]", name):
                 numbers = [str(each.metavar) for each in arguments if getattr(each, "min", None) == 0]

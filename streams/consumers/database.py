@@ -17,7 +17,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from streams.cluster import Refused, Unavailable
@@ -150,6 +150,26 @@ class Database:
                 f"the database {self._shown} has tables of another release of Callwarden ({error}); "
                 "that release, or another database, would be right"
             ) from None
+
+
+@contextmanager
+def filled(url: str, name: str, table: Table, otherwise: str) -> Iterator[Database]:
+    """A consumer's database for those who come beside it, with its ``table``.
+
+    Unavailable; Refused where that is not there: the address and ``otherwise``.
+    """
+    database = Database(url, name)
+    address = make_url(url)
+    nothing = Refused(f"{shown(address)} {otherwise}")
+    try:
+        if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+            raise nothing  # or it would be made by looking
+        with database.reading() as connection:
+            if not inspect(connection).has_table(table.name):
+                raise nothing
+        yield database
+    finally:
+        database.close()
 
 
 def shown(address: URL) -> str:

@@ -102,6 +102,15 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
     play(world, go)
 
 
+async def brought_back(world: World, file: Path) -> None:
+    """The state is gone, an export takes its place, and a worker has had its time with that."""
+    world.broker.logs[STATE] = Log()
+    await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
+    world.add_worker()
+    await until(world, SWITCH + 90 * MINUTE)
+    await asyncio.sleep(60)
+
+
 def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> None:
     world, file = world_with_policies(), tmp_path / "state.zst"
 
@@ -114,11 +123,7 @@ def test_a_switch_after_the_export_is_known_after_the_import(tmp_path: Path) -> 
         first.kill()
         known = versions(world)
         assert set(known) == {"before", "after"}
-        world.broker.logs[STATE] = Log()
-        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
-        world.add_worker()
-        await until(world, SWITCH + 90 * MINUTE)
-        await asyncio.sleep(60)
+        await brought_back(world, file)
         assert (await audited(world)).clean
         assert versions(world).count("after") > known.count("after")
 
@@ -139,11 +144,7 @@ def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_se
         first.kill()
         command = PolicyCommand(to_plain(third), third.sha256, SWITCH + 30 * MINUTE, "a test")
         world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
-        world.broker.logs[STATE] = Log()
-        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
-        world.add_worker()
-        await until(world, SWITCH + 90 * MINUTE)
-        await asyncio.sleep(60)
+        await brought_back(world, file)
         notes = [note for _, note in noted(world)]
         switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, Switch)]
         assert switches[1:] == [(SWITCH, AFTER.sha256), (SWITCH + 30 * MINUTE, third.sha256)]
@@ -169,11 +170,7 @@ def test_a_withdrawal_after_the_export_is_known_after_the_import_and_to_the_audi
         first.kill()
         for start in (None, Export(file)):
             assert (await audited(world, start)).clean
-        world.broker.logs[STATE] = Log()
-        await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
-        world.add_worker()
-        await until(world, SWITCH + 90 * MINUTE)
-        await asyncio.sleep(60)
+        await brought_back(world, file)
         for start in (None, Export(file)):
             assert (await audited(world, start)).clean
         assert set(versions(world)) == {"before"}

@@ -190,6 +190,14 @@ def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_
     play(world, go)
 
 
+async def made_anew(world: World) -> None:
+    """The state is gone, and a worker has made another one out of what the topics hold."""
+    lose_state(world)
+    worker = world.add_worker()
+    await until(world, NOON + 8 * 60 * MINUTE)
+    assert phase(worker) == (Phase.RUNNING, "")
+
+
 def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
     world = world_of(speed=60.0, state_format=3)
     an_hour_of_calls(world)
@@ -205,10 +213,7 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
         await until(world, NOON + 40 * MINUTE)
         worker.kill()
         before = standing(world)
-        lose_state(world)
-        worker = world.add_worker()
-        await until(world, NOON + 8 * 60 * MINUTE)
-        assert phase(worker) == (Phase.RUNNING, "")
+        await made_anew(world)
         assert standing(world) == before
         assert before[1:] == [(FROM, WRONG.sha256), (FROM, f"-{WRONG.sha256}"), (FROM + 5 * MINUTE, WRONG.sha256)]
         assert [one for one in wrong(world) if "alerts" not in one] == [], "alerts may come again"
@@ -231,10 +236,7 @@ def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_mor
         await until(world, NOON + 50 * MINUTE)
         worker.kill()
         before = versions(world)
-        lose_state(world)
-        worker = world.add_worker()
-        await until(world, NOON + 8 * 60 * MINUTE)
-        assert phase(worker) == (Phase.RUNNING, "")
+        await made_anew(world)
         switches = [note for _, note in noted(world) if isinstance(note, Switch)]
         assert [(one.from_ms, one.sha256) for one in switches[1:]] == [
             (FROM, LATER.sha256),

@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
-from sqlalchemy import URL, inspect, make_url
+from sqlalchemy import inspect, make_url
 
 from streams.cluster import TP, Refused, Unavailable
+from streams.consumers import database
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower
 from streams.consumers.gone import Gone
@@ -26,7 +26,6 @@ from streams.settings import Settings
 
 log = structlog.get_logger("callwarden")
 
-_SQLITE = "sqlite:///"
 _LOOK_S = 5.0
 _RETRY_S = 5.0
 
@@ -39,25 +38,16 @@ def database_of(settings: Settings) -> Database:
 @contextmanager
 def filled(settings: Settings) -> Iterator[Database]:
     """The ledger's database for those who only look at it. Refused where there is no ledger; Unavailable."""
-    address = settings.ledger_database.get_secret_value()
-    database = database_of(settings)  # which refuses an address that cannot be read, before it is shown
-    none = Refused(
-        f"{_shown(address)} holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
-    )
-    try:
-        if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
-            raise none  # or it would be made by looking
-        with database.reading() as connection:
-            if not inspect(connection).has_table(ENTRIES.name):
-                raise none
+    url = settings.ledger_database.get_secret_value()
+    none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
+    with database.filled(url, "ledger", ENTRIES, none) as ledger:
+        with ledger.reading() as connection:
             if not inspect(connection).has_table(REREAD.name):
                 raise Refused(
-                    f"{_shown(address)} holds the ledger of an earlier release; `callwarden ledger run` of this one "
-                    "brings it to this release when it starts"
+                    f"{database.shown(make_url(url))} holds the ledger of an earlier release; `callwarden ledger run` "
+                    "of this one brings it to this release when it starts"
                 )
-        yield database
-    finally:
-        database.close()
+        yield ledger
 
 
 def follower_of(cluster: Topics, database: Database, names: Names, keeper: Keeper) -> Follower:
@@ -169,10 +159,3 @@ async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
         except Unavailable as error:
             log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)
-
-
-def _shown(address: str) -> str:
-    # Alone what names it: what is asked behind a ? may hold a password.
-    url = make_url(address)
-    named = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
-    return named.render_as_string()

@@ -1,25 +1,23 @@
 """Messages that were given up: which, and told again once somebody has mended their receiver."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
-from sqlalchemy import Connection, inspect, make_url, select, update
+from sqlalchemy import Connection, select, update
 
-from streams.cluster import Refused
-from streams.consumers.database import Database, shown
+from streams.consumers.database import Database, filled
 from streams.consumers.notify import outbox
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.tables import OUTBOX
 from streams.settings import Settings
 
-_SQLITE: Final = "sqlite:///"
-
 
 class GivenUp(NamedTuple):
-    """A message that a channel's receiver refused for good. ``over``: it was of something that has ended since, or of
-    which more was told since, so that to tell it now would be wrong."""
+    """A message that a channel's receiver refused for good.
+
+    ``over``: what it was of has ended since, or more was told of that since, so that to tell it now would be wrong.
+    """
 
     number: int
     channel: str
@@ -28,24 +26,15 @@ class GivenUp(NamedTuple):
     over: bool
 
 
-@contextmanager
-def kept(settings: Settings) -> Iterator[Database]:
+def kept(settings: Settings) -> AbstractContextManager[Database]:
     """The notifier's database for those who come beside it. Refused where there is none; Unavailable."""
-    address = settings.notify_database.get_secret_value()
-    database = Database(address, "notify")
-    none = Refused(
-        f"{shown(make_url(address))} holds nothing of a notifier; that of the `callwarden notify` that runs, by "
-        "CALLWARDEN_NOTIFY_DATABASE, would be right"
+    return filled(
+        settings.notify_database.get_secret_value(),
+        "notify",
+        OUTBOX,
+        "holds nothing of a notifier; that of the `callwarden notify` that runs, by CALLWARDEN_NOTIFY_DATABASE, would "
+        "be right",
     )
-    try:
-        if address.startswith(_SQLITE) and not Path(address.removeprefix(_SQLITE)).exists():
-            raise none  # or it would be made by looking
-        with database.reading() as connection:
-            if not inspect(connection).has_table(OUTBOX.name):
-                raise none
-        yield database
-    finally:
-        database.close()
 
 
 def given_up(connection: Connection) -> list[GivenUp]:

@@ -18,7 +18,7 @@ from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads, keep, service
+from streams.consumers.ledger import heads, keep
 from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.heads import Heads, HeadsFault, PublishedHead
 from streams.consumers.ledger.loss import accept
@@ -411,9 +411,3 @@ def test_an_address_is_refused_without_a_word_of_its_passwords(of: str, said: st
     assert (done.exit_code, said in done.output) == (2, True), done.output
     assert isinstance(done.exception, SystemExit)
     assert "topsecret" not in done.output
-
-
-def test_what_holds_no_ledger_is_named_and_no_password_with_it() -> None:
-    for address_ in ("postgresql://u:topsecret@h:5432/x?sslmode=require", "postgresql://u@h:5432/x?password=topsecret"):
-        assert service._shown(address_) == "postgresql://h:5432/x"
-    assert service._shown("sqlite:////var/lib/x.db") == "sqlite:////var/lib/x.db"
