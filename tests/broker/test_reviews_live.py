@@ -17,7 +17,7 @@ from deadlines import deadline
 from postgres import Postgres
 from worker_judge import assert_exact, read_all
 from worker_processes import PARTITIONS, fleet_of, wait_for
-from worker_traffic import Sender, Sent, make_topics, policy_file, sender_to
+from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
 from monitor.head import Live
 from monitor.keying import partition_of
@@ -71,24 +71,13 @@ class Reviewer:
         return found
 
 
-def sent(kind: str, tenant: str, **fields: Any) -> Sent:
-    """A record on its way to where it belongs."""
-    topic = {"complaint": "complaints", "finding": "findings"}[kind]
-    record = {"type": kind, "tenant_id": tenant, "updated_ms": time.time_ns() // 1_000_000, **fields}
-    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
-    return Sent(INPUTS.index(topic), home, tenant.encode(), json.dumps(record).encode())
-
-
-def likely_ban(tenant: str) -> Sent:
-    """A finding that waits for a review."""
-    business = {"behaviour": "undeclared_business", "actual_business": "小额贷款中介"}
-    return sent("finding", tenant, finding_id=f"f-{tenant}", status="confirmed", **business)
-
-
 def warning(tenant: str, number: int) -> Sent:
-    """A complaint that leads to a warning."""
-    base = {"category": "number_leak", "status": "verified", "reported_ms": time.time_ns() // 1_000_000}
-    return sent("complaint", tenant, complaint_id=f"p{number}", **base)
+    """A complaint of now that leads to a warning."""
+    now_ms = time.time_ns() // 1_000_000
+    record = {"type": "complaint", "tenant_id": tenant, "complaint_id": f"p{number}", "category": "number_leak"}
+    record |= {"status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(INPUTS.index("complaints"), home, tenant.encode(), json.dumps(record).encode())
 
 
 async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path: Path) -> None:
@@ -114,7 +103,8 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
         async with sender_to(address) as producer:
             # Four violations of one tenant: a pending escalation, which falls with them.
             warnings = [warning("acme", number) for number in range(4)] + [warning("bravo", 9)]
-            await Sender(producer, names).send([likely_ban("upheld"), likely_ban("overturned"), *warnings])
+            bans = [likely_ban(tenant, begun_ms) for tenant in ("upheld", "overturned")]
+            await Sender(producer, names).send([*bans, *warnings])
         waiting = {each["data"]["tenant_id"]: each["enforcement_id"] for each in await review.list_until(3)}
         assert set(waiting) == {"upheld", "overturned", "acme"}
 

@@ -21,7 +21,7 @@ from move_consumers import Consumers
 from worker_judge import read_all
 from worker_platform import Platform
 from worker_processes import MAIN, PARTITIONS, fleet_of, wait_for
-from worker_traffic import LATENESS_S, Day, Sender, Sent, sender_to
+from worker_traffic import LATENESS_S, Day, Sender, Sent, likely_ban, sender_to
 
 from monitor.keying import partition_of
 from monitor.policy.load import load
@@ -80,14 +80,6 @@ def day_of(seed: int) -> tuple[list[Sent], list[str]]:
     others = [one for one in well if one.source != _CALLS] + [likely_ban(tenant, at_ms) for tenant in waiting]
     others.sort(key=lambda one: int(json.loads(one.value or b"")["updated_ms"]))
     return [*others, *calls], waiting
-
-
-def likely_ban(tenant: str, at_ms: int) -> Sent:
-    """A finding that holds refunds, and waits for a review."""
-    finding = {"type": "finding", "tenant_id": tenant, "finding_id": "f", "behaviour": "undeclared_business"}
-    finding |= {"status": "confirmed", "actual_business": "小额贷款中介", "updated_ms": at_ms}
-    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
-    return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
 
 
 def last_calls(tenants: Iterable[bytes]) -> list[Sent]:

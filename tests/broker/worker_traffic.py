@@ -50,6 +50,14 @@ def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
     return path
 
 
+def likely_ban(tenant: str, at_ms: int) -> Sent:
+    """A finding of that time, to one of ``PARTITIONS``: it holds refunds, and waits for a review."""
+    finding = {"type": "finding", "tenant_id": tenant, "finding_id": f"f-{tenant}", "behaviour": "undeclared_business"}
+    finding |= {"status": "confirmed", "actual_business": "小额贷款中介", "updated_ms": at_ms}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
+
+
 def make_topics(environment: Mapping[str, str]) -> None:
     """What `callwarden topics create` makes for a worker of that environment."""
     told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
@@ -59,7 +67,8 @@ def make_topics(environment: Mapping[str, str]) -> None:
 class Day:
     """The day that ends at ``now_ms``, in ``pieces`` by arrival; a part of it is poison, comes twice or too late.
 
-    The same arguments give the same day.
+    Each piece ends with a finding against a tenant of its own, so that at whatever hour a test runs there is a decision
+    after every piece. The same arguments give the same day.
     """
 
     def __init__(
@@ -104,7 +113,9 @@ class Day:
         self.pieces: list[list[Sent]] = []
         for start in range(0, len(rest), size):
             piece = [self._at_home(source, tenant, line) for _, source, tenant, line in rest[start : start + size]]
-            self.pieces.append([*([] if start else first), *self._soiled(piece, rest[: max(start - 2 * size, 0)])])
+            soiled = self._soiled(piece, rest[: max(start - 2 * size, 0)])
+            found = likely_ban(f"found-{len(self.pieces)}", rest[start : start + size][-1][0])
+            self.pieces.append([*([] if start else first), *soiled, found])
 
     def _at_home(self, source: int, tenant: str, value: bytes | None, mark: str = "") -> Sent:
         return Sent(source, partition_of(tenant.encode(), self._partitions, "murmur2"), tenant.encode(), value, mark)
