@@ -199,6 +199,41 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
         await ends_well(platform, fleet)
 
 
+# CallwardenSourceBehind ----------------------------------------------------------------------------------------------
+
+
+async def test_a_source_that_is_late_and_goes_on_is_told_until_it_has_caught_up(
+    platform: Platform, tmp_path: Path
+) -> None:
+    late_ms = 5 * 3_600_000
+
+    def late_calls() -> Iterator[list[Sent]]:
+        """Each of five hours ago."""
+        for number in itertools.count():
+            yield [call(f"l{number}", tenant, now_ms() - late_ms) for tenant in HOMES.values()]
+
+    with fleet_of(tmp_path, platform.environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        alarms.look_at("worker", [worker.target])
+        async with sender_to(platform.node.address) as producer:
+            sender = Sender(producer, platform.names)
+            async with going_on(sender, late_calls(), 0.5):
+                assert [labels["topic"] for labels in await fires(alarms, "CallwardenSourceBehind")] == ["cdr"]
+                delay = "max(time() - min by (topic, partition) (callwarden_clock_timestamp_seconds))"
+                assert late_ms / 1000 - 60 < (alarms.value(delay) or 0) < late_ms / 1000 + 60
+                assert worker.get("/readyz") == (200, "ready\n")
+                fraud = {"complaint_id": "q", "category": "fraud", "status": "verified"}
+                times = {"reported_ms": now_ms(), "updated_ms": now_ms()}
+                await sender.send([sent("complaints", "t1", type="complaint", **fraud, **times)])
+            async with going_on(sender, calls_of_the_present(), 0.5):
+                await is_quiet(alarms, "CallwardenSourceBehind")
+                banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
+                await until(lambda: alarms.value(banned), "what waited is decided")
+            assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+        await ends_well(platform, fleet)
+
+
 # CallwardenMessagesGivenUp -------------------------------------------------------------------------------------------
 
 A_SHORT_MINUTE = f"from streams.consumers.notify import sender; sender._MINUTE_MS = 200; {MAIN}"

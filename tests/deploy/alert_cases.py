@@ -156,6 +156,50 @@ CASES = {
             Quiet({MARK.format(0): "1000x60", CLOCK.format("cdr", 0): "2000x60", SILENT: "0x60"}, "30m"),
         ],
     ),
+    "CallwardenSourceBehind": Cases(
+        [
+            Fires(  # five hours behind, in batches, in one of its partitions; the others are where they should be
+                {
+                    CLOCK.format("cdr", 0): "-18000+60x120",
+                    CLOCK.format("cdr", 1): "0+60x120",
+                    CLOCK.format("findings", 0): "-9000x4 -8400x9 -7800x9 -7200x9 -6600x9 -6000x9 -5400x9 -4800x9",
+                    CLOCK.format("complaints", 0): "0+60x120",
+                    SILENT: "5x120",
+                },
+                "70m",
+                [
+                    (
+                        {"topic": "cdr"},
+                        "cdr 的时间落后 5h 0m 0s 且未追上 / cdr is 5h 0m 0s behind the clock, and does not catch up",
+                    ),
+                    (
+                        {"topic": "findings"},
+                        "findings 的时间落后 2h 30m 0s 且未追上 / "
+                        "findings is 2h 30m 0s behind the clock, and does not catch up",
+                    ),
+                ],
+            ),
+        ],
+        [
+            # A backlog is read, or sent after an outage, three times as fast as it came about.
+            Quiet({CLOCK.format("cdr", 0): "-36000+180x120", SILENT: "5x120"}, "100m"),
+            # A worker came with a backlog, and has read it after a quarter of an hour.
+            Quiet({CLOCK.format("cdr", 0): "_x10 -90000+6000x15 1500+60x90", SILENT: "5x120"}, "70m"),
+            # Half an hour behind; five hours, and not for long yet.
+            Quiet({CLOCK.format("cdr", 0): "-1800+60x120", SILENT: "5x120"}, "100m"),
+            Quiet({CLOCK.format("cdr", 0): "-18000+60x120", SILENT: "5x120"}, "25m"),
+            # Calls come in batches, once an hour.
+            Quiet({CLOCK.format("cdr", 0): "0x59 3600x59 7200x59 10800x59", SILENT: "5x240"}, "175m"),
+            # What stands has another alert.
+            Quiet({CLOCK.format("findings", 0): "-18000x120", SILENT: "5x120"}, "100m"),
+            # No call comes: the clock of calls is behind by the outage's grace; then they come again.
+            Quiet({CLOCK.format("cdr", 0): "-14400+60x120", SILENT: "700+60x120"}, "100m"),
+            Quiet(
+                {CLOCK.format("cdr", 0): "-14400+60x100 -8400+600x14 6900+60x90", SILENT: "700+60x100 5x120"},
+                "135m",
+            ),
+        ],
+    ),
     "CallwardenTransactionsFailing": Cases(
         [
             Fires(
