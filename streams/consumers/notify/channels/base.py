@@ -69,7 +69,7 @@ class Poster:
                 allow_redirects=False,  # it would carry what is told to somebody who was not named
                 timeout=TIMEOUT,
             ) as answer:
-                content = await answer.content.read(_MOST_READ)
+                content = await _beginning(answer.content)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError, ValueError) as error:
             raise Failed(_why(error)) from None
         if 300 <= answer.status < 400:
@@ -95,6 +95,16 @@ class Poster:
         if status == 429:
             return Failed(why, wait_s=_seconds(headers.get("Retry-After")) or 60)
         return Failed(why, message_alone=status in (400, 413, 422))
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """What was answered, in however many pieces it comes; of a long answer not all."""
+    read = bytearray()
+    async for piece in content.iter_any():
+        read += piece
+        if len(read) >= _MOST_READ:
+            break
+    return bytes(read[:_MOST_READ])
 
 
 def _why(error: Exception) -> str:

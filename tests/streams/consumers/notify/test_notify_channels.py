@@ -16,7 +16,7 @@ from receivers import NOW_MS, SECRET, TOKEN, Receiver, channel, hmac_sha256, rec
 
 from monitor.policy.load import load
 from schemas.outputs import Reason
-from streams.consumers.notify.channels import Channel, Failed, Webhook, WeCom
+from streams.consumers.notify.channels import Channel, DingTalk, Failed, Webhook, WeCom
 from streams.consumers.notify.channels import webhook as webhook_module
 from streams.consumers.notify.channels.base import TIMEOUT
 from streams.consumers.notify.channels.dingtalk import signature as dingtalk_signature
@@ -110,6 +110,27 @@ async def test_an_answer_that_is_no_yes_is_a_failure(
     assert (failed.value.message_alone, failed.value.wait_s) == (alone, wait_s)
     assert ("redirect" in str(failed.value)) == (answer[0] == 302)
     assert receiver.taken == []
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
+    async def piecemeal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        said = b'{"errcode": 0, "errmsg": "ok"}'
+        for piece in (
+            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(said),
+            *(said[at : at + 1] for at in range(30)),
+        ):
+            writer.write(piece)
+            for _ in range(5):  # the client, in the same loop, has read it
+                await asyncio.sleep(0)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(piecemeal, "127.0.0.1", 0)
+    async with server, aiohttp.ClientSession() as session:
+        url = SecretStr(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/robot/send?access_token={TOKEN}")
+        robot = DingTalk(session, url, None, lambda: NOW_MS, None, 10)
+        assert await robot.send([message()], [0]) == "errcode 0", "or it would be told again, and again"
 
 
 async def test_what_a_receiver_says_of_our_keys_and_of_numbers_is_not_shown(
