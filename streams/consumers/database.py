@@ -35,8 +35,12 @@ _POSTGRESQL: Final = {
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    "client_encoding": "utf8",
     "options": "-c statement_timeout=60s",
 }
+
+# Of a server that is a stand-by, or was made one: the primary is another one now.
+_STANDING_BY: Final = psycopg.errors.ReadOnlySqlTransaction
 
 T = TypeVar("T")
 
@@ -123,19 +127,36 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            # The driver's own words; SQLAlchemy's would show the statement with its values.
+            why, code = str(error.orig), getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_NOTADB:
                 raise Refused(
                     f"the database {self._shown}: that file is no database; one of ours, or a new one, would be right"
                 ) from None
-            if not isinstance(error, OperationalError) and not error.connection_invalidated:
+            if code == sqlite3.SQLITE_CORRUPT:
+                raise Refused(
+                    f"the database {self._shown} is damaged: {why}; a backup of it, or a new one, which is filled from "
+                    "the topics, would be right"
+                ) from None
+            if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+                raise Refused(
+                    f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
+                ) from None
+            if not is_away(error):
                 raise
-            # The driver's own words; SQLAlchemy's would show the statement with its values.
-            why = " ".join(str(error.orig).split())
-            raise Unavailable(f"the database {self._shown}: {why}") from None
+            if isinstance(error.orig, _STANDING_BY):
+                self.forget()  # where the primary is now only a new connection finds
+            raise Unavailable(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":  # or two that start at once would both make the tables
+        if connection.dialect.name == "postgresql":
+            if (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
+                raise Refused(
+                    f"the database {self._shown} is in {encoding}, which has no place for what we write; "
+                    "one made with ENCODING 'UTF8' TEMPLATE template0 would be right"
+                )
             connection.execute(text("SET LOCAL statement_timeout = 0"))
+            # Or two that start at once would both make the tables.
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"callwarden-{self.name}"}
             )
@@ -150,6 +171,11 @@ class Database:
                 f"the database {self._shown} has tables of another release of Callwarden ({error}); "
                 "that release, or another database, would be right"
             ) from None
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether it is of the database or of the way there, worth another try, and not of what was asked."""
+    return isinstance(error, OperationalError) or error.connection_invalidated or isinstance(error.orig, _STANDING_BY)
 
 
 @contextmanager

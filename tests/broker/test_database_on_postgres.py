@@ -1,12 +1,14 @@
-"""A consumer's database on a real PostgreSQL that answers nothing any more."""
+"""A consumer's database on a real PostgreSQL that answers nothing any more, stands by, or is not as it must be."""
 
 import asyncio
 
+import psycopg
 import pytest
 from postgres import Postgres
-from sqlalchemy import text
+from sqlalchemy import Connection, insert, text
 
-from streams.cluster import Unavailable
+from streams.cluster import Refused, Unavailable
+from streams.consumers.billing.tables import HANDLED
 from streams.consumers.database import Database
 
 pytestmark = pytest.mark.services
@@ -37,3 +39,38 @@ async def test_a_server_that_is_frozen_is_not_waited_for_when_closing(postgres: 
         await asyncio.wait_for(asyncio.to_thread(database.close, 0.5), 30)
         with pytest.raises(Unavailable, match=r"the database postgresql://127"):
             await asyncio.wait_for(running, 30)
+
+
+async def test_a_server_that_stands_by_is_waited_for_and_its_successor_found(postgres: Postgres) -> None:
+    database = Database(postgres.database("standby"), "billing")
+    await database.migrate()
+
+    def write(connection: Connection) -> None:
+        connection.execute(insert(HANDLED).values(id="a"))
+
+    with psycopg.connect(postgres.address("postgres"), autocommit=True) as admin:
+        admin.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
+        database.forget()
+        with pytest.raises(Unavailable, match=r"cannot execute INSERT in a read-only transaction"):
+            await database.run(write)
+        admin.execute("ALTER DATABASE standby SET default_transaction_read_only = off")
+    await database.run(write)  # by a new connection: the former one would be read-only for good
+    database.close()
+
+
+async def test_a_database_that_is_not_ours_or_not_in_utf8_is_refused_in_a_sentence(postgres: Postgres) -> None:
+    url = postgres.database("foreign")
+    with psycopg.connect(postgres.address("postgres"), autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS latin")
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+        admin.execute("DROP ROLE IF EXISTS stranger")
+        admin.execute("CREATE ROLE stranger LOGIN")
+    asked = (
+        (url.replace("callwarden@", "stranger@"), r"permission denied for schema public; one that this role owns"),
+        (postgres.address("latin"), r"is in LATIN1, .* ENCODING 'UTF8' TEMPLATE template0"),
+    )
+    for address, why in asked:
+        database = Database(address, "billing")
+        with pytest.raises(Refused, match=f"{why} would be right$"):
+            await database.migrate()
+        database.close()

@@ -6,11 +6,12 @@ from typing import Final
 import msgspec
 import structlog
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from monitor.masking import mask_numbers
 from monitor.policy.durations import HOUR
 from schemas.outputs import Alert, Enforcement
+from streams.consumers.database import is_away
 from streams.consumers.follow import Record
 from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
@@ -78,8 +79,8 @@ class Consumer:
                 with connection.begin_nested():
                     self._take(connection, record, decoded, known[tenant_id], began_ms, now_ms)
             except Exception as error:
-                if _of_the_connection(error):
-                    raise
+                if isinstance(error, DBAPIError) and is_away(error):
+                    raise  # no record's fault: it is waited for, and tried again
                 # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
@@ -223,11 +224,6 @@ def _reject(connection: Connection, rejected: Sequence[tuple[Record, str]]) -> N
     if rows:
         # After a topic was made anew there may be one of that place.
         connection.execute(insert_new(connection, REJECTED), rows)
-
-
-def _of_the_connection(error: Exception) -> bool:
-    """Whether it is no record's fault: `streams.consumers.database` waits and tries again."""
-    return isinstance(error, DBAPIError) and (isinstance(error, OperationalError) or error.connection_invalidated)
 
 
 def _row(silent: Silent) -> dict[str, object]:

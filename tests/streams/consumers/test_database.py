@@ -205,3 +205,15 @@ async def test_whoever_closes_it_once_more_changes_nothing(tmp_path: Path, versi
     await database.migrate()
     database.close()
     database.close()
+
+
+async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, versions: Path) -> None:
+    database = at(tmp_path)
+    await database.migrate()
+    database.close()
+    with (tmp_path / "cases.db").open("r+b") as stored:
+        stored.truncate(4096)  # the first page alone, which says that there are more
+    damaged = at(tmp_path)
+    with pytest.raises(Refused, match=r"cases\.db is damaged: .*; a backup of it, or a new one, .* would be right$"):
+        await damaged.migrate()
+    damaged.close()
