@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -31,7 +32,7 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -44,6 +45,17 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     # below errors quotes records.
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+class _Lines(structlog.PrintLogger):
+    """A line that cannot be written, since the disk is full or whoever read them is gone, is lost, and no more than it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 WITHHELD: Final = "(not shown: it may quote a record)"

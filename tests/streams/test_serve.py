@@ -1,6 +1,7 @@
 """A worker process without any broker: its pages are there, it waits and ends in order, and says what ended it once."""
 
 import json
+import os
 import platform
 import signal
 import socket
@@ -174,6 +175,17 @@ def test_what_an_error_says_of_the_code_or_of_the_broker_is_shown() -> None:
     assert status == 0, said
     assert said.count("Refused: as it is") == 2
     assert said.count("object has no attribute 'method'") == 2
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_log_whose_disk_is_full_or_whose_reader_has_gone_ends_no_program(form: str) -> None:
+    read, gone = os.pipe()
+    os.close(read)
+    with open("/dev/full", "wb") as full, open(gone, "wb") as nobody:
+        for log in (full, nobody):
+            program = [sys.executable, "-c", LOGS + "print('went on', flush=True)", form, "quoted"]
+            ended = subprocess.run(program, stdout=subprocess.PIPE, stderr=log, timeout=120, check=False)
+            assert ended.stdout == b"went on\n"
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the memory of threads is told to glibc")
