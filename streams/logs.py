@@ -48,7 +48,7 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
 
 
 class _Lines(structlog.PrintLogger):
-    """A line that cannot be written, since the disk is full or whoever read them is gone, is lost, and no more than it."""
+    """A line that cannot be written, since the disk is full or its reader has gone, is lost, and no more than it."""
 
     def msg(self, message: str) -> None:
         with suppress(OSError):
