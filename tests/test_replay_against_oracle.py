@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from monitor.policy.load import load, to_plain
 from monitor.shard.evidence import Evidence, EvidenceRows
+from monitor.shard.nearness import Looking
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 from oracle import judge
@@ -27,6 +29,8 @@ SOAK = range(1_000, 2_000)
 HISTORY = range(2_000, 2_018)
 HISTORIES = range(2_018, 2_300)
 BIG = range(10_000, 10_032)
+HUGE = range(404, 500)
+EXTREMES = (0, -0.0, -1, 1, 2**53 + 1, 1e-7, 1e22, 5e-324, -5e-324, sys.float_info.max, -sys.float_info.max)
 SPOILT = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(703, 800)]
 
 
@@ -81,6 +85,26 @@ def test_what_was_before_enforcement_is_known_and_decides_nothing(seed: int) -> 
     # At the very instant of a decision, beside it, and at none.
     made.enforce_from_ms = rng.choice(decided) + rng.choice((0, 0, 1, -1, rng.randint(-DAY, DAY)))
     compare(made)
+
+
+@pytest.mark.parametrize("seed", [*range(400, 404), *(pytest.param(s, marks=pytest.mark.soak) for s in HUGE)])
+def test_no_number_of_a_policy_is_too_large_or_too_small_to_be_judged(seed: int) -> None:
+    made = scenario(seed, size=60)
+    rng = random.Random(seed)
+    made.policy |= {"overrides": [], "exemptions": []}
+    for rule in made.policy["rules"]:
+        direction = "above" if "above" in rule else "below"
+        limits = sorted(rng.choices(EXTREMES, k=2))
+        rule["recover"], rule[direction] = limits if direction == "above" else limits[::-1]
+        rule["min_denominator"] = rng.choice((1, 1, 2, 2**53 - 1))
+        rule["with"] = {"callee_limit": rng.choice((1, 2**31, 2**53 - 1)), "short_call_s": rng.choice((0.001, 86_400))}
+        for condition in rule.get("also", []):
+            (op,) = condition.keys() - {"metric"}
+            condition[op] = rng.choice(EXTREMES)
+        if rule.get("confidence"):
+            rule["confidence"] = rng.choice((0.5, 0.9999999999999999))
+    compare(made)
+    run(made.files, made.policy, looking=Looking(near=0.0, busiest=100, most=100))
 
 
 @pytest.mark.soak

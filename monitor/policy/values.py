@@ -123,7 +123,7 @@ def _instant(value: object) -> int:
 
 def _short_call_ms(value: object) -> int:
     """Seconds to ms: the nearest ms when it is meant (6.001 is not exact in binary), else the ms below."""
-    ms = _number(value) * 1000
+    ms = min(max(_number(value), 0), 1e6) * 1000  # beyond these it is wrong, and might have no ms at all
     near = round(ms)
     whole = near if abs(ms - near) <= 1e-6 else math.floor(ms)
     if not 1 <= whole <= 86_400_000:

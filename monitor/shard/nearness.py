@@ -197,7 +197,7 @@ class _Reading:
 def _way(op: str, value: Floats, limit: float) -> Floats:
     """The share of the way that each value has gone to a condition's limit; 0 for NaN."""
     upwards = op in ("above", "at_least")
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = value / limit if upwards else limit / value
     # 0 / 0: at its limit, which is enough for some.
     share[(value == 0) & (limit == 0)] = FAR_OVER if op in _AT_LEAST_AT_MOST else 0.0

@@ -8,6 +8,7 @@ who are in breach pass, and hardly anybody else.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from math import inf, nextafter
 from typing import NamedTuple
 
 import numpy as np
@@ -228,5 +229,5 @@ class Screen:
             denominator = places.of[layout.field(metric.denominator, rule.params)]
         limit *= sign
         if op in ("at_least", "at_most"):
-            limit = float(np.nextafter(limit, -np.inf))
+            limit = nextafter(limit, -inf)
         return _Line(places.of[numerator], denominator, metric.scale, sign, limit)

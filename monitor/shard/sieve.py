@@ -5,6 +5,7 @@ denominator); who passes all of a rule's lines may be in breach of it, and every
 """
 
 from collections.abc import Iterator, Sequence
+from math import inf, nextafter
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +44,9 @@ class Sieve:
         self._scales = np.array([scale for _, denominator, scale in values if denominator >= 0], np.int64)
         # All as one comparison, greater than: turned over for limits from above, a hair wider where the limit will do.
         self._signs = np.array([1.0 if line.op in ("above", "at_least") else -1.0 for line in lines])
-        limits = self._signs * [line.limit for line in lines]
-        wide = np.array([line.op in ("at_least", "at_most") for line in lines])
-        self._limits = np.where(wide, np.nextafter(limits, -np.inf), limits)
+        limits = (self._signs * [line.limit for line in lines]).tolist()
+        wide = [line.op in ("at_least", "at_most") for line in lines]
+        self._limits = np.array([nextafter(x, -inf) if hair else x for x, hair in zip(limits, wide, strict=True)])
 
     def sift(self, sums: TenantSums, who: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Who of these tenants may be in breach of each rule: ``[k, rule]``."""

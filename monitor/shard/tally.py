@@ -39,7 +39,8 @@ class Tally:
         self.window_ms = window_ms
         self._sequences = sequences
         self._inside: deque[tuple[int, KeyCounts]] = deque()
-        self._limits = np.array([0, *limits], np.int32)[:, None]
+        # As narrow as the counts, none of which is beyond that.
+        self._limits = np.minimum([0, *limits], np.iinfo(np.int32).max).astype(np.int32)[:, None]
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
         self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
         self.levels: dict[int, int] = {}  # tenant: sampling level, where above 0

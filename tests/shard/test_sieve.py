@@ -1,6 +1,7 @@
 """Sieves let nobody through their meshes whom a rule would find in breach, and hold back all whom sums clear."""
 
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from monitor.shard.span import Sight
 from monitor.shard.tenantsums import TenantSums
 
 TENANTS = 40
+_SHARES = (0, 0.2, 0.5, 1.0, 1.5, 5e-324, sys.float_info.max, -sys.float_info.max)
 _OPS = ("above", "below", "at_least", "at_most")
 _OF_SUMS = sorted(name for name, metric in METRICS.items() if metric.family == "calls")
 
@@ -33,7 +35,7 @@ class Sums(Sight):
 
 def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
     def limit(metric: str) -> float:
-        return rng.randint(0, 9) if METRICS[metric].unit == "count" else rng.choice((0, 0.2, 0.5, 1.0, 1.5))
+        return rng.randint(0, 9) if METRICS[metric].unit == "count" else rng.choice(_SHARES)
 
     metric = rng.choice(_OF_SUMS)
     beside = [rng.choice(_OF_SUMS) for _ in range(rng.randint(0, 3))]
