@@ -20,8 +20,8 @@ def run(
     """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
 
     The settings are those of the workers so far. They must be stopped, and nobody may write to the inputs, old or new,
-    until it is done; see `docs/upgrades.md`. After a crash it is begun again. Exit status: 2 something does not fit,
-    3 no broker.
+    until it is done; see `docs/upgrades.md`. What does not fit is told before anything is written; what comes up later,
+    with the way back. After a crash it is begun again. Exit status: 2 something does not fit, 3 no broker.
     """
     from monitor.cli.inputs import fail, policy_for, settings_for
     from monitor.cli.operator import operate
@@ -30,6 +30,7 @@ def run(
     from streams.cluster import Fenced, Refused
     from streams.kafka.admin import look, members
     from streams.names import Names
+    from streams.serve import check_identity
     from streams.state.closing import Side
     from streams.state.moving import move
     from streams.state.moving import undo as take_back
@@ -68,9 +69,12 @@ def run(
             if undo:
                 await take_back(cluster, *sides)
             else:
+                await check_identity(new, cluster, sides[1].partitions)
                 await move(cluster, *sides, typer.echo)
         except Fenced:
-            raise Refused("somebody else writes to a partition's state: the workers must be stopped first") from None
+            raise Refused(
+                "somebody else writes to a partition's state: the workers must be stopped first, then the same again"
+            ) from None
 
     operate("state move", old, work)
     if undo:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from monitor.idle import CALLS
-from monitor.partition import Partition
+from monitor.partition import Partition, Taken
 from monitor.rows import Rows
 from monitor.topics import INPUTS
 from streams import emit
@@ -41,40 +41,105 @@ class Side:
             await writer.stop()
 
 
-async def close_all(cluster: Cluster, old: Side, new: Side) -> Moved:
-    """Close all partitions, unless they are; the mark that they carry then. No worker may be at work.
+class Closing:
+    """The partitions of ``old`` on their way to ``new``. No worker may be at work.
 
-    The calls' clock becomes the latest that there is in any partition, as of a partition without calls while others
-    have some; the others' the latest of all. Refused; Unavailable, Fenced: to be begun again.
+    What it does may be Refused; Unavailable, Fenced: to be begun again.
     """
-    marks = []
+
+    def __init__(self, cluster: Cluster, old: Side, new: Side) -> None:
+        self._cluster, self._old, self._new = cluster, old, new
+        self._open = set(range(old.partitions))
+
+    @property
+    def begun(self) -> bool:
+        """Whether a partition is closed."""
+        return len(self._open) < self._old.partitions
+
+    @property
+    def ended(self) -> bool:
+        """Whether all are."""
+        return not self._open
+
+    async def mark(self) -> Moved:
+        """The mark that all partitions are to carry; it is theirs that an earlier attempt has closed.
+
+        The calls' clock becomes the latest that there is in any partition, as of a partition without calls while others
+        have some; the others' the latest of all.
+        """
+        marks = await marks_of(self._cluster, self._old)
+        found = next((mark for mark in marks.values()), None)
+        names, partitions = self._new.names, self._new.partitions
+        if found is not None and not found.leads_to(names, partitions):
+            raise Refused(elsewhere(found))
+        self._open -= marks.keys()
+        return found or Moved(names.input_prefix, names.output_prefix, partitions, await self._clocks())
+
+    async def _clocks(self) -> tuple[int, ...]:
+        cluster, old, clocks = self._cluster, self._old, []
+        for number in range(old.partitions):
+            async with old.writer(cluster, number):
+                clocks.append((await _read_on(cluster, old, number)).clocks_ms)
+        calls_ms = max(some[_CALLS] for some in clocks)
+        if not calls_ms:
+            raise Refused(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
+        others_ms = max(max(some) for some in clocks)
+        return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
+
+    async def records(self, number: int, moved: Moved) -> dict[str, bytes]:
+        """What the state of a partition holds once it is closed, be it or not; nothing is written."""
+        cluster, old = self._cluster, self._old
+        async with old.writer(cluster, number):
+            records = dict((await part_of(cluster, old.names, number)).entries)
+            if number not in self._open:
+                if mark_of(records) != moved:
+                    raise Refused(f"partition {number} is not closed any more; expected nobody to write to its state")
+                return records
+            partition = await _read_on(cluster, old, number)
+            while True:
+                for key, value in _brought_to(partition, moved)[1]:
+                    if value is None:
+                        records.pop(key, None)
+                    else:
+                        records[key] = value
+                if not partition.switching:
+                    return records
+                partition = old.new(number)
+                partition.restore(records)
+                await _read_inputs(cluster, old, number, partition)
+
+    async def close(self, moved: Moved) -> None:
+        """Close those that are not."""
+        cluster, old = self._cluster, self._old
+        for number in sorted(self._open):
+            while number in self._open:  # where another policy comes into force on the way, as often as that
+                async with old.writer(cluster, number) as writer:
+                    partition = await _read_on(cluster, old, number)
+                    taken, state = _brought_to(partition, moved)
+                    done = dict(zip(old.inputs(number), partition.done, strict=True))
+                    await writer.commit(emit.records(old.names, number, taken, state), done)
+                    if not partition.switching:
+                        self._open.remove(number)
+
+
+async def marks_of(cluster: Cluster, old: Side) -> dict[int, Moved]:
+    """The marks of the partitions that are closed."""
+    marks = {}
     for number in range(old.partitions):
         async with old.writer(cluster, number):  # what an earlier attempt had begun is ended
-            marks.append(mark_of((await part_of(cluster, old.names, number)).entries))
-    to = (new.names.input_prefix, new.names.output_prefix, new.partitions)
-    found = next((mark for mark in marks if mark is not None), None)
-    if found is not None and (found.input_prefix, found.output_prefix, found.partitions) != to:
-        raise Refused(
-            f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected the same, or "
-            "callwarden state move --undo first"
-        )
-    moved = found or Moved(*to, await _clocks(cluster, old))
-    for number, mark in enumerate(marks):
-        if mark is None:
-            await _close(cluster, old, number, moved)
-    return moved
+            mark = mark_of((await part_of(cluster, old.names, number)).entries)
+        if mark is not None:
+            marks[number] = mark
+    return marks
 
 
-async def _clocks(cluster: Cluster, old: Side) -> tuple[int, ...]:
-    clocks = []
-    for number in range(old.partitions):
-        async with old.writer(cluster, number):
-            clocks.append((await _read_on(cluster, old, number)).clocks_ms)
-    calls_ms = max(some[_CALLS] for some in clocks)
-    if not calls_ms:
-        raise Refused(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
-    others_ms = max(max(some) for some in clocks)
-    return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
+def elsewhere(found: Moved) -> str:
+    """Why a state that was moved there is neither moved to another place nor taken back from one."""
+    return (
+        f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected "
+        f"--to-input-prefix {found.input_prefix} --to-output-prefix {found.output_prefix}, to go on with that or, with "
+        "--undo, to take it back"
+    )
 
 
 async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
@@ -90,6 +155,11 @@ async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
             "were not taken; expected a worker to have taken them before it was stopped"
         )
     partition.control = opened.control_end
+    await _read_inputs(cluster, old, number, partition)
+    return partition
+
+
+async def _read_inputs(cluster: Cluster, old: Side, number: int, partition: Partition) -> None:
     inputs = old.inputs(number)
     ends = await cluster.ends(inputs)
     unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.offsets, strict=True))
@@ -98,7 +168,15 @@ async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
     for source, pieces in enumerate(await rows_of(cluster, inputs, partition.offsets)):
         for rows in pieces:
             partition.feed(source, rows)
-    return partition
+
+
+def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[str, bytes | None]]]:
+    """What a partition brings about on its way to the common clocks, and what is stored; once it is there, the mark."""
+    for source, clock_ms in enumerate(moved.clocks_ms):
+        partition.move(source, clock_ms)
+    partition.advance()
+    taken = partition.take()
+    return taken, [*(() if partition.switching else moved.records()), *partition.snapshot()]
 
 
 async def rows_of(cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int]) -> list[list[Rows]]:
@@ -111,21 +189,6 @@ async def rows_of(cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int]
         ]
         for tp, offset in zip(inputs, offsets, strict=True)
     ]
-
-
-async def _close(cluster: Cluster, old: Side, number: int, moved: Moved) -> None:
-    closed = False
-    while not closed:  # where another policy comes into force on the way, as often as that
-        async with old.writer(cluster, number) as writer:
-            partition = await _read_on(cluster, old, number)
-            for source, clock_ms in enumerate(moved.clocks_ms):
-                partition.move(source, clock_ms)
-            partition.advance()
-            closed = not partition.switching
-            taken = partition.take()
-            state = [*(moved.records() if closed else ()), *partition.snapshot()]
-            done = dict(zip(old.inputs(number), partition.done, strict=True))
-            await writer.commit(emit.records(old.names, number, taken, state), done)
 
 
 async def open_again(cluster: Cluster, old: Side) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.stored import Cutter
+from streams.names import Names
 
 MARK: Final = "moved"
 """Its key."""
@@ -19,6 +20,11 @@ class Moved(Struct, frozen=True):
     output_prefix: str
     partitions: int
     clocks_ms: tuple[int, ...]
+
+    def leads_to(self, names: Names, partitions: int) -> bool:
+        """Whether those are the topics."""
+        there = (names.input_prefix, names.output_prefix, partitions)
+        return (self.input_prefix, self.output_prefix, self.partitions) == there
 
     def records(self) -> list[tuple[str, bytes | None]]:
         """As it is stored."""

@@ -4,9 +4,11 @@ It may be begun again at any time: the former partitions are closed once, what l
 from, and a new partition has no head, so that no worker takes it for one, until all else of it is there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from monitor.head import HEAD, MismatchError, PartitionHead
 from monitor.idle import CALLS
@@ -20,7 +22,7 @@ from monitor.stored import Cutter, MissingPartError
 from monitor.topics import INPUTS
 from streams.cluster import TP, Cluster, Out, Refused, Unavailable
 from streams.emit import encode_note
-from streams.state.closing import Side, close_all, open_again, rows_of
+from streams.state.closing import Closing, Side, elsewhere, marks_of, open_again, rows_of
 from streams.state.look import part_of
 from streams.state.mark import Moved, mark_of
 
@@ -31,49 +33,141 @@ _BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time i
 async def move(cluster: Cluster, old: Side, new: Side, told: Callable[[str], None]) -> None:
     """Move the state. No worker may be at work on either side, and nobody may write to the inputs of either.
 
-    Refused where something does not fit; Unavailable, Fenced: to be begun again.
+    Refused where something does not fit: before anything is written as far as it is known by then, else with the way
+    back; Unavailable, Fenced: to be begun again.
     """
-    moved = await close_all(cluster, old, new)
-    told(f"closed: {old.partitions} partitions, all judged up to one time")
+    closing = Closing(cluster, old, new)
+    moved = await closing.mark()
+    if closing.ended and (why := await _gone_on(cluster, old, new)):
+        raise Refused(f"{why}: the move is done")
     try:
-        formers = [await _former(cluster, old, number, moved) for number in range(old.partitions)]
+        formers = await _close(cluster, old, new, closing, moved, told)
+        for number, former in enumerate(formers):
+            await _check_quiet(cluster, old.inputs(number), former)
         for made in regroup(formers, new.partitions):
             await _make(cluster, new, made, moved)
             again = sum(map(len, made.kept))
             told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
-    except (RegroupError, MismatchError, StateFormatError, MissingPartError) as error:
-        raise Refused(str(error)) from None
+    except (Refused, RegroupError, MismatchError, StateFormatError, MissingPartError) as error:
+        back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
+        raise Refused(f"{error}{back}") from None
+
+
+async def _close(
+    cluster: Cluster, old: Side, new: Side, closing: Closing, moved: Moved, told: Callable[[str], None]
+) -> list[Former]:
+    """The former partitions, closed, once it is known that the new ones can be made of them."""
+    formers, digests = [], []
+    for number in range(old.partitions):
+        records = await closing.records(number, moved)
+        formers.append(await _former(cluster, old, number, records))
+        digests.append(_digest(records))
+    if not closing.ended:
+        for number, former in enumerate(formers):
+            await _check_quiet(cluster, old.inputs(number), former)
+        for made in regroup(formers, new.partitions):
+            await _try(cluster, new, made, moved)
+        await closing.close(moved)
+        for number, digest in enumerate(digests):
+            records = await closing.records(number, moved)
+            if _digest(records) != digest:  # something came before it was closed
+                formers[number] = await _former(cluster, old, number, records)
+    told(f"closed: {old.partitions} partitions, all judged up to one time")
+    return formers
 
 
 async def undo(cluster: Cluster, old: Side, new: Side) -> None:
     """Have workers go on with the old topics. Refused where some have gone on with the new ones."""
-    parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
-    moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None}
-    for number in range(new.partitions):
-        judged = (await part_of(cluster, new.names, number)).judged
-        if judged is not None and judged.watermark_ms not in moved_at:
-            raise Refused(
-                f"{new.names.output('state')}-{number} has gone on: what was decided there would be decided again here"
-            )
+    for mark in (await marks_of(cluster, old)).values():
+        if not mark.leads_to(new.names, new.partitions):
+            raise Refused(elsewhere(mark))
+    if why := await _gone_on(cluster, old, new):
+        raise Refused(f"{why}: that would be decided again here, or lost")
     await open_again(cluster, old)
 
 
-async def _former(cluster: Cluster, old: Side, number: int, moved: Moved) -> Former:
-    async with old.writer(cluster, number):
-        records = dict((await part_of(cluster, old.names, number)).entries)
-    if mark_of(records) != moved:
-        raise Refused(f"partition {number} is not closed any more; expected nobody else to write to its state")
-    again = old.new(number)
-    inputs = old.inputs(number)
-    sources = await rows_of(cluster, inputs, again.restore(records))
-    for tp, pieces, done in zip(inputs, sources, again.done, strict=True):
-        came = sum(int((rows.offsets >= done).sum()) for rows in pieces)
-        if came:
-            raise Refused(
-                f"{tp.topic}-{tp.partition} got {came} records since it was closed: somebody still writes to it. Have "
-                "that stopped; then callwarden state move --undo, a worker to read them, and the move anew"
-            )
+def _back(new: Side) -> str:
+    names = new.names
+    return (
+        f"callwarden state move --undo --to-input-prefix {names.input_prefix} --to-output-prefix {names.output_prefix} "
+        f"--to-application-id {new.application_id}"
+    )
+
+
+async def _gone_on(cluster: Cluster, old: Side, new: Side) -> str | None:
+    """What has happened in the new topics since the state was moved there, None: nothing that matters."""
+    parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
+    moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and mark_of(part.entries)}
+    for number in range(new.partitions) if moved_at else ():
+        judged = (await part_of(cluster, new.names, number)).judged
+        if judged is None:
+            continue
+        if judged.watermark_ms not in moved_at:
+            return f"workers have gone on with {new.names.output('state')}-{number}"
+        if judged.control:
+            return f"workers have taken commands from {new.names.output('control')}-{number}"
+        for tp, source in zip(new.inputs(number), judged.sources, strict=True):
+            if came := await _came(cluster, tp, source.done):
+                return f"{tp.topic}-{number} got {came} records"
+    return None
+
+
+async def _former(cluster: Cluster, old: Side, number: int, records: dict[str, bytes]) -> Former:
+    sources = await rows_of(cluster, old.inputs(number), old.new(number).restore(records))
     return Former.of(old.new(number), records, sources)
+
+
+def _digest(records: Mapping[str, bytes]) -> bytes:
+    """By which one state is known from another."""
+    seen = hashlib.sha256()
+    for key, value in sorted(records.items()):
+        seen.update(f"{key} {len(value)} ".encode())
+        seen.update(value)
+    return seen.digest()
+
+
+async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: Former) -> None:
+    """Refused where somebody still writes."""
+    for tp, source in zip(inputs, former.head.sources, strict=True):
+        if came := await _came(cluster, tp, source.done):
+            raise Refused(
+                f"{tp.topic}-{tp.partition} got {came} records meanwhile: somebody still writes to it. Have that "
+                "stopped, a worker read them, and the move begun anew"
+            )
+
+
+async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
+    """How many records there are from an offset on."""
+    [pieces] = await rows_of(cluster, [tp], [offset])
+    return sum(map(len, pieces))
+
+
+async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> None:
+    """Refused unless a new partition can be made; nothing is written."""
+    number, names = made.number, new.names
+    async with new.writer(cluster, number):
+        if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
+            raise Refused(
+                f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
+            )
+        for tp, some in zip(new.inputs(number), made.kept, strict=True):
+            await _laid(cluster, tp, some)
+    offsets = [list(range(len(some))) for some in made.kept]
+    head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
+    _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
+
+
+def _rows(kept: Sequence[Kept]) -> Rows:
+    """As they would be read from the beginning of a topic."""
+    count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
+    keys, values = [one.key for one in kept], [one.value for one in kept]
+    return Rows(0, count, np.arange(count), times_ms, values, keys)
+
+
+def _stored(made: Regrouped, head: PartitionHead) -> dict[str, bytes]:
+    """The records of a new partition's state."""
+    cut = Cutter().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
+    return {key: value for key, value in cut if value is not None}
 
 
 async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> None:
@@ -89,8 +183,7 @@ async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> N
             raise Unavailable(f"partition {number}: not all that was written can be read yet")
         ends = await cluster.ends(inputs)
         head = made.head_at(offsets, [ends[tp] for tp in inputs], moved.clocks_ms)
-        cut = Cutter().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
-        records = {key: value for key, value in cut if value is not None}
+        records = _stored(made, head)
         rows = await rows_of(cluster, inputs, [source.resume for source in head.sources])
         _prove(new.new(number), records, rows, made, moved)
         state = names.output("state")
@@ -99,8 +192,8 @@ async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> N
             return
         if any(map(_of_head, there)):
             raise Refused(
-                f"{state}-{number} has a state that is not of this move: it is of another attempt, and the new topics "
-                "must be made anew; or workers have gone on with it, and the move is done"
+                f"{state}-{number} has a state that is not of this move, but of another attempt or of workers that "
+                "were at work on it; expected none: the new topics made anew"
             )
         entries = [Out(state, number, key.encode(), None) for key in there if key not in records]
         entries += [Out(state, number, key.encode(), value) for key, value in records.items() if not _of_head(key)]

@@ -26,6 +26,7 @@ class Judged(Struct):
     live: Live
     watermark_ms: int
     published_ms: int
+    control: int
     handed_over: bool
     sources: list[SourcePlace]
 
