@@ -50,7 +50,10 @@ class Sight:
             denominator = self.callees.numbers(tenants)
         elif metric.denominator is not None:
             denominator = self.level.field(self.layout.field(metric.denominator, rule.params), tenants)
-        return self._numerator(metric.family, metric.numerator, rule, tenants), denominator
+        numerator = self._numerator(metric.family, metric.numerator, rule, tenants)
+        if denominator is not None and metric.numerator == "distinct_callees":
+            numerator = np.minimum(numerator, denominator)  # an estimate might be beyond what it is a part of
+        return numerator, denominator
 
     def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
         if family == "calls":

@@ -92,6 +92,21 @@ def test_a_window_of_few_enough_callees_is_exact(window: str, step: str, tmp_pat
     assert few > 5
 
 
+@pytest.mark.parametrize("window", ["5m", "20m"])
+def test_no_more_callees_are_estimated_than_there_were_attempts(window: str, tmp_path: Path) -> None:
+    rng = random.Random(2)
+    callees = rng.sample(range(10**6), 6_000)  # each called once: half of all samples are too large
+    ends = [T0 + n * 20 * MINUTE // len(callees) for n in range(len(callees))]
+    lines = [
+        codec.encode(cdr(call_id=f"c{n}", callee=f"+86138{64 * callee:08d}", start_ms=end, end_ms=end))
+        for n, (callee, end) in enumerate(zip(callees, ends, strict=True))
+    ]
+    with few_exact():
+        judged = windows_of(lines, policy_of(rules=[rule(window, "5m")]), tmp_path)
+    assert sum(one.denominator > 2 * EXACT for one in judged) >= 4
+    assert max(one.value for one in judged) == 1
+
+
 def rows_of(lines: list[bytes], start: int, stop: int) -> Rows:
     """Those lines as rows of a topic, read long after all of them."""
     stamps = np.full(stop - start, T0 + 365 * DAY)
