@@ -1,13 +1,15 @@
 """What an operator tells the workers: writes commands into the control topic, and sees whether they were taken."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import msgspec
 
+from monitor.notes import Note, Refusal
 from streams.cluster import TP, Cluster, Fenced, Out, Refused, Unavailable, Writer
-from streams.control import Command, says_done
+from streams.control import Command, says_done, says_refused
 from streams.emit import decode_note
 from streams.names import Names
 
@@ -59,59 +61,73 @@ async def partition_count(cluster: Cluster, names: Names) -> int:
     return counts[topic]
 
 
-class Watch:
-    """Looks for a worker's answer: a record that is one, in what comes into its log after the watch began."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the owners of partitions said of a command: who has done it, who cannot and why, who says nothing."""
 
-    def __init__(self, cluster: Cluster, log: TP, is_answer: Callable[[bytes | None], bool]) -> None:
-        self._cluster, self._log, self._is_answer = cluster, log, is_answer
-        self._at = 0
+    done: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    silent: list[int] = field(default_factory=list)
+
+
+class Watch:
+    """Looks for the owner's answer: its note of the command, in what comes into its log after the watch began."""
+
+    def __init__(self, cluster: Cluster, names: Names, number: int, command: Command) -> None:
+        self._cluster, self._names, self._command = cluster, names, command
+        self._clock, self._control = TP(names.output("clock"), number), TP(names.output("control"), number)
+        self._at = self._sent = 0
 
     async def begin(self) -> None:
         """To be called before the command is sent."""
-        self._at = (await self._cluster.ends([self._log]))[self._log]
+        ends = await self._cluster.ends([self._clock, self._control])
+        self._at, self._sent = ends[self._clock], ends[self._control]
 
-    async def answered(self, within_s: float) -> bool:
-        """Whether the answer comes in time."""
+    async def answer(self, within_s: float) -> Note | None:
+        """What comes in time: a `Refusal`, or another note that says that it is done."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while True:
-            if await self._look():
-                return True
-            if loop.time() >= until:
-                return False
+            note = await self._look()
+            if note is not None or loop.time() >= until:
+                return note
             await asyncio.sleep(_LOOK_S)
 
-    async def _look(self) -> bool:
-        end = (await self._cluster.ends([self._log]))[self._log]
+    async def _look(self) -> Note | None:
+        end = (await self._cluster.ends([self._clock]))[self._clock]
         start, self._at = self._at, end
-        async for fetched in self._cluster.read(self._log, start, end):
-            if any(map(self._is_answer, fetched.values)):
-                return True
-        return False
+        async for fetched in self._cluster.read(self._clock, start, end):
+            for value in fetched.values:
+                source, note = decode_note(value or b"")
+                topic = None if source is None else self._names.inputs[source]
+                if says_done(note, topic, self._command) or self._refuses(note):
+                    return note
+        return None
 
-
-def watch(cluster: Cluster, names: Names, number: int, command: Command) -> Watch:
-    """For the note of the partition's owner that it has done the command."""
-
-    def is_answer(value: bytes | None) -> bool:
-        source, note = decode_note(value or b"")
-        return says_done(note, None if source is None else names.inputs[source], command)
-
-    return Watch(cluster, TP(names.output("clock"), number), is_answer)
+    def _refuses(self, note: Note) -> bool:
+        return (
+            isinstance(note, Refusal) and note.offset >= self._sent and says_refused(note, note.offset, self._command)
+        )
 
 
 async def tell(
     cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command, within_s: float
-) -> list[int]:
-    """Write a command for the owners of these partition numbers; those that have not noted in time that it is done.
+) -> Answers:
+    """Write a command for the owners of these partition numbers; what they have noted of it in time.
 
     With ``within_s`` 0 nobody is waited for. Unavailable, Refused.
     """
-    watches = [watch(cluster, names, number, command) for number in numbers]
+    watches = [Watch(cluster, names, number, command) for number in numbers]
     for each in watches:
         await each.begin()
     await send(cluster, names, application_id, numbers, command)
-    if not within_s:
-        return list(numbers)
-    done = await asyncio.gather(*(each.answered(within_s) for each in watches))
-    return [number for number, answered in zip(numbers, done, strict=True) if not answered]
+    notes = await asyncio.gather(*(each.answer(within_s) for each in watches)) if within_s else [None] * len(watches)
+    answers = Answers()
+    for number, note in zip(numbers, notes, strict=True):
+        if note is None:
+            answers.silent.append(number)
+        elif isinstance(note, Refusal):
+            answers.refused[number] = note.why
+        else:
+            answers.done.append(number)
+    return answers

@@ -27,7 +27,7 @@ def lost_state(
 ) -> None:
     """Make a partition's lost state anew out of what the input topics still have.
 
-    The worker's refusal says what that forgets. Exit status: 1 not taken in time, 2 there is no such loss, 3 no broker.
+    The worker's refusal says what that forgets. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
     """
     _accept("lost_state", None, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
 
@@ -45,7 +45,7 @@ def lost_input(
 ) -> None:
     """Go on although records that are still needed have been deleted from an input topic.
 
-    The worker's refusal says what that loses. Exit status: 1 not taken in time, 2 there is no such loss, 3 no broker.
+    The worker's refusal says what that loses. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
     """
     _accept("lost_input", topic, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
 
@@ -61,9 +61,9 @@ def _accept(
     bootstrap: str | None,
 ) -> None:
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, signed
+    from monitor.cli.operator import operate, refusals, signed
     from streams.cluster import Cluster, Refused
-    from streams.commands import partition_count, tell
+    from streams.commands import Answers, partition_count, tell
     from streams.control import AcceptCommand
     from streams.names import Names
     from streams.opening import no_such_loss
@@ -74,19 +74,21 @@ def _accept(
         fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
     command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))
 
-    async def work(cluster: Cluster) -> bool:
+    async def work(cluster: Cluster) -> Answers:
         count = await partition_count(cluster, names)
         if partition >= count:
             raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
         if wrong := await no_such_loss(cluster, names, partition, command):
             raise Refused(wrong)
-        return not await tell(cluster, names, settings.application_id, [partition], command, wait)
+        return await tell(cluster, names, settings.application_id, [partition], command, wait)
 
-    taken = operate("accept", settings, work)
+    said = operate("accept", settings, work)
     if not wait:
         typer.echo(f"written: the worker of partition {partition} tries again when it reads the command")
-    elif taken:
+    elif said.done:
         typer.echo(f"taken: partition {partition} is at work, and has noted so")
+    elif said.refused:
+        fail("\n".join(refusals(said)), 1)
     else:
         fail(
             f"not taken within {wait:g} s: partition {partition} has not gone on by it. Its worker's log and /readyz "

@@ -20,12 +20,12 @@ def run(
     """Tell the workers that the calls are not away: there are none.
 
     Windows are then judged without waiting for the outage's grace, until the next call comes; a backlog that comes
-    after all is late. Exit status: 1 not taken in time by all, 3 no broker.
+    after all is late. Exit status: 1 not taken by all, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, signed
+    from monitor.cli.operator import operate, refusals, signed
     from streams.cluster import Cluster, Refused
-    from streams.commands import partition_count, tell
+    from streams.commands import Answers, partition_count, tell
     from streams.control import EndOutageCommand
     from streams.names import Names
 
@@ -35,26 +35,27 @@ def run(
     wait = 0 if no_wait else wait
     command = EndOutageCommand(**signed(reason, by))
 
-    async def work(cluster: Cluster) -> tuple[list[int], list[int]]:
+    async def work(cluster: Cluster) -> tuple[list[int], Answers]:
         count = await partition_count(cluster, names)
         if partition is not None and partition >= count:
             raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
         numbers = list(range(count)) if partition is None else [partition]
         return numbers, await tell(cluster, names, settings.application_id, numbers, command, wait)
 
-    told, silent = operate("end-outage", settings, work)
+    told, said = operate("end-outage", settings, work)
     if not wait:
         typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows system time")
         return
-    taken = sorted({*told} - {*silent})
-    if taken:
-        typer.echo(f"taken: the clock of {_partitions(taken)} follows system time until the next call")
-    if silent:
-        fail(
-            f"not taken within {wait:g} s: {_partitions(silent)}. /readyz of the workers says why; the command stays "
-            f"in {names.output('control')} and is taken when a worker opens the partition",
-            1,
+    if said.done:
+        typer.echo(f"taken: the clock of {_partitions(said.done)} follows system time until the next call")
+    lines = refusals(said)
+    if said.silent:
+        lines.append(
+            f"not taken within {wait:g} s: {_partitions(said.silent)}. /readyz of the workers says why; the command "
+            f"stays in {names.output('control')} and is taken when a worker opens the partition"
         )
+    if lines:
+        fail("\n".join(lines), 1)
 
 
 def _partitions(numbers: list[int]) -> str:

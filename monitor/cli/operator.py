@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from monitor.cli.inputs import fail, person, why
 from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
+from streams.commands import Answers
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
 
@@ -40,6 +41,14 @@ class Signed(TypedDict):
 def signed(reason: str, by: str | None) -> Signed:
     """By the name that was given, else the login name; now. Telephone numbers are masked: it is noted for good."""
     return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
+
+
+def refusals(answers: Answers) -> list[str]:
+    """What partitions' workers said of a command that they could not carry out, a line each."""
+    return [
+        f"refused: partition {number}: {mask_numbers(why)}; nothing has changed there"
+        for number, why in answers.refused.items()
+    ]
 
 
 @contextmanager

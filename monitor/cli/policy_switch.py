@@ -1,6 +1,6 @@
 """`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, take that back, see which holds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monitor.notes import Switch, Withdrawal
     from monitor.policy.eras import Era
     from monitor.policy.model import Policy
+    from streams.commands import Answers
     from streams.kafka import KafkaCluster
     from streams.names import Names
     from streams.policies import Noted
@@ -39,7 +40,7 @@ def apply(
     """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
 
     First it says what differs, who would change tier over the days that the topics hold, and from when each rule can
-    be judged. Exit status: 1 not taken in time by all, 2 a fault of the policy, 3 no broker.
+    be judged. Exit status: 1 not taken by all, 2 a fault of the policy, 3 no broker.
     """
     import time
 
@@ -105,16 +106,15 @@ def apply(
 
     command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
-    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, Noted]]":
-        silent = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
-        return silent, await noted(cluster, names, waiting)
+    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
+        said = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
+        return said, await noted(cluster, names, waiting)
 
-    silent, found = operate("policy apply", settings, work)
-    for number in waiting:
-        if number not in silent:
-            since = _time(found[number].switches[-1].from_ms)
-            typer.echo(f"taken: partition {number} decides under it from {since} on")
-    _all_must_answer(silent, wait, names)
+    said, found = operate("policy apply", settings, work)
+    for number in said.done:
+        since = _time(found[number].switches[-1].from_ms)
+        typer.echo(f"taken: partition {number} decides under it from {since} on")
+    _all_must_take_it(said, wait, names)
 
 
 def withdraw(
@@ -126,7 +126,7 @@ def withdraw(
 ) -> None:
     """Take back the policies that were applied and are still to come: the one in force goes on.
 
-    What a partition decides under already stays there. Exit status: 1 not taken in time by all, 3 no broker.
+    What a partition decides under already stays there. Exit status: 1 not taken by all, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import operate, signed
@@ -165,29 +165,29 @@ def withdraw(
     numbers = list(dict.fromkeys(numbers))
     command = WithdrawCommand(tuple(sorted(meant)), **signed(reason, by))
 
-    async def work(cluster: "KafkaCluster") -> "tuple[list[int], dict[int, Noted]]":
-        silent = await tell(cluster, names, settings.application_id, numbers, command, wait)
-        return silent, await noted(cluster, names, numbers)
+    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
+        said = await tell(cluster, names, settings.application_id, numbers, command, wait)
+        return said, await noted(cluster, names, numbers)
 
-    silent, found = operate("policy withdraw", settings, work)
-    for number in numbers:
-        if number not in silent:
-            holds = found[number].switches[-1]
-            typer.echo(f"taken: partition {number} goes on under {_named(holds)}")
-    _all_must_answer(silent, wait, names)
+    said, found = operate("policy withdraw", settings, work)
+    for number in said.done:
+        typer.echo(f"taken: partition {number} goes on under {_named(found[number].switches[-1])}")
+    _all_must_take_it(said, wait, names)
 
 
-def _all_must_answer(silent: Iterable[int], wait: float, names: "Names") -> None:
-    """Fails where some partitions have not noted the command."""
+def _all_must_take_it(said: "Answers", wait: float, names: "Names") -> None:
+    """Fails where some partitions have refused the command, or not noted it."""
     from monitor.cli.inputs import fail
+    from monitor.cli.operator import refusals
 
-    if told := ", ".join(map(str, silent)):
-        fail(
-            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why; what was refused "
-            f"is done with. Where no worker has the partition, the command stays in {names.output('control')} and is "
-            "taken when one opens it",
-            1,
+    lines = refusals(said)
+    if told := ", ".join(map(str, said.silent)):
+        lines.append(
+            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why. Where no worker "
+            f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"
         )
+    if lines:
+        fail("\n".join(lines), 1)
 
 
 def status(bootstrap: Bootstrap = None) -> None:

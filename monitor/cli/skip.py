@@ -20,12 +20,12 @@ def run(
     """Tell the partition's worker to send one record to the dead letters instead of reading it.
 
     For a record that stops its partition: the worker's log names it. It decides nothing then, and
-    `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken in time, 3 no broker.
+    `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, signed
+    from monitor.cli.operator import operate, refusals, signed
     from streams.cluster import TP, Cluster, Refused
-    from streams.commands import tell
+    from streams.commands import Answers, tell
     from streams.control import SkipCommand
     from streams.names import Names
 
@@ -36,25 +36,26 @@ def run(
     wait = 0 if no_wait else wait
     command = SkipCommand(topic, offset, **signed(reason, by))
 
-    async def work(cluster: Cluster) -> bool:
+    async def work(cluster: Cluster) -> Answers:
         log = TP(topic, partition)
         start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
         if start >= end:
             raise Refused(f"{topic}-{partition} has no records")
         if not start <= offset < end:
             raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
-        return not await tell(cluster, names, settings.application_id, [partition], command, wait)
+        return await tell(cluster, names, settings.application_id, [partition], command, wait)
 
-    taken = operate("skip", settings, work)
+    said = operate("skip", settings, work)
     record = f"{topic}-{partition} offset {offset}"
     if not wait:
         typer.echo(f"written: {record} is skipped when the worker of partition {partition} reads the command")
-    elif taken:
+    elif said.done:
         typer.echo(f"taken: {record} goes to the dead letters")
+    elif said.refused:
+        fail("\n".join(refusals(said)), 1)
     else:
         fail(
             f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
-            f"when a worker opens partition {partition}; only if the record was read already, the worker's log says "
-            "`command refused`, and nothing changes",
+            f"when a worker opens partition {partition}",
             1,
         )

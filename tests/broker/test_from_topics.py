@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,14 +20,22 @@ from broker_clusters import cluster_at
 from deadlines import deadline
 
 from monitor.keying import partition_of
-from monitor.notes import LostInput, LostState, Move, OutageEnded, Skip
+from monitor.notes import LostInput, LostState, Move, Note, OutageEnded, Refusal, Skip, Switch
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
 from monitor.topics import INPUTS
 from streams.cluster import Fenced, Out
 from streams.commands import operator
-from streams.control import AcceptCommand, Command, EndOutageCommand, SkipCommand, decode_command
+from streams.control import (
+    AcceptCommand,
+    Command,
+    EndOutageCommand,
+    PolicyCommand,
+    SkipCommand,
+    WithdrawCommand,
+    decode_command,
+)
 from streams.deadletters import home_among, read, retry
 from streams.emit import encode_note
 from streams.names import Names
@@ -36,6 +45,8 @@ pytestmark = pytest.mark.services
 PARTITIONS = 2
 ASK, ASKED = ", ask 13912345678", ", ask •••••••••78"
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
+QUARTER_MS = 900_000
+FOR_EVER = "100000"
 HOUSE = """\
 id: house
 version: "1"
@@ -325,6 +336,39 @@ async def test_a_change_of_policy_that_nobody_takes_says_what_may_be_wrong(world
     assert "CALLWARDEN_STATE_FORMAT=3" in said
 
 
+async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(world: World) -> None:
+    clock, coming_ms = world.prefix + "clock", (time.time_ns() // 1_000_000 // QUARTER_MS + 4) * QUARTER_MS
+    told = ("--yes", "--reason", "agreed", "--wait", FOR_EVER)
+    async with world.producer() as producer:
+
+        async def note(partition: int, note: Note) -> None:
+            await producer.send_and_wait(clock, encode_note(None, note), partition=partition)
+
+        process = world.start("policy", "apply", "deploy/policy.yaml", "--no-preview", "--from", str(coming_ms), *told)
+        for number in range(PARTITIONS):
+            [command] = await world.commands(number)
+            assert isinstance(command, PolicyCommand)
+            by = command.by, command.at_ms
+            if number == 0:
+                await note(number, Refusal(0, "of another command", "somebody", command.at_ms))
+                await note(number, Refusal(0, f"the state is written in format 2{ASK}", *by))
+            else:
+                await note(number, Switch(coming_ms, command.sha256, command.policy, "agreed", *by))
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1, err
+        assert "taken: partition 1 decides under it from" in out
+        assert err == f"refused: partition 0: the state is written in format 2{ASKED}; nothing has changed there\n"
+
+        process = world.start("policy", "withdraw", *told)
+        withdrawal = (await world.commands(1, 2))[1]
+        assert isinstance(withdrawal, WithdrawCommand)
+        await note(1, Refusal(2, "no such policy is to come", withdrawal.by, withdrawal.at_ms))
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1, err
+        assert "taken" not in out
+        assert err == "refused: partition 1: no such policy is to come; nothing has changed there\n"
+
+
 def unsigned(command: Command | str) -> Command:
     assert not isinstance(command, str)
     return msgspec.structs.replace(command, at_ms=0)
@@ -349,8 +393,8 @@ async def test_a_worker_skips_what_it_is_told_and_reads_it_when_it_is_written_ba
         (told,) = world.run("dead-letter", "list", "--json").splitlines()
         assert json.loads(told)["reason"] == "skipped: it stops the worker"
         assert "1 written back" in world.run("dead-letter", "retry", "--all", "--yes")
-        said = world.run("skip", cdr, str(number), "0", "--reason", "too late", "--wait", "2", status=1)
-        assert "command refused" in said
+        said = world.run("skip", cdr, str(number), "0", "--reason", "too late", "--wait", FOR_EVER, status=1)
+        assert re.search(rf"refused: partition {number}: .*was read already.*; nothing has changed there", said)
         said = world.run("replay", "--from-topics", "--out", str(tmp_path), "--quiet")
         assert "warning: 1 worker is at work: a clock that a worker has moved" in said
     finally:
