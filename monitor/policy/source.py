@@ -29,6 +29,7 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INF = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = {".nan", ".NaN", ".NAN"}
+_UNLIKE_JSON = re.compile("[\t\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _STR_TAG = "tag:yaml.org,2002:str"
 
 
@@ -81,7 +82,7 @@ def parse(text: str, name: str) -> Source:
     """``text`` as data with places. Raises `PolicyError` for what is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
         raise PolicyError([Fault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
-    text = _untabbed(text.removeprefix("\ufeff"))
+    text = _json_for_yaml(text.removeprefix("\ufeff"))
     faults: list[Fault] = []
     try:
         root = _compose(text, name, faults)
@@ -98,14 +99,18 @@ def parse(text: str, name: str) -> Source:
     return Source(name, data, reader.keys, reader.values)
 
 
-def _untabbed(text: str) -> str:
-    # YAML forbids tabs as indentation, JSON allows them, and valid JSON has none inside its strings.
-    if "\t" in text and text.lstrip()[:1] in ("{", "["):
+def _json_for_yaml(text: str) -> str:
+    """JSON so that a YAML reader takes it for the same; any other text as it is.
+
+    YAML forbids tabs as indentation, and its reader some characters, or takes them for line ends. Valid JSON has tabs
+    outside of its strings alone, and those characters inside, where their escapes say the same.
+    """
+    if text.lstrip()[:1] in ("{", "[") and _UNLIKE_JSON.search(text):
         try:
             json.loads(text)
         except (ValueError, RecursionError):
             return text
-        return text.replace("\t", " ")
+        return _UNLIKE_JSON.sub(lambda found: " " if found[0] == "\t" else f"\\u{ord(found[0]):04x}", text)
     return text
 
 
@@ -189,8 +194,9 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[Fault]) -> 
     text = event.value
     if any("\ud800" <= char <= "\udfff" for char in text):
         # JSON writes what lies above U+FFFF as two escapes; together they are a character, alone they are none.
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        if "\ufffd" in text:
+        try:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
             faults.append(Fault(name, *mark, "half of a surrogate pair is no character: write the character itself"))
     return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
 

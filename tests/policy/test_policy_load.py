@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.metrics import METRICS
-from monitor.policy.load import PolicyError, load, loads, to_plain
+from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.model import Condition, Override, Params, Policy
 from monitor.policy.write import dump_json, dump_yaml
 
@@ -210,6 +210,19 @@ def test_what_is_shown_loads_to_the_same_policy(dump: type) -> None:
     for policy in (load(None), loads(HEAD + text.replace("'~', ", ""), "p")):
         again = loads(dump(to_plain(policy)), "again")
         assert again == policy
+
+
+def test_no_character_makes_a_stored_policy_another_one_or_none() -> None:
+    """A policy that its file may say is noted and shown as JSON, in which YAML's reader forbids or folds some."""
+    points = [*range(0xA0), 0x2028, 0x2029, 0xD7FF, 0xE000, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x1FFFF, 0x10FFFF]
+    odd = "".join(map(chr, points))
+    row = {"key": "k", "zh": f"a{odd}b", "en": "k", "terms": ["k"]}
+    policy = loads(json.dumps({"id": "house", "version": "1", "prohibited_businesses": [row]}), "escaped")
+    assert policy.catalogue[0].zh == f"a{odd}b"
+    plain = to_plain(policy)
+    assert from_plain(plain, policy.sha256) == policy
+    for dump in (dump_yaml, dump_json):
+        assert loads(dump(plain), "again") == policy
 
 
 def test_the_built_in_policy_holds_what_was_promised() -> None:
