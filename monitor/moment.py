@@ -8,9 +8,10 @@ def parse_moment(text: str) -> int:
     if text.isascii() and text.lstrip("-").isdigit():
         return int(text)
     try:
-        when = datetime.fromisoformat(text)
+        when = datetime.fromisoformat(text.upper())  # RFC 3339 has t and z, too
     except ValueError:
         raise ValueError("expected RFC 3339 (2026-03-02T08:00:00Z) or epoch milliseconds") from None
     if when.tzinfo is None:
-        raise ValueError(f"expected a time zone, such as {text}Z or {text}+08:00")
+        whole = when.isoformat()
+        raise ValueError(f"expected a time zone, such as {whole}Z or {whole}+08:00")
     return round((when - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
