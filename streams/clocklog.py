@@ -1,16 +1,25 @@
 """The clock log read again: what the owners of a partition noted there."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 import msgspec
 
 from monitor.notes import Note
-from streams.cluster import TP, Cluster, Refused
+from streams.cluster import TP, Fetched, Refused
 from streams.emit import decode_note
 
 
+class Log(Protocol):
+    """A cluster, as far as it is needed to read."""
+
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        """See `streams.cluster.Cluster`."""
+        ...
+
+
 async def noted(
-    cluster: Cluster, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
+    cluster: Log, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
 ) -> AsyncIterator[tuple[int, int | None, Note]]:
     """Each note between these offsets: its own, the number of its source (None: of the partition), and the note.
 

@@ -1,6 +1,6 @@
 """The policies of an application, as its clock log has them: what holds where since when, and what is to come."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from monitor.notes import Switch, Withdrawal
@@ -42,13 +42,26 @@ async def _of(cluster: Cluster, names: Names, number: int) -> Noted:
     clock = TP(names.output("clock"), number)
     start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
     standing: dict[int, Switch] = {}
-    async for _, _, note in clocklog.noted(cluster, clock, start, end, having=_TAGS):
-        if isinstance(note, Switch):
-            standing.setdefault(note.from_ms, note)
-        elif isinstance(note, Withdrawal) and note.from_ms in standing:
-            found.withdrawn.append((standing.pop(note.from_ms), note))
+    async for switch, gone in changes(cluster, clock, start, end, standing):
+        if gone is not None:
+            found.withdrawn.append((switch, gone))
     found.switches = [standing[from_ms] for from_ms in sorted(standing)]
     return found
+
+
+async def changes(
+    cluster: clocklog.Log, clock: TP, start: int, end: int, standing: dict[int, Switch]
+) -> AsyncIterator[tuple[Switch, Withdrawal | None]]:
+    """Bring ``standing``, the switches by their times as they were at ``start``, to what they were at ``end``.
+
+    Each that came, or, with its withdrawal, went. Unavailable, Refused.
+    """
+    async for _, _, note in clocklog.noted(cluster, clock, start, end, having=_TAGS):
+        if isinstance(note, Switch) and note.from_ms not in standing:
+            standing[note.from_ms] = note
+            yield note, None
+        elif isinstance(note, Withdrawal) and note.from_ms in standing:
+            yield standing.pop(note.from_ms), note
 
 
 def newest(found: Mapping[int, Noted]) -> Era | None:

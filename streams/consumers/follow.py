@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,12 +88,14 @@ class Follower:
         *,
         from_end: Collection[str] = (),
         pass_over: PassOver | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """``from_end``: the topics at whose ends begins whoever has never followed them. ``pass_over`` is
-        told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`)."""
+        told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`).
+        ``before`` is awaited before all else, and again once records were read, before they are handled."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
-        self._from_end, self._pass_over = from_end, pass_over
+        self._from_end, self._pass_over, self._before = from_end, pass_over, before
         self._at: dict[TP, int] = {}
         self._as_of: dict[TP, float] = {}
         self._ends: dict[TP, int] = {}
@@ -168,6 +170,8 @@ class Follower:
 
     async def _begin(self, reader: Reader) -> None:
         """Look up where to go on, and begin to read there."""
+        if self._before is not None:
+            await self._before()
         counts = await self._cluster.partitions(self._topics)
         for topic in self._topics:
             if topic not in counts:
@@ -227,6 +231,8 @@ class Follower:
             self._counted_s = time.monotonic()
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:
+            if self._before is not None:
+                await self._before()
             committed = await self._database.run(lambda connection: self._take(connection, fetched))
             self._at |= {tp: batch.stop for tp, batch in fetched.items()}
             if committed is not None:

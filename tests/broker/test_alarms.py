@@ -268,6 +268,8 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_is_mended(
                 notifier.start()
                 await notifier.ready()
                 alarms.look_at("notify", [notifier.target])
+                given_up = "sum(callwarden_notify_given_up_total)"
+                await until(lambda: alarms.value(given_up) == 0, "Prometheus has seen that none was given up")
                 await decide("before")
                 await until(lambda: receiver.taken["e-before"], "it is told")
                 receiver.refusing = True

@@ -18,7 +18,7 @@ from streams.consumers.follow import Handle, Record
 from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.verify import verify
 from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.desks import Desks
 from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.tables import PENDING, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
@@ -88,9 +88,8 @@ async def test_the_notifier_knows_them(postgres: Postgres) -> None:
     manners = Manners("warning", 0, 7 * 86_400_000, 86_400_000)
     told = Telemetry(["webhook"], lambda: T0)
     consumer = Consumer(
-        Desk(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told,
-        timezone="Asia/Shanghai", summary_hour=9,
-    )  # fmt: skip
+        Desks(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told, summary_hour=9
+    )
     await handled(database, consumer.handle, decisions())
     await database.run(consumer.tick)
     with database.reading() as connection:

@@ -15,7 +15,8 @@ from streams.consumers.database import is_away
 from streams.consumers.follow import Record
 from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
-from streams.consumers.notify.desk import Desk, Said, Silent
+from streams.consumers.notify.desk import Said, Silent
+from streams.consumers.notify.desks import Desks
 from streams.consumers.notify.digest import summary
 from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
 from streams.consumers.notify.lost import records_lost
@@ -41,18 +42,17 @@ class Consumer:
 
     def __init__(
         self,
-        desk: Desk,
+        desks: Desks,
         manners: Manners,
         channels: Collection[str],
         enforcement: str,
         clock: Callable[[], int],
         telemetry: Telemetry,
-        timezone: str = "Asia/Shanghai",
         summary_hour: int = 9,
     ) -> None:
-        self._desk, self._manners, self._channels = desk, manners, list(channels)
+        self._desks, self._manners, self._channels = desks, manners, list(channels)
         self._enforcement, self._clock = enforcement, clock
-        self._timezone, self._summary_hour = timezone, summary_hour
+        self._summary_hour = summary_hour
         self._telemetry = telemetry
         self._forgot_ms = 0
 
@@ -121,9 +121,9 @@ class Consumer:
 
     def _due(self, connection: Connection, now_ms: int) -> None:
         due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
-        known = tenants.load(connection, set(connection.execute(due).scalars()))
+        known, desk = tenants.load(connection, set(connection.execute(due).scalars())), self._desks.now(now_ms)
         for tenant_id, tenant in known.items():
-            self._tell(connection, self._desk.tick(tenant_id, tenant, now_ms), now_ms)
+            self._tell(connection, desk.tick(tenant_id, tenant, now_ms), now_ms)
         tenants.save(connection, known)
 
     def _decode(self, record: Record) -> Alert | Enforcement:
@@ -141,9 +141,9 @@ class Consumer:
         past, tenant_id = record.timestamp_ms < began_ms, _tenant_of(decoded)
         at_ms = record.timestamp_ms if past else now_ms
         if isinstance(decoded, Alert):
-            said = self._desk.alert(tenant_id, tenant, decoded, at_ms)
+            said = self._desks.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
         else:
-            said = self._desk.decision(tenant_id, tenant, decoded, at_ms)
+            said = self._desks.of_decision(record.tp.partition, decoded).decision(tenant_id, tenant, decoded, at_ms)
             self._pend(connection, decoded)
         if not past:
             self._tell(connection, said, now_ms)
@@ -191,7 +191,8 @@ class Consumer:
         at_ms = _clock(connection, "summary")
         if at_ms is not None and now_ms < at_ms:
             return
-        _set_clock(connection, "summary", next_summary_ms(now_ms, self._summary_hour, self._timezone))
+        timezone = self._desks.now(now_ms).policy.params.timezone
+        _set_clock(connection, "summary", next_summary_ms(now_ms, self._summary_hour, timezone))
         if at_ms is None:
             return
         columns = [column for column in SILENT.c if column.name != "number"]
@@ -203,9 +204,9 @@ class Consumer:
 
     def _begin(self, connection: Connection, now_ms: int) -> int:
         """When the notifier was first started with this database."""
-        policy = f"policy {self._desk.policy_sha256}"[:32]
-        if _clock(connection, policy) is None:
-            # Of what fired under another policy no word may come: its rule may be gone, or begin anew.
+        policy = None if self._desks.begun is None else f"policy {self._desks.begun}"[:32]
+        if policy is not None and _clock(connection, policy) is None:
+            # Of what fired under another policy that was not switched to no word may come: all has begun anew.
             tenants.end_alerts(connection, self._channels, now_ms)
             connection.execute(delete(CLOCK).where(CLOCK.c.name.startswith("policy ")))
             _set_clock(connection, policy, now_ms)

@@ -36,7 +36,7 @@ class Desk:
     """Changes what is known of a tenant (`Tenant`) and says what people hear of it."""
 
     def __init__(self, policy: Policy, manners: Manners) -> None:
-        self.policy_sha256 = policy.sha256
+        self.policy = policy
         self._manners = manners
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}

@@ -17,8 +17,9 @@ from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import configured
 from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.desks import Desks
 from streams.consumers.notify.manners import Manners
+from streams.consumers.notify.policylog import PolicyLog
 from streams.consumers.notify.sender import Sender
 from streams.consumers.notify.tables import POSITIONS
 from streams.consumers.notify.telemetry import Telemetry
@@ -44,19 +45,20 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
         if not channels:
             raise Refused(NOBODY)
         names = [channel.name for channel in channels]
-        telemetry = Telemetry(names, now_ms)
+        telemetry, desks = Telemetry(names, now_ms), Desks(policy, manners)
+        policies = PolicyLog(cluster, settings.output_prefix + "clock", desks)
         consumer = Consumer(
-            Desk(policy, manners),
-            manners,
-            names,
-            topics[0],
-            now_ms,
-            telemetry,
-            timezone=policy.params.timezone,
-            summary_hour=settings.notify_summary_hour,
+            desks, manners, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
         )
         follower = Follower(
-            cluster, database, POSITIONS, topics, consumer.handle, from_end=topics[1:], pass_over=consumer.gone
+            cluster,
+            database,
+            POSITIONS,
+            topics,
+            consumer.handle,
+            from_end=topics[1:],
+            pass_over=consumer.gone,
+            before=policies.refresh,
         )
         telemetry.registry.register(Followed("notify", follower))
         try:

@@ -56,6 +56,24 @@ def is_as_of(follower: Follower, ms: int) -> bool:
     return abs((follower.progress().as_of_ms or 0) - ms) < 500
 
 
+async def test_what_is_to_be_known_before_records_are_handled_is_looked_up_once_they_were_read(
+    database: Database,
+) -> None:
+    topics, seen = FakeTopics(ours=1), list[str]()
+    topics.now_ms = 4_000_000_000_000
+
+    def handle(connection: Connection, records: Sequence[Record]) -> None:
+        seen.append(f"handled {len(records)}")
+        note(connection, records)
+
+    async def before() -> None:
+        seen.append(f"read {topics.polls}")
+
+    topics.put("ours", 0, b"1", b"2", b"3", b"4")
+    await Follower(topics, database, POSITIONS, ["ours"], handle, before=before).catch_up()
+    assert seen == ["read 0", "read 1", "handled 3", "read 2", "handled 1"]
+
+
 async def test_every_partition_is_followed_from_its_beginning_and_then_on(database: Database) -> None:
     topics = FakeTopics(ours=2)
     topics.put("ours", 0, b"a", b"b", b"c", b"d")

@@ -12,7 +12,7 @@ from streams.consumers.database import Database
 from streams.consumers.follow import Record
 from streams.consumers.notify.channels import Channel, Failed
 from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.desks import Desks
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.sender import Sender
 from streams.consumers.notify.telemetry import Telemetry
@@ -47,9 +47,8 @@ class Notifier:
         self.database, self.now_ms = database, BEGAN_MS
         names = [ear.name for ear in ears]
         self.telemetry = Telemetry(names, lambda: self.now_ms)
-        self.consumer = Consumer(
-            Desk(policy, MANNERS), MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
-        )
+        self.desks = Desks(policy, MANNERS)
+        self.consumer = Consumer(self.desks, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry)
         self.elapsed_s = 0.0
         self.senders = [
             Sender(ear, database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in ears

@@ -11,7 +11,7 @@ from monitor.policy.durations import DAY, HOUR
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower
 from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desk import Desk
+from streams.consumers.notify.desks import Desks
 from streams.consumers.notify.tables import PENDING, POSITIONS
 
 
@@ -22,8 +22,8 @@ async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> 
     topics.now_ms = 4_000_000_000_000
 
     async def follow(prefix: str) -> None:
-        desk, clock = Desk(POLICY, MANNERS), lambda: notifier.now_ms
-        consumer = Consumer(desk, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
+        desks, clock = Desks(POLICY, MANNERS), lambda: notifier.now_ms
+        consumer = Consumer(desks, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
         both = [f"{prefix}.enforcement", f"{prefix}.alerts"]
         await Follower(topics, database, POSITIONS, both, consumer.handle, from_end=both[1:]).catch_up()
 

@@ -1,0 +1,188 @@
+"""People are told by the policies that the workers decide by, as the clock log has them."""
+
+import json
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from fake_topics import FakeTopics
+from notices import alert, decision
+from notifier import BEGAN_MS, Ear, Notifier
+from office import MANNERS
+from structlog.testing import capture_logs
+
+from monitor.notes import Move, Note, Switch, Withdrawal
+from monitor.policy.durations import HOUR
+from monitor.policy.load import loads, to_plain
+from monitor.policy.model import Policy
+from schemas.outputs import Alert, Enforcement, PolicyRef
+from streams.cluster import TP, Fetched, Refused, Unreadable
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower
+from streams.consumers.notify import outbox
+from streams.consumers.notify.policylog import PolicyLog
+from streams.consumers.notify.tables import POSITIONS
+from streams.emit import encode_note
+
+
+def policy(version: str, rule: str, at_least: int) -> Policy:
+    """With one rule and one escalation."""
+    measured = {
+        "id": rule,
+        "behaviour": "blind_calling",
+        "metric": "attempts",
+        "above": 9,
+        "window": "1h",
+        "step": "5m",
+    }
+    escalation = {"id": "often", "count": "violations", "at_least": at_least, "window": "30d", "tier": "major"}
+    told = {"id": "house", "version": version, "rules": [measured], "escalations": [escalation]}
+    return loads(json.dumps(told), "policy.json")
+
+
+FIRST, SECOND, THIRD = policy("1", "first", 5), policy("2", "second", 7), policy("3", "third", 9)
+FROM = BEGAN_MS + HOUR
+
+
+class Told:
+    """A notifier that follows topics of two partitions; its settings have the ``first`` policy."""
+
+    def __init__(self, database: Database, first: Policy = FIRST, topics: FakeTopics | None = None) -> None:
+        self.ear, self.database = Ear("one"), database
+        self.notifier = Notifier(database, self.ear, policy=first)
+        self.topics = topics or FakeTopics(enforcement=2, alerts=2, clock=2)
+        self.topics.now_ms = BEGAN_MS + 1
+        self.log = PolicyLog(self.topics, "clock", self.notifier.desks)
+
+    def note(self, *notes: Note, partition: int = 0) -> None:
+        self.topics.put("clock", partition, *(encode_note(None, note) for note in notes))
+
+    async def take(self, *records: Alert | Enforcement, partition: int = 0) -> None:
+        for record in records:
+            topic = "enforcement" if isinstance(record, Enforcement) else "alerts"
+            self.topics.put(topic, partition, msgspec.json.encode(record))
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Follow to the ends of the topics."""
+        handle, both = self.notifier.consumer.handle, ["enforcement", "alerts"]
+        self.topics.now_ms += 1_000_000_000_000  # of the fake's answers: they are of later than what was asked for
+        follower = Follower(self.topics, self.database, POSITIONS, both, handle, before=self.log.refresh)
+        await follower.catch_up()
+
+    async def heard(self) -> list[tuple[str, str, str]]:
+        """What came since the last time: its kind and behaviour, and what it says of what follows."""
+        before = len(self.ear.heard)
+        await self.notifier.later()
+        return [(m.what, m.behaviour, m.lines[-1].en.split(" violations")[0]) for m in self.ear.heard[before:]]
+
+
+@pytest.fixture
+async def told(database: Database) -> Told:
+    told = Told(database)
+    await told.notifier.later()
+    return told
+
+
+def switch(to: Policy, from_ms: int = FROM) -> Switch:
+    return Switch(from_ms, to.sha256, to_plain(to))
+
+
+def warned(id_: str, at_ms: int, by: Policy, tenant: str) -> Enforcement:
+    return decision(id_, "warning", at_ms, tenant=tenant, policy=PolicyRef("house", by.version, by.sha256))
+
+
+async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_it(told: Told) -> None:
+    told.note(switch(FIRST, 0))
+    told.note(switch(FIRST, 0), partition=1)
+    await told.take(warned("a", FROM - 1, FIRST, "one"))
+    assert await told.heard() == [("warning", "blind_calling", "Next: 5")]
+    told.note(Move(3, 4), switch(SECOND))
+    # What is noted at the same time as records come is known before these are told of.
+    await told.take(
+        warned("b", FROM - 1, FIRST, "two"),
+        warned("c", FROM, SECOND, "three"),
+        alert("d", "firing", FROM, rule="second"),
+    )
+    await told.take(alert("e", "firing", FROM, rule="second", tenant="other"), partition=1)
+    assert await told.heard() == [("warning", "blind_calling", "Next: 5"), ("warning", "blind_calling", "Next: 7")]
+    await told.notifier.later(MANNERS.delay_ms)
+    assert [(m.what, m.behaviour, m.tenant_id) for m in told.ear.heard[-2:]] == [
+        ("alert", "blind_calling", "acme"),
+        ("alert", "second", "other"),  # nobody has noted the policy that has it there
+    ]
+
+
+async def test_a_policy_that_was_withdrawn_is_not_told_by(told: Told) -> None:
+    told.note(switch(FIRST, 0), switch(SECOND), Withdrawal(FROM, SECOND.sha256), switch(THIRD, FROM + HOUR))
+    await told.take(
+        alert("a", "firing", FROM, rule="first"),
+        alert("b", "firing", FROM + HOUR, rule="third", tenant="other"),
+        alert("c", "firing", FROM + HOUR, rule="first", tenant="third"),
+    )
+    await told.notifier.later(MANNERS.delay_ms)
+    found = {m.tenant_id: m.behaviour for m in told.ear.heard if m.what == "alert"}
+    assert found == {"acme": "blind_calling", "other": "blind_calling", "third": "first"}
+
+
+async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new_file(told: Told) -> None:
+    told.note(switch(FIRST, 0), switch(SECOND))
+    await told.take(alert("a", "firing", BEGAN_MS, rule="first"))
+    await told.notifier.later(MANNERS.delay_ms)
+    again = Told(told.database, SECOND, told.topics)
+    again.notifier.now_ms = told.notifier.now_ms
+    await again.heard()  # before it knows what stands in the log
+    await again.follow()
+    await again.heard()
+    assert len(await told.database.run(outbox.standing)) == 1
+    assert again.ear.heard == []
+    # A state that was begun anew, with a log of its own, is another matter: what fired is not resolved there.
+    anew = Told(told.database, SECOND)
+    anew.notifier.now_ms = told.notifier.now_ms
+    anew.note(switch(SECOND, 0))
+    await anew.log.refresh()
+    await anew.heard()
+    assert await told.database.run(outbox.standing) == []
+
+
+async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(told: Told) -> None:
+    told.note(switch(FIRST, 0), Switch(FROM, SECOND.sha256, {"id": "of a release to come"}))
+    with capture_logs() as logs:
+        await told.take(alert("a", "firing", FROM, rule="first"))
+        await told.take(alert("b", "firing", FROM, rule="first", tenant="other"))
+    assert [line["log_level"] for line in logs if "cannot read" in line["event"]] == ["warning"]
+    bare = Told(told.database, topics=FakeTopics(enforcement=2, alerts=2))
+    await bare.log.refresh()
+    assert bare.notifier.desks.begun == FIRST.sha256
+    await told.notifier.later(MANNERS.delay_ms)
+    assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
+
+
+@pytest.mark.parametrize("error", [Refused("no authorisation"), Unreadable(TP("clock", 0), 1, "it is torn")])
+async def test_a_log_that_cannot_be_read_stops_nobody_from_being_told(
+    told: Told, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = told.topics.read
+
+    def torn(tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        if tp.topic == "clock":
+            raise error
+        return read(tp, start, stop)
+
+    told.note(switch(FIRST, 0), switch(SECOND))
+    monkeypatch.setattr(told.topics, "read", torn)
+    with capture_logs() as logs:
+        await told.take(warned("a", FROM, FIRST, "one"))
+        await told.take(warned("b", FROM, FIRST, "two"))
+    assert [line["why"] for line in logs if "cannot be read" in line["event"]] == [str(error)]
+    assert [what for what, *_ in await told.heard()] == ["warning", "warning"]
+
+
+async def test_a_log_that_was_made_anew_is_read_from_its_beginning(told: Told) -> None:
+    told.note(switch(FIRST, 0), Move(1, 2), Move(2, 3))
+    await told.follow()
+    told.topics.logs[TP("clock", 0)].clear()
+    told.note(switch(SECOND, 0))
+    await told.take(alert("a", "firing", FROM, rule="second"))
+    await told.notifier.later(MANNERS.delay_ms)
+    assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
