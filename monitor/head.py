@@ -21,7 +21,7 @@ HANDOVER: Final = "handover"
 
 
 class Live(Struct, frozen=True):
-    """The worker's settings that decide: ``max_ahead`` (`monitor.partition`), the others in `monitor.idle`."""
+    """The worker's settings that decide: ``max_ahead`` (`monitor.position`), the others in `monitor.idle`."""
 
     idle_after_ms: int = 30_000
     max_ahead_ms: int = 300_000

@@ -13,22 +13,9 @@ import msgspec
 import numpy as np
 
 from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, PartitionHead, Place, mark_of
-from monitor.idle import CALLS, clock_ms
-from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, Source, merge, refuse_later
+from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, merge, refuse_later
 from monitor.keying import Keying
-from monitor.notes import (
-    EnforceFrom,
-    Limit,
-    LostInput,
-    LostState,
-    Move,
-    Note,
-    OutageEnded,
-    Refusal,
-    Skip,
-    Switch,
-    Withdrawal,
-)
+from monitor.notes import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
 from monitor.policy.eras import Era
 from monitor.policy.model import Policy
 from monitor.position import Position
@@ -41,20 +28,15 @@ from monitor.shard.relay import Relay, layouts
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
 from monitor.shard.state import ShardHead
+from monitor.sources import Sources
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
 from monitor.topics import INPUTS
 from schemas.inputs import END_MS
 
-_CALLS = INPUTS.index(CALLS)
 _KEEPS_POLICY = 3  # the first format that holds the policy
 _HOLDS_ENFORCE_FROM = 3  # the first format that does
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
-_FAR_MS = 300_000
-
-
-class OutOfPlaceError(ValueError):
-    """Rows were fed that do not follow those before them."""
 
 
 @dataclass(slots=True)
@@ -97,7 +79,8 @@ class Partition:
         enforce_from_ms: int = 0,
     ) -> None:
         self.state_format = self._told_format = state_format
-        self.live = live or Live()
+        self.sources = Sources(sources, live or Live())
+        self._live = live or Live()
         self.control = 0
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
         self.place = place or Place(0, 1)
@@ -112,24 +95,21 @@ class Partition:
         self._enforce_from(enforce_from_ms)
         self._take_turns()
         self.switching = False
-        limit = Limit(0, self.live.max_ahead_ms)
-        self._positions = [Position(Source(number), [limit]) for number in range(sources)]
         self._watermark_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._most_ms = END_MS
         self._cutter = Cutter()
         self._left: frozenset[str] = frozenset()
-        self._taken = Taken(notes=[(number, limit) for number in range(sources)])
+        self._taken = Taken()
+        self._notes: list[Note] = []
         if enforce_from_ms:
-            self._taken.notes.append((None, EnforceFrom(enforce_from_ms)))
+            self._notes.append(EnforceFrom(enforce_from_ms))
         if self.state_format >= _KEEPS_POLICY:
-            self._taken.notes.append((None, self._policies.note(self._policies.newest)))
-        self._outage_ended = False
+            self._notes.append(self._policies.note(self._policies.newest))
         self._handed_over = False
         self._handover_blob: bytes | None = None
         self._published: set[str] = set()
         self._published_ms = NO_CLOCK_MS
-        self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
 
     def _take_turns(self) -> None:
         """Have the policy in force judge, in a replay also those that are to come."""
@@ -165,18 +145,8 @@ class Partition:
 
     def feed(self, source: int, rows: Rows) -> None:
         """The next rows of a source. OutOfPlaceError when they are not the next."""
-        position = self._positions[source]
-        if rows.start != position.source.offset:
-            raise OutOfPlaceError(
-                f"{INPUTS[source]}: rows from {rows.start} on, but the next is {position.source.offset}"
-            )
-        coming = position.moves[position.moved :]
-        cuts = sorted({move.offset for move in coming if move.offset < rows.stop})
-        for part in rows.cut(cuts):
-            position.go(int(part.offsets[0]))
+        for position, part in self.sources.read(source, rows):
             self._feed(position, part)
-        position.source.offset = rows.stop
-        position.go(rows.stop)
 
     def _feed(self, position: Position, rows: Rows) -> None:
         reader, done = position.source, position.done
@@ -196,11 +166,8 @@ class Partition:
                     row = int(np.searchsorted(rows.offsets, offset))
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
-        if len(rows):
-            position.newest_ms = max(position.newest_ms, int(decoded.event_ms.max()))
-            self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
-            if reader.number == _CALLS and rows.stop > done:
-                self._outage_ended = False
+        position.newest_ms = max(position.newest_ms, int(decoded.event_ms.max()))
+        self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
                 self._judge.wait(waiting)
@@ -214,60 +181,13 @@ class Partition:
                 self._taken.duplicates += int((again >= done).sum())
                 known.update(again.tolist())
 
-    def move(self, source: int, clock_ms: int) -> bool:
-        """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
-        move = self._positions[source].move(clock_ms)
-        if move is not None:
-            self._moves[source, move.offset] = move
-        return move is not None
-
-    def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
-        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that.
-
-        A source that is being read again is not silent, though its log may end just there: the clock was further.
-        """
-        position = self._positions[source]
-        if position.source.offset < position.done:
-            return False
-        current = feed_current or self._outage_ended
-        return self.move(source, clock_ms(INPUTS[source], now_ms, self.live.outage_grace_ms, current))
-
-    def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
-        """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""
-        self._outage_ended = True
-        note = OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)
-        self._taken.notes.append((_CALLS, note))
-
-    def skip(self, source: int, offset: int, reason: str, by: str = "", at_ms: int = 0) -> str | None:
-        """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
-        position = self._positions[source]
-        if offset < position.source.offset:
-            return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
-        skip = Skip(offset, reason, by, at_ms)
-        position.skip(skip)
-        self._taken.notes.append((source, skip))
-        return None
-
-    def lose(self, source: int, loss: LostInput) -> None:
-        """Go on without records that are gone, where the source's log begins now, with the clock that is known."""
-        position = self._positions[source]
-        self._taken.notes.append((source, loss))
-        if loss.anew:
-            position.start_over(loss.offset, self.live.max_ahead_ms)
-            self._taken.notes.append((source, position.limits[-1]))
-        else:
-            position.pass_over(loss.offset)
-        if position.source.clock_ms > NO_CLOCK_MS:
-            # Whoever reads the log later has not the records that had moved it.
-            self._taken.notes.append((source, Move(loss.offset, position.source.clock_ms)))
-
     def refuse(self, refusal: Refusal) -> None:
         """Note that a command cannot be done, so that nobody tries once more."""
-        self._taken.notes.append((None, refusal))
+        self._notes.append(refusal)
 
     def lose_state(self, loss: LostState) -> None:
         """Note that the state is made anew; it is for whoever opens the partition to do so."""
-        self._taken.notes.append((None, loss))
+        self._notes.append(loss)
 
     def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
         """What workers had noted of a source, None: of the partition, out of the clock log, before anything is read.
@@ -276,29 +196,21 @@ class Partition:
         Of the partition (``source`` None) policies hold as they were noted. PolicyError.
         """
         notes = list(notes)
-        if source is None:
-            # As it was begun. A loss of state is for those who look for what happened.
-            begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
-            if begun or not self._begun:  # a state that was brought here tells it itself
-                self.state_format = self._told_format
-                self._enforce_from(begun[-1] if begun else 0)
-            gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
-            self._taken.notes = [one for one in self._taken.notes if not isinstance(one[1], gone)]
-            self._recall_policies([note for note in notes if isinstance(note, Switch | Withdrawal)])
+        if source is not None:
+            self.sources.recall(source, notes, end)
             return
-        position = self._positions[source]
-        position.recall(notes)
-        if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
-            self._taken.notes = [(of, note) for of, note in self._taken.notes if of != source]
-        limit = None if end is None else position.limit(end, self.live.max_ahead_ms)
-        if limit is not None:
-            self._taken.notes.append((source, limit))
-
-    def _recall_policies(self, notes: list[Switch | Withdrawal]) -> None:
-        if notes:
-            self._policies.recall(notes)
-            if any(note.from_ms == 0 for note in notes):
-                self._taken.notes = [(of, note) for of, note in self._taken.notes if not isinstance(note, Switch)]
+        # As it was begun. A loss of state is for those who look for what happened.
+        begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
+        if begun or not self._begun:  # a state that was brought here tells it itself
+            self.state_format = self._told_format
+            self._enforce_from(begun[-1] if begun else 0)
+        gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
+        self._notes = [note for note in self._notes if not isinstance(note, gone)]
+        policies = [note for note in notes if isinstance(note, Switch | Withdrawal)]
+        if policies:
+            self._policies.recall(policies)
+            if any(note.from_ms == 0 for note in policies):
+                self._notes = [note for note in self._notes if not isinstance(note, Switch)]
         self._take_turns()
 
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
@@ -312,7 +224,7 @@ class Partition:
         era = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
         if isinstance(era, str):
             return era
-        self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))
+        self._notes.append(policies.note(era, reason, by, at_ms))
         return None
 
     def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
@@ -320,13 +232,13 @@ class Partition:
         gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
         if isinstance(gone, str):
             return gone
-        self._taken.notes += [(None, Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms)) for era in gone]
+        self._notes += [Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms) for era in gone]
         return None
 
     @property
     def _late_ms(self) -> int:
         """Below this something was found late, though it may not be judged yet: the furthest late line of a source."""
-        return max(self._policies.lateness.line(max(one.source.clock_ms, one.done_ms)) for one in self._positions)
+        return self._policies.lateness.line(self.sources.furthest_ms)
 
     @property
     def newest(self) -> Era:
@@ -342,10 +254,6 @@ class Partition:
         """The policies that are known, in order of time; some may be still to come."""
         return self._policies.eras
 
-    def pass_over(self, source: int, offset: int) -> None:
-        """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
-        self._positions[source].pass_over(offset)
-
     def clear(self, left: Iterable[str]) -> None:
         """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
         self._left = frozenset(left)
@@ -360,43 +268,19 @@ class Partition:
         """Whether decisions that are out already may still be made again, so that `suppress` must know them."""
         return self._published_ms > NO_CLOCK_MS and self._published_ms >= self._watermark_ms
 
-    def end(self, source: int) -> None:
-        """The source has ended: its clock holds back nothing any more."""
-        self._positions[source].ended = True
-
     # Deciding ---------------------------------------------------------------------------------------------------
 
     @property
     def watermark_ms(self) -> int:
         """The least clock of the sources that have not ended, less ``lateness``; it never falls. 0: none yet."""
-        clocks = [position.source.clock_ms for position in self._positions if not position.ended]
-        if not clocks or min(clocks) == NO_CLOCK_MS:
+        least_ms = self.sources.least_ms
+        if least_ms == NO_CLOCK_MS:
             return self._watermark_ms
-        return max(self._watermark_ms, min(self._policies.lateness.line(min(clocks)), self._most_ms))
+        return max(self._watermark_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
 
     def hold(self, most_ms: int | None) -> None:
         """Decide nothing beyond that watermark, whatever the clocks allow; None: what they allow."""
         self._most_ms = END_MS if most_ms is None else most_ms
-
-    @property
-    def clocks_ms(self) -> list[int]:
-        """The clock of each source, 0 where there is none yet."""
-        return [position.source.clock_ms for position in self._positions]
-
-    @property
-    def newest_call_ms(self) -> int | None:
-        """The largest event time of the calls that were read, None where none was."""
-        return self._positions[_CALLS].newest_ms or None
-
-    @property
-    def offsets(self) -> list[int]:
-        """The offset at which each source goes on."""
-        return [position.source.offset for position in self._positions]
-
-    @property
-    def done(self) -> list[int]:
-        """The offset of each source below which nothing is counted or put out again."""
-        return [position.done for position in self._positions]
 
     @property
     def due(self) -> bool:
@@ -451,21 +335,19 @@ class Partition:
 
     def ahead(self, source: int) -> bool:
         """Whether more of the source would only lie in memory, where much does: others are far behind it."""
-        if self.shard.open_calls <= _MANY_CALLS:
-            return False
-        return self._positions[source].source.clock_ms - min(self.clocks_ms) > _FAR_MS
+        return self.shard.open_calls > _MANY_CALLS and self.sources.far_ahead(source)
 
     def finish(self, last_ms: int | None = None) -> None:
         """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
-        last_ms = max(self.clocks_ms) if last_ms is None else last_ms
+        last_ms = max(self.sources.clocks_ms) if last_ms is None else last_ms
         if last_ms > NO_CLOCK_MS:
             self._judge.finish(last_ms)
 
     def take(self) -> Taken:
         """What came of it since the last call."""
         taken, self._taken = self._taken, Taken()
-        taken.notes += [(source, move) for (source, _), move in self._moves.items()]
-        self._moves = {}
+        taken.notes = [*self.sources.take(), *((None, note) for note in self._notes)]
+        self._notes = []
         taken.sink = self.shard.take()
         if self._published:
             taken.sink.enforcement = [one for one in taken.sink.enforcement if one.id not in self._published]
@@ -482,11 +364,7 @@ class Partition:
         To be called right after `advance` and `take`: what these gave must reach the outside with it. ``hand_over``:
         somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
         """
-        since = self.shard.open_since()
-        heads = [
-            position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))
-            for number, position in enumerate(self._positions)
-        ]
+        heads = self.sources.heads(self.shard.open_since())
         changes = sorted(self.shard.changes().items())
         changes += self._handover(hand_over and not self.switching)
         eras: list[EraHead] = []
@@ -498,10 +376,10 @@ class Partition:
             self.place,
             self.policy.sha256,
             self._secret,
-            self.live,
+            self._live,
             self._watermark_ms,
             self._published_ms,
-            self._outage_ended,
+            self.sources.outage_ended,
             self.control,
             self._handed_over,
             heads,
@@ -518,7 +396,8 @@ class Partition:
         handover = self.shard.handover(self._watermark_ms) if wanted else None
         before, self._handed_over = self._handed_over, handover is not None
         if handover is not None:
-            return [(HANDOVER, msgspec.msgpack.encode(HandedOver(self.offsets, self.clocks_ms, handover.encode())))]
+            handed_over = HandedOver(self.sources.offsets, self.sources.clocks_ms, handover.encode())
+            return [(HANDOVER, msgspec.msgpack.encode(handed_over))]
         return [(HANDOVER, None)] if before else []
 
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
@@ -532,14 +411,10 @@ class Partition:
         self.state_format = max(self._told_format, format_of(packed))
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
         head.must_match(self.place, self._secret, self.policy.sha256)
-        self._taken = Taken()
-        for number, (position, known) in enumerate(zip(self._positions, head.sources, strict=True)):
-            limit = position.restore(known, self.live.max_ahead_ms)
-            if limit is not None:
-                self._taken.notes.append((number, limit))
+        self._taken, self._notes = Taken(), []
+        self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._published_ms = head.published_ms
-        self._outage_ended = head.outage_ended
         self.control = head.control
         blob = blobs.pop(HANDOVER, None)
         self._handed_over = blob is not None
@@ -552,12 +427,12 @@ class Partition:
             except LostPolicyError as error:
                 raise MismatchError(str(error)) from None
         elif self.state_format >= _KEEPS_POLICY:
-            self._taken.notes.append((None, self._policies.note(self._policies.newest)))
+            self._notes.append(self._policies.note(self._policies.newest))
         self._restored = (head.shard, blobs)
         self._take_turns()
         if not self._replaying:
             self._restored = None  # it is large
-        return self.offsets
+        return self.sources.offsets
 
     def take_over(self) -> list[int]:
         """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
@@ -565,8 +440,5 @@ class Partition:
         if blob is not None:
             handed_over = msgspec.msgpack.decode(blob, type=HandedOver)
             self.shard.take_over(Handover.decode(handed_over.shard))
-            places = zip(handed_over.offsets, handed_over.clocks_ms, strict=True)
-            for position, (offset, at_ms) in zip(self._positions, places, strict=True):
-                position.source.offset, position.source.clock_ms = offset, at_ms
-                position.go(offset)
-        return self.offsets
+            self.sources.take_over(handed_over.offsets, handed_over.clocks_ms)
+        return self.sources.offsets

@@ -95,9 +95,9 @@ def carry_out(
             source = names.source(command.topic)
             if source is None:
                 return f"topic {command.topic!r} is no input; expected one of {', '.join(names.inputs)}"
-            return partition.skip(source, command.offset, command.reason, command.by, command.at_ms)
+            return partition.sources.skip(source, command.offset, command.reason, command.by, command.at_ms)
         case EndOutageCommand():
-            partition.end_outage(command.reason, command.by, command.at_ms)
+            partition.sources.end_outage(command.reason, command.by, command.at_ms)
             return None
         case PolicyCommand():
             told = command.reason, command.by, command.at_ms

@@ -300,7 +300,7 @@ class Engine:
         for tp in feed:
             if not self._silence.silent(tp):
                 partition = self.owners[tp.partition].partition if tp.partition in self._assigned else None
-                known = partition.newest_call_ms if partition is not None else None
+                known = partition.sources.newest_call_ms if partition is not None else None
                 newest.append(known or await self._newest_ms(tp, ends[tp]))
                 if not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
                     return False

@@ -92,7 +92,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         if not known:
             notes = await _begin(cluster, names, number, partition, accepted, starts, ends)
             commands = not_done(commands, notes, names)
-        whole = all(partition.done[source] <= ends[tp] for source, tp in enumerate(inputs))
+        whole = all(partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs))
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
             partition.take_over()
@@ -146,7 +146,7 @@ async def _begin(
     inputs = [TP(topic, number) for topic in names.inputs]
     await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
     for source, tp in enumerate(inputs):
-        partition.pass_over(source, starts[tp])
+        partition.sources.pass_over(source, starts[tp])
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
     if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
@@ -275,7 +275,7 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
 
 def _check_source(partition: Partition, source: int, tp: TP, start: int, end: int, accepted: _Acceptances) -> None:
     """The log must still have what is to be read again, and what was read."""
-    resume, done = partition.offsets[source], partition.done[source]
+    resume, done = partition.sources.offsets[source], partition.sources.done[source]
     if start <= resume <= end and done <= end:
         return
     if start > resume:
@@ -294,4 +294,4 @@ def _check_source(partition: Partition, source: int, tp: TP, start: int, end: in
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
     anew = start <= resume
-    partition.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))
+    partition.sources.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))

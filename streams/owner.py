@@ -168,7 +168,7 @@ class Owner:
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control
-        offsets = [*self._partition.offsets, self.control_next]
+        offsets = [*self._partition.sources.offsets, self.control_next]
         for tp, offset in zip(self._tps, offsets, strict=True):
             self._consumer.seek(tp, offset)
         self._show(Phase.RUNNING)
@@ -235,7 +235,7 @@ class Owner:
         source = self._setup.names.source(tp.topic)
         if source is None or self._partition is None:
             return self.control_next
-        return self._partition.offsets[source]
+        return self._partition.sources.offsets[source]
 
     def slices(self, tp: TP, fetched: Fetched, most: int) -> list[Rows]:
         """What was fetched, as pieces of at most ``most`` rows; row by row where an error is being looked for."""
@@ -255,7 +255,7 @@ class Owner:
 
         Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
         """
-        if partition is not self._partition or self.busy or rows.start != partition.offsets[source]:
+        if partition is not self._partition or self.busy or rows.start != partition.sources.offsets[source]:
             return
         partition.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
@@ -322,13 +322,13 @@ class Owner:
         self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool
     ) -> None:
         telemetry = self._setup.telemetry
-        for source, offset in enumerate(partition.offsets):
+        for source, offset in enumerate(partition.sources.offsets):
             tp = self._tps[source]
             if tp in ends:
                 telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
                 if silence.silent(tp, offset):
-                    partition.idle(source, now_ms, feed_current)
-        for topic, at_ms in zip(INPUTS, partition.clocks_ms, strict=True):
+                    partition.sources.idle(source, now_ms, feed_current)
+        for topic, at_ms in zip(INPUTS, partition.sources.clocks_ms, strict=True):
             telemetry.clock(topic, self.number, at_ms)
         telemetry.watermark(self.number, partition.watermark_ms)
 
@@ -383,7 +383,7 @@ class Owner:
                         self.busy = False
             else:
                 outs, count = self._decide(partition, hand_over)
-            done = dict(zip(self._tps, partition.done, strict=False))
+            done = dict(zip(self._tps, partition.sources.done, strict=False))
             began = loop.time()
             self._state_end = await writer.commit(outs, done) + 1
         except (Fenced, Unavailable) as error:
@@ -434,7 +434,11 @@ class Owner:
             self._fault(at, error)
 
     def _fault(self, at: str, error: BaseException) -> None:
-        read = dict(zip(self._setup.names.inputs, self._partition.offsets, strict=True)) if self._partition else None
+        read = (
+            dict(zip(self._setup.names.inputs, self._partition.sources.offsets, strict=True))
+            if self._partition
+            else None
+        )
         log.error("partition stopped by an unforeseen error", partition=self.number, at=at, read=read, exc_info=error)
         self._halt(Phase.STOPPED, f"{at}: {type(error).__name__}")
 

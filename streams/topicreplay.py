@@ -65,7 +65,7 @@ async def replay_topics(
         partition = Partition(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
-            partition.pass_over(source, start)
+            partition.sources.pass_over(source, start)
             if start > 0 and warn is not None:
                 warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
         await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, follow)
@@ -118,19 +118,19 @@ async def reread(
     """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
     whoever asks may advance it."""
     logs: dict[int, AsyncIterator[Fetched]] = {
-        source: cluster.read(tp, partition.offsets[source], ends[tp]) for source, tp in enumerate(tps)
+        source: cluster.read(tp, partition.sources.offsets[source], ends[tp]) for source, tp in enumerate(tps)
     }
     async with AsyncExitStack() as opened:
         for log in logs.values():
             opened.push_async_callback(_close, log)
         while logs:
             # The source that is behind holds the watermark back: what others have would only wait in memory.
-            source = min(logs, key=lambda source: (partition.clocks_ms[source], source))
+            source = min(logs, key=lambda source: (partition.sources.clocks_ms[source], source))
             fetched = await anext(logs[source], None)
             if fetched is None:
                 del logs[source]
-                stop = max(partition.offsets[source], ends[tps[source]])
-                partition.feed(source, _nothing(partition.offsets[source], stop))
+                stop = max(partition.sources.offsets[source], ends[tps[source]])
+                partition.feed(source, _nothing(partition.sources.offsets[source], stop))
             else:
                 offsets = fetched.offsets
                 rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)

@@ -71,7 +71,7 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
         if rng.random() < 0.7:
             for number, lines in enumerate(files):
                 if at[number] == len(lines):
-                    partition.end(number)
+                    partition.sources.end(number)
             partition.advance()
             if partition.watermark_ms > NO_CLOCK_MS:
                 model.judge(partition.watermark_ms)
@@ -81,7 +81,7 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
             model.look()
             agree()
     partition.finish()
-    last_ms = max(partition.clocks_ms)
+    last_ms = max(partition.sources.clocks_ms)
     if last_ms > NO_CLOCK_MS:
         model.judge(last_ms, step_after=last_ms)
     agree()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from monitor.head import Live
-from monitor.partition import OutOfPlaceError, Partition
+from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay import replay
 from monitor.rows import Rows
 from monitor.shard.packing import StateFormatError
+from monitor.sources import OutOfPlaceError
 from oracle.courses import wrong_alerts
 from oracle.generate import lines_of, scenario
 from schemas import codec
@@ -50,7 +51,7 @@ def interrupted(
     at = [0] * len(files)
 
     def feed(source: int, stop: int) -> None:
-        before = partition.offsets[source]
+        before = partition.sources.offsets[source]
         partition.feed(source, rows_of(before, files[source], offsets[source], at[source], stop, not_after_ms))
         at[source] = stop
 
@@ -62,7 +63,7 @@ def interrupted(
         if rng.random() < 0.7:
             for number, lines in enumerate(files):
                 if at[number] == len(lines):
-                    partition.end(number)
+                    partition.sources.end(number)
             due, decided = partition.due, len(partition.shard.sink.enforcement)
             partition.advance()
             assert due or len(partition.shard.sink.enforcement) == decided, "it was not due and yet decided"
@@ -238,7 +239,7 @@ def test_rows_that_do_not_follow_are_not_taken() -> None:
     partition = Partition(policy)
     with pytest.raises(OutOfPlaceError, match="rows from 5 on, but the next is 0"):
         partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
-    assert partition.offsets[0] == 0
+    assert partition.sources.offsets[0] == 0
     assert partition.take().refused == []
 
 

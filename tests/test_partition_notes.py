@@ -67,18 +67,18 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     moved = restarts = 0
 
     def feed(source: int, stop: int) -> None:
-        partition.feed(source, rows(sources[source], partition.offsets[source], stop, not_after_ms))
+        partition.feed(source, rows(sources[source], partition.sources.offsets[source], stop, not_after_ms))
 
-    while any(at < len(lines) for at, lines in zip(partition.offsets, sources, strict=True)):
+    while any(at < len(lines) for at, lines in zip(partition.sources.offsets, sources, strict=True)):
         source = rng.randrange(len(INPUTS))
-        at, end = partition.offsets[source], len(sources[source])
+        at, end = partition.sources.offsets[source], len(sources[source])
         if at < end:
             feed(source, min(end, at + rng.choice((1, 3, 20))))
         if rng.random() < 0.3:
-            clock_ms = max(partition.clocks_ms)
-            moved += partition.move(source, clock_ms - rng.randrange(600_000))
-        if rng.random() < 0.1 and partition.offsets[source] + 3 < end:
-            partition.skip(source, partition.offsets[source] + rng.randrange(3), "a test's whim")
+            clock_ms = max(partition.sources.clocks_ms)
+            moved += partition.sources.move(source, clock_ms - rng.randrange(600_000))
+        if rng.random() < 0.1 and partition.sources.offsets[source] + 3 < end:
+            partition.sources.skip(source, partition.sources.offsets[source] + rng.randrange(3), "a test's whim")
         if rng.random() < 0.4:
             partition.advance()
             kept.append(partition.take())
@@ -86,7 +86,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
                 stored.pop(key, None)
                 if value is not None:
                     stored[key] = value
-            committed = partition.offsets
+            committed = partition.sources.offsets
         if rng.random() < 0.08 and stored:
             restarts += 1
             live = Live(max_ahead_ms=rng.choice((0, 0, 1_000)))
@@ -94,8 +94,8 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
             partition.restore(stored)
             assert partition.enforce_from_ms == from_ms
             for number in rng.sample(range(len(INPUTS)), len(INPUTS)):
-                while partition.offsets[number] < committed[number]:
-                    feed(number, min(committed[number], partition.offsets[number] + rng.choice((1, 5, 100))))
+                while partition.sources.offsets[number] < committed[number]:
+                    feed(number, min(committed[number], partition.sources.offsets[number] + rng.choice((1, 5, 100))))
     partition.advance()
     kept.append(partition.take())
 
@@ -125,8 +125,8 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     policy, sources, not_after_ms = sources_of(1)
     partition = Partition(policy, live=Live(max_ahead_ms=0))
     partition.feed(0, rows(sources[0], 0, 5, not_after_ms))
-    assert partition.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
-    assert partition.skip(0, 5, "it is broken") is None
+    assert partition.sources.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
+    assert partition.sources.skip(0, 5, "it is broken") is None
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
     assert [(r.log[2], r.reason) for r in taken.refused if r.log[2] == 5] == [(5, "skipped: it is broken")]
@@ -139,9 +139,9 @@ def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> N
     loss = LostInput(0, 40, anew=True, reason="a test")
     noted: list[Note] = [Limit(0, 5), Move(0, T0), Skip(1, "of the old log"), Move(2, 2 * T0), loss]
     partition.recall(0, [*noted, Limit(0, 7), Move(0, T0 + 9)])
-    assert partition.clocks_ms[0] == T0 + 9
+    assert partition.sources.clocks_ms[0] == T0 + 9
     partition.feed(0, Rows(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
-    assert partition.clocks_ms[0] == T0 + 9
+    assert partition.sources.clocks_ms[0] == T0 + 9
     assert not any(refused.reason.startswith("skipped") for refused in partition.take().refused)
 
 
@@ -162,7 +162,7 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     assert event_ms is not None
     partition = Partition(policy, live=Live(max_ahead_ms=1_000))
     partition.feed(0, Rows(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
-    assert partition.clocks_ms[0] == event_ms - 500
+    assert partition.sources.clocks_ms[0] == event_ms - 500
     partition.feed(0, Rows(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
     (refused,) = partition.take().refused
     assert refused.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
@@ -202,7 +202,7 @@ def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[Parti
     stored = {key: value for key, value in partition.snapshot() if value is not None}
     partition = Partition(policy, live=Live(max_ahead_ms=0))
     partition.restore(stored)
-    return partition, partition.offsets[0], partition.done[0]
+    return partition, partition.sources.offsets[0], partition.sources.done[0]
 
 
 def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> None:
@@ -210,8 +210,8 @@ def test_what_is_left_of_deleted_records_is_read_again_but_put_out_once() -> Non
     lines = [*sources[0], b"{", b"{"]
     partition, resume, done = broken_off(policy, lines, stamp_ms)
     assert resume < done - 3, "calls lie in open panes"
-    partition.pass_over(0, resume + 1)
-    assert (partition.offsets[0], partition.done[0]) == (resume + 1, done)
+    partition.sources.pass_over(0, resume + 1)
+    assert (partition.sources.offsets[0], partition.sources.done[0]) == (resume + 1, done)
     partition.feed(0, rows(lines, resume + 1, done, stamp_ms))
     taken = partition.take()
     assert (taken.rows, taken.refused, taken.late) == (0, [], [])
@@ -221,10 +221,10 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     policy, sources, stamp_ms = sources_of(3)
     lines = [*sources[0], b"{", b"{"]
     partition, _, done = broken_off(policy, lines, stamp_ms)
-    partition.lose(0, LostInput(0, done, anew=True, reason="a test"))
+    partition.sources.lose(0, LostInput(0, done, anew=True, reason="a test"))
     partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
     taken = partition.take()
-    assert (taken.rows, [r.log[2] for r in taken.refused], partition.done[0]) == (2, [0, 1], 0)
+    assert (taken.rows, [r.log[2] for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)
     assert done > 2
 
 
@@ -267,7 +267,7 @@ def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: b
         again = new()
         assert again.restore(stored)[0] == 0
         if skips:
-            assert again.skip(0, 1, "poison") is None
+            assert again.sources.skip(0, 1, "poison") is None
         if skips and commits_first:
             refused += commit(again, stored).refused
             again = new()
@@ -288,10 +288,10 @@ def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
     again = new()
     again.restore(stored)
     again.feed(0, calls_at([T0], 0, T0))
-    assert not again.idle(0, T0 + 60 * MINUTE, feed_current=True)
+    assert not again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
     again.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
     assert again.open_calls == first.open_calls == 2
-    assert again.idle(0, T0 + 60 * MINUTE, feed_current=True)
+    assert again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
 
 
 def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
@@ -301,11 +301,11 @@ def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
     lateness_ms = POLICY.lateness_ms
     first.feed(0, calls_at([T0, T0 + 3 * lateness_ms], 0, T0 + 3 * lateness_ms))
     for source in range(1, len(INPUTS)):
-        first.move(source, T0 + lateness_ms + 10 * MINUTE)
+        first.sources.move(source, T0 + lateness_ms + 10 * MINUTE)
     commit(first, stored)
     again = new()
     resume = again.restore(stored)[0]
-    again.pass_over(0, 7)
+    again.sources.pass_over(0, 7)
     assert resume < 7
     again.feed(0, calls_at([T0 + MINUTE], 7, T0 + 3 * lateness_ms))
     assert len(commit(again, stored).late) == 1

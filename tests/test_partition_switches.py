@@ -41,7 +41,7 @@ class Course:
         return Partition(self.policy, live=Live(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT)
 
     def read(self, source: int, stop: int) -> None:
-        before, at = self.partition.offsets[source], self.at[source]
+        before, at = self.partition.sources.offsets[source], self.at[source]
         rows = rows_of(before, self.files[source], self.offsets[source], at, stop, self.made.not_after_ms)
         self.partition.feed(source, rows)
         self.at[source] = stop
@@ -238,7 +238,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
         return made
 
     def read(stop: int) -> None:
-        start = partition.offsets[0]
+        start = partition.sources.offsets[0]
         partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
 
     def commit() -> None:
@@ -250,7 +250,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
     assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
     read(1)
     commit()
-    partition.move(0, T + 10 * MINUTE)
+    partition.sources.move(0, T + 10 * MINUTE)
     commit()
     partition = new()
     read(1)
@@ -278,7 +278,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
     decided = 0
     for stop in range(1, len(lines) + 1):
-        start = partition.offsets[0]
+        start = partition.sources.offsets[0]
         partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
         partition.advance()
         decided += len(partition.take().sink.enforcement)
@@ -323,8 +323,8 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
     def read(minutes: int) -> None:
         nonlocal partition
         stop = minutes // 5 + 1
-        while partition.offsets[0] < stop:
-            start = partition.offsets[0]
+        while partition.sources.offsets[0] < stop:
+            start = partition.sources.offsets[0]
             partition.feed(0, rows_of(start, lines, list(range(len(lines))), start, stop, T + 300 * MINUTE))
             partition.advance()
             if partition.switching:

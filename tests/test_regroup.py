@@ -74,7 +74,7 @@ class Logs:
 
     def read(self, number: int) -> None:
         one = self.partitions[number]
-        for source, offset in enumerate(one.offsets):
+        for source, offset in enumerate(one.sources.offsets):
             rows = self.rows(number, source, offset)
             if len(rows):
                 one.feed(source, rows)
@@ -109,16 +109,19 @@ def moved(old: Logs, count: int) -> Logs:
     """The procedure: all is read, the clocks are made equal, and what is known goes to the new partitions."""
     for number in range(old.count):
         old.read(number)
-    calls_ms = max(one.clocks_ms[0] for one in old.partitions)
-    clocks_ms = [calls_ms, *[max(calls_ms, *(max(one.clocks_ms[1:]) for one in old.partitions))] * (len(INPUTS) - 1)]
+    calls_ms = max(one.sources.clocks_ms[0] for one in old.partitions)
+    clocks_ms = [
+        calls_ms,
+        *[max(calls_ms, *(max(one.sources.clocks_ms[1:]) for one in old.partitions))] * (len(INPUTS) - 1),
+    ]
     formers = []
     for number, one in enumerate(old.partitions):
         for source, clock_ms in enumerate(clocks_ms):
-            one.move(source, clock_ms)
+            one.sources.move(source, clock_ms)
         old.store(number)
         again = old.new(number)
         again.restore(old.stored[number])
-        sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.offsets)]
+        sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
         formers.append(Former.of(old.new(number), old.stored[number], sources))
         assert len(formers[-1].kept[0]) == old.partitions[number].open_calls
     new = Logs(old.policy, count, old.not_after_ms)
@@ -141,7 +144,7 @@ def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
     one = new.partitions[made.number]
     new.read(made.number)
     assert one.take().sink.enforcement == []
-    assert one.clocks_ms == clocks_ms
+    assert one.sources.clocks_ms == clocks_ms
     assert not one.due
     handover = one.shard.handover(one.watermark_ms)
     assert handover is not None
@@ -168,7 +171,9 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
         if place_in_log == switched_at:
             for number in range(logs.count):
                 logs.read(number)
-            from_ms = boundary(max(max(one.clocks_ms) for one in logs.partitions) + rng.choice((300_000, 3_600_000)))
+            from_ms = boundary(
+                max(max(one.sources.clocks_ms) for one in logs.partitions) + rng.choice((300_000, 3_600_000))
+            )
             for one in logs.partitions:
                 assert one.switch(to_plain(second), second.sha256, from_ms, "a trial", "me", 0) is None
                 logs.store(one.place.number)
@@ -183,7 +188,7 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
     until_ms = max(one.last_ms for one in logs.partitions) + 2 * 86_400_000
     for number, one in enumerate(logs.partitions):
         for source in range(len(INPUTS)):
-            one.move(source, until_ms + second.lateness_ms)
+            one.sources.move(source, until_ms + second.lateness_ms)
         logs.store(number)
         assert logs.partitions[number].watermark_ms == until_ms
     said += logs.said
@@ -251,7 +256,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     until_ms = max(one.last_ms for one in logs.partitions) + 50 * 86_400_000  # by then all windows are whole
     for source in range(len(INPUTS)) if not went else ():
         logs.read(0)
-        logs.partitions[0].move(source, until_ms)
+        logs.partitions[0].sources.move(source, until_ms)
     if not went:
         logs, former = moved(logs, 4), logs
         said = former.said
@@ -259,7 +264,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     for number in range(logs.count):
         logs.read(number)
         for source in range(len(INPUTS)):
-            logs.partitions[number].move(source, until_ms + logs.partitions[number].newest.policy.lateness_ms)
+            logs.partitions[number].sources.move(source, until_ms + logs.partitions[number].newest.policy.lateness_ms)
         logs.store(number)
         assert logs.partitions[number].watermark_ms == until_ms
     wanted = []
@@ -309,7 +314,7 @@ def test_a_rule_that_sees_no_whole_window_yet_is_waited_for() -> None:
             for number in range(logs.count):
                 logs.read(number)
                 for source in range(len(INPUTS)):
-                    logs.partitions[number].move(source, at_ms)
+                    logs.partitions[number].sources.move(source, at_ms)
                 logs.store(number)
         assert went
         return sorted(said + logs.said)
@@ -355,7 +360,7 @@ def test_evidence_is_kept_where_another_partition_has_been_silent() -> None:
             for number, one in enumerate(logs.partitions):
                 logs.read(number)
                 for source in range(len(INPUTS)):
-                    one.move(source, at_ms)
+                    one.sources.move(source, at_ms)
                 logs.store(number)
         return said + logs.said
 

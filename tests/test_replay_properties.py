@@ -239,7 +239,7 @@ def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[
         at[source] = stop
         for number, lines in enumerate(files):
             if at[number] == len(lines):
-                partition.end(number)
+                partition.sources.end(number)
         partition.advance()
         if rng.random() < 0.2 or not restarts:
             restarts += 1

@@ -135,7 +135,7 @@ class Look:
             self._result.from_ms = self._begins.watermark_ms
         else:
             for source, tp in enumerate(self._inputs):
-                partition.pass_over(source, starts[tp])
+                partition.sources.pass_over(source, starts[tp])
         return partition
 
     def _look_at_notes(self, notes: Iterable[tuple[int, Note]]) -> None:
@@ -193,7 +193,7 @@ class Look:
         return not self._blocked
 
     def _needed(self, partition: Partition) -> list[int]:
-        return partition.offsets if self._start else [0] * len(self._inputs)
+        return partition.sources.offsets if self._start else [0] * len(self._inputs)
 
     def _cannot(self, why: str) -> None:
         self._blocked = True

@@ -79,7 +79,7 @@ class Closing:
         cluster, old, clocks = self._cluster, self._old, []
         for number in range(old.partitions):
             async with old.writer(cluster, number):
-                clocks.append((await _read_on(cluster, old, number)).clocks_ms)
+                clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
         calls_ms = max(some[_CALLS] for some in clocks)
         if not calls_ms:
             raise Refused(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
@@ -116,7 +116,7 @@ class Closing:
                 async with old.writer(cluster, number) as writer:
                     partition = await _read_on(cluster, old, number)
                     taken, state = _brought_to(partition, moved)
-                    done = dict(zip(old.inputs(number), partition.done, strict=True))
+                    done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
                     await writer.commit(emit.records(old.names, number, taken, state), done)
                     if not partition.switching:
                         self._open.remove(number)
@@ -162,10 +162,10 @@ async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
 async def _read_inputs(cluster: Cluster, old: Side, number: int, partition: Partition) -> None:
     inputs = old.inputs(number)
     ends = await cluster.ends(inputs)
-    unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.offsets, strict=True))
+    unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.sources.offsets, strict=True))
     if unread > MOST_UNREAD:
         raise Refused(f"partition {number}: {unread:,} records are not read; expected workers to have read them")
-    for source, pieces in enumerate(await rows_of(cluster, inputs, partition.offsets)):
+    for source, pieces in enumerate(await rows_of(cluster, inputs, partition.sources.offsets)):
         for rows in pieces:
             partition.feed(source, rows)
 
@@ -173,7 +173,7 @@ async def _read_inputs(cluster: Cluster, old: Side, number: int, partition: Part
 def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[str, bytes | None]]]:
     """What a partition brings about on its way to the common clocks, and what is stored; once it is there, the mark."""
     for source, clock_ms in enumerate(moved.clocks_ms):
-        partition.move(source, clock_ms)
+        partition.sources.move(source, clock_ms)
     partition.advance()
     taken = partition.take()
     return taken, [*(() if partition.switching else moved.records()), *partition.snapshot()]

@@ -240,7 +240,7 @@ def _prove(
     proven = (
         sorted(one.at_ms for one in handover.waiting) == sorted(waiting)
         and partition.open_calls == len(made.kept[_CALLS])
-        and tuple(partition.clocks_ms) == moved.clocks_ms
+        and tuple(partition.sources.clocks_ms) == moved.clocks_ms
         and not partition.due
     )
     if not proven:

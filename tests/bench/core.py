@@ -74,9 +74,9 @@ def judge(fetched: Sequence[Sequence[tuple[int, Rows]]], policy: Policy) -> dict
             source, rows = batch
             partition.feed(source, rows)
             records += len(rows)
-            if source == 0 and partition.offsets[0] == len(rows):
+            if source == 0 and partition.sources.offsets[0] == len(rows):
                 for other in range(1, len(INPUTS)):
-                    partition.move(other, last_ms + 1)
+                    partition.sources.move(other, last_ms + 1)
             if partition.due or partition.pending:
                 partition.advance()
                 taken = partition.take()

@@ -94,7 +94,7 @@ async def main(path: str, calls: int) -> None:
         fed_s.append(time.perf_counter() - began_s)
     fed_bytes = usage.resident_bytes()
     for source in range(len(INPUTS)):
-        partition.move(source, end_ms + policy.lateness_ms)
+        partition.sources.move(source, end_ms + policy.lateness_ms)
     open_calls = partition.open_calls
     spent = await _seal(owner)
     await cluster.stop()

@@ -14,6 +14,7 @@ from crash.schedule import Schedule
 from monitor.partition import Partition
 from monitor.position import Position
 from monitor.shard.shard import Shard
+from monitor.sources import Sources
 from monitor.succession import Succession
 from streams import emit
 from streams.engine import Engine
@@ -64,14 +65,14 @@ BROKEN: dict[str, list[Change]] = {
     "2: nobody is fenced": [Change(Owner, "_open_once", '-{self.number}")', '-{self.number}-{setup.now_ms()}")')],
     "3: stale batches are applied": [
         _FETCHED,
-        Change(Owner, "feed", " or rows.start != partition.offsets[source]", ""),
-        Change(Partition, "feed", "if rows.start != position.source.offset:", "if False:"),
+        Change(Owner, "feed", " or rows.start != partition.sources.offsets[source]", ""),
+        Change(Sources, "read", "if rows.start != position.source.offset:", "if False:"),
     ],
     "3: stale batches are dropped, and what is missing is not sought": [
         Change(Engine, "_take", "self._consumer.seek(tp, owner.next_offset(tp))", "pass")
     ],
     "5: moves are not in the clock log": [
-        Change(Partition, "take", "taken.notes += [(source, move) for (source, _), move in self._moves.items()]", "")
+        Change(Sources, "take", ", *((source, move) for (source, _), move in self._moves.items())", "")
     ],
     "6: decisions, then the state": [_parted(_STATE, _REST, _WRITE_REST, _WRITE_STATE)],
     "6: the state, then decisions": [_parted(_STATE, _REST, _WRITE_STATE, _WRITE_REST)],
@@ -92,7 +93,7 @@ BROKEN: dict[str, list[Change]] = {
     "7: done falls": [Change(Position, "head", "if self.source.offset >= self.done:", "if True:")],
     "7: done is not kept": [Change(Position, "restore", "head.done, head.done_ms", "0, head.done_ms")],
     "7: reading goes on where it stopped": [
-        Change(Partition, "snapshot", _RESUME, "position.head(position.source.offset, position.source.clock_ms)")
+        Change(Sources, "heads", _RESUME, "position.head(position.source.offset, position.source.clock_ms)")
     ],
     "7: the clock is that of where reading stopped": [
         Change(Position, "head", "self.forget(resume)", "self.forget(resume)\n    clock_ms = self.source.clock_ms")
@@ -115,7 +116,7 @@ _BUT_NOTES = "others = [out for out in outs if out not in notes]"
 
 SWITCH_BROKEN: dict[str, list[Change]] = {
     "the note is lost": [
-        Change(Partition, "switch", "self._taken.notes.append((None, policies.note(era, reason, by, at_ms)))", "pass")
+        Change(Partition, "switch", "self._notes.append(policies.note(era, reason, by, at_ms))", "pass")
     ],
     "the state, then the note": [
         _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")

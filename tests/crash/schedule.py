@@ -169,7 +169,7 @@ class Schedule:
                 assert worker.engine is not None
                 partition = worker.engine.owners[number].partition
                 assert partition is not None
-                owned.setdefault(number, []).extend(partition.offsets)
+                owned.setdefault(number, []).extend(partition.sources.offsets)
         ends = {
             number: [self.world.broker.logs[TP(topic, number)].last_stable for topic in Names().inputs]
             for number in range(self.partitions)

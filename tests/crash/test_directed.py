@@ -328,9 +328,9 @@ def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(mo
     to_thread = asyncio.to_thread
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
-        before = arguments[0].offsets
+        before = arguments[0].sources.offsets
         await asyncio.sleep(0.7)
-        assert arguments[0].offsets == before, "the partition was fed while the thread had it"
+        assert arguments[0].sources.offsets == before, "the partition was fed while the thread had it"
         handed.append(1)
         return await to_thread(decide, *arguments)
 
@@ -378,7 +378,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
         command(world, type="end_outage", reason="a test")
         await until(world, NOON + 20 * MINUTE)
         assert owner.partition is not None
-        assert owner.partition.offsets[1] == 1
+        assert owner.partition.sources.offsets[1] == 1
         assert owner.control_next == 1
         assert not wrong(world)
 

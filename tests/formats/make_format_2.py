@@ -44,7 +44,7 @@ def made(seed: int) -> dict[str, Any]:
             stored.pop(key, None)
             if value is not None:
                 stored[key] = value
-    half = partition.offsets
+    half = partition.sources.offsets
     for tenth in range(5, 10):
         step(tenth)
     partition.finish()

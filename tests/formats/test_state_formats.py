@@ -26,7 +26,7 @@ def partition(told: int = WRITES) -> Partition:
 
 
 def feed(one: Partition, source: int, stop: int) -> None:
-    start = one.offsets[source]
+    start = one.sources.offsets[source]
     stamps = np.full(stop - start, KEPT["not_after_ms"])
     one.feed(source, Rows(start, stop, np.arange(start, stop), stamps, FILES[source][start:stop]))
 
