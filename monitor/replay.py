@@ -113,7 +113,7 @@ def replay(
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         if jobs > 1:
-            from monitor.parallel import Pool  # starts processes, which import this module
+            from monitor.parallel.pool import Pool  # starts processes, which import this module
 
             pool = stack.enter_context(Pool(eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
             run = _Run(pool, paths, eras, until_ms, progress, on_windows)
