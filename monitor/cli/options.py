@@ -1,5 +1,6 @@
-"""Options that several commands on a cluster have."""
+"""Options that several commands have, and what their values are read by."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,3 +21,10 @@ WorkersPolicy = Annotated[
     ),
 ]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who.  [default: the login name]")]
+
+
+def named(value: str | Path) -> Path:
+    """A path that is written to. An empty one, as of a variable that is not set, does not mean the current folder."""
+    if not str(value):
+        raise typer.BadParameter("it is empty; expected a name, or . for the current folder")
+    return Path(value)

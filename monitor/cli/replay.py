@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.options import Bootstrap
+from monitor.cli.options import Bootstrap, named
 
 if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
@@ -20,7 +20,7 @@ _MAX_AHEAD_MS = 300_000
 
 
 def run(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.", parser=named)],
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
     ] = None,

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import named
+
 
 def run(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a replay.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it; else DIR/report.html.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to write it; else DIR/report.html.", parser=named),
     ] = None,
 ) -> None:
     """Make one self-contained HTML page of a replay: decisions, time lines, charts, what was refused and why."""

@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import named
+
 app = typer.Typer()
 
 
 @app.command("export")
-def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if absent.")]) -> None:
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if absent.", parser=named)],
+) -> None:
     """Write json/<record>.schema.json for every record, and asyncapi.json."""
     from schemas.export import export as write
 
@@ -24,7 +28,7 @@ def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to 
 
 @app.command("billing-pack")
 def billing_pack(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if absent.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if absent.", parser=named)],
 ) -> None:
     """Write the contract pack for billing teams: golden events, what is right to answer after each, and schemas."""
     from streams.consumers.billing.pack.write import export as write

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import named
+
 
 def run(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the records and labels.jsonl.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the records and labels.jsonl.", parser=named)],
     tenants: Annotated[
         int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
     ] = 200,

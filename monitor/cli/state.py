@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli import move
-from monitor.cli.options import Bootstrap, InputPrefix, OutputPrefix
+from monitor.cli.options import Bootstrap, InputPrefix, OutputPrefix, named
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
@@ -21,7 +21,9 @@ app.command("move")(move.run)
 
 @app.command("export")
 def export(
-    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="The file to be made, or where it is to be made.")],
+    to: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="The file to be made, or where it is to be made.", parser=named)
+    ],
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,

@@ -19,6 +19,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from streams.cluster import Refused, Unavailable
 
@@ -55,7 +56,8 @@ class Database:
     def __init__(self, url: str, name: str) -> None:
         """``name`` is the consumer's: of its package beside this module, and of its tables' prefix.
 
-        Connects to nothing yet. Refused for an address that cannot be read.
+        Connects to nothing yet. Refused for an address that cannot be read, or a file that cannot be there. A file on
+        a disk that cannot be written to is only read.
         """
         self.name = name
         try:
@@ -67,7 +69,10 @@ class Database:
                 "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
             ) from None
         self._shown = shown(address)
-        self._engine = _engine(address)
+        file = _file(address)
+        if file is not None and (wrong := _no_place(file)):
+            raise Refused(f"the database {self._shown}: {wrong}")
+        self._engine = _reader(file) if file is not None and _only_read(file) else _engine(address)
         self._served: WeakSet[Any] = WeakSet()  # connections to a server
         if self._engine.dialect.name == "postgresql":
             event.listen(self._engine, "connect", lambda connection, _: self._served.add(connection))
@@ -233,6 +238,55 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _file(address: URL) -> Path | None:
+    """Where a database lies that is a file, None for others."""
+    name = address.database
+    if address.get_backend_name() != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
+def _no_place(file: Path) -> str | None:
+    """Why there can be no database of that name: waiting would not help. None: there can."""
+    if file.is_dir():
+        return "that is a folder; a file in it would be right"
+    if not file.parent.is_dir():
+        return f"there is no folder {file.parent}; one that is there, or made before, would be right"
+    return None
+
+
+def _only_read(file: Path) -> bool:
+    """Whether there is such a file, and neither it nor another one beside it can be written to."""
+    own = os.access in os.supports_effective_ids
+    return file.exists() and not any(os.access(path, os.W_OK, effective_ids=own) for path in (file, file.parent))
+
+
+def _reader(file: Path) -> Engine:
+    def connect() -> sqlite3.Connection:
+        connection = _connect_to_read(file, "mode=ro")
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            log = file.with_name(f"{file.name}-wal")
+            if log.exists() and log.stat().st_size:
+                raise Refused(
+                    f"the database {file}: a part of it is in {log.name} beside it, which cannot be read where "
+                    "nothing can be written; a copy of both elsewhere would be right"
+                ) from None
+            return _connect_to_read(file, "immutable=1")  # nobody has it open: all is in the file
+        return connection
+
+    return create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+
+def _connect_to_read(file: Path, how: str) -> sqlite3.Connection:
+    uri = f"{file.absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

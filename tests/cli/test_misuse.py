@@ -61,6 +61,19 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
             "sqlite:///bytes: that file is no database; one of ours, or a new",
         ),
         ("ledger run --database sqlite:///bytes", "sqlite:///bytes: that file is no database; one of ours, or a new"),
+        (
+            "ledger run --database sqlite:///nope/ledger.db",
+            "there is no folder nope; one that is there, or made before",
+        ),
+        (
+            "ledger verify --database sqlite:///folder",
+            "sqlite:///folder: that is a folder; a file in it would be right",
+        ),
+        # Names that are none, as of a variable that is not set.
+        ("replay records.jsonl --out=", "'--out': it is empty; expected a name, or . for the current folder"),
+        ("simulate --out=", "'--out': it is empty"),
+        ("demo --out=", "'--out': it is empty"),
+        ("report folder --out=", "it is empty"),
         # Times.
         (f"{REPLAY} --until 99999999999999999999999", f"--until 99999999999999999999999: {YEARS}"),
         (f"{REPLAY} --until 4102444800000000", f"--until 4102444800000000: {YEARS}"),

@@ -1,18 +1,24 @@
 """A consumer's database: one writer, migrations, and errors that say what to do without showing what is stored."""
 
 import asyncio
+import os
+import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from streams.cluster import Refused, Unavailable
 from streams.consumers import database as module
-from streams.consumers.database import Database
+from streams.consumers.database import Database, filled
 
+CASES = Table("case", MetaData(), Column("id", String(64)))
 FIRST = """
 import sqlalchemy as sa
 from alembic import op
@@ -136,11 +142,88 @@ async def test_a_database_that_is_locked_for_long_is_away(
     database.close()
 
 
-async def test_a_folder_that_is_not_there_is_named_and_no_value_is_shown(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'no' / 'cases.db'}", "cases")
-    with pytest.raises(Unavailable, match=r"no/cases.db: unable to open database file$"):
-        await database.run(lambda connection: connection.execute(text("SELECT :secret"), {"secret": "13800138000"}))
-    database.close()
+def test_a_file_that_cannot_be_there_is_refused_for_waiting_would_not_help(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"no/cases.db: there is no folder .*/no; one that is there"):
+        at(tmp_path / "no")
+    with pytest.raises(Refused, match=r"that is a folder; a file in it"):
+        Database(f"sqlite:///{tmp_path}", "cases")
+
+
+@pytest.fixture
+def disk(versions: Path) -> Iterator[Path]:
+    """A folder in which only its owner can change anything; others can read."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def not_to_be_written(folder: Path) -> Iterator[None]:
+    """As if its disk could only be read."""
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65_534)
+        else:
+            folder.chmod(0o555)
+            for file in folder.iterdir():
+                file.chmod(0o444)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        else:
+            folder.chmod(0o755)
+
+
+async def with_cases(folder: Path, *names: str) -> Database:
+    database = at(folder)
+    await database.migrate()
+    await database.run(lambda connection: connection.execute(insert(CASES), [{"id": name} for name in names]))
+    return database
+
+
+def read(folder: Path) -> list[str]:
+    with filled(f"sqlite:///{folder / 'cases.db'}", "cases", CASES, "is empty") as found, found.reading() as connection:
+        return list(connection.execute(select(CASES.c.id)).scalars())
+
+
+async def test_what_lies_on_a_disk_that_cannot_be_written_to_is_read(disk: Path) -> None:
+    (await with_cases(disk, "one", "two")).close()
+    files = sorted(disk.iterdir())
+    with not_to_be_written(disk):
+        assert read(disk) == ["one", "two"]
+        database = at(disk)
+        with pytest.raises(Unavailable, match="readonly"):
+            await database.run(lambda connection: connection.execute(insert(CASES), [{"id": "three"}]))
+        database.close()
+    assert sorted(disk.iterdir()) == files
+    assert read(disk) == ["one", "two"]
+
+
+async def test_what_a_writer_has_just_written_is_read_by_one_who_cannot_write(disk: Path) -> None:
+    writer = await with_cases(disk, "one")
+    with writer.reading() as connection:  # so that nothing is brought from the log into the file
+        connection.execute(select(CASES.c.id)).all()
+        await writer.run(lambda connection: connection.execute(insert(CASES), [{"id": "two"}]))
+        with not_to_be_written(disk):
+            assert read(disk) == ["one", "two"]
+    writer.close()
+
+
+async def test_a_copy_whose_log_cannot_be_read_is_not_taken_for_all(disk: Path, tmp_path: Path) -> None:
+    writer = await with_cases(tmp_path, "one")
+    for name in ("cases.db", "cases.db-wal"):
+        shutil.copy(tmp_path / name, disk / name)
+        (disk / name).chmod(0o644)
+    writer.close()
+    with (
+        not_to_be_written(disk),
+        pytest.raises(Refused, match=r"a part of it is in cases.db-wal .* a copy of both elsewhere"),
+    ):
+        read(disk)
+    assert read(disk) == ["one"]
 
 
 async def test_an_error_of_a_statement_shows_no_value(tmp_path: Path, versions: Path) -> None:

@@ -297,7 +297,7 @@ async def test_who_gave_up_asking_is_not_kept() -> None:
 
 
 async def test_prometheus_is_told_of_no_holds_before_anybody_has_looked(tmp_path: Path) -> None:
-    away = f"sqlite:///{tmp_path / 'not-there' / 'billing.db'}"
+    away = "postgresql://nobody@127.0.0.1:1/away"
     async with serving(tmp_path, url=away, caught_up=False) as billing:
         _, _, metrics = await billing.ask("/metrics")
     for name in ("holds", "frozen_tenants", "rejected_records", "accepted_gaps"):
