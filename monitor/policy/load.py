@@ -1,5 +1,6 @@
 """Loads a policy: a file, a text, or the built-in one. The one entrance to this package."""
 
+import json
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from monitor.policy.model import Policy
 from monitor.policy.plain import canonical, to_plain
 from monitor.policy.resolve import Document, read_document, resolve
 from monitor.policy.rules import Cell
-from monitor.policy.source import MAX_BYTES, Place, parse
+from monitor.policy.source import MAX_BYTES, Place, Source, parse
 
 __all__ = ["PolicyError", "from_plain", "load", "loads", "to_plain"]
 
@@ -49,10 +50,14 @@ def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
 
 @lru_cache(maxsize=16)  # all partitions of a worker have the same
 def _from_text(text: str, sha256: str) -> Policy:
-    policy = loads(text, f"policy {sha256[:12]}")
+    # Not as a file is read: with every value written out it may be longer than a file may be, and YAML takes its time.
+    name = f"policy {sha256[:12]}"
+    faults: list[Fault] = []
+    own = read_document(Source(name, json.loads(text), {}, {(): (1, 1)}), faults)
+    policy = resolve(own, _built_in_document(), faults)
     if policy.sha256 != sha256:
         said = f"its hash is {policy.sha256[:12]}: expected the text that was stored under {sha256[:12]}"
-        raise PolicyError([Fault(f"policy {sha256[:12]}", 1, 1, said)])
+        raise PolicyError([Fault(name, 1, 1, said)])
     return policy
 
 

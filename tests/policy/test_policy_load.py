@@ -1,5 +1,6 @@
 """Good policies resolve to what they say: inheritance, defaults, overrides, exemptions, YAML and JSON alike."""
 
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from monitor.metrics import METRICS
 from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.model import Condition, Override, Params, Policy
+from monitor.policy.plain import canonical
 from monitor.policy.write import dump_json, dump_yaml
 
 HOUR = 3_600_000
@@ -223,6 +225,15 @@ def test_no_character_makes_a_stored_policy_another_one_or_none() -> None:
     assert from_plain(plain, policy.sha256) == policy
     for dump in (dump_yaml, dump_json):
         assert loads(dump(plain), "again") == policy
+
+
+def test_a_policy_of_many_overrides_is_not_too_long_to_be_read_again() -> None:
+    """In what is stored each override has all fields of its rule: five times as many as its file."""
+    plain = to_plain(loads(HEAD + RULE + f"overrides: [{{tenant: t, rule: a, above: 0.3, {SIGNED}}}]\n", "p"))
+    (one,) = plain["overrides"]
+    plain["overrides"] = [one | {"tenant": f"t{n:05}"} for n in range(12_000)]
+    digest = hashlib.sha256(canonical(plain).encode()).hexdigest()
+    assert len(from_plain(plain, digest).overrides) == 12_000
 
 
 def test_the_built_in_policy_holds_what_was_promised() -> None:
