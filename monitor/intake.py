@@ -184,15 +184,9 @@ class Decoder:
                     refused.append((row, (record is not None and codec.check(record)) or ""))
                 calls, rows = calls.take(valid), rows[valid]
             event_ms[rows] = calls.end_ms
-        others: list[tuple[int, Other]] = []
         for row, record in parsed.others:
-            fault = codec.check(record)
-            if fault is None:
-                others.append((row, record))
-                event_ms[row] = record.updated_ms
-            else:
-                refused.append((row, fault))
-        decoded = Decoded(event_ms, names, calls, rows, others, sorted(refused), raw, line)
+            event_ms[row] = record.updated_ms
+        decoded = Decoded(event_ms, names, calls, rows, parsed.others, sorted(refused), raw, line)
         if self.not_after_ms is not None:
             refuse_later(decoded, np.int64(self.not_after_ms))
         return decoded

@@ -121,3 +121,18 @@ def test_calls_a_century_apart_are_two_panes_not_a_million() -> None:
     panes = seal(calls, MINUTE, LAYOUT, WANTED, True)
     assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
     assert [pane.tenant.tolist() for pane in panes] == [[1], [0]]
+
+
+@pytest.mark.parametrize("most", [2, 2**31 - 2])
+def test_a_century_of_millions_of_tenants_is_sorted_by_pane_tenant_and_time(most: int) -> None:
+    """Pane, tenant and time do not fit into one number then, by which calls are sorted else."""
+    first, last = 631_152_000_000, 4_102_444_799_999
+    ends = [last, first + 3, first + 1, last - 1, first + 2, first]
+    cdrs = [cdr(start_ms=at, end_ms=at, call_id=f"c{row}", callee=f"{row}") for row, at in enumerate(ends)]
+    _, calls, _ = columns(cdrs)
+    calls.tenant = np.array([most, most, 1, 0, most, most], np.int32)
+    panes = seal(calls, MINUTE, LAYOUT, WANTED, True)
+    assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
+    assert [pane.tenant.tolist() for pane in panes] == [[1, most], [0, most]]
+    assert [pane.sums[:, BIT["rows"]].tolist() for pane in panes] == [[1, 3], [1, 1]]
+    assert [pane.evidence.call_id.tolist() for pane in panes] == [["c2", "c5", "c4", "c1"], ["c3", "c0"]]
