@@ -1,7 +1,7 @@
 """The stored head of a partition: where it was, and what must be the same for another to go on from there."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from monitor.keying import Partitioner
 from monitor.position import SourceHead
-from monitor.shard.state import ShardHead
-from monitor.stored import Cutter
+from monitor.shard.state import ShardHead, entries_of
+from monitor.stored import Cutter, MissingPartError
 from monitor.succession import EraHead
 
 HEAD: Final = "head"
@@ -40,6 +40,7 @@ class PartitionHead(Struct):
     """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
+    ``entries``: how many of the shard are stored with it; None: by an earlier release, which did not count them.
     ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
     """
 
@@ -57,6 +58,7 @@ class PartitionHead(Struct):
     format: int
     eras: list[EraHead] = []
     enforce_from_ms: int = 0
+    entries: int | None = None
 
     def must_match(self, mine: Place, secret: str, policy_sha256: str) -> None:
         """Whether a partition of this place, secret and policy can go on from it. MismatchError."""
@@ -80,6 +82,14 @@ class PartitionHead(Struct):
                 f"the state was made under the policy {self.policy_sha256[:12]}, expected the same, got "
                 f"{policy_sha256[:12]}"
             )
+
+
+def must_be_whole(counted: int | None, keys: Iterable[str]) -> set[str]:
+    """Those of these keys of stored blobs that are of the shard's entries. MissingPartError: fewer than ``counted``."""
+    entries = entries_of(keys)
+    if counted is not None and len(entries) < counted:
+        raise MissingPartError(f"of the {counted} entries that its head counts there are {len(entries)}")
+    return entries
 
 
 class HandedOver(Struct):

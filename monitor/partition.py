@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, PartitionHead, Place, mark_of
+from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, PartitionHead, Place, mark_of, must_be_whole
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, merge, refuse_later
 from monitor.keying import Keying
 from monitor.notes import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
@@ -99,6 +99,7 @@ class Partition:
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._most_ms = END_MS
         self._cutter = Cutter()
+        self._entries: set[str] = set()  # the shard's, as they are stored
         self._left: frozenset[str] = frozenset()
         self._taken = Taken()
         self._notes: list[Note] = []
@@ -256,7 +257,7 @@ class Partition:
 
     def clear(self, left: Iterable[str]) -> None:
         """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
-        self._left = frozenset(left)
+        self._left, self._cutter = frozenset(left), Cutter()
 
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
@@ -365,7 +366,9 @@ class Partition:
         somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
         """
         heads = self.sources.heads(self.shard.open_since())
-        changes = sorted(self.shard.changes().items())
+        changes: list[tuple[str, bytes | None]] = sorted(self.shard.changes().items())
+        for key, blob in changes:
+            (self._entries.discard if blob is None else self._entries.add)(key)
         changes += self._handover(hand_over and not self.switching)
         eras: list[EraHead] = []
         if self.state_format >= _KEEPS_POLICY:
@@ -387,6 +390,7 @@ class Partition:
             self.state_format,
             eras,
             self.enforce_from_ms,
+            len(self._entries),
         )
         records = self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
         gone, self._left = self._left.difference(key for key, _ in records), frozenset()
@@ -403,14 +407,17 @@ class Partition:
     def restore(self, records: Mapping[str, bytes]) -> list[int]:
         """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
 
-        What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError,
-        MissingPartError; MismatchError where policy, secret or place are other ones.
+        What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError;
+        MismatchError where policy, secret or place are other ones. MissingPartError: it is still new, once `clear` was
+        called.
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
-        self.state_format = max(self._told_format, format_of(packed))
+        state_format = max(self._told_format, format_of(packed))
         head = msgspec.msgpack.decode(packed, type=PartitionHead)
         head.must_match(self.place, self._secret, self.policy.sha256)
+        self._entries = must_be_whole(head.entries, blobs)
+        self.state_format = state_format
         self._taken, self._notes = Taken(), []
         self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms

@@ -191,6 +191,7 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
             eras=[EraHead(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
+        head = msgspec.structs.replace(head, entries=len(entries))
         yield Regrouped(number, policies | entries, kept, head, eras)
 
 
@@ -212,7 +213,7 @@ def _check_alike(formers: Sequence[Former]) -> None:
     """That all have judged up to one time, and under the same circumstances but for their policies."""
     first = formers[0].head
     apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
-    apart |= {"shard", "format"}
+    apart |= {"shard", "format", "entries"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:

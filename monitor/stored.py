@@ -50,4 +50,4 @@ class Cutter:
 
 
 class MissingPartError(ValueError):
-    """A stored blob is not whole."""
+    """What was stored is not whole."""

@@ -15,9 +15,8 @@ from streams import clocklog
 from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done, says_refused
 from streams.names import Names
-from streams.state.look import newest_entries, read_entries
+from streams.state.look import newest_entries, part_of, read_entries
 from streams.state.mark import mark_of
-from streams.state.part import Part
 
 _AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, which is a day at most
 
@@ -80,17 +79,15 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         stored: dict[str, bytes] = {}
         await read_entries(cluster, state, starts[state], ends[state], stored)
         _check_moved(stored)
-        known = f"{HEAD}/0" in stored
-        if not known:
+        lost = _restore(partition, stored)
+        if lost is not None:
             partition.clear(stored)
-        else:
-            _restore(partition, stored)
-            if partition.rebuilding:
-                await suppress_published(cluster, names, number, partition)
+        elif partition.rebuilding:
+            await suppress_published(cluster, names, number, partition)
         commands = await read_commands(cluster, control, partition.control, starts[control], ends[control])
         accepted = _Acceptances(commands)
-        if not known:
-            notes = await _begin(cluster, names, number, partition, accepted, starts, ends)
+        if lost is not None:
+            notes = await _begin(cluster, names, number, partition, accepted, starts, ends, lost)
             commands = not_done(commands, notes, names)
         whole = all(partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs))
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
@@ -115,11 +112,17 @@ def _check_moved(stored: Mapping[str, bytes]) -> None:
         )
 
 
-def _restore(partition: Partition, stored: Mapping[str, bytes]) -> None:
+def _restore(partition: Partition, stored: Mapping[str, bytes]) -> str | None:
+    """None, or where there is no state that could be restored, how much of it there is."""
+    if f"{HEAD}/0" not in stored:
+        return "has none"
     try:
         partition.restore(stored)
-    except (StateFormatError, MissingPartError, MismatchError) as error:
+    except MissingPartError as error:
+        return f"has not all of it ({error})"
+    except (StateFormatError, MismatchError) as error:
         raise OpeningRefused(str(error)) from None
+    return None
 
 
 async def read_commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
@@ -141,6 +144,7 @@ async def _begin(
     accepted: _Acceptances,
     starts: Mapping[TP, int],
     ends: Mapping[TP, int],
+    lost: str,
 ) -> Notes:
     """There is no state: all is read from its beginning, unless decisions were made already. What was noted then."""
     inputs = [TP(topic, number) for topic in names.inputs]
@@ -155,7 +159,7 @@ async def _begin(
     accept = accepted.covering("lost_state", offset)
     if accept is None:
         raise OpeningRefused(
-            f"its state is lost: {names.output('state')} has none, but decisions were made. "
+            f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
             "Expected the state. It can be made anew from all records that the input topics still have, with the "
             "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
             "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
@@ -206,9 +210,9 @@ async def no_such_loss(cluster: Cluster, names: Names, number: int, command: Acc
 
     Unavailable, Refused of the cluster.
     """
-    state, enforcement = TP(names.output("state"), number), TP(names.output("enforcement"), number)
+    enforcement = TP(names.output("enforcement"), number)
     try:
-        known = Part(number, await newest_entries(cluster, state)).judged
+        known = (await part_of(cluster, names, number)).judged
     except (MissingPartError, msgspec.DecodeError):
         known = None  # what is left of it is not the state: that may be the very loss
     if command.topic is None:

@@ -384,7 +384,7 @@ class Owner:
             else:
                 outs, count = self._decide(partition, hand_over)
             done = dict(zip(self._tps, partition.sources.done, strict=False))
-            began = loop.time()
+            began, before = loop.time(), self._state_end
             self._state_end = await writer.commit(outs, done) + 1
         except (Fenced, Unavailable) as error:
             log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
@@ -404,9 +404,15 @@ class Owner:
             count(loop.time() - began)
             if partition.switching:
                 # Another policy holds from here on. The state is read anew by it, and what is open is read again.
-                self.forget()
-                if self.phase is Phase.RUNNING:
-                    self.begin()
+                self._again()
+            elif self._state_end <= before:
+                log.error("the log of the state was made anew, its partition is opened again", partition=self.number)
+                self._again()
+
+    def _again(self) -> None:
+        self.forget()
+        if self.phase is Phase.RUNNING:
+            self.begin()
 
     def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
         partition.advance()

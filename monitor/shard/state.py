@@ -81,6 +81,11 @@ class _StoredStanding(Struct, array_like=True):
     standing: Standing
 
 
+def entries_of(keys: Iterable[str]) -> set[str]:
+    """Those of these keys under which a shard's entries are stored."""
+    return {key for key in keys if key.startswith(("f", "h", "n", "t")) and key[1:].isdigit()}
+
+
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
     """The entries that store ``names``, of which the first ``stored`` are stored already."""
     if stored == len(names):

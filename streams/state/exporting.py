@@ -32,7 +32,9 @@ async def export(
             try:
                 empty = part.judged is None and empty
             except (MissingPartError, msgspec.DecodeError) as error:
-                raise Refused(f"{topic}-{number} is not whole: {error}; expected a head that can be read") from None
+                raise Refused(
+                    f"{topic}-{number} is not whole: {error}; expected all of it, under a head that can be read"
+                ) from None
             writer.add(part)
             told(part)
         if empty:

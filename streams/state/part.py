@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from monitor.head import Live, Place, packed_head
+from monitor.head import Live, Place, must_be_whole, packed_head
 
 
 class SourcePlace(Struct):
@@ -29,6 +29,7 @@ class Judged(Struct):
     control: int
     handed_over: bool
     sources: list[SourcePlace]
+    entries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Part:
 
     @property
     def judged(self) -> Judged | None:
-        """What its head tells, None where there is no state. MissingPartError, msgspec.DecodeError."""
+        """What its head tells, None where there is no state. msgspec.DecodeError; MissingPartError where it is not
+        whole."""
         packed = packed_head(self.entries)
-        return None if packed is None else msgspec.msgpack.decode(packed, type=Judged)
+        if packed is None:
+            return None
+        judged = msgspec.msgpack.decode(packed, type=Judged)
+        must_be_whole(judged.entries, (name.removesuffix("/0") for name in self.entries if name.endswith("/0")))
+        return judged

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -48,6 +49,7 @@ from streams.cluster import TP, Refused, Unreadable
 from streams.control import AcceptCommand
 from streams.opening import OpeningRefused, no_such_loss, open_partition
 from streams.setup import Phase
+from streams.state.exporting import export
 
 
 async def no_loss(
@@ -133,6 +135,56 @@ def test_what_is_left_of_a_lost_state_goes_when_it_is_made_anew() -> None:
         stored = {entry.record.key: entry.record.value for entry in world.broker.logs[STATE].committed(0)}
         assert stored[b"head/0"] is not None
         assert stored[left.key] is None
+
+    play(world, go)
+
+
+def test_a_state_of_which_a_part_is_lost_is_refused_and_made_anew_once_that_is_accepted(tmp_path: Path) -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        worker.kill()
+        stored = world.broker.logs[STATE].committed(0)
+        world.broker.logs[STATE] = Log()
+        for entry in stored:
+            if not entry.record.key.startswith(b"f"):  # all but the panes, as if retention had them
+                world.broker.append(STATE, entry.record)
+        with pytest.raises(Refused, match=r"callwarden\.state-0 is not whole: of the \d+ entries that its head counts"):
+            await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        stands, why = phase(worker)
+        assert stands is Phase.REFUSED
+        assert "its state is lost: callwarden.state has not all of it (of the " in why
+        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
+        assert await no_loss(world, "lost_state", offset) is None
+        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
+        await until(world, NOON + 30 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
+        ids = judge.ids(world.broker, 0)
+        assert len(ids) == len(set(ids)) == 2
+
+    play(world, go)
+
+
+def test_a_log_of_the_state_that_is_made_anew_while_a_worker_is_at_work_is_noticed() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        world.broker.logs[STATE] = Log()
+        await until(world, NOON + 30 * MINUTE)
+        stands, why = phase(worker)
+        assert stands is Phase.REFUSED
+        assert "its state is lost: callwarden.state has not all of it (of the " in why
 
     play(world, go)
 
