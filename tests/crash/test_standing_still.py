@@ -45,6 +45,7 @@ from monitor.intake import Decoder
 from monitor.notes import LostInput, LostState
 from monitor.partition import Partition
 from monitor.shard.records import Records
+from monitor.sources import Sources
 from streams.cluster import TP, Refused, Unreadable
 from streams.control import AcceptCommand
 from streams.opening import OpeningRefused, no_such_loss, open_partition
@@ -316,7 +317,8 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
     def fails(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Partition, what, property(fails) if what == "due" else fails)
+    broken = Sources if what in ("idle", "skip") else Partition
+    monkeypatch.setattr(broken, what, property(fails) if what == "due" else fails)
 
     async def go() -> None:
         workers = [world.add_worker(), world.add_worker()]
@@ -456,7 +458,7 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_acce
         await asyncio.sleep(10)
         replayed = judge.replayed(world.broker, POLICY, world.live, Place(0, 1))
         least_ms = NOON + (2 if orderly else 1) * MINUTE
-        assert replayed.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
+        assert replayed.sources.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
         world.produce(three_calls(NOON + 4 * MINUTE, "c"))
         await until(world, NOON + 4 * MINUTE + 10 * SECOND)
         world.broker.append(CDR, Record(b"t", b"{"))  # brings a transaction about
