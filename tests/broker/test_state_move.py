@@ -41,6 +41,7 @@ _PANE_MS = 300_000
 _PATIENCE_S = LATENESS_S + 10  # after that time a call of the present decides what is older
 NEW = Names("new-in.", "new-out.")
 NEW_PARTITIONS = 5
+LAST = ("last-0", "last-1")
 _CALLS, _REVIEWS = INPUTS.index("cdr"), INPUTS.index("reviews")
 TO = ["--to-input-prefix", NEW.input_prefix, "--to-output-prefix", NEW.output_prefix, "--to-application-id", "moved"]
 
@@ -70,14 +71,16 @@ def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str,
 def day_of(seed: int) -> tuple[list[Sent], list[str]]:
     """A simulated day of which nothing comes too late; what is not a call first, so that it waits for the calls.
 
-    With the tenants who are held until somebody reviews that.
+    With the tenants who are held until somebody reviews that; of `LAST` that is decided at the day's end.
     """
     day = Day(seed, pieces=1, tenants=60, calls=12_000, partitions=PARTITIONS, late_share=0)
     well = [one for one in day.pieces[0] if not one.mark and one.value is not None]
     calls = [one for one in well if one.source == _CALLS]
-    at_ms = min(int(json.loads(one.value or b"")["end_ms"]) for one in calls) + 60_000
+    times_ms = [int(json.loads(one.value or b"")["end_ms"]) for one in calls]
+    at_ms, end_ms = min(times_ms) + 60_000, max(times_ms)
     waiting = [f"held-{number}" for number in range(3)]
     others = [one for one in well if one.source != _CALLS] + [likely_ban(tenant, at_ms) for tenant in waiting]
+    others += [likely_ban(tenant, end_ms) for tenant in LAST]
     others.sort(key=lambda one: int(json.loads(one.value or b"")["updated_ms"]))
     return [*others, *calls], waiting
 
@@ -124,6 +127,13 @@ def cases(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
     """Of each tenant the last case that `reviews list --json` tells: its id and what is so now."""
     lines = [json.loads(line) for line in fine(done).splitlines()]
     return {one["data"]["tenant_id"]: (one["enforcement_id"], one["status"]) for one in lines}
+
+
+def judged_since(decisions: Sequence[ConsumerRecord], upheld: str) -> bool:
+    """Whether what comes last is among them."""
+    events = [json.loads(one.value) for one in decisions]
+    in_place_of = {event["data"]["supersedes"] for event in events}
+    return upheld in in_place_of and {event["subject"] for event in events} >= set(LAST)
 
 
 async def watermarks(address: str) -> list[int]:
@@ -233,6 +243,10 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             async with deadline("all is judged", 120):
                 while min(await watermarks(address)) < wanted:
                     await asyncio.sleep(1)
+            # That may be of before the review, and the day's end.
+            async with deadline("what came since is judged, too", 120):
+                while not judged_since(await decisions(NEW, NEW_PARTITIONS), upheld):
+                    await asyncio.sleep(0.5)
             assert await asyncio.to_thread(workers[1].terminate, _STOP_S) == 0
             since = await decisions(NEW, NEW_PARTITIONS)
             back = await run(old, "state", "move", *TO, "--undo")
