@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import io
 import os
 import sys
 
@@ -91,6 +92,9 @@ def _named_only() -> None:
 
 def main() -> None:
     """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command
     try:
         build(_chosen(sys.argv[1:]))()
     except OSError as error:

@@ -175,3 +175,12 @@ def test_ctrl_c_at_a_terminal_ends_a_replay_without_a_traceback(folder: Path, jo
 def _children_of(process: int) -> int:
     found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
     return len(found.stdout.split())
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk"])
+def test_a_terminal_that_has_no_chinese_ends_no_command(encoding: str) -> None:
+    command = [sys.executable, "-m", "monitor.cli", "policy", "explain", "short-calls-day"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    zh = "次违规".encode(encoding, "backslashreplace")
+    assert (done.returncode, done.stderr, zh in done.stdout) == (0, b"", True)
