@@ -189,11 +189,12 @@ class Consumer:
 
     def _summarise(self, connection: Connection, now_ms: int) -> None:
         at_ms = _clock(connection, "summary")
-        if at_ms is not None and now_ms < at_ms:
-            return
         timezone = self._desks.now(now_ms).policy.params.timezone
-        _set_clock(connection, "summary", next_summary_ms(now_ms, self._summary_hour, timezone))
-        if at_ms is None:
+        next_ms = next_summary_ms(now_ms, self._summary_hour, timezone)
+        if at_ms is not None and now_ms < at_ms <= next_ms:
+            return
+        _set_clock(connection, "summary", next_ms)
+        if at_ms is None or now_ms < at_ms:  # later than the next one: the clock was ahead then
             return
         columns = [column for column in SILENT.c if column.name != "number"]
         rows = connection.execute(select(*columns).order_by(SILENT.c.number)).all()

@@ -77,6 +77,18 @@ async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> No
         assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
 
 
+async def test_a_clock_that_was_ahead_for_a_while_puts_no_summary_off(database: Database) -> None:
+    ear = Ear("one")
+    notifier = Notifier(database, ear)
+    await notifier.later(400 * DAY)
+    notifier.now_ms = BEGAN_MS
+    await notifier.later()
+    for n in range(5):
+        await notifier.take(decision(f"d{n}", "warning", notifier.now_ms))
+    await notifier.later(DAY)
+    assert [m.what for m in ear.heard] == ["warning", "summary"]
+
+
 async def two_alerts(notifier: Notifier) -> None:
     """One is told and stands, as does a pending decision; one is to be told."""
     await notifier.later()
