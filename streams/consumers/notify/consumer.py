@@ -212,7 +212,7 @@ class Consumer:
             connection.execute(delete(CLOCK).where(CLOCK.c.name.startswith("policy ")))
             _set_clock(connection, policy, now_ms)
         began_ms = _clock(connection, "began")
-        if began_ms is None:
+        if began_ms is None or now_ms < began_ms:  # the clock was ahead then, and nobody would hear of what comes now
             _set_clock(connection, "began", began_ms := now_ms)
         return began_ms
 

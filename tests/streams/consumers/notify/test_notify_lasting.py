@@ -77,7 +77,7 @@ async def test_what_was_silent_is_summed_up_once_a_day(database: Database) -> No
         assert connection.execute(select(func.count()).select_from(SILENT)).scalar() == 0
 
 
-async def test_a_clock_that_was_ahead_for_a_while_puts_no_summary_off(database: Database) -> None:
+async def test_a_clock_that_was_ahead_for_a_while_mutes_nothing_and_puts_no_summary_off(database: Database) -> None:
     ear = Ear("one")
     notifier = Notifier(database, ear)
     await notifier.later(400 * DAY)
