@@ -20,6 +20,9 @@ def in_path(request: Request) -> str:
     _, *parts = request.scope["raw_path"].split(b"/", 3)
     if parts[:2] != [b"v1", b"refunds"]:
         raise ProblemError(404, "There is no such page", "没有这个页面")
+    if request.scope["query_string"]:
+        # Of the id `a?b` as it is only `a` is left here: another tenant's answer.
+        raise no_tenant_id("behind it there must be no query; a ? of the id is to be percent-encoded")
     return _decoded(parts[2])
 
 

@@ -236,6 +236,13 @@ async def test_a_fault_of_ours_is_a_problem_and_shows_nothing() -> None:
     assert "138" not in str(body)
 
 
+async def test_a_query_behind_the_id_is_no_other_tenants_answer(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        status, _, body = await billing.ask("/v1/refunds/a?b")
+        assert (status, body["type"]) == (422, "urn:callwarden:problem:no-tenant-id")
+        assert (await billing.ask("/v1/refunds/a?"))[0] == 200
+
+
 async def test_other_pages_and_methods_are_problems_too(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         status, headers, body = await billing.ask("/v1/refund/acme")
