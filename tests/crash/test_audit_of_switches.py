@@ -10,7 +10,7 @@ from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, noted, operator_of
 from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.world import World
-from monitor.head import HEAD
+from monitor.head import HEAD, PartitionHead, packed_head
 from monitor.notes import Refusal, Switch
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
@@ -21,7 +21,6 @@ from streams.control import PolicyCommand, WithdrawCommand
 from streams.state.exporting import export
 from streams.state.file import Export
 from streams.state.importing import bring_back
-from streams.state.part import Part
 
 SWITCH = NOON + HOUR
 HEAD_KEY = f"{HEAD}/0"
@@ -188,7 +187,8 @@ def test_a_worker_that_was_killed_right_at_the_switch_has_left_out_nothing(tmp_p
             entry.timestamp_ms
             for entry in world.broker.logs[STATE].committed(0)
             if entry.record is not None and entry.record.key == HEAD_KEY.encode()
-            if (judged := Part(0, {HEAD_KEY: entry.record.value or b""}).judged) and judged.watermark_ms == SWITCH
+            if (packed := packed_head({HEAD_KEY: entry.record.value or b""})) is not None
+            if msgspec.msgpack.decode(packed, type=PartitionHead).watermark_ms == SWITCH
         ]
         for name in ("enforcement", "clock", "state"):
             log = world.broker.logs[TP(NAMES.output(name), 0)]
