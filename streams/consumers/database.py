@@ -93,7 +93,7 @@ class Database:
         options: dict[str, Any] = {_READING: True}
         if self._engine.dialect.name == "postgresql":  # where else each statement would see a state of its own
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._told(), self._engine.connect().execution_options(**options) as connection:
+        with self._told(writing=False), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     def forget(self) -> None:
@@ -124,11 +124,11 @@ class Database:
                 line.shutdown(socket.SHUT_RDWR)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        with self._told(), self._engine.begin() as connection:
+        with self._told(writing=True), self._engine.begin() as connection:
             return work(connection)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, writing: bool) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
@@ -147,9 +147,10 @@ class Database:
                 raise Refused(
                     f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
                 ) from None
-            if not is_away(error):
+            stands_by = isinstance(error.orig, _STANDING_BY)
+            if not is_away(error) or (stands_by and not writing):  # who only reads has no business with a primary
                 raise
-            if isinstance(error.orig, _STANDING_BY):
+            if stands_by:
                 self.forget()  # where the primary is now only a new connection finds
             raise Unavailable(f"the database {self._shown}: {' '.join(why.split())}") from None
 
