@@ -68,7 +68,7 @@ class Closing:
         have some; the others' the latest of all.
         """
         marks = await marks_of(self._cluster, self._old)
-        found = next((mark for mark in marks.values()), None)
+        found = next(iter(marks.values()), None)
         names, partitions = self._new.names, self._new.partitions
         if found is not None and not found.leads_to(names, partitions):
             raise Refused(elsewhere(found))

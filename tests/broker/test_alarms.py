@@ -80,6 +80,20 @@ async def is_quiet(alarms: Alarms, name: str) -> None:
 
 
 @asynccontextmanager
+async def watched(
+    platform: Platform, folder: Path, main: str = MAIN, **settings: str
+) -> AsyncIterator[tuple[Fleet, Worker, Alarms, Sender]]:
+    """A worker alone, which Prometheus looks at, and who sends it something."""
+    environment = platform.environment | settings
+    with fleet_of(folder, environment) as fleet, hurried_alarms(folder / "watching", "worker") as alarms:
+        worker = fleet.add(main=main)
+        await asyncio.to_thread(fleet.settle)
+        alarms.look_at("worker", [worker.target])
+        async with sender_to(platform.node.address) as producer:
+            yield fleet, worker, alarms, Sender(producer, platform.names)
+
+
+@asynccontextmanager
 async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: float) -> AsyncIterator[None]:
     """A writer that writes a piece so often, for as long as that lasts."""
 
@@ -133,23 +147,17 @@ async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Pl
     def calls(count: int) -> list[Sent]:
         return [call(f"c{number}", HOMES[number % PARTITIONS]) for number in itertools.islice(numbers, count)]
 
-    environment = platform.environment | {"CALLWARDEN_READY_LAG": "500"}
-    with fleet_of(tmp_path, environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
-        slow = fleet.add(main=A_SLOW_MACHINE)
-        await asyncio.to_thread(fleet.settle)
-        alarms.look_at("worker", [slow.target])
-        async with sender_to(platform.node.address) as producer:
-            sender = Sender(producer, platform.names)
-            await sender.send(calls(12_000))
-            async with going_on(sender, iter(lambda: calls(150), None), 0.1):
-                assert [labels["topic"] for labels in await fires(alarms, "CallwardenLagGrowing")] == ["cdr"]
-                assert slow.get("/readyz")[0] == 503
-                assert re.search(r"^in\.cdr-\d: \d+ records to go; at 500 it is ready$", within(slow), re.MULTILINE)
-                # docker compose up -d --scale worker=4 worker
-                for _ in range(3):
-                    fleet.add(main=A_SLOW_MACHINE)
-                alarms.look_at("worker", [worker.target for worker in fleet.running])
-                await is_quiet(alarms, "CallwardenLagGrowing")
+    async with watched(platform, tmp_path, A_SLOW_MACHINE, CALLWARDEN_READY_LAG="500") as (fleet, slow, alarms, sender):
+        await sender.send(calls(12_000))
+        async with going_on(sender, iter(lambda: calls(150), None), 0.1):
+            assert [labels["topic"] for labels in await fires(alarms, "CallwardenLagGrowing")] == ["cdr"]
+            assert slow.get("/readyz")[0] == 503
+            assert re.search(r"^in\.cdr-\d: \d+ records to go; at 500 it is ready$", within(slow), re.MULTILINE)
+            # docker compose up -d --scale worker=4 worker
+            for _ in range(3):
+                fleet.add(main=A_SLOW_MACHINE)
+            alarms.look_at("worker", [worker.target for worker in fleet.running])
+            await is_quiet(alarms, "CallwardenLagGrowing")
         await ends_well(platform, fleet)
 
 
@@ -169,33 +177,28 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
 
     calls = calls_of_the_present()
     verified = {"type": "complaint", "complaint_id": "q", "category": "fraud", "status": "verified"}
-    with fleet_of(tmp_path, platform.environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
-        worker = fleet.add()
-        await asyncio.to_thread(fleet.settle)
-        alarms.look_at("worker", [worker.target])
-        async with sender_to(platform.node.address) as producer:
-            sender = Sender(producer, platform.names)
-            async with going_on(sender, calls, 0.5):
-                async with going_on(sender, findings(), 0.5):
-                    await fires(alarms, "CallwardenWatermarkStuck")
-                    # Every partition is held back: nothing is committed, so none of the records that come is counted.
-                    counted = "sum(increase(callwarden_records_total[12s]))"
-                    await until(lambda: alarms.value(counted) == 0, "nothing is counted")
-                    held = {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
-                    assert held == set(range(PARTITIONS))
-                    assert not alarms.firing("CallwardenNoRecords")
-                    least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
-                    assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
-                    assert worker.get("/readyz") == (200, "ready\n")
-                    await sender.send([sent("complaints", "t1", **verified, reported_ms=now_ms(), updated_ms=now_ms())])
-                # The writer of the findings is stopped.
-                await is_quiet(alarms, "CallwardenWatermarkStuck")
-                banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
-                await until(lambda: alarms.value(banned), "what waited is decided")
-            assert await fires(alarms, "CallwardenNoRecords")
-            await sender.send(next(calls))
-            await is_quiet(alarms, "CallwardenNoRecords")
-            assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+    async with watched(platform, tmp_path) as (fleet, worker, alarms, sender):
+        async with going_on(sender, calls, 0.5):
+            async with going_on(sender, findings(), 0.5):
+                await fires(alarms, "CallwardenWatermarkStuck")
+                # Every partition is held back: nothing is committed, so none of the records that come is counted.
+                counted = "sum(increase(callwarden_records_total[12s]))"
+                await until(lambda: alarms.value(counted) == 0, "nothing is counted")
+                held = {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
+                assert held == set(range(PARTITIONS))
+                assert not alarms.firing("CallwardenNoRecords")
+                least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
+                assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
+                assert worker.get("/readyz") == (200, "ready\n")
+                await sender.send([sent("complaints", "t1", **verified, reported_ms=now_ms(), updated_ms=now_ms())])
+            # The writer of the findings is stopped.
+            await is_quiet(alarms, "CallwardenWatermarkStuck")
+            banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
+            await until(lambda: alarms.value(banned), "what waited is decided")
+        assert await fires(alarms, "CallwardenNoRecords")
+        await sender.send(next(calls))
+        await is_quiet(alarms, "CallwardenNoRecords")
+        assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
         await ends_well(platform, fleet)
 
 
@@ -212,25 +215,20 @@ async def test_a_source_that_is_late_and_goes_on_is_told_until_it_has_caught_up(
         for number in itertools.count():
             yield [call(f"l{number}", tenant, now_ms() - late_ms) for tenant in HOMES.values()]
 
-    with fleet_of(tmp_path, platform.environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
-        worker = fleet.add()
-        await asyncio.to_thread(fleet.settle)
-        alarms.look_at("worker", [worker.target])
-        async with sender_to(platform.node.address) as producer:
-            sender = Sender(producer, platform.names)
-            async with going_on(sender, late_calls(), 0.5):
-                assert [labels["topic"] for labels in await fires(alarms, "CallwardenSourceBehind")] == ["cdr"]
-                delay = "max(time() - min by (topic, partition) (callwarden_clock_timestamp_seconds))"
-                assert late_ms / 1000 - 60 < (alarms.value(delay) or 0) < late_ms / 1000 + 60
-                assert worker.get("/readyz") == (200, "ready\n")
-                fraud = {"complaint_id": "q", "category": "fraud", "status": "verified"}
-                times = {"reported_ms": now_ms(), "updated_ms": now_ms()}
-                await sender.send([sent("complaints", "t1", type="complaint", **fraud, **times)])
-            async with going_on(sender, calls_of_the_present(), 0.5):
-                await is_quiet(alarms, "CallwardenSourceBehind")
-                banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
-                await until(lambda: alarms.value(banned), "what waited is decided")
-            assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
+    async with watched(platform, tmp_path) as (fleet, worker, alarms, sender):
+        async with going_on(sender, late_calls(), 0.5):
+            assert [labels["topic"] for labels in await fires(alarms, "CallwardenSourceBehind")] == ["cdr"]
+            delay = "max(time() - min by (topic, partition) (callwarden_clock_timestamp_seconds))"
+            assert late_ms / 1000 - 60 < (alarms.value(delay) or 0) < late_ms / 1000 + 60
+            assert worker.get("/readyz") == (200, "ready\n")
+            fraud = {"complaint_id": "q", "category": "fraud", "status": "verified"}
+            times = {"reported_ms": now_ms(), "updated_ms": now_ms()}
+            await sender.send([sent("complaints", "t1", type="complaint", **fraud, **times)])
+        async with going_on(sender, calls_of_the_present(), 0.5):
+            await is_quiet(alarms, "CallwardenSourceBehind")
+            banned = 'sum(callwarden_decisions_total{rule="verified_fraud_complaint"})'
+            await until(lambda: alarms.value(banned), "what waited is decided")
+        assert "as it must be: " in await asyncio.to_thread(callwarden, platform.environment, "audit")
         await ends_well(platform, fleet)
 
 
@@ -345,39 +343,35 @@ async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back
     async def typed(*words: str) -> str:
         return await asyncio.to_thread(callwarden, environment, *words)
 
-    with fleet_of(tmp_path, environment) as fleet, hurried_alarms(tmp_path / "watching", "worker") as alarms:
-        worker = fleet.add()
-        await asyncio.to_thread(fleet.settle)
-        alarms.look_at("worker", [worker.target])
-        async with sender_to(platform.node.address) as producer:
-            async with going_on(Sender(producer, platform.names), quarters(), 0.25):
-                assert [labels["rule"] for labels in await fires(alarms, "CallwardenRuleTooBroad")] == ["many-calls"]
-                await fires(alarms, "CallwardenDecisionFlood")
-                await fires(alarms, "CallwardenTenantsLeftOut")
-                assert worker.metric("callwarden_tenant_pairs_left_out") == len(TENANTS) - 10
+    async with watched(platform, tmp_path) as (fleet, worker, alarms, sender):
+        async with going_on(sender, quarters(), 0.25):
+            assert [labels["rule"] for labels in await fires(alarms, "CallwardenRuleTooBroad")] == ["many-calls"]
+            await fires(alarms, "CallwardenDecisionFlood")
+            await fires(alarms, "CallwardenTenantsLeftOut")
+            assert worker.metric("callwarden_tenant_pairs_left_out") == len(TENANTS) - 10
 
-                assert await asyncio.to_thread(worker.terminate, 30) == 0
-                worker = fleet.add({"CALLWARDEN_METRICS_PAIRS": "1000"})
-                alarms.look_at("worker", [worker.target])
-                for shown in ("sum(callwarden_alerts_firing)", "count(callwarden_tenant_threshold_ratio)"):
-                    await until(lambda expr=shown: alarms.value(expr) == len(TENANTS), "all are shown")
-                assert worker.metric("callwarden_tenant_pairs_left_out") == 0
-                await is_quiet(alarms, "CallwardenTenantsLeftOut")
+            assert await asyncio.to_thread(worker.terminate, 30) == 0
+            worker = fleet.add({"CALLWARDEN_METRICS_PAIRS": "1000"})
+            alarms.look_at("worker", [worker.target])
+            for shown in ("sum(callwarden_alerts_firing)", "count(callwarden_tenant_threshold_ratio)"):
+                await until(lambda expr=shown: alarms.value(expr) == len(TENANTS), "all are shown")
+            assert worker.metric("callwarden_tenant_pairs_left_out") == 0
+            await is_quiet(alarms, "CallwardenTenantsLeftOut")
 
-                apply = ("policy", "apply", str(right), "--reason", "three zeros were missing", "--from", str(at_ms))
-                assert "would change tier" in await typed(*apply, "--dry-run")
-                applied = await typed(*apply, "--no-preview", "--yes")
-                assert applied.count("taken: ") == PARTITIONS
-                assert "would change tier" not in applied
-                await is_quiet(alarms, "CallwardenRuleTooBroad")
-            async with going_on(Sender(producer, platform.names), calls_of_the_present(), 0.5):
-                span = ("--from", str(began_ms), "--to", str(at_ms + QUARTER_MS))
-                mistake = ("--rule", "many-calls", *span, "--reason", "three zeros were missing")
-                listed = await typed("reviews", "overturn", *mistake, "--dry-run")
-                assert all(f"  {tenant}  " in listed for tenant in TENANTS)
-                await typed("reviews", "overturn", *mistake, "--yes", "--wait", "60")
-                async with deadline("all of it is taken back", 300):
-                    while "many-calls" in await typed("reviews", "list", "--status", "final"):
-                        await asyncio.sleep(0.5)
-                await is_quiet(alarms, "CallwardenDecisionFlood")
+            apply = ("policy", "apply", str(right), "--reason", "three zeros were missing", "--from", str(at_ms))
+            assert "would change tier" in await typed(*apply, "--dry-run")
+            applied = await typed(*apply, "--no-preview", "--yes")
+            assert applied.count("taken: ") == PARTITIONS
+            assert "would change tier" not in applied
+            await is_quiet(alarms, "CallwardenRuleTooBroad")
+        async with going_on(sender, calls_of_the_present(), 0.5):
+            span = ("--from", str(began_ms), "--to", str(at_ms + QUARTER_MS))
+            mistake = ("--rule", "many-calls", *span, "--reason", "three zeros were missing")
+            listed = await typed("reviews", "overturn", *mistake, "--dry-run")
+            assert all(f"  {tenant}  " in listed for tenant in TENANTS)
+            await typed("reviews", "overturn", *mistake, "--yes", "--wait", "60")
+            async with deadline("all of it is taken back", 300):
+                while "many-calls" in await typed("reviews", "list", "--status", "final"):
+                    await asyncio.sleep(0.5)
+            await is_quiet(alarms, "CallwardenDecisionFlood")
         await ends_well(platform, fleet, Live(LIVE.idle_after_ms, outage_grace_ms=30 * DAY))

@@ -1,11 +1,9 @@
-"""Partitions that stand still: what was lost, refused or not foreseen, and what the operator says to it."""
+"""Partitions that stand still: what was refused or not foreseen, and what the operator says to it."""
 
 import asyncio
-import json
 import random
 from collections import Counter
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,20 +13,15 @@ from crash.courses import (
     CDR,
     COMPLAINTS,
     CONTROL,
-    HOUR,
     MINUTE,
     NOON,
     POLICY,
     SECOND,
     STATE,
-    an_hour_of_calls,
     command,
     complaint,
     count,
     dead_letters,
-    lose_state,
-    noted,
-    operator_of,
     phase,
     play,
     three_calls,
@@ -40,195 +33,14 @@ from crash.log import Log, Record
 from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.head import Live, Place
+from monitor.head import Live
 from monitor.intake import Decoder
-from monitor.notes import LostInput, LostState
 from monitor.partition import Partition
 from monitor.shard.records import Records
 from monitor.sources import Sources
 from streams.cluster import TP, Refused, Unreadable
-from streams.control import AcceptCommand
-from streams.opening import OpeningRefused, no_such_loss, open_partition
+from streams.opening import OpeningRefused, open_partition
 from streams.setup import Phase
-from streams.state.exporting import export
-
-
-async def no_loss(
-    world: World, what: Literal["lost_input", "lost_state"], offset: int, topic: str | None = None
-) -> str | None:
-    """What an operator is told who accepts it."""
-    return await no_such_loss(operator_of(world), NAMES, 0, AcceptCommand(what, offset, "r", topic))
-
-
-def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        assert len(judge.ids(world.broker, 0)) == 1
-        worker.kill()
-        world.broker.logs[STATE] = Log()
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "its state is lost" in why
-        assert "callwarden accept lost-state --partition 0" in why
-        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
-        assert await no_loss(world, "lost_state", offset - 1) == (
-            f"--offset {offset - 1}: callwarden.enforcement-0 ends at {offset} now; expected that, as the worker's "
-            "newest refusal says"
-        )
-        assert await no_loss(world, "lost_state", offset) is None
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
-        await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
-        assert [one for one in noted(world) if isinstance(one[1], LostState)] == [
-            (None, LostState(offset, "a test", "ann", NOON))
-        ]
-        ids = judge.ids(world.broker, 0)
-        assert len(ids) == len(set(ids)) == 2
-
-    play(world, go)
-
-
-def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    enforcement = TP(NAMES.output("enforcement"), 0)
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        worker.kill()
-        world.broker.logs[STATE] = Log()
-        for value in (b"no event", b'{"id": 7}', b"[]"):
-            world.broker.append(enforcement, Record(b"t", value))
-        offset = world.broker.logs[enforcement].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        assert phase(worker) == (Phase.RUNNING, "")
-
-    play(world, go)
-
-
-def test_what_is_left_of_a_lost_state_goes_when_it_is_made_anew() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        worker.kill()
-        left = Record(b"standing-of-nobody/0", b"\x00\x01left")
-        world.broker.logs[STATE] = Log()
-        world.broker.append(STATE, left)
-        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
-        world.add_worker()
-        await until(world, NOON + 30 * MINUTE)
-        stored = {entry.record.key: entry.record.value for entry in world.broker.logs[STATE].committed(0)}
-        assert stored[b"head/0"] is not None
-        assert stored[left.key] is None
-
-    play(world, go)
-
-
-def test_a_state_of_which_a_part_is_lost_is_refused_and_made_anew_once_that_is_accepted(tmp_path: Path) -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        worker.kill()
-        stored = world.broker.logs[STATE].committed(0)
-        world.broker.logs[STATE] = Log()
-        for entry in stored:
-            if not entry.record.key.startswith(b"f"):  # all but the panes, as if retention had them
-                world.broker.append(STATE, entry.record)
-        with pytest.raises(Refused, match=r"callwarden\.state-0 is not whole: of the \d+ entries that its head counts"):
-            await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "its state is lost: callwarden.state has not all of it (of the " in why
-        offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
-        assert await no_loss(world, "lost_state", offset) is None
-        command(world, type="accept", what="lost_state", offset=offset, reason="a test")
-        await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
-        ids = judge.ids(world.broker, 0)
-        assert len(ids) == len(set(ids)) == 2
-
-    play(world, go)
-
-
-def test_a_log_of_the_state_that_is_made_anew_while_a_worker_is_at_work_is_noticed() -> None:
-    world = world_of(grace_ms=0)
-    world.produce(three_calls(NOON + MINUTE, "a"))
-    world.produce(three_calls(NOON + 15 * MINUTE, "b"))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 10 * MINUTE)
-        world.broker.logs[STATE] = Log()
-        await until(world, NOON + 30 * MINUTE)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "its state is lost: callwarden.state has not all of it (of the " in why
-
-    play(world, go)
-
-
-def test_records_that_retention_has_deleted_before_they_were_read_again_are_missed() -> None:
-    world = world_of(grace_ms=4 * HOUR)
-    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])
-    world.produce([Arrival(NOON + 90 * SECOND, CDR, Record(b"t", b"{"))])
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 3 * MINUTE)
-        worker.kill()
-        world.broker.logs[CDR].trim(5)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "begins at offset 5, but its records from 0 on are needed" in why
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
-        await asyncio.sleep(30)
-        assert phase(worker)[0] is Phase.REFUSED
-        assert (await no_loss(world, "lost_input", 4, CDR.topic) or "").startswith(
-            "--offset 4: callwarden.cdr-0 begins at 5 now; expected that"
-        )
-        assert await no_loss(world, "lost_input", 5, CDR.topic) is None
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)
-        await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        assert await no_loss(world, "lost_input", 5, CDR.topic) == (
-            "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
-        )
-        losses = [one for one in noted(world) if isinstance(one[1], LostInput)]
-        assert losses == [(0, LostInput(5, 0, anew=False, reason="a test", by="ann", at_ms=7))]
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="once more")
-        await asyncio.sleep(30)
-        assert len([one for one in noted(world) if isinstance(one[1], LostInput)]) == 1
-
-    refused = [line for line in play(world, go) if line["event"] == "command refused"]
-    assert [line["why"].partition(":")[0] for line in refused] == [
-        "lost_input at offset 4",
-        "lost_input at offset 5",
-    ]
 
 
 def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash() -> None:
@@ -436,42 +248,6 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
     assert events["a log begins anew, its partition is opened again"] == 0
 
 
-@pytest.mark.parametrize("orderly", [True, False])
-def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_accepted(orderly: bool) -> None:
-    """What was handed over has places in the old log: after a crash the new one would be read from there."""
-    world = world_of(grace_ms=0)
-    world.produce([Arrival(NOON, CDR, Record(b"t", b"{"))] * 10)
-    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + 2 * MINUTE, "b")])
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 3 * MINUTE)
-        worker.terminate() if orderly else worker.kill()
-        await asyncio.sleep(5)
-        world.broker.logs[CDR] = Log()
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, why = phase(worker)
-        assert stands is Phase.REFUSED
-        assert "ends at offset 0, but records up to" in why
-        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
-        await asyncio.sleep(10)
-        replayed = judge.replayed(world.broker, POLICY, world.live, Place(0, 1))
-        least_ms = NOON + (2 if orderly else 1) * MINUTE
-        assert replayed.sources.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
-        world.produce(three_calls(NOON + 4 * MINUTE, "c"))
-        await until(world, NOON + 4 * MINUTE + 10 * SECOND)
-        world.broker.append(CDR, Record(b"t", b"{"))  # brings a transaction about
-        await asyncio.sleep(3)
-        worker.kill()
-        worker = world.add_worker()
-        await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        assert len(judge.ids(world.broker, 0)) == 1, "the new calls are enough by themselves"
-
-    play(world, go)
-
-
 def test_a_state_of_a_release_to_come_is_refused() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
@@ -572,28 +348,3 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
 
     logs = play(world, go)
     assert not any("broker is away" in line["event"] for line in logs)
-
-
-def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_being_made_anew() -> None:
-    world = world_of(speed=60.0)
-    enforcement = TP(NAMES.output("enforcement"), 0)
-    an_hour_of_calls(world)
-
-    async def go() -> None:
-        worker = world.add_worker()
-        await until(world, NOON + 20 * MINUTE)
-        worker.kill()
-        foreign = {"id": "foreign", "subject": "t", "data": {"decided_ms": NOON + 3_000 * 24 * HOUR}}
-        world.broker.append(enforcement, Record(b"t", json.dumps(foreign).encode()))
-        lose_state(world)
-        worker = world.add_worker()
-        await until(world, NOON + 8 * 60 * MINUTE)
-        assert phase(worker) == (Phase.RUNNING, "")
-        assert worker.engine is not None
-        partition = worker.engine.owners[0].partition
-        assert partition is not None
-        assert not partition.rebuilding
-        ids = judge.ids(world.broker, 0)
-        assert len(ids) == len(set(ids)) > 1, "and what was put out is not put out again"
-
-    play(world, go)
