@@ -13,11 +13,30 @@ from oracle.compare import as_output, holds
 from oracle.rulebook import instant, parse_policy
 from oracle.worked import case_folders, disagreements, files_of, resolve
 
-CASES = case_folders()
+_NOT_BUILT = {
+    "admission-review": "reviewed admissions (section 5, Admission)",
+    "block-ratio": "the metric block_ratio (section 4)",
+    "declared-prohibited": "the catalogue read on declared businesses (section 5, Admission)",
+    "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
+    "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
+    "median-talk": "the metric median_talk_s (section 4)",
+    "once-per-rule": "escalations that count a rule once (section 5)",
+    "owner-banned": "bans that follow an owner (section 5, Owners)",
+}
+"""Examples of version 4 of the contract whose subject does not exist yet. An entry whose example passes is a failure."""
+
+
+def _case(folder: Path) -> Any:
+    missing = _NOT_BUILT.get(folder.name)
+    marks = () if missing is None else pytest.mark.xfail(reason=f"not built: {missing}", strict=True)
+    return pytest.param(folder, id=folder.name, marks=marks)
+
+
+CASES = [_case(folder) for folder in case_folders()]
 pytestmark = pytest.mark.skipif(not CASES, reason="the worked examples (../shared/cases) are not here")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
+@pytest.mark.parametrize("case", CASES)
 def test_the_oracle_does_not_contradict_the_worked_example(case: Path) -> None:
     expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
     policy = parse_policy((case / "policy.json").read_text(encoding="utf-8"))
@@ -35,7 +54,7 @@ def test_the_oracle_does_not_contradict_the_worked_example(case: Path) -> None:
     assert list(disagreements(expected, out)) == []
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
+@pytest.mark.parametrize("case", CASES)
 def test_replay_does_not_contradict_the_worked_example(
     case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
