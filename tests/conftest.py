@@ -1,12 +1,39 @@
 """Shared by all tests. Its being here puts this folder on the path, so that `import oracle` works everywhere."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+from leftover_processes import kill, leftovers, mark_this_run
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
 _SERVICES = {"jars", "kafka", "postgres"}
+
+
+def pytest_configure() -> None:
+    """Make what the tests start independent of how the tests were started, and recognisable.
+
+    A shell starts background jobs (`make test &`, `nohup`, some CI systems) with SIGINT ignored, and processes inherit
+    that: a command that a test interrupts would never end.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    mark_this_run()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that leaves processes behind fails and names them. They are ended."""
+    found = leftovers()
+    if not found:
+        return
+    kill(found)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line("")
+        for process in found:
+            reporter.write_line(f"left running by a test: {process}", red=True)
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(wrapper=True)

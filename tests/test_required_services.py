@@ -46,7 +46,8 @@ def test_without_a_service():
 def test_a_skipped_service_test_fails_exactly_where_services_are_required(
     tmp_path: Path, required: str, status: int, closing: str
 ) -> None:
-    (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
+    for name in ("conftest.py", "leftover_processes.py"):
+        (tmp_path / name).write_text((Path(__file__).parent / name).read_text())
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    services: x\n    soak: x\n")
     (tmp_path / "test_suite.py").write_text(SUITE)
     done = subprocess.run(

@@ -23,7 +23,7 @@ _NOT_BUILT = {
     "once-per-rule": "escalations that count a rule once (section 5)",
     "owner-banned": "bans that follow an owner (section 5, Owners)",
 }
-"""Examples of version 4 of the contract whose subject does not exist yet. An entry whose example passes is a failure."""
+"""Examples of version 4 of the contract whose subject does not exist yet. One that passes is a failure."""
 
 
 def _case(folder: Path) -> Any:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,14 +161,18 @@ def test_ctrl_c_at_a_terminal_ends_a_replay_without_a_traceback(folder: Path, jo
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as replay,
         fifo.open("wb") as pipe,  # it has begun to read
     ):
-        pipe.write((folder / "records.jsonl").read_bytes() * 20)
-        pipe.flush()
-        until = time.monotonic() + 60
-        while _children_of(replay.pid) < int(jobs) - 1:
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        os.killpg(replay.pid, signal.SIGINT)
-        _, error = replay.communicate(timeout=60)
+        try:
+            pipe.write((folder / "records.jsonl").read_bytes() * 20)
+            pipe.flush()
+            until = time.monotonic() + 60
+            while _children_of(replay.pid) < int(jobs) - 1:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            os.killpg(replay.pid, signal.SIGINT)
+            _, error = replay.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(replay.pid, signal.SIGKILL)
     assert replay.returncode == 130
     assert "Traceback" not in error
 

@@ -1,0 +1,67 @@
+"""Finds processes that tests have started and not ended: a mark in the environment tells them from all others."""
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "PYTEST_RUN_ID"  # settings refuse unknown names that begin with CALLWARDEN_
+_PROC = Path("/proc")
+_GRACE_S = 5.0  # a process that was killed a moment ago takes a while to disappear
+_ENDS_WITH_US = b"multiprocessing.resource_tracker"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A process that still runs, with its command and the folder in which it runs, which often names the test."""
+
+    pid: int
+    command: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{self.pid}: {self.command} (in {self.folder})"
+
+
+def mark_this_run() -> None:
+    """Give this process a mark that the processes which it starts inherit. Does nothing without /proc."""
+    os.environ[MARK] = uuid.uuid4().hex
+
+
+def leftovers(grace_s: float = _GRACE_S) -> list[Leftover]:
+    """Processes with this run's mark that are there after ``grace_s``; this one is not among them."""
+    until = time.monotonic() + grace_s
+    while (found := list(_marked())) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
+
+
+def kill(found: list[Leftover]) -> None:
+    """End them at once."""
+    for process in found:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _marked() -> Iterator[Leftover]:
+    wanted = f"{MARK}={os.environ[MARK]}".encode()
+    for folder in _PROC.glob("[0-9]*"):
+        pid = int(folder.name)
+        try:
+            marked = pid != os.getpid() and wanted in (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes() if marked else b""
+            if command and _ENDS_WITH_US not in command:  # a process without one has ended
+                yield Leftover(pid, command.replace(b"\0", b" ").decode(errors="replace").strip(), _cwd(folder))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+
+
+def _cwd(folder: Path) -> str:
+    try:
+        return os.readlink(folder / "cwd")
+    except OSError:
+        return "?"
