@@ -149,13 +149,16 @@ class Consumer(Protocol):
 
 
 class Ends(NamedTuple):
-    """What a broker's answer to a fetch said: the position of a `read_committed` reader that has read all.
+    """What a broker's answer to a fetch said of the ends of a partition.
 
-    ``asked_s``: when it was asked, by `steady_s`. When the answer is looked at says nothing: this process may have
-    been stopped meanwhile.
+    ``last_stable``: the position of a `read_committed` reader that has read all it can see. Above it, up to
+    ``high_watermark``, lie the records of an open transaction, and all that others wrote and committed behind its
+    first record. ``asked_s``: when it was asked, by `steady_s`. When the answer is looked at says nothing: this process
+    may have been stopped meanwhile.
     """
 
-    end: int
+    last_stable: int
+    high_watermark: int
     asked_s: float
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ import structlog
 from sqlalchemy import Connection
 
 from streams.clock import steady_s
-from streams.cluster import TP, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
+from streams.cluster import TP, Ends, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
 from streams.consumers.database import Database
 from streams.consumers.gone import Gone, lost, rewritten, same_cluster
 from streams.consumers.positions import Last, Overtaken, Positions, hash_of
 from streams.consumers.topics import Topics
+from streams.consumers.watermarks import Waiting, Watermarks
 
 log = structlog.get_logger("callwarden")
 
@@ -60,14 +61,21 @@ class _TooEarly(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a follower is. ``as_of_ms``: all that was committed by then is handled; None: that was never so.
+    """How far a follower is. ``as_of_ms``: all that was written by then is handled; None: that was never so.
 
     ``as_of_s`` is the same by `steady_s`: what was not handled since then is told by that, as nobody sets it.
+    ``behind`` counts the offsets up to the high watermarks. ``waiting``: the partitions that are not at a high
+    watermark that was reported before now, those that have waited longest first.
     """
 
     as_of_ms: int | None
     behind: Mapping[TP, int]
     as_of_s: float | None = None
+    waiting: Sequence[Waiting] = ()
+
+    def overdue(self, now_s: float) -> Waiting | None:
+        """The partition that has waited for longer than transactions take; None: no answer lacks what is older."""
+        return next((each for each in self.waiting if each.overdue(now_s)), None)
 
 
 class Follower:
@@ -97,8 +105,8 @@ class Follower:
         self._topics, self._handle = list(topics), handle
         self._from_end, self._pass_over, self._before = from_end, pass_over, before
         self._at: dict[TP, int] = {}
-        self._as_of: dict[TP, float] = {}
-        self._ends: dict[TP, int] = {}
+        self._watermarks: dict[TP, Watermarks] = {}
+        self._ends: dict[TP, Ends] = {}
         self._cut_short = 0
         self._put_back = False
         self._checked_s = self._heard_s = time.monotonic()
@@ -118,13 +126,20 @@ class Follower:
 
     def progress(self) -> Progress:
         """How far it is."""
-        complete = bool(self._at) and not self._put_back and self._as_of.keys() == self._at.keys()
-        as_of_s = min(self._as_of.values()) if complete else None
+        each = [self._watermarks[tp].as_of_s for tp in self._at]
+        known = [as_of_s for as_of_s in each if as_of_s is not None]
+        as_of_s = min(known) if known and len(known) == len(each) and not self._put_back else None
         return Progress(
             as_of_ms=None if as_of_s is None else round((time.time() - steady_s() + as_of_s) * 1000),
-            behind={tp: max(0, end - self._at[tp]) for tp, end in self._ends.items()},
+            behind={tp: max(0, ends.high_watermark - self._at[tp]) for tp, ends in self._ends.items()},
             as_of_s=as_of_s,
+            waiting=sorted(self._waiting(), key=lambda each: (each.since_s, each.tp)),
         )
+
+    def _waiting(self) -> Iterator[Waiting]:
+        for tp, at in self._at.items():
+            if (since_s := self._watermarks[tp].since_s) is not None:
+                yield Waiting(tp, at, since_s, in_transaction=self._ends[tp].last_stable <= at)
 
     async def run(self) -> None:
         """Follow. A broker or database that is away is waited for. Refused (`Gone` among it), Unreadable; what
@@ -153,13 +168,17 @@ class Follower:
                 await reader.stop()
 
     async def catch_up(self) -> None:
-        """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once."""
+        """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once:
+        also where a transaction stays open, behind which nothing can be read."""
         now_s = steady_s()
         while True:
             reader = self._cluster.reader()
             try:
                 await self._begin(reader)
-                while (as_of_s := self.progress().as_of_s) is None or as_of_s <= now_s:
+                while (as_of_s := (progress := self.progress()).as_of_s) is None or as_of_s <= now_s:
+                    open_ = next((each for each in progress.waiting if each.in_transaction), None)
+                    if open_ is not None and open_.overdue(steady_s()):
+                        raise Unavailable(open_.reason(steady_s()))
                     await self._step(reader)
             except (Overtaken, PutBack, OffsetGone, _Grown, _TooEarly):
                 await asyncio.sleep(_POLL_S)
@@ -212,12 +231,16 @@ class Follower:
         for committed in await self._database.run(begin):
             committed()
         at |= {tp: each.start for tp, each in gone.items()}
-        self._as_of = {tp: as_of for tp, as_of in self._as_of.items() if tp in at and at[tp] >= self._at.get(tp, 0)}
+        # Of a partition that is read again from before it is not known any more when all was handled.
+        self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else Watermarks() for tp in tps}
         self._at, self._put_back = at, False
-        self._ends = {tp: ends[tp] for tp in tps}
+        self._ends = {tp: Ends(ends[tp], ends[tp], -math.inf) for tp in tps}
         self._counts = counts
         self._counted_s = self._checked_s = self._heard_s = time.monotonic()
         await reader.start(self._at)
+
+    def _is_known(self, tp: TP, at: int) -> bool:
+        return tp in self._watermarks and at >= self._at[tp]
 
     async def _step(self, reader: Reader) -> None:
         if self._put_back:
@@ -238,11 +261,15 @@ class Follower:
             if committed is not None:
                 committed()
         heard = False
-        for tp, (end, asked_s) in reader.ends().items():
-            self._ends[tp] = end
-            if self._at[tp] >= end and asked_s > self._as_of.get(tp, -math.inf):
-                self._as_of[tp] = asked_s
-                heard = True
+        for tp, ends in reader.ends().items():
+            if ends == self._ends[tp] and tp not in fetched:
+                continue
+            heard |= ends.asked_s > self._ends[tp].asked_s and self._at[tp] >= ends.last_stable
+            self._ends[tp] = ends
+            watermarks = self._watermarks[tp]
+            watermarks.reach(self._at[tp])
+            watermarks.report(ends.high_watermark, ends.asked_s)
+            watermarks.reach(self._at[tp])
         if fetched or heard:
             self._heard_s = time.monotonic()
         elif time.monotonic() - self._heard_s > _SILENT_S:

@@ -97,8 +97,11 @@ def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
         return "has not reached the topics yet: the log says why"
     if progress.as_of_s is None:
         return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records to go"
-    late_s = steady_s() - progress.as_of_s
-    if late_s > stale_s:
+    now_s = steady_s()
+    if (overdue := progress.overdue(now_s)) is not None and overdue.in_transaction:
+        return overdue.reason(now_s)
+    late_s = now_s - progress.as_of_s
+    if overdue is not None or late_s > stale_s:
         return f"knows what was written up to {late_s:.0f} s ago; {sum(progress.behind.values())} records to go"
     return None
 
@@ -115,6 +118,12 @@ class Followed(Collector):
         for tp, records in progress.behind.items():
             lag.add_metric([self._consumer, tp.topic, str(tp.partition)], records)
         yield lag
+        open_s, now_s = dict.fromkeys(progress.behind, 0.0), steady_s()
+        open_s |= {each.tp: now_s - each.since_s for each in progress.waiting if each.in_transaction}
+        transactions = gauges("callwarden_consumer_open_transaction_seconds")
+        for tp, seconds in open_s.items():
+            transactions.add_metric([self._consumer, tp.topic, str(tp.partition)], seconds)
+        yield transactions
         as_of = gauges("callwarden_consumer_as_of_timestamp_seconds")
         if progress.as_of_ms is not None:
             as_of.add_metric([self._consumer], progress.as_of_ms / 1000)

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
 from streams.clock import steady_s
+from streams.cluster import Ends
 
 
 def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
@@ -26,8 +27,8 @@ def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
 
 
-def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, int, float], None]) -> None:
-    """Have ``tell`` told of each fetch that is answered: the last stable offset, and when it was asked.
+def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, Ends], None]) -> None:
+    """Have ``tell`` called with what each answer to a fetch says of the ends of partitions.
 
     `AIOKafkaConsumer.last_poll_timestamp` is the wall clock's, at the moment in which the answer was looked at.
     """
@@ -38,15 +39,15 @@ def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, int, flo
         asked_s = steady_s()
         response = await send(node_id, request, *args, **more)
         if isinstance(request, FetchRequest):
-            for tp, end in _ends(response.topics):
-                tell(tp, end, asked_s)
+            for tp, last_stable, high_watermark in _ends(response.topics):
+                tell(tp, Ends(last_stable, high_watermark, asked_s))
         return response
 
     network.send = sending
 
 
-def _ends(topics: Iterable[Any]) -> Iterable[tuple[TopicPartition, int]]:
+def _ends(topics: Iterable[Any]) -> Iterable[tuple[TopicPartition, int, int]]:
     for topic, partitions in topics:
-        for partition, error, _, last_stable, *_ in partitions:
+        for partition, error, high_watermark, last_stable, *_ in partitions:
             if not error:
-                yield TopicPartition(topic, partition), int(last_stable)
+                yield TopicPartition(topic, partition), int(last_stable), int(high_watermark)

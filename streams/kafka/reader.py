@@ -68,10 +68,10 @@ class KafkaReader:
     def ends(self) -> dict[TP, Ends]:
         return dict(self._ends)
 
-    def _heard(self, tp: TopicPartition, end: int, asked_s: float) -> None:
+    def _heard(self, tp: TopicPartition, ends: Ends) -> None:
         known = self._ends.get(TP(*tp))
-        if known is None or asked_s > known.asked_s:  # an earlier leader may answer late
-            self._ends[TP(*tp)] = Ends(end, asked_s)
+        if known is None or ends.asked_s > known.asked_s:  # an earlier leader may answer late
+            self._ends[TP(*tp)] = ends
 
     async def why_silent(self) -> Unavailable | Refused:
         """Why no fetch is answered, as far as that can be found out."""

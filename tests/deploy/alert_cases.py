@@ -38,6 +38,7 @@ MARK = 'callwarden_watermark_timestamp_seconds{{partition="{}"}}'
 FIRING, JUDGED = 'callwarden_alerts_firing{rule="r"}', 'callwarden_threshold_ratio_count{rule="r"}'
 CLOCK = 'callwarden_clock_timestamp_seconds{{topic="{}",partition="{}"}}'
 SILENT, QUIET = "callwarden_cdr_feed_silent_seconds", 'callwarden_silent_seconds{{topic="{}",instance="{}"}}'
+OPEN = 'callwarden_consumer_open_transaction_seconds{{job="{}",topic="t",partition="{}"}}'
 
 CASES = {
     "CallwardenTargetDown": Cases(
@@ -332,6 +333,25 @@ CASES = {
             # It has just begun; and what is down has an alert of its own.
             Quiet({'up{job="ledger"}': "0x12 1x20", 'up{job="notify"}': "0x30"}, "15m"),
         ],
+    ),
+    "CallwardenTransactionOpen": Cases(
+        [
+            Fires(
+                {
+                    OPEN.format("billing", 3): "0x10 0+60x10",
+                    OPEN.format("ledger", 3): "0x10 0+60x10",
+                    OPEN.format("ledger", 4): "0x30",
+                },
+                "12m",
+                [
+                    (
+                        {"topic": "t", "partition": "3"},
+                        "t-3 有事务 2m 0s 未结束 / A transaction of t-3 has been open for 2m 0s",
+                    )
+                ],
+            )
+        ],
+        [Quiet({OPEN.format("billing", 3): "0 50 0 60 0 12x20"}, "20m")],
     ),
     "CallwardenRecordsUnreadable": Cases(
         [

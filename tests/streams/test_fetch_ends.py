@@ -20,19 +20,19 @@ async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None
         return SimpleNamespace(topics=[("ours", [(0, 0, 9, 7, b""), (1, 6, 9, 7, b"")])])
 
     client: Any = SimpleNamespace(_client=SimpleNamespace(send=send))
-    told: list[tuple[TopicPartition, int, float]] = []
+    told: list[tuple[TopicPartition, Ends]] = []
     tell_ends(client, lambda *each: told.append(each))
     asked_s = steady_s()
     await client._client.send(1, FetchRequest(500, 1, 1, 0, []))
     await client._client.send(1, "something else")
-    [(tp, end, told_s)] = told
-    assert (tp, end) == (TopicPartition("ours", 0), 7)
-    assert asked_s <= told_s <= looked_at[0]
+    [(tp, ends)] = told
+    assert (tp, ends.last_stable, ends.high_watermark) == (TopicPartition("ours", 0), 7, 9)
+    assert asked_s <= ends.asked_s <= looked_at[0]
 
 
 def test_an_earlier_question_that_is_answered_late_makes_nothing_older() -> None:
     clients: Any = None
     reader = KafkaReader(clients)
     for end, asked_s in ((7, 20.0), (5, 10.0), (7, 20.0), (9, 30.0), (8, 25.0)):
-        reader._heard(TopicPartition("ours", 0), end, asked_s)
-    assert reader.ends() == {TP("ours", 0): Ends(9, 30.0)}
+        reader._heard(TopicPartition("ours", 0), Ends(end, end, asked_s))
+    assert reader.ends() == {TP("ours", 0): Ends(9, 9, 30.0)}

@@ -23,7 +23,8 @@ from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
 from streams.consumers.billing.tenants import in_path, in_query
 from streams.consumers.billing.tokens import Tokens
-from streams.consumers.follow import PutBack
+from streams.consumers.follow import Progress, PutBack
+from streams.consumers.watermarks import Waiting
 
 _RETRY_AFTER_S: Final = "2"
 _PATIENCE_S: Final = 2.0
@@ -49,11 +50,10 @@ _LOST: Final[dict[int | str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where answers come from. ``as_of_s``: all that was in the topic by then, by `steady_s`, is in the holds; None:
-    unknown."""
+    """Where answers come from. ``progress``: how far the holds are, its times by ``now_s``."""
 
     holds: Callable[[str], Awaitable[list[Hold]]]
-    as_of_s: Callable[[], float | None]
+    progress: Callable[[], Progress]
     stale_after_ms: int
     now_s: Callable[[], float] = steady_s
 
@@ -112,7 +112,8 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
 
 async def _answer(sources: Sources, tenant_id: str) -> Response:
     # Asked before the database is: it may then know more than that, never less.
-    as_of_s = sources.as_of_s()
+    progress = sources.progress()
+    as_of_s = progress.as_of_s
     away = False
     holds: list[Hold] | None = None
     try:
@@ -124,13 +125,24 @@ async def _answer(sources: Sources, tenant_id: str) -> Response:
         ) from None
     except (Unavailable, TimeoutError):
         away = True
-    age_s = math.inf if as_of_s is None else sources.now_s() - as_of_s
+    now_s = sources.now_s()
+    age_s = math.inf if as_of_s is None else now_s - as_of_s
     as_of_ms = None if as_of_s is None else round((time.time() - age_s) * 1000)
+    if (overdue := progress.overdue(now_s)) is not None:
+        reason = overdue.reason(now_s)
+        raise _not_now(reason[0].upper() + reason[1:], _overdue_zh(overdue), as_of_ms, holds)
     if age_s * 1000 > sources.stale_after_ms:
         raise _not_now("The topic is not read up to the present", "尚未读到主题的最新位置", as_of_ms, holds)
     if away or holds is None:
         raise _not_now("The database does not answer", "数据库没有响应", as_of_ms, None)
     return Response(orjson.dumps(answer_of(holds)), 200, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _overdue_zh(overdue: Waiting) -> str:
+    where = f"{overdue.tp.topic}-{overdue.tp.partition} 的位点 {overdue.offset}"
+    if overdue.in_transaction:
+        return f"{where} 处有事务未结束，其后已提交的记录尚不可读"
+    return f"{where} 之后的记录尚未处理"
 
 
 def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[Hold] | None) -> ProblemError:

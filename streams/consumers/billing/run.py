@@ -73,7 +73,7 @@ class Billing:
     async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:
         """Follow and answer."""
         settings = self._settings
-        sources = Sources(self._holds, lambda: self.follower.progress().as_of_s, settings.billing_stale_after_ms)
+        sources = Sources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
         stale_s = settings.billing_stale_after_ms / 1000
         app = make(sources, allowed, pages(self._registry, lambda: behind(self.follower, stale_s)))
         address = (settings.web_host, settings.billing_port)

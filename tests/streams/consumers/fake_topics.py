@@ -22,6 +22,8 @@ class FakeTopics:
             TP(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
+        self.open: dict[TP, int] = {}
+        """Where a transaction is open: nothing from there on can be read."""
         self.away = self.silent = False
         self.id: str | None = "this-one"
         self.now_ms = 1_000
@@ -35,6 +37,10 @@ class FakeTopics:
     def end(self, tp: TP) -> int:
         """The position after the last record."""
         return self.first[tp] + len(self.logs[tp])
+
+    def stable_end(self, tp: TP) -> int:
+        """The position after the last record that can be read."""
+        return self.open.get(tp, self.end(tp))
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """As retention does."""
@@ -60,7 +66,7 @@ class FakeTopics:
 
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         self.must_be_there()
-        return {tp: self.end(tp) for tp in tps}
+        return {tp: self.stable_end(tp) for tp in tps}
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
         self.must_be_there()
@@ -100,9 +106,10 @@ class FakeReader:
         for tp, at in self._at.items():
             if not topics.first[tp] <= at <= topics.end(tp):
                 raise OffsetGone(tp, at)
-            values = topics.logs[tp][at - topics.first[tp] :][:3]
+            stable = topics.stable_end(tp)
+            values = topics.logs[tp][at - topics.first[tp] : stable - topics.first[tp]][:3]
             asked_s = steady_s() - time.time() + topics.now_ms / 1000
-            self._ends[tp] = Ends(topics.end(tp), asked_s)
+            self._ends[tp] = Ends(stable, topics.end(tp), asked_s)
             if values:
                 stop = self._at[tp] = at + len(values)
                 times = np.full(len(values), topics.now_ms, np.int64)

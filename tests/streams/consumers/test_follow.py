@@ -13,6 +13,7 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note, noted
 from sqlalchemy import Connection
 
+from streams.clock import steady_s
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, PutBack, Record
@@ -267,6 +268,43 @@ async def test_a_partition_that_is_not_handled_to_its_end_holds_the_time_back(da
         held.set()
         await until(lambda: is_as_of(follower, 3_000))
         assert len(noted(database)) == 2
+
+
+async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_to_be(database: Database) -> None:
+    """A reader of committed records sees an end of the log there, and yet nothing behind it."""
+    topics, tp = FakeTopics(ours=2), TP("ours", 0)
+    topics.now_ms = int(time.time() * 1000) - 6_000
+    topics.put("ours", 0, b"a", b"b")
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_s is not None and not follower.progress().waiting)
+        assert behind(follower) is None
+        topics.open[tp] = 2
+        topics.put("ours", 0, b"open", b"committed by another")
+        await until(lambda: bool(follower.progress().waiting))
+        [waiting] = follower.progress().waiting
+        assert (waiting.tp, waiting.offset, waiting.in_transaction) == (tp, 2, True)
+        assert follower.progress().behind == {tp: 2, TP("ours", 1): 0}
+        assert follower.progress().overdue(steady_s()) == waiting
+        assert "a transaction of ours-0 has been open at offset 2 for 6 s" in (behind(follower) or "")
+        known = follower.progress().as_of_s
+        topics.now_ms += 60_000
+        polls = topics.polls
+        await until(lambda: topics.polls > polls + 3)
+        assert follower.progress().as_of_s == known, "it knows no more than what was there before"
+        del topics.open[tp]
+        await until(lambda: len(noted(database)) == 4 and not follower.progress().waiting)
+        assert behind(follower) is None
+
+
+async def test_catching_up_ends_at_a_transaction_that_stays_open(database: Database) -> None:
+    topics = FakeTopics(ours=1)
+    topics.now_ms = int(time.time() * 1000) - 6_000
+    topics.put("ours", 0, *[b"x"] * 8)
+    topics.open[TP("ours", 0)] = 7
+    with pytest.raises(Unavailable, match="a transaction of ours-0 has been open at offset 7 for 6 s"):
+        await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
+    assert len(noted(database)) == 7
 
 
 async def test_deleted_records_that_were_not_handled_are_refused(database: Database) -> None:

@@ -242,8 +242,8 @@ def named_by(registry: CollectorRegistry) -> set[str]:
 
 
 def wanted_of(program: Program) -> set[str]:
-    shared = {"callwarden_consumer_lag_records", "callwarden_consumer_as_of_timestamp_seconds"}
-    return {entry.name for entry in CATALOGUE if program in entry.by} - shared
+    entries = [entry for entry in CATALOGUE if program in entry.by]
+    return {entry.name for entry in entries if not entry.name.startswith("callwarden_consumer_")}
 
 
 def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:

@@ -17,13 +17,14 @@ from serving import TOKEN, TOPIC, serving
 from sqlalchemy import Connection, delete, update
 
 from oracle.billing import event
-from streams.cluster import Refused, Unavailable
+from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.billing.api import Sources, make
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import HANDLED, HOLD, POSITION
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower
+from streams.consumers.follow import Follower, Progress
+from streams.consumers.watermarks import Waiting
 
 BAN: dict[str, Any] = {
     "clause": 1, "status": "pending_review", "decided_ms": 1_772_000_000_000, "review_by_ms": 1_772_600_000_000,
@@ -197,14 +198,18 @@ class Known:
 
     def __init__(self, age_s: float | None, error: Exception | None = None) -> None:
         self.as_of_s, self.error = None if age_s is None else 1_000 - age_s, error
+        self.waiting: list[Waiting] = []
 
     async def holds(self, tenant_id: str) -> list[Any]:
         if self.error is not None:
             raise self.error
         return []
 
+    def progress(self) -> Progress:
+        return Progress(None, {}, self.as_of_s, self.waiting)
+
     async def ask(self) -> tuple[int, dict[str, Any]]:
-        sources = Sources(self.holds, lambda: self.as_of_s, 10_000, lambda: 1_000.0)
+        sources = Sources(self.holds, self.progress, 10_000, lambda: 1_000.0)
         app = make(sources, None, [])
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://billing") as client:
@@ -220,6 +225,22 @@ async def test_an_answer_is_no_older_than_the_setting_allows(age_s: float | None
     if status == 503:
         assert body["holds"] == []
         assert body["as_of_ms"] is None if age_s is None else body["as_of_ms"] < time.time() * 1000
+
+
+@pytest.mark.parametrize("in_transaction", [True, False])
+@pytest.mark.parametrize(("for_s", "status"), [(5.001, 503), (5, 200)])
+async def test_what_was_written_five_seconds_ago_is_in_an_answer_or_there_is_none(
+    for_s: float, status: int, in_transaction: bool
+) -> None:
+    known = Known(0)
+    known.waiting = [Waiting(TP(TOPIC, 1), 17, 1_000 - for_s, in_transaction)]
+    answered, body = await known.ask()
+    assert answered == status
+    if status == 503:
+        assert (body["type"], "refundable" in body) == ("urn:callwarden:problem:not-now", False)
+        transaction = "A transaction of callwarden.enforcement-1 has been open at offset 17 for 5 s"
+        assert (transaction in body["detail"], "事务" in body["detail_zh"]) == (in_transaction,) * 2
+        assert "offset 17" in body["detail"]
 
 
 @pytest.mark.parametrize("error", [Unavailable("gone"), TimeoutError()])

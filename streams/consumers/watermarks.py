@@ -1,0 +1,85 @@
+"""How far a reader is behind what was written: its position against the high watermarks that brokers reported."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from streams.cluster import TP
+
+PATIENCE_S: Final = 5.0
+"""For how long a position may stay below a high watermark: a transaction under way is committed or aborted by then."""
+_APART_S: Final = 0.25
+_MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A partition's position is below a high watermark that was reported at ``since_s``, by `steady_s`.
+
+    ``in_transaction``: no record between the two can be read, since a transaction is open at the position. What other
+    producers commit behind it cannot be read either. Otherwise the records are still to be read and handled.
+    """
+
+    tp: TP
+    offset: int
+    since_s: float
+    in_transaction: bool
+
+    def overdue(self, now_s: float) -> bool:
+        """Whether that is so for longer than transactions take, so that an answer may lack what is committed."""
+        return now_s - self.since_s > PATIENCE_S
+
+    def reason(self, now_s: float) -> str:
+        """Why nothing newer is known, for people."""
+        log, for_s = f"{self.tp.topic}-{self.tp.partition}", now_s - self.since_s
+        if self.in_transaction:
+            return (
+                f"a transaction of {log} has been open at offset {self.offset} for {for_s:.0f} s: what is committed "
+                "behind it cannot be read until it is committed or aborted"
+            )
+        return f"{log} is handled up to offset {self.offset}, and records behind it were written {for_s:.0f} s ago"
+
+
+@dataclass(slots=True)
+class _Reported:
+    high_watermark: int
+    first_s: float
+    last_s: float
+
+
+class Watermarks:
+    """The high watermarks of one partition that its reader has not reached yet, in the order of their times.
+
+    A pure function of the reports and positions. At most a fixed number of reports is kept: those that come close
+    together, or beyond that number, count as one, seen when the first of them was.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: deque[_Reported] = deque()
+        self.as_of_s: float | None = None
+        """All that was written by then, committed or not, is before the position; None: that is not known."""
+
+    @property
+    def since_s(self) -> float | None:
+        """When a high watermark above the position was first reported; None where there is none."""
+        return self._ahead[0].first_s if self._ahead else None
+
+    def report(self, high_watermark: int, at_s: float) -> None:
+        """A broker that was asked at ``at_s`` said that the log is written up to there."""
+        for each in reversed(self._ahead):
+            if each.high_watermark <= high_watermark:
+                break
+            each.high_watermark = high_watermark  # the log was cut: there is no more to reach
+        last = self._ahead[-1] if self._ahead else None
+        if last is not None and (
+            last.high_watermark == high_watermark or at_s - last.first_s < _APART_S or len(self._ahead) == _MOST
+        ):
+            last.high_watermark, last.last_s = high_watermark, max(last.last_s, at_s)
+        else:
+            self._ahead.append(_Reported(high_watermark, at_s, at_s))
+
+    def reach(self, position: int) -> None:
+        """All before ``position`` is handled."""
+        while self._ahead and self._ahead[0].high_watermark <= position:
+            at_s = self._ahead.popleft().last_s
+            self.as_of_s = at_s if self.as_of_s is None else max(self.as_of_s, at_s)

@@ -1,0 +1,131 @@
+"""A transaction that stays open in the decisions' topic, on a real Kafka: nobody is told refundable behind it."""
+
+import asyncio
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at, in_transactions, make_topic
+from conftest import Broker
+from deadlines import deadline
+from sqlalchemy import MetaData
+
+from oracle.billing import event
+from streams import kafkajars
+from streams.cluster import TP, Unavailable
+from streams.consumers.billing.run import Billing
+from streams.consumers.database import Database
+from streams.consumers.follow import Follower
+from streams.consumers.positions import Positions, position_table
+from streams.devkafka import free_ports
+from streams.settings import load
+
+pytestmark = pytest.mark.services
+
+
+def ask(port: int, page: str = "/v1/refunds/acme") -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, None
+
+
+async def answered(port: int, status: int, what: str, page: str = "/v1/refunds/acme") -> str:
+    async with deadline(what):
+        while (answer := await asyncio.to_thread(ask, port, page))[0] != status:
+            await asyncio.sleep(0.05)
+    return str(answer[1])
+
+
+def transactions(jars: Path, address: str, *arguments: str) -> str:
+    """What Kafka's own command for transactions says, as the runbook has it."""
+    tool = [kafkajars.java(), "-cp", f"{jars}/*", "org.apache.kafka.tools.TransactionsCommand"]
+    command = [*tool, "--bootstrap-server", address, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_and_its_abort_mends_that(
+    kafka: Broker, jars: Path, tmp_path: Path
+) -> None:
+    topic = await make_topic(kafka.address, suffix=".enforcement")
+    tp, [port] = TP(topic, 0), free_ports(1)
+    prefix = topic.removesuffix("enforcement")
+    settings = load(
+        {
+            "bootstrap_servers": kafka.address,
+            "output_prefix": prefix,
+            "billing_port": port,
+            "billing_stale_after_ms": "5s",
+        }
+    )
+    database = Database(f"sqlite:///{tmp_path / 'billing.db'}", "billing")
+    await in_transactions(kafka.address, tp, (True, [event("other", "other", "frozen")]), (False, [b"aborted"]))
+    hanging = AIOKafkaProducer(
+        bootstrap_servers=kafka.address, transactional_id=uuid.uuid4().hex, transaction_timeout_ms=600_000
+    )
+    async with cluster_at(kafka.address) as cluster:
+        running = asyncio.create_task(Billing(settings, cluster, database).host(None, []))
+        try:
+            assert json.loads(await answered(port, 200, "the topic is read past its markers"))["refundable"] is True
+            await hanging.start()
+            await hanging.begin_transaction()
+            await hanging.send_and_wait(topic, b"hanging", partition=0)
+            opened_s = time.monotonic()
+            await in_transactions(kafka.address, tp, (True, [event("ban", "acme", "frozen")]))
+            body = json.loads(await answered(port, 503, "the open transaction is noticed"))
+            assert "A transaction of" in body["detail"]
+            assert f"{topic}-0 has been open at offset 4 " in body["detail"]
+            assert "open at offset 4" in await answered(port, 503, "readiness says so", "/readyz")
+            asked_until_s = opened_s + settings.billing_stale_after_ms / 1000 + 2
+            async with deadline("the time of an answer is over"):
+                while time.monotonic() < asked_until_s:
+                    status, text = await asyncio.to_thread(ask, port)
+                    assert status == 503, text
+            metrics = await answered(port, 200, "metrics", "/metrics")
+            [line] = [each for each in metrics.splitlines() if each.startswith("callwarden_consumer_open_transaction_")]
+            assert float(line.split()[-1]) > 5
+            where = ("--topic", topic, "--partition", "0")
+            found = await asyncio.to_thread(transactions, jars, kafka.address, "describe-producers", *where)
+            assert any(line.split()[-1] == "4" for line in found.splitlines()), found
+            await asyncio.to_thread(transactions, jars, kafka.address, "abort", *where, "--start-offset", "4")
+            body = json.loads(await answered(port, 200, "it is read on after the abort"))
+            assert [hold["id"] for hold in body["holds"]] == ["ban"]
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+            database.close()
+            await hanging.stop()
+
+
+async def test_catching_up_says_that_a_transaction_stays_open(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.watermarks.PATIENCE_S", 0.5)
+    topic = await make_topic(address)
+    database = Database(f"sqlite:///{tmp_path / 'notes.db'}", "notes")
+    table = position_table(MetaData(), "notes")
+    await database.run(table.metadata.create_all)
+    async with (
+        cluster_at(address) as cluster,
+        AIOKafkaProducer(bootstrap_servers=address, transactional_id=uuid.uuid4().hex) as hanging,
+    ):
+        follower = Follower(cluster, database, Positions(table), [topic], lambda *_: None)
+        await hanging.begin_transaction()
+        await hanging.send_and_wait(topic, b"hanging", partition=0)
+        with pytest.raises(Unavailable, match=f"a transaction of {topic}-0 has been open at offset 0"):
+            await follower.catch_up()
+        await hanging.abort_transaction()
+        async with deadline("it has caught up"):
+            await follower.catch_up()
+    database.close()
