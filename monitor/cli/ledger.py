@@ -8,11 +8,10 @@ from monitor.cli.longrunning import JsonLogs, logged
 from monitor.cli.options import Bootstrap
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from streams.cluster import TP
     from streams.consumers.ledger.heads import PublishedHead
     from streams.consumers.ledger.loss import Gaps
+    from streams.consumers.ledger.topicverify import TopicComparison
     from streams.consumers.ledger.verify import Verified
     from streams.kafka import KafkaCluster
 
@@ -59,29 +58,40 @@ def verify(
 ) -> None:
     """Recompute all chains: a changed, missing or reordered entry is found; with --heads a cut-off end, too.
 
+    With --topic every record of the topics, to their committed ends, must be in the ledger: what is missing or lies
+    beyond the ledger's position is a difference. A running ledger is given the time to keep what has just come.
+
     Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or the broker is away.
     """
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import answers, operate
     from streams.consumers.ledger.service import filled
     from streams.consumers.ledger.verify import verify as recompute
+    from streams.names import Names
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    names = Names(settings.input_prefix, settings.output_prefix)
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
-        with ledger.reading() as connection:
-            found, older = recompute(connection, published), None
-            if topic:
 
-                async def compare(cluster: "KafkaCluster") -> tuple[list[str], int]:
-                    return await _against_topics(cluster, connection)
+        async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, TopicComparison]":
+            from streams.consumers.ledger.topicverify import committed_ends, compare, settle
 
-                faults, older = operate("ledger verify", settings, compare)
-                found.faults += faults
-        _tell(found)
-        if found.faults:
-            fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
-        typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), older))
+            ends = await committed_ends(cluster, names)
+            await settle(ledger, ends)
+            with ledger.reading() as connection:
+                return recompute(connection, published), await compare(cluster, connection, names, ends)
+
+        if topic:
+            found, compared = operate("ledger verify", settings, with_topics)
+            found.faults += compared.faults
+        else:
+            with ledger.reading() as connection:
+                found, compared = recompute(connection, published), None
+    _tell(found)
+    if found.faults:
+        fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
+    typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), compared))
 
 
 @app.command("export")
@@ -235,42 +245,24 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
         fail(str(fault))
 
 
-def _verdict(entries: int, heads: bool, older: int | None) -> str:
-    """What was verified, and what was not. ``older``: of before the topics begin; None where these were not read."""
+def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str:
+    """What was verified, and what was not. ``topics``: what they were compared with; None where they were not read."""
     told, asked = [f"verified: {entries:,} entries"], []
     if heads:
         told.append("The published heads are in it")
     else:
         asked.append("whether an end was cut off, or a chain made anew (--heads FILE)")
-    if older is None:
+    if topics is None:
         asked.append("what the topics hold (--topic)")
-    elif older:
-        told.append(f"{entries - older:,} are what the topics hold; {older:,} of before these begin were not compared")
     else:
-        told.append("All are what the topics hold")
+        told.append(f"All {topics.compared:,} records that the topics hold are in it")
+        if topics.older:
+            told.append(f"{topics.older:,} entries of before the topics begin were not compared")
+        for name, count in sorted(topics.absent.items()):
+            told.append(f"{count:,} entries of {name} were not compared: there is no such topic")
     if asked:
         told.append(f"Not looked at: {', '.join(asked)}")
     return f"{'. '.join(told)}."
-
-
-async def _against_topics(cluster: "KafkaCluster", connection: "Connection") -> tuple[list[str], int]:
-    """What differs from the topics, and how many entries are of before they begin."""
-    from streams.consumers.gone import same_cluster
-    from streams.consumers.ledger.tables import POSITIONS
-    from streams.consumers.ledger.verify import older, verify_topic
-
-    positions = POSITIONS.known(connection)
-    starts, ends = await cluster.starts(list(positions)), await cluster.ends(list(positions))
-    same_cluster("ledger", POSITIONS.clusters(connection), await cluster.cluster_id(), starts)
-    faults = []
-    for tp, position in sorted(positions.items()):
-        if position > ends[tp]:
-            faults.append(
-                f"{tp.topic}-{tp.partition}: the topic ends at {ends[tp]}, but the ledger went up to {position}"
-            )
-        batches = cluster.read(tp, starts[tp], min(position, ends[tp]))
-        faults += await verify_topic(connection, tp, starts[tp], batches)
-    return faults, older(connection, starts)
 
 
 def _tell(found: "Verified") -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 from monitor.masking import mask_numbers
 from monitor.reasons.wording import instant
 from schemas import codec
+from streams.consumers.ledger import journal
 from streams.consumers.ledger.cases import Case
 from streams.consumers.ledger.entries import storable
 from streams.consumers.ledger.look import case_of
@@ -82,6 +83,7 @@ def claim(
 
     Raises Taken where somebody has, unless ``again`` says that this verdict replaces theirs.
     """
+    journal.lock(connection)
     case = case_of(connection, named)
     if why := refusal(case, named, verdict, now_ms):
         raise NotGiven(why)
@@ -99,12 +101,15 @@ def claim(
     )
     row = {name: getattr(mine, name) for name in Claim.__slots__} | {"tenant_id": storable(mine.tenant_id)}
     unless_taken = insert_new(connection, CLAIMS).values(row).returning(CLAIMS.c.enforcement_id)
+    recorded = journal.Claimed(**{name: row[name] for name in journal.Claimed.__struct_fields__})
     if connection.execute(unless_taken).first():
+        journal.append(connection, [recorded], now_ms)
         return mine
     theirs = claim_on(connection, mine.enforcement_id)
     assert theirs is not None
     if theirs.withdrawn or (again and again.replaces(theirs, now_ms)):
         if connection.execute(update(CLAIMS).where(*_same(theirs)).values(row)).rowcount == 1:
+            journal.append(connection, [recorded], now_ms)
             return mine
         theirs = claim_on(connection, mine.enforcement_id) or theirs
     raise Taken(theirs, again and again.spent_ms(theirs))
@@ -122,7 +127,7 @@ def claims_on(connection: Connection, cases: Sequence[Case]) -> dict[str, Claim]
     return {one.enforcement_id: one for one in found if one and not one.withdrawn}
 
 
-def unsent(connection: Connection) -> tuple[list[Claim], list[Claim]]:
+def unsent(connection: Connection, now_ms: int) -> tuple[list[Claim], list[Claim]]:
     """The claims that are to be sent, oldest first, and those that are withdrawn now: decided otherwise meanwhile.
 
     The ledger must be up to the topics' ends: what is in it already was sent, and is noted so.
@@ -135,7 +140,7 @@ def unsent(connection: Connection) -> tuple[list[Claim], list[Claim]]:
             mark_sent(connection, [one], one.claimed_ms)
         # In time when it was claimed may be in time for the judge.
         elif why := refusal(case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms):
-            withdraw(connection, one, why)
+            withdraw(connection, one, why, now_ms)
             withdrawn.append(replace(one, withdrawn=why))
         else:
             waiting.append(one)
@@ -159,13 +164,21 @@ def unanswered(connection: Connection, since_ms: int) -> list[Claim]:
 
 def mark_sent(connection: Connection, claims: Sequence[Claim], now_ms: int) -> None:
     """They were sent."""
+    journal.lock(connection)
+    sent = []
     for one in claims:
-        connection.execute(update(CLAIMS).where(*_same(one), CLAIMS.c.sent_ms.is_(None)).values(sent_ms=now_ms))
+        query = update(CLAIMS).where(*_same(one), CLAIMS.c.sent_ms.is_(None)).values(sent_ms=now_ms)
+        if connection.execute(query).rowcount == 1:
+            sent.append(journal.Sent(one.enforcement_id, one.claimed_ms, now_ms))
+    journal.append(connection, sent, now_ms)
 
 
-def withdraw(connection: Connection, claim: Claim, why: str) -> None:
+def withdraw(connection: Connection, claim: Claim, why: str, now_ms: int) -> None:
     """It does not count any more, and another may be made."""
-    connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why)))
+    journal.lock(connection)
+    if connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why))).rowcount == 1:
+        withdrawn = journal.Withdrawn(claim.enforcement_id, claim.claimed_ms, storable(why))
+        journal.append(connection, [withdrawn], now_ms)
 
 
 def _same(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

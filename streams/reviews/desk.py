@@ -81,14 +81,14 @@ class Desk:
 
     async def settle(self, since: Since) -> list[Claim]:
         """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = _now_ms()
         waiting = await self._database.run(partial(unanswered, since_ms=now_ms - _FORGOTTEN_MS))
         if not waiting:
             return []
         rejected = await (await since(min(one.claimed_ms for one in waiting)))()
         settled = [replace(one, withdrawn=rejected[one.value]) for one in waiting if one.value in rejected]
         for one in settled:
-            await self._database.run(partial(withdraw, claim=one, why=one.withdrawn or ""))
+            await self._database.run(partial(withdraw, claim=one, why=one.withdrawn or "", now_ms=now_ms))
         return settled
 
     async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: Again | None = None) -> Given:
@@ -119,7 +119,8 @@ class Desk:
                     found.events[one.enforcement_id] = events
                 elif one.value in rejected:
                     found.rejected[one.enforcement_id] = rejected[one.value]
-                    await self._database.run(partial(withdraw, claim=one, why=rejected[one.value]))
+                    gone = partial(withdraw, claim=one, why=rejected[one.value], now_ms=_now_ms())
+                    await self._database.run(gone)
             if len(found.events) + len(found.rejected) == len(claims) or loop.time() >= until:
                 return found
             await asyncio.sleep(_LOOK_S)
@@ -131,7 +132,7 @@ class Desk:
             raise lost(error) from None
 
     async def _send(self) -> Sent:
-        waiting, withdrawn = await self._database.run(unsent)
+        waiting, withdrawn = await self._database.run(partial(unsent, now_ms=_now_ms()))
         sent = Sent(withdrawn=withdrawn)
         topic = f"{self._names.input_prefix}reviews"
         count = (await self._topics.partitions([topic])).get(topic)
@@ -140,8 +141,7 @@ class Desk:
         for start in range(0, len(waiting), _AT_ONCE):
             some = waiting[start : start + _AT_ONCE]
             await self._write([self._out(topic, count, one) for one in some])
-            now_ms = time.time_ns() // 1_000_000
-            await self._database.run(partial(mark_sent, claims=some, now_ms=now_ms))
+            await self._database.run(partial(mark_sent, claims=some, now_ms=_now_ms()))
             sent.claims += some
         return sent
 
@@ -168,7 +168,7 @@ def writing_to(cluster: Cluster, application_id: str) -> Writing:
 
 
 def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By, again: Again | None) -> Given:
-    now_ms, given = time.time_ns() // 1_000_000, Given()
+    now_ms, given = _now_ms(), Given()
     for named in ids:
         try:
             given.claims.append(claim(connection, named, verdict, by, now_ms, again=again))
@@ -179,3 +179,7 @@ def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By,
 
 def _events(connection: Connection, claim: Claim) -> list[Enforcement]:
     return events_of_review(connection, review_of(claim.value).tenant_id, claim.review_id)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from oracle.ledger import chained, event, oracle, pending, review, rows
+from oracle.ledger_mutations import MUTATIONS, faults_after, fill
 from schemas import codec
 from streams.cluster import TP
 from streams.consumers.database import Database
@@ -48,6 +49,17 @@ async def test_entries_are_what_the_topics_hold(database: Database) -> None:
     with database.reading() as connection:
         [case] = cases(connection, Wanted(tenant="a\x00b"))
         assert (case.opening.id, case.opening.subject) == ("cwe-p", "a\x00b")
+
+
+async def test_whatever_is_removed_moved_or_edited_is_named(postgres: Postgres) -> None:
+    database = Database(postgres.database("ledger_mutated"), "ledger")
+    await fill(database)
+    assert await faults_after(database, None) == []
+    for mutation, (_, told) in MUTATIONS.items():
+        found = await faults_after(database, mutation)
+        assert any(told in fault for fault in found), (mutation, found)
+    assert await faults_after(database, None) == []
+    database.close()
 
 
 async def test_the_migrations_make_what_the_code_expects(database: Database) -> None:

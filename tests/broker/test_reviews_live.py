@@ -28,7 +28,10 @@ from schemas import codec
 from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.follow import Record
+from streams.consumers.ledger import journal
+from streams.consumers.ledger.heads import head_of
 from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.tables import JOURNAL
 from streams.names import Names
 from streams.reviews.claims import By, Claim, Taken, claim
 from streams.reviews.rejections import RejectedReviews
@@ -226,5 +229,8 @@ async def test_of_many_at_once_on_postgresql_one_claims_each_case(postgres: Post
 
     claimed = await asyncio.gather(*map(claim_all, range(4)))
     assert [sum(one is not None for one in each) for each in zip(*claimed, strict=True)] == [1] * len(ids)
+    with databases[0].reading() as connection:
+        assert list(journal.differences(connection)) == []
+        assert head_of(connection, JOURNAL).number == len(ids)
     for database in databases:
         database.close()

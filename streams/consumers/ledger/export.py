@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, or_, select
 
 from monitor.masking import mask_numbers
 from streams.consumers.ledger.entries import review_of, storable
-from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, REREAD
+from streams.consumers.ledger.journal import Action, action_of
+from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, REREAD
 
 _AT_ONCE = 1_000
 
@@ -34,6 +35,8 @@ def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
     line = {name: getattr(row, name) for name in ("topic", "partition", "number", "offset", "timestamp_ms", "hash")}
     if with_bytes:
         return line | {"key": _base64(row.key), "value": _base64(row.value)}
+    if row.topic == JOURNAL.topic and not row.fault:
+        return line | {"record": _shown_action(action_of(row.value))}
     kind = row.kind or row.reread_kind
     return line | ({"record": shown(kind, row.value)} if kind else {"fault": row.fault})
 
@@ -49,6 +52,13 @@ def shown(kind: str, value: bytes) -> dict[str, Any]:
     review = review_of(value)
     masked = {"reviewer": mask_numbers(review.reviewer), "reason": mask_numbers(review.reason)}
     return {**msgspec.to_builtins(review), **masked}
+
+
+def _shown_action(action: Action) -> dict[str, Any]:
+    """What people did, without the record that was sent: that is an entry of its own. Their words are masked."""
+    said: dict[str, Any] = msgspec.to_builtins(action)
+    words = {"reviewer", "reason", "why", "accepted_by"}
+    return {name: mask_numbers(text) if name in words else text for name, text in said.items() if name != "value"}
 
 
 def _base64(data: bytes | None) -> str | None:

@@ -5,16 +5,25 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from streams.cluster import TP
+from streams.consumers.ledger.chain import beginning
 from streams.consumers.ledger.tables import ENTRIES, PUBLISHED
 from streams.consumers.shapes import insert_new
 
 _HASH: Final = msgspec.Meta(pattern="^[0-9a-f]{64}$")
+
+
+class Head(NamedTuple):
+    """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
+
+    number: int
+    offset: int
+    hash: bytes
 
 
 class PublishedHead(msgspec.Struct, frozen=True, order=True):
@@ -42,6 +51,18 @@ class HeadsFault(ValueError):  # noqa: N818 - a fact about a file
 def day_of(at_ms: int) -> str:
     """The day (UTC) of an instant, as a line of heads names it."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
+
+
+def head_of(connection: Connection, tp: TP) -> Head:
+    """The head of a partition's chain."""
+    newest = (
+        select(ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
+        .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition)
+        .order_by(ENTRIES.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(newest).one_or_none()
+    return Head(row.number, row.offset, bytes.fromhex(row.hash)) if row else Head(0, -1, beginning(*tp))
 
 
 def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:

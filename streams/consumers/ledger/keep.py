@@ -1,29 +1,23 @@
 """Keeps records: appends them to the chains of their partitions, in the transaction that moves the position."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from streams.cluster import TP
 from streams.consumers.follow import Record
-from streams.consumers.ledger.chain import beginning, link
+from streams.consumers.ledger.chain import link
 from streams.consumers.ledger.entries import Fields, fields_of_event, fields_of_review
-from streams.consumers.ledger.tables import ENTRIES
+from streams.consumers.ledger.heads import Head, head_of
+from streams.consumers.ledger.journal import fields_of_action
+from streams.consumers.ledger.tables import ENTRIES, JOURNAL
 from streams.names import Names
 
 log = structlog.get_logger("callwarden")
 
 _DECISIONS = "enforcement"
-
-
-class Head(NamedTuple):
-    """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
-
-    number: int
-    offset: int
-    hash: bytes
 
 
 def topics_of(names: Names) -> list[str]:
@@ -33,19 +27,9 @@ def topics_of(names: Names) -> list[str]:
 
 def reader_of(topic: str) -> Callable[[bytes | None], Fields]:
     """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
+    if topic == JOURNAL.topic:
+        return fields_of_action
     return fields_of_event if topic.endswith(_DECISIONS) else fields_of_review
-
-
-def head_of(connection: Connection, tp: TP) -> Head:
-    """The head of a partition's chain."""
-    newest = (
-        select(ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
-        .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition)
-        .order_by(ENTRIES.c.number.desc())
-        .limit(1)
-    )
-    row = connection.execute(newest).one_or_none()
-    return Head(row.number, row.offset, bytes.fromhex(row.hash)) if row else Head(0, -1, beginning(*tp))
 
 
 class Keeper:

@@ -1,11 +1,14 @@
 """Goes on without records that were deleted before they were kept, and keeps that it did, who said so, and why."""
 
+from typing import Any
+
 from sqlalchemy import Connection, insert
 
 from monitor.masking import mask_numbers
 from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.gone import same_cluster
+from streams.consumers.ledger.journal import GapAccepted, append
 from streams.consumers.ledger.keep import topics_of
 from streams.consumers.ledger.tables import LOSSES, POSITIONS
 from streams.consumers.topics import Topics
@@ -32,8 +35,9 @@ async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: s
         POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
         for tp, (first, stop) in gone.items():
             POSITIONS.move(connection, tp, first, stop)
-        said = {"at_ms": at_ms, "accepted_by": who, "reason": mask_numbers(reason)}
-        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in gone.items()]
+        said: dict[str, Any] = {"at_ms": at_ms, "accepted_by": who, "reason": mask_numbers(reason)}
+        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in sorted(gone.items())]
         connection.execute(insert(LOSSES), rows)
+        append(connection, [GapAccepted(**row) for row in rows], at_ms)
 
     await database.run(write)

@@ -16,9 +16,10 @@ from streams.consumers.follow import Follower
 from streams.consumers.gone import Gone
 from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.ledger import heads
-from streams.consumers.ledger.keep import Head, Keeper, topics_of
+from streams.consumers.ledger.heads import Head
+from streams.consumers.ledger.keep import Keeper, topics_of
 from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.tables import ENTRIES, POSITIONS, REREAD
+from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS, REREAD
 from streams.consumers.topics import Topics
 from streams.metrics.make import Known, counter, gauge
 from streams.names import Names
@@ -105,6 +106,8 @@ class Meters:
     def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
         """What is kept already."""
         for head in heads_:
+            if head.topic == JOURNAL.topic:
+                continue  # other processes write it: its count here would be that of the start for ever
             self._entries.labels(head.topic, head.partition).set(head.number)
 
     def kept(self, tp: TP, head: Head, unread: int) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from streams.cluster import TP
 from streams.consumers.positions import Positions, position_table
 from streams.consumers.shapes import of_partition
 
@@ -90,6 +91,9 @@ LISTED: Final = union_all(
     select(*_PLACE, *(REREAD.c[name] for name in READ)).join_from(REREAD, ENTRIES, ABOUT_ONE),
 ).subquery("listed")
 """All entries that can be read, by what was read out of them when they were kept, or since."""
+
+JOURNAL: Final = TP("ledger:journal", 0)
+"""The chain of what people did to the ledger itself, among the entries: no topic of Kafka's can have that name."""
 
 LOSSES: Final = Table(
     "ledger_loss",

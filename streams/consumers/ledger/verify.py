@@ -1,21 +1,22 @@
-"""Verifies the ledger: its chains recomputed, against published heads, and against the topics themselves."""
+"""Verifies the ledger by itself: its chains recomputed, against published heads and against what they record."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from monitor.masking import mask_numbers
-from streams.cluster import TP, Fetched
+from streams.cluster import TP
+from streams.consumers.ledger import journal
 from streams.consumers.ledger.chain import beginning, link
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.heads import PublishedHead
-from streams.consumers.ledger.keep import Head, reader_of
-from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, LOSSES, POSITIONS, READ, REREAD
+from streams.consumers.ledger.heads import Head, PublishedHead
+from streams.consumers.ledger.keep import reader_of
+from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, LOSSES, POSITIONS, READ, REREAD
 
 _AT_ONCE = 1_000
 _HASH = re.compile("[0-9a-f]{64}")
@@ -48,18 +49,28 @@ def verify(connection: Connection, published: Mapping[TP, Mapping[int, Published
     for (topic, partition), rows in groupby(entries, attrgetter("topic", "partition")):
         tp = TP(topic, partition)
         _verify_chain(found, tp, rows, dict(published.get(tp, {})))
-        if found.heads[tp].offset >= positions.get(tp, 0):
+        if tp != JOURNAL and found.heads[tp].offset >= positions.get(tp, 0):
             found.faults.append(
-                f"{_chain(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
+                f"{chain_name(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
                 f"{positions.get(tp, 0)}: it was set back, or entries were added"
+            )
+    for tp, last in sorted(POSITIONS.last(connection).items()):
+        offset = found.heads[tp].offset if tp in found.heads else None
+        if offset is None or offset < last.offset:
+            ends = "there is no entry" if offset is None else f"the last entry has offset {offset}"
+            found.faults.append(
+                f"{chain_name(tp)}: {ends}, but the record at offset {last.offset} was kept, as the position says: "
+                "the end was removed, or the position was changed"
             )
     for tp, heads in published.items():
         if tp not in found.heads and heads:
-            found.faults.append(f"{_chain(tp)}: no entries are left, but {max(heads)} were published")
+            found.faults.append(f"{chain_name(tp)}: no entries are left, but {max(heads)} were published")
+    found.faults += journal.differences(connection)
     for loss in connection.execute(select(LOSSES).order_by(LOSSES.c.topic, LOSSES.c.partition, LOSSES.c.first)):
+        where = chain_name(TP(loss.topic, loss.partition))
         found.losses.append(
-            f"{_chain(TP(loss.topic, loss.partition))}: offsets {loss.first} to {loss.stop - 1} were deleted before "
-            f"they were recorded; accepted by {mask_numbers(loss.accepted_by)}: {mask_numbers(loss.reason)}"
+            f"{where}: offsets {loss.first} to {loss.stop - 1} were deleted before they were recorded; "
+            f"accepted by {mask_numbers(loss.accepted_by)}: {mask_numbers(loss.reason)}"
         )
     return found
 
@@ -68,12 +79,12 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
     read = reader_of(tp.topic)
     head = Head(0, -1, beginning(*tp))
     for row in rows:
-        where = f"{_chain(tp)} entry {row.number} (offset {row.offset})"
+        where = f"{chain_name(tp)} entry {row.number} (offset {row.offset})"
         if row.number != head.number + 1:
             found.faults.append(f"{where}: the entry before it is {head.number}: {_missing(head.number, row.number)}")
         if row.offset <= head.offset:
             found.faults.append(f"{where}: its offset is not above the one before it, {head.offset}: out of order")
-        key, value = _bytes(row.key), _bytes(row.value)
+        key, value = as_bytes(row.key), as_bytes(row.value)
         expected = link(head.hash, row.offset, row.timestamp_ms, key, value).hex()
         if row.hash != expected:
             found.faults.append(
@@ -96,7 +107,7 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
     found.heads[tp] = head
     if published:
         found.faults.append(
-            f"{_chain(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
+            f"{chain_name(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
             f"{_missing(head.number, max(published) + 1)}"
         )
 
@@ -112,53 +123,13 @@ def _wrong(row: Row[Any], fields: Fields) -> list[str]:
     return wrong
 
 
-async def verify_topic(connection: Connection, tp: TP, start: int, batches: AsyncIterator[Fetched]) -> list[str]:
-    """Compare a chain with ``batches``, the topic's records from offset ``start`` on to the ledger's position."""
-    faults: list[str] = []
-    rows = iter(
-        connection.execution_options(yield_per=_AT_ONCE).execute(
-            select(ENTRIES)
-            .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition, ENTRIES.c.offset >= start)
-            .order_by(ENTRIES.c.offset)
-        )
-    )
-    row = next(rows, None)
-    async for batch in batches:
-        columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
-        for offset, *held in columns:
-            while row is not None and row.offset < offset:
-                faults.append(f"{_chain(tp)} entry {row.number}: the topic has no record at offset {row.offset}")
-                row = next(rows, None)
-            if row is None or row.offset > offset:
-                faults.append(f"{_chain(tp)}: the topic's record at offset {offset} is not in the ledger")
-                continue
-            if [row.timestamp_ms, _bytes(row.key), _bytes(row.value)] != held:
-                faults.append(
-                    f"{_chain(tp)} entry {row.number}: the topic holds another time, key or value at offset {offset}"
-                )
-            row = next(rows, None)
-    while row is not None:
-        faults.append(f"{_chain(tp)} entry {row.number}: the topic has no record at offset {row.offset}")
-        row = next(rows, None)
-    return faults
-
-
-def older(connection: Connection, starts: Mapping[TP, int]) -> int:
-    """How many entries are of before these offsets, at which their topics begin."""
-    count = select(func.count()).select_from(ENTRIES)
-    return sum(
-        connection.execute(
-            count.where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition, ENTRIES.c.offset < start)
-        ).scalar_one()
-        for tp, start in starts.items()
-    )
-
-
-def _chain(tp: TP) -> str:
+def chain_name(tp: TP) -> str:
+    """A chain, as people read it."""
     return f"{tp.topic}-{tp.partition}"
 
 
-def _bytes(data: bytes | str | None) -> bytes | None:
+def as_bytes(data: bytes | str | None) -> bytes | None:
+    """A column of bytes."""
     # SQLite gives what was written there behind our back, text too.
     return data.encode() if isinstance(data, str) else data
 

@@ -16,7 +16,7 @@ from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.follow import Progress
 from streams.consumers.ledger import heads, service
-from streams.consumers.ledger.keep import Head
+from streams.consumers.ledger.heads import Head
 from streams.consumers.ledger.service import Meters, Publisher
 from streams.settings import SettingsError, load
 

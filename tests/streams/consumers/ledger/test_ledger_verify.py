@@ -18,11 +18,13 @@ from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads, keep
+from streams.consumers.ledger import heads, keep, topicverify
 from streams.consumers.ledger.entries import Fields
 from streams.consumers.ledger.heads import Heads, HeadsFault, PublishedHead
 from streams.consumers.ledger.loss import accept
-from streams.consumers.ledger.verify import Verified, verify, verify_topic
+from streams.consumers.ledger.tables import POSITIONS
+from streams.consumers.ledger.topicverify import compare_partition
+from streams.consumers.ledger.verify import Verified, verify
 
 
 def held_topics() -> FakeTopics:
@@ -63,7 +65,8 @@ async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[st
             yield Fetched(start, start + 2, offsets, np.full(len(values), held.now_ms), [None] * len(values), values)
 
     with database.reading() as connection:
-        return await verify_topic(connection, tp, held.first[tp], batches())
+        position = POSITIONS.known(connection).get(tp)
+        return await compare_partition(connection, tp, position, held.first[tp], batches())
 
 
 async def test_a_ledger_that_nobody_touched_is_verified(tmp_path: Path) -> None:
@@ -187,14 +190,16 @@ async def test_an_end_that_was_cut_off_is_found_by_published_heads_and_by_the_to
     database.close()
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number > 4")
     database = Database(address(tmp_path), "ledger")
-    assert verified(database).faults == []
-    [fault] = verified(database, published).faults
+    [cut] = verified(database).faults
+    assert cut.startswith("out.enforcement-1: the last entry has offset 3, but the record at offset 5 was kept")
+    [fault, again] = verified(database, published).faults
+    assert again == cut
     assert fault.startswith(
         "out.enforcement-1: it ends with entry 4, but entry 6 was published: entries 5 to 6 are missing"
     )
-    assert await against_topic(database, held, TP(DECISIONS, 1)) == [
-        f"out.enforcement-1: the topic's record at offset {offset} is not in the ledger" for offset in (4, 5)
-    ]
+    [told] = await against_topic(database, held, TP(DECISIONS, 1))
+    assert told.startswith("out.enforcement-1: the topic holds offsets 4 to 5 (2 records), the newest of ")
+    assert told.endswith(", and the ledger, which went up to 6, does not")
     assert await against_topic(database, held, TP(DECISIONS, 0)) == []
     database.close()
 
@@ -222,7 +227,10 @@ async def test_a_chain_that_is_gone_as_a_whole_is_found(tmp_path: Path) -> None:
     database.close()
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF}")
     database = Database(address(tmp_path), "ledger")
-    assert verified(database, published).faults == ["out.enforcement-1: no entries are left, but 6 were published"]
+    assert [fault.partition(":")[2].partition(",")[0] for fault in verified(database, published).faults] == [
+        " there is no entry",
+        " no entries are left",
+    ]
     database.close()
 
 
@@ -339,16 +347,49 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
         "the topics hold (--topic).\n"
     )
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
-    assert said()[0] == 0
+    status, text = said()
+    assert (status, text.endswith("\n1 difference\n")) == (1, True), text
     status, text = said("--heads", str(path))
     assert status == 1
-    assert "entry 6 is missing\n1 difference\n" in text
+    assert "entry 6 is missing\n" in text
+    assert text.endswith("\n2 differences\n")
     path.write_text("[]\n")
     assert said("--heads", str(path))[0] == 2
     done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", f"sqlite:///{tmp_path / 'none.db'}"])
     assert done.exit_code == 2
     assert "none.db holds no ledger; `callwarden ledger run` fills" in done.output
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        ("number > 4", "the topic holds offsets 4 to 5 (2 records), the newest of"),
+        ("number > 0", "the topic holds offsets 0 to 5 (6 records), the newest of"),
+    ],
+)
+def test_the_command_names_what_was_removed_with_its_position(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str, told: str
+) -> None:
+    monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
+    monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
+    monkeypatch.setattr(topicverify, "_QUIET_S", 0.0)
+    held = held_topics()
+    asyncio.run(filled(address(tmp_path), held)).close()
+    position = f"DELETE FROM ledger_position WHERE {OF}"
+    if cut != "number > 0":
+        position = f"UPDATE ledger_position SET next = 4, last_offset = NULL WHERE {OF}"
+    tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND {cut}", position)
+
+    async def stop() -> None:
+        pass
+
+    monkeypatch.setattr(held, "stop", stop, raising=False)
+    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: held)
+    command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
+    done = CliRunner().invoke(build("ledger"), command)
+    assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
+    assert "All" not in done.output
 
 
 def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,10 +411,11 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         return done.output.splitlines()[-1]
 
     cut = "Not looked at: whether an end was cut off, or a chain made anew (--heads FILE)."
-    assert said() == f"verified: 24 entries. All are what the topics hold. {cut}"
+    assert said() == f"verified: 24 entries. All 24 records that the topics hold are in it. {cut}"
     held.delete_before(REVIEWS, 0, 2)
     assert said() == (
-        f"verified: 24 entries. 22 are what the topics hold; 2 of before these begin were not compared. {cut}"
+        "verified: 24 entries. All 22 records that the topics hold are in it. "
+        f"2 entries of before the topics begin were not compared. {cut}"
     )
 
 

@@ -1,0 +1,159 @@
+"""The journal: what people did to the ledger itself, chained like the records of a topic.
+
+Claims of reviewers and accepted gaps stand in tables of their own, which say what is so now; each change of those
+appends an action here, in the same transaction. `callwarden ledger verify` compares the two.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, insert, select, text
+
+from streams.consumers.ledger.chain import link
+from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.heads import head_of
+from streams.consumers.ledger.tables import CLAIMS, ENTRIES, JOURNAL, LOSSES
+
+_AT_ONCE = 1_000
+
+
+class Claimed(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
+    """A verdict was written down before it is sent, or took the place of one that came to nothing."""
+
+    enforcement_id: str
+    tenant_id: str
+    review_id: str
+    verdict: str
+    reviewer: str
+    reason: str
+    claimed_ms: int
+    value: bytes
+
+
+class Sent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
+    """The claim of that instant was sent."""
+
+    enforcement_id: str
+    claimed_ms: int
+    sent_ms: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True, tag_field="action", tag="withdrawn"):
+    """The claim of that instant does not count any more."""
+
+    enforcement_id: str
+    claimed_ms: int
+    why: str
+
+
+class GapAccepted(msgspec.Struct, frozen=True, tag_field="action", tag="gap_accepted"):
+    """The ledger went on although records had been deleted before it kept them."""
+
+    topic: str
+    partition: int
+    first: int
+    stop: int
+    at_ms: int
+    accepted_by: str
+    reason: str
+
+
+Action = Claimed | Sent | Withdrawn | GapAccepted
+
+_ACTIONS: Final[msgspec.json.Decoder[Action]] = msgspec.json.Decoder(Action)
+
+
+def lock(connection: Connection) -> None:
+    """Wait for other writers of the journal until the transaction ends.
+
+    Taken before any row of claims is changed, so that two transactions never wait for each other. SQLite has one
+    writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('callwarden-ledger-journal'))"))
+
+
+def append(connection: Connection, actions: Sequence[Action], at_ms: int) -> None:
+    """Append actions, in the transaction that carries them out."""
+    lock(connection)
+    head = head_of(connection, JOURNAL)
+    rows = []
+    for action in actions:
+        value = msgspec.json.encode(action)
+        number, offset = head.number + 1, head.offset + 1
+        head = head._replace(number=number, offset=offset, hash=link(head.hash, offset, at_ms, None, value))
+        place = {**JOURNAL._asdict(), "number": number, "offset": offset, "timestamp_ms": at_ms}
+        rows.append({**place, "key": None, "value": value, "hash": head.hash.hex(), **Fields()._asdict()})
+    if rows:
+        connection.execute(insert(ENTRIES), rows)
+
+
+def action_of(value: bytes | None) -> Action:
+    """The action in an entry's value. msgspec.DecodeError."""
+    return _ACTIONS.decode(value or b"")
+
+
+def fields_of_action(value: bytes | None) -> Fields:
+    """Nothing is looked up by what an action says."""
+    try:
+        action_of(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Fields(fault=f"no action of this release: {error}")
+    return Fields()
+
+
+def differences(connection: Connection) -> Iterator[str]:
+    """How the tables of claims and of accepted gaps differ from what the journal says was done."""
+    claims, gaps = _replayed(connection)
+    yield from _compared(connection, "ledger_claim", claims)
+    yield from _compared(connection, "ledger_loss", gaps)
+
+
+def _replayed(connection: Connection) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[str, Any]]]:
+    """Both tables as the journal leaves them, by their keys."""
+    claims: dict[Any, dict[str, Any]] = {}
+    gaps: dict[Any, dict[str, Any]] = {}
+    values = (
+        select(ENTRIES.c.value)
+        .where(ENTRIES.c.topic == JOURNAL.topic, ENTRIES.c.partition == JOURNAL.partition, ENTRIES.c.fault.is_(None))
+        .order_by(ENTRIES.c.number)
+    )
+    for value in connection.execution_options(yield_per=_AT_ONCE).execute(values).scalars():
+        try:
+            action = action_of(value.encode() if isinstance(value, str) else value)
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            continue  # the chain tells of it
+        match action:
+            case Claimed():
+                row = msgspec.structs.asdict(action)
+                claims[action.enforcement_id,] = {**row, "sent_ms": None, "withdrawn": None}
+            case Sent():
+                _change(claims, action, "sent_ms", action.sent_ms)
+            case Withdrawn():
+                _change(claims, action, "withdrawn", action.why)
+            case GapAccepted():
+                gaps[action.topic, action.partition, action.first] = msgspec.structs.asdict(action)
+    return claims, gaps
+
+
+def _change(claims: dict[Any, dict[str, Any]], action: Sent | Withdrawn, column: str, value: object) -> None:
+    claim = claims.get((action.enforcement_id,))
+    if claim is not None and claim["claimed_ms"] == action.claimed_ms:
+        claim[column] = value
+
+
+def _compared(connection: Connection, name: str, expected: dict[Any, dict[str, Any]]) -> Iterator[str]:
+    table = {"ledger_claim": CLAIMS, "ledger_loss": LOSSES}[name]
+    keys = [column.name for column in table.primary_key]
+    ordered = select(table).order_by(*table.primary_key)
+    for found in connection.execution_options(yield_per=_AT_ONCE).execute(ordered).mappings():
+        key = tuple(found[each] for each in keys)
+        where = f"{name} {' '.join(map(str, key))}"
+        wanted = expected.pop(key, None)
+        if wanted is None:
+            yield f"{where}: the journal does not record it: it was added, or its entries in the journal were removed"
+        elif wrong := [each for each in wanted if found[each] != wanted[each]]:
+            yield f"{where}: {', '.join(wrong)} differ from what the journal records: the row was changed"
+    for key in sorted(expected):
+        yield f"{name} {' '.join(map(str, key))}: the journal records it, and it is missing: the row was deleted"
