@@ -74,14 +74,19 @@ class Seen:
         duplicate: NDArray[np.bool_],
     ) -> None:
         """The exact answer for the doubtful rows, in reading order."""
-        newest = self._newest(keys[rows])
-        here: dict[int, int] = {}
-        for row, key, before in zip(rows.tolist(), keys[rows].tolist(), newest.tolist(), strict=True):
-            known = max(before, here.get(key, -1))
+        ids = keys[rows]
+        newest = self._newest(ids)
+        # One number for each id: a dict of keys has a hash that a tenant knows.
+        order = np.argsort(ids, kind="stable")
+        number = np.zeros(len(ids), np.intp)
+        number[order[1:]] = np.cumsum(ids[order[1:]] != ids[order[:-1]])
+        here = [-1] * len(ids)
+        for row, one, before in zip(rows.tolist(), number.tolist(), newest.tolist(), strict=True):
+            known = max(before, here[one])
             if known >= 0 and known >= line_ms[row]:
                 duplicate[row] = True
             else:
-                here[key] = max(known, int(event_ms[row]))
+                here[one] = max(known, int(event_ms[row]))
 
     def _newest(self, keys: U64) -> NDArray[np.int64]:
         """The newest event time remembered for each key, or -1."""

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.shard.keys import U64, mix
+from monitor.shard.keys import U64
 from monitor.shard.panetally import Counted, busiest, make_up, scale
 from monitor.shard.parties import EXACT_KEYS, KeyCounts, level_for
+from monitor.shard.placement import Placement
 from monitor.shard.touched import Touched
 
 _ONE = np.uint64(1)
@@ -33,10 +34,18 @@ class Tally:
     An open-addressing hash table in columns (linear probing, at most half full): a pane's keys enter and leave in
     a few vector operations whose cost depends on the pane, not on the window. Memory: 16 bytes a slot, so 32 to
     128 bytes a distinct key, at most 2 `EXACT_KEYS` keys a tenant; and 17 bytes a key for the panes inside.
+    Where a key lies depends on ``placement``, a secret of the process, and on nothing that a tenant knows.
     """
 
-    def __init__(self, window_ms: int, limits: tuple[int, ...] = (), sequences: bool = False) -> None:
+    def __init__(
+        self,
+        window_ms: int,
+        limits: tuple[int, ...] = (),
+        sequences: bool = False,
+        placement: Placement | None = None,
+    ) -> None:
         self.window_ms = window_ms
+        self._placement = placement or Placement()
         self._sequences = sequences
         self._inside: deque[tuple[int, KeyCounts]] = deque()
         # As narrow as the counts, none of which is beyond that.
@@ -200,10 +209,12 @@ class Tally:
 
     def _lower(self, tenant: int) -> None:
         """Count a tenant anew from the panes, at the lowest level that they allow and that will last for a while."""
-        panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
         floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
-        every = np.unique(np.concatenate([keys.key for keys in panes])) if panes else np.empty(0, np.uint64)
-        level = level_for(every, floor, EXACT_KEYS * 3 // 2)
+        if floor >= self.levels[tenant]:
+            return
+        panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
+        # Sorted, not `np.unique`, which hashes integers by a hash that a tenant knows.
+        level = level_for(KeyCounts.joined(panes).distinct().key, floor, EXACT_KEYS * 3 // 2)
         if level >= self.levels[tenant]:
             return
         for touched in self.watched:
@@ -251,7 +262,7 @@ class Tally:
     def _probe(self, keys: U64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """``(slot of each key or -1, the free slot where the search for it ended)``."""
         last = np.intp(len(self._key) - 1)
-        slot = (mix(keys) & np.uint64(last)).astype(np.intp)
+        slot = self._placement.slots(keys, int(last).bit_length())
         used = self._whose[slot] != _FREE
         hit = used & (self._key[slot] == keys)
         found = np.where(hit, slot, -1)
