@@ -344,16 +344,22 @@ def _consumers() -> list[Any]:
             Words("已发通知", "Messages sent"),
             Words("各渠道接收的通知。", "By channel."),
             [Query(f"sum by (channel) (increase(callwarden_notify_sent_total{rate}))", "{{channel}}")],
+            (8, 8),
         ),
         panels.lines(
             Words("待发通知", "Messages that wait"),
-            Words(
-                "各渠道尚未接收的通知，与最早一条的等待秒数。",
-                "By channel, and for how long the oldest has waited, in s.",
-            ),
+            Words("各渠道尚未接收的通知，与其中单独搁置的。", "By channel; and how many of them are set aside."),
             [
                 Query("max by (channel) (callwarden_notify_waiting_messages)", "{{channel}}"),
-                Query("max by (channel) (callwarden_notify_oldest_waiting_seconds)", "{{channel}}, s"),
+                Query("max by (channel) (callwarden_notify_set_aside_messages)", "{{channel}}, set aside"),
             ],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("最早一条已等待", "Oldest message"),
+            Words("各渠道最早一条待发通知的等待时长。", "For how long the oldest message to each channel has waited."),
+            [Query("max by (channel) (callwarden_notify_oldest_waiting_seconds)", "{{channel}}")],
+            (8, 8),
+            "s",
         ),
     ]

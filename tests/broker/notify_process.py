@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,11 +21,16 @@ from streams.devkafka import free_ports
 
 def warning(id_: str, tenant: str, at_ms: int) -> Enforcement:
     """A final warning."""
+    return decision(id_, tenant, at_ms, "warning")
+
+
+def decision(id_: str, tenant: str, at_ms: int, kind: str) -> Enforcement:
+    """A final decision."""
     data = EnforcementData(
-        tenant_id=tenant, kind="warning", status="final", behaviour="blind_calling", clause=6, tier="minor",
+        tenant_id=tenant, kind=kind, status="final", behaviour="blind_calling", clause=6, tier="minor",
         actions=("warn", "record_violation"), proposed_actions=(), refunds="unaffected", rule_id="short-calls",
         policy=PolicyRef("p", "1", ""), decided_ms=at_ms, review_by_ms=None, window=None, measure=None,
-        evidence=Evidence(), violations_on_record=1, reverses=None, supersedes=None, reason=Reason("原因", "reason"),
+        evidence=Evidence(), violations_on_record=1, reverses=None, supersedes=None, reason=Reason("原因", "reason"),  # type: ignore[arg-type]
     )  # fmt: skip
     return Enforcement(id=id_, subject=tenant, time="", data=data)
 
@@ -39,8 +45,9 @@ def alert(id_: str, tenant: str, state: str, at_ms: int) -> Alert:
 class Receiver:
     """Counts what it took by what it is of: an event, or an alert's beginning or end.
 
-    ``down``: it answers 503; ``refusing``: 400, as if it did not like this message. ``reached`` is set when a message
-    has come; while ``holding`` none is answered.
+    ``down``: it answers 503; ``refusing``: 400, as if it did not like this message; ``breaks``: 500 to a message about
+    one of these, counted in ``broke``. ``robot_s`` are the times at which its robot was sent something.
+    ``reached`` is set when a message has come; while ``holding`` none is answered.
     """
 
     def __init__(self) -> None:
@@ -48,6 +55,14 @@ class Receiver:
         self.taken: Counter[str] = Counter()
         self.down = self.refusing = False
         self.reached, self.holding = asyncio.Event(), False
+        self.breaks: set[str] = set()
+        self.broke: Counter[str] = Counter()
+        self.robot_s: list[float] = []
+
+    async def robot(self, request: web.Request) -> web.Response:
+        await request.read()
+        self.robot_s.append(time.monotonic())
+        return web.json_response({"errcode": 0})
 
     async def take(self, request: web.Request) -> web.Response:
         body: dict[str, Any] = await request.json()
@@ -56,6 +71,9 @@ class Receiver:
             return web.Response(status=503)
         if self.refusing:
             return web.Response(status=400, text="no such template")
+        if broken := self.breaks.intersection(body["refs"]):
+            self.broke.update(broken)
+            return web.Response(status=500)
         over = " over" if body["standing"] == "off" else ""
         self.taken.update(f"{ref}{over}" for ref in body["refs"])
         self.reached.set()
@@ -69,6 +87,7 @@ async def receiving() -> AsyncIterator[Receiver]:
     """A receiver at an address of its own."""
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/", receiver.take)
+    app.router.add_post("/robot", receiver.robot)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

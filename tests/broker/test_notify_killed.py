@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from deadlines import deadline
-from notify_process import Notifier, Receiver, alert, receiving, warning
+from notify_process import Notifier, Receiver, alert, decision, receiving, warning
 from postgres import Postgres
 from sqlalchemy import create_engine, select
 from sqlalchemy.pool import NullPool
@@ -89,6 +89,63 @@ async def test_every_message_arrives_whenever_it_is_killed(
     twice = {ref: n for ref, n in receiver.taken.items() if n > 1}
     assert sum(n - 1 for n in twice.values()) <= kills, twice
     assert SECRET not in notifier.said()
+
+
+async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(address: str, tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng, prefix, url = random.Random(seed), f"t-{uuid.uuid4().hex}.", f"sqlite:///{tmp_path / 'notify.db'}"
+    environment = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": prefix,
+        "CALLWARDEN_NOTIFY_DATABASE": url,
+        "CALLWARDEN_NOTIFY_PER_MINUTE": "3",
+    }
+    make_topics(environment)
+    async with receiving() as receiver, AIOKafkaProducer(bootstrap_servers=address) as producer:
+        told = {
+            "CALLWARDEN_NOTIFY_WEBHOOK_URL": receiver.url,
+            "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": SECRET,
+            "CALLWARDEN_NOTIFY_WECOM_URL": f"{receiver.url}robot?key={SECRET}",
+        }
+        notifier, wanted = Notifier(tmp_path / "log", environment | told), set()
+
+        async def write(id_: str, tenant: str, kind: str = "warning") -> None:
+            event = msgspec.json.encode(decision(id_, tenant, now_ms(), kind))
+            await producer.send_and_wait(f"{prefix}enforcement", event, partition=0)
+
+        try:
+            notifier.start()
+            await notifier.ready()
+            receiver.breaks = {"bad"}
+            await write("bad", "acme")
+            await write("after", "acme", "ban")
+            for kill in range(3):
+                for n in range(4):
+                    await write(f"e{kill}-{n}", f"t{kill}-{n}")
+                    wanted.add(f"e{kill}-{n}")
+                await asyncio.sleep(rng.uniform(0.2, 2))
+                notifier.kill()
+                notifier.start()
+                await notifier.ready()
+            await arrived(receiver, wanted, notifier)
+            async with deadline("it is set aside"):
+                set_aside = 'callwarden_notify_set_aside_messages{channel="webhook"} 1.0'
+                while set_aside not in (await notifier.get("/metrics"))[1]:
+                    await asyncio.sleep(0.1)
+            notifier.kill()
+            notifier.start()
+            await notifier.ready()
+            await write("last", "last")
+            await arrived(receiver, {"last"}, notifier)
+        finally:
+            notifier.kill()
+    assert not {"bad", "after"} & receiver.taken.keys(), "the order within a tenant is not kept"
+    assert 3 < receiver.broke["bad"] < 25, "it is tried again and again"
+    sent_s = receiver.robot_s
+    assert len(sent_s) >= 3
+    assert all(later - first >= 60 for first, later in zip(sent_s, sent_s[3:], strict=False)), "a restart begins anew"
 
 
 async def until_hurt(how: str, receiver: Receiver, rng: random.Random) -> None:

@@ -1,7 +1,7 @@
 """Keeps a flood short: what is sent one by one, what in one digest; and the summary of a day's silent ones."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from monitor.reasons.wording import count
@@ -34,15 +34,18 @@ def plan(waiting: Sequence[Message], room: int) -> Plan:
     return Plan([waiting[at] for at in chosen], [m for at, m in enumerate(waiting) if at not in kept])
 
 
-def digest(messages: Sequence[Message], now_ms: int) -> Message:
-    """One message for many: how many of which kind, from when to when, and the worst."""
+def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = ()) -> Message:
+    """One message for many: how many of which kind, and the worst.
+
+    ``unnamed``: ids of those that are counted and not named, because their text may be what a receiver fails at.
+    """
     n = len(messages)
     tenants = len({m.tenant_id for m in messages if m.tenant_id})
-    worst = sorted(messages, key=lambda m: -rank(m.severity))[:_WORST]
+    worst = sorted((m for m in messages if m.id not in unnamed), key=lambda m: -rank(m.severity))[:_WORST]
     return Message(
         id=f"digest:{messages[0].id}:{n}:{now_ms}",
         what="digest",
-        severity=worst[0].severity,
+        severity=max((m.severity for m in messages), key=rank),
         at_ms=now_ms,
         title=Reason(
             f"{count(n)} 条消息的摘要，涉及 {count(tenants)} 个租户",

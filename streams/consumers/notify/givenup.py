@@ -57,7 +57,7 @@ def tell_again(connection: Connection, some: Sequence[GivenUp], now_ms: int) -> 
     revived = 0
     for one in some:
         row = update(OUTBOX).where(OUTBOX.c.number == one.number, OUTBOX.c.state == "given_up")
-        fresh = {"state": "waiting", "attempts": 0, "next_ms": now_ms, "ended_ms": None}
+        fresh = {"state": "waiting", "attempts": 0, "unattributed": 0, "next_ms": now_ms, "ended_ms": None}
         if not one.over and connection.execute(row.values(fresh)).rowcount:
             revived += 1
             if one.channel.startswith("alertmanager"):

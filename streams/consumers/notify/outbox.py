@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.tables import OUTBOX, STANDING
@@ -17,12 +17,26 @@ decode = msgspec.json.Decoder(Message).decode
 
 
 class Waiting(NamedTuple):
-    """A message that a channel has not delivered yet."""
+    """A message that a channel has not delivered yet.
+
+    ``attempts``: how many failed because of this message. ``unattributed``: how many more failed, because of it or
+    because of its receiver.
+    """
 
     number: int
     message: Message
     made_ms: int
     attempts: int
+    unattributed: int
+
+
+class Queue(NamedTuple):
+    """What waits for one channel: how many messages; since when the oldest that is not set aside does, in epoch ms;
+    how many are set aside, because their receiver refused them and took others."""
+
+    messages: int
+    oldest_ms: int | None
+    set_aside: int
 
 
 class Standing(NamedTuple):
@@ -41,8 +55,10 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
                 "channel": channel,
                 "message_id": message.id,
                 "message": text,
+                "tenant_id": message.tenant_id or None,
                 "made_ms": now_ms,
                 "attempts": 0,
+                "unattributed": 0,
                 "next_ms": now_ms,
                 "state": "waiting",
             }
@@ -59,17 +75,35 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
 
 
 def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[Waiting]:
-    """What a channel should deliver now, the oldest first."""
-    table = OUTBOX.c
+    """What a channel should deliver now, the oldest first: nothing of a tenant of which an earlier one is set aside."""
+    table, earlier = OUTBOX.c, OUTBOX.alias("earlier").c
+    # One that is to wait for longer than any is was put there before the clock was set back.
+    set_aside = (earlier.next_ms > now_ms) & (earlier.next_ms <= now_ms + _LONGEST_MS)
+    of_tenant = (earlier.tenant_id == table.tenant_id) & (earlier.number < table.number)
     rows = connection.execute(
-        select(table.number, table.message, table.made_ms, table.attempts)
+        select(table.number, table.message, table.made_ms, table.attempts, table.unattributed)
         .where(table.channel == channel, table.state == "waiting")
-        # One that is to wait for longer than any is was put there before the clock was set back.
         .where((table.next_ms <= now_ms) | (table.next_ms > now_ms + _LONGEST_MS))
+        .where(~exists().where(earlier.channel == channel, earlier.state == "waiting", of_tenant, set_aside))
         .order_by(table.number)
         .limit(most)
     )
-    return [Waiting(number, decode(message), made_ms, attempts) for number, message, made_ms, attempts in rows]
+    return [_waiting(*row) for row in rows]
+
+
+def suspects(connection: Connection, channel: str) -> list[Waiting]:
+    """Those set aside that failed again since the channel last delivered anything."""
+    table = OUTBOX.c
+    rows = connection.execute(
+        select(table.number, table.message, table.made_ms, table.attempts, table.unattributed)
+        .where(table.channel == channel, table.state == "waiting", table.attempts > 0, table.unattributed > 0)
+        .order_by(table.number)
+    )
+    return [_waiting(*row) for row in rows]
+
+
+def _waiting(number: int, message: str, made_ms: int, attempts: int, unattributed: int) -> Waiting:
+    return Waiting(number, decode(message), made_ms, attempts, unattributed)
 
 
 def standing(connection: Connection) -> list[Standing]:
@@ -94,7 +128,15 @@ def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: in
 def again(connection: Connection, number: int, next_ms: int) -> None:
     """This one was refused, and is tried once more later."""
     row = update(OUTBOX).where(OUTBOX.c.number == number)
-    connection.execute(row.values(attempts=OUTBOX.c.attempts + 1, next_ms=next_ms))
+    connection.execute(row.values(attempts=OUTBOX.c.attempts + 1, unattributed=0, next_ms=next_ms))
+
+
+def failed(connection: Connection, numbers: Sequence[int], next_ms: int | None = None) -> None:
+    """These failed, because of one of them or because of their receiver; ``next_ms``: when to try again, None: now."""
+    later = {} if next_ms is None else {"next_ms": next_ms}
+    for at in range(0, len(numbers), 500):
+        rows = update(OUTBOX).where(OUTBOX.c.number.in_(numbers[at : at + 500]))
+        connection.execute(rows.values(unattributed=OUTBOX.c.unattributed + 1, **later))
 
 
 def forget(connection: Connection, now_ms: int) -> None:
@@ -102,15 +144,20 @@ def forget(connection: Connection, now_ms: int) -> None:
     connection.execute(delete(OUTBOX).where(OUTBOX.c.state != "waiting", OUTBOX.c.ended_ms < now_ms - _KEPT_MS))
 
 
-def queues(connection: Connection) -> dict[str, tuple[int, int]]:
-    """For each channel with something to deliver: how many messages wait, and since when the oldest does."""
+def queues(connection: Connection) -> dict[str, Queue]:
+    """What waits, for each channel for which something does."""
     table = OUTBOX.c
     rows = connection.execute(
-        select(table.channel, func.count(), func.min(table.made_ms))
+        select(
+            table.channel,
+            func.count(),
+            func.min(case((table.attempts == 0, table.made_ms))),
+            func.sum(case((table.attempts > 0, 1), else_=0)),
+        )
         .where(table.state == "waiting")
         .group_by(table.channel)
     )
-    return {channel: (n, oldest_ms) for channel, n, oldest_ms in rows}
+    return {channel: Queue(n, oldest_ms, set_aside) for channel, n, oldest_ms, set_aside in rows}
 
 
 def stands_again(connection: Connection, message: Message, since_ms: int) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -16,7 +15,9 @@ from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.digest import digest, plan
 from streams.consumers.notify.message import Message
 from streams.consumers.notify.names import shown
-from streams.consumers.notify.outbox import Standing, Waiting
+from streams.consumers.notify.outbox import Waiting
+from streams.consumers.notify.rate_limit import RateLimit
+from streams.consumers.notify.reminders import Reminders
 from streams.consumers.notify.telemetry import Telemetry
 
 log = structlog.get_logger("callwarden")
@@ -26,10 +27,21 @@ _MOST: Final = 10_000
 _MINUTE_MS: Final = 60_000
 _LAST_RETRY_S: Final = 300.0
 _ATTEMPTS: Final = 5
+_IN_DOUBT: Final = 3
+"""After so many unattributed failures of a message others are tried, to see whether it is the message."""
+_PROBES: Final = 3
+"""So many are tried in one round."""
 
 
 class Sender:
-    """One channel's. What one cannot deliver waits in the outbox, and holds no other up."""
+    """One channel's. What one cannot deliver waits in the outbox, and holds no other channel up.
+
+    A failure may be the message's fault or the receiver's. Where the answer does not show which, the message is tried
+    again; after `_IN_DOUBT` failures messages of other tenants are tried. If the receiver takes one of them and then
+    fails at the first one once more, that one is set aside, tried less and less often, and given up; if it takes none,
+    the receiver is at fault and all wait in their order. Later messages of a tenant wait for one that is set aside.
+    What is known of a message's failures is stored with it.
+    """
 
     def __init__(
         self,
@@ -39,14 +51,19 @@ class Sender:
         telemetry: Telemetry,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only goes on."""
+        """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only increases."""
         self._channel, self._database = channel, database
         self._clock, self._telemetry = clock, telemetry
         self._elapsed_s = elapsed_s
-        self._sent: deque[float] = deque()
+        self._limit = RateLimit(channel.name, channel.per_minute, database, clock, elapsed_s)
+        self._reminders = (
+            Reminders(channel, database, telemetry, elapsed_s) if isinstance(channel, Alertmanager) else None
+        )
         self._failures = 0
-        self._rest_until_s = self._reminded_s = -math.inf
-        self._refused: Counter[str] = Counter()  # of reminders, by the message's id
+        self._rest_until_s = -math.inf
+        self._passed = False  # whether the last request did
+        self._suspects: dict[int, Waiting] | None = None  # see `outbox.suspects`
+        self._held: set[str] = set()  # tenants of whom a message was set aside in this step
 
     async def run(self) -> None:
         """Deliver, for as long as it is let."""
@@ -62,110 +79,150 @@ class Sender:
         """Deliver what can be delivered now. Raises Unavailable, of the database."""
         if self._elapsed_s() < self._rest_until_s:
             return
-        now_ms = self._clock()
-        name, room = self._channel.name, self._room()
+        name, now_ms, room = self._channel.name, self._clock(), await self._limit.room()
         if room is not None and room <= 0:
             return
+        if self._suspects is None:
+            found = await self._database.run(lambda connection: outbox.suspects(connection, name))
+            self._suspects = {row.number: row for row in found}
+        self._held.clear()
         rows = await self._database.run(lambda connection: outbox.waiting(connection, name, now_ms, _MOST))
-        if rows and not await self._deliver(rows, room):
-            return
-        if isinstance(self._channel, Alertmanager) and self._elapsed_s() - self._reminded_s >= _MINUTE_MS / 1000:
-            await self._remind(self._channel)
-
-    async def _remind(self, channel: Alertmanager) -> None:
-        standing = await self._database.run(outbox.standing)
-        for at in range(0, len(standing), channel.at_once):
-            if not await self._remind_of(channel, standing[at : at + channel.at_once]):
-                return
-        self._reminded_s = self._elapsed_s()
-
-    async def _remind_of(self, channel: Alertmanager, some: Sequence[Standing]) -> bool:
-        """Whether the channel is well; if it minds one alone, the others are told all the same."""
         try:
-            await channel.remind(some)
+            first = _first_of_tenants(rows)
+            if not self._passed and any(_in_doubt(row) for row in first):
+                await self._probe(first, room)
+            elif rows:
+                await self._deliver(rows, room)
         except Failed as failed:
-            self._telemetry.failed(channel.name)
-            if not failed.message_alone:
-                self._rest(failed)
-                return False
-            if len(some) > 1:
-                for each in some:
-                    if not await self._remind_of(channel, [each]):
-                        return False
-                return True
-            message = some[0].message
-            self._refused[message.id] += 1
-            if self._refused[message.id] >= _ATTEMPTS:
-                log.error("an alert is given up", **_named(channel, message), why=str(failed))
-                await self._stands_no_more(message)
-            return True
-        self._well_again()
-        for each in some:
-            self._refused.pop(each.message.id, None)
-        return True
+            self._rest(failed)
+            return
+        if self._reminders is not None:
+            await self._reminders.step()
 
-    async def _stands_no_more(self, message: Message) -> None:
-        self._refused.pop(message.id, None)
-        await self._database.run(lambda connection: outbox.stands_no_more(connection, message))
-
-    async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> bool:
-        """Whether the channel is well."""
-        channel = self._channel
+    async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> None:
+        """All of these. Raises Failed where the channel is to be left alone for a while."""
         if room is None:
-            for at in range(0, len(rows), channel.at_once):
-                if not await self._send(rows[at : at + channel.at_once]):
-                    return False
-            return True
+            for batch in _batches(rows, self._channel.at_once):
+                await self._send(batch)
+            return
         planned = plan([row.message for row in rows], room)
         by_id = {row.message.id: row for row in rows}
         for message in planned.single:
-            if not await self._send([by_id[message.id]]):
-                return False
-        digested = [by_id[message.id] for message in planned.digested]
+            await self._send([by_id[message.id]])
+        digested = [by_id[m.id] for m in planned.digested if m.tenant_id not in self._held]
         if digested:
-            return await self._send(digested, digest(planned.digested, self._clock()))
-        return True
+            unnamed = {row.message.id for row in digested if row.attempts or _in_doubt(row)}
+            await self._send(digested, digest([row.message for row in digested], self._clock(), unnamed))
 
-    async def _send(self, rows: Sequence[Waiting], instead: Message | None = None) -> bool:
-        """Whether the channel is well: it took these, or ``instead`` of them one for all, or it minds one alone."""
+    async def _probe(self, rows: Sequence[Waiting], room: int | None) -> None:
+        """The first, so that the order is kept where it passes, and those that failed least, until one passes; then
+        those that failed before it once more. Raises Failed where none passes."""
+        failed: list[tuple[Waiting, Failed]] = []
+        tried = [*rows[:1], *sorted(rows[1:], key=lambda row: row.unattributed)]
+        for row in tried[: _PROBES if room is None else min(_PROBES, room)]:
+            try:
+                await self._send([row])
+            except Failed as why:
+                if why.receiver_alone:
+                    raise
+                failed.append((row, why))
+            else:
+                break
+        else:
+            raise failed[-1][1]
+        for row, _ in failed[: None if room is None else max(0, room - len(failed) - 1)]:
+            await self._send([row._replace(unattributed=row.unattributed + 1)])
+
+    async def _send(self, rows: Sequence[Waiting], instead: Message | None = None) -> None:
+        """These, or ``instead`` of them one for all. Raises Failed where the channel is to rest for a while."""
+        rows = [row for row in rows if row.message.tenant_id not in self._held]
+        if not rows:
+            return
         messages = [instead] if instead else [row.message for row in rows]
-        since_ms = [row.made_ms for row in rows][: len(messages)]
-        if self._channel.per_minute is not None:
-            self._sent.append(self._elapsed_s())
+        await self._limit.take()
         try:
-            await self._channel.send(messages, since_ms)
+            await self._channel.send(messages, [row.made_ms for row in rows][: len(messages)])
         except Failed as failed:
-            self._telemetry.failed(self._channel.name)
-            if not failed.message_alone or instead:
-                self._rest(failed)
-                return False
-            if len(rows) > 1:
-                return all([await self._send([row]) for row in rows])
-            await self._try_later(rows[0], str(failed))
-            return True
+            await self._failed(rows, failed, instead is not None)
+            return
         except Exception:
             log.critical("a message could not be said", channel=self._channel.name, exc_info=True)
             for row in rows:
-                await self._try_later(row, "an unforeseen error")
-            return True
+                await self._set_aside(row, "an unforeseen error")
+            return
+        finally:
+            self._limit.answered()
         self._well_again()
         numbers, now_ms = [row.number for row in rows], self._clock()
         await self._database.run(lambda connection: outbox.ended(connection, numbers, "delivered", now_ms))
         for message in messages:
             self._telemetry.sent(self._channel.name, message.what)
-        return True
+        await self._blame_suspects(numbers)
 
-    async def _try_later(self, row: Waiting, why: str) -> None:
-        now_ms = self._clock()
+    async def _failed(self, rows: Sequence[Waiting], failed: Failed, digested: bool) -> None:
+        """Set aside what is at fault. Raises Failed where it is not known, or the receiver is."""
+        self._telemetry.failed(self._channel.name)
+        passed, self._passed = self._passed, False
+        if failed.receiver_alone:
+            raise failed
+        if digested or (len(rows) > 1 and not failed.message_alone):
+            numbers = [row.number for row in rows]
+            await self._database.run(lambda connection: outbox.failed(connection, numbers))
+            raise failed
+        if len(rows) > 1:
+            for row in rows:
+                await self._send([row])
+            return
+        [row] = rows
+        if failed.message_alone or (passed and row.unattributed + 1 >= _IN_DOUBT and not row.attempts):
+            await self._set_aside(row, str(failed))
+            return
+        next_ms = self._clock() + _backoff_ms(row.attempts) if row.attempts else None
+        await self._database.run(lambda connection: outbox.failed(connection, [row.number], next_ms))
+        if not row.attempts:
+            raise failed
+        self._hold(row)
+        self._suspected()[row.number] = row
+
+    async def _blame_suspects(self, delivered: Sequence[int]) -> None:
+        """Others pass: what failed again meanwhile did because of itself."""
+        suspects = self._suspected()
+        for number in delivered:
+            suspects.pop(number, None)
+        for row in list(suspects.values()):
+            await self._set_aside(row, "the receiver fails at it and takes others")
+
+    async def _set_aside(self, row: Waiting, why: str) -> None:
+        """Try this one later, or not any more."""
+        self._suspected().pop(row.number, None)
+        self._hold(row)
+        now_ms, name = self._clock(), self._channel.name
+        about = {
+            "channel": name,
+            "what": row.message.what,
+            "tenant": shown(row.message.tenant_id) if row.message.tenant_id else "",
+            "why": why,
+        }
         if row.attempts + 1 < _ATTEMPTS:
-            next_ms = now_ms + _MINUTE_MS * 2**row.attempts
+            if not row.attempts:
+                log.warning("a message is set aside", **about)
+            next_ms = now_ms + _backoff_ms(row.attempts)
             await self._database.run(lambda connection: outbox.again(connection, row.number, next_ms))
             return
-        log.error("a message is given up", **_named(self._channel, row.message), why=why)
-        self._telemetry.given_up(self._channel.name)
+        log.error("a message is given up", **about)
+        self._telemetry.given_up(name)
         await self._database.run(lambda connection: outbox.ended(connection, [row.number], "given_up", now_ms))
         if isinstance(self._channel, Alertmanager):
-            await self._stands_no_more(row.message)
+            await self._database.run(lambda connection: outbox.stands_no_more(connection, row.message))
+
+    def _suspected(self) -> dict[int, Waiting]:
+        if self._suspects is None:
+            self._suspects = {}
+        return self._suspects
+
+    def _hold(self, row: Waiting) -> None:
+        if row.message.tenant_id:
+            self._held.add(row.message.tenant_id)
 
     def _rest(self, failed: Failed) -> None:
         seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))
@@ -177,21 +234,36 @@ class Sender:
     def _well_again(self) -> None:
         if self._failures:
             log.info("a channel takes messages again", channel=self._channel.name, failed=self._failures)
-        self._failures = 0
-
-    def _room(self) -> int | None:
-        """How many may be sent now, None: any number. What failed counts, too: its receiver may have counted it."""
-        if self._channel.per_minute is None:
-            return None
-        while self._sent and self._sent[0] <= self._elapsed_s() - _MINUTE_MS / 1000:
-            self._sent.popleft()
-        return self._channel.per_minute - len(self._sent)
+        self._failures, self._passed = 0, True
 
 
-def _named(channel: Channel, message: Message) -> dict[str, str]:
-    """Which it is, for the log."""
-    return {
-        "channel": channel.name,
-        "what": message.what,
-        "tenant": shown(message.tenant_id) if message.tenant_id else "",
-    }
+def _in_doubt(row: Waiting) -> bool:
+    return not row.attempts and row.unattributed >= _IN_DOUBT
+
+
+def _first_of_tenants(rows: Sequence[Waiting]) -> list[Waiting]:
+    """The next message of each tenant, but for those that are known to fail."""
+    first: dict[str | int, Waiting] = {}
+    for row in rows:
+        first.setdefault(row.message.tenant_id or row.number, row)
+    return [row for row in first.values() if not row.attempts]
+
+
+def _backoff_ms(attempts: int) -> int:
+    return _MINUTE_MS << min(attempts, _ATTEMPTS - 2)
+
+
+def _batches(rows: Sequence[Waiting], most: int) -> Iterator[list[Waiting]]:
+    """In this order, at most so many at once; one that may be at fault alone."""
+    batch: list[Waiting] = []
+    for row in rows:
+        alone = row.attempts > 0 or _in_doubt(row)
+        if batch and (alone or len(batch) == most):
+            yield batch
+            batch = []
+        if alone:
+            yield [row]
+        else:
+            batch.append(row)
+    if batch:
+        yield batch

@@ -22,7 +22,7 @@ from streams.consumers.notify.manners import Manners
 from streams.consumers.notify.policylog import PolicyLog
 from streams.consumers.notify.sender import Sender
 from streams.consumers.notify.tables import POSITIONS
-from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.notify.telemetry import NOTHING, Telemetry
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
 
@@ -110,7 +110,7 @@ async def watch(
             log.warning("waiting", why=str(error))
             await asyncio.sleep(_RETRY_S)
             continue
-        telemetry.queues = dict.fromkeys(names, (0, 0)) | queues
+        telemetry.queues = dict.fromkeys(names, NOTHING) | queues
         for channel in queues.keys() - set(names) - nobody_s:
             nobody_s.add(channel)
             log.warning("messages wait for a channel that is not set any more", channel=channel)

@@ -47,12 +47,23 @@ OUTBOX = Table(
     Column("message_id", AnyText, nullable=False),
     Column("message", AnyText, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("tenant_id", AnyText),  # null: of no one tenant, in no order with others
+    Column("attempts", Integer, nullable=False),  # that failed because of this message
+    Column("unattributed", Integer, nullable=False, server_default="0"),  # because of it, or of its receiver
     Column("next_ms", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # waiting, delivered, given_up
     Column("ended_ms", BigInteger),
     UniqueConstraint("channel", "message_id"),
     Index("ix_notify_outbox_waiting", "channel", "state", "number"),
+    Index("ix_notify_outbox_tenant", "channel", "state", "tenant_id", "number"),
+)
+SENT = Table(
+    "notify_sent",
+    METADATA,
+    Column("number", _NUMBER, primary_key=True),
+    Column("channel", String(32), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("ix_notify_sent_channel", "channel", "at_ms"),
 )
 STANDING = Table(
     "notify_standing",

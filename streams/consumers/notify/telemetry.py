@@ -1,12 +1,17 @@
 """What the notifier tells Prometheus of itself."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from streams.consumers.notify.outbox import Queue
 from streams.metrics.make import counter, gauges
+
+NOTHING: Final = Queue(0, None, 0)
+"""Of a channel for which nothing waits."""
 
 
 class Telemetry(Collector):
@@ -15,7 +20,7 @@ class Telemetry(Collector):
     def __init__(self, channels: Collection[str], clock: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
-        self.queues: Mapping[str, tuple[int, int]] = dict.fromkeys(channels, (0, 0))
+        self.queues: Mapping[str, Queue] = dict.fromkeys(channels, NOTHING)
         self._sent = counter("callwarden_notify_sent_total", self.registry)
         self._failed = counter("callwarden_notify_failed_total", self.registry)
         self._given_up = counter("callwarden_notify_given_up_total", self.registry)
@@ -49,9 +54,12 @@ class Telemetry(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         waiting = gauges("callwarden_notify_waiting_messages")
         oldest = gauges("callwarden_notify_oldest_waiting_seconds")
+        set_aside = gauges("callwarden_notify_set_aside_messages")
         now_ms = self._clock()
-        for channel, (n, oldest_ms) in self.queues.items():
-            waiting.add_metric([channel], n)
-            oldest.add_metric([channel], max(0, now_ms - oldest_ms) / 1000 if n else 0)
+        for channel, queue in self.queues.items():
+            waiting.add_metric([channel], queue.messages)
+            oldest.add_metric([channel], 0 if queue.oldest_ms is None else max(0, now_ms - queue.oldest_ms) / 1000)
+            set_aside.add_metric([channel], queue.set_aside)
         yield waiting
         yield oldest
+        yield set_aside

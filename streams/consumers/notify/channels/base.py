@@ -24,13 +24,16 @@ _LEAST_KEY = 16  # in a path, beside words
 class Failed(Exception):  # noqa: N818 - an answer, or none
     """A receiver did not take a message. ``str()`` is one readable line without address or secret.
 
-    ``message_alone``: it is this message that it does not take; others may be. ``wait_s``: how long it wants to be
-    left alone.
+    ``message_alone``: it is this message that it does not take; others may be. ``receiver_alone``: no message was at
+    fault. Neither: it is one or the other. ``wait_s``: how long it wants to be left alone.
     """
 
-    def __init__(self, why: str, *, message_alone: bool = False, wait_s: float | None = None) -> None:
+    def __init__(
+        self, why: str, *, message_alone: bool = False, receiver_alone: bool = False, wait_s: float | None = None
+    ) -> None:
         super().__init__(why)
         self.message_alone, self.wait_s = message_alone, wait_s
+        self.receiver_alone = receiver_alone or wait_s is not None
 
 
 class Channel(Protocol):
@@ -71,7 +74,7 @@ class Poster:
             ) as answer:
                 content = await _beginning(answer.content)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError, ValueError) as error:
-            raise Failed(_why(error)) from None
+            raise Failed(_why(error), receiver_alone=_not_reached(error)) from None
         if 300 <= answer.status < 400:
             raise Failed(f"it answers {answer.status}, a redirect, which is not followed; its final address is needed")
         return answer.status, answer.headers, content
@@ -119,6 +122,11 @@ def _why(error: Exception) -> str:
     if isinstance(error, (aiohttp.InvalidURL, ValueError)):
         return "its address cannot be used"
     return f"the connection broke ({type(error).__name__})"
+
+
+def _not_reached(error: Exception) -> bool:
+    """Whether the receiver cannot have seen what was to be sent."""
+    return isinstance(error, (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ssl.SSLError))
 
 
 def _seconds(text: str | None) -> float | None:

@@ -21,7 +21,8 @@ BEGAN_MS = 1_772_409_600_000
 
 
 class Ear:
-    """A channel that hears all, unless it is told to fail."""
+    """A channel that hears all, unless it is told to fail. ``failing``: at every message; ``refuses``: these, saying
+    so; ``breaks``: a request with one of these, without saying why."""
 
     at_once = 1
 
@@ -30,14 +31,24 @@ class Ear:
         self.heard: list[Message] = []
         self.failing: Failed | None = None
         self.refuses: set[str] = set()
+        self.breaks: set[str] = set()
+        self.requests = 0
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        self.requests += 1
         if self.failing is not None:
             raise self.failing
         if any(message.id in self.refuses for message in messages):
             raise Failed("it does not like it", message_alone=True)
+        if any(broken in said(message) for message in messages for broken in self.breaks):
+            raise Failed("it answers 500")
         self.heard += messages
         return "ok"
+
+
+def said(message: Message) -> list[str]:
+    """What a message is, or names: its id, and the tenants of its items."""
+    return [message.id, *(item.tenant_id for item in message.items)]
 
 
 class Notifier:
@@ -46,14 +57,17 @@ class Notifier:
     def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
         self.database, self.now_ms = database, BEGAN_MS
         names = [ear.name for ear in ears]
-        self.telemetry = Telemetry(names, lambda: self.now_ms)
+        self.telemetry, self.ears = Telemetry(names, lambda: self.now_ms), ears
         self.desks = Desks(policy, MANNERS)
         self.consumer = Consumer(self.desks, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry)
-        self.elapsed_s = 0.0
+        self.elapsed_s, self.offset = 0.0, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """What is in memory alone of what was sent is gone."""
         self.senders = [
-            Sender(ear, database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in ears
+            Sender(ear, self.database, lambda: self.now_ms, self.telemetry, lambda: self.elapsed_s) for ear in self.ears
         ]
-        self.offset = 0
 
     async def take(self, *records: Any, written_ms: int | None = None) -> None:
         """Records out of the topics, written just now unless it is said."""

@@ -1,5 +1,6 @@
 """From the outbox to the receivers: what is told once, by each channel apart, whatever fails."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,9 +25,12 @@ async def test_the_metrics_are_those_of_the_catalogue(database: Database) -> Non
     assert families == {entry.name for entry in CATALOGUE if entry.by == ("notify",)}
 
 
-async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well(database: Database) -> None:
+@pytest.mark.parametrize(("reached", "most"), [(False, 12), (True, 24)])
+async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well(
+    reached: bool, most: int, database: Database
+) -> None:
     dead, well = Ear("dead"), Ear("well")
-    dead.failing = Failed("no connection")
+    dead.failing = Failed("it answers 503") if reached else Failed("no connection", receiver_alone=True)
     notifier = Notifier(database, dead, well)
     await notifier.later()
     for n in range(20):
@@ -39,9 +43,10 @@ async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well
     assert notifier.metric("callwarden_notify_waiting_messages", channel="dead") == 20
     assert (notifier.metric("callwarden_notify_oldest_waiting_seconds", channel="dead") or 0) >= 19 * 60
     failed = notifier.metric("callwarden_notify_failed_total", channel="dead") or 0
-    assert 3 < failed <= 12, "it does not back off, or not at all"
+    assert 3 < failed <= most, "it does not back off, or not at all"
     dead.failing = None
     await notifier.later(HOUR)
+    await notifier.later()
     assert [m.id for m in dead.heard] == [m.id for m in well.heard]
     assert notifier.metric("callwarden_notify_sent_total", channel="dead", what="ban") == 20
     assert await database.run(outbox.queues) == {}
@@ -124,6 +129,44 @@ async def test_a_flood_is_told_within_the_minutes_measure_and_nothing_is_left_ou
     assert await database.run(outbox.queues) == {}
 
 
+@pytest.mark.parametrize("set_back_ms", [0, DAY])
+async def test_a_restart_does_not_begin_the_limit_per_minute_anew(database: Database, set_back_ms: int) -> None:
+    robot = Ear("robot", per_minute=3)
+    notifier = Notifier(database, robot)
+    await notifier.later()
+    for n in range(6):
+        await notifier.take(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}"))
+        await notifier.later()
+        notifier.restart()
+    assert [m.id for m in robot.heard] == ["decision:d0", "decision:d1", "decision:d2"]
+    notifier.now_ms -= set_back_ms
+    notifier.restart()
+    for _ in range(3):
+        await notifier.later(17_000)
+    assert len(robot.heard) == 3
+    await notifier.later(20_000)
+    await notifier.later(20_000)
+    assert {"decision:d3", "decision:d5"} <= {m.id for m in robot.heard}, "it is mute for ever"
+
+
+async def test_what_was_not_answered_counts_as_sent(database: Database) -> None:
+    robot = Ear("robot", per_minute=2)
+    notifier = Notifier(database, robot)
+    await notifier.later()
+
+    async def cut_off(messages: Sequence[Message], since_ms: Sequence[int]) -> str:
+        raise asyncio.CancelledError  # as a kill would
+
+    robot.send = cut_off  # type: ignore[method-assign]
+    await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}") for n in range(2)))
+    with pytest.raises(asyncio.CancelledError):
+        await notifier.later()
+    del robot.send
+    notifier.restart()
+    await notifier.later()
+    assert len(robot.heard) == 1
+
+
 async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> None:
     robot, resting, manager = Ear("robot", per_minute=2), Ear("resting"), Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, robot, resting, manager)
@@ -146,12 +189,15 @@ class Manager(Alertmanager):
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(None, "alertmanager", SecretStr("http://127.0.0.1:1"), clock, None)  # type: ignore[arg-type]
         self.refuses: set[str] = set()
+        self.breaks: set[str] = set()
         self.posts: list[set[str]] = []
 
     async def _post(self, posted: list[dict[str, Any]]) -> str:
         tenants = {alert["labels"]["tenant"] for alert in posted}
         if tenants & self.refuses:
             raise Failed("it answers 400", message_alone=True)
+        if tenants & self.breaks:
+            raise Failed("it answers 500")
         self.posts.append(tenants)
         return "200"
 

@@ -25,7 +25,7 @@ async def tell_again(notifier: Notifier) -> int:
 
 
 async def give_up(notifier: Notifier) -> None:
-    for _ in range(6):
+    for _ in range(14):  # one after the other of each tenant
         await notifier.later(8 * MINUTE)
 
 
