@@ -36,11 +36,19 @@ class Place(Struct, frozen=True):
     partitioner: Partitioner = "murmur2"
 
 
+class InputTopic(Struct, frozen=True):
+    """An input topic by its name and the id that Kafka gave it: one that is created again has another id."""
+
+    name: str
+    id: str
+
+
 class PartitionHead(Struct):
     """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
     ``entries``: how many of the shard are stored with it; None: by an earlier release, which did not count them.
+    ``inputs`` are the topics of its sources, in their order; empty: not known yet.
     ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
     """
 
@@ -59,6 +67,7 @@ class PartitionHead(Struct):
     eras: list[EraHead] = []
     enforce_from_ms: int = 0
     entries: int | None = None
+    inputs: list[InputTopic] = []
 
     def must_match(self, mine: Place, secret: str, policy_sha256: str) -> None:
         """Whether a partition of this place, secret and policy can go on from it. MismatchError."""

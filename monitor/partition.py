@@ -12,7 +12,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.head import HANDOVER, HEAD, HandedOver, Live, MismatchError, PartitionHead, Place, mark_of, must_be_whole
+from monitor.head import (
+    HANDOVER,
+    HEAD,
+    HandedOver,
+    InputTopic,
+    Live,
+    MismatchError,
+    PartitionHead,
+    Place,
+    mark_of,
+    must_be_whole,
+)
 from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, merge, refuse_later
 from monitor.keying import Keying
 from monitor.notes import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
@@ -82,6 +93,7 @@ class Partition:
         self.sources = Sources(sources, live or Live())
         self._live = live or Live()
         self.control = 0
+        self.inputs: list[InputTopic] = []  # stored, and compared by whoever opens it
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
         self.place = place or Place(0, 1)
         self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
@@ -391,6 +403,7 @@ class Partition:
             eras,
             self.enforce_from_ms,
             len(self._entries),
+            self.inputs,
         )
         records = self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
         gone, self._left = self._left.difference(key for key, _ in records), frozenset()
@@ -423,6 +436,7 @@ class Partition:
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._published_ms = head.published_ms
         self.control = head.control
+        self.inputs = list(head.inputs)
         blob = blobs.pop(HANDOVER, None)
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None

@@ -189,6 +189,7 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
             format=max(former.head.format for former in formers),
             eras=[EraHead(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
+            inputs=[],
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))

@@ -19,6 +19,13 @@ class TP(NamedTuple):
     partition: int
 
 
+class TopicInfo(NamedTuple):
+    """How many partitions a topic has, and its id: a topic that is deleted and created again gets another one."""
+
+    partitions: int
+    id: str
+
+
 class Unavailable(Exception):  # noqa: N818 - a state of the cluster, worth waiting for
     """The cluster cannot be reached or cannot serve now: worth another try. The message is one readable line."""
 
@@ -221,6 +228,10 @@ class Cluster(Protocol):
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         """How many partitions each of the topics has; those that do not exist are left out. Unavailable, Refused."""
+        ...
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """Those of the topics that exist. It costs one small request. Unavailable, Refused."""
         ...
 
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:

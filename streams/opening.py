@@ -15,6 +15,7 @@ from streams import clocklog
 from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done, says_refused
 from streams.names import Names
+from streams.state.inputs import current_inputs, other_inputs
 from streams.state.look import newest_entries, part_of, read_entries
 from streams.state.mark import mark_of
 
@@ -75,11 +76,18 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
     state, control = TP(names.output("state"), number), TP(names.output("control"), number)
     starts = await cluster.starts([*inputs, state, control])
     ends = await cluster.ends([*inputs, state, control])
+    found = await current_inputs(cluster, names)
     try:
         stored: dict[str, bytes] = {}
         await read_entries(cluster, state, starts[state], ends[state], stored)
         _check_moved(stored)
         lost = _restore(partition, stored)
+        if wrong := other_inputs(partition.inputs, names):
+            raise OpeningRefused(wrong)
+        known = partition.inputs or found
+        # Of one that was never read nothing can be lost.
+        read = [done > 0 for done in partition.sources.done]
+        recreated = [was != now and some for was, now, some in zip(known, found, read, strict=True)]
         if lost is not None:
             partition.clear(stored)
         elif partition.rebuilding:
@@ -89,12 +97,15 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         if lost is not None:
             notes = await _begin(cluster, names, number, partition, accepted, starts, ends, lost)
             commands = not_done(commands, notes, names)
-        whole = all(partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs))
+        whole = not any(recreated) and all(
+            partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs)
+        )
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
             partition.take_over()
         for source, tp in enumerate(inputs):
-            _check_source(partition, source, tp, starts[tp], ends[tp], accepted)
+            _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
+        partition.inputs = found
     except OpeningRefused as refused:
         refused.args = (f"partition {number}: {refused}",)
         refused.control_end = ends[control]
@@ -223,8 +234,10 @@ async def no_such_loss(cluster: Cluster, names: Names, number: int, command: Acc
         tp = TP(command.topic, number)
         expected, where = (await cluster.starts([tp]))[tp], f"{tp.topic}-{number} begins"
         if known is not None and not known.handed_over:
-            at, end = known.sources[names.inputs.index(tp.topic)], (await cluster.ends([tp]))[tp]
-            if expected <= at.resume <= end and at.done <= end:
+            source = names.inputs.index(tp.topic)
+            at, end = known.sources[source], (await cluster.ends([tp]))[tp]
+            same = not known.inputs or not at.done or known.inputs[source] in await current_inputs(cluster, names)
+            if same and expected <= at.resume <= end and at.done <= end:
                 return f"{where} at offset {expected}, and is needed from {at.resume} on: nothing is lost"
     if command.offset == expected:
         return None
@@ -277,16 +290,23 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
     return False
 
 
-def _check_source(partition: Partition, source: int, tp: TP, start: int, end: int, accepted: _Acceptances) -> None:
-    """The log must still have what is to be read again, and what was read."""
+def _check_source(
+    partition: Partition, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
+) -> None:
+    """The log must still have what is to be read again, and what was read. ``recreated``: its topic has another id."""
     resume, done = partition.sources.offsets[source], partition.sources.done[source]
-    if start <= resume <= end and done <= end:
+    if start <= resume <= end and done <= end and not recreated:
         return
-    if start > resume:
+    anew = recreated or start <= resume
+    if not anew:
         what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
         loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
     else:
-        what = f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
+        what = (
+            f"{tp.topic} was deleted and created again (it has another topic id), after records up to {done} were read"
+            if recreated
+            else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
+        )
         loss = (
             f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
             f"{resume} to {done} held is missing where it was not decided yet: in the windows that are open"
@@ -297,5 +317,4 @@ def _check_source(partition: Partition, source: int, tp: TP, start: int, end: in
             f"{what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )
-    anew = start <= resume
     partition.sources.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))

@@ -23,6 +23,7 @@ from streams.kafka.admin import look, look_at_group
 from streams.names import Names
 from streams.settings import Settings, variable
 from streams.setup import Setup
+from streams.state.inputs import check_inputs
 from streams.telemetry import Telemetry
 from streams.topics import Existing, mismatches, partitions_for, table, told
 
@@ -88,6 +89,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
     telemetry.broker(away=True)  # until it has answered
 
     async def set_up() -> Setup:
+        await _once_there(lambda: check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix)))
         partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)))
         await _once_there(lambda: check_identity(settings, cluster, partitions))
         return Setup(

@@ -12,6 +12,7 @@ from streams.logs import set_up_logs
 from streams.names import Names
 from streams.reviews.desk import Desk, Rejections, Sent, writing_to
 from streams.reviews.rejections import RejectedReviews
+from streams.state.inputs import check_inputs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,7 +37,12 @@ def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]
 
 def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaCluster], Awaitable[T]]") -> T:
     """What comes of giving verdicts."""
-    return _at_desk(command, settings, lambda desk, _, cluster: give(desk, cluster))
+
+    async def work(desk: Desk, _: "Database", cluster: "KafkaCluster") -> T:
+        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
+        return await give(desk, cluster)
+
+    return _at_desk(command, settings, work)
 
 
 def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:

@@ -32,6 +32,7 @@ def run(
     from streams.names import Names
     from streams.serve import check_identity
     from streams.state.closing import Side
+    from streams.state.inputs import check_inputs
     from streams.state.moving import move
     from streams.state.moving import undo as take_back
     from streams.topics import mismatches, partitions_for, table, told
@@ -52,6 +53,8 @@ def run(
             raise Refused(
                 f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
             )
+        names = Names(settings.input_prefix, settings.output_prefix)
+        await check_inputs(cluster, names)
         found = await look(cluster.questions, table(settings))
         if faults := mismatches(settings, found):
             raise Refused(f"the topics are not as they must be\n{told(faults)}")
@@ -61,7 +64,7 @@ def run(
             place = Place(number, partitions, settings.partitioner)
             return Partition(policy, settings.secret(), live, place, state_format=settings.state_format)
 
-        return Side(Names(settings.input_prefix, settings.output_prefix), settings.application_id, partitions, made)
+        return Side(names, settings.application_id, partitions, made)
 
     async def work(cluster: "KafkaCluster") -> None:
         sides = await side(cluster, old), await side(cluster, new)

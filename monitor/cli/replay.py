@@ -196,6 +196,7 @@ def _judge_topics(
     from monitor.head import Live
     from streams.kafka import KafkaCluster
     from streams.names import Names
+    from streams.state.inputs import check_inputs
     from streams.topicreplay import replay_topics
 
     settings = settings_for(
@@ -218,9 +219,11 @@ def _judge_topics(
                 f"{at_work}: a clock that a worker has moved is noted with its next transaction, so what came after "
                 "the last one may be judged otherwise here. To compare decisions, stop the workers first"
             )
+        names = Names(settings.input_prefix, settings.output_prefix)
+        await check_inputs(cluster, names)
         return await replay_topics(
             cluster,
-            Names(settings.input_prefix, settings.output_prefix),
+            names,
             ruled,
             secret=settings.secret(),
             live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),

@@ -78,6 +78,13 @@ def bring_back(
         list[int] | None, typer.Option("--partition", min=0, help="This one alone; repeatable.  [default: all]")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="In place of the state that is there.")] = False,
+    rebind: Annotated[
+        bool,
+        typer.Option(
+            "--rebind-inputs",
+            help="The input topics are copies: other topic ids, the same records at the same offsets.",
+        ),
+    ] = False,
     input_prefix: InputPrefix = None,
     output_prefix: OutputPrefix = None,
     bootstrap: Bootstrap = None,
@@ -98,21 +105,37 @@ def bring_back(
     settings = _settings(input_prefix, output_prefix, bootstrap)
     names = Names(settings.input_prefix, settings.output_prefix)
 
-    async def work(cluster: "KafkaCluster") -> None:
+    async def work(cluster: "KafkaCluster") -> list[str]:
         if at_work := await members(cluster.questions, settings.group):
             raise Refused(
                 f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
             )
-        await write(cluster, names, settings.application_id, found, only=partitions, replace=replace, told=_tell)
+        return await write(
+            cluster,
+            names,
+            settings.application_id,
+            found,
+            only=partitions,
+            replace=replace,
+            rebind=rebind,
+            told=_tell,
+        )
 
     with faults():
         found = Export(file)
         if wrong := [number for number in partitions or () if number >= found.header.partitions]:
             fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
-        operate("state import", settings, work)
+        others = operate("state import", settings, work)
     typer.echo(
         "brought back; the workers can be started. A command of an operator that none had taken before is taken then"
     )
+    if others:
+        typer.echo(
+            f"{', '.join(others)}: not the topic that the state was made from (another topic id): workers refuse the "
+            "partitions until `callwarden accept lost-input`. If it holds the same records at the same offsets, the "
+            "same command with --replace --rebind-inputs is right",
+            err=True,
+        )
 
 
 def _settings(input_prefix: str | None, output_prefix: str | None, bootstrap: str | None) -> "Settings":

@@ -40,6 +40,8 @@ def create(
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import operate
     from streams.kafka import admin
+    from streams.names import Names
+    from streams.state.inputs import check_inputs
     from streams.topics import at_odds, partitions_for, run_together, table
 
     settings = settings_for(
@@ -55,6 +57,7 @@ def create(
     wanted = table(settings)
 
     async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
+        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
         found = await admin.look(cluster.questions, wanted)
         if odd := run_together(settings, found) or at_odds(settings, found):
             fail(f"nothing was made: {odd}", 1)
@@ -82,6 +85,8 @@ def check(
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
     from streams.kafka import admin
+    from streams.names import Names
+    from streams.state.inputs import check_inputs
     from streams.topics import table
 
     settings = settings_for(
@@ -92,8 +97,12 @@ def check(
             "bootstrap_servers": bootstrap,
         }
     )
-    found = operate("topics check", settings, lambda cluster: admin.look(cluster.questions, table(settings)))
-    _tell(settings, found)
+
+    async def look(cluster: "KafkaCluster") -> "dict[str, Existing]":
+        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
+        return await admin.look(cluster.questions, table(settings))
+
+    _tell(settings, operate("topics check", settings, look))
 
 
 def _tell(settings: "Settings", found: "dict[str, Existing]") -> None:

@@ -11,6 +11,7 @@ from streams.audit.partition import Audited, Look, Setup
 from streams.cluster import Refused
 from streams.names import Names
 from streams.state.file import Export
+from streams.state.inputs import check_inputs
 from streams.topicreplay import partitions_of
 
 _ROUNDS = 3
@@ -37,6 +38,7 @@ async def audit(
 
     Unavailable, Refused, OffsetGone of the cluster; ExportError.
     """
+    await check_inputs(setup.cluster, setup.names)
     count = await partitions_of(setup.cluster, setup.names)
     if export is not None:
         _must_fit(export, setup.names, count)

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused, Unreadable
+from streams.cluster import TP, Fetched, OffsetGone, Refused, TopicInfo, Unreadable
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import before, columns
 from streams.kafka.consumer import KafkaConsumer
@@ -45,6 +45,9 @@ class KafkaCluster:
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         return await self.questions.partitions(topics)
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        return await self.questions.topics(names)
 
     async def cluster_id(self) -> str | None:
         """See `streams.consumers.topics.Topics`."""

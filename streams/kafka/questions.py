@@ -8,7 +8,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.cluster import TopicInfo
 from streams.kafka.clients import Clients, close
+from streams.kafka.topic_metadata import describe
 
 _ASK_S = 15.0
 _STOP_S = 5.0
@@ -41,12 +43,19 @@ class Questions:
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
         """How many partitions each of the topics has; those that do not exist are left out."""
 
-        async def count(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, int]:
-            # All of them: to ask for a topic by name may create it.
-            return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        return {topic: info.partitions for topic, info in (await self.topics(topics)).items()}
 
-        self._counts = await self.ask("listing the topics", count)
-        return {topic: self._counts[topic] for topic in topics if topic in self._counts}
+    async def topics(self, names: Collection[str]) -> dict[str, TopicInfo]:
+        """How many partitions each of the topics has, and its id; those that do not exist are left out."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, TopicInfo]:
+            return await describe(admin, names)
+
+        found = await self.ask("looking at the topics", look)
+        for topic in names:
+            self._counts.pop(topic, None)
+        self._counts |= {topic: info.partitions for topic, info in found.items()}
+        return {topic: found[topic] for topic in names if topic in found}
 
     async def cluster_id(self) -> str | None:
         """The cluster's own id; None where it has none."""

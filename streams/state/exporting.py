@@ -9,6 +9,7 @@ from monitor.stored import MissingPartError
 from streams.cluster import Cluster, Refused
 from streams.names import Names
 from streams.state.file import Header, Writer
+from streams.state.inputs import check_inputs
 from streams.state.look import part_of
 from streams.state.part import Part
 
@@ -25,6 +26,7 @@ async def export(
     if topic not in counts:
         raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
     header = Header(made_ms, names.input_prefix, names.output_prefix, counts[topic])
+    await check_inputs(cluster, names)  # or the file would name inputs that are not the state's
     writer, empty = Writer(path, header), True
     try:
         for number in range(header.partitions):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.head import HEAD
+from monitor.head import HEAD, InputTopic
 from monitor.notes import Limit, LostInput, Move, Note, Skip, Switch, Withdrawal
 from monitor.policy.load import PolicyError
 from monitor.stored import Cutter
@@ -19,6 +19,7 @@ from streams.cluster import TP, Cluster, Fenced, Out, Refused, Writer
 from streams.names import Names
 from streams.opening import not_done, published, read_commands
 from streams.state.file import Export
+from streams.state.inputs import current_inputs
 from streams.state.look import part_of
 from streams.state.part import Part
 
@@ -33,26 +34,34 @@ async def bring_back(
     *,
     only: Container[int] | None = None,
     replace: bool = False,
+    rebind: bool = False,
     told: Callable[[Part], None] = lambda part: None,
-) -> None:
+) -> list[str]:
     """Write the export into the topic of the state, where there is none; with ``replace`` in place of what is there.
 
-    ``only`` are the partitions that are meant, None: all. No worker may be at work. Nothing is written where anything
+    ``only`` are the partitions that are meant, None: all. ``rebind``: the input topics of this cluster hold the records
+    of those that the state was made from, at the same offsets, and it is bound to them. Otherwise it stays bound to
+    those, and the names of the topics that are others are returned: workers refuse the state until that is accepted.
+    No worker may be at work. Nothing is written where anything
     does not fit: Refused; ExportError of the file. While it is under way a partition has no head, so no worker takes
     half a state for one. Unavailable: to be begun again.
     """
     numbers = [number for number in range(export.header.partitions) if only is None or number in only]
     await _check(cluster, names, export, numbers if not replace else [])
+    now = await current_inputs(cluster, names)
+    bound = now if rebind else None
+    others: list[str] = []
     for part in export.parts():  # to the end: whether the file is whole is known then
         if part.number in numbers and part.judged is not None:
-            await _head_now(cluster, names, part)
+            await _head_now(cluster, names, part, bound)
+            others += [one.name for one in now if not rebind and part.judged.inputs and one not in part.judged.inputs]
     for part in export.parts():
         if part.number not in numbers:
             continue
         writer = cluster.writer(f"{application_id}-{part.number}")
         try:
             await writer.start()  # whoever owned the partition cannot write any more
-            await _write(cluster, names, writer, part)
+            await _write(cluster, names, writer, part, bound)
         except Fenced:
             raise Refused(
                 f"partition {part.number}: a worker has come meanwhile; expected none until all is back"
@@ -60,6 +69,7 @@ async def bring_back(
         finally:
             await writer.stop()
         told(part)
+    return list(dict.fromkeys(others))
 
 
 async def _check(cluster: Cluster, names: Names, export: Export, empty: Iterable[int]) -> None:
@@ -89,7 +99,9 @@ async def _check(cluster: Cluster, names: Names, export: Export, empty: Iterable
             )
 
 
-async def _write(cluster: Cluster, names: Names, writer: Writer, part: Part) -> None:
+async def _write(
+    cluster: Cluster, names: Names, writer: Writer, part: Part, bound: Sequence[InputTopic] | None
+) -> None:
     topic, key = names.output("state"), str.encode
     there = (await part_of(cluster, names, part.number)).entries
     heads = [name for name in {**there, **part.entries} if name.startswith(f"{HEAD}/")]
@@ -107,12 +119,14 @@ async def _write(cluster: Cluster, names: Names, writer: Writer, part: Part) -> 
     if outs:
         await writer.commit(outs, {})
     if part.judged is not None:
-        head = await _head_now(cluster, names, part)
+        head = await _head_now(cluster, names, part, bound)
         await writer.commit([Out(topic, part.number, key(name), value) for name, value in head], {})
 
 
-async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[str, bytes | None]]:
-    """The stored head with what has been noted and put out since."""
+async def _head_now(
+    cluster: Cluster, names: Names, part: Part, bound: Sequence[InputTopic] | None
+) -> list[tuple[str, bytes | None]]:
+    """The stored head with what has been noted and put out since, ``bound`` to these input topics unless None."""
     number = part.number
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
@@ -120,6 +134,8 @@ async def _head_now(cluster: Cluster, names: Names, part: Part) -> list[tuple[st
     async for _, source, note in clocklog.noted(cluster, clock, part.ends["clock"][0], ends[clock]):
         notes.setdefault(source, []).append(note)
     head = msgspec.msgpack.decode(Cutter().join(part.entries)[HEAD])
+    if bound is not None:
+        head["inputs"] = msgspec.to_builtins(bound)
     for source, stored in enumerate(head["sources"]):
         stored |= noted(stored, notes.get(source, []))
     out = await published(cluster, names, number)

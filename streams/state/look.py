@@ -1,8 +1,12 @@
 """Takes the state of a partition out of its topic, as of one moment, be workers at work or not."""
 
+import msgspec
+
+from monitor.head import packed_head
+from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster, Unavailable
 from streams.names import Names
-from streams.state.part import Part
+from streams.state.part import Judged, Part
 
 OUTPUTS = ("enforcement", "shadow", "clock")
 """The logs whose ends are kept beside a state."""
@@ -30,6 +34,18 @@ async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
         if after[state] == end:
             return Part(number, entries, {name: (before[tp], after[tp]) for name, tp in outputs.items()})
     raise Unavailable(f"{state.topic}-{number} is written faster than it is read")
+
+
+async def newest_head(cluster: Cluster, names: Names, partitions: int) -> Judged | None:
+    """What the newest head of the first partition that has one tells; None where none has. Unavailable, Refused."""
+    for number in range(partitions):
+        try:
+            packed = packed_head(await newest_entries(cluster, TP(names.output("state"), number)))
+            if packed is not None:
+                return msgspec.msgpack.decode(packed, type=Judged)
+        except (MissingPartError, msgspec.DecodeError):
+            continue  # who opens that partition tells of it
+    return None
 
 
 async def newest_entries(cluster: Cluster, state: TP) -> dict[str, bytes]:

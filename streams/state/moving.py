@@ -23,6 +23,7 @@ from monitor.topics import INPUTS
 from streams.cluster import TP, Cluster, Out, Refused, Unavailable
 from streams.emit import encode_note
 from streams.state.closing import Closing, Side, elsewhere, marks_of, open_again, rows_of
+from streams.state.inputs import current_inputs
 from streams.state.look import part_of
 from streams.state.mark import Moved, mark_of
 
@@ -183,6 +184,7 @@ async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> N
             raise Unavailable(f"partition {number}: not all that was written can be read yet")
         ends = await cluster.ends(inputs)
         head = made.head_at(offsets, [ends[tp] for tp in inputs], moved.clocks_ms)
+        head = msgspec.structs.replace(head, inputs=await current_inputs(cluster, names))
         records = _stored(made, head)
         rows = await rows_of(cluster, inputs, [source.resume for source in head.sources])
         _prove(new.new(number), records, rows, made, moved)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from monitor.head import Live, Place, must_be_whole, packed_head
+from monitor.head import InputTopic, Live, Place, must_be_whole, packed_head
 
 
 class SourcePlace(Struct):
@@ -30,6 +30,7 @@ class Judged(Struct):
     handed_over: bool
     sources: list[SourcePlace]
     entries: int | None = None
+    inputs: list[InputTopic] = []
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crash.group import Group
 from crash.log import Log, Record, Txn
 from crash.virtual import VirtualClock, VirtualLoop
-from streams.cluster import TP, Fenced
+from streams.cluster import TP, Fenced, TopicInfo
 
 MARKER_DELAY_S = 0.05
 COMPACTION_LAG_S = 600.0
@@ -42,6 +42,7 @@ class Broker:
         self.loop, self.clock, self.rng = loop, clock, rng
         self.topics = dict(topics)
         self.logs = {TP(topic, n): Log() for topic, count in topics.items() for n in range(count)}
+        self._created: dict[str, int] = {}
         self.up = True
         self.refusals = 0
         self.timeouts = 0
@@ -78,6 +79,29 @@ class Broker:
         for future in self._arrivals:
             _settle(future)
         self._arrivals.clear()
+
+    # Topics -----------------------------------------------------------------------------------------------------
+
+    def describe(self, topic: str) -> TopicInfo:
+        """As a metadata response tells it."""
+        return TopicInfo(self.topics[topic], f"{topic}/{self._created.get(topic, 0)}")
+
+    def delete(self, topic: str) -> None:
+        """As `kafka-topics --delete`."""
+        for number in range(self.topics.pop(topic)):
+            del self.logs[TP(topic, number)]
+
+    def create(self, topic: str, partitions: int) -> None:
+        """As `kafka-topics --create`: under another id than one of that name that was deleted."""
+        self.topics[topic] = partitions
+        self._created[topic] = self._created.get(topic, 0) + 1
+        self.logs |= {TP(topic, number): Log() for number in range(partitions)}
+
+    def recreate(self, topic: str) -> None:
+        """Delete it, and create it again with as many partitions."""
+        partitions = self.topics[topic]
+        self.delete(topic)
+        self.create(topic, partitions)
 
     # Logs -------------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ POLICY = loads(
     "policy.json",
 )
 CDR, COMPLAINTS = TP("callwarden.cdr", 0), TP("callwarden.complaints", 0)
-CONTROL, STATE, LATE = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late"))
+CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late", "dead-letter"))
 
 
 def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0, state_format: int = WRITES) -> World:

@@ -16,7 +16,7 @@ from crash.broker import Broker
 from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, TopicInfo, Unavailable, Unreadable
 
 T = TypeVar("T")
 
@@ -124,6 +124,12 @@ class MemoryCluster:
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         known = self._link.broker.topics
         return await self._link.call("partitions", lambda: {topic: known[topic] for topic in topics if topic in known})
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        broker = self._link.broker
+        return await self._link.call(
+            "topics", lambda: {topic: broker.describe(topic) for topic in names if topic in broker.topics}
+        )
 
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
         self._must_exist(tps)

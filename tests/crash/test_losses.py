@@ -10,6 +10,7 @@ import pytest
 from crash import judge
 from crash.courses import (
     CDR,
+    DEAD,
     HOUR,
     MINUTE,
     NOON,
@@ -34,9 +35,11 @@ from monitor.head import Place
 from monitor.notes import LostInput, LostState
 from streams.cluster import TP, Refused
 from streams.control import AcceptCommand
-from streams.opening import no_such_loss
+from streams.names import Names
+from streams.opening import OpeningRefused, no_such_loss, open_partition
 from streams.setup import Phase
 from streams.state.exporting import export
+from streams.state.inputs import check_inputs
 
 
 async def no_loss(
@@ -244,6 +247,73 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         "lost_input at offset 4",
         "lost_input at offset 5",
     ]
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_than_the_old_one(orderly: bool) -> None:
+    """Its offsets are all there: without the topic's id its records would be read from the middle on."""
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        worker.terminate() if orderly else worker.kill()
+        await asyncio.sleep(5)
+        world.broker.recreate(CDR.topic)
+        world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        stands, why = phase(worker)
+        assert stands is Phase.REFUSED
+        assert "callwarden.cdr was deleted and created again" in why
+        assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in why
+        assert await no_loss(world, "lost_input", 0, CDR.topic) is None
+        command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
+        await asyncio.sleep(10)
+        assert phase(worker)[0] is Phase.RUNNING
+        losses = [note for _, note in noted(world) if isinstance(note, LostInput)]
+        assert [(note.offset, note.anew) for note in losses] == [(0, True)]
+        assert len(world.broker.logs[DEAD].committed(0)) == 20, "the new topic is read from its beginning"
+        worker.kill()
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        assert phase(worker)[0] is Phase.RUNNING, "what was accepted is stored"
+
+    play(world, go)
+
+
+def test_an_input_that_was_never_read_may_be_created_again() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        await one_is_killed(world)
+        world.broker.recreate(NAMES.inputs[4])
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        assert phase(worker) == (Phase.RUNNING, "")
+
+    play(world, go)
+
+
+def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    wrong = Names("cw-test.", NAMES.output_prefix)
+    for topic in wrong.inputs:
+        world.broker.create(topic, 1)
+
+    async def go() -> None:
+        await one_is_killed(world)
+        cluster, told = operator_of(world), "CALLWARDEN_INPUT_PREFIX=callwarden. is right for this output prefix"
+        with pytest.raises(Refused, match=told):
+            await check_inputs(cluster, wrong)
+        with pytest.raises(OpeningRefused, match=told):
+            await open_partition(cluster, wrong, 0, world.setup(cluster).partition(0))
+        await check_inputs(cluster, NAMES)
+
+    play(world, go)
 
 
 @pytest.mark.parametrize("orderly", [True, False])

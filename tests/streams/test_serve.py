@@ -33,7 +33,8 @@ class Engine:
 
 async def one(*asked): return 1
 
-streams.app.Engine, streams.serve.partition_count, streams.serve.check_identity = Engine, one, one
+streams.app.Engine = Engine
+streams.serve.partition_count = streams.serve.check_identity = streams.serve.check_inputs = one
 main()
 """
 # What our code and a library say of an error.
