@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.shard.columns import Counted
+from monitor.shard.fields import has_bit
 from monitor.shard.keys import U64
 from monitor.shard.strings import Strings, concatenate
 
@@ -38,10 +39,9 @@ def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[
     """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
     mask = np.zeros(len(calls), np.uint64)
     for k, (on, off) in enumerate(wanted):
-        bit = calls.word.dtype.type
-        chosen = (calls.word & bit(1 << on)) != 0
+        chosen = has_bit(calls.word, on)
         if off >= 0:
-            chosen &= (calls.word & bit(1 << off)) == 0
+            chosen &= ~has_bit(calls.word, off)
         rows = np.flatnonzero(chosen)
         mask[_newest(rows, group, calls.end_ms, calls.call_id)] |= np.uint64(1 << k)
     rows = np.flatnonzero(mask)

@@ -97,12 +97,20 @@ class Layout:
         return self.field(name, params)
 
 
+def has_bit(words: NDArray[np.unsignedinteger], bit: int) -> NDArray[np.bool_]:
+    """Which of these words, wide enough for the bits that they have, have this one."""
+    if bit >= 8 * words.itemsize:
+        return np.zeros(len(words), np.bool_)
+    has: NDArray[np.bool_] = (words & words.dtype.type(1 << bit)) != 0
+    return has
+
+
 def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bits: int) -> NDArray[np.int64]:
     """How often each bit is set in each group of rows: ``[groups, bits]``.
 
     ``words`` ``[n]`` are sorted by group, ``starts`` ``[groups]`` are the groups' first rows. Eight bits become
     eight byte-wide lanes of one 64-bit number, so that one sum counts eight fields; a lane holds 255 rows,
-    hence the sub-groups.
+    hence the sub-groups. Words may be narrower than ``bits``, where none of them has the higher bits.
     """
     rows = len(words)
     lengths = np.diff(starts, append=rows)
@@ -110,8 +118,8 @@ def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bit
     first_piece = np.cumsum(pieces) - pieces
     sub_starts = np.repeat(starts - 255 * first_piece, pieces) + 255 * np.arange(pieces.sum())
     octets = words.view(np.uint8).reshape(rows, words.itemsize)
-    counts = np.empty((len(starts), -(-bits // 8) * 8), np.int64)
-    for octet in range(-(-bits // 8)):
+    counts = np.zeros((len(starts), -(-bits // 8) * 8), np.int64)
+    for octet in range(min(-(-bits // 8), words.itemsize)):
         lanes = np.add.reduceat(_SPREAD[octets[:, octet]], sub_starts)
         fields = lanes.view(np.uint8).reshape(len(sub_starts), 8)
         counts[:, 8 * octet : 8 * octet + 8] = np.add.reduceat(fields, first_piece, axis=0, dtype=np.int64)
