@@ -102,8 +102,10 @@ def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None
         wait_for(lambda: told.names("/tenants-info"), "a reversal is told though something worse stands")
         told_of = [alert["labels"] for path, body in told.heard if path == "/tenants-info" for alert in body["alerts"]]
         assert {labels["kind"] for labels in told_of} == {"reversal"}
-        tenants = [body["groupLabels"] for path, body in told.heard if path == "/tenants"]
-        assert tenants == [{"tenant": "bravo", "behaviour": "blind_calling"}]
+        tenants = [
+            alert["labels"]["tenant"] for path, body in told.heard if path == "/tenants" for alert in body["alerts"]
+        ]
+        assert set(tenants) == {"bravo"}
         behind = [body for path, body in told.heard if path == "/ops-critical" and "Behind" in str(body["groupLabels"])]
         assert {alert["labels"]["job"] for body in behind for alert in body["alerts"]} == {"ledger"}
         post(address, health["CallwardenBrokerAway"], health["CallwardenNoRecords"], health["CallwardenLagGrowing"])
@@ -111,6 +113,23 @@ def test_what_follows_from_something_worse_is_kept_quiet(tmp_path: Path) -> None
         more = {"CallwardenNoRecords critical", "CallwardenLagGrowing warning"}
         wait_for(lambda: suppressed(address) == wanted | more, "what follows from the broker is suppressed")
         assert not {"CallwardenNoRecords", "CallwardenLagGrowing"} & {*told.names("/ops"), *told.names("/ops-critical")}
+
+
+@pytest.mark.parametrize(("kind", "severity"), [("alert", "warning"), ("ban", "critical")])
+def test_a_storm_of_a_thousand_tenants_makes_few_notifications_that_name_them_all(
+    kind: str, severity: str, tmp_path: Path
+) -> None:
+    storm = [{**TENANT, "kind": kind, "severity": severity, "tenant": f"t{n:04}"} for n in range(1000)]
+    with receiver() as told, alertmanager(hurried(tmp_path, told.url), tmp_path) as address:
+        for at in range(0, len(storm), 100):  # as many at once as the notifier posts
+            post(address, *storm[at : at + 100])
+
+        def named() -> set[str]:
+            return {alert["labels"]["tenant"] for _, body in told.heard for alert in body["alerts"]}
+
+        wait_for(lambda: named() == {labels["tenant"] for labels in storm}, "all tenants are named")
+        assert len(told.heard) <= 20, "a notification for each tenant"
+        assert {body["groupKey"] for _, body in told.heard} == {told.heard[0][1]["groupKey"]}
 
 
 def test_a_decision_is_never_told_as_resolved_and_an_alert_is(tmp_path: Path) -> None:
