@@ -1,68 +1,102 @@
-"""Idle sources: when the clock of a silent source follows system time, and how far (section 3 of the contract)."""
+"""Idle sources: when the clock of a silent source follows broker time, and how far (section 3 of the contract)."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 CALLS: Final = "cdr"
 """The source whose feed may be away as a whole; the others hold back only by their ``idle_after``."""
 
+_MOST_LOOKS = 40  # different ends of one log that are kept; a reader further behind than that is not at its end
+
 K = TypeVar("K", bound=Hashable)
+
+
+class Reading(NamedTuple):
+    """How far a log has been read: everything before ``position``, and no record from ``valid`` on was valid."""
+
+    position: int
+    valid: int
+
+
+class Quiet(NamedTuple):
+    """For how long a log has brought no valid record, up to ``ago_ms`` before the last look."""
+
+    for_ms: int = 0
+    ago_ms: int = 0
 
 
 @dataclass(slots=True)
 class _Seen:
+    """The log ended at ``end`` from the first to the last of some looks."""
+
     end: int
-    since_ms: int
+    first_ms: int
+    last_ms: int
 
 
 class Silence(Generic[K]):
-    """Which logs are silent: seen without a break, look after look, to end where they ended ``idle_after`` ago.
+    """Which logs are silent: over ``idle_after``, look after look without a break, they brought no valid record.
 
-    A log at which one cannot look is not silent: a broker or a network that was away, or a process that was stopped,
-    begins to wait anew, so that what was held up meanwhile has the time to come.
+    What counts is what was read, not that a log grew: rejected records, aborted transactions and markers are silence.
+    So is a log where nothing is known but its ends, when these stay the same. A log at which one cannot look is not
+    silent: after an outage of the broker or the network, or a stop of the process, the wait begins again, so that what
+    was held up has time to arrive.
     """
 
     def __init__(self, idle_after_ms: int) -> None:
-        self._idle_after_ms = idle_after_ms
+        self.idle_after_ms = idle_after_ms
         self._looked_ms: int | None = None
-        self._seen: dict[K, _Seen] = {}
+        self._seen: dict[K, list[_Seen]] = {}
 
     def look(self, at_ms: int, ends: Mapping[K, int]) -> None:
         """At ``at_ms`` (of a clock that only goes forward) the logs ended at these offsets."""
         # Half of the time to wait: the looks must be close enough to be one view.
-        if self._looked_ms is None or not 0 <= at_ms - self._looked_ms <= self._idle_after_ms / 2:
+        if self._looked_ms is None or not 0 <= at_ms - self._looked_ms <= self.idle_after_ms / 2:
             self._seen = {}
         self._looked_ms = at_ms
-        seen = {}
-        for log, end in ends.items():
-            before = self._seen.get(log)
-            seen[log] = before if before is not None and before.end == end else _Seen(end, at_ms)
-        self._seen = seen
+        self._seen = {log: self._add(self._seen.get(log, []), end, at_ms) for log, end in ends.items()}
+
+    @staticmethod
+    def _add(seen: list[_Seen], end: int, at_ms: int) -> list[_Seen]:
+        if seen and end < seen[-1].end:
+            seen = []  # the log was created again
+        if seen and end == seen[-1].end:
+            seen[-1].last_ms = at_ms
+        else:
+            seen.append(_Seen(end, at_ms, at_ms))
+        if len(seen) > _MOST_LOOKS:
+            del seen[1]  # the first says since when it is silent, the last ones up to when
+        return seen
 
     def blind(self) -> None:
         """A look failed."""
         self._seen = {}
 
-    def silent_ms(self, log: K) -> int:
-        """For how long the log has been seen to be silent, 0 where it was not."""
-        seen = self._seen.get(log)
-        return 0 if seen is None or self._looked_ms is None else self._looked_ms - seen.since_ms
+    def quiet(self, log: K, reading: Reading | None = None) -> Quiet:
+        """For how long the log has been silent, as far as it was read; without ``reading``, by its ends alone.
 
-    def silent(self, log: K, position: int | None = None) -> bool:
-        """Whether the log has been silent for long enough, and (with ``position``) was read to just its end.
-
-        A position beyond the end that was seen is that of a record which has come since.
+        Records behind the last look count only once the next look has seen them.
         """
         seen = self._seen.get(log)
-        if seen is None or (position is not None and position != seen.end):
-            return False
-        return self.silent_ms(log) >= self._idle_after_ms
+        if not seen or self._looked_ms is None:
+            return Quiet()
+        position, valid = reading if reading is not None else (seen[-1].end, seen[-1].end)
+        while reading is not None and len(seen) > 1 and seen[0].end < valid:
+            del seen[0]  # a valid record has come since
+        read = [one for one in seen if valid <= one.end <= position]
+        if not read:
+            return Quiet()
+        return Quiet(read[-1].last_ms - read[0].first_ms, self._looked_ms - read[-1].last_ms)
+
+    def silent(self, log: K, reading: Reading | None = None) -> bool:
+        """Whether the log has been silent for long enough."""
+        return self.quiet(log, reading).for_ms >= self.idle_after_ms > 0
 
 
 def feed_is_current(newest_ms: Iterable[int | None], now_ms: int, lateness_ms: int) -> bool:
     """Whether calls of the present come in: ``newest_ms`` are the event times of the newest call of each partition
-    that is not silent (None: it is no call).
+    that is not silent (None: no valid call is known).
 
     After an outage the backlog comes first in some partitions, with old event times; the others must go on waiting
     for theirs.

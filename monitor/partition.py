@@ -24,7 +24,7 @@ from monitor.head import (
     mark_of,
     must_be_whole,
 )
-from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, merge, refuse_later
+from monitor.intake import NO_CLOCK_MS, Decoder, Late, Refused, merge
 from monitor.keying import Keying
 from monitor.notes import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
 from monitor.policy.eras import Era
@@ -42,6 +42,7 @@ from monitor.shard.state import ShardHead
 from monitor.sources import Sources
 from monitor.stored import Cutter
 from monitor.succession import EraHead, LostPolicyError, Succession
+from monitor.tail import valid_rows
 from monitor.topics import INPUTS
 from schemas.inputs import END_MS
 
@@ -164,10 +165,9 @@ class Partition:
     def _feed(self, position: Position, rows: Rows) -> None:
         reader, done = position.source, position.done
         reasons = {offset: f"skipped: {skip.reason}" for offset, skip in position.skips.items()}
-        decoded = self._decoder.messages(rows.values, rows.offsets, reasons)
-        if self._keying is not None and rows.keys is not None:
-            self._keying.check(INPUTS[reader.number], decoded, rows.keys)
-        refuse_later(decoded, rows.timestamps_ms + position.max_ahead_ms(rows.offsets))
+        decoded = valid_rows(
+            rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
+        )
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         self._taken.rows += int((rows.offsets >= done).sum())
@@ -179,7 +179,7 @@ class Partition:
                     row = int(np.searchsorted(rows.offsets, offset))
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
-        position.newest_ms = max(position.newest_ms, int(decoded.event_ms.max()))
+        position.reads(decoded, rows.offsets)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from monitor.intake import NO_CLOCK_MS, Source
+from monitor.intake import NO_CLOCK_MS, Decoded, Source
 from monitor.notes import Limit, LostInput, Move, Note, Skip
 
 
@@ -37,7 +37,8 @@ class Position:
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
     ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
-    ``done_ms`` is the clock at ``done``.
+    ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read.
+    What was noted of the source was noted before ``own_from``.
     """
 
     source: Source
@@ -50,6 +51,8 @@ class Position:
     skips: dict[int, Skip] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
     newest_ms: int = NO_CLOCK_MS
+    valid: int = 0
+    own_from: int = 0
     ended: bool = False
 
     def go(self, offset: int) -> None:
@@ -57,6 +60,13 @@ class Position:
         while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
             self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
             self.moved += 1
+
+    def reads(self, decoded: Decoded, offsets: NDArray[np.int64]) -> None:
+        """Take note of which of these records, some at least, are valid."""
+        valid = np.flatnonzero(decoded.event_ms >= 0)
+        if len(valid):
+            self.valid = int(offsets[valid[-1]]) + 1
+            self.newest_ms = max(self.newest_ms, int(decoded.event_ms.max()))
 
     def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """How far each of the records at ``offsets`` may be ahead of its timestamp."""
@@ -77,9 +87,10 @@ class Position:
         if clock_ms <= self.source.clock_ms:
             return None
         move = Move(self.source.offset, clock_ms)
-        if self.moves and self.moves[-1].offset == move.offset:
-            self.moves.pop()  # only the last one at an offset shows
-            self.moved = min(self.moved, len(self.moves))
+        # Only the last one before a valid record shows: what is rejected goes by no clock.
+        while self.moves and self.moves[-1].offset >= self.valid:
+            self.moves.pop()
+        self.moved = min(self.moved, len(self.moves))
         self.moves.append(move)
         self.go(move.offset)
         return move
@@ -88,6 +99,11 @@ class Position:
         """Refuse the record at the skip's offset when it is read."""
         self.skips[skip.offset] = skip
         self.fresh.add(skip.offset)
+
+    @property
+    def follows_notes(self) -> bool:
+        """Whether its clock still goes by what former owners have noted, and not by a look of this one."""
+        return self.source.offset < self.own_from or self.moved < len(self.moves)
 
     def recall(self, notes: Iterable[Note]) -> None:
         """What had been noted of the source, out of the clock log, before it is read."""
@@ -115,15 +131,21 @@ class Position:
 
     def pass_over(self, offset: int) -> None:
         """What was before ``offset`` is not there any more, or never was: the source goes on there."""
-        self.source.offset = offset
+        self.source.offset = self.valid = offset
         if offset >= self.done:
             self.done = offset
             self._catch_up()
         self.go(offset)
 
+    def take_over(self, offset: int, clock_ms: int) -> None:
+        """Go on at ``offset``, with that clock, as a former owner did."""
+        # It does not say which of what it had read was valid: moves before its place may still be needed.
+        self.source.offset, self.source.clock_ms, self.valid = offset, clock_ms, offset
+        self.go(offset)
+
     def start_over(self, offset: int, max_ahead_ms: int) -> None:
         """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
-        self.source.offset = self.done = offset
+        self.source.offset = self.done = self.valid = offset
         self._catch_up()
         self.duplicates, self.moves, self.moved, self.skips, self.fresh = set(), [], 0, {}, set()
         self.limits = [Limit(offset, max_ahead_ms)]
@@ -152,7 +174,7 @@ class Position:
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
         """Become what was stored; the limit that is another one than before, to be noted."""
-        self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
+        self.source.offset, self.source.clock_ms, self.valid = head.resume, head.clock_ms, head.resume
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, set(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from monitor.head import Live
-from monitor.idle import CALLS, clock_ms
+from monitor.idle import CALLS, Reading, clock_ms
 from monitor.intake import NO_CLOCK_MS, Source
 from monitor.notes import Limit, LostInput, Move, Note, OutageEnded, Skip
 from monitor.position import Position, SourceHead
@@ -43,7 +43,7 @@ class Sources:
         for part in rows.cut(cuts):
             position.go(int(part.offsets[0]))
             yield position, part
-            if source == _CALLS and part.stop > position.done:
+            if source == _CALLS and position.valid > max(rows.start, position.done):
                 self._outage_ended = False
         position.source.offset = rows.stop
         position.go(rows.stop)
@@ -60,8 +60,11 @@ class Sources:
 
     def move(self, source: int, clock_ms: int) -> bool:
         """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
-        move = self._positions[source].move(clock_ms)
+        position = self._positions[source]
+        move = position.move(clock_ms)
         if move is not None:
+            # Those after the last valid record show no more.
+            self._moves = {at: one for at, one in self._moves.items() if at[0] != source or at[1] < position.valid}
             self._moves[source, move.offset] = move
         return move is not None
 
@@ -71,10 +74,15 @@ class Sources:
         A source that is being read again is not silent, though its log may end just there: the clock was further.
         """
         position = self._positions[source]
-        if position.source.offset < position.done:
+        if position.source.offset < position.done or position.follows_notes:
             return False
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
+
+    def reading(self, source: int) -> Reading:
+        """How far it was read, and up to where its records were valid."""
+        position = self._positions[source]
+        return Reading(position.source.offset, position.valid)
 
     @property
     def clocks_ms(self) -> list[int]:
@@ -151,6 +159,7 @@ class Sources:
         position.recall(notes)
         if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
             self._notes = [(of, note) for of, note in self._notes if of != source]
+        position.own_from = end or 0
         limit = None if end is None else position.limit(end, self._live.max_ahead_ms)
         if limit is not None:
             self._notes.append((source, limit))
@@ -186,5 +195,4 @@ class Sources:
     def take_over(self, offsets: Iterable[int], clocks_ms: Iterable[int]) -> None:
         """Go on where a former owner had read to."""
         for position, offset, at_ms in zip(self._positions, offsets, clocks_ms, strict=True):
-            position.source.offset, position.source.clock_ms = offset, at_ms
-            position.go(offset)
+            position.take_over(offset, at_ms)

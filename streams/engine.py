@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from monitor.idle import CALLS, Silence, feed_is_current
 from monitor.partition import Partition
 from monitor.rows import Rows
-from monitor.topics import INPUTS
-from schemas import codec
 from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
+from streams.idleclocks import IdleClocks
 from streams.owner import Owner
 from streams.setup import Phase, Setup
 
@@ -22,9 +20,7 @@ _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
-_TELL_AGAIN_MS = 3_600_000
 _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
-_NEWEST_ROWS = 20  # how far back the newest call is looked for, behind markers of transactions
 
 
 @dataclass(slots=True)
@@ -71,11 +67,9 @@ class Engine:
         self._consumer: Consumer = setup.cluster.consumer(topics)
         self._stopping = asyncio.Event()
         self._joined = False
-        self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
-        self._told_ms: int | None = None
+        self._clocks = IdleClocks(setup, self.owners, self._assigned)
         self._away = False
         self._shared_out = False  # since it last joined, the group has said which partitions are ours
-        self._behind: dict[TP, int] | None = None
         self._turned_s: float | None = None
 
     async def run(self) -> None:
@@ -118,12 +112,12 @@ class Engine:
         if not self._shared_out:
             return ["the group is sharing out the partitions"]
         still = [f"partition {number}: {why}" for number, why in self.standing_still.items()]
-        if still or self._behind is None:
+        if still or self._clocks.behind is None:
             return still or ["how far it is behind is not known yet"]
         most = self._setup.ready_lag
         return [
             f"{tp.topic}-{tp.partition}: {records} records to go; at {most} it is ready"
-            for tp, records in self._behind.items()
+            for tp, records in self._clocks.behind.items()
             if records > most and tp.partition in self._assigned
         ]
 
@@ -188,7 +182,7 @@ class Engine:
                 )
 
     async def _revoked(self, tps: frozenset[TP]) -> None:
-        self._shared_out, self._behind = False, None
+        self._shared_out, self._clocks.behind = False, None
         numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
         self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.now_ms())
         self._assigned.difference_update(numbers)
@@ -267,72 +261,17 @@ class Engine:
         while True:
             await asyncio.sleep(every_s)
             try:
-                await self._look()
+                await self._clocks.look()
             except Unavailable as error:
-                self._silence.blind()
+                self._clocks.blind()
                 self._broker(str(error))
             else:
                 self._broker(None)
+                self._let_go()
 
-    async def _look(self) -> None:
-        """Look at the ends of the logs, and move the clocks of those that were silent for long enough."""
-        setup, loop = self._setup, asyncio.get_running_loop()
-        names, numbers = setup.names, sorted(n for n in self._assigned if self.owners[n].phase is not Phase.UNFIT)
-        feed = [TP(names.inputs[INPUTS.index(CALLS)], number) for number in range(setup.partitions)]
-        inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
-        now_ms = setup.now_ms()  # before the look: what comes during it must not find the clock ahead of it
-        ends = await setup.cluster.ends(sorted({*feed, *inputs}))
-        self._silence.look(round(loop.time() * 1000), ends)
-        current = any(self._silence.silent(feed[number]) for number in numbers)
-        current = current and await self._feed_is_current(feed, ends, now_ms)
-        for number in sorted(self._assigned):
-            self.owners[number].idle(self._silence, ends, now_ms, current)
-        owned = {tp: self.owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
-        self._behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
-        for topic, name in zip(INPUTS, names.inputs, strict=True):
-            silent_ms = [self._silence.silent_ms(TP(name, number)) for number in numbers]
-            setup.telemetry.silent(topic, min(silent_ms) / 1000 if silent_ms else None)
-        self._tell_of_outage(feed, now_ms)
-        self._let_go(now_ms)
-
-    async def _feed_is_current(self, feed: list[TP], ends: dict[TP, int], now_ms: int) -> bool:
-        newest: list[int | None] = []
-        for tp in feed:
-            if not self._silence.silent(tp):
-                partition = self.owners[tp.partition].partition if tp.partition in self._assigned else None
-                known = partition.sources.newest_call_ms if partition is not None else None
-                newest.append(known or await self._newest_ms(tp, ends[tp]))
-                if not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
-                    return False
-        return bool(newest)
-
-    async def _newest_ms(self, tp: TP, end: int) -> int | None:
-        value: bytes | None = None
-        try:
-            start = (await self._setup.cluster.starts([tp]))[tp]
-            async for fetched in self._setup.cluster.read(tp, max(end - _NEWEST_ROWS, start), end):
-                if len(fetched):
-                    value = fetched.values[-1]
-            return codec.event_time(codec.read(value or b""))
-        except (codec.Refused, OffsetGone):
-            return None
-
-    def _let_go(self, now_ms: int) -> None:
+    def _let_go(self) -> None:
         """The memory of partitions that went to others is kept for a while only."""
+        now_ms = self._setup.now_ms()
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]
-
-    def _tell_of_outage(self, feed: list[TP], now_ms: int) -> None:
-        silent_ms = min((self._silence.silent_ms(tp) for tp in feed), default=0)
-        away = silent_ms >= self._setup.live.idle_after_ms
-        self._setup.telemetry.feed_silent(silent_ms / 1000)
-        if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):
-            log.warning(
-                "no call comes in any partition; windows wait for the outage's grace",
-                silent_s=silent_ms // 1000,
-                grace_s=self._setup.live.outage_grace_ms // 1000,
-            )
-            self._told_ms = now_ms
-        elif not away:
-            self._told_ms = None

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from monitor.idle import Silence
+from monitor.idle import Reading, Silence
 from monitor.partition import Partition
 from monitor.rows import Rows
 from monitor.shard.records import UndecidableError
@@ -237,6 +237,11 @@ class Owner:
             return self.control_next
         return self._partition.sources.offsets[source]
 
+    def reading(self, tp: TP) -> Reading | None:
+        """How far an input has been read; None where nothing is known of it but its end."""
+        source = self._setup.names.source(tp.topic)
+        return None if self._partition is None or source is None else self._partition.sources.reading(source)
+
     def slices(self, tp: TP, fetched: Fetched, most: int) -> list[Rows]:
         """What was fetched, as pieces of at most ``most`` rows; row by row where an error is being looked for."""
         rows = Rows(fetched.start, fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
@@ -326,8 +331,9 @@ class Owner:
             tp = self._tps[source]
             if tp in ends:
                 telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
-                if silence.silent(tp, offset):
-                    partition.sources.idle(source, now_ms, feed_current)
+                quiet = silence.quiet(tp, partition.sources.reading(source))
+                if quiet.for_ms >= silence.idle_after_ms:
+                    partition.sources.idle(source, now_ms - quiet.ago_ms, feed_current)
         for topic, at_ms in zip(INPUTS, partition.sources.clocks_ms, strict=True):
             telemetry.clock(topic, self.number, at_ms)
         telemetry.watermark(self.number, partition.watermark_ms)

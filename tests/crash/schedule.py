@@ -13,7 +13,7 @@ import msgspec
 from crash import judge
 from crash.log import Record
 from crash.producers import InTransactions
-from crash.traffic import SCENARIOS, arrivals, other, story
+from crash.traffic import SCENARIOS, Arrival, arrivals, other, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.head import Live
@@ -373,6 +373,24 @@ class Schedule:
         owners = [engine.owners[tp.partition] for engine in engines if tp.partition in engine.owners]
         return max((owner.next_offset(tp) for owner in owners if owner.phase is Phase.RUNNING), default=None)
 
+    async def garbage_pings(self) -> bool:
+        """What is rejected comes again and again into some inputs, also where nothing else comes."""
+        world, rng = self.world, self.rng
+        idle_s = self.live.idle_after_ms / 1000
+        until = world.loop.time() + rng.uniform(1.0, 3.0) * idle_s
+        before = self._rejected()
+        logs = rng.sample(Names().inputs, rng.choice((1, 2, 5)))
+        while world.loop.time() < until:
+            await asyncio.sleep(rng.choice((0.01, 0.3, 0.9)) * idle_s)
+            for topic in logs:
+                ping = rng.choice((Record(b"t", b"ping"), Record(None, None)))
+                world.produce([Arrival(world.clock.now_ms(), TP(topic, rng.randrange(self.partitions)), ping)])
+        return await self.within(3.0, lambda: self._rejected() > before)
+
+    def _rejected(self) -> int:
+        letters = [self.world.broker.logs[TP("callwarden.dead-letter", n)] for n in range(self.partitions)]
+        return sum(len(log.committed(0)) for log in letters)
+
     async def rebalance(self) -> bool:
         group = self.world.broker.group
         before = group.generation
@@ -440,6 +458,7 @@ FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
         "lost_request",
         "compaction",
         "inputs_in_transactions",
+        "garbage_pings",
         "rebalance",
         "another_worker",
         "worker_ends",

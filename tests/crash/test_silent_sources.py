@@ -1,10 +1,13 @@
 """Clocks of sources that are silent or away: quiet nights, outages, and what a crash may not undo of them."""
 
+import random
+
 import pytest
 
 from crash import judge
 from crash.broken import MOVES_NOT_IN_THE_HEAD, broken
 from crash.courses import (
+    CDR,
     HOUR,
     LATE,
     MINUTE,
@@ -13,6 +16,7 @@ from crash.courses import (
     SECOND,
     call,
     command,
+    complaint,
     count,
     noted,
     play,
@@ -21,10 +25,15 @@ from crash.courses import (
     world_of,
     wrong,
 )
+from crash.log import Record
 from crash.memory import Link, MemoryCluster
-from crash.traffic import NAMES
+from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
-from monitor.notes import OutageEnded
+from crash.world import World
+from monitor.head import Live
+from monitor.keying import partition_of
+from monitor.notes import Move, OutageEnded
+from streams.cluster import TP
 from streams.topicreplay import replay_topics
 
 
@@ -152,3 +161,164 @@ def test_the_operators_word_that_no_calls_are_away_outlives_a_crash_and_ends_wit
         assert not wrong(world)
 
     play(world, go)
+
+
+def pings(tp: TP, until_ms: int, every_ms: int = 29 * SECOND, record: Record | None = None) -> list[Arrival]:
+    """Garbage, or copies of a record that is rejected, from noon on."""
+    ping = record or Record(b"t", b"ping")
+    return [Arrival(at_ms, tp, ping) for at_ms in range(NOON, until_ms, every_ms)]
+
+
+MISKEYED = Record(b"somebody else", call(NOON, "x").record.value)
+OF_ANOTHER_TOPIC = complaint(NOON, "x").record
+AHEAD = call(NOON + 10 * HOUR, "x").record
+
+
+@pytest.mark.parametrize(("topic", "every_ms"), [("cdr", 29 * SECOND), ("cdr", 300), ("complaints", 29 * SECOND)])
+def test_garbage_in_a_quiet_topic_holds_back_no_decision(topic: str, every_ms: int) -> None:
+    """One ping every 29 s, or so many that there is no look without one."""
+    world = world_of(grace_ms=0)
+    stop_ms = NOON + 3 * MINUTE
+    world.produce([complaint(NOON + 10 * SECOND, "fraud"), *pings(TP(f"callwarden.{topic}", 0), stop_ms, every_ms)])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, stop_ms - 30 * SECOND)
+        assert len(judge.ids(world.broker, 0)) == 1
+        worker.kill()
+        world.add_worker()
+        await until(world, stop_ms + MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        moves = [note for _, note in noted(world) if isinstance(note, Move)]
+        assert 0 < len(moves) < 5 * 12 * 5, "at most one a look and source"
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_records_of_any_form_that_are_rejected_are_silence() -> None:
+    world = world_of(grace_ms=0)
+    every_ms, forms = 10 * SECOND, [MISKEYED, OF_ANOTHER_TOPIC, AHEAD, Record(None, None)]
+    world.produce([complaint(NOON + 10 * SECOND, "fraud")])
+    for n, form in enumerate(forms):
+        world.produce(pings(CDR, NOON + 2 * MINUTE, every_ms + n, form))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_aborted_transactions_are_silence() -> None:
+    world = world_of(grace_ms=0)
+    world.produce([complaint(NOON + MINUTE, "fraud")])
+
+    async def go() -> None:
+        world.add_worker()
+        for n in range(5):
+            await until(world, NOON + n * 29 * SECOND)
+            txn = world.broker.begin("platform", world.broker.fence("platform"), timeout_s=1e6)
+            world.broker.produce("platform", txn, CDR, [call(NOON + MINUTE, f"a{n}").record])
+            world.broker.fence("platform")
+        await until(world, NOON + 140 * SECOND)
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_a_source_that_brings_late_calls_or_duplicates_is_not_silent() -> None:
+    """They are valid: by the contract its clock stays where its largest event time is."""
+    world = world_of(grace_ms=0)
+    world.produce([call(NOON, "a"), complaint(NOON + 10 * SECOND, "fraud")])
+    for n, at_ms in enumerate(range(NOON + SECOND, NOON + 4 * MINUTE, 20 * SECOND)):
+        world.produce([call(NOON, "a", at_ms), call(NOON - HOUR, f"late{n}", at_ms + 10 * SECOND)])
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        assert judge.ids(world.broker, 0) == []
+        await until(world, NOON + 5 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def test_garbage_does_not_take_back_the_word_that_no_calls_are_away() -> None:
+    world = world_of(grace_ms=4 * HOUR)
+    world.produce([*three_calls(NOON + MINUTE, "a"), *pings(CDR, NOON + 20 * MINUTE)])
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
+        await until(world, NOON + 8 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert not wrong(world)
+
+    play(world, go)
+
+
+def of(number: int, arrivals: list[Arrival]) -> list[Arrival]:
+    """The same for a tenant of another partition."""
+    key = tenant_of(number).encode()
+    return [
+        Arrival(
+            one.at_ms,
+            TP(one.tp.topic, number),
+            Record(key, (one.record.value or b"").replace(b'"tenant_id": "t"', b'"tenant_id": "%s"' % key)),
+        )
+        for one in arrivals
+    ]
+
+
+def tenant_of(number: int) -> str:
+    return next(name for name in (f"t{n}" for n in range(100)) if partition_of(name.encode(), 3, "murmur2") == number)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_garbage_in_one_partition_of_the_calls_holds_back_no_other(workers: int) -> None:
+    """0 is silent, 1 has garbage, 2 has calls of the present; each of another worker, or all of one."""
+    world = three_partitions()
+    for n in range(25):
+        world.produce(of(2, three_calls(NOON + n * 20 * SECOND, f"{n}-")))
+    world.produce(of(0, three_calls(NOON + 10 * SECOND, "a")))
+    world.produce(pings(TP(CDR.topic, 1), NOON + 8 * MINUTE))
+    world.produce(pings(TP(CDR.topic, 1), NOON + 8 * MINUTE, 23 * SECOND, MISKEYED))
+
+    async def go() -> None:
+        for _ in range(workers):
+            world.add_worker()
+        await until(world, NOON + 7 * MINUTE)
+        assert len(judge.ids(world.broker, 0)) == 1
+        assert not list(judge.wrong(world.broker, POLICY, world.live, 3))
+
+    play(world, go)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_garbage_makes_no_feed_of_calls_look_current(workers: int) -> None:
+    """All calls are away; what comes in one partition looks like one, and is none."""
+    world = three_partitions()
+    world.produce([one for n in range(3) for one in of(n, three_calls(NOON + 5 * SECOND, "a"))])
+    back_ms = NOON + 5 * MINUTE
+    world.produce([Arrival(back_ms, one.tp, one.record) for one in of(0, three_calls(NOON + MINUTE, "b"))])
+    for at_ms in range(NOON, back_ms, 23 * SECOND):
+        world.produce([Arrival(at_ms, TP(CDR.topic, 1), Record(b"somebody else", call(at_ms, "x").record.value))])
+
+    async def go() -> None:
+        for _ in range(workers):
+            world.add_worker()
+        await until(world, back_ms + 30 * SECOND)
+        assert count(world, LATE) == 0
+        assert judge.ids(world.broker, 0) == []
+
+    play(world, go)
+
+
+def three_partitions() -> World:
+    return World(random.Random(1), POLICY, Live(idle_after_ms=30 * SECOND, outage_grace_ms=4 * HOUR), 3, NOON)
