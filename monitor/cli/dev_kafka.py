@@ -12,18 +12,24 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Keep its storage here.  [default: a folder gone at the end]")
     ] = None,
     tools: Annotated[Path, typer.Option(metavar="DIR", help="Where its jars are, or go.")] = Path(".tools/kafka"),
+    brokers: Annotated[
+        int,
+        typer.Option(help="Nodes, on ports that follow each other: 3 replicate, and one may be away.", min=1, max=9),
+    ] = 1,
     fetch: Annotated[bool, typer.Option("--fetch", help="Only fetch what it needs.")] = False,
 ) -> None:
-    """Start one Apache Kafka node (KRaft, 127.0.0.1, no Docker) and run it until Ctrl-C.
+    """Start an Apache Kafka node (KRaft, 127.0.0.1, no Docker), or a cluster of them, and run it until Ctrl-C.
 
-    It needs Java 17 or newer; its jars are fetched by Maven once. The first line on standard output is its address.
+    It needs Java 17 or newer; its jars are fetched by Maven once. The first line on standard output is its address,
+    with several nodes the addresses of all of them, as CALLWARDEN_BOOTSTRAP_SERVERS takes them.
     """
     import tempfile
 
     from monitor.cli.inputs import fail
     from monitor.cli.signals import until_stopped
     from streams import kafkajars
-    from streams.devkafka import DevKafka, NodeFailed
+    from streams.devcluster import DevCluster
+    from streams.devkafka import NodeFailed
 
     try:
         kafkajars.java()
@@ -34,11 +40,12 @@ def run(
             typer.echo(f"Kafka {kafkajars.VERSION} is in {jars}")
             return
         with tempfile.TemporaryDirectory(prefix="callwarden-kafka-") as scratch, until_stopped():
-            node = DevKafka(data or Path(scratch), jars, port=port)
-            with node:
-                typer.echo(node.address)
-                typer.echo(f"Kafka {kafkajars.VERSION} serves there; its log is {node.log}; Ctrl-C ends it", err=True)
-                node.wait()
-                fail(f"callwarden dev-kafka: Kafka ended by itself; {node.log} says:\n{node.last_words()}", 1)
+            folder = data or Path(scratch)
+            with DevCluster(folder, jars, brokers, port=port) as cluster:
+                typer.echo(cluster.address)
+                logs = ", ".join(str(node.log) for node in cluster.nodes.values())
+                typer.echo(f"Kafka {kafkajars.VERSION} serves there, Ctrl-C ends it; log: {logs}", err=True)
+                ended = cluster.wait()
+                fail(f"callwarden dev-kafka: Kafka ended by itself; {ended.log} says:\n{ended.last_words()}", 1)
     except (kafkajars.Missing, NodeFailed) as error:
         fail(f"callwarden dev-kafka: {error}", 3)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from postgres import Postgres, programs
-from worker_platform import platform
+from worker_platform import platform, three_brokers
 
 from streams import kafkajars
 from streams.devkafka import DevKafka
 
-__all__ = ["platform"]
+__all__ = ["platform", "three_brokers"]
 TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
 
 

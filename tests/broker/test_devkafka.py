@@ -1,5 +1,6 @@
 """A node of one's own: it keeps what it acknowledged over kill -9, and does not outlive who started it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deadlines import deadline, killed_after
 
+from streams.devcluster import DevCluster
 from streams.devkafka import DevKafka, NodeFailed
 from streams.kafka import KafkaCluster
 from streams.settings import load
@@ -42,11 +44,23 @@ async def cluster_id(address: str) -> str | None:
         await cluster.stop()
 
 
-async def make_topic(address: str) -> None:
+async def make_topic(address: str, replicas: int = 1) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic("t", 1, 1)])
+        await admin.create_topics([NewTopic("t", 1, replicas)])
+    finally:
+        await admin.close()
+
+
+async def in_sync(address: str, replicas: int) -> None:
+    """Wait until so many replicas of the topic are in sync."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        async with deadline(f"{replicas} replicas in sync", 120):
+            while len((await admin.describe_topics(["t"]))[0]["partitions"][0]["isr"]) < replicas:
+                await asyncio.sleep(0.2)
     finally:
         await admin.close()
 
@@ -74,6 +88,20 @@ async def test_kill_9_and_a_restart_lose_nothing_that_was_acknowledged(jars: Pat
         assert other.address != address
         assert await cluster_id(other.address) == own
         assert await consume(other.address) == [b"1", b"2", b"3"]
+
+
+async def test_a_cluster_of_three_serves_while_any_one_node_is_away(jars: Path, tmp_path: Path) -> None:
+    with DevCluster(tmp_path, jars, 3) as cluster:
+        await make_topic(cluster.address, replicas=3)
+        written = []
+        for number, node in cluster.nodes.items():
+            node.kill()
+            written.append(str(number).encode())
+            async with deadline(f"a write without node {number}", 120):
+                await produce(cluster.address, written[-1])
+            node.start()
+            await in_sync(cluster.address, 3)
+        assert await consume(cluster.address) == written
 
 
 async def test_nodes_in_different_folders_are_different_clusters(address: str, jars: Path, tmp_path: Path) -> None:

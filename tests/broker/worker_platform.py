@@ -11,6 +11,7 @@ from worker_processes import Fleet, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file
 
 from monitor.head import Live
+from streams.devcluster import DevCluster
 from streams.devkafka import DevKafka
 from streams.names import Names
 
@@ -27,9 +28,9 @@ _COMPACTING = {
 
 @dataclass(frozen=True)
 class Platform:
-    """A node of one's own with the topics, and what workers are told."""
+    """A node of one's own, or a cluster, with the topics, and what workers are told."""
 
-    node: DevKafka
+    node: DevKafka | DevCluster
     names: Names
     policy: Path
     environment: dict[str, str]
@@ -39,21 +40,32 @@ class Platform:
 async def platform(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
     """The topics on a node that may be killed."""
     with DevKafka(tmp_path / "node", jars, properties=_COMPACTING) as node:
-        names = Names("in.", "out.")
-        policy = policy_file(tmp_path)
-        environment = {
-            "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
-            "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
-            "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
-            "CALLWARDEN_APPLICATION_ID": f"app-{uuid.uuid4().hex[:8]}",
-            "CALLWARDEN_SESSION_TIMEOUT": f"{SESSION_S}s",
-            "CALLWARDEN_HEARTBEAT": "2s",
-            "CALLWARDEN_POLICY": str(policy),
-            "CALLWARDEN_IDLE_AFTER": f"{LIVE.idle_after_ms // 1000}s",
-            "CALLWARDEN_OUTAGE_GRACE": f"{LIVE.outage_grace_ms // 1000}s",
-        }
-        await asyncio.to_thread(make_topics, environment)
-        yield Platform(node, names, policy, environment)
+        yield await _with_topics(node, tmp_path, replicas=1)
+
+
+@pytest.fixture
+async def three_brokers(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
+    """The topics on three nodes, replicated to all of them; a write needs two."""
+    with DevCluster(tmp_path / "cluster", jars, 3, properties=_COMPACTING) as cluster:
+        yield await _with_topics(cluster, tmp_path, replicas=3)
+
+
+async def _with_topics(node: DevKafka | DevCluster, folder: Path, replicas: int) -> Platform:
+    names = Names("in.", "out.")
+    policy = policy_file(folder)
+    environment = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_APPLICATION_ID": f"app-{uuid.uuid4().hex[:8]}",
+        "CALLWARDEN_SESSION_TIMEOUT": f"{SESSION_S}s",
+        "CALLWARDEN_HEARTBEAT": "2s",
+        "CALLWARDEN_POLICY": str(policy),
+        "CALLWARDEN_IDLE_AFTER": f"{LIVE.idle_after_ms // 1000}s",
+        "CALLWARDEN_OUTAGE_GRACE": f"{LIVE.outage_grace_ms // 1000}s",
+    }
+    await asyncio.to_thread(make_topics, environment, replicas)
+    return Platform(node, names, policy, environment)
 
 
 async def drain(fleet: Fleet, sender: Sender, day: Day) -> None:

@@ -48,18 +48,36 @@ def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0,
     return done.stdout
 
 
+class Pages:
+    """The pages of a process at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, page: str) -> tuple[int, str]:
+        """Status and body of a page; 0 when nothing answers."""
+        try:
+            with urllib.request.urlopen(self.url + page, timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.code, answer.read().decode()
+        except OSError:
+            return 0, ""
+
+
 class Worker:
     """A `callwarden worker`, its log lines as JSON in ``log``. ``main`` is what its interpreter runs."""
 
     def __init__(self, name: str, log: Path, environment: Mapping[str, str], main: str = MAIN) -> None:
         self.name, self.log = name, log
         self.paused = self.ended = False
-        self._url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        self._pages = Pages(f"http://127.0.0.1:{free_ports(1)[0]}")
         mine = {
             **os.environ,
             **environment,
             "PYTHONFAULTHANDLER": "1",
-            "CALLWARDEN_WEB_PORT": self._url.rpartition(":")[2],
+            "CALLWARDEN_WEB_PORT": self._pages.url.rpartition(":")[2],
         }
         with log.open("wb") as output:
             self._child = Child([sys.executable, "-c", main, "worker", *FORM], output, mine)
@@ -67,7 +85,7 @@ class Worker:
     @property
     def target(self) -> str:
         """Where its pages are: HOST:PORT."""
-        return self._url.removeprefix("http://")
+        return self._pages.url.removeprefix("http://")
 
     @property
     def running(self) -> bool:
@@ -110,13 +128,7 @@ class Worker:
 
     def get(self, page: str) -> tuple[int, str]:
         """Status and body of a page; 0 when nothing answers."""
-        try:
-            with urllib.request.urlopen(self._url + page, timeout=2) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as answer:
-            return answer.code, answer.read().decode()
-        except OSError:
-            return 0, ""
+        return self._pages.get(page)
 
     def owned(self, phase: str = "running") -> set[int]:
         """The partitions that it has in that phase."""

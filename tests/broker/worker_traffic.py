@@ -58,9 +58,9 @@ def likely_ban(tenant: str, at_ms: int) -> Sent:
     return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
 
 
-def make_topics(environment: Mapping[str, str]) -> None:
+def make_topics(environment: Mapping[str, str], replicas: int = 1) -> None:
     """What `callwarden topics create` makes for a worker of that environment."""
-    told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": "1"}
+    told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
     callwarden({**environment, **told}, "topics", "create", within_s=120)
 
 

@@ -1,0 +1,210 @@
+"""Three brokers: leaders killed in turn, one away for minutes, two away, all restarted; consumers and workers killed.
+
+Decisions are exact as with one broker, and the parts work and say so while one of three is away.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from worker_faults import Faults, hurt
+from worker_judge import read_all
+from worker_platform import Platform
+from worker_processes import FORM, MAIN, PARTITIONS, Fleet, Pages, callwarden, wait_for
+
+from oracle.billing import holds
+from streams.child import Child
+from streams.consumers.billing.holds import left
+from streams.consumers.database import Database
+from streams.devcluster import DevCluster
+from streams.devkafka import free_ports
+
+AWAY_S = 150
+_READY_S = 240
+
+
+class Consumer:
+    """`callwarden billing` or `callwarden ledger run` with a SQLite database, killed and started again."""
+
+    def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.name, self._command, self._log = name, command, folder / f"{name}.log"
+        port = free_ports(1)[0]
+        self.pages = Pages(f"http://127.0.0.1:{port}")
+        self.url = f"sqlite:///{folder / name}.db"
+        upper = name.upper()
+        self.environment = {
+            **os.environ,
+            **environment,
+            f"CALLWARDEN_{upper}_DATABASE": self.url,
+            f"CALLWARDEN_{upper}_PORT": str(port),
+        }
+        if name == "billing":
+            self.environment["CALLWARDEN_BILLING_TOKEN"] = "a-token-of-the-tests"
+        self._child = self._start()
+
+    def kill(self) -> None:
+        """kill -9, and another one."""
+        assert self._child.running, self.log()[-2000:]
+        assert self._child.kill() == -signal.SIGKILL
+        self._child = self._start()
+
+    def ready(self) -> bool:
+        """Whether it says that it works. AssertionError when it has ended by itself."""
+        assert self._child.running, self.log()[-2000:]
+        return self.pages.get("/readyz")[0] == 200
+
+    def stop(self) -> int:
+        """TERM; its exit status."""
+        return self._child.stop(30)
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text("utf-8")
+
+    def _start(self) -> Child:
+        with self._log.open("ab") as output:
+            return Child([sys.executable, "-c", MAIN, *self._command, *FORM], output, self.environment)
+
+
+class ClusterFaults(Faults):
+    """As with one broker, but what is done to the brokers leaves most of them alive, except for once."""
+
+    def __init__(self, platform: Platform, fleet: Fleet, chooser: random.Random, consumers: list[Consumer]) -> None:
+        super().__init__(platform, fleet, chooser)
+        assert isinstance(platform.node, DevCluster)
+        self._cluster, self._consumers = platform.node, consumers
+        self._topics = [platform.names.output("state"), platform.names.inputs[0]]
+        self._due: Iterator[Callable[[], str]] = iter(
+            [
+                *[lambda number=number: self.leader(number) for number in self._cluster.nodes],
+                self.rolling_restart,
+                self.away,
+                self.two_away,
+                self.rolling_restart,
+            ]
+        )
+
+    def broker(self) -> str:
+        did = next(self._due)()
+        consumer = self._chooser.choice(self._consumers)
+        consumer.kill()
+        self._all_work(f"after {did}")
+        return f"{did}; {consumer.name} was killed"
+
+    def leader(self, number: int) -> str:
+        """The power of a node that leads partitions is cut."""
+        node = self._cluster.nodes[number]
+        wait_for(lambda: self._leads(number), f"node {number} leads a partition", 120)
+        node.kill()
+        self._all_work(f"while node {number} is away")
+        node.start(300)
+        self._in_sync()
+        return f"node {number} was killed"
+
+    def away(self) -> str:
+        """A node is away for minutes; all parts work meanwhile."""
+        number = self._chooser.choice(list(self._cluster.nodes))
+        self._cluster.nodes[number].kill()
+        until = time.monotonic() + AWAY_S
+        self._all_work(f"while node {number} is away")
+        time.sleep(max(until - time.monotonic(), 0))
+        self._all_work(f"when node {number} was away for {AWAY_S} s")
+        self._cluster.nodes[number].start(300)
+        self._in_sync()
+        return f"node {number} was away for {AWAY_S} s"
+
+    def two_away(self) -> str:
+        """Two of three are away: nothing can be acknowledged, and every part says that it cannot work."""
+        gone = self._chooser.sample(list(self._cluster.nodes), 2)
+        for number in gone:
+            self._cluster.nodes[number].kill()
+        everybody = [*(worker.get for worker in self._fleet.running), *(one.pages.get for one in self._consumers)]
+        wait_for(lambda: all(get("/readyz")[0] == 503 for get in everybody), "all say that they cannot work", _READY_S)
+        self._cluster.start(300)
+        self._in_sync()
+        return f"nodes {gone} were away together"
+
+    def rolling_restart(self) -> str:
+        """Each node in turn ends in order and starts again, once all replicas are in sync."""
+        for number, node in self._cluster.nodes.items():
+            node.stop(90)
+            node.start(300)
+            self._in_sync()
+            self._all_work(f"after the restart of node {number}")
+        return "all nodes were restarted in turn"
+
+    def _all_work(self, when: str) -> None:
+        workers = self._fleet.running
+        wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in workers), f"all workers are ready {when}", _READY_S)
+        wait_for(lambda: all(one.ready() for one in self._consumers), f"all consumers are ready {when}", _READY_S)
+
+    def _in_sync(self) -> None:
+        def whole() -> bool:
+            return all(len(one["isr"]) == 3 for one in self._partitions())
+
+        wait_for(whole, "all replicas are in sync", 300)
+
+    def _leads(self, number: int) -> bool:
+        return any(one["leader"] == number for one in self._partitions())
+
+    def _partitions(self) -> list[dict[str, object]]:
+        async def ask() -> list[dict[str, object]]:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self._cluster.address)
+            await admin.start()
+            try:
+                return [part for topic in await admin.describe_topics(self._topics) for part in topic["partitions"]]
+            finally:
+                await admin.close()
+
+        return asyncio.run(ask())
+
+
+@contextmanager
+def consumers_of(folder: Path, environment: dict[str, str]) -> Iterator[list[Consumer]]:
+    """Billing and the ledger; neither outlives the test."""
+    consumers: list[Consumer] = []
+    try:
+        for name, command in (("billing", ["billing"]), ("ledger", ["ledger", "run"])):
+            consumers.append(Consumer(name, command, folder, environment))
+        yield consumers
+    finally:
+        for consumer in consumers:
+            consumer.stop()
+
+
+@pytest.mark.soak
+async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, tmp_path: Path) -> None:
+    address, names = three_brokers.node.address, three_brokers.names
+    with consumers_of(tmp_path, three_brokers.environment) as (billing, ledger):
+        for consumer in (billing, ledger):
+            await asyncio.to_thread(wait_for, consumer.ready, f"{consumer.name} is ready", _READY_S)
+        await hurt(
+            three_brokers, tmp_path, faults=28, broker_kills=7, calls=60_000,
+            faults_of=lambda *known: ClusterFaults(*known, [billing, ledger]),
+        )  # fmt: skip
+        logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
+        expected = holds(record.value for record in logs.of(names.output("enforcement")))
+        database = Database(billing.url, "billing")
+        try:
+
+            def held() -> dict[str, set[str]]:
+                with database.reading() as connection:
+                    found = left(connection, list(expected))
+                return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
+
+            await asyncio.to_thread(wait_for, lambda: held() == expected, "billing holds what it must", 120)
+        finally:
+            database.close()
+        assert expected
+        await asyncio.to_thread(callwarden, ledger.environment, "ledger", "verify", "--topic")
+        for consumer in (billing, ledger):
+            assert "Traceback" not in consumer.log()
+            assert await asyncio.to_thread(consumer.stop) == 0
