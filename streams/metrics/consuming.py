@@ -58,6 +58,22 @@ CONSUMING: tuple[Entry, ...] = (
         ("billing",),
     ),
     Entry(
+        "callwarden_billing_unread_records",
+        "gauge",
+        "records",
+        "Records of the enforcement topic that cannot be read and that no operator has accepted: answers are withheld",
+        (),
+        ("billing",),
+    ),
+    Entry(
+        "callwarden_billing_unread_records_of_any_tenant",
+        "gauge",
+        "records",
+        "Those of them that may be about any tenant: while there is one, no tenant is answered",
+        (),
+        ("billing",),
+    ),
+    Entry(
         "callwarden_billing_accepted_gaps",
         "gauge",
         "stretches",

@@ -43,6 +43,11 @@ class Known(Collector):
         self._value: float | None = None
         registry.register(self)
 
+    @property
+    def value(self) -> float | None:
+        """What it is; None before that is known."""
+        return self._value
+
     def set(self, value: float) -> None:
         """It is this from now on."""
         self._value = value

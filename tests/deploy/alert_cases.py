@@ -391,6 +391,22 @@ CASES = {
             )
         ],
     ),
+    "CallwardenRefundsWithheld": Cases(
+        [
+            Fires(
+                {'callwarden_billing_unread_records{job="billing",instance="a"}': "0 3x200"},
+                "180m",
+                [
+                    (
+                        {"job": "billing"},
+                        "3 条决定无法读取，相关租户的退款查询没有答案 / "
+                        "3 decisions cannot be read, and refunds of their tenants are not answered",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_billing_unread_records{job="billing",instance="a"}': "3x5 0x20"}, "10m")],
+    ),
     "CallwardenOutboxStuck": Cases(
         [
             Fires(

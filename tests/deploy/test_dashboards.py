@@ -157,6 +157,8 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_consumer_open_transaction_seconds",  # it alerts
         "callwarden_billing_events_total",
         "callwarden_billing_rejected_records",  # these alert
+        "callwarden_billing_unread_records",
+        "callwarden_billing_unread_records_of_any_tenant",
         "callwarden_billing_accepted_gaps",
         "callwarden_billing_request_duration_seconds",
         "callwarden_ledger_unreadable_total",

@@ -23,10 +23,12 @@ from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
 from streams.consumers.billing.tenants import in_path, in_query
 from streams.consumers.billing.tokens import Tokens
+from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.follow import Progress, PutBack
 from streams.consumers.watermarks import Waiting
 
 _RETRY_AFTER_S: Final = "2"
+_WITHHELD_RETRY_AFTER_S: Final = "300"  # it takes a person
 _PATIENCE_S: Final = 2.0
 _ABOUT: Final = (
     "Whether a tenant's refunds are frozen, and by which decisions. An answer knows every decision that was in the "
@@ -123,6 +125,8 @@ async def _answer(sources: Sources, tenant_id: str) -> Response:
         raise _not_now(
             "The database was put back: what it lost is read anew", "数据库已被回退，正在重新读取缺失的记录", None, None
         ) from None
+    except AnswerWithheld as error:
+        raise _withheld(error) from None
     except (Unavailable, TimeoutError):
         away = True
     now_s = sources.now_s()
@@ -136,6 +140,20 @@ async def _answer(sources: Sources, tenant_id: str) -> Response:
     if away or holds is None:
         raise _not_now("The database does not answer", "数据库没有响应", as_of_ms, None)
     return Response(orjson.dumps(answer_of(holds)), 200, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _withheld(error: AnswerWithheld) -> ProblemError:
+    where = f"{error.topic}-{error.partition} 位点 {error.offset}"
+    return ProblemError(
+        503,
+        f"A decision cannot be read, and may be about this tenant ({error.topic}-{error.partition}, offset "
+        f"{error.offset}). There is no answer until an operator has looked at it: do not pay",
+        f"有一条可能涉及该租户的决定无法读取（{where}）。在运维人员处理之前没有答案：请勿退款",
+        {"Retry-After": _WITHHELD_RETRY_AFTER_S},
+        name="unread-decision",
+        as_of_ms=None,
+        holds=None,
+    )
 
 
 def _overdue_zh(overdue: Waiting) -> str:

@@ -1,5 +1,6 @@
 """Reads of an enforcement event what billing needs of it, and is content when the rest is unknown."""
 
+import json
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -12,7 +13,14 @@ _CLAUSES: Final = range(1, 1_000)
 
 
 class UnreadableError(ValueError):
-    """A record of which not all that billing needs can be read. The message says what is wrong, and no number."""
+    """A record of which not all that billing needs can be read. The message says what is wrong, and no number.
+
+    ``subjects``: the tenant whom the record names, empty where not even that can be read.
+    """
+
+    def __init__(self, why: str, subjects: frozenset[str] = frozenset()) -> None:
+        super().__init__(why)
+        self.subjects = subjects
 
 
 class Needed(Struct, frozen=True):
@@ -63,20 +71,72 @@ class Event(Struct, frozen=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(Event)
+_MOST_ID: Final = 128
+_MOST_DIGITS: Final = 25
 
 
 def read(value: bytes | None) -> Event:
-    """The event in a record's value. Raises UnreadableError."""
+    """The event in a record's value. Raises UnreadableError.
+
+    What is not needed may be anything that JSON parsers read: a lone surrogate or a byte that is no UTF-8 there
+    becomes U+FFFD.
+    """
     if value is None:
         raise UnreadableError("the record has no value; an enforcement event would be right")
     try:
         return _DECODER.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableError(mask_numbers(str(error))) from None
+        return _read_leniently(value, mask_numbers(str(error)))
+
+
+def subject_of_key(key: bytes | None) -> frozenset[str]:
+    """The tenant whose id is the key of a record, empty where it is no id."""
+    try:
+        return _ids((key or b"").decode())
+    except UnicodeDecodeError:
+        return frozenset()
+
+
+def _read_leniently(value: bytes, why: str) -> Event:
+    """The event where the strict parser has failed with ``why``; slower, of the same meaning."""
+    try:
+        # Bytes that are no UTF-8 become lone surrogates, too.
+        given = json.loads(value.decode("utf-8", "surrogateescape"), parse_int=_number)
+    except (ValueError, RecursionError):
+        raise UnreadableError(why) from None
+    if not isinstance(given, dict):
+        raise UnreadableError(why)
+    subjects = _ids(given.get("subject"))
+    try:
+        event = msgspec.convert(given, Event)
+        for text in (event.id, event.subject, *event.takes):
+            text.encode()
+    except UnicodeEncodeError:
+        raise UnreadableError(
+            "an id of the event holds half a surrogate pair; whole characters would be right", subjects
+        ) from None
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UnreadableError(mask_numbers(str(error)), subjects) from None
+    return event
+
+
+def _ids(text: object) -> frozenset[str]:
+    """The text as the one id, none where it can be no id."""
+    if not isinstance(text, str) or not 0 < len(text) <= _MOST_ID or _shown(text) != text:
+        return frozenset()
+    return frozenset({text})
+
+
+def _number(digits: str) -> int:
+    return int(digits) if len(digits) <= _MOST_DIGITS else -1  # a value that nothing takes for one of its own
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return _shown(value) if isinstance(value, str) else None
 
 
 def _ms(value: object) -> int | None:

@@ -7,9 +7,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Table
 
-from streams.consumers.billing.events import Event, UnreadableError, read
-from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN
+from streams.consumers.billing.events import Event, UnreadableError, read, subject_of_key
+from streams.consumers.billing.tables import ALL_TENANTS, HANDLED, HOLD, REJECTED, TAKEN, UNREAD
 from streams.consumers.follow import Record
+from streams.consumers.positions import hash_of
 from streams.consumers.shapes import insert_new
 
 log = structlog.get_logger("callwarden")
@@ -22,18 +23,22 @@ class Handler:
         self._count = count
 
     def __call__(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
-        """An id that was handled before changes nothing; a record that cannot be read is noted, and changes nothing.
+        """An id that was handled before changes nothing. A record that cannot be read changes no hold; the answers of
+        the tenants whom it may be about are withheld from this transaction on.
 
         Gives what is to be done after the commit.
         """
         events: dict[str, Event] = {}
-        rejected = []
+        rejected, unread = [], list[dict[str, Any]]()
         for record in records:
             try:
                 event = read(record.value)
             except UnreadableError as error:
                 where = {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset}
                 rejected.append(where | {"reason": str(error)})
+                about = sorted(error.subjects | subject_of_key(record.key)) or [ALL_TENANTS]
+                whole = where | {"reason": str(error), "hash": hash_of(record.key, record.value)}
+                unread += [whole | {"tenant_id": tenant} for tenant in about]
             else:
                 events.setdefault(event.id, event)
         # In one order everywhere, or two processes with one database could wait for each other.
@@ -42,12 +47,13 @@ class Handler:
         taken = {name: event.id for event in new for name in event.takes}
         _add(connection, TAKEN, [{"id": name, "by": taken[name]} for name in sorted(taken)])
         _add(connection, REJECTED, rejected)
+        _add(connection, UNREAD, unread)
         counts: Counter[str] = Counter(event.data.refunds for event in new)
         counts.update(duplicate=len(records) - len(rejected) - len(new), rejected=len(rejected))
 
         def committed() -> None:
             if rejected:  # one line, however many they are: all stand in the table
-                log.warning("records that cannot be read were passed over", records=len(rejected), **rejected[0])
+                log.error("records that cannot be read withhold answers", records=len(rejected), **rejected[0])
             self._count(counts)
 
         return committed

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, func, select
 
 from streams.cluster import TP
 from streams.consumers.billing.tables import HOLD, POSITIONS, TAKEN
+from streams.consumers.billing.unread import ANY_OPEN, AnswerWithheld, withheld
 from streams.consumers.positions import read_text
 
 
@@ -32,8 +33,8 @@ _FIRST = HOLD.alias("first")
 _FIRST_MS = select(_FIRST.c.decided_ms).where(_FIRST.c.id == HOLD.c.supersedes).scalar_subquery()
 _TAKEN_BY = select(TAKEN.c.by).where(TAKEN.c.id == HOLD.c.id).scalar_subquery()
 # One statement sees one state, so that the holds and the positions, in at least one row, belong together.
-_STATE = select(POSITIONS.as_text().label("positions")).subquery("state")
-_LEFT = select(_STATE.c.positions, HOLD, _FIRST_MS.label("first_ms")).select_from(
+_STATE = select(POSITIONS.as_text().label("positions"), ANY_OPEN.label("unread")).subquery("state")
+_LEFT = select(_STATE.c.positions, _STATE.c.unread, HOLD, _FIRST_MS.label("first_ms")).select_from(
     _STATE.outerjoin(HOLD, and_(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)))
 )
 _COUNT = (
@@ -43,13 +44,23 @@ _COUNT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the database knows of some tenants: the holds of each, the oldest first; why some of them are not answered;
+    and the positions up to which all is known in it."""
+
+    holds: dict[str, list[Hold]]
+    withheld: dict[str, AnswerWithheld]
+    positions: dict[TP, int]
+
+
 def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
     """The holds of each of these tenants, the oldest first."""
-    return state(connection, tenants)[0]
+    return state(connection, tenants).holds
 
 
-def state(connection: Connection, tenants: Sequence[str]) -> tuple[dict[str, list[Hold]], dict[TP, int]]:
-    """The same, and the positions up to which all is known in it."""
+def state(connection: Connection, tenants: Sequence[str]) -> State:
+    """What is known of these tenants."""
     found: dict[str, list[Hold]] = {tenant: [] for tenant in tenants}
     rows = connection.execute(_LEFT, {"tenants": tenants}).all()
     for row in rows:
@@ -69,7 +80,9 @@ def state(connection: Connection, tenants: Sequence[str]) -> tuple[dict[str, lis
         found[row.tenant_id].append(hold)
     for holds in found.values():
         holds.sort(key=lambda hold: (hold.since_ms or 0, hold.id))
-    return found, read_text(rows[0].positions)
+    # Where each statement sees a state of its own the second one sees a newer one: it withholds too much, if anything.
+    unanswered = withheld(connection, tenants) if rows[0].unread else {}
+    return State(found, unanswered, read_text(rows[0].positions))
 
 
 def counted(connection: Connection) -> tuple[int, int]:

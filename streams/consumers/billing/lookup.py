@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from streams.cluster import TP
-from streams.consumers.billing.holds import Hold, state
+from streams.consumers.billing.holds import Hold, State, state
+from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower
 
@@ -23,26 +23,29 @@ class Lookup:
     def __init__(self, database: Database, follower: Follower) -> None:
         self._database, self._follower = database, follower
         self._thread = ThreadPoolExecutor(1, "billing-lookup")
-        self._waiting: dict[str, asyncio.Future[tuple[list[Hold], dict[TP, int]]]] = {}
+        self._waiting: dict[str, asyncio.Future[State]] = {}
         self._askers: Counter[str] = Counter()
         self._asking: asyncio.Task[None] | None = None
 
     async def holds(self, tenant_id: str) -> list[Hold]:
-        """The holds that are left on that tenant's refunds, the oldest first. Unavailable, `PutBack` among it."""
+        """The holds that are left on that tenant's refunds, the oldest first. Unavailable; `PutBack` and
+        `AnswerWithheld` among it."""
         loop, at = asyncio.get_running_loop(), self._follower.at()
         answer = self._waiting.setdefault(tenant_id, loop.create_future())
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())
         self._askers[tenant_id] += 1
         try:
-            holds, known = await asyncio.shield(answer)
+            known = await asyncio.shield(answer)
         finally:
             self._askers[tenant_id] -= 1
             if not self._askers[tenant_id]:  # all have gone, perhaps without an answer
                 del self._askers[tenant_id]
                 self._waiting.pop(tenant_id, None)
-        self._follower.check(at, known)
-        return holds
+        self._follower.check(at, known.positions)
+        if (why := known.withheld.get(tenant_id)) is not None:
+            raise AnswerWithheld(why.topic, why.partition, why.offset)
+        return known.holds[tenant_id]
 
     def close(self) -> None:
         """Let go of the thread. Whoever still waits is never answered."""
@@ -53,16 +56,16 @@ class Lookup:
         while self._waiting:
             asked = {tenant: self._waiting.pop(tenant) for tenant in list(self._waiting)[:_MOST]}
             try:
-                found, known = await loop.run_in_executor(self._thread, self._read, list(asked))
+                known = await loop.run_in_executor(self._thread, self._read, list(asked))
             except Exception as error:  # noqa: BLE001 - it is theirs who asked
                 for answer in asked.values():
                     answer.set_exception(error)
                     answer.exception()  # they may have gone: then nobody is to be told
             else:
-                for tenant, answer in asked.items():
-                    answer.set_result((found[tenant], known))
+                for answer in asked.values():
+                    answer.set_result(known)
 
-    def _read(self, tenants: Sequence[str]) -> tuple[dict[str, list[Hold]], dict[TP, int]]:
+    def _read(self, tenants: Sequence[str]) -> State:
         with self._database.reading() as connection:
             if connection.dialect.name == "postgresql":
                 # One statement sees one state by itself: BEGIN and ROLLBACK would be two more ways to the server.

@@ -21,19 +21,33 @@ _TITLES: Final = {
 }
 
 
+_NAMED: Final = {"unread-decision": ("A decision cannot be read", "有一条决定无法读取")}
+"""Problems that share their status with another one."""
+
+
 class ProblemError(Exception):
-    """Ends a request with a problem; ``more`` are members of its own."""
+    """Ends a request with a problem: that of its status, or of its ``name``; ``more`` are members of its own."""
 
     def __init__(
-        self, status: int, detail: str, detail_zh: str, headers: dict[str, str] | None = None, **more: object
+        self,
+        status: int,
+        detail: str,
+        detail_zh: str,
+        headers: dict[str, str] | None = None,
+        *,
+        name: str | None = None,
+        **more: object,
     ) -> None:
         super().__init__(detail)
+        self.name = name
         self.status, self.detail, self.detail_zh, self.headers, self.more = status, detail, detail_zh, headers, more
 
 
 def response(error: ProblemError) -> Response:
     """The problem as it is sent."""
     name, title, title_zh = _TITLES.get(error.status, ("refused", "The request cannot be served", "无法处理该请求"))
+    if error.name is not None:
+        name, (title, title_zh) = error.name, _NAMED[error.name]
     body = {
         "type": f"urn:callwarden:problem:{name}",
         "title": title,

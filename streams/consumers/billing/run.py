@@ -74,14 +74,22 @@ class Billing:
         """Follow and answer."""
         settings = self._settings
         sources = Sources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
-        stale_s = settings.billing_stale_after_ms / 1000
-        app = make(sources, allowed, pages(self._registry, lambda: behind(self.follower, stale_s)))
+        app = make(sources, allowed, pages(self._registry, self._not_ready))
         address = (settings.web_host, settings.billing_port)
         try:
             timed, within_s = self._telemetry.timed(app), settings.stop_within_ms / 1000
             await host([self._work(accepted)], timed, address, variable("billing_port"), within_s)
         finally:
             self._lookup.close()
+
+    def _not_ready(self) -> str | None:
+        why = behind(self.follower, self._settings.billing_stale_after_ms / 1000)
+        if why is None and self._telemetry.unread_of_any_tenant:
+            return (
+                "records that may be about any tenant cannot be read: no tenant is answered until they are accepted; "
+                "`callwarden billing --unread` lists them"
+            )
+        return why
 
     async def _work(self, accepted: Sequence[Accepted]) -> None:
         await self._prepare(accepted)

@@ -5,7 +5,7 @@ A hold is left while its id is in `HOLD` and not in `TAKEN`, so that it does not
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
 
 from streams.consumers.anytext import AnyText
 from streams.consumers.positions import Positions, position_table
@@ -40,7 +40,25 @@ TAKEN: Final = Table(
 """The ids that were superseded or reversed, and by which event. Their holds are gone for good."""
 
 REJECTED: Final = rejected_table(METADATA, "billing")
-"""Records that could not be read: nothing is known of what they hold or take away."""
+"""Records that could not be read: nothing is known of what they hold or take away. `UNREAD` has whose they may be."""
+
+ALL_TENANTS: Final = ""
+"""In place of a tenant's id, which is never empty: a record may be about anybody."""
+
+UNREAD: Final = Table(
+    "billing_unread",
+    METADATA,
+    *of_partition(),
+    Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), primary_key=True),
+    Column("tenant_id", AnyText, primary_key=True),
+    Column("reason", AnyText, nullable=False),
+    Column("accepted_ms", BigInteger),
+    Column("accepted_reason", AnyText),
+    Index("billing_unread_open", "accepted_ms", "tenant_id"),
+)
+"""For each of those records whose it may be, by its hash as well: of a topic that was made again another record may
+stand at the same place. What an operator has accepted stays accepted when the same record is handled again."""
 
 GAP: Final = Table(
     "billing_gap",

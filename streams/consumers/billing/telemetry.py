@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.cluster import Unavailable
+from streams.consumers.billing import unread
 from streams.consumers.billing.holds import counted
 from streams.consumers.billing.tables import GAP, REJECTED
 from streams.consumers.database import Database
@@ -20,7 +21,10 @@ log = structlog.get_logger("callwarden")
 
 _RESULTS: Final = ("frozen", "released", "unaffected", "duplicate", "rejected")
 _LOOK_S: Final = 5.0
-_HELD: Final = ("holds", "frozen_tenants", "rejected_records", "accepted_gaps")  # in the order of `_look`
+_HELD: Final = (  # in the order of `_look`
+    *("holds", "frozen_tenants", "rejected_records", "accepted_gaps"),
+    *("unread_records", "unread_records_of_any_tenant"),
+)
 
 
 class Telemetry:
@@ -32,6 +36,11 @@ class Telemetry:
             self._events.labels(result)
         self._gauges = [Known(f"callwarden_billing_{name}", registry) for name in _HELD]
         self._seconds = histogram("callwarden_billing_request_duration_seconds", registry)
+
+    @property
+    def unread_of_any_tenant(self) -> bool:
+        """Whether records that cannot be read withhold the answers of all tenants, as the last look has found."""
+        return bool(self._gauges[-1].value)
 
     def handled(self, counts: Counter[str]) -> None:
         """So many records were handled, by what became of them."""
@@ -72,7 +81,8 @@ class Telemetry:
 
 def _look(database: Database) -> tuple[int, ...]:
     with database.reading() as connection:
-        return *counted(connection), _rows(connection, REJECTED), _rows(connection, GAP)
+        rows = (_rows(connection, REJECTED), _rows(connection, GAP))
+        return *counted(connection), *rows, *unread.counted(connection)
 
 
 def _rows(connection: Connection, table: Any) -> int:

@@ -22,6 +22,7 @@ class FakeTopics:
             TP(topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self.first: dict[TP, int] = dict.fromkeys(self.logs, 0)
+        self.keys: dict[tuple[TP, int], bytes | None] = {}
         self.open: dict[TP, int] = {}
         """Where a transaction is open: nothing from there on can be read."""
         self.away = self.silent = False
@@ -30,9 +31,11 @@ class FakeTopics:
         self.polls = 0
         self.readers = 0
 
-    def put(self, topic: str, partition: int, *values: bytes | None) -> None:
-        """Append records."""
-        self.logs[TP(topic, partition)] += values
+    def put(self, topic: str, partition: int, *values: bytes | None, key: bytes | None = None) -> None:
+        """Append records, all with that key."""
+        tp = TP(topic, partition)
+        self.keys |= {(tp, self.end(tp) + at): key for at in range(len(values))}
+        self.logs[tp] += values
 
     def end(self, tp: TP) -> int:
         """The position after the last record."""
@@ -75,7 +78,8 @@ class FakeTopics:
         if values := self.logs[tp][start - self.first[tp] : stop - self.first[tp]]:
             offsets = np.arange(start, start + len(values))
             times = np.full(len(values), self.now_ms, np.int64)
-            yield Fetched(start, start + len(values), offsets, times, [None] * len(values), values)
+            keys = [self.keys.get((tp, start + at)) for at in range(len(values))]
+            yield Fetched(start, start + len(values), offsets, times, keys, values)
 
     def must_be_there(self) -> None:
         """Raise Unavailable while it is away."""
@@ -113,7 +117,8 @@ class FakeReader:
             if values:
                 stop = self._at[tp] = at + len(values)
                 times = np.full(len(values), topics.now_ms, np.int64)
-                fetched[tp] = Fetched(at, stop, np.arange(at, stop), times, [None] * len(values), values)
+                keys = [topics.keys.get((tp, offset)) for offset in range(at, stop)]
+                fetched[tp] = Fetched(at, stop, np.arange(at, stop), times, keys, values)
         return fetched
 
     def ends(self) -> dict[TP, Ends]:

@@ -61,6 +61,8 @@ def beside(stories: dict[str, Story]) -> Iterator[Story]:
     """Stories of records that are not as this release writes them, made of those of others."""
     yield _newer(stories["upheld"])
     yield _unreadable(stories["final-overturned"])
+    yield _nobodys(stories["final-overturned"])
+    yield _half_characters(stories["final-overturned"])
     yield _altered(stories["two-holds"])
 
 
@@ -92,7 +94,34 @@ def _unreadable(of: Story) -> Story:
         "another-word": ban.replace(b'"frozen"', b'"thawed"').replace(json.loads(ban)["id"].encode(), b"another"),
         "reversal": reversal,
     }
-    return _made("unreadable", "What cannot be read changes nothing, and stops nothing", "无法读取的记录", of, events)
+    story = _made(
+        "unreadable", "A record that cannot be read leaves its tenant without an answer", "无法读取的记录", of, events
+    )
+    story.keys = {"no JSON": "another tenant", "empty": "another tenant"}
+    return story
+
+
+def _nobodys(of: Story) -> Story:
+    ban, reversal = of.events.values()
+    events = {"ban": ban, "no JSON and no key": b"no JSON", "reversal": reversal}
+    title = "A record that cannot be read and may be about any tenant leaves all without an answer"
+    story = _made("unreadable-of-any-tenant", title, "无法读取且不知属于哪个租户的记录", of, events)
+    story.keys = {"no JSON and no key": None}
+    return story
+
+
+def _half_characters(of: Story) -> Story:
+    """JSON can write half a surrogate pair, which is no text."""
+    ban, reversal = (json.loads(value) for value in of.events.values())
+    ban["data"]["reason"]["en"] += "\ud83d"
+    torn = {**reversal, "data": {**reversal["data"], "reverses": ban["id"] + "\ud83d"}, "id": "another"}
+    events = {
+        "ban-with-half-a-character-in-its-reason": json.dumps(ban).encode(),
+        "reversal": json.dumps(reversal).encode(),
+        "reversal-with-half-a-character-in-what-it-reverses": json.dumps(torn).encode(),
+    }
+    title = "Half a character in what is not needed, and in what is"
+    return _made("half-characters", title, "不需要的字段与需要的字段中的半个字符", of, events)
 
 
 def _altered(of: Story) -> Story:

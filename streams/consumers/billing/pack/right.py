@@ -11,29 +11,45 @@ class RightConsumer:
         self._handled: set[str] = set()
         self._gone: set[str] = set()
         self._holds: dict[str, dict[str, Any]] = {}
+        self._unanswered: set[str] = set()
+        self._answers_nobody = False
 
-    def handle(self, value: str) -> None:
-        """One record of the topic; one that cannot be read changes nothing."""
+    def handle(self, value: str, key: str | None) -> None:
+        """One record of the topic. Of one that cannot be read nobody is answered whom it may be about."""
         try:
             event = json.loads(value)
-            name, data = event["id"], event["data"]
-            tenant, refunds = event["subject"], data["refunds"]
-        except (ValueError, KeyError, TypeError):
-            return
-        if name in self._handled or refunds not in ("frozen", "released", "unaffected"):
-            return
+        except ValueError:
+            return self._withhold(key)
+        if not isinstance(event, dict) or not isinstance(data := event.get("data"), dict):
+            return self._withhold(key, event.get("subject") if isinstance(event, dict) else None)
+        name: Any = event.get("id")
+        tenant, refunds = event.get("subject"), data.get("refunds")
+        taken: list[Any] = [data[field] for field in ("supersedes", "reverses") if data.get(field)]
+        if refunds not in ("frozen", "released", "unaffected") or not all(map(_is_id, (name, tenant, *taken))):
+            return self._withhold(key, tenant)
+        if name in self._handled:
+            return None
         self._handled.add(name)
-        self._gone |= {data.get("supersedes"), data.get("reverses")} - {None, ""}
+        self._gone.update(taken)
         if refunds == "frozen":
             decided, supersedes = data.get("decided_ms"), data.get("supersedes")
             self._holds[name] = {"tenant": tenant, "decided_ms": decided, "supersedes": supersedes}
+        return None
+
+    def _withhold(self, *about: object) -> None:
+        tenants = {str(tenant) for tenant in about if _is_id(tenant)}
+        self._unanswered |= tenants
+        self._answers_nobody |= not tenants
 
     def answer(self, tenant: str) -> dict[str, Any]:
-        """Whether the tenant's refunds are frozen: since when, and the ids of the holds, the oldest first."""
+        """Whether the tenant's refunds are frozen: since when, and the ids of the holds, the oldest first.
+
+        ``refundable`` is None where there is no answer: an operator has to look first.
+        """
         left = [(self._since(name), name) for name, hold in self._holds.items() if hold["tenant"] == tenant]
         left = sorted(pair for pair in left if pair[1] not in self._gone)
         return {
-            "refundable": not left,
+            "refundable": None if self._answers_nobody or tenant in self._unanswered else not left,
             "since_ms": left[0][0] if left else None,
             "holds": [name for _, name in left],
         }
@@ -42,3 +58,9 @@ class RightConsumer:
         hold = self._holds[name]
         before = self._holds.get(hold["supersedes"] or "", hold)
         return min(int(hold["decided_ms"]), int(before["decided_ms"]))
+
+
+def _is_id(text: object) -> bool:
+    """Whether it is a text of 1 to 128 code points, none of them half a surrogate pair."""
+    whole = isinstance(text, str) and not any("\ud800" <= each <= "\udfff" for each in text)
+    return whole and 0 < len(str(text)) <= 128

@@ -32,6 +32,8 @@ class Story:
     records: list[Record] = field(default_factory=list)
     events: dict[str, bytes] = field(default_factory=dict)
     until_ms: int | None = None
+    keys: dict[str, str | None] = field(default_factory=dict)
+    """The keys of records whose key is not their event's subject."""
 
     def happens(self, *records: Record, until_ms: int | None = None) -> "Story":
         """More happens; all is judged anew, and what is new is appended to the events."""

@@ -43,25 +43,32 @@ def export(folder: Path) -> list[Path]:
 def document(story: Story) -> dict[str, Any]:
     """The file of a story."""
     texts = {name: value.decode() for name, value in story.events.items()}
-    tenants = sorted({tenant for text in texts.values() for tenant in _tenants(text)} | {_BYSTANDER})
+    keys = {name: story.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
+    tenants = sorted({key for key in keys.values() if key is not None} | {_BYSTANDER})
     return {
         "title": {"zh": story.title_zh, "en": story.title},
         "tenants": tenants,
         "events": texts,
+        **({"keys": story.keys} if story.keys else {}),
         "courses": [
-            {"name": course.name, "deliveries": _answered(course.deliveries, texts, tenants)}
+            {"name": course.name, "deliveries": _answered(course.deliveries, texts, keys, tenants)}
             for course in courses(story)
         ],
     }
 
 
-def _answered(deliveries: Any, texts: Mapping[str, str], tenants: list[str]) -> list[dict[str, Any]]:
+def _answered(
+    deliveries: Any, texts: Mapping[str, str], keys: Mapping[str, str | None], tenants: list[str]
+) -> list[dict[str, Any]]:
     consumer, told = RightConsumer(), []
     for partition, event in deliveries:
-        consumer.handle(texts[event])
+        consumer.handle(texts[event], keys[event])
         then = {tenant: consumer.answer(tenant) for tenant in tenants}
-        frozen = {tenant: answer for tenant, answer in then.items() if not answer.pop("refundable")}
-        told.append({"partition": partition, "event": event, "frozen": frozen})
+        refundable = {tenant: answer.pop("refundable") for tenant, answer in then.items()}
+        frozen = {tenant: answer for tenant, answer in then.items() if refundable[tenant] is False}
+        unanswered = [tenant for tenant in tenants if refundable[tenant] is None]
+        more = {"unanswered": unanswered} if unanswered else {}
+        told.append({"partition": partition, "event": event, "frozen": frozen, **more})
     return told
 
 
@@ -122,6 +129,11 @@ _STORY: Final[dict[str, Any]] = {
             "additionalProperties": {"type": "string"},
             "description": "The records' values by their names here: UTF-8, to the byte.",
         },
+        "keys": {
+            "type": "object",
+            "additionalProperties": {"anyOf": [_ID, {"type": "null"}]},
+            "description": "The keys of the records whose key is not their event's subject; null: no key.",
+        },
         "courses": {
             "type": "array",
             "items": {
@@ -138,9 +150,17 @@ _STORY: Final[dict[str, Any]] = {
                             "properties": {
                                 "partition": {"type": "integer", "minimum": 0},
                                 "event": {"type": "string"},
+                                "unanswered": {
+                                    "type": "array",
+                                    "items": _ID,
+                                    "minItems": 1,
+                                    "description": "Who is not answered then: a record that may be about them cannot "
+                                    "be read.",
+                                },
                                 "frozen": {
                                     "type": "object",
-                                    "description": "Whose refunds are frozen then. All other tenants are refundable.",
+                                    "description": "Whose refunds are frozen then. All others who are answered are "
+                                    "refundable.",
                                     "additionalProperties": {
                                         "type": "object",
                                         "required": ["since_ms", "holds"],

@@ -51,9 +51,9 @@ class Served:
         assert status == 200, body
         return dict(body)
 
-    async def put(self, *values: bytes | None, partition: int = 0) -> None:
+    async def put(self, *values: bytes | None, partition: int = 0, key: bytes | None = None) -> None:
         """Append records, and wait until they are handled."""
-        self.topics.put(TOPIC, partition, *values)
+        self.topics.put(TOPIC, partition, *values, key=key)
         await self.caught_up()
 
     async def caught_up(self) -> None:

@@ -336,7 +336,8 @@ async def test_prometheus_is_told_of_no_holds_before_anybody_has_looked(tmp_path
 async def test_prometheus_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)
     async with serving(tmp_path) as billing:
-        await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"), b"?")
+        await billing.put(event("ban", "acme", "frozen"), event("ban", "acme", "frozen"))
+        await billing.put(b"?", key=b"other")
         await billing.refunds("acme")
         await billing.ask("/v1/refunds/acme", None)
         async with asyncio.timeout(20):

@@ -1,0 +1,99 @@
+"""Records that cannot be read: whose answers are withheld because of them, and how an operator accepts them.
+
+Such a record may freeze somebody's refunds. No tenant that it may be about is answered until an operator has looked at
+it and has accepted that it changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, exists, func, select, update
+
+from monitor.masking import mask_numbers
+from streams.cluster import Refused, Unavailable
+from streams.consumers.billing.tables import ALL_TENANTS, UNREAD
+
+
+class AnswerWithheld(Unavailable):
+    """A record that cannot be read may freeze the tenant's refunds: there is no answer until somebody has looked."""
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(
+            f"the record at {topic}-{partition} offset {offset} cannot be read, and may be about this tenant"
+        )
+        self.topic, self.partition, self.offset = topic, partition, offset
+
+
+class Unread(NamedTuple):
+    """A record that cannot be read and is not accepted. ``tenants``: whose it may be; none: it may be anybody's."""
+
+    topic: str
+    partition: int
+    offset: int
+    tenants: tuple[str, ...]
+    reason: str
+
+
+_OPEN = UNREAD.c.accepted_ms.is_(None)
+ANY_OPEN = exists(select(UNREAD.c.tenant_id).where(_OPEN))
+"""Whether there is such a record at all: in a statement of somebody else."""
+_FIRST_OF = select(UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset).where(
+    _OPEN, UNREAD.c.tenant_id == bindparam("tenant")
+)
+_RECORDS = select(func.count()).select_from(
+    select(UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset, UNREAD.c.hash).where(_OPEN).distinct().subquery()
+)
+
+
+def withheld(connection: Connection, tenants: Sequence[str]) -> dict[str, AnswerWithheld]:
+    """The tenants among these who are not answered, each with one of the records that are the reason.
+
+    A look-up for each tenant that stops at the first row: however many records there are, it costs the same.
+    """
+    if (first := _first(connection, ALL_TENANTS)) is not None:
+        return dict.fromkeys(tenants, first)
+    found = {tenant: _first(connection, tenant) for tenant in tenants}
+    return {tenant: first for tenant, first in found.items() if first is not None}
+
+
+def listed(connection: Connection, most: int) -> list[Unread]:
+    """The records that are not accepted, at most so many, in the order of the log."""
+    key = (UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset, UNREAD.c.hash)
+    rows = connection.execute(select(UNREAD).where(_OPEN).order_by(*key, UNREAD.c.tenant_id).limit(2 * most))
+    found: dict[tuple[str, int, int, str], Unread] = {}
+    for row in rows:
+        place = (row.topic, row.partition, row.offset, row.hash)
+        before = found.get(place, Unread(row.topic, row.partition, row.offset, (), row.reason))
+        whose = (row.tenant_id,) if row.tenant_id != ALL_TENANTS else ()
+        found[place] = before._replace(tenants=(*before.tenants, *whose))
+    return list(found.values())[:most]
+
+
+def counted(connection: Connection) -> tuple[int, int]:
+    """How many records are not accepted, and how many of them may be about any tenant."""
+    anybody = select(func.count()).select_from(UNREAD).where(_OPEN, UNREAD.c.tenant_id == ALL_TENANTS)
+    return connection.execute(_RECORDS).scalar_one(), connection.execute(anybody).scalar_one()
+
+
+def accept(connection: Connection, places: Iterable[tuple[int, int]] | None, reason: str, now_ms: int) -> int:
+    """Accept the records at these partitions and offsets, None: all; the count of them.
+
+    Their tenants are answered again unless another record is left. Refused where there is none at one of the places;
+    nothing is accepted then.
+    """
+    chosen = update(UNREAD).where(_OPEN).values(accepted_ms=now_ms, accepted_reason=mask_numbers(reason))
+    before = connection.execute(_RECORDS).scalar_one()
+    if places is None:
+        connection.execute(chosen)
+    for partition, offset in places or ():
+        here = chosen.where(UNREAD.c.partition == partition, UNREAD.c.offset == offset)
+        if not connection.execute(here).rowcount:
+            raise Refused(
+                f"there is no unread record at {partition}:{offset}; `callwarden billing --unread` lists them"
+            )
+    return int(before - connection.execute(_RECORDS).scalar_one())
+
+
+def _first(connection: Connection, tenant: str) -> AnswerWithheld | None:
+    row = connection.execute(_FIRST_OF.limit(1), {"tenant": tenant}).first()
+    return AnswerWithheld(*row) if row is not None else None

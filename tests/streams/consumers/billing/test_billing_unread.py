@@ -1,0 +1,166 @@
+"""A record that billing cannot read is nobody's yes: who it may be about is not answered until somebody has looked."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_topics import FakeTopics
+from serving import TOPIC, Served, serving
+from sqlalchemy import select
+
+from oracle.billing import event
+from streams.cluster import Refused
+from streams.consumers.billing import unread
+from streams.consumers.billing.run import Accepted
+from streams.consumers.billing.tables import UNREAD
+
+WITHHELD = "urn:callwarden:problem:unread-decision"
+SURROGATE = (
+    b'{"id":"e","subject":"acme","x":"\\ud800","data":{"refunds":"%s","reason":{"en":"a\\ud83d","zh":"\xff"}%s}}'
+)
+
+
+async def refundable(billing: Served, tenant: str) -> bool | None:
+    """What is answered; None: that somebody has to look first."""
+    status, headers, body = await billing.ask(f"/v1/refunds?tenant_id={tenant}")
+    if status == 200:
+        return bool(body["refundable"])
+    assert (status, body["type"], "refundable" in body) == (503, WITHHELD, False)
+    assert int(headers["retry-after"]) >= 60, "it takes a person"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "whose"),
+    [
+        (b"acme", event("e", "acme", "suspended"), {"acme"}),
+        (b"acme", event("e", "acme", "frozen", reverses=7), {"acme"}),
+        (b"acme", SURROGATE % (b"frozen", b',"reverses":"\\ud83d"'), {"acme"}),
+        (None, event("e", "acme", "suspended"), {"acme"}),
+        (b"acme", event("e", "", "frozen"), {"acme"}),
+        (b"acme", event("e", "other", "suspended"), {"acme", "other"}),
+        (b"acme", b"no JSON", {"acme"}),
+        (b"acme", None, {"acme"}),
+        (b"acme", b"[]", {"acme"}),
+        (b"\xff", event("e", "acme", "suspended"), {"acme"}),
+        (None, b"no JSON", {"acme", "other"}),
+        (b"\xff", b'{"subject":"\\ud83d"}', {"acme", "other"}),
+        (b"x" * 129, None, {"acme", "other"}),
+    ],
+)
+async def test_whom_a_record_that_cannot_be_read_may_be_about_is_not_answered(
+    tmp_path: Path, key: bytes | None, value: bytes | None, whose: set[str]
+) -> None:
+    async with serving(tmp_path) as billing:
+        assert [await refundable(billing, tenant) for tenant in ("acme", "other")] == [True, True]
+        await billing.put(value, key=key)
+        answers = {tenant: await refundable(billing, tenant) for tenant in ("acme", "other")}
+    assert answers == {tenant: None if tenant in whose else True for tenant in answers}
+
+
+@pytest.mark.parametrize("refunds", [b"frozen", b"released"])
+async def test_half_a_character_where_it_is_not_needed_does_not_matter(tmp_path: Path, refunds: bytes) -> None:
+    async with serving(tmp_path) as billing:
+        await billing.put(SURROGATE % (refunds, b""), key=b"acme")
+        assert await refundable(billing, "acme") is (refunds == b"released")
+        holds = (await billing.refunds("acme"))["holds"]
+    assert [hold["reason"] for hold in holds] == [{"en": "a\ufffd", "zh": "\ufffd"}] * len(holds)
+
+
+async def test_it_is_withheld_across_restarts_until_it_is_accepted_and_then_for_good(tmp_path: Path) -> None:
+    topics = FakeTopics(**{TOPIC: 1})
+    topics.put(TOPIC, 0, event("e", "acme", "suspended"), key=b"acme")
+    topics.put(TOPIC, 0, b"", key=b"acme")
+    for _ in range(2):
+        async with serving(tmp_path, topics=topics) as billing:
+            assert await refundable(billing, "acme") is None
+    assert command(tmp_path, "--unread") == (
+        0,
+        f"{TOPIC} 0:0  'acme'  \"Invalid enum value 'suspended' - at `$.data.refunds`\"\n"
+        f"{TOPIC} 0:1  'acme'  'Input data was truncated'\n2 records cannot be read\n",
+    )
+    async with serving(tmp_path, topics=topics) as billing:
+        said = command(tmp_path, "--accept-unread", "0:0", "--reason", "call 13812345678")
+        assert said == (0, "accepted: 1 record; what the tenants are answered no longer waits for it\n")
+        assert await refundable(billing, "acme") is None, "the other one is left"
+        assert command(tmp_path, "--accept-unread", "all", "--reason", "it said nothing")[0] == 0
+        assert await refundable(billing, "acme") is True
+        with billing.database.reading() as connection:
+            rows = connection.execute(select(UNREAD).order_by(UNREAD.c.offset)).all()
+        assert [row.accepted_reason for row in rows] == ["call •••••••••78", "it said nothing"]
+        await billing.database.run(lambda connection: connection.exec_driver_sql("UPDATE billing_position SET next=0"))
+    async with serving(tmp_path, topics=topics) as billing:  # a backup that is put back has them handled again
+        assert await refundable(billing, "acme") is True
+
+
+async def test_another_record_at_the_place_of_an_accepted_one_is_not_accepted(tmp_path: Path) -> None:
+    """The topic was made again."""
+    topics = FakeTopics(**{TOPIC: 1})
+    topics.put(TOPIC, 0, b"one", key=b"acme")
+    async with serving(tmp_path, topics=topics) as billing:
+        await billing.database.run(lambda connection: unread.accept(connection, [(0, 0)], "seen", 1))
+        assert await refundable(billing, "acme") is True
+    topics = FakeTopics(**{TOPIC: 1})
+    topics.put(TOPIC, 0, b"two", key=b"acme")
+    async with serving(tmp_path, topics=topics, accepted=[Accepted(0, 0, "made again")]) as billing:
+        assert await refundable(billing, "acme") is None
+
+
+async def test_what_is_not_there_is_not_accepted_and_nothing_else_with_it(tmp_path: Path) -> None:
+    async with serving(tmp_path) as billing:
+        await billing.put(None, key=b"acme")
+        with pytest.raises(Refused, match="there is no unread record at 0:7"):
+            await billing.database.run(lambda connection: unread.accept(connection, [(0, 0), (0, 7)], "seen", 1))
+        assert await refundable(billing, "acme") is None
+
+
+async def test_a_flood_of_them_costs_a_question_no_more(tmp_path: Path) -> None:
+    """One look-up, which stops at the first row, however many there are."""
+    async with serving(tmp_path) as billing:
+        await billing.put(*[b"%d" % number for number in range(3_000)], key=b"acme")
+        with billing.database.reading() as connection:
+            plan = connection.exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT topic FROM billing_unread WHERE accepted_ms IS NULL AND tenant_id = 'acme'"
+            ).all()
+            assert "INDEX billing_unread_open (accepted_ms=? AND tenant_id=?)" in str(plan)
+            assert unread.counted(connection) == (3_000, 0)
+            assert len(unread.listed(connection, 10)) == 10
+        assert await refundable(billing, "acme") is None
+
+
+async def test_prometheus_is_told_and_readiness_says_so_where_nobody_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.consumers.billing.telemetry._LOOK_S", 0.01)
+
+    async def metrics(billing: Served, wanted: str) -> None:
+        while wanted not in (await billing.ask("/metrics"))[2]:
+            pass
+
+    async with serving(tmp_path) as billing:
+        await billing.put(None, key=b"acme")
+        await metrics(billing, "callwarden_billing_unread_records 1.0")
+        assert (await billing.ask("/readyz"))[0] == 200
+        await billing.put(None)
+        await metrics(billing, "callwarden_billing_unread_records_of_any_tenant 1.0")
+        status, _, text = await billing.ask("/readyz")
+    assert (status, "no tenant is answered" in text) == (503, True)
+
+
+def command(folder: Path, *arguments: str) -> tuple[int, str]:
+    """The exit status of `callwarden billing`, and what it says."""
+    program: list[Any] = [Path(sys.executable).parent / "callwarden", "billing", *arguments]
+    env = os.environ | {"CALLWARDEN_BILLING_DATABASE": f"sqlite:///{folder / 'billing.db'}"}
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, env=env)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_pack_says_the_same() -> None:
+    story = json.loads((Path(__file__).parents[4] / "schemas/billing-pack/stories/unreadable.json").read_text("utf-8"))
+    after = {each["event"]: each.get("unanswered") for each in story["courses"][0]["deliveries"]}
+    assert after["no JSON"] == ["another tenant"]
+    assert after["reversal"] == ["acme", "another tenant"]
