@@ -45,7 +45,7 @@ _KINDS: Final = {
     "f": "a boolean",
     "n": "null",
 }
-_EACH: Final = "an array, each item "
+_EACH: Final = "each item "
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -143,7 +143,7 @@ def _invalid(message: str, lookup: Lookup) -> str:
     fault = _fault(message, field, given)
     shown = f"is {show(field, given, fault)}" if given is not None else "does not fit"
     expected = _expected(tag, field)
-    return f"{fault}: {place} {shown}; expected {expected.removeprefix(_EACH) if item else expected}"
+    return f"{fault}: {place} {shown}; expected {expected.rpartition(_EACH)[2] if item else expected}"
 
 
 def _fault(message: str, field: str, given: Given | None) -> Fault:
@@ -163,6 +163,8 @@ def _fault(message: str, field: str, given: Given | None) -> Fault:
 
 def show(field: str, given: Given, fault: Fault = Fault.WRONG_TYPE) -> str:
     """The value of ``field`` for people: short, on one line, telephone numbers masked."""
+    if given.kind == "an array" and fault is Fault.WRONG_LENGTH:
+        return f"an array of {given.text} items"
     if given.kind in ("an array", "an object", "null"):
         return given.kind
     text = given.text
@@ -209,6 +211,8 @@ def _in_bytes(raw: bytes, field: str, item: int | None) -> Given | None:
         return None
     text = bytes(value).strip().decode(errors="replace")
     kind = _KINDS.get(text[:1], "a number")
+    if kind == "an array":
+        return Given(kind, str(len(_ITEMS.decode(value))))
     return Given(kind, str(msgspec.json.decode(value)) if kind == "a string" else text[: SHOWN * 2])
 
 
@@ -226,7 +230,9 @@ def _in_object(obj: object, field: str, item: int | None) -> Given | None:
         return Given("a number", repr(value)[: SHOWN * 2])
     if value is None:
         return Given("null", "null")
-    kind = "an object" if isinstance(value, Mapping) else "an array" if isinstance(value, list | tuple) else ""
+    if isinstance(value, list | tuple):
+        return Given("an array", str(len(value)))
+    kind = "an object" if isinstance(value, Mapping) else ""
     return Given(kind or "another value", type(value).__name__)
 
 
@@ -251,8 +257,8 @@ def _phrase(kind: msgspec.inspect.Type) -> str:
             return "an integer: epoch milliseconds, UTC, in the years 1990 to 2099"
         case msgspec.inspect.StrType(min_length=least, max_length=most):
             return f"a string of {least} to {most} characters" if least else f"a string of at most {most} characters"
-        case msgspec.inspect.ListType(item_type=item):
-            return _EACH + _phrase(item)
+        case msgspec.inspect.ListType(item_type=item, max_length=most):
+            return f"an array of at most {most} items, {_EACH}{_phrase(item)}"
     raise TypeError(f"no words for {kind}")
 
 

@@ -37,7 +37,7 @@ class Fault(StrEnum):
     """A field has another JSON type than it must; an integer written ``1.0`` or ``1e3`` is one of these."""
 
     WRONG_LENGTH = "wrong_length"
-    """A string is empty where it must not be, or longer than it may be, in code points."""
+    """A string is empty where it must not be, or longer than it may be, in code points; or a list is too long."""
 
     UNKNOWN_VALUE = "unknown_value"
     """A field holds a word that is not in its list."""

@@ -17,6 +17,9 @@ Id = Annotated[str, Meta(min_length=1, max_length=128)]
 OptId = Annotated[str, Meta(max_length=128)] | None
 Text = Annotated[str, Meta(max_length=4096)]
 OptText = Annotated[str, Meta(max_length=4096)] | None
+MAX_ITEMS = 1_000
+"""What a list of a record holds at most."""
+Texts = Annotated[list[Text], Meta(max_length=MAX_ITEMS)]
 Party = Annotated[str, Meta(min_length=1, max_length=64)]
 Ms = Annotated[int, Meta(ge=MIN_MS, lt=END_MS)]
 
@@ -140,8 +143,8 @@ class Tenant(Struct, tag_field="type", tag="tenant", gc=False):
     """What a tenant has declared; the newest stands. It decides nothing: it names the tenant in reasons."""
 
     tenant_id: Annotated[Id, _TENANT]
-    declared_businesses: Annotated[list[Text], _doc("The businesses that the tenant declared.")]
-    numbers: Annotated[list[Text], _doc("The numbers that the tenant was given.")]
+    declared_businesses: Annotated[Texts, _doc("The businesses that the tenant declared.")]
+    numbers: Annotated[Texts, _doc("The numbers that the tenant was given.")]
     updated_ms: Annotated[Ms, _doc("When this became so, epoch ms UTC. The event time; the newest stands.")]
     name: Annotated[OptText, _doc("The tenant's name, for reasons.")] = None
 

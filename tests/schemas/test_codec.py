@@ -26,7 +26,7 @@ from schemas.codec import (
 )
 from schemas.examples import EXAMPLES
 from schemas.explain import EXPECTED, NUMBER_FIELDS
-from schemas.inputs import Cdr, Record
+from schemas.inputs import MAX_ITEMS, Cdr, Record
 from schemas.jsonschemas import INPUTS
 from schemas.outputs import Measure
 
@@ -191,6 +191,14 @@ def test_a_reason_names_field_value_and_what_was_expected() -> None:
     with pytest.raises(Refused) as caught:
         read(raw(CALL | {"callee": ""}))
     assert str(caught.value) == 'wrong_length: callee is "" (0 characters); expected a string of 1 to 64 characters'
+    businesses = ["loans"] * MAX_ITEMS
+    assert read(raw(SAMPLES["tenant"] | {"declared_businesses": businesses}))
+    with pytest.raises(Refused) as caught:
+        read(raw(SAMPLES["tenant"] | {"declared_businesses": [*businesses, "more"]}))
+    assert str(caught.value) == (
+        "wrong_length: declared_businesses is an array of 1001 items; expected an array of at most 1000 items, "
+        "each item a string of at most 4096 characters"
+    )
 
 
 def test_of_a_field_given_twice_the_reason_does_not_show_the_wrong_one() -> None:
