@@ -28,15 +28,14 @@ from monitor.shard.events import rfc3339
 from monitor.shard.history import History
 from monitor.shard.pane import Pane
 from monitor.shard.span import FINE_MS, HOUR_MS
+from monitor.shard.standingstore import decode_standings, encode_standings
 from monitor.shard.state import (
     ShardHead,
     SpanHead,
     decode_names,
     decode_pane,
-    decode_standings,
     encode_names,
     encode_pane,
-    encode_standing,
 )
 from monitor.stored import Cutter
 from monitor.succession import POLICY, EraHead
@@ -333,11 +332,8 @@ def _entries(
     for former, own in zip(formers, numbers, strict=True):
         for standing in decode_standings(former.entries):
             if own[standing.tenant] != ELSEWHERE:
-                standing.tenant = int(own[standing.tenant])
-                for complaint in standing.complaints.values():
-                    complaint.tenant = standing.tenant
-                key, value = encode_standing(standing)
-                entries[key] = value
+                standing.renumber(int(own[standing.tenant]))
+                entries |= {key: value for key, value in encode_standings([standing]).items() if value is not None}
     stored = sorted(
         (key, number)
         for number, former in enumerate(formers)

@@ -24,9 +24,9 @@ _COUNTED = ("records", "complaints", "verified", "complainants")
 class ComplaintEntry(Struct, gc=False):
     """What is kept of one complaint. Times are event times in ms as they were decided.
 
-    ``decided`` has the time of each status that was taken. ``written_ms`` is the largest ``updated_ms`` as written,
-    whose record's complainant counts. ``first_in`` and ``verified_in`` say in which windows (a bit each) it counts
-    just now. ``case`` is the id of its decision.
+    ``received_ms``, ``verified_ms`` and ``dismissed_ms`` are the times of the statuses that were taken. ``written_ms``
+    is the largest ``updated_ms`` as written, whose record's complainant counts. ``case`` is the id of its decision.
+    ``first_in`` and ``verified_in`` say in which windows (a bit each) it counts just now; they are not stored.
     """
 
     complaint_id: str
@@ -35,8 +35,11 @@ class ComplaintEntry(Struct, gc=False):
     last_ms: int
     written_ms: int
     complainant: str | None
-    decided: dict[str, int]
+    received_ms: int | None = None
+    verified_ms: int | None = None
+    dismissed_ms: int | None = None
     case: str | None = None
+    page: int = 0
     first_in: int = 0
     verified_in: int = 0
 
@@ -44,19 +47,36 @@ class ComplaintEntry(Struct, gc=False):
     def of(cls, complaint: Complaint, tenant: int, at_ms: int) -> "ComplaintEntry":
         """That of a complaint whose first record is to be taken at ``at_ms``."""
         complainant = complaint.complainant or None
-        return cls(complaint.complaint_id, tenant, at_ms, at_ms, complaint.updated_ms, complainant, {})
+        return cls(complaint.complaint_id, tenant, at_ms, at_ms, complaint.updated_ms, complainant)
 
     def take(self, complaint: Complaint, at_ms: int) -> None:
         """A record of it that is no duplicate."""
         if complaint.updated_ms >= self.written_ms:
             self.complainant = complaint.complainant or None
             self.written_ms = complaint.updated_ms
-        self.decided[complaint.status] = self.last_ms = at_ms
+        self.last_ms = at_ms
+        match complaint.status:
+            case "received":
+                self.received_ms = at_ms
+            case "verified":
+                self.verified_ms = at_ms
+            case "dismissed":
+                self.dismissed_ms = at_ms
+
+    def has(self, status: str) -> bool:
+        """Whether a record of that status was taken."""
+        at_ms = {"received": self.received_ms, "verified": self.verified_ms, "dismissed": self.dismissed_ms}[status]
+        return at_ms is not None
+
+    @property
+    def times(self) -> list[int]:
+        """The times of the statuses that were taken."""
+        return [ms for ms in (self.received_ms, self.verified_ms, self.dismissed_ms) if ms is not None]
 
     @property
     def dismissed(self) -> bool:
         """Whether it was ever dismissed, which is for good."""
-        return "dismissed" in self.decided
+        return self.dismissed_ms is not None
 
 
 class ComplaintWindow:
@@ -119,7 +139,7 @@ class ComplaintWindow:
             entry = self._firsts.popleft()
             if entry.first_in & self._bit:
                 self._count_first(entry, -1)
-        while self._verified and self._verified[0].decided["verified"] < before_ms:
+        while self._verified and (self._verified[0].verified_ms or 0) < before_ms:
             entry = self._verified.popleft()
             if entry.verified_in & self._bit:
                 entry.verified_in &= ~self._bit
@@ -193,16 +213,16 @@ class Foreseen:
             entry = known.get(complaint.complaint_id)
             if entry is None or entry.last_ms + kept_ms < at_ms:
                 entry = ComplaintEntry.of(complaint, tenant, at_ms)
-            elif complaint.status in entry.decided:
+            elif entry.has(complaint.status):
                 continue
-            entry = known[complaint.complaint_id] = replace(entry, decided=dict(entry.decided))
+            entry = known[complaint.complaint_id] = replace(entry)
             entry.take(complaint, at_ms)
         lasting = [entry for entry in known.values() if not entry.dismissed]
         firsts = [entry for entry in lasting if self._holds(entry.first_ms)]
         found = {
-            "records": sum(self._holds(ms) for entry in known.values() for ms in entry.decided.values()),
+            "records": sum(self._holds(ms) for entry in known.values() for ms in entry.times),
             "complaints": len(firsts),
-            "verified": sum(self._holds(entry.decided.get("verified", -1)) for entry in lasting),
+            "verified": sum(self._holds(entry.verified_ms) for entry in lasting),
             "complainants": len({entry.complainant for entry in firsts} - {None}),
         }
         for name, count in found.items():
@@ -216,8 +236,8 @@ class Foreseen:
         if more > 0:
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
-    def _holds(self, at_ms: int) -> bool:
-        return self._start_ms <= at_ms < self._end_ms
+    def _holds(self, at_ms: int | None) -> bool:
+        return at_ms is not None and self._start_ms <= at_ms < self._end_ms
 
     def count(self, name: str, tenants: int) -> Counts:
         """As `ComplaintWindow.count`."""

@@ -4,6 +4,7 @@ import heapq
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from monitor import reasons
 from monitor.policy.model import Escalation, Policy, Rule
@@ -12,11 +13,21 @@ from monitor.shard.evidence import NEWEST
 from monitor.shard.gates import Gates, keys_quieted_by
 from monitor.shard.ids import MEASURED, Origin, enforcement_id
 from monitor.shard.sink import Sink
-from monitor.shard.standing import Case, Standing, Violation
+from monitor.shard.standing import CASES, Case, Standing, Violation
 from monitor.shard.standings import Standings
 from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
 
 REPEATED = "repeat_violation"
+
+
+@dataclass(slots=True, eq=False)
+class _Use:
+    """What a pending escalation has used: the violations, and how many of them are left unreversed."""
+
+    case: Case
+    violations: Sequence[Violation]
+    left: int
+    at_least: int
 
 
 class Decisions:
@@ -32,7 +43,8 @@ class Decisions:
         # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
         # not used, by (escalation, tenant), oldest first, and the pending escalations that used a violation, by its id.
         self._unused: dict[tuple[str, int], list[Violation]] = {}
-        self._users: dict[str, list[Case]] = {}
+        self._users: dict[str, list[_Use]] = {}
+        self._uses: dict[str, _Use] = {}  # by the first id of the pending escalation
 
     # What decides -----------------------------------------------------------------------------------------------
 
@@ -85,8 +97,7 @@ class Decisions:
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
         for key in keys_quieted_by(rule):
-            standing.quiet[key] = max(standing.quiet.get(key, 0), at_ms + rule.cooldown_ms)
-            self._gates.quieten(key, standing.tenant, standing.quiet[key])
+            self._gates.quieten(key, standing.tenant, standing.quieten(key, at_ms + rule.cooldown_ms))
         if rule.mode == "shadow":
             self._events.shadow(standing, rule, window, measure, evidence, reason)
             return None
@@ -116,6 +127,7 @@ class Decisions:
         pending_id = case.id
         origin = Origin("review", review_id)
         self._no_longer_pending(standing, case)
+        standing.touch(CASES, case)
         case.final_id = enforcement_id(standing.tenant_id, case.kind, "final", case.rule_id, at_ms, origin)
         case.status = "final"
         case.decided_ms = case.last_ms = at_ms
@@ -140,18 +152,19 @@ class Decisions:
         unused again.
         """
         self._close(standing, case, at_ms, "reversal", evidence, reason)
-        for other in self._users.get(case.final_id or "", [])[:]:
-            assert other.measure is not None
-            assert other.escalation is not None
-            left = [standing.violations[used] for used in other.used if used in standing.violations]
-            at_least = int(other.measure.threshold)
-            if len(left) < at_least:
-                unused = self._unused.setdefault((other.escalation, standing.tenant), [])
-                for violation in left:
-                    violation.used_by.remove(other.escalation)
-                    insort(unused, violation, key=_by_age)
-                fallen = reasons.escalation_fallen(other.escalation, len(left), at_least)
-                self._close(standing, other, at_ms, "reversal", evidence, fallen)
+        for use in self._users.pop(case.final_id or "", ()):
+            use.left -= 1
+            if use.left < use.at_least:
+                escalation = use.case.escalation
+                assert escalation is not None
+                unused = self._unused.setdefault((escalation, standing.tenant), [])
+                for violation in use.violations:
+                    if violation.id in standing.violations:
+                        standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
+                        del violation.used_by[escalation]
+                        insort(unused, violation, key=_by_age)
+                fallen = reasons.escalation_fallen(escalation, use.left, use.at_least)
+                self._close(standing, use.case, at_ms, "reversal", evidence, fallen)
 
     def pending(self) -> dict[str, tuple[int, int]]:
         """What waits for a review, by rule: how many decisions, and the first instant at which one lapses."""
@@ -185,9 +198,7 @@ class Decisions:
             standing = self._standings.of(tenant)
             case = standing.cases.get(first_id)
             if case is not None and case.last_ms == ended_ms and self._forgettable(standing, case):
-                del standing.cases[first_id]
-                for event_id in {case.first_id, case.pending_id, case.final_id, case.closing_id} - {None}:
-                    del standing.case_of[str(event_id)]
+                standing.forget(CASES, first_id)
 
     @staticmethod
     def _forgettable(standing: Standing, case: Case) -> bool:
@@ -200,11 +211,14 @@ class Decisions:
                 self._gates.quieten(key, standing.tenant, until_ms)
             if standing.stops:
                 self._gates.stopped(standing.tenant, len(standing.stops))
-            for violation in standing.violations.values():
+            used: dict[str, list[Violation]] = {}
+            for violation in sorted(standing.violations.values(), key=_by_age):
                 self._not_used_yet(standing, violation)
+                for first_id in violation.used_by.values():
+                    used.setdefault(first_id, []).append(violation)
             for case in standing.cases.values():
                 if case.status == "pending":
-                    self._await_review(standing, case)
+                    self._await_review(standing, case, used.get(case.first_id, ()))
         ended = [
             (case.last_ms, standing.tenant, case.first_id)
             for standing in standings
@@ -234,7 +248,7 @@ class Decisions:
         measure: Measure | None = None,
         measured: bool = False,
         escalation: str | None = None,
-        used: list[str] | None = None,
+        used: Sequence[Violation] = (),
     ) -> Case | None:
         """A new case, final or pending; None when this very decision has been made already."""
         status = "final" if final else "pending"
@@ -263,33 +277,39 @@ class Decisions:
             final_id=new_id if final else None,
             measured=measured,
             escalation=escalation,
-            used=used or [],
         )
         standing.cases[new_id] = case
         standing.case_of[new_id] = new_id
+        standing.place(CASES, case)
         if final:
             self._in_force(standing, case, origin, supersedes=None)
         else:
-            self._await_review(standing, case)
+            self._await_review(standing, case, used)
             self._events.decision(standing, case, proposed=self._actions(case))
         return case
 
-    def _await_review(self, standing: Standing, case: Case) -> None:
+    def _await_review(self, standing: Standing, case: Case, used: Sequence[Violation]) -> None:
         assert case.review_by_ms is not None
         heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, 1)
-        for used in case.used:
-            self._users.setdefault(used, []).append(case)
+        if case.escalation is not None:
+            assert case.measure is not None
+            use = self._uses[case.first_id] = _Use(case, used, len(used), int(case.measure.threshold))
+            for violation in used:
+                self._users.setdefault(violation.id, []).append(use)
 
     def _no_longer_pending(self, standing: Standing, case: Case) -> None:
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, -1)
-        for used in case.used:
-            users = self._users[used]
-            users.remove(case)
-            if not users:
-                del self._users[used]
+        if case.escalation is not None:
+            use = self._uses.pop(case.first_id)
+            for violation in use.violations:
+                users = self._users.get(violation.id)  # none where it has been reversed
+                if users is not None:
+                    users.remove(use)
+                    if not users:
+                        del self._users[violation.id]
 
     def _not_used_yet(self, standing: Standing, violation: Violation) -> None:
         for escalation in self._policy.escalations if violation.counts else ():
@@ -302,10 +322,10 @@ class Decisions:
         violation = None
         if "record_violation" in actions:
             violation = Violation(case.id, case.decided_ms, origin, counts=case.escalation is None)
-            standing.violations[case.id] = violation
+            standing.violations[case.id] = case.violation = violation
             self._not_used_yet(standing, violation)
         if case.kind in ("termination", "ban"):
-            standing.stops[case.first_id] = case.kind
+            standing.stop(case)
             self._gates.stopped(standing.tenant, len(standing.stops))
         self._events.decision(standing, case, actions=actions, supersedes=supersedes)
         if self._forgettable(standing, case):
@@ -346,13 +366,14 @@ class Decisions:
             reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
             measure=Measure("violations", count, None, count, escalation.at_least, None),
             escalation=escalation.id,
-            used=[violation.id for violation in unused],
+            used=unused,
         )
         # Two measured violations of one instant give one id: the second decides nothing, and so uses nothing.
         if case is not None:
             del self._unused[key]
             for violation in unused:
-                violation.used_by.append(escalation.id)
+                standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
+                violation.used_by[escalation.id] = case.first_id
 
     def _close(
         self, standing: Standing, case: Case, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
@@ -364,8 +385,10 @@ class Decisions:
         )
         if case.status == "pending":
             self._no_longer_pending(standing, case)
+        standing.touch(CASES, case)
         standing.violations.pop(in_force, None)
-        if standing.stops.pop(case.first_id, None) is not None:
+        case.violation = None
+        if standing.release(case):
             self._gates.stopped(standing.tenant, len(standing.stops))
         case.status = "closed"
         case.closing_id = closing_id

@@ -253,7 +253,7 @@ class Judge:
         if metric.family == "complaints" and rule.direction == "above":
             found = []
             for entry in standing.complaints.values():
-                at_ms = entry.decided.get("verified") if metric.numerator == "verified" else entry.first_ms
+                at_ms = entry.verified_ms if metric.numerator == "verified" else entry.first_ms
                 counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
                 if counts and not (metric.numerator == "complainants" and entry.complainant is None):
                     found.append((at_ms, entry.complaint_id))

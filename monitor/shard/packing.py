@@ -1,6 +1,7 @@
 """Packing: how the entries of a stored state are written, compressed, in columns, under a format's number."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,11 +11,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 READS: Final = (2, 3)
-"""The formats of a state, as its head tells: that of the release before this one, and its own. It writes either."""
+"""The formats of a head: that of the release before this one, and its own. It writes either."""
 WRITES: Final = READS[0]
 """The one that it writes until it is told otherwise: the release before can go on with that."""
-FORMAT: Final = 2
-"""What the entries beside the head carry: format 3 has more in the head alone."""
+FORMAT: Final = 4
+"""The format of the entries beside the head, and of what the head has of the shard."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
 """The dtype for numbers of so many bytes."""
@@ -40,14 +41,14 @@ class StateFormatError(ValueError):
 def format_of(data: bytes) -> int:
     """The format of a stored head. StateFormatError when it is not known, whatever else is new in it."""
     known = msgspec.msgpack.decode(data, type=_VersionedHead).format
-    check_format(known, "the stored head")
+    check_format(known, "the stored head", READS)
     return known
 
 
-def check_format(known: int, what: str) -> None:
-    """StateFormatError when this release does not know that format."""
-    if known not in READS:
-        raise StateFormatError(f"{what} has format {known}; this release knows {' and '.join(map(str, READS))}")
+def check_format(known: int, what: str, reads: Sequence[int] = (FORMAT,)) -> None:
+    """StateFormatError when a format, by default of an entry, is none of those that this release reads."""
+    if known not in reads:
+        raise StateFormatError(f"{what} has format {known}; this release knows {' and '.join(map(str, reads))}")
 
 
 def column(values: NDArray[Any]) -> Column:

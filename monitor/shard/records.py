@@ -13,7 +13,7 @@ from monitor.shard.complaints import ComplaintEntry, ComplaintWindow
 from monitor.shard.decisions import Decisions
 from monitor.shard.ids import Origin
 from monitor.shard.sink import Refusal, Sink
-from monitor.shard.standing import FindingEntry, SeenRecord, Standing
+from monitor.shard.standing import COMPLAINTS, FINDINGS, VERSIONS, FindingEntry, Standing
 from monitor.shard.standings import Standings
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
 from schemas.outputs import Evidence
@@ -41,6 +41,10 @@ _BEHAVIOUR_OF = {
     "number_leak": "blind_calling",
     "prohibited_business": "undeclared_prohibited_business",
 }
+
+
+# The versions of a review, by which a duplicate is known; to be added to at the end alone.
+_VERDICTS = ("uphold", "overturn")
 
 
 class Waiting(NamedTuple):
@@ -125,7 +129,8 @@ class Records:
         self._waiting: list[Waiting] = []  # a heap
         self._arrived: defaultdict[int, deque[Waiting]] = defaultdict(deque)  # by source, from its first that waits
         self._decided_ms = 0  # the event time of the last one decided
-        self._to_forget: deque[tuple[int, int, str, str]] = deque()  # (last_ms, tenant, where, key)
+        # A heap of what is kept, each once: (its last record's time or an earlier one, tenant, kind, key).
+        self._to_forget: list[tuple[int, int, str, str]] = []
 
     def wait(self, waiting: Waiting) -> None:
         """Take a record that is to be decided at its event time, in the order of its source."""
@@ -185,18 +190,21 @@ class Records:
 
     def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
         entry = standing.complaints.get(complaint.complaint_id)
-        if entry is not None and complaint.status in entry.decided:
+        if entry is not None and entry.has(complaint.status):
             self._sink.duplicates += 1
             return
         new = entry is None
         if entry is None:
-            entry = standing.complaints[complaint.complaint_id] = ComplaintEntry.of(complaint, standing.tenant, at_ms)
+            entry = ComplaintEntry.of(complaint, standing.tenant, at_ms)
+            standing.complaints[complaint.complaint_id] = entry
+            standing.place(COMPLAINTS, entry)
+            self._remember(at_ms, standing, COMPLAINTS, complaint.complaint_id)
         elif complaint.updated_ms >= entry.written_ms and (complaint.complainant or None) != entry.complainant:
             for window in self._counting:
                 window.renamed(entry, complaint.complainant or None)
         was_dismissed = entry.dismissed
+        standing.touch(COMPLAINTS, entry)
         entry.take(complaint, at_ms)
-        self._remember(at_ms, standing, "complaints", complaint.complaint_id)
         for window in self._windows:
             window.record(at_ms, standing.tenant)
         for window in self._counting:
@@ -231,12 +239,14 @@ class Records:
             self._sink.duplicates += 1
             return
         if entry is None:
-            entry = FindingEntry(at_ms, [])
+            entry = FindingEntry(finding.finding_id, at_ms, [])
             standing.findings[finding.finding_id] = entry
+            standing.place(FINDINGS, entry)
+            self._remember(at_ms, standing, FINDINGS, finding.finding_id)
         was_dismissed = entry.dismissed
+        standing.touch(FINDINGS, entry)
         entry.statuses.append(finding.status)
         entry.last_ms = at_ms
-        self._remember(at_ms, standing, "findings", finding.finding_id)
 
         origin = Origin("finding", finding.finding_id)
         if finding.status == "confirmed" and not was_dismissed and at_ms >= self.from_ms:
@@ -277,7 +287,8 @@ class Records:
         at_ms = waiting.at_ms
         if at_ms < self.from_ms:
             return  # of a decision that somebody else has made: there is none here, nor is the review at fault
-        if self._repeated(standing, "review", review.review_id, review.verdict):
+        version = _VERDICTS.index(review.verdict)
+        if self._repeated(standing, "review", review.review_id, version):
             self._sink.duplicates += 1
             return
         case = standing.cases.get(standing.case_of.get(review.enforcement_id, ""))
@@ -295,7 +306,7 @@ class Records:
         if case is None or refusal:
             self._sink.refused.append(Refusal(waiting.log, review.tenant_id, refusal or "", waiting.raw))
             return
-        self._note(standing, "review", review.review_id, review.verdict, at_ms)
+        self._note(standing, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":
             reason = reasons.upheld(case.reason, review.reviewer, review.reason)
             self._decisions.uphold(standing, case, at_ms, review.review_id, reason)
@@ -304,7 +315,7 @@ class Records:
             self._decisions.reverse(standing, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
 
     def _application(self, standing: Standing, application: Application, at_ms: int) -> None:
-        version = str(application.updated_ms)
+        version = application.updated_ms
         if self._repeated(standing, "application", application.application_id, version):
             self._sink.duplicates += 1
             return
@@ -329,56 +340,54 @@ class Records:
             self._decisions.of_application(standing, at_ms, "banned_applicant", True, origin, reason)
 
     def _tenant(self, standing: Standing, tenant: Tenant, at_ms: int) -> None:
-        version = str(tenant.updated_ms)
+        version = tenant.updated_ms
         if self._repeated(standing, "tenant", tenant.tenant_id, version):
             self._sink.duplicates += 1
             return
         self._note(standing, "tenant", tenant.tenant_id, version, at_ms)
         if tenant.updated_ms > standing.name_ms:
-            standing.name, standing.name_ms = tenant.name or None, tenant.updated_ms
+            standing.rename(tenant.name or None, tenant.updated_ms)
 
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 
     @staticmethod
-    def _repeated(standing: Standing, kind: str, record_id: str, version: str) -> bool:
+    def _repeated(standing: Standing, kind: str, record_id: str, version: int) -> bool:
         seen = standing.seen.get(f"{kind}:{record_id}")
-        return seen is not None and version in seen.versions
+        return seen is not None and seen.has(version)
 
-    def _note(self, standing: Standing, kind: str, record_id: str, version: str, at_ms: int) -> None:
+    def _note(self, standing: Standing, kind: str, record_id: str, version: int, at_ms: int) -> None:
         key = f"{kind}:{record_id}"
-        seen = standing.seen.setdefault(key, SeenRecord(at_ms, []))
-        seen.versions.append(version)
-        seen.last_ms = at_ms
-        self._remember(at_ms, standing, "seen", key)
+        if standing.take_version(key, version, at_ms):
+            self._remember(at_ms, standing, VERSIONS, key)
 
-    def _remember(self, at_ms: int, standing: Standing, where: str, key: str) -> None:
-        self._to_forget.append((at_ms, standing.tenant, where, key))
+    def _remember(self, at_ms: int, standing: Standing, kind: str, key: str) -> None:
+        heapq.heappush(self._to_forget, (at_ms, standing.tenant, kind, key))
 
     def forget(self, now_ms: int) -> None:
         """Forget the ids whose last record is more than ``retention`` ago."""
         self._decisions.forget(now_ms)
         while self._to_forget and self._to_forget[0][0] + self._policy.retention_ms < now_ms:
-            at_ms, tenant, where, key = self._to_forget.popleft()
-            entries = getattr(self._standings.of(tenant), where)
-            if key in entries and entries[key].last_ms == at_ms:
-                del entries[key]
+            _, tenant, kind, key = heapq.heappop(self._to_forget)
+            standing = self._standings.of(tenant)
+            last_ms = standing.last_ms(kind, key)
+            if last_ms + self._policy.retention_ms < now_ms:
+                standing.forget(kind, key)
+            else:
+                heapq.heappush(self._to_forget, (last_ms, tenant, kind, key))
 
     def restore(self, standings: Sequence[Standing], since_ms: Sequence[int]) -> None:
         """Take over what stood before a restart: each window, still empty, what happened since its ``since_ms``."""
         complaints: list[ComplaintEntry] = []
-        kept = []
+        self._to_forget = []
         for standing in standings:
             complaints.extend(standing.complaints.values())
-            for where in ("complaints", "findings", "seen"):
-                kept += [
-                    (entry.last_ms, standing.tenant, where, key) for key, entry in getattr(standing, where).items()
-                ]
-        self._to_forget = deque(sorted(kept, key=lambda one: one[0]))
+            self._to_forget += [(last_ms, standing.tenant, kind, key) for kind, key, last_ms in standing.kept()]
+        heapq.heapify(self._to_forget)
         for entry in complaints:
             entry.first_in = entry.verified_in = 0
-        times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.decided.values())
+        times = sorted((at_ms, entry.tenant) for entry in complaints for at_ms in entry.times)
         first = sorted((entry.first_ms, place) for place, entry in enumerate(complaints))
-        dated = [(entry.decided.get("verified"), place) for place, entry in enumerate(complaints)]
+        dated = [(entry.verified_ms, place) for place, entry in enumerate(complaints)]
         verified = sorted((at_ms, place) for at_ms, place in dated if at_ms is not None)
         for window, from_ms in zip(self._windows, since_ms, strict=True):
             for at_ms, tenant in times[bisect_left(times, (from_ms,)) :]:

@@ -37,7 +37,8 @@ from monitor.shard.records import Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
 from monitor.shard.standings import Standings
-from monitor.shard.state import ShardHead, decode_names, decode_standings, encode_names, encode_standing
+from monitor.shard.standingstore import decode_standings, encode_standings
+from monitor.shard.state import ShardHead, decode_names, encode_names
 from monitor.shard.unsealed import Unsealed
 from monitor.shard.windows import Windows
 from schemas.inputs import Complaint
@@ -344,7 +345,7 @@ class Shard:
         changes = self._windows.changes(self._at_ms)
         changes |= encode_names(self._names, self._stored_names)
         self._stored_names = len(self._names)
-        changes |= map(encode_standing, self._standings.changed())
+        changes |= encode_standings(self._standings.changed())
         return changes
 
     def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:

@@ -1,7 +1,7 @@
 """State: what a shard writes so that it can go on after a restart: entries that changed, and a small head every time.
 
 Entries: ``f<start>`` and ``h<start>`` sealed panes, written once; ``n<number>`` the tenants' ids, `NAMES_TOGETHER` in
-each in the order of their numbers; ``t<number>`` a tenant's standing.
+each in the order of their numbers; the standings as `monitor.shard.standingstore` says.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ from monitor.shard.packing import FORMAT, Column, StateFormatError, Unpacker, ar
 from monitor.shard.pane import Pane
 from monitor.shard.parties import KeyCounts
 from monitor.shard.span import HOUR_MS
-from monitor.shard.standing import Standing
+from monitor.shard.standingstore import page_of
 from monitor.shard.strings import Strings
 
 NAMES_TOGETHER: Final = 1_000
@@ -76,14 +76,9 @@ class _StoredNames(Struct, array_like=True):
     names: list[str]
 
 
-class _StoredStanding(Struct, array_like=True):
-    format: int
-    standing: Standing
-
-
 def entries_of(keys: Iterable[str]) -> set[str]:
     """Those of these keys under which a shard's entries are stored."""
-    return {key for key in keys if key.startswith(("f", "h", "n", "t")) and key[1:].isdigit()}
+    return {key for key in keys if (key[0] in "fhnt" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:
@@ -109,18 +104,6 @@ def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
     if len(names) != count:
         raise StateFormatError(f"the stored state has the names of {len(names)} tenants; its head counts {count}")
     return names
-
-
-def encode_standing(standing: Standing) -> tuple[str, bytes]:
-    """The entry that stores a standing: its key and value."""
-    return f"t{standing.tenant}", packed(_StoredStanding(FORMAT, standing))
-
-
-def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
-    """The stored standings, by the tenant's number. StateFormatError."""
-    unpack = Unpacker(_StoredStanding, "a stored standing")
-    found = [unpack(entries[key]).standing for key in _keys_of("t", entries)]
-    return sorted(found, key=lambda standing: standing.tenant)
 
 
 class PaneStore:

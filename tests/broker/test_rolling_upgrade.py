@@ -1,9 +1,4 @@
-"""Workers of two releases, or told two formats, in turns on the same topics: nothing is lost, and nothing comes twice.
-
-The soak test runs the code of the release before, out of the history: it proves that a rolling upgrade and the way
-back are exact. A clone without history, as CI's is, cannot do that; there workers of this release take turns that
-write the one format and the other, and `tests/formats` proves that a state of the release before is read.
-"""
+"""Workers that are told two formats, in turns on the same topics: nothing is lost, and nothing comes twice."""
 
 import asyncio
 import random
@@ -13,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from old_release import environment_of
 from worker_judge import assert_exact, read_all
 from worker_platform import LIVE, Platform, drain
 from worker_processes import PARTITIONS, Fleet, fleet_of, wait_for
@@ -69,12 +63,8 @@ async def rolled(
     folder: Path,
     first: Mapping[str, str],
     parts: Sequence[tuple[Sequence[Step], int]],
-    refused: Mapping[str, str] | None = None,
 ) -> None:
-    """Two workers ``first``, replaced in turns under load; after each part the state is in the format that it says.
-
-    ``refused`` is the environment of a worker that comes in the end and must let everything be.
-    """
+    """Two workers ``first``, replaced in turns under load; after each part the state is in the format that it says."""
     seed, now_ms = random.randrange(10**6), time.time_ns() // 1_000_000
     print(f"seed {seed}, now_ms {now_ms}")
     pieces = sum(len(steps) for steps, _ in parts) + 1
@@ -93,14 +83,6 @@ async def rolled(
                     print(did)
                     await sender.send(piece[half:])  # whoever has come has something to commit
                 await wait_for_format(platform, written)
-            if refused is not None:
-                old = fleet.add(refused)
-                await asyncio.gather(
-                    asyncio.to_thread(wait_for, lambda: old.owned("refused"), "it refuses what it does not know"),
-                    sender.send(next(coming)),
-                )
-                assert not old.owned()
-                assert await asyncio.to_thread(old.terminate, _STOP_S) == 0
             await drain(fleet, sender, day)
         assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
@@ -118,21 +100,4 @@ async def test_workers_that_write_two_formats_take_turns(platform: Platform, tmp
         tmp_path,
         THIS,
         [([("kill", THIS)], 2), ([("kill", TOLD_3), ("stop", TOLD_3)], 3), ([("stop", THIS)], 3)],
-    )
-
-
-@pytest.mark.soak
-async def test_a_release_is_taken_in_and_one_gets_back(platform: Platform, tmp_path: Path) -> None:
-    """In order and by kill -9; then for good, after which a worker of the release before lets everything be."""
-    old = environment_of(tmp_path / "old-release")
-    await rolled(
-        platform,
-        tmp_path,
-        old,
-        [
-            ([("stop", THIS), ("kill", THIS), ("kill", old), ("stop", old)], 2),
-            ([("kill", old), ("kill", THIS), ("stop", old), ("stop", THIS), ("kill", THIS)], 2),
-            ([("stop", TOLD_3), ("kill", TOLD_3), ("stop", THIS), ("kill", THIS)], 3),
-        ],
-        refused=old,
     )

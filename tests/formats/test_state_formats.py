@@ -1,4 +1,4 @@
-"""A state of the release before is read, goes on, and is written so that that release can go on with it."""
+"""A state that was stored earlier is read and goes on, whichever format its head is written in."""
 
 import base64
 import json
@@ -13,9 +13,9 @@ from monitor.head import HEAD, Live
 from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.rows import Rows
-from monitor.shard.packing import READS, WRITES, StateFormatError
+from monitor.shard.packing import FORMAT, READS, WRITES, StateFormatError
 
-KEPT = json.loads(Path(__file__).with_name("format-2.json").read_text())
+KEPT = json.loads(Path(__file__).with_name("stored-state.json").read_text())
 STORED = {key: base64.b64decode(value) for key, value in KEPT["stored"].items()}
 FILES = [[line.encode() for line in lines] for lines in KEPT["files"]]
 POLICY = loads(json.dumps(KEPT["policy"]), "policy.json")
@@ -96,7 +96,7 @@ def test_nothing_is_left_out_of_a_head_that_the_release_before_looks_for() -> No
     one = partition(2)
     one.restore(STORED)
     kept, now = head(STORED), head(keep(dict(STORED), one))
-    assert now["shard"]["format"] == 2
+    assert now["shard"]["format"] == FORMAT
     for before, after in ((kept, now), (kept["shard"], now["shard"]), (kept["sources"][0], now["sources"][0])):
         assert before.keys() <= after.keys()
 

@@ -8,6 +8,7 @@ import numpy as np
 from court import StoredCourt, escalation, rule
 
 from monitor.shard.shard import Shard
+from monitor.shard.standing import Standing
 
 STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
 CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "other")
@@ -21,7 +22,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
     return {
         "head": msgspec.to_builtins(shard.head()),
         "names": list(shard._names),
-        "standings": {standing.tenant: msgspec.to_builtins(standing) for standing in shard._standings._all.values()},
+        "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (length, field): span.level.field(field, tenants).tolist()
@@ -34,6 +35,20 @@ def all_of(shard: Shard) -> dict[str, Any]:
             for name in ("records", "complaints", "verified", "complainants")
         },
     }
+
+
+def plain(standing: Standing) -> dict[str, Any]:
+    """All that a standing holds, with the pages in which it is stored."""
+    fields = {name: getattr(standing, name) for name in Standing.__slots__ if name not in ("_changed", "_pages", "seen")}
+    fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in standing.seen.items()}
+    for name in ("complaints", "findings", "cases", "violations"):
+        fields[name] = {key: msgspec.to_builtins(item) for key, item in fields[name].items()}
+    fields["pages"] = {
+        (kind, number): [msgspec.to_builtins(item) for item in items]
+        for kind, pages in standing._pages.items()
+        for number, items in pages._pages.items()
+    }
+    return fields
 
 
 class Traffic:

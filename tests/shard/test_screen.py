@@ -81,7 +81,7 @@ class Complaints:
         self._span.complaints.record(at_ms, tenant)
         if self._entries and self._rng.random() < 0.4:
             entry = self._entries.pop()
-            entry.decided["dismissed"] = at_ms
+            entry.dismissed_ms = at_ms
             self._span.complaints.dismissed(entry)
             return
         record = Complaint(
@@ -97,7 +97,7 @@ class Complaints:
         entry.take(record, at_ms)
         self._span.complaints.first(entry)
         if self._rng.random() < 0.5:
-            entry.decided["verified"] = at_ms
+            entry.verified_ms = at_ms
             self._span.complaints.verified(entry)
         self._entries.append(entry)
 

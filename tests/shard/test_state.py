@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 
 from monitor.shard.fields import BIT
-from monitor.shard.packing import READS, StateFormatError, format_of
+from monitor.shard.packing import FORMAT, READS, StateFormatError, format_of
 from monitor.shard.pane import Pane, seal
 from monitor.shard.shard import Shard
 from monitor.shard.state import (
@@ -27,8 +27,8 @@ from monitor.shard.state import (
 )
 from schemas.inputs import Cdr
 
-LATER = READS[-1] + 1
-KNOWN = f"has format [0-9]+; this release knows {READS[0]} and {READS[1]}$"
+LATER = FORMAT + 1
+KNOWN = f"has format [0-9]+; this release knows ({READS[0]} and {READS[1]}|{FORMAT})$"
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1))
 
 
@@ -94,7 +94,7 @@ def stored_entries() -> dict[str, bytes]:
     return court.stored
 
 
-@pytest.mark.parametrize("key", ["n0", "t0", f"f{T0:013d}"])
+@pytest.mark.parametrize("key", ["n0", "t0", "c0.0", f"f{T0:013d}"])
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,6 +1,7 @@
-"""Made `format-2.json`: a state as the last release wrote it that knew format 2 alone, and what it decided afterwards.
+"""Makes `stored-state.json`: a state as it is written today in the format 2 of its head, and what comes of it.
 
-Kept to be read, not to be run again: what a later release writes would prove nothing. It was run at commit cd30da1.
+To be run again only where the format of entries (`monitor.shard.packing.FORMAT`) is another one: what is written by the
+code that reads it would prove nothing.
 """
 
 import base64
@@ -62,7 +63,7 @@ def made(seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Write the file."""
-    path = Path(__file__).parent / "format-2.json"
+    path = Path(__file__).parent / "stored-state.json"
     path.write_text(json.dumps(made(seed=46), ensure_ascii=False, indent=1) + "\n")
 
 

@@ -1,0 +1,71 @@
+"""Pages: the records of one kind that a tenant has, in the pieces in which they are stored."""
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+
+class Paged(Protocol):
+    """An item that knows the number of its page."""
+
+    page: int
+
+
+P = TypeVar("P", bound=Paged)
+
+
+class Pages(Generic[P]):
+    """Items in pages of at most ``size``, with the numbers of the pages that changed since they were last stored.
+
+    An item stays in its page until it is removed, so a change stores one page, however many items there are. A new
+    item enters the last page, or a new one behind it. Which item is in which page depends on the items that are there,
+    and on nothing else: it is the same after a restart.
+    """
+
+    __slots__ = ("_changed", "_pages", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._pages: dict[int, list[P]] = {}  # ascending
+        self._changed: set[int] | None = None
+
+    def add(self, item: P) -> None:
+        """Put a new item into a page."""
+        number = next(reversed(self._pages), 0)
+        if len(self._pages.get(number, ())) >= self._size:
+            number += 1
+        item.page = number
+        self._pages.setdefault(number, []).append(item)
+        self._mark(number)
+
+    def touch(self, item: P) -> None:
+        """The item is about to change, or has changed."""
+        self._mark(item.page)
+
+    def remove(self, item: P) -> None:
+        """Take the item out of its page; an empty page is removed."""
+        items = self._pages[item.page]
+        del items[next(place for place, one in enumerate(items) if one is item)]
+        if not items:
+            del self._pages[item.page]
+        self._mark(item.page)
+
+    def load(self, number: int, items: Iterable[P]) -> None:
+        """Take over a stored page; to be called in ascending order of numbers."""
+        self._pages[number] = list(items)
+        for item in self._pages[number]:
+            item.page = number
+
+    def changed(self) -> Iterator[tuple[int, list[P] | None]]:
+        """The pages that changed since the last call, ascending, None for one that was removed."""
+        changed, self._changed = self._changed, None
+        for number in sorted(changed or ()):
+            yield number, self._pages.get(number)
+
+    def mark_all(self) -> None:
+        """Count all pages as changed."""
+        self._changed = set(self._pages)
+
+    def _mark(self, number: int) -> None:
+        if self._changed is None:
+            self._changed = set()
+        self._changed.add(number)
