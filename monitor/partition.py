@@ -35,6 +35,7 @@ from monitor.shard.handover import Handover
 from monitor.shard.history import History, judged_later
 from monitor.shard.keys import salt_of
 from monitor.shard.packing import WRITES, format_of
+from monitor.shard.records import Place as DecisionPlace
 from monitor.shard.relay import Relay, layouts
 from monitor.shard.shard import Shard
 from monitor.shard.sink import Sink
@@ -48,6 +49,8 @@ from schemas.inputs import END_MS
 
 _KEEPS_POLICY = 3  # the first format that holds the policy
 _HOLDS_ENFORCE_FROM = 3  # the first format that does
+_RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
+_MOST_WAITING = 20_000  # records: more would make the transaction in which a partition is given up too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
 
@@ -110,6 +113,7 @@ class Partition:
         self.switching = False
         self._watermark_ms = NO_CLOCK_MS
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
+        self._decided: DecisionPlace = ()  # and of what is not before that time, up to which record
         self._most_ms = END_MS
         self._cutter = Cutter()
         self._entries: set[str] = set()  # the shard's, as they are stored
@@ -182,17 +186,17 @@ class Partition:
         position.reads(decoded, rows.offsets)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
-            if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:
+            if waiting.log[2] >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
                 self._judge.wait(waiting)
         if batch.calls is not None:
             known = position.duplicates
             offsets = batch.calls.offset
-            before = np.fromiter(map(known.__contains__, offsets.tolist()), np.bool_) if known else None
+            before = known.among(offsets) if len(known) else None
             duplicate = self._judge.apply(batch.names, batch.calls, self._watermark_ms, before)
             if duplicate.any():
                 again = offsets[duplicate]
                 self._taken.duplicates += int((again >= done).sum())
-                known.update(again.tolist())
+                known.add(again)
 
     def refuse(self, refusal: Refusal) -> None:
         """Note that a command cannot be done, so that nobody tries once more."""
@@ -302,11 +306,21 @@ class Partition:
             return False
         return self._ends_here is not None or self._judge.due(self.watermark_ms)
 
-    def advance(self) -> None:
-        """Decide what the clocks of the sources allow, up to a change of policy."""
+    def advance(self, most: int | None = None) -> None:
+        """Decide what the clocks of the sources allow, up to a change of policy.
+
+        ``most``: only the first of it where more records or lapses are due than that, so that what comes of it can be
+        stored in one transaction. It is ``due`` then as before, for the rest. What is decided does not depend on it.
+        """
         if self.switching:
             return
         coming = self._ends_here
+        if most is not None:
+            until_ms = self.watermark_ms if coming is None else coming.from_ms - 1
+            reached_ms = self.shard.advance_by(most, until_ms)
+            if reached_ms is not None:
+                self._watermark_ms = reached_ms
+                return
         if coming is not None:
             self.shard.close(coming.from_ms, coming.policy)
             self._watermark_ms, self.switching = coming.from_ms, True
@@ -341,10 +355,20 @@ class Partition:
         """How many calls lie in open panes."""
         return self.shard.open_calls
 
+    def work(self, most: int) -> int:
+        """What `advance` with ``most`` would do, as so many calls to be sealed and judged: a microsecond each."""
+        due = self.shard.work_due(self.watermark_ms, most)
+        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due
+
     @property
-    def ripe_calls(self) -> int:
-        """How many of them `advance` would seal; with what it then decides, a million may take a second."""
-        return self.shard.ripe_calls(self.watermark_ms)
+    def early_work(self) -> int:
+        """What `early` would do beside the open calls, counted as `work` is."""
+        return _RECORD_WORK * self.shard.early_work
+
+    @property
+    def open_work(self) -> int:
+        """What it would be to hand over what is open and what waits, counted as `work` is."""
+        return self.shard.open_calls + _RECORD_WORK * self.shard.waiting_records
 
     def ahead(self, source: int) -> bool:
         """Whether more of the source would only lie in memory, where much does: others are far behind it."""
@@ -410,6 +434,7 @@ class Partition:
         return [*((key, None) for key in sorted(gone)), *records]
 
     def _handover(self, wanted: bool) -> list[tuple[str, bytes | None]]:
+        wanted = wanted and self.shard.waiting_records <= _MOST_WAITING
         handover = self.shard.handover(self._watermark_ms) if wanted else None
         before, self._handed_over = self._handed_over, handover is not None
         if handover is not None:
@@ -434,6 +459,7 @@ class Partition:
         self._taken, self._notes = Taken(), []
         self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms
+        self._decided = head.shard.decided or ()
         self._published_ms = head.published_ms
         self.control = head.control
         self.inputs = list(head.inputs)

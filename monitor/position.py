@@ -10,21 +10,23 @@ from numpy.typing import NDArray
 
 from monitor.intake import NO_CLOCK_MS, Decoded, Source
 from monitor.notes import Limit, LostInput, Move, Note, Skip
+from monitor.offsets import Offsets
 
 
 class SourceHead(Struct):
     """Where a source goes on: at ``resume``, with its clock there.
 
     Below ``done`` nothing is counted or put out again; ``done_ms`` is the clock there. ``duplicates`` are the offsets
-    in ``[resume, done)`` of calls that were duplicates; ``moves``, ``limits`` and ``skips`` what was noted and matters
-    from ``resume`` on, ``fresh`` the offsets of those skips that have not been told of.
+    in ``[resume, done)`` of calls that were duplicates, as `Offsets.encode` has them; ``moves``, ``limits`` and
+    ``skips`` what was noted and matters from ``resume`` on, ``fresh`` the offsets of those skips that have not been
+    told of.
     """
 
     resume: int
     clock_ms: int
     done: int
     done_ms: int
-    duplicates: list[int]
+    duplicates: bytes
     moves: list[Move]
     limits: list[Limit]
     skips: list[Skip]
@@ -45,7 +47,7 @@ class Position:
     limits: list[Limit]
     done: int = 0
     done_ms: int = NO_CLOCK_MS
-    duplicates: set[int] = field(default_factory=set)
+    duplicates: Offsets = field(default_factory=Offsets)
     moves: list[Move] = field(default_factory=list)
     moved: int = 0
     skips: dict[int, Skip] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Position:
 
     def forget(self, resume: int) -> None:
         """The source will not be read again before ``resume``."""
-        self.duplicates = {offset for offset in self.duplicates if offset >= resume}
+        self.duplicates.forget(resume)
         gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
         self.moves, self.moved = self.moves[gone:], self.moved - gone
         self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
@@ -147,7 +149,7 @@ class Position:
         """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
         self.source.offset = self.done = self.valid = offset
         self._catch_up()
-        self.duplicates, self.moves, self.moved, self.skips, self.fresh = set(), [], 0, {}, set()
+        self.duplicates, self.moves, self.moved, self.skips, self.fresh = Offsets(), [], 0, {}, set()
         self.limits = [Limit(offset, max_ahead_ms)]
 
     def _catch_up(self) -> None:
@@ -165,7 +167,7 @@ class Position:
             clock_ms,
             self.done,
             self.done_ms,
-            sorted(self.duplicates),
+            self.duplicates.encode(),
             self.moves,
             self.limits,
             list(self.skips.values()),
@@ -175,7 +177,7 @@ class Position:
     def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
         """Become what was stored; the limit that is another one than before, to be noted."""
         self.source.offset, self.source.clock_ms, self.valid = head.resume, head.clock_ms, head.resume
-        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, set(head.duplicates)
+        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, Offsets.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
         # A state that was brought back out of an export has limits that were noted beyond what it has read itself.

@@ -299,6 +299,7 @@ def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants:
         at_ms=max(head.at_ms for head in heads),
         newest_ms=max(head.newest_ms for head in heads),
         tenants=tenants,
+        decided=None,
         firing=by_rule("firing"),
         taken_back=by_rule("taken_back"),
         spans={
@@ -377,7 +378,7 @@ def _source(
         clock_ms=min(kept[0].at_ms, clock_ms) if kept else clock_ms,
         done=end,
         done_ms=clock_ms,
-        duplicates=[],
+        duplicates=b"",
         moves=moves if kept else [],
         limits=[Limit(resume, _NO_LIMIT_MS), Limit(end, max_ahead_ms)] if kept else [Limit(end, max_ahead_ms)],
         skips=[],

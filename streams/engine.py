@@ -15,7 +15,8 @@ from streams.setup import Phase, Setup
 
 log = structlog.get_logger("callwarden")
 
-SLICE_ROWS = 5_000
+# What is taken in at once, in the event loop: 70 ms of work where all rows are rejected, which are the dearest.
+SLICE_ROWS, SLICE_BYTES = 3_000, 4_000_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
@@ -242,7 +243,7 @@ class Engine:
             owner.control(fetched)
             return
         partition = owner.partition
-        for rows in owner.slices(tp, fetched, SLICE_ROWS):
+        for rows in owner.slices(tp, fetched, SLICE_ROWS, SLICE_BYTES):
             if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
                 return
             batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())

@@ -1,5 +1,6 @@
 """Opening a partition: its stored state is read and checked against the logs, and what does not fit is refused."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -81,7 +82,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         stored: dict[str, bytes] = {}
         await read_entries(cluster, state, starts[state], ends[state], stored)
         _check_moved(stored)
-        lost = _restore(partition, stored)
+        lost = await asyncio.to_thread(_restore, partition, stored)  # a large state takes seconds
         if wrong := other_inputs(partition.inputs, names):
             raise OpeningRefused(wrong)
         known = partition.inputs or found
@@ -102,7 +103,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         )
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
-            partition.take_over()
+            await asyncio.to_thread(partition.take_over)
         for source, tp in enumerate(inputs):
             _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
         partition.inputs = found

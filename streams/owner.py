@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -26,14 +27,17 @@ from streams.setup import Phase, Setup
 
 log = structlog.get_logger("callwarden")
 
-_LARGE = 100_000  # calls of panes that end: too many to be sealed, judged and stored in the event loop
+_LARGE = 50_000  # work, as calls of panes that end: too much to be decided and stored in the event loop
+_MOST_AT_ONCE = 5_000  # records, or lapses, that are decided and stored in one transaction
 _LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
+_LOOK_REST = 10.0  # and so many times as long as it took is waited before the next
 _QUIET_S = 1.0  # a partition of which nothing has come for so long was read to its end: others may take turns with it
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # what came so recently is of the present
 _LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
+_T = TypeVar("_T")
 _STANDING_STILL = (Phase.REFUSED, Phase.STOPPED)  # until the operator has spoken
 
 
@@ -61,6 +65,7 @@ class Owner:
         self._probe: tuple[TP, int, int] | None = None
         self._fed = False
         self._fed_s = self._looked_s = 0.0
+        self._look_after_s = _LOOK_S
         self._caught_up = False
 
     # Coming and going -------------------------------------------------------------------------------------------
@@ -242,8 +247,11 @@ class Owner:
         source = self._setup.names.source(tp.topic)
         return None if self._partition is None or source is None else self._partition.sources.reading(source)
 
-    def slices(self, tp: TP, fetched: Fetched, most: int) -> list[Rows]:
-        """What was fetched, as pieces of at most ``most`` rows; row by row where an error is being looked for."""
+    def slices(self, tp: TP, fetched: Fetched, most: int, most_bytes: int) -> list[Rows]:
+        """What was fetched, as pieces of at most ``most`` rows, and of so many bytes where a row has not more.
+
+        Row by row where an error is being looked for.
+        """
         rows = Rows(fetched.start, fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
         if self._probe is not None and self._probe[0] == tp:
             _, first, last = self._probe
@@ -251,9 +259,8 @@ class Owner:
                 self._probe = None  # this time there was no error
             elif fetched.stop > first:
                 most = 1
-        if len(rows) <= most:
-            return [rows]
-        return rows.cut(fetched.offsets[most::most].tolist())
+        cuts = _cuts(fetched.values, most, most_bytes)
+        return rows.cut(fetched.offsets[cuts].tolist()) if cuts else [rows]
 
     def feed(self, partition: Partition, source: int, rows: Rows) -> None:
         """The next rows, for the ``partition`` that they were fetched for: not for one opened since.
@@ -362,15 +369,42 @@ class Owner:
     def _tick(self, partition: Partition) -> None:
         now = asyncio.get_running_loop().time()
         present = self._caught_up or now - self._fed_s >= _QUIET_S
-        if self._fed and not self.busy and present and now - self._looked_s >= _LOOK_S:
+        if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
             # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
-            self._fed, self._looked_s = False, now
+            self._fed = False
+            if partition.early_work > _LARGE:
+                self._committing = asyncio.create_task(self._look(partition), name=f"look-{self.number}")
+                return
             partition.early()
+            self._looked(now)
         if partition.pending or self._control_moved:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
         if partition.due or partition.alerting or waited:
             self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
+
+    def _looked(self, began_s: float) -> None:
+        """A look ahead that began then has ended: it takes a small share of the time, however long it takes."""
+        self._looked_s = asyncio.get_running_loop().time()
+        self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
+
+    async def _look(self, partition: Partition) -> None:
+        """Look ahead beside the event loop."""
+        began_s = asyncio.get_running_loop().time()
+        with self._guard("looking ahead"):
+            await self._beside(partition, partition.early)
+            self._looked(began_s)
+
+    async def _beside(self, partition: Partition, work: Callable[[], _T]) -> _T | None:
+        """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
+        async with self._setup.large:
+            if partition is not self._partition:
+                return None
+            self.busy = True
+            try:
+                return await asyncio.to_thread(work)
+            finally:
+                self.busy = False
 
     async def _commit(self, hand_over: bool = False) -> None:
         assert self._partition is not None
@@ -378,15 +412,12 @@ class Owner:
         partition, writer, setup = self._partition, self._writer, self._setup
         loop = asyncio.get_running_loop()
         try:
-            if partition.ripe_calls > _LARGE:
-                async with setup.large:
-                    if partition is not self._partition:
-                        return  # forgotten while others had their turn
-                    self.busy = True
-                    try:
-                        outs, count = await asyncio.to_thread(self._decide, partition, hand_over)
-                    finally:
-                        self.busy = False
+            work = partition.work(_MOST_AT_ONCE) + (partition.open_work if hand_over else 0)
+            if work > _LARGE:
+                decided = await self._beside(partition, partial(self._decide, partition, hand_over))
+                if decided is None:
+                    return
+                outs, count = decided
             else:
                 outs, count = self._decide(partition, hand_over)
             done = dict(zip(self._tps, partition.sources.done, strict=False))
@@ -421,7 +452,7 @@ class Owner:
             self.begin()
 
     def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
-        partition.advance()
+        partition.advance(_MOST_AT_ONCE)
         taken = partition.take()
         state = partition.snapshot(hand_over)
         self._waiting_since, self._control_moved = None, False
@@ -470,3 +501,14 @@ class Owner:
         if phase is Phase.RUNNING:
             self.why = ""
         self._setup.telemetry.phase(self.number, phase.value)
+
+
+def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
+    """The rows at which pieces begin, but for the first, of at most so many rows and bytes."""
+    cuts, first, size = [], 0, 0
+    for row, value in enumerate(values):
+        size += len(value or b"")
+        if row - first >= most or (size > most_bytes and row > first):
+            cuts.append(row)
+            first, size = row, len(value or b"")
+    return cuts

@@ -6,12 +6,11 @@ again wherever it still counts.
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from itertools import takewhile
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from monitor.shard.touched import Touched
@@ -145,9 +144,23 @@ class ComplaintWindow:
                 entry.verified_in &= ~self._bit
                 self._add("verified", entry.tenant, -1)
 
-    def leaving(self, before_ms: int) -> set[int]:
-        """The tenants of the records that happened before ``before_ms``."""
-        return {tenant for _, tenant in takewhile(lambda record: record[0] < before_ms, self._records)}
+    def leaving(self, before_ms: int) -> Iterator[int]:
+        """The tenants of the records that happened before ``before_ms``, once for each."""
+        return (tenant for _, tenant in takewhile(lambda record: record[0] < before_ms, self._records))
+
+    def leaving_firsts(self, before_ms: int) -> Iterator[ComplaintEntry]:
+        """The complaints that count, and will not when what happened before ``before_ms`` has left."""
+        some = takewhile(lambda entry: entry.first_ms < before_ms, self._firsts)
+        return (entry for entry in some if entry.first_in & self._bit)
+
+    def leaving_verified(self, before_ms: int) -> Iterator[ComplaintEntry]:
+        """The complaints that count as verified, and then will not."""
+        some = takewhile(lambda entry: (entry.verified_ms or 0) < before_ms, self._verified)
+        return (entry for entry in some if entry.verified_in & self._bit)
+
+    def people(self, tenant: int) -> Counter[str]:
+        """How many of a tenant's complaints that count each complainant has; empty where no rule asks."""
+        return Counter((self._people or {}).get(tenant, ()))
 
     def count(self, name: str, tenants: int) -> Counts:
         """``records``, ``complaints``, ``verified`` or ``complainants`` of each tenant ``[tenants]``."""
@@ -190,45 +203,54 @@ class ComplaintWindow:
 class Foreseen:
     """What a `ComplaintWindow` will count at an end to come, of all that has been read.
 
-    It begins with what the window counts now; a tenant with records that will have left or that still wait is counted
-    anew, from the beginning: there are few of them.
+    It begins with what the window counts now, without what will have left, and is brought up to date by `change`.
     """
 
     def __init__(self, window: ComplaintWindow, end_ms: int, tenants: int) -> None:
         self._start_ms, self._end_ms = end_ms - window.window_ms, end_ms
+        self._window = window
         self._counts = {name: window.count(name, tenants) for name in _COUNTED}
         self._records = len(window)
+        self._people: dict[int, Counter[str]] = {}  # of those of whom something differs from the window
+        for tenant in window.leaving(self._start_ms):
+            self._count("records", tenant, -1)
+        for entry in window.leaving_firsts(self._start_ms):
+            self._first(entry, -1)
+        for entry in window.leaving_verified(self._start_ms):
+            self._count("verified", entry.tenant, -1)
 
-    def recount(
-        self, tenant: int, entries: Mapping[str, ComplaintEntry], waiting: Iterable[tuple[int, Complaint]], kept_ms: int
-    ) -> None:
-        """Count a tenant's complaints anew: what is decided, and the records that wait, in order, with their times.
-
-        An entry is forgotten ``kept_ms`` after its last record.
-        """
-        known = dict(entries)
-        for at_ms, complaint in waiting:
-            if at_ms >= self._end_ms:
-                break
-            entry = known.get(complaint.complaint_id)
-            if entry is None or entry.last_ms + kept_ms < at_ms:
-                entry = ComplaintEntry.of(complaint, tenant, at_ms)
-            elif entry.has(complaint.status):
+    def change(self, before: ComplaintEntry | None, after: ComplaintEntry) -> None:
+        """A complaint that stood as ``before`` at the end will stand as ``after``."""
+        for entry, step in ((before, -1), (after, 1)):
+            if entry is None:
                 continue
-            entry = known[complaint.complaint_id] = replace(entry)
-            entry.take(complaint, at_ms)
-        lasting = [entry for entry in known.values() if not entry.dismissed]
-        firsts = [entry for entry in lasting if self._holds(entry.first_ms)]
-        found = {
-            "records": sum(self._holds(ms) for entry in known.values() for ms in entry.times),
-            "complaints": len(firsts),
-            "verified": sum(self._holds(entry.verified_ms) for entry in lasting),
-            "complainants": len({entry.complainant for entry in firsts} - {None}),
-        }
-        for name, count in found.items():
-            if name == "records":
-                self._records += count - int(self._counts[name][tenant])
-            self._counts[name][tenant] = count
+            for at_ms in entry.times:
+                if self._holds(at_ms):
+                    self._count("records", entry.tenant, step)
+            if entry.dismissed:
+                continue
+            if self._holds(entry.first_ms):
+                self._first(entry, step)
+            if self._holds(entry.verified_ms):
+                self._count("verified", entry.tenant, step)
+
+    def _first(self, entry: ComplaintEntry, step: int) -> None:
+        self._count("complaints", entry.tenant, step)
+        if entry.complainant is None:
+            return
+        people = self._people.get(entry.tenant)
+        if people is None:
+            people = self._people[entry.tenant] = self._window.people(entry.tenant)
+        known = len(people)
+        people[entry.complainant] += step
+        if not people[entry.complainant]:
+            del people[entry.complainant]
+        self._count("complainants", entry.tenant, len(people) - known)
+
+    def _count(self, name: str, tenant: int, step: int) -> None:
+        self._counts[name][tenant] += step
+        if name == "records":
+            self._records += step
 
     def reach(self, tenants: int) -> None:
         """So many tenants are known by now."""

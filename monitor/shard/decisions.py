@@ -5,12 +5,14 @@ from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from monitor import reasons
 from monitor.policy.model import Escalation, Policy, Rule
 from monitor.shard.events import Events
 from monitor.shard.evidence import NEWEST
 from monitor.shard.gates import Gates, keys_quieted_by
+from monitor.shard.heaps import in_order, those_before
 from monitor.shard.ids import MEASURED, Origin, enforcement_id
 from monitor.shard.sink import Sink
 from monitor.shard.standing import CASES, Case, Standing, Violation
@@ -184,9 +186,24 @@ class Decisions:
             heapq.heappop(self._lapses)  # it was decided in time
         return None
 
-    def lapse(self, at_ms: int) -> None:
-        """All pending decisions whose time for review ends at this instant lapse."""
-        while self.next_lapse(at_ms) is not None:
+    def lapses_beyond(self, most: int, until_ms: int) -> int | None:
+        """The instant, up to ``until_ms``, at which a decision lapses after ``most`` others; None where there is none.
+
+        It may be too early: cases that were decided in time are not told from others.
+        """
+        if len(self._lapses) <= most:
+            return None
+        at_ms = next(islice(in_order(self._lapses), most, None))[0]
+        return at_ms if at_ms <= until_ms else None
+
+    def lapses_due(self, until_ms: int, most: int) -> int:
+        """How many decisions lapse up to then, or were decided in time; at most ``most`` are counted."""
+        return sum(1 for _ in islice(those_before(self._lapses, (until_ms + 1,)), most))
+
+    def lapse(self, at_ms: int, most: int | None = None) -> None:
+        """All pending decisions whose time for review ends at this instant lapse, or the first ``most`` of them."""
+        while self.next_lapse(at_ms) is not None and most != 0:
+            most = None if most is None else most - 1
             _, _, _, tenant, case = heapq.heappop(self._lapses)
             reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
             self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)

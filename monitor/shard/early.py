@@ -23,19 +23,19 @@ import numpy as np
 from monitor.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.shard.breach import Rows, find, last_measure, look, measure
+from monitor.shard.complaints import ComplaintEntry
+from monitor.shard.complaintsahead import Ahead, ComplaintsAhead
 from monitor.shard.docket import Alerts, Docket
 from monitor.shard.fields import Layout
 from monitor.shard.firing import Firing
 from monitor.shard.outlook import Outlook
 from monitor.shard.pane import Pane
-from monitor.shard.records import Records
+from monitor.shard.records import Records, Waiting
 from monitor.shard.sieve import Sieve
 from monitor.shard.span import Span
 from monitor.shard.standings import Standings
 from monitor.shard.unsealed import Unsealed
 from schemas.inputs import Complaint
-
-Dated = tuple[int, Complaint]
 
 
 class Early:
@@ -74,33 +74,76 @@ class Early:
             for span, some in self._dockets_of.items()
         }
         self._begun = False
-        self._complained: dict[int, int] = {}  # a tenant whose complaints have come, and the first one's time
+        self._ahead = ComplaintsAhead(policy.retention_ms)
+        self._arrived: list[tuple[int, Ahead]] = []  # complaints, with their tenants, that are not in `_ahead` yet
+        self._complained = False  # since the last look
 
     def _begin(self) -> None:
         """Look at all that is open."""
         self._begun = True
-        self._complained = {}
+        self._ahead, self._arrived = ComplaintsAhead(self._policy.retention_ms), []
+        self._newest_complaint_ms = -1
         self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
         self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
         self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
         self._sealed_ms = -1
-        self._newest_complaint_ms = max((at_ms for at_ms, _ in self._records.complaints()), default=-1)
+        for waiting in self._records.complaints():
+            self.complained(self._index[waiting.record.tenant_id], waiting)
         for dockets in self._dockets_of.values():
             for docket in dockets:
                 self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
 
-    def complained(self, tenant: int, at_ms: int) -> None:
+    def complained(self, tenant: int, waiting: Waiting) -> None:
         """A complaint was taken."""
-        if self._begun:
-            self._complained[tenant] = min(at_ms, self._complained.get(tenant, at_ms))
-            self._newest_complaint_ms = max(self._newest_complaint_ms, at_ms)
+        if self._begun and isinstance(waiting.record, Complaint):
+            self._arrived.append((tenant, Ahead(waiting.place, waiting.record)))
+            self._newest_complaint_ms = max(self._newest_complaint_ms, waiting.at_ms)
+
+    @property
+    def arrived(self) -> int:
+        """How many complaints `catch_up` would count."""
+        return len(self._arrived)
+
+    @property
+    def work(self) -> int:
+        """How many complaints a look would count: those that have come, and at an end that is new all that wait."""
+        if not self._begun:
+            return len(self._records)
+        return len(self._arrived) + (len(self._ahead) if self._behind() else 0)
+
+    def catch_up(self) -> None:
+        """Count the complaints that have come; to be called before any of them is decided."""
+        if not self._arrived:
+            return
+        arrived, self._arrived = self._arrived, []
+        self._complained = True
+        every = list(self._every())
+        for outlook in every:
+            outlook.reach(len(self._index))
+        for tenant, ahead in arrived:
+            name = tenant, ahead.complaint.complaint_id
+            decided = self._decided(name)
+            outlooks = [outlook for outlook in every if ahead.at_ms < outlook.end_ms]
+            before = [self._ahead.stands(name, decided, outlook.end_ms) for outlook in outlooks]
+            self._ahead.add(tenant, ahead)
+            for outlook, stood in zip(outlooks, before, strict=True):
+                after = self._ahead.stands(name, decided, outlook.end_ms)
+                if after is not None:
+                    outlook.complaints.change(stood, after)
+                outlook.touch(tenant)
+
+    def _decided(self, name: tuple[int, str]) -> ComplaintEntry | None:
+        standing = self._standings.known(name[0])
+        return None if standing is None else standing.complaints.get(name[1])
 
     def look(self, sealed_ms: int) -> None:
         """Fire and take back what has become due by what was read since the last look."""
         news = self._unsealed.news()
         if news is None:
             self._begin()
-        complained, self._complained = self._complained, {}
+        self.catch_up()
+        complained, self._complained = self._complained, False
+        self._ahead.forget(self._records.decided)
         again = any(docket.reopened for dockets in self._dockets_of.values() for docket in dockets)
         if not news and not complained and sealed_ms == self._sealed_ms and not again:
             return
@@ -109,13 +152,7 @@ class Early:
         for outlook in self._every():
             outlook.reach(tenants)
         self._take(news or ())
-        waiting_of = self._waiting() if complained or self._behind() else {}
-        for tenant, at_ms in complained.items():
-            for outlook in self._every():
-                if at_ms < outlook.end_ms:
-                    self._recount(outlook, tenant, waiting_of)
-                    outlook.touch(tenant)
-        self._move(waiting_of, tenants)
+        self._move(tenants)
         for span in self._outlooks:
             self._look(span, tenants)
         for outlook in self._every():
@@ -156,27 +193,23 @@ class Early:
             for end_ms in self._ends(span, step_ms)
         )
 
-    def _move(self, waiting_of: Mapping[int, Sequence[Dated]], tenants: int) -> None:
+    def _move(self, tenants: int) -> None:
         """Let go of the ends that have been judged or cannot be reached any more, and go on to new ones."""
         for span, steps in self._steps.items():
             before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
             outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
                 outlook = outlooks[end_ms] = Outlook(span, end_ms, self._unsealed, tenants)
-                for tenant in span.complaints.leaving(outlook.start_ms) | waiting_of.keys():
-                    self._recount(outlook, tenant, waiting_of)
+                self._foresee(outlook)
 
-    def _waiting(self) -> dict[int, list[Dated]]:
-        """The complaints that wait, by tenant, in decision order."""
-        found: dict[int, list[Dated]] = defaultdict(list)
-        for at_ms, complaint in self._records.complaints():
-            found[self._index[complaint.tenant_id]].append((at_ms, complaint))
-        return found
-
-    def _recount(self, outlook: Outlook, tenant: int, waiting_of: Mapping[int, Sequence[Dated]]) -> None:
-        standing = self._standings.known(tenant)
-        entries = standing.complaints if standing is not None else {}
-        outlook.complaints.recount(tenant, entries, waiting_of.get(tenant, ()), self._policy.retention_ms)
+    def _foresee(self, outlook: Outlook) -> None:
+        """Count the complaints that wait at an end that is new."""
+        for name in self._ahead.names():
+            if self._ahead.first_ms(name) < outlook.end_ms:
+                decided = self._decided(name)
+                after = self._ahead.stands(name, decided, outlook.end_ms)
+                assert after is not None
+                outlook.complaints.change(decided, after)
 
     # Looking ----------------------------------------------------------------------------------------------------
 

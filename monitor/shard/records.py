@@ -3,20 +3,24 @@
 import heapq
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 from monitor import reasons
 from monitor.policy.catalogue import Catalogue, Match
 from monitor.policy.model import Policy
 from monitor.shard.complaints import ComplaintEntry, ComplaintWindow
 from monitor.shard.decisions import Decisions
+from monitor.shard.heaps import in_order, those_before
 from monitor.shard.ids import Origin
 from monitor.shard.sink import Refusal, Sink
 from monitor.shard.standing import COMPLAINTS, FINDINGS, VERSIONS, FindingEntry, Standing
 from monitor.shard.standings import Standings
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
 from schemas.outputs import Evidence
+
+_ORDER = 5  # the fields of a `Waiting` that make the decision order
 
 Other = Complaint | Finding | Tenant | Application | Review
 
@@ -63,6 +67,11 @@ class Waiting(NamedTuple):
     record: Other
     raw: bytes
 
+    @property
+    def place(self) -> "Place":
+        """Its place in the decision order."""
+        return self[:_ORDER]
+
     @classmethod
     def of(cls, record: Other, at_ms: int, log: tuple[int, int, int, int], raw: bytes) -> "Waiting":
         """``record`` as it waits, with its bytes as they came."""
@@ -76,6 +85,10 @@ class Waiting(NamedTuple):
             record,
             raw,
         )
+
+
+Place = tuple[Any, ...]
+"""A place in the decision order: the first fields of a `Waiting`, which compares with it."""
 
 
 class UndecidableError(Exception):
@@ -128,7 +141,7 @@ class Records:
         self.from_ms = 0
         self._waiting: list[Waiting] = []  # a heap
         self._arrived: defaultdict[int, deque[Waiting]] = defaultdict(deque)  # by source, from its first that waits
-        self._decided_ms = 0  # the event time of the last one decided
+        self.decided: Place = ()  # the last one decided
         # A heap of what is kept, each once: (its last record's time or an earlier one, tenant, kind, key).
         self._to_forget: list[tuple[int, int, str, str]] = []
 
@@ -139,18 +152,31 @@ class Records:
         self._arrived[source].append(waiting)
         self._first_waiting(source)
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def waiting(self) -> list[Waiting]:
         """The records that wait, in the order in which their sources had them."""
         return sorted(self._waiting, key=lambda waiting: waiting.log[1:3])
 
-    def next_at(self) -> int | None:
-        """The event time of the first waiting record."""
-        return self._waiting[0].at_ms if self._waiting else None
+    def next_at(self, before: Place) -> int | None:
+        """The event time of the first waiting record, None where that does not come before ``before``."""
+        return self._waiting[0].at_ms if self._waiting and self._waiting[0] < before else None
 
-    def complaints(self) -> list[tuple[int, Complaint]]:
-        """The complaints that wait, with their event times, in decision order."""
-        waiting = sorted(one for one in self._waiting if isinstance(one.record, Complaint))
-        return [(one.at_ms, one.record) for one in waiting if isinstance(one.record, Complaint)]
+    def beyond(self, most: int, before: Place) -> Place | None:
+        """The place of the first record that waits behind ``most`` others; None where it is not before ``before``."""
+        if len(self._waiting) <= most:
+            return None
+        found = next(islice(in_order(self._waiting), most, None))
+        return found.place if found < before else None
+
+    def due(self, before: Place, most: int) -> int:
+        """How many records wait that come before ``before``; at most ``most`` are counted."""
+        return sum(1 for _ in islice(those_before(self._waiting, before), most))
+
+    def complaints(self) -> Iterator[Waiting]:
+        """The complaints that wait, in any order."""
+        return (one for one in self._waiting if isinstance(one.record, Complaint))
 
     def waiting_since(self) -> dict[int, tuple[int, int]]:
         """For each source with waiting records: the offset of the first of them, the source's clock before it."""
@@ -159,14 +185,14 @@ class Records:
 
     def _first_waiting(self, source: int) -> Waiting | None:
         arrived = self._arrived[source]
-        while arrived and arrived[0].at_ms <= self._decided_ms:
+        while arrived and arrived[0].place <= self.decided:
             arrived.popleft()
         return arrived[0] if arrived else None
 
     def decide_next(self) -> bool:
         """Decide the first waiting record; whether it may have entered windows (a complaint). UndecidableError."""
         waiting = heapq.heappop(self._waiting)
-        self._decided_ms = waiting.at_ms
+        self.decided = waiting.place
         self.forget(waiting.at_ms)
         try:
             self._decide(waiting)

@@ -33,7 +33,7 @@ from monitor.shard.handover import MOST_CALLS, Handover
 from monitor.shard.history import History
 from monitor.shard.judge import Judge
 from monitor.shard.packing import check_format
-from monitor.shard.records import Records, Waiting
+from monitor.shard.records import Place, Records, Waiting
 from monitor.shard.seen import Seen
 from monitor.shard.sink import Sink
 from monitor.shard.standings import Standings
@@ -41,7 +41,6 @@ from monitor.shard.standingstore import decode_standings, encode_standings
 from monitor.shard.state import ShardHead, decode_names, encode_names
 from monitor.shard.unsealed import Unsealed
 from monitor.shard.windows import Windows
-from schemas.inputs import Complaint
 
 
 class Shard:
@@ -149,23 +148,63 @@ class Shard:
         # Numbered as it is read: an early look then changes no order.
         tenant = self._tenant(waiting.record.tenant_id)
         self._records.wait(waiting)
-        if self._early is not None and isinstance(waiting.record, Complaint):
-            self._early.complained(tenant, waiting.at_ms)
+        if self._early is not None:
+            self._early.complained(tenant, waiting)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 
     def advance(self, watermark_ms: int) -> None:
         """Decide all that the watermark allows: windows ending at or before it, records before it."""
+        self._advance(watermark_ms, (watermark_ms,))
+
+    def advance_by(self, most: int, watermark_ms: int) -> int | None:
+        """Decide the first of what the watermark allows: about ``most`` records and as many lapses.
+
+        None when that is all that is due, and nothing was decided: `advance` decides it. Else the event time up to
+        which all is decided: what is due after that, and at that instant, may be decided by the next call.
+        """
+        place = self._records.beyond(most, (watermark_ms,))
+        stop_ms = watermark_ms if place is None else place[0]
+        lapse_ms = self._decisions.lapses_beyond(most, stop_ms)
+        if lapse_ms is not None:
+            self._advance(lapse_ms - 1, (lapse_ms,))
+            self._decisions.lapse(lapse_ms, most)
+            return lapse_ms
+        if place is not None:
+            self._advance(stop_ms, place)
+            return stop_ms
+        return None
+
+    def _advance(self, watermark_ms: int, before: Place) -> None:
         self._seal(watermark_ms // self.pane_ms * self.pane_ms)
-        self._run(watermark_ms, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
+        self._run(before, dict.fromkeys(self._steps, watermark_ms), watermark_ms)
+
+    def work_due(self, watermark_ms: int, most: int) -> int:
+        """How many records and lapses are due, at most ``most`` of each, and complaints that an early look counts."""
+        due = self._records.due((watermark_ms,), most) + self._decisions.lapses_due(watermark_ms, most)
+        return due + self.complaints_ahead
+
+    @property
+    def complaints_ahead(self) -> int:
+        """How many complaints have come since the last early look."""
+        return 0 if self._early is None else self._early.arrived
+
+    @property
+    def early_work(self) -> int:
+        """How many complaints `early` would count."""
+        return len(self._records) if self._early is None else self._early.work
+
+    @property
+    def waiting_records(self) -> int:
+        """How many records wait."""
+        return len(self._records)
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would seal or decide anything; cheap enough to be asked at every turn."""
         ripe_ms = self._unsealed.ripe_at_ms
         if ripe_ms is not None and ripe_ms <= watermark_ms:
             return True
-        record_ms = self._records.next_at()
-        if record_ms is not None and record_ms < watermark_ms:
+        if self._records.next_at((watermark_ms,)) is not None:
             return True
         bounds = dict.fromkeys(self._steps, watermark_ms)
         if self._next_end(bounds) is not None:
@@ -199,9 +238,9 @@ class Shard:
         """
         self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
-            self._run(last_ms + 1, self._last_ends(last_ms), last_ms)
+            self._run((last_ms + 1,), self._last_ends(last_ms), last_ms)
         else:
-            self._run(last_ms + 1, dict.fromkeys(self._steps, until_ms), until_ms)
+            self._run((last_ms + 1,), dict.fromkeys(self._steps, until_ms), until_ms)
 
     def close(self, at_ms: int, successor: Policy, last_ms: int | None = None) -> None:
         """Decide all that comes before ``at_ms``, from when on the successor decides; nothing later may be decided yet.
@@ -213,7 +252,7 @@ class Shard:
         bounds = dict.fromkeys(self._steps, at_ms - 1)
         if last_ms is not None:
             bounds = {step_ms: min(end_ms, at_ms - 1) for step_ms, end_ms in self._last_ends(last_ms).items()}
-        self._run(at_ms, bounds, at_ms - 1 if last_ms is None else min(at_ms - 1, last_ms))
+        self._run((at_ms,), bounds, at_ms - 1 if last_ms is None else min(at_ms - 1, last_ms))
         self._seal(at_ms)
         self._records.forget(at_ms)
         self._judge.dismiss({rule.id for rule in successor.rules}, at_ms)
@@ -239,14 +278,14 @@ class Shard:
         self.sink.windows, self.sink.refused, self.sink.duplicates = [], [], 0
         return taken
 
-    def _run(self, records_before_ms: int, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
+    def _run(self, records_before: Place, bounds: Mapping[int, int], lapses_until_ms: int) -> None:
         """Everything in event-time order; at one instant first lapses, then windows, then records."""
+        if self._early is not None:
+            self._early.catch_up()
         end_ms = self._next_end(bounds)
         while True:
             lapse_ms = self._decisions.next_lapse(lapses_until_ms)
-            record_ms = self._records.next_at()
-            if record_ms is not None and record_ms >= records_before_ms:
-                record_ms = None
+            record_ms = self._records.next_at(records_before)
             instants = [ms for ms in (lapse_ms, end_ms, record_ms) if ms is not None]
             if not instants:
                 return
@@ -338,6 +377,7 @@ class Shard:
             firing=self._judge.firing(),
             taken_back=self._judge.taken_back(),
             spans=self._windows.heads(self._at_ms),
+            decided=self._records.decided or None,
         )
 
     def changes(self) -> dict[str, bytes | None]:
@@ -366,6 +406,7 @@ class Shard:
         self._decisions.restore(standings)
         known = self._windows.known(head.spans, head.at_ms)
         self._records.restore(standings, [span.left_ms for span in known.values()])
+        self._records.decided = head.decided or ()
         self._judge.restore(head.firing, head.taken_back)
         self._windows.restore(known, entries, self._at_ms, len(self._names))
 

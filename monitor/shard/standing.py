@@ -18,6 +18,7 @@ CASES: Final = "d"
 PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
 """The kinds of what a standing holds, and how many of each are stored together: some kilobytes as a rule."""
 
+
 class Violation(Struct, gc=False):
     """One final decision with ``record_violation``. ``origin`` is its deciding record's type and id.
 

@@ -34,7 +34,8 @@ class SpanHead(Struct):
 class ShardHead(Struct):
     """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows, what fires.
 
-    ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach.
+    ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach. ``decided`` is the place in
+    the decision order of the last record that was decided: with many of one instant, not all of it may have been.
     """
 
     at_ms: int
@@ -44,6 +45,7 @@ class ShardHead(Struct):
     firing: dict[str, dict[int, Firing]]
     spans: dict[int, SpanHead]
     taken_back: dict[str, dict[int, int]] = {}
+    decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
     format: int = FORMAT
 
 

@@ -95,7 +95,10 @@ HOSTILE = {
     "an empty id": (call(call_id=""), "wrong_length"),
     "an id of 129 characters": (call(call_id="\U0001f4de" * 129), "wrong_length"),
     "a tenant with 1,001 numbers": (raw({**SAMPLES["tenant"], "numbers": ["1"] * 1_001}), "wrong_length"),
-    "a tenant with 1,001 businesses": (raw({**SAMPLES["tenant"], "declared_businesses": ["1"] * 1_001}), "wrong_length"),
+    "a tenant with 1,001 businesses": (
+        raw({**SAMPLES["tenant"], "declared_businesses": ["1"] * 1_001}),
+        "wrong_length",
+    ),
     "an unknown word": (call(outcome="vanished"), "unknown_value"),
     "an unknown optional word": (call(hangup_by="nobody"), "unknown_value"),
     "the year 1989": (call(start_ms=631_151_999_999), "out_of_range"),

@@ -39,7 +39,9 @@ def all_of(shard: Shard) -> dict[str, Any]:
 
 def plain(standing: Standing) -> dict[str, Any]:
     """All that a standing holds, with the pages in which it is stored."""
-    fields = {name: getattr(standing, name) for name in Standing.__slots__ if name not in ("_changed", "_pages", "seen")}
+    fields = {
+        name: getattr(standing, name) for name in Standing.__slots__ if name not in ("_changed", "_pages", "seen")
+    }
     fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in standing.seen.items()}
     for name in ("complaints", "findings", "cases", "violations"):
         fields[name] = {key: msgspec.to_builtins(item) for key, item in fields[name].items()}

@@ -42,7 +42,7 @@ def a_version_of_the_tenant(court: StoredCourt, minute: float, n: int) -> None:
 
 
 def stored_at(court: StoredCourt, give: Give, serial: "count[int]", last: int) -> tuple[int, int]:
-    """How many entries, and how many bytes, one record more changes, by the dearest of eight, once ``last`` are there."""
+    """How many entries and bytes one record more changes, the dearest of eight, once ``last`` are there."""
     while (n := next(serial)) < last:
         give(court, n / 10, n)
     court.until(n / 10)

@@ -1,0 +1,117 @@
+"""Complaints of one tenant: what one more costs in bytes, time and memory, and what holds the event loop longest.
+
+Run as ``python -m bench.records``, in ``tests/``; all times are of the processor, of one thread.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.memory import size_of
+from monitor.partition import Partition
+from monitor.policy.load import load
+from monitor.rows import Rows
+from streams.engine import SLICE_ROWS
+from streams.owner import _LARGE, _MOST_AT_ONCE
+
+T0 = 1_790_000_000_000
+_NEVER_MS = 4_102_444_800_000
+_LATENESS_MS = 600_000
+_ONE_BY_ONE = 20
+
+
+class Steps:
+    """How long single steps took that hold the event loop, and those that a thread does, in ms."""
+
+    def __init__(self) -> None:
+        self.longest: dict[str, float] = {}
+
+    def timed(self, name: str, step: Callable[[], Any]) -> Any:
+        """Do it."""
+        began_s = time.thread_time()
+        done = step()
+        self.longest[name] = max(self.longest.get(name, 0.0), 1_000 * (time.thread_time() - began_s))
+        return done
+
+
+def complaint(number: int, at_ms: int) -> bytes:
+    """A verified complaint, which decides."""
+    record = {
+        "type": "complaint",
+        "complaint_id": f"{number * 2_654_435_761 % 2**32:08x}-{number:08x}",
+        "tenant_id": "acme",
+        "category": "number_leak",
+        "status": "verified",
+        "reported_ms": at_ms,
+        "updated_ms": at_ms,
+        "complainant": f"{number % 1_000}",
+    }
+    return json.dumps(record).encode()
+
+
+def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[str, Any]]:
+    """One tenant's complaints come in bursts as large as the counts; after each, some more one by one."""
+    partition, steps = Partition(load(None), sources=1), Steps()
+    have, told = 0, []
+
+    def feed(count: int) -> None:
+        nonlocal have
+        values = [complaint(n, T0 + n) for n in range(have, have + count)]
+        offsets = np.arange(have, have + count)
+        rows = Rows(have, have + count, offsets, np.full(count, _NEVER_MS), values)
+        for piece in rows.cut(offsets[SLICE_ROWS::SLICE_ROWS].tolist()):
+            steps.timed("feed", lambda piece=piece: partition.feed(0, piece))
+        have += count
+
+    def commit() -> int:
+        def decide() -> int:
+            partition.advance(_MOST_AT_ONCE)
+            partition.take()
+            return sum(len(value or b"") for _, value in partition.snapshot())
+
+        beside = partition.work(_MOST_AT_ONCE) > _LARGE
+        return int(steps.timed("a thread's transaction" if beside else "a transaction", decide))
+
+    def decide_all() -> int:
+        partition.sources.move(0, T0 + have + _LATENESS_MS + 1)
+        written = 0
+        while partition.due:
+            written += commit()
+        return written
+
+    for count in counts:
+        began_s = time.thread_time()
+        more = count - have
+        feed(more)
+        beside = partition.early_work * 1 > _LARGE
+        steps.timed("a thread's look ahead" if beside else "a look ahead", partition.early)
+        decide_all()
+        spent_s = time.thread_time() - began_s
+        written = []
+        for _ in range(_ONE_BY_ONE):
+            feed(1)
+            partition.early()
+            written.append(decide_all())
+        told.append(
+            {
+                "complaints": count,
+                "us_each": 1e6 * spent_s / more,
+                "bytes_one_more": sum(written) // len(written),
+                "memory_each": size_of([partition.shard._standings], set()) // have,
+                "longest_ms": {name: round(ms, 1) for name, ms in sorted(steps.longest.items())},
+            }
+        )
+    return told
+
+
+def main() -> None:
+    """Print it."""
+    for row in complaints():
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Bursts of what is not a call: decided beside the event loop and in several transactions, exactly."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crash import judge
+from crash.courses import MINUTE, NOON, SECOND, complaint, play, three_calls, until, world_of, wrong
+from crash.world import World
+from monitor.partition import Partition
+from streams.owner import Owner
+
+BURST, MOST = 300, 20
+
+
+def burst(world: World) -> None:
+    """Complaints of one instant, which are decided at once, among calls."""
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce([complaint(NOON + 2 * MINUTE, f"p{n * 37 % BURST:03}") for n in range(BURST)])
+    world.produce(three_calls(NOON + 9 * MINUTE, "b"))
+
+
+class Steps:
+    """What each transaction decided, and whether it did so in the event loop."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.decisions: list[int] = []
+        self.in_the_loop: list[int] = []
+        decide = Owner._decide
+
+        def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+            outs, count = decide(owner, partition, hand_over)
+            decided = sum(out.topic.endswith("enforcement") for out in outs)
+            self.decisions.append(decided)
+            if not owner.busy:
+                self.in_the_loop.append(decided)
+            return outs, count
+
+        monkeypatch.setattr(Owner, "_decide", watched)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
+    killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies between two of them is gone on from by another."""
+    monkeypatch.setattr("streams.owner._MOST_AT_ONCE", MOST)
+    steps = Steps(monkeypatch)
+    world = world_of(grace_ms=0)
+    burst(world)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        if killed:
+            while sum(steps.decisions) < BURST // 3:
+                await asyncio.sleep(0.01)
+            worker.kill()
+            world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+        assert len(judge.ids(world.broker, 0)) == BURST
+
+    play(world, go)
+    assert max(steps.decisions) <= MOST
+    assert len([decided for decided in steps.decisions if decided]) >= BURST / MOST
+
+
+def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.owner._LARGE", 1_000)  # ten records
+    steps = Steps(monkeypatch)
+    world = world_of(grace_ms=0)
+    burst(world)
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+    assert sum(steps.decisions) == BURST
+    assert max(steps.in_the_loop) <= 10
+
+
+def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what has come meanwhile is taken in afterwards."""
+    monkeypatch.setattr("streams.owner._LARGE", 1_000)
+    looks: list[int] = []
+    to_thread = asyncio.to_thread
+
+    async def slowly(work: Callable[..., Any], *arguments: Any) -> Any:
+        partition = getattr(work, "__self__", None)
+        if isinstance(partition, Partition):
+            before = partition.sources.offsets
+            await asyncio.sleep(0.7)
+            assert partition.sources.offsets == before, "the partition was fed while the thread had it"
+            looks.append(1)
+        return await to_thread(work, *arguments)
+
+    monkeypatch.setattr("asyncio.to_thread", slowly)
+    world = world_of(grace_ms=0)
+    burst(world)
+    world.produce([complaint(NOON + 2 * MINUTE + n * SECOND // 50, f"q{n:03}") for n in range(BURST)])
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+        assert len(judge.ids(world.broker, 0)) == 2 * BURST
+
+    play(world, go)
+    assert looks
+
+
+def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would make the transaction in which a partition is given up as large as somebody likes."""
+    monkeypatch.setattr("monitor.partition._MOST_WAITING", BURST - 1)
+    world = world_of(grace_ms=0)
+    burst(world)
+    handed: list[bool] = []
+    snapshot = Partition.snapshot
+
+    def watched(partition: Partition, hand_over: bool = False) -> Any:
+        records = snapshot(partition, hand_over)
+        if hand_over:
+            handed.append(any(key.startswith("handover/") and value for key, value in records))
+        return records
+
+    monkeypatch.setattr(Partition, "snapshot", watched)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE + 2 * SECOND)
+        worker.terminate()
+        world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+    assert handed
+    assert not any(handed)
