@@ -25,6 +25,8 @@ _AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, w
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
 
+_LARGE_STATE = 1_000_000  # bytes, compressed: more takes too long to be restored in the event loop
+
 
 class OpeningRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
     """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do.
@@ -82,7 +84,8 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         stored: dict[str, bytes] = {}
         await read_entries(cluster, state, starts[state], ends[state], stored)
         _check_moved(stored)
-        lost = await asyncio.to_thread(_restore, partition, stored)  # a large state takes seconds
+        large = sum(map(len, stored.values())) > _LARGE_STATE
+        lost = await asyncio.to_thread(_restore, partition, stored) if large else _restore(partition, stored)
         if wrong := other_inputs(partition.inputs, names):
             raise OpeningRefused(wrong)
         known = partition.inputs or found
@@ -103,7 +106,10 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         )
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
-            await asyncio.to_thread(partition.take_over)
+            if large:
+                await asyncio.to_thread(Partition.take_over, partition)
+            else:
+                partition.take_over()
         for source, tp in enumerate(inputs):
             _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
         partition.inputs = found

@@ -392,17 +392,17 @@ class Owner:
         """Look ahead beside the event loop."""
         began_s = asyncio.get_running_loop().time()
         with self._guard("looking ahead"):
-            await self._beside(partition, partition.early)
+            await self._beside(Partition.early, partition)
             self._looked(began_s)
 
-    async def _beside(self, partition: Partition, work: Callable[[], _T]) -> _T | None:
+    async def _beside(self, work: Callable[..., _T], partition: Partition, *more: bool) -> _T | None:
         """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
         async with self._setup.large:
             if partition is not self._partition:
                 return None
             self.busy = True
             try:
-                return await asyncio.to_thread(work)
+                return await asyncio.to_thread(work, partition, *more)
             finally:
                 self.busy = False
 
@@ -414,7 +414,7 @@ class Owner:
         try:
             work = partition.work(_MOST_AT_ONCE) + (partition.open_work if hand_over else 0)
             if work > _LARGE:
-                decided = await self._beside(partition, partial(self._decide, partition, hand_over))
+                decided = await self._beside(self._decide, partition, hand_over)
                 if decided is None:
                     return
                 outs, count = decided

@@ -96,7 +96,7 @@ def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
     unpack = Unpacker(_StoredTenant, "a stored standing")
     standings: dict[int, Standing] = {}
     for key in entries:
-        if key[0] == "t" and key[1:].isdigit():
+        if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
             standings[own.tenant] = Standing(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
     decode = _decoders()

@@ -80,7 +80,7 @@ class _StoredNames(Struct, array_like=True):
 
 def entries_of(keys: Iterable[str]) -> set[str]:
     """Those of these keys under which a shard's entries are stored."""
-    return {key for key in keys if (key[0] in "fhnt" and key[1:].isdigit()) or page_of(key) is not None}
+    return {key for key in keys if (key[:1] in "fhnt" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:

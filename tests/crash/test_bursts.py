@@ -90,8 +90,8 @@ def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest
     to_thread = asyncio.to_thread
 
     async def slowly(work: Callable[..., Any], *arguments: Any) -> Any:
-        partition = getattr(work, "__self__", None)
-        if isinstance(partition, Partition):
+        if work is Partition.early:
+            partition = arguments[0]
             before = partition.sources.offsets
             await asyncio.sleep(0.7)
             assert partition.sources.offsets == before, "the partition was fed while the thread had it"
