@@ -50,6 +50,7 @@ from schemas.inputs import END_MS
 _KEEPS_POLICY = 3  # the first format that holds the policy
 _HOLDS_ENFORCE_FROM = 3  # the first format that does
 _RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
+_OUTPUT_WORK = 10  # and a record that is passed on as it came as long as so many
 _MOST_WAITING = 20_000  # records: more would make the transaction in which a partition is given up too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
@@ -356,9 +357,10 @@ class Partition:
         return self.shard.open_calls
 
     def work(self, most: int) -> int:
-        """What `advance` with ``most`` would do, as so many calls to be sealed and judged: a microsecond each."""
+        """What a transaction with `advance` of ``most`` would be, as so many calls to be sealed: a microsecond each."""
         due = self.shard.work_due(self.watermark_ms, most)
-        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due
+        told = len(self._taken.refused) + len(self._taken.late)
+        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told
 
     @property
     def early_work(self) -> int:

@@ -12,7 +12,7 @@ from crash.world import World
 from monitor.partition import Partition
 from streams.owner import Owner
 
-BURST, MOST = 300, 20
+BURST, MOST = 120, 20
 
 
 def burst(world: World) -> None:
