@@ -7,9 +7,15 @@ from typing import Any, cast
 import faust
 from mode import Service
 from prometheus_client import generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from streams.agents import App, add_agents
 from streams.engine import Engine
+from streams.httpserver import Server, listen
 from streams.setup import Setup
 from streams.telemetry import Telemetry
 
@@ -74,39 +80,62 @@ def make_app(setup: Setup) -> tuple[faust.App, Engine]:
     return app, engine
 
 
+class PagesService(Service):
+    """The worker's pages as a service, with the server that all programs have; Faust's own has no deadlines."""
+
+    def __init__(self, pages: ASGIApp, host: str, port: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._server, self._address = Server(pages), (host, port)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Begin. OSError where they cannot be served there."""
+        self._serving = asyncio.create_task(self._server.serve([listen(*self._address)]), name="pages")
+
+    @Service.task
+    async def _watch(self) -> None:
+        assert self._serving is not None
+        await asyncio.shield(self._serving)
+
+    async def on_stop(self) -> None:
+        """End, and close their connections."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
+
 def make_worker(
     application_id: str, telemetry: Telemetry, set_up: Callable[[], Awaitable[Setup]], host: str, port: int
 ) -> faust.App:
     """The app of a worker, which sets itself up once it has started; ``/healthz``, ``/readyz`` and ``/metrics`` are
     served from the start, at ``host`` and ``port``."""
-    app = _new_app(application_id, web_enabled=True, web_bind=host, web_port=port)
+    app = _new_app(
+        application_id, web_bind=host, web_port=port
+    )  # Faust serves nothing there: who reports errors reads it
     deliver = add_agents(app)
 
     async def make() -> Engine:
         return Engine(await set_up(), deliver)
 
     service = EngineService(make)
-    app.service(service)  # type: ignore[arg-type]  # as above
 
-    @app.page("/healthz")
-    async def healthz(view: Any, request: Any) -> Any:
+    async def healthz(_: Request) -> Response:
         why = service.not_healthy
-        return view.text(f"{why or 'ok'}\n", status=503 if why else 200)
+        return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
 
-    @app.page("/readyz")
-    async def readyz(view: Any, request: Any) -> Any:
+    async def readyz(_: Request) -> Response:
         engine = service.engine
         why = engine.not_ready if engine is not None else ["the broker is away"]
-        return view.text("\n".join(why or ["ready"]) + "\n", status=503 if why else 200)
+        return PlainTextResponse("\n".join(why or ["ready"]) + "\n", status_code=503 if why else 200)
 
-    @app.page("/metrics")
-    async def metrics(view: Any, request: Any) -> Any:
-        return view.bytes(generate_latest(telemetry.registry), content_type="text/plain; version=0.0.4")
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")
 
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    for each in (PagesService(Starlette(routes=routes), host, port), service):
+        app.service(each)  # type: ignore[arg-type]  # as above
     return app
 
 
 def _new_app(application_id: str, **web: Any) -> App:
-    return App(
-        application_id, broker="kafka://", store="memory://", **{"web_enabled": False, "web_in_thread": False, **web}
-    )
+    return App(application_id, broker="kafka://", store="memory://", web_enabled=False, web_in_thread=False, **web)

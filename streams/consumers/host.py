@@ -1,12 +1,9 @@
 """Runs a consumer: what it does, and its pages for machines, until it is told to stop or one of them fails."""
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
-import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -19,10 +16,10 @@ from streams.clock import steady_s
 from streams.cluster import Refused
 from streams.consumers.follow import Follower
 from streams.ending import told_to_stop
+from streams.httpserver import Server, listen
 from streams.metrics.make import gauges
 
 _STALE_S = 15.0
-_STOP_S = 5
 
 
 async def host(
@@ -34,7 +31,7 @@ async def host(
     stop, the process is cut off after ``stop_within_s``.
     """
     try:
-        listening = socket.create_server(address)
+        listening = listen(*address)
     except OSError as error:
         for each in work:
             each.close()
@@ -42,9 +39,7 @@ async def host(
             f"nothing can be served at {address[0]}:{address[1]}: {error.strerror or error}; a free {setting}, at an "
             "address of this machine as CALLWARDEN_WEB_HOST, would be right"
         ) from None
-    server = _Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_STOP_S)
-    )
+    server = Server(app)
     with told_to_stop(stop_within_s) as stopping:
         serving = asyncio.create_task(server.serve([listening]))
         tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]
@@ -59,14 +54,6 @@ async def host(
             listening.close()
     for task in done:
         task.result()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: it would end the process by them before the database is closed."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:

@@ -11,6 +11,7 @@ import orjson
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
@@ -50,6 +51,21 @@ _LOST: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+class _AnyText(Convertor[str]):
+    """Whatever stands in a path: Starlette's own takes no line breaks, which ids may hold."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _AnyText())
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where answers come from. ``progress``: how far the holds are, its times by ``now_s``."""
@@ -87,7 +103,7 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
     guarded = [Depends(known)] if tokens is not None else []
     one = {"min_length": 1, "max_length": 128, "description": "The tenant's id, percent-encoded once."}
 
-    @app.get("/v1/refunds/{tenant_id:path}", response_model=Answer, dependencies=guarded, responses=_REFUSALS | _LOST)
+    @app.get("/v1/refunds/{tenant_id:id}", response_model=Answer, dependencies=guarded, responses=_REFUSALS | _LOST)
     async def refunds(request: Request, tenant_id: Annotated[str, Path(**one)]) -> Response:
         """Whether the tenant's refunds are frozen. A tenant of whom nothing is known has no holds."""
         return await _answer(sources, in_path(request))

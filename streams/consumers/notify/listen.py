@@ -1,17 +1,24 @@
 """Takes the notifier's webhook on this machine, for somebody who looks at a terminal."""
 
+import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from streams.consumers.notify.channels.webhook import key, signature
 from streams.consumers.notify.message import Message
+from streams.httpserver import Server, listen
 
 _PATH: Final = "/notices"
+_TIMESTAMP: Final = re.compile("[0-9]{1,15}")
 
 
 def address(port: int) -> str:
@@ -24,22 +31,23 @@ async def listening(port: int, secret: str, heard: Callable[[Message], None]) ->
     """Take messages there; one that is not signed with that secret is refused, one that comes again is not heard."""
     known: set[str] = set()
 
-    async def take(request: web.Request) -> web.Response:
-        body, id_, at = await request.read(), request.headers["webhook-id"], request.headers["webhook-timestamp"]
+    async def take(request: Request) -> Response:
+        id_, at, given = (request.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
+        body = await request.body()
+        if not _TIMESTAMP.fullmatch(at):
+            return Response(status_code=400)
         signed = f"v1,{signature(key(secret), id_, int(at), body)}"
-        if not hmac.compare_digest(signed, request.headers["webhook-signature"]):
-            return web.Response(status=401)
+        if not hmac.compare_digest(signed.encode(), given.encode()):
+            return Response(status_code=401)
         if id_ not in known:
             known.add(id_)
             heard(msgspec.json.decode(body, type=Message))
-        return web.Response(status=204)
+        return Response(status_code=204)
 
-    app = web.Application()
-    app.router.add_post(_PATH, take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    server = Server(Starlette(routes=[Route(_PATH, take, methods=["POST"])]))
+    serving = asyncio.create_task(server.serve([listen("127.0.0.1", port)]))
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
         yield
     finally:
-        await runner.cleanup()
+        server.should_exit = True
+        await asyncio.wait([serving])

@@ -1,0 +1,388 @@
+"""What strangers do to an HTTP port: they dribble, hang, flood and send rubbish; others are served all the same."""
+
+import asyncio
+import json
+import logging
+import random
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from streams.app import PagesService
+from streams.consumers.host import host, pages_app
+from streams.consumers.notify.listen import listening
+from streams.devkafka import free_ports
+from streams.httpconnection import Connection, Limits
+from streams.httpserver import Server, listen, usual_limits
+from streams.sparselog import SparseLog
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+SOON, LATE = 0.05, 3600.0
+
+
+class Served:
+    """A server, and what its application was asked for."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.hold = asyncio.Event()
+        self.under_way = 0
+        routes = [
+            Route("/healthz", self._healthz),
+            Route("/held", self._held),
+            Route("/body", self._body, methods=["POST"]),
+            Route("/large", self._large),
+        ]
+        self.server = Server(Starlette(routes=routes), limits, sweep_s=0.01)
+        self.listening = listen("127.0.0.1", 0)
+        self.address = self.listening.getsockname()
+
+    async def _healthz(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _held(self, _: Request) -> Response:
+        self.under_way += 1
+        await self.hold.wait()
+        return PlainTextResponse("held\n")
+
+    async def _body(self, request: Request) -> Response:
+        return PlainTextResponse(f"{len(await request.body())}\n")
+
+    async def _large(self, _: Request) -> Response:
+        self.under_way += 1
+        return Response(b"x" * 50_000_000)
+
+    async def said(self, sent: bytes = b"") -> bytes:
+        """All that is answered to these bytes, until the server closes the connection."""
+        reader, writer = await asyncio.open_connection(*self.address)
+        try:
+            writer.write(sent)
+            async with asyncio.timeout(60):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+    async def healthy(self) -> bool:
+        return (await self.said(HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"ok\n")
+
+
+@asynccontextmanager
+async def serving(**limits: float) -> AsyncIterator[Served]:
+    usual: dict[str, float] = {"connections": 100, "header_s": LATE, "request_s": LATE, "idle_s": LATE}
+    served = Served(Limits(**(usual | limits)))  # type: ignore[arg-type]
+    task = asyncio.create_task(served.server.serve([served.listening]))
+    try:
+        yield served
+    finally:
+        served.hold.set()
+        served.server.should_exit = True
+        await task
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Our own lines; nothing else may say anything above debug: it would be a traceback."""
+
+    def lines() -> list[str]:
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+        out = capsys.readouterr()
+        assert "Traceback" not in out.out + out.err
+        return [line for line in out.out.splitlines() if "warning" in line]
+
+    return lines
+
+
+# Deadlines -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(logged: Callable[[], list[str]]) -> None:
+    async with serving(header_s=SOON) as served:
+        for before in (b"", HEALTH):  # the first request, and one on a connection that was served before
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(before)
+            with suppress(ConnectionError):
+                async with asyncio.timeout(60):
+                    writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+                    while not reader.at_eof():
+                        writer.write(b"x")
+                        await asyncio.sleep(0.01)
+                        if b"408" in reader._buffer:  # type: ignore[attr-defined]
+                            break
+                    answer = await reader.read()
+                    assert b"HTTP/1.1 408 Request Timeout\r\n" in answer
+                    assert (b"\r\n\r\nok\n" in answer) is bool(before)
+            writer.close()
+        assert await served.healthy()
+    [line] = logged()
+    assert "waits too long" in line
+
+
+async def test_a_connection_that_says_nothing_is_closed() -> None:
+    async with serving(header_s=SOON) as served:
+        assert await served.said() == b""
+
+
+async def test_an_idle_connection_is_closed_and_not_before_its_time() -> None:
+    async with serving(idle_s=SOON) as served:
+        assert (await served.said(HEALTH)).endswith(b"ok\n")
+    async with serving(header_s=SOON) as served:
+        reader, writer = await asyncio.open_connection(*served.address)
+        for _ in range(3):
+            writer.write(HEALTH)
+            assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(3 * SOON)
+        writer.close()
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
+async def test_a_body_that_does_not_come_is_refused(framing: bytes) -> None:
+    async with serving(request_s=SOON) as served:
+        answer = await served.said(b"POST /body HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_nobody_reads_does_not_keep_the_connection() -> None:
+    async with serving(request_s=SOON) as served:
+        answer = await served.said(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+        assert answer.endswith(b"ok\n")
+
+
+async def test_who_does_not_take_the_answer_is_cut_off() -> None:
+    async with serving(request_s=SOON) as served:
+        reader, writer = await asyncio.open_connection(*served.address, limit=1)
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: served.under_way == 1)
+        await until(lambda: not served.server.guarded and not served.server.server_state.tasks)
+        writer.close()
+        del reader
+
+
+# The limit -----------------------------------------------------------------------------------------------------------
+
+
+async def test_who_asks_at_once_is_served_however_many_connections_are_held_open(
+    logged: Callable[[], list[str]],
+) -> None:
+    async with serving(connections=10) as served:
+        held = asyncio.create_task(served.said(b"GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        await until(lambda: served.under_way == 1)
+        silent = []
+        for turn in range(120):
+            silent.append(await asyncio.open_connection(*served.address))
+            if turn % 2:
+                silent[-1][1].write(b"GET /healthz HT")
+            if turn % 10 == 0:
+                assert await served.healthy()
+            assert len(served.server.guarded) <= 10
+        assert len(served.server.server_state.connections) <= 20, "closed ones are let go of"
+        served.hold.set()
+        assert (await held).endswith(b"held\n"), "a request under way is not given up"
+        for _, writer in silent:
+            writer.close()
+    assert [line for line in logged() if "too many HTTP connections" in line][1:] == []
+
+
+async def test_where_all_are_being_served_a_new_one_is_told_to_ask_again() -> None:
+    async with serving(connections=3) as served:
+        asked = [asyncio.create_task(served.said(HEALTH.replace(b"healthz", b"held"))) for _ in range(3)]
+        await until(lambda: served.under_way == 3)
+        answer = await served.said()
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+
+
+def test_the_limit_leaves_descriptors_for_everything_else() -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 16 <= usual_limits().connections <= max(16, soft // 2)
+
+
+STARVED = """
+import asyncio, resource, sys
+from prometheus_client import CollectorRegistry
+from streams.consumers.host import pages_app
+from streams.httpconnection import Limits
+from streams.httpserver import Server, listen
+from streams.logs import set_up_logs
+
+set_up_logs("json")
+listening = listen("127.0.0.1", 0)
+print(listening.getsockname()[1], flush=True)
+server = Server(pages_app(CollectorRegistry(), lambda: None), Limits(connections=1_000))
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+asyncio.run(server.serve([listening]))
+"""
+
+
+def test_a_process_without_descriptors_logs_a_line_and_serves_once_it_has_some() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARVED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = ("127.0.0.1", int(process.stdout.readline()))
+        open_ = [socket.create_connection(address) for _ in range(60)]
+        line = json.loads(process.stderr.readline())
+        assert (line["level"], line["event"]) == ("warning", "no HTTP connection can be accepted")
+        for each in open_:
+            each.close()
+        with socket.create_connection(address, timeout=60) as late:
+            late.sendall(HEALTH)
+            assert late.recv(1_000).startswith(b"HTTP/1.1 200")
+    finally:
+        process.kill()
+        rest = process.communicate()[1]
+    assert rest == ""
+
+
+# Rubbish -------------------------------------------------------------------------------------------------------------
+
+RUBBISH = {
+    b"GET /v1/refunds/13800138000 HTTP\r\n\r\n": 400,
+    b"GET /healthz HTTP/1.1\r\n\r\n": 400,  # without a host
+    b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n": 501,
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000: 431,
+    b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n": 400,
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": 400,
+    b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n": 413,
+}
+
+
+async def test_what_cannot_be_read_is_refused_in_a_line_and_without_a_traceback(
+    logged: Callable[[], list[str]],
+) -> None:
+    async with serving() as served:
+        for _ in range(3):
+            for sent, status in RUBBISH.items():
+                answer = await served.said(sent)
+                assert answer.startswith(b"HTTP/1.1 %d " % status), (sent[:60], answer)
+        assert await served.healthy()
+    [line] = logged()
+    assert "cannot be read is refused" in line
+    assert "138" not in line
+
+
+async def test_rubbish_behind_a_request_that_is_being_served_ends_both_and_nothing_else(
+    logged: Callable[[], list[str]],
+) -> None:
+    async with serving() as served:
+        for body in (b"ZZ\r\n", b"5\r\nhello\r\nZZ\r\n"):
+            await served.said(b"POST /held HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+            await served.said(b"GET /held HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        served.hold.set()
+        await until(lambda: not served.server.server_state.tasks)
+        pipelined = await served.said(HEALTH + HEALTH + b"GET\r\n\r\n")
+        assert pipelined.count(b"ok\n") == 2
+        assert b"HTTP/1.1 400 " in pipelined
+        upgrade = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+        assert (await served.said(upgrade)).endswith(b"ok\n")
+        assert await served.healthy()
+    logged()
+
+
+async def test_whatever_bytes_come_others_are_served(logged: Callable[[], list[str]]) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    parts = [*RUBBISH, HEALTH, b"\r\n", b"\0", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"0\r\n\r\n"]
+    async with serving(header_s=SOON, request_s=SOON, idle_s=SOON) as served:
+        served.hold.set()
+        for _ in range(60):
+            sent = bytearray(b"".join(rng.choices(parts, k=rng.randint(1, 4))))
+            for _ in range(rng.choice((0, 0, 1, 5))):
+                sent[rng.randrange(len(sent))] = rng.randrange(256)
+            await served.said(bytes(sent))
+        assert await served.healthy()
+        await until(lambda: not served.server.guarded)
+    logged()
+
+
+def test_lines_of_a_kind_are_a_minute_apart_and_say_how_many_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    now_s = 1_000.0
+    log = SparseLog(lambda: now_s)
+    for _ in range(1_000):
+        log.warn("one", n=1)
+    log.warn("two")
+    now_s += 60
+    log.warn("one", n=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert ["left_out=999" in line for line in lines] == [False, False, True]
+
+
+# Every page of ours --------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def consumers_pages(port: int) -> AsyncIterator[None]:
+    app = pages_app(CollectorRegistry(), lambda: None)
+    task = asyncio.create_task(host([], app, ("127.0.0.1", port), "X", 20))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def workers_pages(port: int) -> AsyncIterator[None]:
+    service = PagesService(Starlette(), "127.0.0.1", port)
+    await service.start()
+    try:
+        yield
+    finally:
+        await service.stop()
+
+
+@asynccontextmanager
+async def webhooks_receiver(port: int) -> AsyncIterator[None]:
+    async with listening(port, "a secret of ours", lambda _: None):
+        yield
+
+
+@pytest.mark.parametrize("pages", [consumers_pages, workers_pages, webhooks_receiver])
+async def test_no_answer_waits_for_a_delayed_acknowledgement(
+    pages: Callable[[int], AbstractAsyncContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would by Nagle's algorithm: 44 ms, each on a connection that is kept."""
+    accepted: list[socket.socket] = []
+    made = Connection.connection_made
+
+    def noted(self: Connection, transport: asyncio.Transport) -> None:
+        accepted.append(transport.get_extra_info("socket"))
+        made(self, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", noted)
+    [port] = free_ports(1)
+    async with pages(port):
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                await asyncio.sleep(0.01)
+        await until(lambda: bool(accepted))
+        assert accepted[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
+        await writer.wait_closed()
