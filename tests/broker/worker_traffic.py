@@ -190,7 +190,7 @@ class Sender:
 @asynccontextmanager
 async def sender_to(address: str) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that sends everything once, be the broker killed meanwhile; where it stays away the test ends."""
-    producer = AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=120_000)
+    producer = AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=235_000)
     await producer.start()
     try:
         yield producer
