@@ -9,7 +9,7 @@ import orjson
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.text import about
+from streams.consumers.notify.channels.text import about, plain
 from streams.consumers.notify.message import Item, Message
 from streams.consumers.notify.names import shown
 from streams.consumers.notify.outbox import Standing
@@ -78,10 +78,11 @@ def _alert(message: Message, item: Item | None, since_ms: int, now_ms: int, link
     lines = [item.text] if item else [*message.lines, *(each.text for each in message.items)]
     refs = [item.ref] if item else list(message.refs)
     annotations = {
-        "summary_zh": message.title.zh,
-        "summary_en": message.title.en,
-        "description_zh": "\n".join(line.zh for line in lines),
-        "description_en": "\n".join(line.en for line in lines),
+        # Alertmanager hands them on to chats and mail.
+        "summary_zh": plain(message.title.zh),
+        "summary_en": plain(message.title.en),
+        "description_zh": "\n".join(plain(line.zh) for line in lines),
+        "description_en": "\n".join(plain(line.en) for line in lines),
         "ids": " ".join(ref for ref in refs if ref),
     }
     times = {"startsAt": _time(min(since_ms, now_ms)), "endsAt": _time(now_ms + _EVENT_MS)}

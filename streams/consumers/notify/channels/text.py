@@ -1,16 +1,33 @@
 """A message as text for people in a chat: Chinese, then English, in which nothing of a record acts as markup."""
 
+import re
+from typing import Final
 from urllib.parse import quote
 
 from streams.consumers.notify.message import Message
 
 # Of records come words in which somebody could hide a link, a picture or a mention; these look alike and do nothing.
-_ACTIVE = str.maketrans("<>[]`*|~", "＜＞［］｀＊｜～")
+_ACTIVE: Final = str.maketrans("<>[]`*|~@#", "＜＞［］｀＊｜～＠＃")
+# What ends a line, so that markup would begin one, and what shows text in another order than it has.
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+# Chat programs make links of whatever looks like one: of schemes, of names of hosts, of addresses of machines.
+_SCHEME: Final = re.compile(
+    r"(?<=\w):(?=//)|(?i:(?<=\bmailto)|(?<=\btel)|(?<=\bsms)|(?<=\bdata)|(?<=\bjavascript)):(?=\S)"
+)
+_DOT: Final = re.compile(r"(?<=[\w-])[.．。｡](?=[^\W\d_])|(?<=\d)\.(?=\d{1,3}\.\d{1,3}\.\d)")
 
 
 def plain(text: str) -> str:
-    """``text`` in which no character acts in any robot's markup."""
-    return text.translate(_ACTIVE)
+    """``text`` in which no character acts in any robot's markup, and nothing becomes a link or a mention.
+
+    The dots and colons that would make a link are put into brackets, as people who pass on hostile addresses do.
+    """
+    text = _UNSEEN.sub(" ", text).translate(_ACTIVE)
+    return _DOT.sub(_bracketed, _SCHEME.sub(_bracketed, text))
+
+
+def _bracketed(found: re.Match[str]) -> str:
+    return f"［{found[0]}］"
 
 
 def halves(message: Message) -> tuple[list[str], list[str]]:

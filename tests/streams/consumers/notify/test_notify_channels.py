@@ -21,8 +21,8 @@ from streams.consumers.notify.channels import webhook as webhook_module
 from streams.consumers.notify.channels.base import TIMEOUT
 from streams.consumers.notify.channels.dingtalk import signature as dingtalk_signature
 from streams.consumers.notify.channels.feishu import signature as feishu_signature
-from streams.consumers.notify.channels.text import markdown
-from streams.consumers.notify.message import Message, What
+from streams.consumers.notify.channels.text import markdown, plain
+from streams.consumers.notify.message import Item, Message, What
 from streams.consumers.notify.outbox import Standing
 from streams.consumers.notify.trial import samples, trial
 
@@ -266,3 +266,66 @@ async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
     assert isinstance(manager, type(channel("alertmanager", receiver, session, lambda: 0)))
     await manager.remind([Standing(on, NOW_MS - 1000)] * 1)  # type: ignore[attr-defined]
     assert receiver.taken[2] == [firing]
+
+
+# Text of a tenant in a chat -----------------------------------------------------------------------------------------
+
+LIVE = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]*://|\b(?:mailto|tel|sms|javascript|data):\S"  # schemes
+    r"|[\w-]\.[^\W\d_]"  # names of hosts
+    r"|\d\.\d{1,3}\.\d{1,3}\.\d"  # addresses of machines
+    r"|@|<|\]\(|^\s*[#>]",  # mail, mentions, markup
+    re.MULTILINE,
+)
+HOSTILE = [
+    "https://evil.example/login",
+    "HTTP://EVIL.EXAMPLE",
+    "weixin://dl/business",
+    "see www.evil.com now",
+    "evil.com/pay?x=1",
+    "例子.中国",
+    "http://1.2.3.4/x and 1.2.3.4",
+    "http://localhost:80/x",
+    "mail boss@evil.com",
+    "mailto:boss@evil",
+    "javascript:alert(1)",
+    "tel:110",
+    "@all @所有人 <@all> <!channel> <at user_id='all'></at>",
+    "[pay](https://evil.example)",
+    "![x](http://evil.example/x.png)",
+    "first\n# second\r> third\u2028# fourth",
+    "\u202egro.live",
+    "a．evil．com。cn",
+]
+
+
+@pytest.mark.parametrize("kind", ["dingtalk", "feishu", "wecom", "alertmanager"])
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_nothing_of_a_tenants_text_is_live_in_a_chat(kind: str, hostile: str) -> None:
+    assert LIVE.search(hostile) or "．" in hostile
+    said = Reason(hostile, hostile)
+    item = Item("acme", "blind_calling", "warning", said)
+    message = Message(id="m", what="ban", severity="critical", at_ms=0, title=said, lines=(said,), items=(item,))
+    async with receiving() as (receiver, session):
+        await channel(kind, receiver, session, lambda: NOW_MS).send([message], [NOW_MS])
+        [body] = receiver.taken
+    for text in texts_of(body):
+        left = re.sub(r"^(?:### |\*\*)", "", text, flags=re.MULTILINE)  # the markup of ours
+        found = LIVE.search(left)
+        assert not found, f"{found} in {left!r}"
+
+
+def texts_of(body: Any) -> list[str]:
+    """All strings of a JSON value but the address of the house's own page."""
+    if isinstance(body, str):
+        return [body]
+    if isinstance(body, dict):
+        return [text for key, value in body.items() if key != "generatorURL" for text in texts_of(value)]
+    return [text for value in body for text in texts_of(value)] if isinstance(body, list) else []
+
+
+@pytest.mark.parametrize(
+    "text", ["0.25 of 100, above 12.5 %", "2026-03-02 08:00:00", "blind_calling, 10:30", "v1.2", "后续：无", "1.5e"]
+)
+def test_numbers_and_times_stay_as_they_are(text: str) -> None:
+    assert plain(text) == text
