@@ -10,6 +10,7 @@ import orjson
 
 from monitor.policy.model import Policy
 from monitor.policy.plain import to_plain
+from monitor.private_files import make_folder, open_private
 from monitor.replay import Outcome, Rejection
 from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
@@ -19,9 +20,9 @@ class WindowFile:
     """``windows.jsonl``, written while the replay goes on: there may be more windows than memory holds."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.path = folder / "windows.jsonl"
-        self._file = self.path.open("wb")
+        self._file = open_private(self.path)
 
     def __enter__(self) -> "WindowFile":
         return self
@@ -39,9 +40,11 @@ class WindowFile:
 def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list[Path]:
     """Write an outcome into ``folder`` (made when absent); the paths written. OSError when that fails.
 
+    What is rejected or late holds telephone numbers: new files are for their owner alone.
+
     ``windows`` writes the outcome's windows, too; a `WindowFile` has written them already.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lines: dict[str, Iterable[bytes]] = {
         "enforcement.jsonl": map(codec.encode, outcome.enforcement),
         "alerts.jsonl": map(codec.encode, outcome.alerts),
@@ -54,12 +57,13 @@ def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list
     paths = []
     for name, content in lines.items():
         path = folder / name
-        with path.open("wb") as file:
+        with open_private(path) as file:
             file.writelines(line + b"\n" for line in content)
         paths.append(path)
     pretty = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     for name, value in (("summary.json", asdict(outcome.summary)), ("policy.json", to_plain(policy))):
-        (folder / name).write_bytes(orjson.dumps(value, option=pretty))
+        with open_private(folder / name) as file:
+            file.write(orjson.dumps(value, option=pretty))
         paths.append(folder / name)
     return paths
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from monitor.private_files import make_folder
 from streams import kafkajars
 from streams.child import Child
 
@@ -198,7 +199,7 @@ class DevKafka:
         return "-cp", str(self._jars / "*")
 
     def _write_settings(self) -> str:
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data)
         protocols = {**self._protocols, "CONTROLLER": "PLAINTEXT"}
         advertised = [f"{name}://{address}" for name, address in self.addresses.items()]
         settings = {

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from monitor.cli.command import Command
+from monitor.cli.fatal import json_wanted, say
 from monitor.cli.inputs import told
 
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
@@ -100,7 +101,7 @@ def main() -> None:
     except OSError as error:
         # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
         message, status = told(error)
-        typer.echo(message, err=True)
+        say(message, status, wanted=_logs(sys.argv[1:]) and json_wanted("--json-logs" in sys.argv))
         sys.exit(status)
     except UnicodeEncodeError:
         wrong = [argument for argument in sys.argv[1:] if not _is_text(argument)]
@@ -108,6 +109,12 @@ def main() -> None:
             raise
         typer.echo(f"{wrong[0]!a}: that is no UTF-8; expected text", err=True)
         sys.exit(2)
+
+
+def _logs(arguments: list[str]) -> bool:
+    """Whether the command keeps a log, on standard error."""
+    command = _chosen(arguments)
+    return command in ("worker", "billing", "notify") or (command == "ledger" and "run" in arguments)
 
 
 def _is_text(argument: str) -> bool:

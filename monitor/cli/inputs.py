@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from monitor.cli.fatal import say
+
 if TYPE_CHECKING:
     from monitor.adapters.base import Adapter
     from monitor.policy.model import Policy
@@ -20,7 +22,7 @@ _END_OF_9999_MS = 253_402_300_800_000
 
 def fail(message: str, status: int = 2) -> NoReturn:
     """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
-    typer.echo(message, err=True)
+    say(message, status)
     raise typer.Exit(status)
 
 

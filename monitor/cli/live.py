@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from monitor.private_files import make_folder
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -145,7 +147,7 @@ class Live:
     def __init__(
         self, console: "Console", folder: Path, environment: dict[str, str], alerts: bool, board: Board
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._console, self._folder, self._environment = console, folder, environment
         self._alerts, self._board = alerts, board
         self._children: dict[str, Child] = {}

@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.fatal import in_json, json_wanted
+
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-JsonLogs = Annotated[bool, typer.Option("--json-logs", help="CALLWARDEN_LOG_FORMAT=json.")]
+
+def _errors_as_logs(context: typer.Context, option: bool) -> bool:
+    in_json(json_wanted(option))
+    context.call_on_close(lambda: in_json(wanted=False))
+    return option
+
+
+JsonLogs = Annotated[bool, typer.Option("--json-logs", callback=_errors_as_logs, help="CALLWARDEN_LOG_FORMAT=json.")]
 
 
 @contextmanager
@@ -20,6 +29,7 @@ def logged(settings: "Settings", json_logs: bool) -> Iterator[None]:
     from streams.logs import set_up_logs
 
     set_up_logs("json" if json_logs else settings.log_format, settings.log_level)
+    in_json(json_wanted(json_logs, settings.log_format))
     try:
         yield
     except typer.Exit:

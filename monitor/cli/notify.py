@@ -37,10 +37,13 @@ def run(
     """
     import asyncio
 
+    from monitor.cli.fatal import in_json
     from monitor.cli.inputs import fail, policy_for, settings_for
     from streams.cluster import Refused
     from streams.consumers.notify.serve import run_notify
 
+    if test or given_up or tell_again:
+        in_json(wanted=False)  # answers for a person, and no log
     if test + given_up + tell_again > 1:
         fail("callwarden notify: --test, --given-up and --tell-again: one of them")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})

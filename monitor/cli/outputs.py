@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from monitor.cli.inputs import fail, told
+from monitor.private_files import open_private
 
 
 def must_be_new(path: Path) -> None:
@@ -36,7 +37,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def written_new(path: Path) -> Iterator[BinaryIO]:
-    """A new file; until all of it is written there is none of that name. A pipe or device is simply written to."""
+    """A new file, for its owner alone; until all of it is written there is none of that name.
+
+    A pipe or device is simply written to.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         with writing(path), path.open("wb") as file:
             yield file
@@ -45,7 +49,7 @@ def written_new(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with writing(path):
-            with partial.open("xb") as file:
+            with open_private(partial, "xb") as file:
                 yield file
             partial.replace(path)
     finally:

@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, ins
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from monitor.private_files import make_private
 from streams.cluster import Refused, Unavailable
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
@@ -224,6 +225,14 @@ def _engine(url: URL) -> Engine:
         bounds = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
         return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=bounds)
     engine = create_engine(url, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
+    file = _file(url)
+
+    @event.listens_for(engine, "do_connect")
+    def connecting(*_: object) -> None:
+        # What SQLite makes beside it has the same permissions. Where it cannot be made SQLite says why.
+        if file is not None and not file.exists():
+            with suppress(OSError):
+                make_private(file)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:

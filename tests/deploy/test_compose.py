@@ -47,10 +47,17 @@ def test_the_image_is_built_once_and_never_looked_for_elsewhere() -> None:
     assert {service["pull_policy"] for service in OURS.values() if "build" not in service} == {"never"}
 
 
-def test_what_ends_by_a_fault_is_started_again_but_for_the_topics() -> None:
+def test_what_ends_by_a_fault_or_with_the_machine_is_started_again_but_for_the_topics() -> None:
     restarted = {name: service["restart"] for name, service in COMPOSE["services"].items()}
     assert restarted.pop("topics") == "no"
-    assert set(restarted.values()) == {"on-failure"}
+    assert set(restarted.values()) == {"unless-stopped"}
+
+
+@pytest.mark.parametrize(("name", "least"), [("prometheus", (3, 16)), ("alertmanager", (0, 35)), ("grafana", (13, 2))])
+def test_the_images_of_others_are_pinned_and_not_years_old(name: str, least: tuple[int, int]) -> None:
+    pinned = re.fullmatch(r"[a-z]+/[a-z]+:v?(\d+)\.(\d+)\.\d+", COMPOSE["services"][name]["image"])
+    assert pinned
+    assert (int(pinned[1]), int(pinned[2])) >= least
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])

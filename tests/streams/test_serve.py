@@ -129,7 +129,10 @@ def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_re
             worker.kill()
 
 
-def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(port: str) -> None:
+def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLWARDEN_LOG_FORMAT", "text")
     said = run(ENDS, "raise Refused('joining the group: not allowed')", "--web-port", port)
     assert said == (2, "callwarden worker: joining the group: not allowed\n")
 

@@ -163,12 +163,12 @@ def not_to_be_written(folder: Path) -> Iterator[None]:
     """As if its disk could only be read."""
     root = os.geteuid() == 0
     try:
+        for file in folder.iterdir():
+            file.chmod(0o644 if root else 0o444)
         if root:
             os.seteuid(65_534)
         else:
             folder.chmod(0o555)
-            for file in folder.iterdir():
-                file.chmod(0o444)
         yield
     finally:
         if root:
