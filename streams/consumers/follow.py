@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from streams.clock import steady_s
-from streams.cluster import TP, Ends, Fetched, OffsetGone, Reader, Refused, Unavailable, Unreadable
+from streams.cluster import TP, Ends, Fetched, OffsetGone, Reader, Refused, TopicInfo, Unavailable, Unreadable
 from streams.consumers.database import Database
 from streams.consumers.gone import Gone, lost, rewritten, same_cluster
 from streams.consumers.positions import Last, Overtaken, Positions, hash_of
@@ -26,7 +26,7 @@ _SILENT_S = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _LOOKS_AGAIN = 5
 _CHECK_S = 2.0
-_COUNT_S = 60.0
+_COUNT_S = 2.0
 
 
 class Record(NamedTuple):
@@ -52,7 +52,7 @@ class PutBack(Unavailable):
 
 
 class _Grown(Unavailable):
-    """A topic has more partitions than are followed."""
+    """A topic has more partitions than are followed, or is another one of the same name."""
 
 
 class _TooEarly(Unavailable):
@@ -109,6 +109,8 @@ class Follower:
         self._ends: dict[TP, Ends] = {}
         self._cut_short = 0
         self._put_back = False
+        self._described: dict[str, TopicInfo] = {}
+        self._described_s = -math.inf
         self._checked_s = self._heard_s = time.monotonic()
 
     def at(self) -> Mapping[TP, int]:
@@ -128,7 +130,9 @@ class Follower:
         """How far it is."""
         each = [self._watermarks[tp].as_of_s for tp in self._at]
         known = [as_of_s for as_of_s in each if as_of_s is not None]
-        as_of_s = min(known) if known and len(known) == len(each) and not self._put_back else None
+        # Of a partition that was added since nothing is known.
+        complete = known and len(known) == len(each) and not self._put_back
+        as_of_s = min(*known, self._described_s) if complete else None
         return Progress(
             as_of_ms=None if as_of_s is None else round((time.time() - steady_s() + as_of_s) * 1000),
             behind={tp: max(0, ends.high_watermark - self._at[tp]) for tp, ends in self._ends.items()},
@@ -191,11 +195,12 @@ class Follower:
         """Look up where to go on, and begin to read there."""
         if self._before is not None:
             await self._before()
-        counts = await self._cluster.partitions(self._topics)
+        described_s = steady_s()
+        described = await self._describe()
         for topic in self._topics:
-            if topic not in counts:
+            if topic not in described:
                 raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
-        tps = [TP(topic, number) for topic in self._topics for number in range(counts[topic])]
+        tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
         # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
         before = await self._database.run(self._positions.known)
         starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
@@ -235,9 +240,18 @@ class Follower:
         self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else Watermarks() for tp in tps}
         self._at, self._put_back = at, False
         self._ends = {tp: Ends(ends[tp], ends[tp], -math.inf) for tp in tps}
-        self._counts = counts
-        self._counted_s = self._checked_s = self._heard_s = time.monotonic()
+        self._described, self._described_s = described, described_s
+        self._checked_s = self._heard_s = time.monotonic()
         await reader.start(self._at)
+
+    async def _describe(self) -> dict[str, TopicInfo]:
+        """What topics there are. Of one that was made again it is stored that what was handled last is not in it:
+        records of it may have been handled already, so that nothing else would tell."""
+        found = await self._cluster.topics(self._topics)
+        again = [name for name, was in self._described.items() if name in found and found[name].id != was.id]
+        if again:
+            await self._database.run(lambda connection: self._positions.distrust(connection, again))
+        return found
 
     def _is_known(self, tp: TP, at: int) -> bool:
         return tp in self._watermarks and at >= self._at[tp]
@@ -248,10 +262,10 @@ class Follower:
         if time.monotonic() - self._checked_s > _CHECK_S:
             self.check(self._at, await self._database.run(self._positions.known))
             self._checked_s = time.monotonic()
-        if time.monotonic() - self._counted_s > _COUNT_S:
-            if await self._cluster.partitions(self._topics) != self._counts:
-                raise _Grown("a topic has other partitions than before")
-            self._counted_s = time.monotonic()
+        if (now_s := steady_s()) - self._described_s > _COUNT_S:
+            if await self._describe() != self._described:
+                raise _Grown("a topic has other partitions than before, or was made again")
+            self._described_s = now_s
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:
             if self._before is not None:

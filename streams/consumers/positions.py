@@ -1,7 +1,7 @@
 """Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -96,6 +96,13 @@ class Positions:
             connection.execute(insert_new(connection, self._table), rows)
         column = self._table.c.cluster
         connection.execute(update(self._table).where(column.is_(None)).values(cluster=cluster))
+
+    def distrust(self, connection: Connection, topics: Sequence[str]) -> None:
+        """The last records of these topics are not those of the logs that bear their names now."""
+        c = self._table.c
+        connection.execute(
+            update(self._table).where(c.topic.in_(topics), c.last_offset.is_not(None)).values(last_hash="")
+        )
 
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
         """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""

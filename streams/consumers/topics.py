@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from streams.cluster import TP, Fetched, Reader
+from streams.cluster import TP, Fetched, Reader, TopicInfo
 
 
 class Topics(Protocol):
@@ -15,6 +15,10 @@ class Topics(Protocol):
 
     def reader(self) -> Reader:
         """A new reader."""
+        ...
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        """See `streams.cluster.Cluster`."""
         ...
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:

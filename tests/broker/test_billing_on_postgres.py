@@ -19,11 +19,13 @@ from sqlalchemy import func, select
 
 from oracle.billing import TENANTS, batches, event, holds, random_records
 from streams.cluster import TP
+from streams.consumers.billing import unread
 from streams.consumers.billing.handle import Handler
 from streams.consumers.billing.holds import left
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.run import Billing
 from streams.consumers.billing.tables import HANDLED, METADATA
+from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower, Record
 from streams.devkafka import free_ports
@@ -89,6 +91,30 @@ async def test_an_answer_knows_what_another_process_has_just_committed(databases
         answers = await asyncio.gather(*(lookup.holds(tenant) for tenant in ("acme", "other", "acme")))
         assert [len(answer) for answer in answers] == [number + 1, 0, number + 1]
     lookup.close()
+
+
+async def test_answers_are_withheld_by_one_process_and_accepted_by_another(databases: list[Database]) -> None:
+    lookup = Lookup(databases[1], Mock(Follower))
+    await put(databases[0], [event("e", "nul\0", "suspended"), event("ban", "other", "frozen")])
+    with pytest.raises(AnswerWithheld, match="the record at t-0 offset 0 cannot be read"):
+        await lookup.holds("nul\0")
+    assert [hold.id for hold in await lookup.holds("other")] == ["ban"]
+    await put(databases[0], [None], first=2)
+    with pytest.raises(AnswerWithheld, match="offset 2"):
+        await lookup.holds("other")
+    with databases[1].reading() as connection:
+        assert unread.counted(connection) == (2, 1)
+        assert [each.tenants for each in unread.listed(connection, 9)] == [("nul\0",), ()]
+    assert await databases[1].run(lambda connection: unread.accept(connection, None, "seen", 1)) == 2
+    await put(databases[0], [None], first=2)
+    assert await lookup.holds("nul\0") == []
+    assert unread_counts(databases[0]) == (0, 0)
+    lookup.close()
+
+
+def unread_counts(database: Database) -> tuple[int, int]:
+    with database.reading() as connection:
+        return unread.counted(connection)
 
 
 async def test_the_migrations_make_the_tables_that_the_code_has(databases: list[Database]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import numpy as np
 
 from streams.clock import steady_s
-from streams.cluster import TP, Ends, Fetched, OffsetGone, Unavailable
+from streams.cluster import TP, Ends, Fetched, OffsetGone, TopicInfo, Unavailable
 
 
 class FakeTopics:
@@ -28,6 +28,8 @@ class FakeTopics:
         self.away = self.silent = False
         self.id: str | None = "this-one"
         self.now_ms = 1_000
+        self.made = 1
+        """How often the topics were made: each time they have other ids."""
         self.polls = 0
         self.readers = 0
 
@@ -58,6 +60,10 @@ class FakeTopics:
     async def cluster_id(self) -> str | None:
         self.must_be_there()
         return self.id
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
+        self.must_be_there()
+        return {name: TopicInfo(self.counts[name], f"{self.made} {name}") for name in names if name in self.counts}
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         self.must_be_there()

@@ -548,6 +548,38 @@ async def test_partitions_that_are_added_are_followed_too(database: Database, mo
     assert noted(database)[-1] == ("ours", 1, 0, "b")
 
 
+async def test_partitions_that_nobody_has_asked_for_make_nothing_current(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have been added since."""
+    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 3600.0)
+    topics = FakeTopics(ours=1)
+    topics.now_ms = time.time_ns() // 1_000_000 + 3_600_000
+    began_s = steady_s()
+    follower = Follower(topics, database, POSITIONS, ["ours"], note)
+    async with following(follower):
+        await until(lambda: follower.progress().as_of_s is not None)
+        assert began_s <= (follower.progress().as_of_s or 0) <= steady_s()
+
+
+async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing breaks there: the reader would go on in the middle of another log."""
+    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 0.0)
+    topics = FakeTopics(ours=1)
+    topics.put("ours", 0, b"a", b"b")
+    async with following(Follower(topics, database, POSITIONS, ["ours"], note)) as task:
+        await until(lambda: len(noted(database)) == 2)
+        topics.logs[TP("ours", 0)], topics.made = [b"other"] * 5, 2
+        async with asyncio.timeout(20):
+            await asyncio.wait([task])
+        with pytest.raises(Gone, match="the record that was handled last is another one now"):
+            task.result()
+    with pytest.raises(Gone, match="the record that was handled last is another one now"):  # and so at every start
+        await Follower(topics, database, POSITIONS, ["ours"], note).run()
+
+
 async def test_positions_that_were_kept_for_another_cluster_are_refused(database: Database) -> None:
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a")

@@ -87,7 +87,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     assert 'callwarden_consumer_lag_records{consumer="notebook",partition="0",topic="ours"} 0.0' in metrics
     found = re.search(r'callwarden_consumer_as_of_timestamp_seconds{consumer="notebook"} (.*)', metrics)
     assert found
-    assert abs(float(found[1]) - topics.now_ms / 1000) < 0.5  # two clocks are never read at once
+    assert abs(float(found[1]) - time.time()) < 60  # not the answers' hour ahead: nobody has asked for partitions since
     hosted.cancel()
     await asyncio.wait([hosted])
     database.close()
