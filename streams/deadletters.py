@@ -11,11 +11,12 @@ from aiokafka import ConsumerRecord
 
 from monitor.keying import Partitioner, partition_of
 from streams.cluster import TP, Out, Refused
-from streams.commands import operator
+from streams.commands import Unconfirmed, commit, operator
 from streams.kafka import KafkaCluster
 from streams.names import Names
 
 _AT_ONCE = 500  # letters in one transaction
+_LOOK = "`callwarden dead-letter list` marks what was written back; the same command again leaves that out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ async def retry(
     """Write each letter back to its input topic, and mark it, both or neither; those that were written.
 
     Left out are those that another operator has written back since they were read, unless they are wanted ``again``.
-    Unavailable, Refused, OffsetGone.
+    Unavailable: nothing was sent; Unconfirmed, Refused, OffsetGone.
     """
     topic = names.output("dead-letter")
     async with operator(cluster, application_id) as writer:
@@ -113,7 +114,10 @@ async def retry(
                 outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
                 mark = (("retried", str(letter.offset).encode()),)
                 outs.append(Out(topic, letter.number, letter.key, None, mark))
-            await writer.commit(outs, {})
+            try:
+                await commit(writer, outs)
+            except Unconfirmed as error:
+                raise Unconfirmed(str(error), _LOOK) from None
     return letters
 
 

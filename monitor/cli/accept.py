@@ -61,7 +61,7 @@ def _accept(
     bootstrap: str | None,
 ) -> None:
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, refusals, signed
+    from monitor.cli.operator import operate, refusals, signed, silence
     from streams.cluster import Cluster, Refused
     from streams.commands import Answers, partition_count, tell
     from streams.control import AcceptCommand
@@ -90,9 +90,9 @@ def _accept(
     elif said.refused:
         fail("\n".join(refusals(said)), 1)
     else:
-        fail(
+        otherwise = (
             f"not taken within {wait:g} s: partition {partition} has not gone on by it. Its worker's log and /readyz "
             f"say why: after `partition refused` expected is exactly what that line says, and of several losses all "
-            f"are to be accepted; without a worker the command stays in {names.output('control')} until there is one",
-            1,
+            f"are to be accepted; without a worker the command stays in {names.output('control')} until there is one"
         )
+        fail(silence(said, otherwise), 1)

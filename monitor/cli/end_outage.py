@@ -23,7 +23,7 @@ def run(
     after all is late. Exit status: 1 not taken by all, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, refusals, signed
+    from monitor.cli.operator import operate, refusals, signed, silence
     from streams.cluster import Cluster, Refused
     from streams.commands import Answers, partition_count, tell
     from streams.control import EndOutageCommand
@@ -50,10 +50,11 @@ def run(
         typer.echo(f"taken: the clock of {_partitions(said.done)} follows system time until the next call")
     lines = refusals(said)
     if said.silent:
-        lines.append(
+        otherwise = (
             f"not taken within {wait:g} s: {_partitions(said.silent)}. /readyz of the workers says why; the command "
             f"stays in {names.output('control')} and is taken when a worker opens the partition"
         )
+        lines.append(silence(said, otherwise))
     if lines:
         fail("\n".join(lines), 1)
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from monitor.cli.inputs import fail, person, why
 from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
-from streams.commands import Answers
+from streams.commands import Answers, Unconfirmed
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
 
@@ -51,11 +51,26 @@ def refusals(answers: Answers) -> list[str]:
     ]
 
 
+def not_confirmed(why: str, look: str) -> str:
+    """What is said of a command that was sent, when the cluster went away before it was seen to be taken."""
+    return f"sent, not confirmed: {why}. {look}"
+
+
+def silence(answers: Answers, otherwise: str) -> str:
+    """What is said of partitions from which no answer came: ``otherwise``, unless the cluster went away meanwhile."""
+    return not_confirmed(answers.away, answers.look) if answers.away else otherwise
+
+
 @contextmanager
 def answers(command: str) -> Iterator[None]:
-    """What the cluster answers ends the command in one line: exit status 3 where it is away, 2 where it refuses."""
+    """What the cluster answers ends the command in one line.
+
+    Exit status 3 where it is away and nothing was sent, 2 where it refuses, 1 where what was sent is not confirmed.
+    """
     try:
         yield
+    except Unconfirmed as error:
+        fail(f"callwarden {command}: {not_confirmed(str(error), error.look)}", 1)
     except Unavailable as error:
         fail(f"callwarden {command}: {error}", 3)
     except (Refused, OffsetGone) as error:

@@ -40,7 +40,7 @@ def apply(
     """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
 
     First it says what differs, who would change tier over the days that the topics hold, and from when each rule can
-    be judged. Exit status: 1 not taken by all, 2 a fault of the policy, 3 no broker.
+    be judged. Exit status: 1 not taken by all or not confirmed, 2 a fault of the policy, 3 no broker.
     """
     import time
 
@@ -108,12 +108,12 @@ def apply(
 
     async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
         said = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
-        return said, await noted(cluster, names, waiting)
+        return said, await _noted_since(cluster, names, said)
 
     said, found = operate("policy apply", settings, work)
     for number in said.done:
-        since = _time(found[number].switches[-1].from_ms)
-        typer.echo(f"taken: partition {number} decides under it from {since} on")
+        since = f" from {_time(found[number].switches[-1].from_ms)} on" if number in found else ""
+        typer.echo(f"taken: partition {number} decides under it{since}")
     _all_must_take_it(said, wait, names)
 
 
@@ -167,25 +167,38 @@ def withdraw(
 
     async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
         said = await tell(cluster, names, settings.application_id, numbers, command, wait)
-        return said, await noted(cluster, names, numbers)
+        return said, await _noted_since(cluster, names, said)
 
     said, found = operate("policy withdraw", settings, work)
     for number in said.done:
-        typer.echo(f"taken: partition {number} goes on under {_named(found[number].switches[-1])}")
+        holds = f", and goes on under {_named(found[number].switches[-1])}" if number in found else ""
+        typer.echo(f"taken: partition {number} has withdrawn it{holds}")
     _all_must_take_it(said, wait, names)
+
+
+async def _noted_since(cluster: "KafkaCluster", names: "Names", said: "Answers") -> "dict[int, Noted]":
+    """What the partitions that have taken it have noted; nothing where the cluster went away since."""
+    from streams.cluster import Unavailable
+    from streams.policies import noted
+
+    try:
+        return await noted(cluster, names, said.done)
+    except Unavailable:
+        return {}
 
 
 def _all_must_take_it(said: "Answers", wait: float, names: "Names") -> None:
     """Fails where some partitions have refused the command, or not noted it."""
     from monitor.cli.inputs import fail
-    from monitor.cli.operator import refusals
+    from monitor.cli.operator import refusals, silence
 
     lines = refusals(said)
     if told := ", ".join(map(str, said.silent)):
-        lines.append(
+        otherwise = (
             f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why. Where no worker "
             f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"
         )
+        lines.append(silence(said, otherwise))
     if lines:
         fail("\n".join(lines), 1)
 

@@ -23,7 +23,7 @@ def run(
     `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken, 3 no broker.
     """
     from monitor.cli.inputs import fail, settings_for
-    from monitor.cli.operator import operate, refusals, signed
+    from monitor.cli.operator import operate, refusals, signed, silence
     from streams.cluster import TP, Cluster, Refused
     from streams.commands import Answers, tell
     from streams.control import SkipCommand
@@ -54,8 +54,8 @@ def run(
     elif said.refused:
         fail("\n".join(refusals(said)), 1)
     else:
-        fail(
+        otherwise = (
             f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
-            f"when a worker opens partition {partition}",
-            1,
+            f"when a worker opens partition {partition}"
         )
+        fail(silence(said, otherwise), 1)

@@ -1,0 +1,119 @@
+"""A broker that goes away while an operator's command is sent: what was sent is never said not to have been."""
+
+import asyncio
+
+import pytest
+import typer
+
+from crash.courses import MINUTE, NOON, noted, play, steady_link, three_calls, until, world_of
+from crash.memory import MemoryCluster
+from crash.traffic import NAMES
+from crash.virtual import Process
+from crash.world import World
+from monitor.cli.operator import answers
+from monitor.notes import OutageEnded
+from streams.cluster import Unavailable
+from streams.commands import Answers, Unconfirmed, tell
+from streams.control import EndOutageCommand
+
+COMMAND = EndOutageCommand("a test", "ann", NOON)
+
+
+def operator_who_loses(world: World, point: str, times: int) -> MemoryCluster:
+    """Its network is away from that point on, for so many requests or answers."""
+    link = steady_link(world.broker, world.loop, world.rng)
+    left: list[int] = []
+
+    def passing(process: Process, at: str) -> None:
+        if at == point and not left:
+            left.extend(range(times))
+        if left and left.pop() is not None:
+            raise Unavailable(f"as if the network had failed at {at}")
+
+    link.passing = passing
+    return MemoryCluster(link)
+
+
+async def give(world: World, point: str, times: int = 1, within_s: float = 30.0) -> Answers:
+    return await tell(operator_who_loses(world, point, times), NAMES, "callwarden", [0], COMMAND, within_s)
+
+
+def world_at_work() -> World:
+    world = world_of()
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    return world
+
+
+@pytest.mark.parametrize("point", ["ends?", "writer.start?"])
+def test_before_the_write_nothing_was_sent(point: str) -> None:
+    world = world_at_work()
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        with pytest.raises(Unavailable) as told:
+            await give(world, point)
+        assert not isinstance(told.value, Unconfirmed)
+        await asyncio.sleep(10)
+        assert [note for _, note in noted(world) if isinstance(note, OutageEnded)] == []
+
+    play(world, go)
+
+
+@pytest.mark.parametrize(
+    ("point", "written"), [("commit.begin?", False), ("commit.end?", False), ("commit.end!", True)]
+)
+def test_once_the_write_was_tried_it_is_sent_and_not_confirmed_and_may_be_repeated(point: str, written: bool) -> None:
+    world = world_at_work()
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        with pytest.raises(Unconfirmed) as told:
+            await give(world, point)
+        assert "command taken" in told.value.look
+        await asyncio.sleep(10)
+        ended = [note for _, note in noted(world) if isinstance(note, OutageEnded)]
+        assert len(ended) == written
+        said = await tell(MemoryCluster(steady_link(world.broker, world.loop, world.rng)), *AGAIN)
+        assert said.done == [0]
+        assert worker.owned() == [0]
+
+    play(world, go)
+
+
+AGAIN = (NAMES, "callwarden", [0], COMMAND, 30.0)
+
+
+@pytest.mark.parametrize(("times", "done"), [(5, [0]), (10_000, [])])
+def test_a_broker_that_goes_away_before_the_answer_is_waited_for(times: int, done: list[int]) -> None:
+    world = world_at_work()
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        link = steady_link(world.broker, world.loop, world.rng)
+        sent, left = [], times
+
+        def passing(process: Process, at: str) -> None:
+            nonlocal left
+            sent.extend([at] * (at == "commit.end!"))
+            if sent and at != "commit.end!" and left:
+                left -= 1
+                raise Unavailable("as if the network had failed")
+
+        link.passing = passing
+        said = await tell(MemoryCluster(link), NAMES, "callwarden", [0], COMMAND, 30.0)
+        assert said.done == done
+        assert said.away == ("" if done else "as if the network had failed")
+        assert len([note for _, note in noted(world) if isinstance(note, OutageEnded)]) == 1
+
+    play(world, go)
+
+
+def test_sent_and_not_confirmed_is_status_1_and_says_how_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, answers("policy apply"):
+        raise Unconfirmed("no answer in time", "`callwarden policy status` shows it")
+    assert ended.value.exit_code == 1
+    told = "callwarden policy apply: sent, not confirmed: no answer in time. `callwarden policy status` shows it\n"
+    assert capsys.readouterr().err == told
