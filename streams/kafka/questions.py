@@ -75,8 +75,8 @@ class Questions:
         """Close the connections; the next question makes new ones."""
         connected, self._connected = self._connected, None
         if connected is not None:
-            for closing in (connected[0].stop(), connected[1].close()):
-                await close(closing, _STOP_S)
+            # Both at once: an interrupt while the first is closed would leave the other coroutine never awaited.
+            await asyncio.gather(close(connected[0].stop(), _STOP_S), close(connected[1].close(), _STOP_S))
 
     async def _connect(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:
         async with self._lock:

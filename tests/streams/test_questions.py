@@ -1,6 +1,7 @@
 """Questions that share connections: one that fails ends its own, and no other's."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -76,3 +77,36 @@ async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_ope
     with pytest.raises(Unavailable, match="fourth"):
         await fourth
     assert not on["fourth"].open
+
+
+async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_that_nobody_runs(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    class Slow(Connection):
+        async def stop(self) -> None:
+            await asyncio.sleep(0.2)
+
+    closed: list[str] = []
+
+    class Admin(Connection):
+        async def close(self) -> None:
+            closed.append("admin")
+
+    class Away(Wires):
+        def reader(self, **more: Any) -> Connection:
+            return Slow()
+
+    monkeypatch.setattr("streams.kafka.questions.AIOKafkaAdminClient", lambda **_: Admin())
+    questions = Questions(Away(load({"bootstrap_servers": "nowhere:1"})))
+
+    async def question(*_: Any) -> str:
+        return "an answer"
+
+    await questions.ask("asking", question)
+    stopping = asyncio.create_task(questions.stop())
+    await asyncio.sleep(0.05)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    gc.collect()
+    assert [str(one.message) for one in recwarn] == []
+    assert closed == ["admin"]
