@@ -12,6 +12,7 @@ from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavail
 from streams.idleclocks import IdleClocks
 from streams.owner import Owner
 from streams.setup import Phase, Setup
+from streams.topicguard import TopicGuard
 
 log = structlog.get_logger("callwarden")
 
@@ -21,6 +22,7 @@ _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_CONFIRM_S = 1.0  # what is seen of the topics for the first time is looked at again
 _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
 
 
@@ -69,6 +71,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._joined = False
         self._clocks = IdleClocks(setup, self.owners, self._assigned)
+        self._topics = TopicGuard(setup, self.owners, self._assigned)
         self._away = False
         self._shared_out = False  # since it last joined, the group has said which partitions are ours
         self._turned_s: float | None = None
@@ -112,7 +115,9 @@ class Engine:
             return ["the broker is away"]
         if not self._shared_out:
             return ["the group is sharing out the partitions"]
-        still = [f"partition {number}: {why}" for number, why in self.standing_still.items()]
+        still = self._topics.watch.faults
+        if not self._topics.watch.halting:
+            still += [f"partition {number}: {why}" for number, why in self.standing_still.items()]
         if still or self._clocks.behind is None:
             return still or ["how far it is behind is not known yet"]
         most = self._setup.ready_lag
@@ -174,13 +179,7 @@ class Engine:
             if owner is None:
                 owner = self.owners[number] = Owner(number, self._setup, self._consumer)
             self._assigned.add(number)
-            if number < self._setup.partitions and tps.issuperset(self._setup.names.of(number)):
-                owner.begin()
-            else:
-                owner.refuse(
-                    f"the topics have other numbers of partitions than the {self._setup.partitions} that all had when "
-                    "this worker began; expected the same number in all, see `callwarden topics check`"
-                )
+            self._topics.begin(owner, tps)
 
     async def _revoked(self, tps: frozenset[TP]) -> None:
         self._shared_out, self._clocks.behind = False, None
@@ -260,9 +259,12 @@ class Engine:
     async def _look_on(self) -> None:
         every_s = min(self._setup.live.idle_after_ms / 6, 5_000) / 1000
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(min(every_s, _CONFIRM_S) if self._topics.watch.suspected else every_s)
             try:
-                await self._clocks.look()
+                if await self._topics.look(self._consumer.assignment()):
+                    await self._clocks.look()
+                else:
+                    self._clocks.blind()
             except Unavailable as error:
                 self._clocks.blind()
                 self._broker(str(error))

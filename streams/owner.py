@@ -82,7 +82,12 @@ class Owner:
 
     def refuse(self, why: str) -> None:
         """The partition is ours from now on, and cannot be opened whatever the operator says to it."""
+        if (self.phase, self.why) == (Phase.UNFIT, why):
+            return
+        if self._opening is not None:
+            self._opening.cancel()
         self.why = why
+        self.forget()
         self._show(Phase.UNFIT)
         self._consumer.pause(self._tps)
         log.error("partition refused", partition=self.number, why=why)
@@ -99,6 +104,8 @@ class Owner:
             await asyncio.shield(self._leaving)
 
     async def _leave(self, before: Phase, earlier: asyncio.Task[None] | None) -> None:
+        if before is Phase.RUNNING:
+            log.info("partition handed over", partition=self.number)
         if earlier is not None:
             await asyncio.wait([earlier])
         if self._opening is not None and not self._opening.done():

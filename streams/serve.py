@@ -37,16 +37,22 @@ _MANY_OBJECTS = 20_000
 _M_ARENA_MAX = -8  # as in malloc.h of glibc
 
 
-async def partition_count(settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]]) -> int:
-    """How many partitions the topics have, once the broker is there. Refused when a topic is not as it must be.
+async def partition_count(
+    settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]], stored: int | None = None
+) -> int:
+    """How many partitions there are to work on, once the broker is there. Refused when a topic is not as it must be.
 
-    ``look`` tells what topics there are; it may raise Unavailable.
+    ``look`` tells what topics there are; it may raise Unavailable. ``stored`` is the number of partitions that the
+    state was made with: of topics that have more than that, those that all have are worked on.
     """
     found = await _once_there(look)
-    faults = mismatches(settings, found)
-    if faults:
+    faults = mismatches(settings, found, stored)
+    grown = [fault for fault in faults if fault.grown]
+    if len(grown) < len(faults):
         raise Refused(f"the topics are not as they must be\n{told(faults)}")
-    return partitions_for(settings, found)
+    for fault in grown:
+        log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, mend=fault.mend)
+    return partitions_for(settings, found, stored)
 
 
 async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
@@ -89,12 +95,13 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
     telemetry.broker(away=True)  # until it has answered
 
     async def set_up() -> Setup:
-        await _once_there(lambda: check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix)))
-        partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)))
+        names = Names(settings.input_prefix, settings.output_prefix)
+        stored = await _once_there(lambda: check_inputs(cluster, names))
+        partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)), stored)
         await _once_there(lambda: check_identity(settings, cluster, partitions))
         return Setup(
             cluster=cluster,
-            names=Names(settings.input_prefix, settings.output_prefix),
+            names=names,
             policy=policy,
             secret=settings.secret(),
             live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),

@@ -37,6 +37,7 @@ class Telemetry:
         self._feed_silent = gauge("callwarden_cdr_feed_silent_seconds", registry)
         self._silent = gauge("callwarden_silent_seconds", registry)
         self._away = gauge("callwarden_broker_away", registry)
+        self._topic_faults = gauge("callwarden_topic_faults", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
 
     def committed(self, number: int, taken: Taken, watermark_ms: int, took_s: float) -> None:
@@ -101,6 +102,10 @@ class Telemetry:
     def broker(self, away: bool) -> None:
         """Whether the broker cannot be reached."""
         self._away.set(away)
+
+    def topic_faults(self, count: int) -> None:
+        """How many topics are missing, or have another number of partitions."""
+        self._topic_faults.set(count)
 
     def stale(self) -> None:
         """A batch came that was fetched for another position."""

@@ -9,6 +9,7 @@ from monitor.policy.durations import DAY, HOUR, format_duration
 from monitor.topics import INPUTS
 from streams.names import OUTPUTS, Names
 from streams.settings import Settings, variable
+from streams.topicwatch import GROWN_PAGE
 
 _ENDLESS: Final = "-1"
 _MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
@@ -53,11 +54,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """What is wrong with a topic, and how to mend it, or that nothing does."""
+    """What is wrong with a topic, and how to mend it, or that nothing does.
+
+    ``grown``: it has more partitions than the others; workers go on with those that all topics have.
+    """
 
     topic: str
     wrong: str
     mend: str
+    grown: bool = False
 
 
 def told(faults: Iterable[Mismatch]) -> str:
@@ -143,12 +148,14 @@ def judged_names(wanted: Iterable[Wanted]) -> list[str]:
     return sorted(names | {"max.message.bytes"})
 
 
-def partitions_for(settings: Settings, found: Mapping[str, Existing]) -> int:
+def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> int:
     """How many partitions all topics must have.
 
-    As many as the state has, for it is stored by them; before there is one, as many as the platform has given its
-    own topics; before there are any, what the settings say.
+    As many as the state was made with (``stored``), whatever its topic has by now; before there is one, as many as its
+    topic has; before there is that, as many as the platform has given its own topics; else what the settings say.
     """
+    if stored is not None:
+        return stored
     names = Names(settings.input_prefix, settings.output_prefix)
     state = found.get(names.output("state"))
     if state is not None:
@@ -188,10 +195,13 @@ def run_together(settings: Settings, found: Mapping[str, Existing]) -> str | Non
     return None
 
 
-def mismatches(settings: Settings, found: Mapping[str, Existing]) -> list[Mismatch]:
-    """All that is not as it must be, in the order of the table. ``found`` has the topics that exist."""
+def mismatches(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> list[Mismatch]:
+    """All that is not as it must be, in the order of the table. ``found`` has the topics that exist.
+
+    ``stored`` is the number of partitions that the state was made with, None: there is no state.
+    """
     wanted, servers = table(settings), settings.bootstrap_servers
-    partitions = partitions_for(settings, found)
+    partitions = partitions_for(settings, found, stored)
     largest = max(
         (int(found[topic.topic].configs["max.message.bytes"]) for topic in wanted if _given(topic, found)), default=0
     )
@@ -202,7 +212,7 @@ def mismatches(settings: Settings, found: Mapping[str, Existing]) -> list[Mismat
             faults.append(Mismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
             continue
         if existing.partitions != partitions:
-            faults.append(_of_partitions(topic, existing.partitions, partitions, servers))
+            faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
         configs = [config for config in topic.configs if config.judged is not Judged.FREELY]
         if topic.name in ("late", "dead-letter"):
             configs.append(_at_least("max.message.bytes", max(largest, _MESSAGE) + _ROOM, _FITS_ANY_INPUT))
@@ -216,10 +226,19 @@ def _given(topic: Wanted, found: Mapping[str, Existing]) -> bool:
     return topic.name in INPUTS and topic.topic in found
 
 
-def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str) -> Mismatch:
+def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored: bool) -> Mismatch:
     wrong = f"it has {are} partitions, and must have {should_be}, like all the others"
     tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
-    if topic.name not in INPUTS and are < should_be:
+    if stored and are > should_be:
+        read = topic.name in INPUTS or topic.name == "control"
+        mend = (
+            f"Kafka takes no partitions away, and what lies in those from {should_be} on is not read: "
+            f"callwarden state move, see {GROWN_PAGE}"
+            if read
+            else f"Nothing has to be done: those from {should_be} on are not used"
+        )
+        return Mismatch(topic.topic, wrong, mend, grown=True)
+    if are < should_be and (stored or topic.name not in INPUTS):
         return Mismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
     why = "a tenant's records would lie in two partitions" if are < should_be else "Kafka takes no partitions away"
     return Mismatch(

@@ -54,11 +54,12 @@ def run(
                 f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
             )
         names = Names(settings.input_prefix, settings.output_prefix)
-        await check_inputs(cluster, names)
+        stored = await check_inputs(cluster, names)
         found = await look(cluster.questions, table(settings))
-        if faults := mismatches(settings, found):
+        # What lies in partitions that the state has not is carried over; new topics must fit.
+        if faults := [fault for fault in mismatches(settings, found, stored) if settings is new or not fault.grown]:
             raise Refused(f"the topics are not as they must be\n{told(faults)}")
-        partitions = partitions_for(settings, found)
+        partitions = partitions_for(settings, found, stored)
 
         def made(number: int) -> Partition:
             place = Place(number, partitions, settings.partitioner)

@@ -56,19 +56,22 @@ def create(
     )
     wanted = table(settings)
 
+    stored: int | None = None
+
     async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
-        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
+        nonlocal stored
+        stored = await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
         found = await admin.look(cluster.questions, wanted)
         if odd := run_together(settings, found) or at_odds(settings, found):
             fail(f"nothing was made: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
-        count = partitions_for(settings, found)
+        count = partitions_for(settings, found, stored)
         await admin.create(cluster.questions, missing, count, settings.replication_factor)
         for topic in missing:
             typer.echo(f"made {topic.topic}: {count} partitions")
         return await admin.look_for(cluster.questions, wanted)
 
-    _tell(settings, operate("topics create", settings, make))
+    _tell(settings, operate("topics create", settings, make), stored)
 
 
 @app.command("check")
@@ -98,20 +101,22 @@ def check(
         }
     )
 
+    stored: int | None = None
+
     async def look(cluster: "KafkaCluster") -> "dict[str, Existing]":
-        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
+        nonlocal stored
+        stored = await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
         return await admin.look(cluster.questions, table(settings))
 
-    _tell(settings, operate("topics check", settings, look))
+    _tell(settings, operate("topics check", settings, look), stored)
 
 
-def _tell(settings: "Settings", found: "dict[str, Existing]") -> None:
+def _tell(settings: "Settings", found: "dict[str, Existing]", stored: int | None) -> None:
     from monitor.cli.inputs import fail
     from streams.topics import mismatches, partitions_for, table, told
 
-    faults = mismatches(settings, found)
+    faults = mismatches(settings, found, stored)
     if faults:
         fail(told(faults), 1)
-    typer.echo(
-        f"all {len(table(settings))} topics are as they must be, with {partitions_for(settings, found)} partitions"
-    )
+    partitions = partitions_for(settings, found, stored)
+    typer.echo(f"all {len(table(settings))} topics are as they must be, with {partitions} partitions")

@@ -11,6 +11,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused, Unreadable
+from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.errors import translated
@@ -20,6 +21,7 @@ from streams.kafka.questions import Questions
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = TopicPartition("", 0)
+_METADATA_MS = 10_000  # within this time a topic that was created again is assigned
 _JOIN_S = 90.0
 _STOP_S = 10.0
 _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
@@ -54,7 +56,9 @@ class KafkaConsumer:
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
         client = self._clients.reader(
             group_id=settings.group,
-            partition_assignment_strategy=(RangePartitionAssignor,),
+            # The second, for members of an earlier release in the group.
+            partition_assignment_strategy=(NumberAssignor, RangePartitionAssignor),
+            metadata_max_age_ms=_METADATA_MS,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_ms,
             rebalance_timeout_ms=rebalance_ms,

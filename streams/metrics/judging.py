@@ -169,6 +169,9 @@ JUDGING: tuple[Entry, ...] = (
         buckets=LATENCIES,
     ),
     Entry("callwarden_broker_away", "gauge", "0 or 1", "1 while the broker cannot be reached"),
+    Entry(
+        "callwarden_topic_faults", "gauge", "topics", "Topics that are missing, or have another number of partitions"
+    ),
     Entry("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
     Entry("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),
 )

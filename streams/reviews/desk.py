@@ -135,9 +135,10 @@ class Desk:
         waiting, withdrawn = await self._database.run(partial(unsent, now_ms=_now_ms()))
         sent = Sent(withdrawn=withdrawn)
         topic = f"{self._names.input_prefix}reviews"
-        count = (await self._topics.partitions([topic])).get(topic)
-        if count is None:
+        counts = await self._topics.partitions([topic, self._names.output("state")])
+        if topic not in counts:
             raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        count = min(counts.values())  # of a topic that was given more partitions, those that are read
         for start in range(0, len(waiting), _AT_ONCE):
             some = waiting[start : start + _AT_ONCE]
             await self._write([self._out(topic, count, one) for one in some])

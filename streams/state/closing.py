@@ -179,9 +179,11 @@ def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[s
     return taken, [*(() if partition.switching else moved.records()), *partition.snapshot()]
 
 
-async def rows_of(cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int]) -> list[list[Rows]]:
-    """What each of the inputs has from its offset on."""
-    ends = await cluster.ends(inputs)
+async def rows_of(
+    cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int], stops: Sequence[int] | None = None
+) -> list[list[Rows]]:
+    """What each of the inputs has from its offset on, up to its stop, None: to its end."""
+    ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
     return [
         [
             Rows(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys)

@@ -17,17 +17,18 @@ async def current_inputs(cluster: Cluster, names: Names) -> list[InputTopic]:
     return [InputTopic(topic, found[topic].id) for topic in names.inputs]
 
 
-async def check_inputs(cluster: Cluster, names: Names) -> None:
+async def check_inputs(cluster: Cluster, names: Names) -> int | None:
     """Refused where the stored state was made from other inputs than the settings name. Unavailable.
 
-    Only the names are compared: a topic that was created again is the matter of each partition's owner, which tells the
-    command that accepts it.
+    Returns the number of partitions that it was made with; None where there is no state. Only the names are compared:
+    a topic that was created again is the matter of each partition's owner, which tells the command that accepts it.
     """
     topic = names.output("state")
     state = (await cluster.topics([topic])).get(topic)
     head = None if state is None else await newest_head(cluster, names, state.partitions)
     if head is not None and (why := other_inputs(head.inputs, names)):
         raise Refused(why)
+    return None if head is None else head.place.partitions
 
 
 def other_inputs(stored: Sequence[InputTopic], names: Names) -> str | None:

@@ -26,6 +26,7 @@ from streams.state.closing import Closing, Side, elsewhere, marks_of, open_again
 from streams.state.inputs import current_inputs
 from streams.state.look import part_of
 from streams.state.mark import Moved, mark_of
+from streams.state.strays import Pair, Strays, find_strays
 
 _CALLS = INPUTS.index(CALLS)
 _BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
@@ -39,23 +40,32 @@ async def move(cluster: Cluster, old: Side, new: Side, told: Callable[[str], Non
     """
     closing = Closing(cluster, old, new)
     moved = await closing.mark()
-    if closing.ended and (why := await _gone_on(cluster, old, new)):
+    strays = await find_strays(cluster, old, new.partitions)
+    if closing.ended and (why := await _gone_on(cluster, old, new, strays)):
         raise Refused(f"{why}: the move is done")
     try:
-        formers = await _close(cluster, old, new, closing, moved, told)
+        formers = await _close(cluster, old, new, closing, moved, strays, told)
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
         for made in regroup(formers, new.partitions):
-            await _make(cluster, new, made, moved)
+            await _make(cluster, new, made, moved, strays.of(made.number))
             again = sum(map(len, made.kept))
             told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
+        if strays.count:
+            told(f"carried over: {strays.count:,} records of partitions {old.partitions} and above, read by no worker")
     except (Refused, RegroupError, MismatchError, StateFormatError, MissingPartError) as error:
         back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
         raise Refused(f"{error}{back}") from None
 
 
 async def _close(
-    cluster: Cluster, old: Side, new: Side, closing: Closing, moved: Moved, told: Callable[[str], None]
+    cluster: Cluster,
+    old: Side,
+    new: Side,
+    closing: Closing,
+    moved: Moved,
+    strays: Strays,
+    told: Callable[[str], None],
 ) -> list[Former]:
     """The former partitions, closed, once it is known that the new ones can be made of them."""
     formers, digests = [], []
@@ -67,7 +77,7 @@ async def _close(
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
         for made in regroup(formers, new.partitions):
-            await _try(cluster, new, made, moved)
+            await _try(cluster, new, made, moved, strays.of(made.number))
         await closing.close(moved)
         for number, digest in enumerate(digests):
             records = await closing.records(number, moved)
@@ -82,7 +92,7 @@ async def undo(cluster: Cluster, old: Side, new: Side) -> None:
     for mark in (await marks_of(cluster, old)).values():
         if not mark.leads_to(new.names, new.partitions):
             raise Refused(elsewhere(mark))
-    if why := await _gone_on(cluster, old, new):
+    if why := await _gone_on(cluster, old, new, await find_strays(cluster, old, new.partitions)):
         raise Refused(f"{why}: that would be decided again here, or lost")
     await open_again(cluster, old)
 
@@ -95,7 +105,7 @@ def _back(new: Side) -> str:
     )
 
 
-async def _gone_on(cluster: Cluster, old: Side, new: Side) -> str | None:
+async def _gone_on(cluster: Cluster, old: Side, new: Side, strays: Strays) -> str | None:
     """What has happened in the new topics since the state was moved there, None: nothing that matters."""
     parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
     moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and mark_of(part.entries)}
@@ -107,8 +117,8 @@ async def _gone_on(cluster: Cluster, old: Side, new: Side) -> str | None:
             return f"workers have gone on with {new.names.output('state')}-{number}"
         if judged.control:
             return f"workers have taken commands from {new.names.output('control')}-{number}"
-        for tp, source in zip(new.inputs(number), judged.sources, strict=True):
-            if came := await _came(cluster, tp, source.done):
+        for tp, source, laid in zip(new.inputs(number), judged.sources, strays.of(number), strict=True):
+            if (came := await _came(cluster, tp, source.done) - len(laid)) > 0:
                 return f"{tp.topic}-{number} got {came} records"
     return None
 
@@ -143,7 +153,7 @@ async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
     return sum(map(len, pieces))
 
 
-async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> None:
+async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
     """Refused unless a new partition can be made; nothing is written."""
     number, names = made.number, new.names
     async with new.writer(cluster, number):
@@ -151,11 +161,15 @@ async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> No
             raise Refused(
                 f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
             )
-        for tp, some in zip(new.inputs(number), made.kept, strict=True):
-            await _laid(cluster, tp, some)
+        for tp, some, more in zip(new.inputs(number), made.kept, strays, strict=True):
+            await _laid(cluster, tp, [*_pairs(some), *more])
     offsets = [list(range(len(some))) for some in made.kept]
     head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
     _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
+
+
+def _pairs(kept: Sequence[Kept]) -> list[Pair]:
+    return [(one.key, one.value) for one in kept]
 
 
 def _rows(kept: Sequence[Kept]) -> Rows:
@@ -171,22 +185,28 @@ def _stored(made: Regrouped, head: PartitionHead) -> dict[str, bytes]:
     return {key: value for key, value in cut if value is not None}
 
 
-async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved) -> None:
+async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
     number, names, inputs = made.number, new.names, new.inputs(made.number)
+    # Behind what was read before lies what was not: to the new partition it is new input.
+    lie = [[*_pairs(some), *more] for some, more in zip(made.kept, strays, strict=True)]
     async with new.writer(cluster, number) as writer:
-        for tp, some in zip(inputs, made.kept, strict=True):
-            missing = some[len(await _laid(cluster, tp, some)) :]
-            for batch in _batches([Out(*tp, one.key, one.value) for one in missing]):
+        for tp, pairs in zip(inputs, lie, strict=True):
+            missing = pairs[len(await _laid(cluster, tp, pairs)) :]
+            for batch in _batches([Out(*tp, key, value) for key, value in missing]):
                 await writer.commit(batch, {})
     async with new.writer(cluster, number) as writer:  # anew: all that was written can be seen then
-        offsets = [await _laid(cluster, tp, some) for tp, some in zip(inputs, made.kept, strict=True)]
-        if list(map(len, offsets)) != list(map(len, made.kept)):
+        laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
+        if list(map(len, laid)) != list(map(len, lie)):
             raise Unavailable(f"partition {number}: not all that was written can be read yet")
         ends = await cluster.ends(inputs)
-        head = made.head_at(offsets, [ends[tp] for tp in inputs], moved.clocks_ms)
+        counts = list(map(len, made.kept))
+        offsets = [at[:count] for at, count in zip(laid, counts, strict=True)]
+        empty = [at[0] if at else ends[tp] for tp, at in zip(inputs, laid, strict=True)]
+        head = made.head_at(offsets, empty, moved.clocks_ms)
         head = msgspec.structs.replace(head, inputs=await current_inputs(cluster, names))
         records = _stored(made, head)
-        rows = await rows_of(cluster, inputs, [source.resume for source in head.sources])
+        resume, done = [source.resume for source in head.sources], [source.done for source in head.sources]
+        rows = await rows_of(cluster, inputs, resume, done)
         _prove(new.new(number), records, rows, made, moved)
         state = names.output("state")
         there = (await part_of(cluster, names, number)).entries
@@ -210,15 +230,15 @@ def _of_head(key: str) -> bool:
     return key.startswith(f"{HEAD}/")
 
 
-async def _laid(cluster: Cluster, tp: TP, kept: Sequence[Kept]) -> list[int]:
-    """At which offsets of its new topic what is kept of a source lies, as far as it does. Refused: there is more."""
+async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
+    """At which offsets of a new topic these records lie, as far as they do. Refused: there is more."""
     start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
     offsets: list[int] = []
     found: list[tuple[bytes | None, bytes | None]] = []
     async for one in cluster.read(tp, start, end):
         offsets += one.offsets.tolist()
         found += zip(one.keys, one.values, strict=True)
-    if found != [(one.key, one.value) for one in kept[: len(found)]]:
+    if found != list(pairs[: len(found)]):
         raise Refused(
             f"{tp.topic}-{tp.partition} has records already that are not of this move: expected nobody to write to it "
             "before. Have that stopped, and make the new topics anew"

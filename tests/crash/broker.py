@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from crash.group import Group
 from crash.log import Log, Record, Txn
 from crash.virtual import VirtualClock, VirtualLoop
-from streams.cluster import TP, Fenced, TopicInfo
+from streams.cluster import TP, Fenced, TopicInfo, Unavailable
 
 MARKER_DELAY_S = 0.05
+METADATA_S = 10.0  # until clients see that topics have changed
 COMPACTION_LAG_S = 600.0
 
 
@@ -90,12 +91,23 @@ class Broker:
         """As `kafka-topics --delete`."""
         for number in range(self.topics.pop(topic)):
             del self.logs[TP(topic, number)]
+        self._changed()
+
+    def alter(self, topic: str, partitions: int) -> None:
+        """As `kafka-topics --alter --partitions`."""
+        self.logs |= {TP(topic, number): Log() for number in range(self.topics[topic], partitions)}
+        self.topics[topic] = partitions
+        self._changed()
+
+    def _changed(self) -> None:
+        self.later(METADATA_S, self.group.rebalance)
 
     def create(self, topic: str, partitions: int) -> None:
         """As `kafka-topics --create`: under another id than one of that name that was deleted."""
         self.topics[topic] = partitions
         self._created[topic] = self._created.get(topic, 0) + 1
         self.logs |= {TP(topic, number): Log() for number in range(partitions)}
+        self._changed()
 
     def recreate(self, topic: str) -> None:
         """Delete it, and create it again with as many partitions."""
@@ -154,6 +166,8 @@ class Broker:
     def produce(self, transactional_id: str, txn: Txn, tp: TP, records: Sequence[Record]) -> int:
         """Write in a transaction; the offset of the last."""
         self._holds(transactional_id, txn)
+        if tp not in self.logs:
+            raise Unavailable(f"{tp.topic} does not exist")
         if tp not in txn.tps:
             txn.tps.append(tp)
         return self.logs[tp].append(records, self.clock.now_ms(), txn)
@@ -188,8 +202,9 @@ class Broker:
 
         def next_marker() -> None:
             if waiting:
-                self.logs[waiting.pop()].mark(txn, committed, self.clock.now_ms())
-                self._arrived()
+                if (log := self.logs.get(waiting.pop())) is not None:
+                    log.mark(txn, committed, self.clock.now_ms())
+                    self._arrived()
                 self.later(self.rng.choice((0.0, self.rng.random() * MARKER_DELAY_S)), next_marker)
             else:
                 if committed:

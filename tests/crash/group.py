@@ -115,11 +115,13 @@ class Group:
                 joined.set_result(shares[member.id])
 
     def _shares(self) -> dict[str, frozenset[TP]]:
-        """The range assignor's: partition n of all topics goes to the same member, in the order of their ids."""
+        """Of the numbers that all topics have: partition n of all goes to one member, in the order of their ids."""
         ids = sorted(self._members)
         shares: dict[str, set[TP]] = {member_id: set() for member_id in ids}
-        for topic in sorted({topic for member in self._members.values() for topic in member.topics}):
-            count = self._broker.topics[topic]
+        heard = {topic for member in self._members.values() for topic in member.topics}
+        counts = [self._broker.topics[topic] for topic in heard if topic in self._broker.topics]
+        for topic in sorted(heard.intersection(self._broker.topics)):
+            count = min(counts)
             for rank, member_id in enumerate(ids):
                 each, more = divmod(count, len(ids))
                 first = rank * each + min(rank, more)

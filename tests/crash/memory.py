@@ -311,7 +311,9 @@ class MemoryConsumer:
         return taken
 
     def _fetch(self, tp: TP, position: int, most: int) -> Fetched | None:
-        log = self._link.broker.logs[tp]
+        log = self._link.broker.logs.get(tp)
+        if log is None:
+            return None  # deleted: the client goes on asking
         if not log.start <= position <= log.end:
             raise OffsetGone(tp, position)
         stable = log.last_stable
@@ -322,7 +324,8 @@ class MemoryConsumer:
         return _fetched(position, stop, entries)
 
     def _keep_stale(self, tp: TP, position: int) -> None:
-        if self._link.rng.random() < STALE_SHARE and self._link.broker.logs[tp].start <= position:
+        log = self._link.broker.logs.get(tp)
+        if self._link.rng.random() < STALE_SHARE and log is not None and log.start <= position:
             with contextlib.suppress(Unreadable):
                 fetched = self._fetch(tp, position, 100)
                 if fetched is not None:

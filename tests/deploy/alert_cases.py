@@ -68,6 +68,16 @@ CASES = {
         ],
         [Quiet({'callwarden_broker_away{instance="w"}': "1 1 0 1 1 0 1 1"}, "7m")],
     ),
+    "CallwardenTopicsChanged": Cases(
+        [
+            Fires(
+                {'callwarden_topic_faults{instance="w"}': "0 0 1x10", 'callwarden_topic_faults{instance="v"}': "0x12"},
+                "5m",
+                [({}, "主题被删除或分区数被更改 / A topic was deleted, or its number of partitions changed")],
+            )
+        ],
+        [Quiet({'callwarden_topic_faults{instance="w"}': "0x10"}, "7m")],
+    ),
     "CallwardenPartitionNotRunning": Cases(
         [
             Fires(

@@ -1,0 +1,156 @@
+"""Topics that are deleted, created again or given more partitions while workers are at work: named, within seconds."""
+
+import asyncio
+import random
+
+import pytest
+
+from crash import judge
+from crash.courses import (
+    CDR,
+    CONTROL,
+    MINUTE,
+    NOON,
+    POLICY,
+    SECOND,
+    STATE,
+    call,
+    operator_of,
+    phase,
+    play,
+    three_calls,
+    until,
+    world_of,
+)
+from crash.log import Record
+from crash.traffic import NAMES, Arrival
+from crash.world import World
+from monitor.head import Live, Place
+from monitor.keying import partition_of
+from monitor.partition import Partition
+from streams.cluster import TP
+from streams.names import OUTPUTS, Names
+from streams.setup import Phase
+from streams.state.closing import Side
+from streams.state.moving import move
+
+_NOTICED_S = 12  # two looks, the second a second after the first
+HOME = {name: partition_of(name.encode(), 2, "murmur2") for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
+
+
+@pytest.mark.parametrize(
+    ("topic", "remedy"), [(STATE.topic, "callwarden state import FILE"), (CONTROL.topic, "create")]
+)
+def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, remedy: str) -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        assert worker.engine is not None
+        world.broker.delete(topic)
+        await asyncio.sleep(_NOTICED_S)
+        stands, why = phase(worker)
+        assert (stands, why.partition(".")[2].partition(" ")[0]) == (Phase.UNFIT, topic.partition(".")[2])
+        assert f"{topic} does not exist: it was deleted" in why
+        assert remedy in why
+        assert any(topic in line for line in worker.engine.not_ready)
+        world.broker.create(topic, 1)
+        await asyncio.sleep(2 * _NOTICED_S)
+        stands, why = phase(worker)
+        if topic == STATE.topic:
+            assert stands is Phase.REFUSED
+            assert "callwarden accept lost-state" in why
+        else:
+            assert (stands, why) == (Phase.RUNNING, "")
+            assert worker.engine.not_ready == []
+
+    play(world, go)
+
+
+def test_an_input_that_is_created_again_under_a_worker_is_noticed_though_it_has_got_further() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        world.broker.recreate(CDR.topic)
+        world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
+        await asyncio.sleep(2 * _NOTICED_S)
+        stands, why = phase(worker)
+        assert stands is Phase.REFUSED
+        assert "callwarden.cdr was deleted and created again" in why
+
+    play(world, go)
+
+
+def of_tenant(tenant: str, number: int, at_ms: int, name: str) -> list[Arrival]:
+    """Three short calls of it, which lie in that partition."""
+    arrivals = []
+    for each in range(3):
+        one = call(at_ms + each * SECOND, f"{name}{each}")
+        value = (one.record.value or b"").replace(b'"tenant_id": "t"', b'"tenant_id": "%s"' % tenant.encode())
+        arrivals.append(Arrival(one.at_ms, TP(CDR.topic, number), Record(tenant.encode(), value)))
+    return arrivals
+
+
+def test_with_more_partitions_of_an_input_the_others_go_on_and_a_move_carries_all_over() -> None:
+    """Three tenants: one stays where it was, the records of one are rejected, those of one are read by nobody."""
+    live = Live(idle_after_ms=30 * SECOND, outage_grace_ms=0)
+    world = World(random.Random(3), POLICY, live, 2, NOON, 1.0)
+    by_course = {
+        course: next(name for name, home in HOME.items() if holds(home, partition_of(name.encode(), 3, "murmur2")))
+        for course, holds in {
+            "stays": lambda old, new: old == new,
+            "unread": lambda old, new: new == 2,
+        }.items()
+    }
+    new = Names("new.", "new.")
+
+    def side(names: Names, count: int, application_id: str) -> Side:
+        return Side(names, application_id, count, lambda n: Partition(POLICY, b"secret", live, Place(n, count)))
+
+    def ids(names: Names, count: int) -> list[tuple[str, str]]:
+        logs = [world.broker.logs[TP(names.output("enforcement"), number)] for number in range(count)]
+        return sorted(entry.record.key.decode() for log in logs for entry in log.committed(0))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + MINUTE)
+        world.broker.alter(CDR.topic, 3)
+        for tenant in by_course.values():
+            world.produce(of_tenant(tenant, partition_of(tenant.encode(), 3, "murmur2"), NOON + 2 * MINUTE, tenant))
+        await asyncio.sleep(_NOTICED_S)
+        assert worker.engine is not None
+        (told,) = worker.engine.not_ready
+        assert told.startswith(
+            "callwarden.cdr has 3 partitions, the state was made with 2: records in partitions 2 and"
+        )
+        await until(world, NOON + 150 * SECOND)
+        assert worker.owned() == [0, 1], "the others go on"
+        later = world.add_worker()
+        await asyncio.sleep(20)
+        assert sorted(worker.owned() + later.owned()) == [0, 1], "with a worker that comes since, too"
+        worker.terminate()
+        later.terminate()
+        await asyncio.sleep(10)
+        for topic in [*new.inputs, *map(new.output, OUTPUTS)]:
+            world.broker.create(topic, 3)
+        lines: list[str] = []
+        await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)
+        assert lines[-1].startswith("carried over: 3 records of partitions 2 and above")
+        await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)  # again
+        for number in range(3):
+            log = world.broker.logs[TP(new.inputs[0], number)].committed(0)
+            for entry in log:
+                assert entry.record is not None
+                assert partition_of(entry.record.key or b"", 3, "murmur2") == number
+        kept = [
+            e.record.key for n in range(3) for e in world.broker.logs[TP(new.inputs[0], n)].committed(0) if e.record
+        ]
+        assert sorted(kept) == sorted(tenant.encode() for tenant in by_course.values() for _ in range(3))
+
+    play(world, go)
+    assert judge.ids(world.broker, 0) == []
