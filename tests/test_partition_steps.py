@@ -93,3 +93,18 @@ def test_what_waits_undecided_is_not_walked_through_to_find_what_is_due() -> Non
     one = partition()
     feed(one, lines())
     assert one.work(MOST) == 100 * MOST, "no more is counted than is decided at once"
+
+
+def test_texts_that_take_long_to_be_compared_are_decided_a_few_at_a_time() -> None:
+    """One character of them becomes 18: two texts of 4,096 take a tenth of a second."""
+    one = partition()
+    slow = {"type": "application", "tenant_id": "acme", "declared_business": "\ufdfa" * 4_096}
+    values = [json.dumps({**slow, "application_id": f"n{n}", "updated_ms": T0}).encode() for n in range(5)]
+    tenant = {"type": "tenant", "tenant_id": "acme", "declared_businesses": [], "numbers": []}
+    feed(one, [*values, json.dumps({**tenant, "updated_ms": T0 + DAY}).encode()])
+    assert one.work(1_000) >= 50_000, "not in the event loop"
+    steps = 0
+    while one.due:
+        one.advance(1_000)
+        steps += 1
+    assert steps == 3, "two at a time"

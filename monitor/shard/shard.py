@@ -158,7 +158,7 @@ class Shard:
         self._advance(watermark_ms, (watermark_ms,))
 
     def advance_by(self, most: int, watermark_ms: int) -> int | None:
-        """Decide the first of what the watermark allows: about ``most`` records and as many lapses.
+        """Decide the first of what the watermark allows: records of about the weight ``most``, and as many lapses.
 
         None when that is all that is due, and nothing was decided: `advance` decides it. Else the event time up to
         which all is decided: what is due after that, and at that instant, may be decided by the next call.

@@ -86,7 +86,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
         began_s = time.thread_time()
         more = count - have
         feed(more)
-        beside = partition.early_work * 1 > _LARGE
+        beside = partition.early_work > _LARGE
         steps.timed("a thread's look ahead" if beside else "a look ahead", partition.early)
         decide_all()
         spent_s = time.thread_time() - began_s

@@ -1,0 +1,13 @@
+"""The bench of one tenant's complaints sends them all, and tells what each size asks for."""
+
+from bench.records import complaints
+
+
+def test_each_size_is_told_with_what_one_more_costs() -> None:
+    few, more = complaints((40, 80))
+    assert [few["complaints"], more["complaints"]] == [40, 80]
+    for row in (few, more):
+        assert row["bytes_one_more"] > 100
+        assert row["us_each"] > 0
+        assert row["memory_each"] > 100
+        assert {"feed", "a transaction"} <= row["longest_ms"].keys()
