@@ -6,7 +6,7 @@ uvicorn has a deadline for idle connections alone, and no limit that keeps the s
 import asyncio
 import enum
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -64,6 +64,9 @@ class Connections:
         self._waiting: dict[Guarded, None] = {}  # in the order in which they began to wait
         self._open: set[Guarded] = set()
 
+    def __iter__(self) -> Iterator[Guarded]:
+        return iter(list(self._open))
+
     def __len__(self) -> int:
         return len(self._open)
 
@@ -111,7 +114,7 @@ class Connection(H11Protocol):
             Phase.IDLE: self._limits.idle_s,
             Phase.CLOSING: _LINGER_S,
         }
-        self._phase = Phase.HEADER
+        self.phase = Phase.HEADER
         self._request: object = None
         self._has_sent = False
         self.deadline_s = connections.now_s() + self._limits.header_s
@@ -157,9 +160,9 @@ class Connection(H11Protocol):
 
     def expire(self) -> None:
         """Say so where that can be read, and close."""
-        if self._phase is Phase.CLOSING or self.transport.is_closing():
+        if self.phase is Phase.CLOSING or self.transport.is_closing():
             return self.abort()
-        phase, cycle = self._phase, self.cycle
+        phase, cycle = self.phase, self.cycle
         if phase is not Phase.IDLE:
             waited_s = self._seconds[phase]
             self._all.log.warn("an HTTP connection is closed: it waits too long", waits_for=phase.value, s=waited_s)
@@ -183,9 +186,9 @@ class Connection(H11Protocol):
         elif data_came and self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             phase = Phase.HEADER
         else:
-            phase = self._phase if cycle is None else Phase.IDLE
-        if phase is not self._phase or cycle is not self._request:
-            self._phase, self._request = phase, cycle
+            phase = self.phase if cycle is None else Phase.IDLE
+        if phase is not self.phase or cycle is not self._request:
+            self.phase, self._request = phase, cycle
             self.deadline_s = self._all.now_s() + self._seconds[phase]
             self._all.waits(self, phase in (Phase.HEADER, Phase.IDLE))
 
@@ -202,7 +205,7 @@ class Connection(H11Protocol):
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
             self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         self.transport.close()
-        self._phase, self.deadline_s = Phase.CLOSING, self._all.now_s() + _LINGER_S
+        self.phase, self.deadline_s = Phase.CLOSING, self._all.now_s() + _LINGER_S
         self._all.waits(self, False)
 
     def _end_request(self) -> None:

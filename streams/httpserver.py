@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import uvicorn
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.clock import steady_s
 from streams.httpconnection import Connection, Connections, Limits
@@ -57,10 +57,18 @@ class Server(uvicorn.Server):
     """Serves an ASGI application until ``should_exit`` is set. It leaves the signals to the program, which they would
     end before its database is closed."""
 
-    def __init__(self, app: ASGIApp, limits: Limits | None = None, sweep_s: float = _SWEEP_S) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits | None = None,
+        *,
+        sweep_s: float = _SWEEP_S,
+        now_s: Callable[[], float] = steady_s,
+    ) -> None:
+        """``sweep_s``: how often deadlines are looked at, which are by ``now_s``."""
         limits = limits or usual_limits()
-        self._log, self._sweep_s = SparseLog(), sweep_s
-        self.guarded = Connections(limits, steady_s, self._log)
+        self._log, self._sweep_s = SparseLog(now_s), sweep_s
+        self.guarded = Connections(limits, now_s, self._log)
 
         def connection(**given: Any) -> Connection:
             return Connection(self.guarded, **given)
@@ -109,14 +117,29 @@ class Server(uvicorn.Server):
 
 
 def _within(app: ASGIApp, most_bytes: int) -> ASGIApp:
-    """The application, without requests that announce a larger body, and not told of as faulty when a client goes."""
+    """The application, without requests with a larger body, and not told of as faulty when a client goes."""
 
     async def within(scope: Scope, receive: Receive, send: Send) -> None:
-        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if all(int(length) <= most_bytes for length in lengths):
+        come, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal come
+            message = await receive()
+            come += len(message.get("body", b""))
+            return message if come <= most_bytes else {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            if come <= most_bytes:
+                begun = True
+                await send(message)
+
+        announced = [int(value) for name, value in scope["headers"] if name == b"content-length"]
+        if max(announced, default=0) <= most_bytes:
             with contextlib.suppress(ClientDisconnect):
-                await app(scope, receive, send)
-            return
+                await app(scope, counted, sending)
+            if begun or come <= most_bytes:
+                return
         body = f"413 Content Too Large: at most {most_bytes} bytes would be right\n".encode()
         headers = [
             (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),

@@ -22,18 +22,19 @@ from streams.app import PagesService
 from streams.consumers.host import host, pages_app
 from streams.consumers.notify.listen import listening
 from streams.devkafka import free_ports
-from streams.httpconnection import Connection, Limits
+from streams.httpconnection import Connection, Limits, Phase
 from streams.httpserver import Server, listen, usual_limits
 from streams.sparselog import SparseLog
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-SOON, LATE = 0.05, 3600.0
+MUCH_S = 1_000.0
 
 
 class Served:
     """A server, and what its application was asked for."""
 
     def __init__(self, limits: Limits) -> None:
+        self.now_s = 0.0
         self.hold = asyncio.Event()
         self.under_way = 0
         routes = [
@@ -42,7 +43,7 @@ class Served:
             Route("/body", self._body, methods=["POST"]),
             Route("/large", self._large),
         ]
-        self.server = Server(Starlette(routes=routes), limits, sweep_s=0.01)
+        self.server = Server(Starlette(routes=routes), limits, sweep_s=0.005, now_s=lambda: self.now_s)
         self.listening = listen("127.0.0.1", 0)
         self.address = self.listening.getsockname()
 
@@ -61,26 +62,32 @@ class Served:
         self.under_way += 1
         return Response(b"x" * 50_000_000)
 
-    async def said(self, sent: bytes = b"") -> bytes:
-        """All that is answered to these bytes, until the server closes the connection."""
+    async def said(self, sent: bytes = b"", late: Callable[[Connection], bool] | None = None) -> bytes:
+        """All that is answered to these bytes, until the server closes the connection. Much time passes once a
+        connection is as ``late`` says."""
         reader, writer = await asyncio.open_connection(*self.address)
         try:
             writer.write(sent)
             async with asyncio.timeout(60):
+                if late is not None:
+                    await until(lambda: any(late(each) for each in self.connections()))
+                    self.now_s += MUCH_S
                 return await reader.read()
         except ConnectionError:
             return b""
         finally:
             writer.close()
 
+    def connections(self) -> list[Connection]:
+        return [each for each in self.server.guarded if isinstance(each, Connection)]
+
     async def healthy(self) -> bool:
         return (await self.said(HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"ok\n")
 
 
 @asynccontextmanager
-async def serving(**limits: float) -> AsyncIterator[Served]:
-    usual: dict[str, float] = {"connections": 100, "header_s": LATE, "request_s": LATE, "idle_s": LATE}
-    served = Served(Limits(**(usual | limits)))  # type: ignore[arg-type]
+async def serving(connections: int = 100) -> AsyncIterator[Served]:
+    served = Served(Limits(connections=connections))
     task = asyncio.create_task(served.server.serve([served.listening]))
     try:
         yield served
@@ -113,21 +120,19 @@ def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture)
 
 
 async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(logged: Callable[[], list[str]]) -> None:
-    async with serving(header_s=SOON) as served:
+    async with serving() as served:
         for before in (b"", HEALTH):  # the first request, and one on a connection that was served before
             reader, writer = await asyncio.open_connection(*served.address)
             writer.write(before)
-            with suppress(ConnectionError):
-                async with asyncio.timeout(60):
-                    writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
-                    while not reader.at_eof():
-                        writer.write(b"x")
-                        await asyncio.sleep(0.01)
-                        if b"408" in reader._buffer:  # type: ignore[attr-defined]
-                            break
-                    answer = await reader.read()
-                    assert b"HTTP/1.1 408 Request Timeout\r\n" in answer
-                    assert (b"\r\n\r\nok\n" in answer) is bool(before)
+            answer = await reader.readuntil(b"ok\n") if before else b""
+            writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+            async with asyncio.timeout(60):
+                while not answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n"):
+                    writer.write(b"x")
+                    await asyncio.sleep(0.01)
+                    served.now_s += 1
+                    with suppress(TimeoutError, ConnectionError):
+                        answer = await asyncio.wait_for(reader.read(1_000), 0.01)
             writer.close()
         assert await served.healthy()
     [line] = logged()
@@ -135,43 +140,46 @@ async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(l
 
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
-    async with serving(header_s=SOON) as served:
-        assert await served.said() == b""
+    async with serving() as served:
+        assert await served.said(late=lambda each: each.phase is Phase.HEADER) == b""
 
 
 async def test_an_idle_connection_is_closed_and_not_before_its_time() -> None:
-    async with serving(idle_s=SOON) as served:
-        assert (await served.said(HEALTH)).endswith(b"ok\n")
-    async with serving(header_s=SOON) as served:
+    async with serving() as served:
+        assert (await served.said(HEALTH, lambda each: each.phase is Phase.IDLE)).endswith(b"ok\n")
         reader, writer = await asyncio.open_connection(*served.address)
         for _ in range(3):
             writer.write(HEALTH)
             assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
-            await asyncio.sleep(3 * SOON)
+            await until(lambda: [each.phase for each in served.connections()] == [Phase.IDLE])
+            served.now_s += 0.9 * Limits(1).idle_s
+            await asyncio.sleep(0.02)
         writer.close()
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
 async def test_a_body_that_does_not_come_is_refused(framing: bytes) -> None:
-    async with serving(request_s=SOON) as served:
-        answer = await served.said(b"POST /body HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+    async with serving() as served:
+        sent = b"POST /body HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
+        answer = await served.said(sent, lambda each: each.phase is Phase.REQUEST)
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_body_that_nobody_reads_does_not_keep_the_connection() -> None:
-    async with serving(request_s=SOON) as served:
-        answer = await served.said(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+    async with serving() as served:
+        sent = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx"
+        answer = await served.said(sent, lambda each: each.cycle is not None and each.cycle.response_complete)
         assert answer.endswith(b"ok\n")
 
 
 async def test_who_does_not_take_the_answer_is_cut_off() -> None:
-    async with serving(request_s=SOON) as served:
-        reader, writer = await asyncio.open_connection(*served.address, limit=1)
+    async with serving() as served:
+        _reader, writer = await asyncio.open_connection(*served.address, limit=1)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(lambda: served.under_way == 1)
-        await until(lambda: not served.server.guarded and not served.server.server_state.tasks)
+        await until(lambda: any(each.flow.write_paused for each in served.connections()))
+        served.now_s += MUCH_S
+        await until(lambda: not served.connections() and not served.server.server_state.tasks)
         writer.close()
-        del reader
 
 
 # The limit -----------------------------------------------------------------------------------------------------------
@@ -267,6 +275,8 @@ RUBBISH = {
     b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n": 400,
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": 400,
     b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n": 413,
+    b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + 9 * (b"2000\r\n" + 8192 * b"x" + b"\r\n"): 413,
 }
 
 
@@ -307,15 +317,20 @@ async def test_whatever_bytes_come_others_are_served(logged: Callable[[], list[s
     print("seed", seed)
     rng = random.Random(seed)
     parts = [*RUBBISH, HEALTH, b"\r\n", b"\0", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"0\r\n\r\n"]
-    async with serving(header_s=SOON, request_s=SOON, idle_s=SOON) as served:
+    async with serving() as served:
         served.hold.set()
         for _ in range(60):
             sent = bytearray(b"".join(rng.choices(parts, k=rng.randint(1, 4))))
             for _ in range(rng.choice((0, 0, 1, 5))):
                 sent[rng.randrange(len(sent))] = rng.randrange(256)
-            await served.said(bytes(sent))
+            asked = asyncio.create_task(served.said(bytes(sent)))
+            while not asked.done():
+                await asyncio.sleep(0.02)
+                served.now_s += 5
+            await asked
         assert await served.healthy()
-        await until(lambda: not served.server.guarded)
+        served.now_s += MUCH_S
+        await until(lambda: not served.connections())
     logged()
 
 

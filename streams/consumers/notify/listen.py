@@ -5,6 +5,7 @@ import hmac
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -15,9 +16,10 @@ from starlette.routing import Route
 
 from streams.consumers.notify.channels.webhook import key, signature
 from streams.consumers.notify.message import Message
-from streams.httpserver import Server, listen
+from streams.httpserver import Server, listen, usual_limits
 
 _PATH: Final = "/notices"
+_MOST_BYTES: Final = 1 << 20
 _TIMESTAMP: Final = re.compile("[0-9]{1,15}")
 
 
@@ -44,7 +46,8 @@ async def listening(port: int, secret: str, heard: Callable[[Message], None]) ->
             heard(msgspec.json.decode(body, type=Message))
         return Response(status_code=204)
 
-    server = Server(Starlette(routes=[Route(_PATH, take, methods=["POST"])]))
+    limits = replace(usual_limits(), body_bytes=_MOST_BYTES)
+    server = Server(Starlette(routes=[Route(_PATH, take, methods=["POST"])]), limits)
     serving = asyncio.create_task(server.serve([listen("127.0.0.1", port)]))
     try:
         yield
