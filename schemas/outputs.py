@@ -33,7 +33,7 @@ _NUMERATOR = _doc("What was counted; for metrics in seconds a sum in ms.")
 _DENOMINATOR = _doc("Out of how many; null for counts.")
 
 
-class Reason(Struct, frozen=True):
+class Reason(Struct, frozen=True, gc=False):
     """One sentence in each language, with the numbers in it."""
 
     zh: Annotated[str, _doc("In Chinese.")]
@@ -48,14 +48,14 @@ class PolicyRef(Struct, frozen=True):
     sha256: Annotated[str, _doc("SHA-256 of the resolved policy, in hexadecimal.")]
 
 
-class Window(Struct, frozen=True):
+class Window(Struct, frozen=True, gc=False):
     """A span of event time, ``[start_ms, end_ms)``."""
 
     start_ms: Annotated[int, _doc("The first instant inside, epoch ms UTC.")]
     end_ms: Annotated[int, _doc("The first instant after, epoch ms UTC.")]
 
 
-class Measure(Struct, frozen=True):
+class Measure(Struct, frozen=True, gc=False):
     """What was measured: the value is numerator / denominator; a metric in seconds divides by 1000 as well."""
 
     metric: Annotated[str, _METRIC]
@@ -72,7 +72,7 @@ class Measure(Struct, frozen=True):
     ]
 
 
-class Evidence(Struct, frozen=True):
+class Evidence(Struct, frozen=True, gc=False):
     """Ids, each list the newest 20 by event time then id, sorted by code point."""
 
     call_ids: Annotated[

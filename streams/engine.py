@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from monitor.idle import CALLS
 from monitor.partition import Partition
 from monitor.rows import Rows
+from monitor.topics import INPUTS
 from streams.cluster import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
 from streams.idleclocks import IdleClocks
 from streams.owner import Owner
@@ -16,8 +18,8 @@ from streams.topicguard import TopicGuard
 
 log = structlog.get_logger("callwarden")
 
-# What is taken in at once, in the event loop: 70 ms of work where all rows are rejected, which are the dearest.
-SLICE_ROWS, SLICE_BYTES = 3_000, 4_000_000
+# What is taken in at once, in the event loop: 70 ms of work where all calls are rejected, which are the dearest.
+SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
@@ -242,7 +244,8 @@ class Engine:
             owner.control(fetched)
             return
         partition = owner.partition
-        for rows in owner.slices(tp, fetched, SLICE_ROWS, SLICE_BYTES):
+        most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
+        for rows in owner.slices(tp, fetched, most, SLICE_BYTES):
             if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
                 return
             batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())

@@ -169,7 +169,7 @@ class Shard:
         if lapse_ms is not None:
             self._advance(lapse_ms - 1, (lapse_ms,))
             self._decisions.lapse(lapse_ms, most)
-            return lapse_ms
+            return lapse_ms - 1  # the windows that end with these lapses are still to be judged
         if place is not None:
             self._advance(stop_ms, place)
             return stop_ms

@@ -33,7 +33,7 @@ class Violation(Struct, gc=False):
     used_by: dict[str, str] = field(default_factory=dict)
 
 
-class Case(Struct):
+class Case(Struct, gc=False):
     """A decision and what became of it: pending, final, or closed (reversed or lapsed).
 
     ``pending_id`` and ``final_id`` are its events' ids, both for an upheld one; ``closing_id`` that of the

@@ -14,7 +14,7 @@ from bench.memory import size_of
 from monitor.partition import Partition
 from monitor.policy.load import load
 from monitor.rows import Rows
-from streams.engine import SLICE_ROWS
+from streams.engine import OTHER_ROWS
 from streams.owner import _LARGE, _MOST_AT_ONCE
 
 T0 = 1_790_000_000_000
@@ -62,7 +62,7 @@ def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[st
         values = [complaint(n, T0 + n) for n in range(have, have + count)]
         offsets = np.arange(have, have + count)
         rows = Rows(have, have + count, offsets, np.full(count, _NEVER_MS), values)
-        for piece in rows.cut(offsets[SLICE_ROWS::SLICE_ROWS].tolist()):
+        for piece in rows.cut(offsets[OTHER_ROWS::OTHER_ROWS].tolist()):
             steps.timed("feed", lambda piece=piece: partition.feed(0, piece))
         have += count
 
