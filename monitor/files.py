@@ -101,7 +101,8 @@ class _Frames:
 def pieces(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
     """Pieces of at most ``lines`` lines (without their line feed), each with the number of its first line, from 1.
 
-    A line above `MAX_LINE` keeps its first `MAX_LINE` bytes, so that it is refused like any other bad line.
+    A line above `MAX_LINE` keeps its first `MAX_LINE` bytes, so that it is refused like any other bad line. Where those
+    are white space and others follow, the last of them is the first that is none, for the line is not blank.
     """
     number = 1
     for batch in _batches(stream):
@@ -113,16 +114,34 @@ def pieces(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
 
 def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:
     """Whole lines as they come, a block at a time."""
-    open_line: list[bytes] = []
-    size = 0
+    open_line = _OpenLine(b"")
     while block := stream.read(_BLOCK):
         first, *rest = block.split(b"\n")
-        if size < MAX_LINE:
-            open_line.append(first[: MAX_LINE - size])
-            size += len(first)
+        open_line.add(first)
         if rest:
             last = rest.pop()
-            yield [b"".join(open_line), *rest]
-            open_line, size = [last], len(last)
-    if size:
-        yield [b"".join(open_line)]
+            yield [open_line.cut(), *rest]
+            open_line = _OpenLine(last)
+    if open_line.size:
+        yield [open_line.cut()]
+
+
+class _OpenLine:
+    """The line whose end is still to come: its first `MAX_LINE` bytes, and the first beyond that is no white space."""
+
+    def __init__(self, begin: bytes) -> None:
+        self._parts = [begin]
+        self.size = len(begin)
+        self._beyond = b""
+
+    def add(self, more: bytes) -> None:
+        room = max(MAX_LINE - self.size, 0)
+        if room:
+            self._parts.append(more[:room])
+        self.size += len(more)
+        if not self._beyond and len(more) > room:
+            self._beyond = more[room:].lstrip()[:1]
+
+    def cut(self) -> bytes:
+        line = b"".join(self._parts)
+        return line[:-1] + self._beyond if self._beyond and line.isspace() else line

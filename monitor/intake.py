@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a worker has no need of adapters and of all that they bring
     from monitor.adapters.base import Row
 
 _AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
+_KEPT = 4_096  # bytes of a line that is too long, for people to see: thousands of such lines must not take all memory
 _NO_VALUE = "no_value: the record has no value; expected a record as JSON"
 NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
 
@@ -109,6 +110,8 @@ class Decoder:
         """JSON lines; lines of white space alone are left out."""
         parsed, blank = self._parse(lines)
         numbers = np.arange(first_line, first_line + len(lines))
+        if max(map(len, lines), default=0) >= codec.MAX_BYTES:
+            lines = [line[:_KEPT] if len(line) >= codec.MAX_BYTES else line for line in lines]
         if blank:
             kept = np.ones(len(lines), np.bool_)
             kept[blank] = False

@@ -22,7 +22,7 @@ class Fault(StrEnum):
     """Arrays and objects are nested deeper than `schemas.codec.MAX_DEPTH`."""
 
     TOO_LONG = "too_long"
-    """The line has `schemas.codec.MAX_BYTES` or more; of a longer one only so much is read."""
+    """The line has `schemas.codec.MAX_BYTES` or more, white space included. Only its first 4,096 bytes are kept."""
 
     NOT_AN_OBJECT = "not_an_object"
     """The text is JSON, but an array, a string, a number, a boolean or null."""

@@ -207,3 +207,48 @@ def test_a_cut_line_is_no_record_even_if_its_beginning_is_one(tmp_path: Path) ->
     assert [(one.line, one.reason.split(":")[0]) for one in outcome.rejected] == [(2, "too_long")]
     assert outcome.summary.accepted == 1  # the third line repeats the first
     assert outcome.summary.duplicates == 1
+
+
+RECORD = b'{"type":"tenant","tenant_id":"t","declared_businesses":[],"numbers":[],"updated_ms":1772409600000}'
+
+
+def test_a_record_behind_megabytes_of_white_space_is_counted(tmp_path: Path) -> None:
+    """Only the white space is read, but the line is not one of white space alone."""
+    path = tmp_path / "long.jsonl"
+    blank = b" \t" * (33 << 19)
+    path.write_bytes(blank + RECORD + b"\n" + RECORD + b"\n" + blank + b"\n" + blank + RECORD)
+    outcome = replay([path], load(None))
+    assert [(one.line, one.reason.split(":")[0]) for one in outcome.rejected] == [(1, "too_long"), (4, "too_long")]
+    summary = outcome.summary
+    assert (summary.read, summary.accepted, summary.rejected) == (3, 1, 2)
+
+
+def test_what_is_white_space_is_told_wherever_a_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    for blanks in (90, 98, 99, 100, 101, 150, 300):
+        for rest in (b"", b"x", b"  x  ", b"xyz" * 50):
+            line = b" " * blanks + rest
+            path.write_bytes(b"before\n" + line + b"\nafter\n")
+            for block in (1, 7, 64, 99, 100):
+                with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", block):
+                    before, cut, after = read(path)
+                assert (before, after) == (b"before", b"after")
+                assert len(cut) == min(len(line), 100)
+                assert cut.isspace() == line.isspace()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+@pytest.mark.parametrize("lines", [1, 5])
+def test_little_is_kept_of_the_lines_of_a_bomb(ending: str, lines: int, tmp_path: Path) -> None:
+    """Lines that are too long, or one without an end: they are refused, and do not take all memory together."""
+    path = tmp_path / f"x.jsonl{ending}"
+    bomb = (b"y" * (33 << 20) + b"\n") * lines + RECORD if lines > 1 else b" " * (100 << 20) + RECORD
+    path.write_bytes(gzip.compress(bomb, 1) if ending == ".gz" else zst(bomb))
+    del bomb
+    tracemalloc.start()
+    outcome = replay([path], load(None))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert (outcome.summary.rejected, outcome.summary.accepted) == (lines, int(lines > 1))
+    assert {one.reason.split(":")[0] for one in outcome.rejected} == {"too_long"}
+    assert held < 20_000_000
