@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.shard.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
 from monitor.shard.hours import minute_of_day
-from monitor.shard.keys import U64, Texts, number_keys, text_keys
+from monitor.shard.keys import U64, Texts, modulus_of, number_keys, text_keys
 from monitor.shard.strings import Strings, concatenate
 from schemas.inputs import Cdr, Outcome
 
@@ -205,8 +205,9 @@ def to_columns(
     for from_ms, other in later:
         word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, attempt), word)
 
-    callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts)
-    caller_key, _ = number_keys(gathered.callers, tenant_salts)
+    modulus = modulus_of(int(salt))
+    callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts, modulus)
+    caller_key, _ = number_keys(gathered.callers, tenant_salts, modulus)
     calls = Calls(
         tenant=tenant,
         word=word,

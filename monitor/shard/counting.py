@@ -8,7 +8,7 @@ import numpy as np
 from monitor.metrics import METRICS
 from monitor.policy.eras import BOUNDARY_MS
 from monitor.policy.model import Policy, Rule
-from monitor.shard.fields import BIT, Layout
+from monitor.shard.fields import BIT, SUMS, Layout
 from monitor.shard.span import FINE_MS, metrics_of
 
 Ruled = tuple[int, int]
@@ -66,9 +66,12 @@ def rules_of(policy: Policy) -> list[Rule]:
 def ruled_field(rule: Rule, layout: Layout) -> Ruled:
     """Which calls are a rule's evidence.
 
-    The calls of the numerator for ``above``, those of the denominator outside it for ``below``.
+    The calls of the numerator for ``above``, those of the denominator outside it for ``below``; of a sum of seconds
+    all calls of the denominator.
     """
     metric = METRICS[rule.metric]
+    if metric.numerator in SUMS:
+        return layout.evidence_bit(metric.numerator, rule.params), -1
     if metric.family == "calls" and rule.direction == "above":
         return layout.evidence_bit(metric.numerator, rule.params), -1
     if metric.family == "calls" and metric.denominator is not None:

@@ -17,6 +17,7 @@ from monitor.shard.ids import MEASURED, Origin, enforcement_id
 from monitor.shard.sink import Sink
 from monitor.shard.standing import CASES, Case, Standing, Violation
 from monitor.shard.standings import Standings
+from schemas.inputs import Application
 from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
 
 REPEATED = "repeat_violation"
@@ -73,9 +74,10 @@ class Decisions:
         return case.first_id if case else None
 
     def of_application(
-        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
+        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, application: Application, reason: Reason
     ) -> None:
         """An application for numbers is rejected, or the rejection is referred for review. No violation."""
+        origin = Origin("application", application.application_id)
         self._open(
             standing,
             at_ms,
@@ -86,6 +88,7 @@ class Decisions:
             tier=None,
             rule_id=behaviour_id,
             origin=origin,
+            further=(application.updated_ms,),
             freeze=False,
             evidence=_evidence_of(origin),
             reason=reason,
@@ -266,11 +269,12 @@ class Decisions:
         measured: bool = False,
         escalation: str | None = None,
         used: Sequence[Violation] = (),
+        further: tuple[int | str, ...] = (),
     ) -> Case | None:
         """A new case, final or pending; None when this very decision has been made already."""
         status = "final" if final else "pending"
         event_status = "final" if final else "pending_review"
-        new_id = enforcement_id(standing.tenant_id, kind, event_status, rule_id, at_ms, origin)
+        new_id = enforcement_id(standing.tenant_id, kind, event_status, rule_id, at_ms, origin, further)
         if new_id in standing.case_of:
             return None
         freezes = tier is not None and self._policy.tiers[tier].freezes
@@ -349,10 +353,13 @@ class Decisions:
             self._ended.append((case.last_ms, standing.tenant, case.first_id))
         if violation is not None and violation.counts:
             for escalation in self._policy.escalations:
-                self._escalate(standing, escalation, violation)
+                self._escalate(standing, escalation, violation, case.rule_id)
 
-    def _escalate(self, standing: Standing, escalation: Escalation, latest: Violation) -> None:
-        """Violations within the escalation's window that it has not used: if there are enough, it decides."""
+    def _escalate(self, standing: Standing, escalation: Escalation, latest: Violation, rule_id: str) -> None:
+        """Violations within the escalation's window that it has not used: if there are enough, it decides.
+
+        ``rule_id`` is that of the latest violation, which sets it off.
+        """
         if standing.stops:
             return
         at_ms = latest.decided_ms
@@ -378,6 +385,7 @@ class Decisions:
             tier=escalation.tier,
             rule_id=escalation.id,
             origin=Origin(*latest.origin),
+            further=(rule_id,),
             freeze=escalation.freeze,
             evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
             reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
@@ -385,7 +393,7 @@ class Decisions:
             escalation=escalation.id,
             used=unused,
         )
-        # Two measured violations of one instant give one id: the second decides nothing, and so uses nothing.
+        # What decides nothing uses nothing.
         if case is not None:
             del self._unused[key]
             for violation in unused:

@@ -1,14 +1,18 @@
-"""Evidence: of each tenant and ruled field the newest 20 calls, by event time then id."""
+"""Evidence: of each tenant and ruled field the newest 20 calls, by event time then id, no id twice.
 
-from collections.abc import Iterable, Mapping, Sequence
+An id comes twice where it was used again after it had been forgotten (contract, section 3): the newer call stands.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from heapq import nlargest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.shard.columns import Counted
 from monitor.shard.fields import has_bit
-from monitor.shard.keys import U64
+from monitor.shard.keys import U64, hashes, mix
 from monitor.shard.strings import Strings, concatenate
 
 NEWEST = 20  # section 6 of the contract
@@ -38,20 +42,39 @@ class EvidenceRows:
 def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
     """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
     mask = np.zeros(len(calls), np.uint64)
+    again = _with_an_id_twice(group, calls.call_id)
     for k, (on, off) in enumerate(wanted):
         chosen = has_bit(calls.word, on)
         if off >= 0:
             chosen &= ~has_bit(calls.word, off)
         rows = np.flatnonzero(chosen)
-        mask[_newest(rows, group, calls.end_ms, calls.call_id)] |= np.uint64(1 << k)
+        mask[_newest(rows, group, calls.end_ms, calls.call_id, again)] |= np.uint64(1 << k)
     rows = np.flatnonzero(mask)
     return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact())
 
 
+def _with_an_id_twice(group: NDArray[np.int64], call_id: Strings) -> set[int]:
+    """The groups in which an id comes twice, and maybe others: it is their hashes that are compared."""
+    key = hashes(call_id) ^ mix(group.astype(np.uint64))
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return set()
+    order = np.argsort(key, kind="stable")
+    twice = key[order[1:]] == key[order[:-1]]
+    return set(group[order[1:][twice]].tolist())
+
+
 def _newest(
-    rows: NDArray[np.intp], group: NDArray[np.int64], end_ms: NDArray[np.int64], call_id: Strings
+    rows: NDArray[np.intp],
+    group: NDArray[np.int64],
+    end_ms: NDArray[np.int64],
+    call_id: Strings,
+    again: Collection[int],
 ) -> NDArray[np.intp]:
-    """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids."""
+    """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids.
+
+    ``again`` are the groups in which an id may come twice: of such calls the newer one counts.
+    """
     count = len(rows)
     if not count:
         return rows
@@ -68,6 +91,15 @@ def _newest(
         room = int(kept[tied].sum())
         kept[tied] = False
         kept[sorted(tied.tolist(), key=lambda i: call_id[rows[i]])[-room:]] = True
+    for one in again:
+        first, after = np.searchsorted(group, [one, one + 1]).tolist()
+        mine = rows[first:after]
+        times = end_ms[mine].tolist()
+        newest = dict(zip(call_id[mine].tolist(), range(first, after), strict=True))  # the last row of each id
+        kept[first:after] = False
+        kept[[at for _, _, at in nlargest(NEWEST, ((times[at - first], name, at) for name, at in newest.items()))]] = (
+            True
+        )
     return rows[kept]
 
 
@@ -80,9 +112,10 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     rows = rows.take(np.flatnonzero((rows.mask & wanted) != 0))
     rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
     mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
+    again = _with_an_id_twice(tenant, rows.call_id)
     for k, start_ms in since_ms.items():
         chosen = np.flatnonzero(((rows.mask & np.uint64(1 << k)) != 0) & (rows.end_ms >= start_ms))
-        newest = _newest(chosen, tenant, rows.end_ms, rows.call_id)
+        newest = _newest(chosen, tenant, rows.end_ms, rows.call_id, again)
         mask[newest] |= np.uint64(1 << k)
     kept = np.flatnonzero(mask)
     return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact())
@@ -118,7 +151,7 @@ class Evidence:
 
     def newest(self, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
         """Ids of the newest calls of that field since ``start_ms``, sorted by code point."""
-        found: list[tuple[int, str]] = []
+        found: dict[str, int] = {}
         bit = np.uint64(1 << field)
         for part in self._parts:
             # A part is sorted by tenant: thousands may be asked for at one window end, so not all rows are looked at.
@@ -126,8 +159,10 @@ class Evidence:
             if first < after:
                 mine = part.slice(first, after)
                 rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
-                found.extend(zip(mine.end_ms[rows].tolist(), mine.call_id[rows].tolist(), strict=True))
-        return tuple(sorted(call_id for _, call_id in sorted(found)[-NEWEST:]))
+                for call_id, end_ms in zip(mine.call_id[rows].tolist(), mine.end_ms[rows].tolist(), strict=True):
+                    found[call_id] = max(end_ms, found.get(call_id, end_ms))
+        newest = nlargest(NEWEST, ((end_ms, call_id) for call_id, end_ms in found.items()))
+        return tuple(sorted(call_id for _, call_id in newest))
 
     def _thin(self, end_ms: int) -> None:
         """One part, sorted by tenant and time, of what can still be among the newest."""

@@ -15,13 +15,22 @@ class Origin(NamedTuple):
 MEASURED = Origin("", "")
 
 
-def enforcement_id(tenant_id: str, kind: str, status: str, rule_id: str, decided_ms: int, origin: Origin) -> str:
+def enforcement_id(
+    tenant_id: str,
+    kind: str,
+    status: str,
+    rule_id: str,
+    decided_ms: int,
+    origin: Origin,
+    further: tuple[int | str, ...] = (),
+) -> str:
     """The id of an enforcement event (section 6 of the contract), 32 hexadecimal digits behind ``cwe-``.
 
     ``origin`` is the deciding record (for an escalation: that of the violation which set it off), or
-    ``("enforcement", id)`` for what reverses that id, or `MEASURED`.
+    ``("enforcement", id)`` for what reverses that id, or `MEASURED`. ``further`` tells decisions of one instant apart:
+    of a `tenant` or `application` its ``updated_ms`` as written, of an escalation the rule of that violation.
     """
-    return "cwe-" + _digest(tenant_id, kind, status, rule_id, decided_ms, *origin)
+    return "cwe-" + _digest(tenant_id, kind, status, rule_id, decided_ms, *origin, *further)
 
 
 def alert_id(tenant_id: str, rule_id: str, since_ms: int) -> str:

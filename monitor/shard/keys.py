@@ -2,11 +2,13 @@
 
 A key stands for a string wherever only equality (and, for numbers, neighbourhood) matters. It depends on the
 string, the tenant and a salt alone, so it is the same in every process. Two strings of one tenant share a key
-with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs, but of numbers of 20 digits and
-more (E.164 has 15 at the most): the price of the next number having the next key is that they are told apart mod 2^64.
+with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs. Numbers of 20 digits and more,
+which 64 bits do not hold, count modulo a prime that depends on the salt, so that the next number still has the next
+key: two of them share a key, or two neighbours are none, with a chance below 2^-50.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ _B = np.uint64(0xBF58476D1CE4E5B9)
 _C = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 _PLUS, _ZERO, _NINE = 43, 48, 9
+_MOST_DIGITS = 19  # as many as 64 bits hold, whatever they are
+_MODULUS_BITS = 60  # ten times that, and a digit, fit in 64
+_WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # prove primality below 3.3e24 (Sorenson, Webster 2015)
 
 
 def mix(x: U64) -> U64:
@@ -32,6 +37,25 @@ def mix(x: U64) -> U64:
 def salt_of(secret: bytes) -> np.uint64:
     """A 64-bit salt from a secret of any length; the empty secret is the documented public default."""
     return np.uint64(text_keys([secret.hex()], np.zeros(1, np.uint64))[0])
+
+
+@lru_cache
+def modulus_of(salt: int) -> np.uint64:
+    """The prime of 60 bits by which long numbers count, a different one for each salt."""
+    candidate = int(mix(np.array([salt ^ int(_A)], np.uint64))[0]) >> 64 - _MODULUS_BITS | 1 << _MODULUS_BITS - 1 | 1
+    while not _is_prime(candidate):
+        candidate += 2
+    return np.uint64(candidate)
+
+
+def _is_prime(odd: int) -> bool:
+    """Miller and Rabin's test, exact for what has 64 bits."""
+    twos = (odd - 1 & 1 - odd).bit_length() - 1
+    for witness in _WITNESSES:
+        power = pow(witness, odd - 1 >> twos, odd)
+        if power not in (1, odd - 1) and all((power := power * power % odd) != odd - 1 for _ in range(twos - 1)):
+            return False
+    return True
 
 
 class Texts:
@@ -88,11 +112,22 @@ def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
     return keys
 
 
-def number_keys(texts: Sequence[str] | Texts, salts: U64) -> tuple[U64, NDArray[np.bool_]]:
+def hashes(strings: Strings) -> U64:
+    """A hash of each string, by which equal ones are found; others may share it."""
+    found = np.empty(len(strings), np.uint64)
+    for rows, matrix in strings.by_size():
+        found[rows] = _hash_rows(matrix, np.zeros(len(rows), np.uint64))
+    return found
+
+
+def number_keys(
+    texts: Sequence[str] | Texts, salts: U64, modulus: np.uint64 | None = None
+) -> tuple[U64, NDArray[np.bool_]]:
     """Keys of numbers and pseudonyms: ``([n] keys, [n] is it a number)``.
 
     A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
     count of digits, so that key + 1 is the key of the next number written the same way. Anything else hashes.
+    ``modulus`` is that for long numbers, by default `modulus_of` no salt.
     """
     value = np.zeros(len(texts), np.uint64)
     shape = np.zeros(len(texts), np.uint64)  # 0: not a number
@@ -108,8 +143,13 @@ def number_keys(texts: Sequence[str] | Texts, salts: U64) -> tuple[U64, NDArray[
             if digits.max(initial=0) > _NINE:  # looked at row by row where one is none: that takes four times as long
                 is_number &= (digits <= _NINE).all(axis=1)
             number = np.zeros(len(here), np.uint64)
-            for column in digits.T:
+            for column in digits.T[:_MOST_DIGITS]:
                 number = number * np.uint64(10) + column
+            if digits.shape[1] > _MOST_DIGITS:
+                prime = modulus_of(0) if modulus is None else modulus
+                number %= prime
+                for column in digits.T[_MOST_DIGITS:]:
+                    number = (number * np.uint64(10) + column) % prime
             value[here] = number
             shape[here[is_number]] = _spread(2 * digits.shape[1] + sign)
             if not is_number.all():

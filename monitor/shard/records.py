@@ -373,7 +373,6 @@ class Records:
         self._note(standing, "application", application.application_id, version, at_ms)
         if at_ms < self.from_ms:
             return
-        origin = Origin("application", application.application_id)
         texts: dict[Literal["declared_business", "scenario"], str] = {
             "declared_business": application.declared_business,
             "scenario": application.scenario or "",
@@ -384,11 +383,11 @@ class Records:
             review_by_ms = None if match.certain else at_ms + self._policy.review_within_ms
             reason = reasons.admission(match, name, application.application_id, texts[name], review_by_ms)
             self._decisions.of_application(
-                standing, at_ms, "prohibited_business_application", match.certain, origin, reason
+                standing, at_ms, "prohibited_business_application", match.certain, application, reason
             )
         if standing.banned:
             reason = reasons.banned_applicant(application.application_id)
-            self._decisions.of_application(standing, at_ms, "banned_applicant", True, origin, reason)
+            self._decisions.of_application(standing, at_ms, "banned_applicant", True, application, reason)
 
     def _tenant(self, standing: Standing, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms

@@ -1,6 +1,6 @@
 """Strings as a column: the bytes of all of them in one block, where an object for each costs three times as much."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -63,6 +63,13 @@ class Strings:
             of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # how far back each byte comes from
             parts.append(old[of_byte + np.arange(start[first], int(start[first]) + len(of_byte))].tobytes())
         return Strings(b"".join(parts), start, self.size)
+
+    def by_size(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+        """Their bytes as matrices, one for each size: ``(rows [m], bytes [m, size])``."""
+        block = np.frombuffer(self.block, np.uint8)
+        for size in np.flatnonzero(np.bincount(self.size)).tolist():
+            rows = np.flatnonzero(self.size == size)
+            yield rows, np.lib.stride_tricks.sliding_window_view(block, size)[self.start[rows]]
 
     @staticmethod
     def concat(parts: "Sequence[Strings]") -> "Strings":

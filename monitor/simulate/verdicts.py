@@ -36,4 +36,5 @@ def decided_id(record: Complaint | Finding, review_of: str) -> str:
         origin, decision = Origin("finding", record.finding_id), FINDINGS[record.behaviour]
     kind, rule = {"decision": decision, "likely": PROHIBITED, "escalation": ESCALATION}[review_of]
     status = "final" if review_of == "decision" else "pending_review"
-    return enforcement_id(record.tenant_id, kind, status, rule, record.updated_ms, origin)
+    further = (decision[1],) if review_of == "escalation" else ()
+    return enforcement_id(record.tenant_id, kind, status, rule, record.updated_ms, origin, further)

@@ -43,9 +43,13 @@ def holds(events: list[dict[str, Any]]) -> list[str]:
 
 
 def names(events: list[dict[str, Any]]) -> dict[str, str]:
-    """Event id -> a name out of what the event says: tenant, kind, status, rule, instant and what it came from."""
+    """Event id -> a name out of what the event says: tenant, kind, status, rule, instant and what it came from.
+
+    Two versions of one application that are taken as of one instant can say the same: the second is `#2`.
+    """
     by_id = {e["id"]: e for e in events}
     named: dict[str, str] = {}
+    assert len(by_id) == len(events), "two events have one id"
 
     def name(event_id: str) -> str:
         if event_id not in by_id:
@@ -63,7 +67,10 @@ def names(events: list[dict[str, Any]]) -> dict[str, str]:
                     if e["measure"] is None or kind == "review_ids"
                 )
                 parts.extend(sorted("<" + name(x) + ">" for x in e["evidence"]["enforcement_ids"]))
-            named[event_id] = "|".join(parts)
+            whole = "|".join(parts)
+            if e["kind"] == "admission_rejected" and whole in named.values():
+                whole += f"#{sum(other.partition('#')[0] == whole for other in named.values()) + 1}"
+            named[event_id] = whole
         return named[event_id]
 
     for event_id in by_id:

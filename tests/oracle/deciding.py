@@ -374,7 +374,7 @@ class _Court:
         at: int,
         freeze: bool,
         evidence: dict[str, list[Any]],
-        cause: tuple[str, str],
+        cause: tuple[str | int, ...],
         window: dict[str, int] | None = None,
         measure: dict[str, Any] | None = None,
         shadow: bool = False,
@@ -424,10 +424,10 @@ class _Court:
             self.pendings.append(decision)
         if violation:
             tenant.violations.append(decision)
-            self._escalate(tenant, decision, at, cause)
+            self._escalate(tenant, decision, at, (*cause[:2], rule_id))
         return decision
 
-    def _escalate(self, tenant: Tenant, violation: Decision, at: int, cause: tuple[str, str]) -> None:
+    def _escalate(self, tenant: Tenant, violation: Decision, at: int, cause: tuple[str | int, ...]) -> None:
         if violation.escalation is not None:
             return
         for escalation in self.rules.escalations:
@@ -622,7 +622,7 @@ class _Court:
                 at=r["t"],
                 freeze=False,
                 evidence=_evidence(application_ids=[r["application_id"]]),
-                cause=("application", r["application_id"]),
+                cause=("application", r["application_id"], r["updated_ms"]),
             )
 
     def _review(self, tenant: Tenant, r: dict[str, Any]) -> None:
@@ -706,8 +706,12 @@ def _holds(value: float | None, op: str, limit: float) -> bool:
 
 
 def _newest(found: list[tuple[int, str]]) -> list[str]:
-    """The newest 20 by event time then id, sorted."""
-    return sorted(name for _, name in sorted(found)[-20:])
+    """The newest 20 by event time then id, no id twice, sorted."""
+    newest: list[str] = []
+    for _, name in sorted(found, reverse=True):
+        if name not in newest:
+            newest.append(name)
+    return sorted(newest[:20])
 
 
 def _evidence(**lists: list[Any]) -> dict[str, list[Any]]:

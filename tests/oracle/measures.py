@@ -162,7 +162,10 @@ def measure(metric: str, seen: Seen, params: Params) -> tuple[int, int | None, f
 
 
 def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[list[Call], list[dict[str, Any]]]:
-    """Calls and complaints that are the evidence: the numerator's `above`, the rest of the denominator's `below`."""
+    """Calls and complaints that are the evidence: the numerator's `above`, the rest of the denominator's `below`.
+
+    Of seconds all calls of the denominator, either way.
+    """
     above = direction == "above"
     if metric in OF_CALLS:
         top, bottom = OF_CALLS[metric]
@@ -172,9 +175,9 @@ def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[lis
             return [], []
         return [c for c in seen.calls if bottom(c, params) and not top(c, params)], []
     if metric == "acd_s":
-        return ([c for c in seen.calls if is_answered(c)] if above else []), []
+        return [c for c in seen.calls if is_answered(c)], []
     if metric == "pdd_s":
-        return ([c for c in seen.calls if _rang(c)] if above else []), []
+        return [c for c in seen.calls if _rang(c)], []
     if metric in OF_PARTIES:
         return [], []
     if not above:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from oracle.measures import OF_COMPLAINTS, OF_PARTIES
+from oracle.measures import MEANS, OF_COMPLAINTS, OF_PARTIES
 from oracle.rulebook import Rule, Rulebook
 
 MINUTE = 60_000
@@ -59,13 +59,15 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
     """The same for rules whose evidence are the same calls."""
     above = rule.direction == "above"
     known: object = rule.metric
+    if rule.metric in MEANS:
+        return ("answered" if rule.metric == "acd_s" else known,)
     if rule.metric == "short_call_ratio":
         known = ("short", rule.params.short_call_ms)
     elif rule.metric == "out_of_hours_ratio":
         known = ("hours", rule.params.timezone)
     if above:
-        # All answered calls, whether they are counted, part of the attempts, or their talk is.
-        return ("answered" if rule.metric in {"answered", "asr", "acd_s"} else known,)
+        # All answered calls, whether they are counted or part of the attempts.
+        return ("answered" if rule.metric in {"answered", "asr"} else known,)
     if rule.metric in OF_COMPLAINTS:
         return ("answered",) if rule.metric.endswith("_rate") else ("none",)
     return ("not", known)

@@ -24,8 +24,11 @@ def is_ruled(word: int, field: int) -> bool:
 
 
 def plain_newest(made: list[Made], tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
-    found = sorted((at, name) for t, at, word, name in made if t == tenant and at >= start_ms and is_ruled(word, field))
-    return tuple(sorted(name for _, name in found[-20:]))
+    newest: dict[str, int] = {}
+    for t, at, word, name in made:
+        if t == tenant and at >= start_ms and is_ruled(word, field):
+            newest[name] = max(at, newest.get(name, at))
+    return tuple(sorted(name for _, name in sorted((at, name) for name, at in newest.items())[-20:]))
 
 
 def calls_of(made: list[Made]) -> Calls:
@@ -100,6 +103,32 @@ def test_windows_find_the_newest_over_many_panes_however_often_they_were_thinned
                 for length in (1, 2, keep):
                     begin = start + PANE - length * PANE
                     assert evidence.newest(tenant, field, begin) == plain_newest(so_far, tenant, field, begin)
+
+
+@tries(40)
+@given(st.integers(0, 2**32), st.sampled_from((60, 400)), st.sampled_from((1, 5, 25)), st.booleans())
+def test_an_id_that_comes_again_is_named_once_and_hides_no_other_call(
+    seed: int, count: int, pool: int, often: bool
+) -> None:
+    """It was forgotten meanwhile; in one pane, too, and among hundreds of other calls."""
+    rng = random.Random(seed)
+    panes, keep = 6, 3
+    repeated = {(rng.randrange(2), T0 + rng.randrange(panes * PANE), f"c{rng.randrange(pool)}") for _ in range(count)}
+    made = [(tenant, at, rng.randrange(8), name) for tenant, at, name in sorted(repeated)]
+    made += some_calls(rng, 40, panes * PANE, 10)
+    evidence = Evidence([keep * PANE] * len(WANTED))
+    for number in range(panes):
+        evidence._thin_at = 0 if often else 4096
+        start = T0 + number * PANE
+        evidence.add(rows_of([one for one in made if start <= one[1] < start + PANE]), start + PANE)
+        so_far = [one for one in made if one[1] < start + PANE]
+        for tenant in range(3):
+            for field in range(len(WANTED)):
+                for length in (1, keep):
+                    begin = start + PANE - length * PANE
+                    found = evidence.newest(tenant, field, begin)
+                    assert found == plain_newest(so_far, tenant, field, begin)
+                    assert len(set(found)) == len(found)
 
 
 def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import tries
 
-from monitor.shard.keys import mix, number_keys, salt_of, text_keys
+from monitor.shard.keys import mix, modulus_of, number_keys, salt_of, text_keys
 
 MASK = 2**64 - 1
 A, B, C = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -39,7 +39,8 @@ def plain_number_key(text: str, salt: int) -> int:
         return plain_mix(plain_text_key(text, 0) ^ salt)
     digits = text.removeprefix("+")
     shape = (2 * len(digits) + (text[0] == "+")) * A & MASK
-    return (int(digits) + plain_mix(salt ^ shape)) & MASK
+    value = int(digits) if len(digits) < 20 else int(digits) % int(modulus_of(0))
+    return (value + plain_mix(salt ^ shape)) & MASK
 
 
 def salts(text_count: int, salt: int = 0) -> np.ndarray:
@@ -114,6 +115,33 @@ def test_after_nines_comes_no_number_of_more_digits() -> None:
     assert steps == {(2, 1)}  # 1000 comes after 0999 alone
 
 
+@pytest.mark.parametrize("digits", [20, 21, 40, 63])
+def test_long_numbers_that_differ_by_a_multiple_of_two_to_the_64_are_not_one(digits: int) -> None:
+    """64 bits do not hold them."""
+    some = [f"{10 ** (digits - 1) + step * 2**64:0{digits}}" for step in range(5 if digits > 20 else 4)]
+    keys, numeric = number_keys([*some, *("+" + one for one in some)], salts(2 * len(some)))
+    assert numeric.all()
+    assert len(set(keys.tolist())) == 2 * len(some)
+
+
+@pytest.mark.parametrize("digits", [19, 20, 38, 39, 63])
+@pytest.mark.parametrize("nines", range(0, 60, 7))
+def test_a_carry_through_any_digits_gives_the_next_key(digits: int, nines: int) -> None:
+    number = int("1" * (digits - min(nines, digits - 1)) + "9" * min(nines, digits - 1))
+    keys, _ = number_keys([str(number), str(number + 1), str(number + 2)], salts(3))
+    assert [(int(key) - int(keys[0])) & MASK for key in keys] == [0, 1, 2]
+
+
+def test_the_modulus_of_long_numbers_is_a_prime_that_the_salt_alone_decides() -> None:
+    moduli = [int(modulus_of(salt)) for salt in (0, 1, 2, MASK)]
+    assert moduli[0] == 1_018_388_026_041_162_971
+    assert len(set(moduli)) == len(moduli)
+    for modulus in moduli:
+        assert modulus.bit_length() == 60
+        assert all(pow(base, modulus - 1, modulus) == 1 for base in (2, 3, 5, 7, 11))
+        assert all(modulus % small for small in range(2, 10_000))
+
+
 @pytest.mark.parametrize("text", ["+", "++1", "1+", "-1", "1 2", " 1", "٠١", "１２", "1.0", "1e3", "a1", "1\0", "\0"])
 def test_what_looks_like_a_number_but_is_none_has_no_neighbour(text: str) -> None:
     assert not number_keys([text], salts(1))[1][0]
@@ -122,8 +150,7 @@ def test_what_looks_like_a_number_but_is_none_has_no_neighbour(text: str) -> Non
 @tries(60)
 @given(st.lists(st.one_of(anything, numbers), min_size=2, max_size=40, unique=True), any_salt)
 def test_two_texts_of_a_tenant_do_not_share_a_key(texts: list[str], salt: int) -> None:
-    small = [text for text in texts if not is_number(text) or len(text) < 20]  # longer ones count mod 2^64
-    assert len(set(number_keys(small, salts(len(small), salt))[0].tolist())) == len(small)
+    assert len(set(number_keys(texts, salts(len(texts), salt))[0].tolist())) == len(texts)
     assert len(set(text_keys(texts, salts(len(texts), salt)).tolist())) == len(texts)
 
 
