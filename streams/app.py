@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from streams.agents import App, add_agents
 from streams.engine import Engine
 from streams.httpserver import Server, listen
+from streams.metrics.make import about_process
 from streams.setup import Setup
 from streams.telemetry import Telemetry
 
@@ -127,6 +128,8 @@ def make_worker(
         engine = service.engine
         why = engine.not_ready if engine is not None else ["the broker is away"]
         return PlainTextResponse("\n".join(why or ["ready"]) + "\n", status_code=503 if why else 200)
+
+    about_process(telemetry.registry)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")

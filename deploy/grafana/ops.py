@@ -181,8 +181,9 @@ def _decided() -> list[Any]:
             ],
             (8, 8),
             transformations=[
-                panels.by_name(("rule", "rule"), ("Value #A", "pending"), ("Value #B", "seconds left")),
+                panels.by_name(("rule", "rule"), ("Value #A", "pending"), ("Value #B", "time left")),
             ],
+            units=[("time left", "s")],
         ),
     ]
 
@@ -303,13 +304,39 @@ def _well() -> list[Any]:
             [Query("sum by (phase) (callwarden_partition)", "{{phase}}")],
         ),
         panels.lines(
-            Words("指标页", "The page of metrics"),
-            Words(
-                "序列数，与查看租户的耗时（毫秒）。", "Its series, and how long the look at the tenants takes, in ms."
-            ),
-            [
-                Query('sum by (instance) (scrape_samples_scraped{job="worker"})', "{{instance}} series"),
-                Query("1000 * max by (instance) (callwarden_tenant_look_seconds)", "{{instance}} look, ms"),
+            Words("指标页的序列", "Series of the metrics page"),
+            Words("各工作进程指标页的序列数。", "How many each worker's page has."),
+            [Query('sum by (instance) (scrape_samples_scraped{job="worker"})', "{{instance}}")],
+        ),
+        panels.lines(
+            Words("查看租户的耗时", "Time of the look at tenants"),
+            Words("指标页查看租户的耗时。", "How long the metrics page takes to look at the tenants."),
+            [Query("max by (instance) (callwarden_tenant_look_seconds)", "{{instance}}")],
+            (8, 8),
+            "s",
+        ),
+        panels.lines(
+            Words("处理器", "CPU"),
+            Words("各进程占用的处理器核数。", "How many cores each process takes."),
+            [Query(f"rate(process_cpu_seconds_total{rate})", "{{job}} {{instance}}")],
+            (8, 8),
+        ),
+        panels.lines(
+            Words("内存", "Memory"),
+            Words("各进程的常驻内存。", "Resident memory of each process."),
+            [Query("process_resident_memory_bytes", "{{job}} {{instance}}")],
+            (8, 8),
+            "bytes",
+        ),
+        panels.rows(
+            Words("版本", "Releases"),
+            Words("各程序的版本与 Python 版本。", "Which release each program runs, and on which Python."),
+            [Query("count by (job, version, python) (callwarden_build_info)")],
+            (24, 6),
+            transformations=[
+                panels.by_name(
+                    ("job", "program"), ("version", "release"), ("python", "Python"), ("Value", "processes")
+                ),
             ],
         ),
     ]

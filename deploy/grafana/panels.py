@@ -77,12 +77,19 @@ ONE_IS_WELL = ((None, "red"), (1.0, "green"))
 
 
 def lines(
-    title: Words, about: Words, queries: Sequence[Query], size: tuple[int, int] = (12, 8), unit: str = "short"
+    title: Words,
+    about: Words,
+    queries: Sequence[Query],
+    size: tuple[int, int] = (12, 8),
+    unit: str = "short",
+    units: Sequence[tuple[str, str]] = (),
 ) -> Any:
-    """How something went."""
+    """How something went. ``units``: of series whose name matches an expression, each unit with an axis of its own."""
     legend = common.VizLegendOptions().show_legend(True).placement(common_models.LegendPlacement.BOTTOM)
     legend = legend.display_mode(common_models.LegendDisplayMode.LIST).calcs([])
     drawn = timeseries.Panel().legend(legend).fill_opacity(8).show_points(common_models.VisibilityMode.NEVER)
+    for names, of_these in units:
+        drawn = drawn.override_by_regexp(names, [dashboard_models.DynamicConfigValue(id_val="unit", value=of_these)])
     return _panel(drawn, title, about, queries, size, unit=unit, instant=False)
 
 
@@ -141,9 +148,12 @@ def rows(
     unit: str = "short",
     transformations: Sequence[tuple[str, dict[str, Any]]] = (),
     links: Sequence[tuple[Words, str]] = (),
+    units: Sequence[tuple[str, str]] = (),
 ) -> Any:
-    """A table, as it is now."""
+    """A table, as it is now. ``units``: of columns, where they are not ``unit``."""
     drawn = table.Panel().data_links([dashboard.DashboardLink(str(name)).url(url) for name, url in links])
+    for column, of_these in units:
+        drawn = drawn.override_by_name(column, [dashboard_models.DynamicConfigValue(id_val="unit", value=of_these)])
     for kind, options in (("merge", {}), *transformations):
         drawn = drawn.with_transformation(dashboard_models.DataTransformerConfig(id_val=kind, options=options))
     return _panel(drawn, title, about, queries, size, unit=unit, instant=True, form=PromQueryFormat.TABLE)

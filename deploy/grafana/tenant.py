@@ -1,10 +1,12 @@
 """The tenant view: how far one tenant is from each threshold, and how that went."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import panels
 from panels import NEARNESS, NONE_IS_WELL, Query, Words
+
+from monitor.metrics import METRICS
 
 UID = "callwarden-tenant"
 TITLE = Words("呼叫守望 · 租户", "Callwarden, one tenant")
@@ -19,6 +21,17 @@ _WHERE = """\
 **退费冻结** / **holds on refunds**: `GET /v1/refunds/$tenant`\u2003
 **待复核** / **waiting for a review**: `callwarden reviews list`
 """
+
+
+_UNITS: Final = {"ratio": "percentunit", "seconds": "s", "count": "short"}
+
+
+def _by_unit() -> dict[str, list[str]]:
+    """The metrics of rules, by the unit that Grafana knows."""
+    by_unit: dict[str, list[str]] = {}
+    for metric in METRICS.values():
+        by_unit.setdefault(_UNITS[metric.unit], []).append(metric.name)
+    return by_unit
 
 
 def variables() -> list[Any]:
@@ -99,6 +112,7 @@ def _went() -> list[Any]:
             Words("各规则的指标", "The metric of each rule"),
             Words("在最近判定的窗口中。", "In the window as last judged."),
             [Query(f"max by (rule, metric) (callwarden_tenant_value{_MINE})", "{{rule}}: {{metric}}")],
+            units=[(f"/: ({'|'.join(names)})$/", unit) for unit, names in _by_unit().items()],
         ),
         panels.lines(
             Words("呼叫量", "Calls"),

@@ -17,7 +17,7 @@ from streams.cluster import Refused
 from streams.consumers.follow import Follower
 from streams.ending import told_to_stop
 from streams.httpserver import Server, listen
-from streams.metrics.make import gauges
+from streams.metrics.make import about_process, gauges
 
 _STALE_S = 15.0
 
@@ -57,7 +57,10 @@ async def host(
 
 
 def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:
-    """``/metrics``, ``/healthz``, and ``/readyz``, which says why it is not: what ``not_ready`` gives, if anything."""
+    """``/metrics``, with what there is to say of the process, ``/healthz``, and ``/readyz``, which says why it is not:
+    what ``not_ready`` gives, if anything."""
+
+    about_process(registry)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")

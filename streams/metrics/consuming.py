@@ -9,6 +9,14 @@ _CHANNEL = Label("channel", "the channels that are set: alertmanager, alertmanag
 
 CONSUMING: tuple[Entry, ...] = (
     Entry(
+        "callwarden_build_info",
+        "gauge",
+        "always 1",
+        "Which release a program runs, and on which Python",
+        (Label("version", "that of this release"), Label("python", "that of its interpreter")),
+        ("worker", *CONSUMERS),
+    ),
+    Entry(
         "callwarden_consumer_lag_records",
         "gauge",
         "records",

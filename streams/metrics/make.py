@@ -1,8 +1,19 @@
 """Makes metrics of the catalogue: whoever asks for one that is not in it gets an error."""
 
+import platform
 from collections.abc import Iterator
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -75,3 +86,11 @@ def histograms(name: str) -> HistogramMetricFamily:
     """A histogram's values as they are now, for a collector."""
     entry = _entry(name, "histogram")
     return HistogramMetricFamily(name, entry.help, labels=_labels(entry))
+
+
+def about_process(registry: CollectorRegistry) -> None:
+    """Show which release this process runs, and what it takes of the machine: ``process_*`` and ``python_*``, as
+    prometheus_client has them."""
+    gauge("callwarden_build_info", registry).labels(version("callwarden"), platform.python_version()).set(1)
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)

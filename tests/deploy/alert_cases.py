@@ -442,4 +442,86 @@ CASES = {
         ],
         [Quiet({'callwarden_notify_given_up_total{channel="feishu"}': "2x80"}, "70m")],
     ),
+    "CallwardenWatchdog": Cases(
+        [Fires({}, "5m", [({}, "告警链路正常 / Prometheus evaluates these rules and reaches Alertmanager")])],
+        [],  # it always fires
+    ),
+    "CallwardenLateCalls": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_late_total{instance="a"}': "0+10x90",
+                    'callwarden_records_total{instance="a"}': "0+100x90",
+                },
+                "90m",
+                [
+                    (
+                        {},
+                        "1 小时内 600 条话单迟到而未计入 / "
+                        "600 calls came too late within an hour and count in no window",
+                    )
+                ],
+            )
+        ],
+        [
+            Quiet({"callwarden_late_total": "0+4x90", "callwarden_records_total": "0+100x90"}, "90m"),
+            Quiet({"callwarden_late_total": "0+1x90", "callwarden_records_total": "0+1x90"}, "90m"),
+        ],
+    ),
+    "CallwardenHeadsNotPublished": Cases(
+        [
+            Fires(
+                {"callwarden_ledger_heads_published_timestamp_seconds": "0x1700"},
+                "1620m",
+                [({}, "账本链头已 1d 3h 0m 0s 未公布 / The heads of the ledger were last published 1d 3h 0m 0s ago")],
+            )
+        ],
+        [Quiet({"callwarden_ledger_heads_published_timestamp_seconds": "0x1440 86400x200"}, "1620m")],
+    ),
+    "CallwardenGapsAccepted": Cases(
+        [
+            Fires(
+                {'callwarden_billing_accepted_gaps{job="billing"}': "1x720 3x720"},
+                "1440m",
+                [
+                    (
+                        {"job": "billing"},
+                        "24 小时内有 2 段丢失的决定被接受 / 2 stretches of lost decisions were accepted within a day",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_billing_accepted_gaps{job="billing"}': "3x1500"}, "1440m")],
+    ),
+    "CallwardenNotificationsLost": Cases(
+        [
+            Fires(
+                {'callwarden_notify_lost_total{job="notify"}': series},
+                at,
+                [
+                    (
+                        {"job": "notify"},
+                        "通知之前有记录已被删除 / Records were deleted before the notifier had read them",
+                    )
+                ],
+            )
+            for series, at in (("0x20 1x60", "70m"), ("_x20 1x60", "30m"))
+        ],
+        [Quiet({'callwarden_notify_lost_total{job="notify"}': "2x80"}, "70m")],
+    ),
+    "CallwardenMessagesSetAside": Cases(
+        [
+            Fires(
+                {'callwarden_notify_set_aside_messages{channel="webhook"}': "0x5 2x60"},
+                "40m",
+                [
+                    (
+                        {"channel": "webhook"},
+                        "webhook 有 2 条通知被单独搁置 / 2 messages to webhook are set aside",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_notify_set_aside_messages{channel="webhook"}': "0 2x20 0x20"}, "40m")],
+    ),
 }

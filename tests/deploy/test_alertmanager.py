@@ -49,6 +49,7 @@ def test_amtool_finds_nothing_wrong_with_the_configuration() -> None:
         ("tenants-info-once", {**TENANT, "severity": "info", "kind": "summary"}),
         ("ops-critical", {"alertname": "CallwardenTargetDown", "source": "health", "severity": "critical"}),
         ("ops", {"alertname": "CallwardenDeadLetters", "source": "health", "severity": "warning"}),
+        ("watchdog", {"alertname": "CallwardenWatchdog", "source": "health", "severity": "none"}),
         ("ops", {"alertname": "SomebodyElses"}),
     ],
 )
@@ -183,6 +184,8 @@ def test_an_alert_of_a_real_prometheus_arrives_through_a_real_alertmanager(tmp_p
         with prometheus(path, tmp_path) as server:
             said = "worker 无法采集 / worker at 127.0.0.1:1 cannot be scraped"
             wait_for(lambda: said in json.dumps(told.heard, ensure_ascii=False), "the alert arrives")
+            wait_for(lambda: told.names("/watchdog"), "the watchdog arrives")
             assert {rule["name"] for rule in server.rules()} == {rule["alert"] for rule in ALERTS}
-    assert {path for path, _ in told.heard} == {"/ops-critical"}
+    assert {path for path, _ in told.heard} == {"/ops-critical", "/watchdog"}
+    assert set(told.names("/watchdog")) == {"CallwardenWatchdog"}
     assert set(told.names("/ops-critical")) == {"CallwardenTargetDown"}

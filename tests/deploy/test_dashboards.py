@@ -14,12 +14,16 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from ruamel.yaml import YAML
 
+from monitor.metrics import METRICS
 from streams.metrics.catalogue import CATALOGUE
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 PATHS = sorted((GRAFANA / "dashboards").glob("*.json"))
 VIEWS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text("utf-8")) for path in PATHS}
-OF_PROMETHEUS = {"up", "ALERTS", "scrape_samples_scraped"}
+OF_PROMETHEUS = {
+    *("up", "ALERTS", "scrape_samples_scraped"),
+    *("process_cpu_seconds_total", "process_resident_memory_bytes"),
+}
 CHINESE = re.compile("[一-鿿]")
 
 
@@ -93,6 +97,41 @@ def test_the_prometheus_is_the_readers_choice_everywhere(name: str) -> None:
     assert all(v["datasource"] == wanted for v in variables.values() if v["type"] == "query")
 
 
+def in_unit(expr: str) -> str:
+    """The unit of what a query gives: of seconds s, of shares percentunit, of what is a second's cps, else any."""
+    if re.search(r"_total\b|_(?:bucket|count)\b(?!.*quantile)", expr) and "quantile" not in expr:
+        return "any"
+    timed = re.search(r"time\(\)|callwarden_\w+_seconds\b|callwarden_\w+_seconds_(?:sum|bucket)", expr)
+    if timed:
+        return "s"
+    return "percentunit" if re.search(r"callwarden_\w+_ratio\b(?!_)", expr) and "count(" not in expr else "any"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_seconds_and_shares_are_shown_as_such_and_never_beside_others_on_one_axis(name: str) -> None:
+    for panel in drawn(VIEWS[name]):
+        overridden = panel.get("fieldConfig", {}).get("overrides", [])
+        if panel["type"] == "text" or overridden:
+            continue
+        units = {in_unit(target["expr"]) for target in panel["targets"]}
+        assert len(units) == 1, panel["title"]
+        if units != {"any"}:
+            assert {panel["fieldConfig"]["defaults"]["unit"]} == units, panel["title"]
+
+
+def test_each_metric_of_a_rule_is_drawn_in_its_own_unit() -> None:
+    [panel] = [panel for panel in drawn(VIEWS["callwarden-tenant"]) if "The metric of each rule" in panel["title"]]
+    overrides = panel["fieldConfig"]["overrides"]
+    for metric in METRICS.values():
+        unit = {"ratio": "percentunit", "seconds": "s", "count": "short"}[metric.unit]
+        series = f"a: rule: {metric.name}"
+        found = [o for o in overrides if re.search(o["matcher"]["options"].strip("/"), series)]
+        assert [o["properties"] for o in found] == [[{"id": "unit", "value": unit}]], metric.name
+    [table] = [panel for panel in drawn(VIEWS["callwarden-ops"]) if "wait for a review" in panel["title"]]
+    [override] = table["fieldConfig"]["overrides"]
+    assert (override["matcher"]["options"], override["properties"]) == ("time left", [{"id": "unit", "value": "s"}])
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_no_query_asks_for_a_metric_label_or_variable_that_is_not_there(name: str) -> None:
     known = {entry.name: {label.name for label in entry.labels} for entry in CATALOGUE}
@@ -105,7 +144,7 @@ def test_no_query_asks_for_a_metric_label_or_variable_that_is_not_there(name: st
         str(variable["query"]["query"]) for variable in VIEWS[name]["templating"]["list"] if variable["type"] == "query"
     ]
     for expr in asked:
-        named = set(re.findall(r"\b(?:callwarden_\w+|scrape_samples_scraped|ALERTS|up)\b", expr))
+        named = set(re.findall(r"\b(?:callwarden_\w+|process_\w+|scrape_samples_scraped|ALERTS|up)\b", expr))
         assert named, expr
         assert named - known.keys() <= OF_PROMETHEUS, expr
         labels = set().union(*(known.get(metric, set()) for metric in named)) | {

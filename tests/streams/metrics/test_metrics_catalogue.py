@@ -1,9 +1,12 @@
 """The catalogue is what programs show, no more and no less, and what the page says."""
 
+import platform
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 from court import Court, rule
 from prometheus_client import CollectorRegistry, Metric
@@ -16,6 +19,7 @@ from monitor.policy.model import Policy
 from monitor.replay import Outcome, Summary
 from monitor.shard.nearness import Looking, look
 from streams.consumers.billing.telemetry import Telemetry as BillingTelemetry
+from streams.consumers.host import pages_app
 from streams.consumers.ledger.service import Meters
 from streams.metrics import replayed
 from streams.metrics.catalogue import BY_NAME, CATALOGUE
@@ -23,9 +27,10 @@ from streams.metrics.counted import Counted
 from streams.metrics.courses import course_of
 from streams.metrics.document import MarksError, rewritten
 from streams.metrics.entries import Program
-from streams.metrics.make import counter, gauge
+from streams.metrics.make import about_process, counter, gauge
 from streams.telemetry import Telemetry
 
+OF_PROCESS = "callwarden_build_info"
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
@@ -65,7 +70,7 @@ def exposed(metric: Metric) -> str:
 def faults(families: list[Metric], by: Program) -> Iterator[str]:
     """Where a page and the catalogue differ."""
     shown = {exposed(metric): metric for metric in families}
-    wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by}
+    wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by and entry.name != OF_PROCESS}
     yield from (f"{name} is not in the catalogue" for name in shown.keys() - wanted.keys())
     yield from (f"{name} is not shown" for name in wanted.keys() - shown.keys())
     for name in wanted.keys() & shown.keys():
@@ -243,7 +248,28 @@ def named_by(registry: CollectorRegistry) -> set[str]:
 
 def wanted_of(program: Program) -> set[str]:
     entries = [entry for entry in CATALOGUE if program in entry.by]
-    return {entry.name for entry in entries if not entry.name.startswith("callwarden_consumer_")}
+    apart = ("callwarden_consumer_", OF_PROCESS)
+    return {entry.name for entry in entries if not entry.name.startswith(apart)}
+
+
+@pytest.mark.parametrize("program", ["worker", "billing", "ledger", "notify"])
+def test_every_program_says_which_release_it_is_and_what_it_takes_of_the_machine(program: Program) -> None:
+    assert program in BY_NAME[OF_PROCESS].by
+    registry = CollectorRegistry()
+    about_process(registry)
+    names = {metric.name for metric in registry.collect()}
+    assert {OF_PROCESS, "process_resident_memory_bytes", "process_cpu_seconds", "process_open_fds"} <= names
+    assert {"python_info", "python_gc_collections"} <= names
+    [sample] = [sample for metric in registry.collect() for sample in metric.samples if sample.name == OF_PROCESS]
+    assert sample.labels == {"version": version("callwarden"), "python": platform.python_version()}
+
+
+async def test_the_pages_of_consumers_have_it() -> None:
+    transport = httpx.ASGITransport(app=pages_app(CollectorRegistry(), lambda: None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://consumer") as client:
+        page = (await client.get("/metrics")).text
+    assert "callwarden_build_info{" in page
+    assert "process_resident_memory_bytes" in page
 
 
 def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:
