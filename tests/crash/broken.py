@@ -11,8 +11,12 @@ from typing import Any
 
 from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
+from monitor import partition, tail
+from monitor.intake import Source
+from monitor.keying import Keying
 from monitor.partition import Partition
 from monitor.position import Position
+from monitor.shard.seen import Seen
 from monitor.shard.shard import Shard
 from monitor.sources import Sources
 from monitor.succession import Succession
@@ -111,6 +115,48 @@ BROKEN: dict[str, list[Change]] = {
     ],
 }
 
+# What live and replay do alike, so that only the contract, written a second time, can tell.
+_AFTER = "after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)"
+CONTRACT_BROKEN: dict[str, list[Change]] = {
+    "the watermark does not wait for reviews": [
+        Change(Sources, "least_ms", "for one in self._positions if", "for one in self._positions[:-1] if")
+    ],
+    "the watermark waits for nothing but calls": [
+        Change(Sources, "least_ms", "for one in self._positions if", "for one in self._positions[:1] if")
+    ],
+    "the watermark is the furthest clock": [Change(Sources, "least_ms", "min(", "max(")],
+    "the watermark is not less lateness": [
+        Change(Partition, "watermark_ms", "self._policies.lateness.line(least_ms)", "least_ms")
+    ],
+    "a record moves the clock beyond its timestamp": [Change(Source, "place", "if at_most_ms is None", "if True")],
+    "a clock goes back": [Change(Source, "place", _AFTER, "after = event_ms")],
+    "late calls move no clock": [
+        Change(Source, "place", _AFTER, _AFTER.replace("event_ms", "np.where(decoded.call_rows.size, 0, event_ms)"))
+    ],
+    "a record may be ahead of its timestamp without a limit": [
+        Change(tail, "refuse_later", "ahead = np.flatnonzero(decoded.event_ms > not_after_ms)", "ahead = ()")
+    ],
+    "no record is raised to the late line": [
+        Change(
+            partition, "merge", "max(record.updated_ms, lateness.line(int(placed.after_ms[row])))", "record.updated_ms"
+        )
+    ],
+    "a call at the late line is late": [
+        Change(partition, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms <= calls.line_ms")
+    ],
+    "no call is late": [Change(partition, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms < 0")],
+    "noted clocks take effect after the record": [
+        Change(Position, "go", "self.moves[self.moved].offset <= offset", "self.moves[self.moved].offset < offset")
+    ],
+    "a key may be another tenant's": [Change(Keying, "_fault", "if key != tenant_id.encode():", "if False:")],
+    "a tenant may lie in any partition": [
+        Change(Keying, "_fault", "if not self._lies_here(tenant_id):", "if False:"),
+        Change(Keying, "_all_lie_here", "return self", "return True or self"),
+    ],
+    "a record may lie in any topic": [Change(Keying, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
+    "no call is a duplicate": [Change(Seen, "_settle", "if known >= 0 and", "if False and")],
+}
+
 _NOTES = "notes = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
 _BUT_NOTES = "others = [out for out in outs if out not in notes]"
 
@@ -147,8 +193,9 @@ def broken(changes: Iterable[Change]) -> Iterator[None]:
     kept: list[tuple[type | ModuleType, str, Any]] = []
     try:
         for change in changes:
-            function = vars(change.where)[change.function]
-            kept.append((change.where, change.function, function))
+            found = vars(change.where)[change.function]
+            kept.append((change.where, change.function, found))
+            function = found.fget if isinstance(found, property) else found
             source = _SOURCES.get(function) or textwrap.dedent(inspect.getsource(function))
             pieces = source.count(change.old)
             assert pieces == 1, f"{change.function} has {pieces} times: {change.old}"
@@ -156,8 +203,9 @@ def broken(changes: Iterable[Change]) -> Iterator[None]:
             source = source.replace(change.old, change.new)
             exec(compile("from __future__ import annotations\n" + source, change.function, "exec"), namespace)
             made = namespace[change.function]
+            made = made.fget if isinstance(made, property) else made
             _SOURCES[made] = source
-            setattr(change.where, change.function, made)
+            setattr(change.where, change.function, property(made) if isinstance(found, property) else made)
         yield
     finally:
         for where, name, function in reversed(kept):
@@ -170,7 +218,7 @@ _SOURCES: dict[Any, str] = {}
 
 def found(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
     """The first of the schedules whose topics show it, and how; None when none does. An error shows nothing."""
-    with broken(BROKEN[name]):
+    with broken((BROKEN | CONTRACT_BROKEN)[name]):
         for seed in seeds:
             wrong = Schedule(seed).run().wrong
             if wrong:

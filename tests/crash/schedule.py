@@ -10,10 +10,10 @@ from functools import partial
 
 import msgspec
 
-from crash import judge
+from crash import contract_judge, judge
 from crash.log import Record
 from crash.producers import InTransactions
-from crash.traffic import SCENARIOS, Arrival, arrivals, other, story
+from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.head import Live
@@ -88,7 +88,8 @@ class Schedule:
 
     def __init__(self, seed: int) -> None:
         rng = self.rng = random.Random(seed)
-        told = self.told = story(rng.randrange(SCENARIOS))
+        self._story = rng.randrange(SCENARIOS)
+        told = self.told = story(self._story)
         self.partitions = rng.choice((1, 1, 2, 2, 3))
         self.live = Live(
             idle_after_ms=rng.choice((1_000, 1_000, 2_000)),
@@ -191,6 +192,8 @@ class Schedule:
             bad = (Phase.STOPPED, Phase.REFUSED)
             result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
         result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
+        if not result.wrong:
+            result.wrong += contract_judge.wrong(broker, policies_of(self._story), self.partitions)
 
     # Workers and traps ------------------------------------------------------------------------------------------
 

@@ -42,11 +42,12 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A policy, the texts of others that may follow it, lines with the time at which each is produced, in this order,
-    and the first and last of these times."""
+    """A policy and its text, the texts of others that may follow it, lines with the time at which each is produced, in
+    this order, and the first and last of these times."""
 
     flavour: str
     policy: Policy
+    text: str
     others: Sequence[str]
     lines: Sequence[tuple[int, str]]
     start_ms: int
@@ -76,11 +77,19 @@ def story(number: int) -> Story:
     return Story(
         flavour,
         loads(text, "policy.json"),
+        text,
         _others(frame, ruled),
         _delivered(frame, made),
         frame.start,
         frame.start + span,
     )
+
+
+@cache
+def policies_of(number: int) -> dict[str, dict[str, Any]]:
+    """The policies of a story as files have them, by their hashes."""
+    told = story(number)
+    return {other(text).sha256: json.loads(text) for text in (told.text, *told.others)}
 
 
 @cache
@@ -168,12 +177,14 @@ def _home(topic: str, key: bytes, partitions: int) -> TP:
 
 
 def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
-    """A copy, or a record that must be refused: no value, no JSON, another's key, a wrong partition, a wrong topic."""
+    """A copy, a record that is ahead of its time, or one that must be refused: no value, no JSON, another's key, a
+    wrong partition, a wrong topic."""
     tp, record = arrival.tp, arrival.record
     elsewhere = _home(rng.choice(list(TOPIC_OF.values())), record.key or b"", partitions)
     wrong: list[Arrival] = [
         arrival,
         replace(arrival, at_ms=arrival.at_ms + rng.randrange(HOUR)),
+        replace(arrival, at_ms=arrival.at_ms - rng.randrange(7 * MINUTE)),
         replace(arrival, record=Record(record.key, None)),
         replace(arrival, record=Record(record.key, b'{"type": "cdr"')),
         replace(arrival, record=Record(b"somebody else", record.value)),

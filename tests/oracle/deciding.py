@@ -127,6 +127,11 @@ def judge(
     return _Court(reigns, read, until_ms, enforce_from_ms).run()
 
 
+def judge_read(reigns: list[Reign], read: Read, until_ms: int | None) -> Outcome:
+    """Judge what was read, up to ``until_ms``; None: nothing can be decided yet."""
+    return _Court(reigns, read, until_ms, 0).run()
+
+
 class _Court:
     def __init__(self, reigns: list[Reign], read: Read, until_ms: int | None, enforce_from_ms: int) -> None:
         self.reigns = reigns

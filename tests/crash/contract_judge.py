@@ -1,0 +1,133 @@
+"""The second judge of a schedule: the oracle over what the topics hold. It shares no code with what it judges."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from crash.broker import Broker
+from crash.log import Entry
+from crash.traffic import NAMES
+from oracle.compare import as_output, names, renamed, same
+from oracle.deciding import judge_read
+from oracle.live import TOPICS, Noted, Partition, Row, read_partition
+from oracle.rulebook import rulebook
+from oracle.switching import Reign, late_line
+from streams.cluster import TP
+
+_EVENTS = ("enforcement", "shadow")
+
+
+def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: int) -> Iterator[str]:
+    """What the outputs lack, have too much or have otherwise than the contract says, a line each.
+
+    ``policies`` are those that may have held, as files have them, by their hashes. A partition without a note has
+    committed nothing and is left to the first judge.
+    """
+    for number in range(partitions):
+        notes = [json.loads(entry.record.value or b"") for entry in _entries(broker, "clock", number) if entry.record]
+        if not notes:
+            continue
+        reigns = [Reign(from_ms, rulebook(policies[sha])) for from_ms, sha in _policies(notes)]
+        logs = [[_row(entry) for entry in _entries(broker, name, number)] for name in TOPICS]
+        partition = Partition(number, partitions, logs, [_noted(notes, name) for name in TOPICS])
+        found = {name: [_flat(entry) for entry in _entries(broker, name, number)] for name in _EVENTS}
+        expected = _judged(partition, reigns, names(found["enforcement"]))
+        late = [
+            json.loads(entry.record.value or b"")["call_id"]
+            for entry in _entries(broker, "late", number)
+            if entry.record
+        ]
+        refused = [_place(entry) for entry in _entries(broker, "dead-letter", number)]
+        yield from (f"{number}: {line}" for line in _differences(expected, found))
+        for what, ours, theirs in (("late", expected["late"], late), ("rejected", expected["rejected"], refused)):
+            if sorted(ours) != sorted(theirs):
+                yield f"{number}: {what}: by the contract {sorted(ours)}, there are {sorted(theirs)}"
+
+
+def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, str]) -> dict[str, Any]:
+    """What the contract says. ``called`` are the names of the events that reviews may mean, by their ids."""
+    reviews, known = partition.logs[-1], dict[str, str]()
+    while True:
+        translated = [
+            _translated(row, {id_: known[name] for id_, name in called.items() if name in known}) for row in reviews
+        ]
+        mine = Partition(partition.number, partition.partitions, [*partition.logs[:-1], translated], partition.noted)
+        read, watermark = read_partition(mine, partial(late_line, reigns))
+        out = as_output(judge_read(reigns, read, watermark))
+        found = {name: id_ for id_, name in names(out["enforcement"]).items()}
+        if found.items() <= known.items():
+            return out
+        known |= found
+
+
+def _translated(row: Row, ids: Mapping[str, str]) -> Row:
+    """A review that names the oracle's event for ours."""
+    try:
+        record = json.loads(row.value or b"")
+        mine = ids.get(record["enforcement_id"])
+    except (ValueError, KeyError, TypeError):
+        return row
+    value = row.value if mine is None else json.dumps(record | {"enforcement_id": mine}).encode()
+    return Row(row.offset, row.timestamp_ms, row.key, value)
+
+
+def _differences(expected: Mapping[str, Any], found: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    called = [names(side["enforcement"]) for side in (expected, found)]
+    for part in _EVENTS:
+        ours, theirs = (
+            {own[event["id"]]: renamed(event, ids) for event in side[part]}
+            for side, ids in zip((expected, found), called, strict=True)
+            for own in [names(side[part])]
+        )
+        yield from (f"{part}: lacks {name}" for name in sorted(ours.keys() - theirs.keys()))
+        yield from (f"{part}: should not have {name}" for name in sorted(theirs.keys() - ours.keys()))
+        for name in sorted(ours.keys() & theirs.keys()):
+            fields = [field for field, value in ours[name].items() if not same(value, theirs[name].get(field))]
+            yield from (
+                f"{part}: {name}: {field}: {ours[name][field]} and {theirs[name].get(field)}" for field in fields
+            )
+
+
+def _policies(notes: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
+    """The policies that hold, with the event times from which they do: of one time the first, unless withdrawn."""
+    coming: dict[int, str] = {}
+    for note in notes:
+        if note["type"] == "policy":
+            coming.setdefault(note["from_ms"], note["sha256"])
+        elif note["type"] == "withdraw" and coming.get(note["from_ms"]) == note["sha256"]:
+            del coming[note["from_ms"]]
+    return sorted(coming.items())
+
+
+def _noted(notes: Sequence[dict[str, Any]], name: str) -> Noted:
+    mine = [note for note in notes if note["source"] == name]
+    return Noted(
+        clocks=[(note["offset"], note["clock_ms"]) for note in mine if note["type"] == "move"],
+        limits=[(note["offset"], note["max_ahead_ms"]) for note in mine if note["type"] == "limit"],
+        skipped={note["offset"] for note in mine if note["type"] == "skip"},
+    )
+
+
+def _entries(broker: Broker, name: str, number: int) -> list[Entry]:
+    topic = NAMES.input_prefix + name if name in TOPICS else NAMES.output(name)
+    return broker.logs[TP(topic, number)].committed(0)
+
+
+def _row(entry: Entry) -> Row:
+    assert entry.record is not None
+    return Row(entry.offset, entry.timestamp_ms, entry.record.key, entry.record.value)
+
+
+def _flat(entry: Entry) -> dict[str, Any]:
+    assert entry.record is not None
+    event = json.loads(entry.record.value or b"")
+    return {"id": event["id"], **event["data"]}
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    """Source and offset of the record that a dead letter is about."""
+    assert entry.record is not None
+    headers = dict(entry.record.headers)
+    topic = headers["topic"].decode().removeprefix(NAMES.input_prefix)
+    return TOPICS.index(topic), int(headers["offset"])

@@ -1,0 +1,117 @@
+"""Sections 1 to 3 for topics: what a partition of the five input topics gives with the clock log, in plain loops.
+
+Nothing of ``monitor`` or ``streams`` is used: the crash schedules judge by this what those have done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+
+from oracle.reading import Read
+from oracle.records import parse, written_time
+
+TOPICS = ("cdr", "complaints", "findings", "tenants", "reviews")
+_TOPIC_OF = {
+    "cdr": "cdr",
+    "complaint": "complaints",
+    "finding": "findings",
+    "tenant": "tenants",
+    "application": "tenants",
+    "review": "reviews",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record of a topic as the broker has it."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass
+class Noted:
+    """What the clock log says of one source: clocks by offset, limits of `max_ahead` by offset, offsets skipped."""
+
+    clocks: list[tuple[int, int]] = field(default_factory=list)
+    limits: list[tuple[int, int]] = field(default_factory=list)
+    skipped: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Partition:
+    """Which partition of how many, and the five logs with what was noted of each, in the order of `TOPICS`."""
+
+    number: int
+    partitions: int
+    logs: Sequence[Sequence[Row]]
+    noted: Sequence[Noted]
+
+
+def read_partition(partition: Partition, late_line: Callable[[int], int]) -> tuple[Read, int | None]:
+    """What its logs gave, as `read_files` says it with offsets for lines, and the watermark; None: there is none yet.
+
+    Of what is not a call only that below the watermark is there; of calls all are.
+    """
+    out, seq = Read(), 0
+    clocks: list[int | None] = []
+    used: dict[tuple[str, str], list[int]] = {}
+    for source, (log, noted) in enumerate(zip(partition.logs, partition.noted, strict=True)):
+        clock: int | None = None
+        for row in log:
+            seq += 1
+            out.read += 1
+            for offset, at in noted.clocks:
+                if offset <= row.offset:
+                    clock = at if clock is None else max(clock, at)
+            record = None if row.offset in noted.skipped else _placed(partition, source, row)
+            # The first that was noted holds for what lies before it, too: it was read under no other.
+            before = [limit for limit in noted.limits if limit[0] <= row.offset] or [min(noted.limits)]
+            ahead = max(before)[1]
+            if record is None or written_time(record) > row.timestamp_ms + ahead:
+                out.rejected.append((seq, source, row.offset, "invalid"))
+                continue
+            time = written_time(record)
+            moved = min(time, row.timestamp_ms)
+            clock = moved if clock is None else max(clock, moved)
+            line = late_line(clock)
+            record.update(t=time, seq=seq, file=source, line=row.offset)
+            if record["type"] != "cdr":
+                record["t"] = max(time, line)
+                out.others.append(record)
+                continue
+            if time < line:
+                out.late.append(record)
+                continue
+            times = used.setdefault((record["tenant_id"], record["call_id"]), [])
+            if any(t >= line for t in times):
+                out.duplicates += 1
+                continue
+            times.append(time)
+            out.calls.append(record)
+        for _, at in noted.clocks:
+            clock = at if clock is None else max(clock, at)
+        clocks.append(clock)
+    known = [clock for clock in clocks if clock is not None]
+    if len(known) < len(clocks):
+        out.others = []
+        return out, None
+    watermark = late_line(min(known))
+    out.others = [record for record in out.others if record["t"] < watermark]
+    out.largest = watermark
+    return out, watermark
+
+
+def _placed(partition: Partition, source: int, row: Row) -> dict[str, Any] | None:
+    """The record, None where it cannot be read or does not belong where it lies."""
+    record = None if row.value is None else parse(row.value)
+    if record is None or _TOPIC_OF[record["type"]] != TOPICS[source]:
+        return None
+    key: bytes = record["tenant_id"].encode()
+    if row.key != key or (murmur2(key) & 0x7FFFFFFF) % partition.partitions != partition.number:
+        return None
+    return record
