@@ -2,12 +2,14 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from monitor.intake import Decoded
 from monitor.masking import mask_numbers
 from monitor.topics import CARRIES
 from schemas.inputs import Cdr
+
+if TYPE_CHECKING:
+    from monitor.intake import Decoded
 
 Partitioner = Literal["murmur2", "crc32"]
 
@@ -47,7 +49,7 @@ class Keying:
         self.partitioner = partitioner
         self._at_home: set[str] = set()
 
-    def check(self, topic: str, decoded: Decoded, keys: Sequence[bytes | None]) -> None:
+    def check(self, topic: str, decoded: "Decoded", keys: Sequence[bytes | None]) -> None:
         """Refuse what does not belong into ``topic`` (a bare name) under its key, or not into this partition."""
         faults: dict[int, str] = {}
         if decoded.calls is not None and len(decoded.call_rows):

@@ -4,14 +4,16 @@ Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and wh
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from monitor.notes import LostInput, LostState, Note, OutageEnded, Refusal, Skip, Switch, Withdrawal
-from monitor.partition import Partition
 from streams.names import Names
+
+if TYPE_CHECKING:
+    from monitor.partition import Partition
 
 
 class SkipCommand(Struct, frozen=True, tag="skip"):
@@ -84,7 +86,7 @@ def decode_command(value: bytes | None) -> Command | str:
 
 
 def carry_out(
-    command: Command | str, partition: Partition, names: Names, accepted: Sequence[AcceptCommand]
+    command: Command | str, partition: "Partition", names: Names, accepted: Sequence[AcceptCommand]
 ) -> str | None:
     """Have the partition do what `decode_command` gave; None, or why it cannot be.
 

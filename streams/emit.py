@@ -1,24 +1,26 @@
 """What a partition brought about, as the records of one transaction."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import orjson
 
 from monitor.notes import Note
-from monitor.partition import Taken
 from monitor.topics import INPUTS
 from schemas import codec
 from schemas.outputs import Enforcement
 from streams.cluster import Out
 from streams.names import Names
 
+if TYPE_CHECKING:
+    from monitor.partition import Taken
+
 EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 """Those of a decision."""
 
 
-def records(names: Names, number: int, taken: Taken, state: Sequence[tuple[str, bytes | None]]) -> list[Out]:
+def records(names: Names, number: int, taken: "Taken", state: Sequence[tuple[str, bytes | None]]) -> list[Out]:
     """Decisions, alerts, late and rejected records, notes, and the state that goes with them, its head last."""
     sink = taken.sink
     outs: list[Out] = []

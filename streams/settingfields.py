@@ -2,14 +2,13 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitor.policy.durations import DAY, HOUR, MINUTE, SECOND, format_duration
-from monitor.shard.nearness import Looking
-from monitor.shard.packing import WRITES
+from monitor.shard.formats import WRITES
 from streams.settingvalues import (
     AppendedFile,
     DatabaseUrl,
@@ -28,6 +27,9 @@ from streams.settingvalues import (
     one_of,
     whole,
 )
+
+if TYPE_CHECKING:
+    from monitor.shard.nearness import Looking
 
 PREFIX: Final = "CALLWARDEN_"
 ASKED_FOR_BY: Final = {
@@ -289,8 +291,10 @@ class Settings(BaseSettings):
         return context
 
     @property
-    def looking(self) -> Looking:
+    def looking(self) -> "Looking":
         """Of which single tenants metrics tell."""
+        from monitor.shard.nearness import Looking
+
         return Looking(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
 
     def secret(self) -> bytes:

@@ -16,7 +16,6 @@ from typing import Final
 from pydantic import ValidationError
 
 from monitor.policy.errors import PolicyError
-from monitor.policy.source import parse
 from streams.settingfields import ASKED_FOR_BY, PREFIX, Settings, variable
 
 __all__ = ["NOT_SETTINGS", "Given", "Settings", "SettingsError", "load", "read", "variable"]
@@ -129,6 +128,8 @@ def _of_file(given: Given) -> Iterator[str]:
         return
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return
+    from monitor.policy.source import parse  # here: most commands have no such file
+
     try:
         source = parse(text, path)
     except PolicyError as error:

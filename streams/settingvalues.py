@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, SecretStr
 
 from monitor.moment import parse_moment
 from monitor.policy.durations import format_duration, parse_duration
-from monitor.shard.packing import READS, WRITES
+from monitor.shard.formats import READS, WRITES
 
 _YEAR_1990_MS: Final = 631_152_000_000
 _YEAR_2100_MS: Final = 4_102_444_800_000

@@ -1,22 +1,22 @@
 """What the `reviews` commands share: the reviewers' desk, with the ledger brought up to the topics' ends."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from monitor.cli.operator import operate
 from monitor.masking import mask_numbers
-from streams.consumers.ledger.service import database_of
-from streams.logs import set_up_logs
+from streams.consumers.ledger.access import database_of
 from streams.names import Names
-from streams.reviews.desk import Desk, Rejections, Sent, writing_to
+from streams.reviews.desk import Desk, Sent, writing_to
 from streams.reviews.rejections import RejectedReviews
 from streams.state.inputs import check_inputs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from streams.cluster import TP
     from streams.consumers.database import Database
     from streams.kafka import KafkaCluster
     from streams.reviews.claims import Claim
@@ -46,20 +46,23 @@ def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaClust
 
 
 def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
-    set_up_logs(settings.log_format, settings.log_level)
+    def logs() -> None:
+        from streams.logs import set_up_logs
+
+        set_up_logs(settings.log_format, settings.log_level)
 
     async def begin(cluster: "KafkaCluster") -> T:
         ledger = database_of(settings)
         try:
             names = Names(settings.input_prefix, settings.output_prefix)
             writing = writing_to(cluster, settings.application_id)
-            desk = Desk(cluster, ledger, names, settings.partitioner, writing)
+            desk = Desk(cluster, ledger, names, settings.partitioner, writing, logs)
             _tell(await desk.begin())
 
-            async def since(at_ms: int) -> Rejections:
+            async def since(at_ms: int, searched: "Mapping[TP, int]") -> RejectedReviews:
                 rejections = RejectedReviews(cluster, names)
-                await rejections.begin(at_ms)
-                return rejections.look
+                await rejections.begin(at_ms, searched)
+                return rejections
 
             _tell_rejected(await desk.settle(since))
             return await work(desk, ledger, cluster)

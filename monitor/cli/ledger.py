@@ -65,7 +65,7 @@ def verify(
     """
     from monitor.cli.inputs import fail, settings_for
     from monitor.cli.operator import answers, operate
-    from streams.consumers.ledger.service import filled
+    from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.verify import verify as recompute
     from streams.names import Names
 
@@ -119,8 +119,8 @@ def export(
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import answers
     from monitor.cli.outputs import written_new
+    from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.export import lines
-    from streams.consumers.ledger.service import filled
 
     settings = settings_for({"ledger_database": database})
     to = nullcontext(sys.stdout.buffer) if out is None else written_new(Path(out))
@@ -149,8 +149,8 @@ def show(
     from monitor.report import labels
     from monitor.report.standing import Standings
     from monitor.report.text import identifier
+    from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.look import of_tenant
-    from streams.consumers.ledger.service import filled
 
     settings = settings_for({"ledger_database": database})
     with answers("ledger show"), filled(settings) as ledger, ledger.reading() as connection:
@@ -196,8 +196,8 @@ def accept_loss(
 
     from monitor.cli.inputs import fail, person, settings_for, why
     from monitor.cli.operator import operate
+    from streams.consumers.ledger.access import database_of
     from streams.consumers.ledger.loss import accept, gaps
-    from streams.consumers.ledger.service import database_of
     from streams.consumers.positions import Overtaken
     from streams.names import Names
 

@@ -4,14 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from monitor.cli.inputs import fail, person, why
 from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
-from streams.commands import Answers, Unconfirmed
+from streams.commands import Unconfirmed
 from streams.kafka import KafkaCluster
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.commands import Answers
 
 T = TypeVar("T")
 
@@ -43,7 +46,7 @@ def signed(reason: str, by: str | None) -> Signed:
     return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
-def refusals(answers: Answers) -> list[str]:
+def refusals(answers: "Answers") -> list[str]:
     """What partitions' workers said of a command that they could not carry out, a line each."""
     return [
         f"refused: partition {number}: {mask_numbers(why)}; nothing has changed there"

@@ -27,13 +27,16 @@ From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="First 
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First decided before.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
 Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="[default: the login name]")]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for what comes of it.")]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect.")
+]
 Again = Annotated[
     bool, typer.Option("--again", help="Replace verdicts that were sent long ago and came to nothing, once you agree.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _MARGIN_MS = 5 * 60_000
+_TOLD_MS = 86_400_000  # decisions that come later are of a worker that catches up: nothing is to be said by them
 _STATUSES = ("pending", "final", "reversed", "lapsed", "all")
 
 
@@ -123,7 +126,7 @@ def uphold(
     decision: Annotated[str, typer.Argument(metavar="ID", help="Of the pending decision.")],
     reason: Reason,
     reviewer: Reviewer = None,
-    wait: Wait = 10,
+    wait: Wait = 0,
     again: Again = False,
     yes: Yes = False,
     bootstrap: Bootstrap = None,
@@ -131,9 +134,10 @@ def uphold(
 ) -> None:
     """Make a pending decision final: its actions are in force then, and it is a violation.
 
-    What the judge would reject is refused, and so is what another reviewer has decided. The decision comes once the
-    worker's watermark is past the present: after the policy's lateness, at least. Exit status: 1 refused, or
-    rejected by the judge; 3 no broker: once it is claimed the next command sends it.
+    What the judge would reject is refused, and so is what another reviewer has decided. The command ends once the
+    broker has the verdict, and says when it takes effect: once the worker's watermark is past the present, after the
+    policy's lateness, at least. --wait waits for that. Exit status: 1 refused, or rejected by the judge; 3 no broker:
+    once it is claimed the next command sends it.
     """
     from monitor.cli.inputs import why
 
@@ -159,7 +163,7 @@ def overturn(
     ] = False,
     yes: Yes = False,
     reviewer: Reviewer = None,
-    wait: Wait = 10,
+    wait: Wait = 0,
     again: Again = False,
     bootstrap: Bootstrap = None,
     database: Where = None,
@@ -280,7 +284,7 @@ def _decide(
 
     from monitor.cli.casework import event_lines
     from monitor.cli.desk import decide
-    from monitor.cli.inputs import fail, person
+    from monitor.cli.inputs import person
     from monitor.report.text import readable
     from streams.names import Names
     from streams.reviews.claims import By
@@ -289,17 +293,19 @@ def _decide(
 
     by: By = By(person("--reviewer", reviewer), reason)
 
-    async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes]:
+    async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes, int | None]:
         rejections = RejectedReviews(cluster, Names(settings.input_prefix, settings.output_prefix))
-        await rejections.begin()
+        if wait:
+            await rejections.begin()
         given = await desk.give(ids, verdict, by, again=again)
         for why in given.refused.values():
             typer.echo(str(why), err=True)
         if given.claims:
             typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
-        return given, await desk.outcomes(given.claims, wait, rejections.look)
+        outcomes = await desk.outcomes(given.claims, wait, rejections.look) if wait else Outcomes()
+        return given, outcomes, await desk.delay_ms()
 
-    given, outcomes = decide(f"reviews {verdict}", settings, give)
+    given, outcomes, delay_ms = decide(f"reviews {verdict}", settings, give)
     console = Console(highlight=False)
     for events in outcomes.events.values():
         for event in events:
@@ -309,12 +315,22 @@ def _decide(
         typer.echo(f"{event_id}: the judge has rejected it: {why}", err=True)
     open_ = len(given.claims) - len(outcomes.events) - len(outcomes.rejected)
     if open_:
-        typer.echo(
-            f"{open_} 个尚未生效，待水位线越过现在时刻 / {open_} not decided yet: "
-            "that comes once the watermark is past the present; `callwarden reviews show ID` tells"
-        )
+        typer.echo(_waiting(open_, delay_ms))
     if given.refused or outcomes.rejected:
-        fail(f"{len(given.refused) + len(outcomes.rejected)} not given", 1)
+        if len(ids) > 1:  # of one decision its own line has said so
+            typer.echo(f"{len(given.refused) + len(outcomes.rejected)} of {len(ids)} not given", err=True)
+        raise typer.Exit(1)
+
+
+def _waiting(count: int, delay_ms: int | None) -> str:
+    """That verdicts have not taken effect yet, and when they will, as far as decisions tell."""
+    from monitor.reasons.wording import instant
+
+    zh, en = "待水位线越过现在时刻", "that comes once the watermark is past the present"
+    if delay_ms is not None and delay_ms < _TOLD_MS:
+        about = instant(_now_ms() + delay_ms + 60_000)  # the minute after it
+        zh, en = f"约于 {about} 生效", f"takes effect about {about}"
+    return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` tells"
 
 
 def _settings(bootstrap: str | None, database: str | None) -> "Settings":

@@ -10,10 +10,10 @@ import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
-READS: Final = (2, 3)
-"""The formats of a head: that of the release before this one, and its own. It writes either."""
-WRITES: Final = READS[0]
-"""The one that it writes until it is told otherwise: the release before can go on with that."""
+from monitor.shard.formats import READS, WRITES
+
+__all__ = ["READS", "WRITES"]
+
 FORMAT: Final = 4
 """The format of the entries beside the head, and of what the head has of the shard."""
 Column = tuple[str, bytes]  # a column's dtype and bytes

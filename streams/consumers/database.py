@@ -13,10 +13,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -42,7 +38,8 @@ _POSTGRESQL: Final = {
 }
 
 # Of a server that is a stand-by, or was made one: the primary is another one now.
-_STANDING_BY: Final = psycopg.errors.ReadOnlySqlTransaction
+_STANDING_BY: Final = "25006"  # read_only_sql_transaction
+_NO_RIGHT: Final = "42501"  # insufficient_privilege
 
 T = TypeVar("T")
 
@@ -121,6 +118,8 @@ class Database:
         for connection in list(self._served):
             # By the socket: the driver would wait for the thread that holds the connection. A copy of its number,
             # since closing ours must not close a number that the driver still holds for its own.
+            import psycopg  # here: not with SQLite
+
             with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
 
@@ -144,11 +143,11 @@ class Database:
                     f"the database {self._shown} is damaged: {why}; a backup of it, or a new one, which is filled from "
                     "the topics, would be right"
                 ) from None
-            if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            if _state(error) == _NO_RIGHT:
                 raise Refused(
                     f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
                 ) from None
-            stands_by = isinstance(error.orig, _STANDING_BY)
+            stands_by = _state(error) == _STANDING_BY
             if not is_away(error) or (stands_by and not writing):  # who only reads has no business with a primary
                 raise
             if stands_by:
@@ -156,6 +155,8 @@ class Database:
             raise Unavailable(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:
+        if _has_newest_tables(connection, self.name):
+            return
         if connection.dialect.name == "postgresql":
             if (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
                 raise Refused(
@@ -167,6 +168,10 @@ class Database:
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"callwarden-{self.name}"}
             )
+        from alembic import command  # here: most commands find the tables as they must be
+        from alembic.config import Config
+        from alembic.util.exc import CommandError
+
         config = Config(attributes={"connection": connection, "version_table": f"{self.name}_version"})
         config.set_main_option("script_location", "streams.consumers:migrations")
         config.set_main_option("path_separator", "newline")
@@ -180,9 +185,14 @@ class Database:
             ) from None
 
 
+def _state(error: DBAPIError) -> str | None:
+    """The SQLSTATE that PostgreSQL gave."""
+    return getattr(error.orig, "sqlstate", None)
+
+
 def is_away(error: DBAPIError) -> bool:
     """Whether it is of the database or of the way there, worth another try, and not of what was asked."""
-    return isinstance(error, OperationalError) or error.connection_invalidated or isinstance(error.orig, _STANDING_BY)
+    return isinstance(error, OperationalError) or error.connection_invalidated or _state(error) == _STANDING_BY
 
 
 @contextmanager
@@ -211,6 +221,15 @@ def shown(address: URL) -> str:
     return URL.create(
         address.get_backend_name(), host=host, port=address.port, database=address.database
     ).render_as_string()
+
+
+def _has_newest_tables(connection: Connection, name: str) -> bool:
+    """Whether the tables are those of this release; told without alembic, whose import takes longer than the look."""
+    table = f"{name}_version"
+    if not inspect(connection).has_table(table):
+        return False
+    newest = max(path.name.partition("_")[0] for path in _versions(name).glob("[0-9]*_*.py"))
+    return list(connection.execute(text(f"SELECT version_num FROM {table}")).scalars()) == [newest]
 
 
 def _versions(name: str) -> Path:

@@ -104,6 +104,17 @@ class Positions:
             update(self._table).where(c.topic.in_(topics), c.last_offset.is_not(None)).values(last_hash="")
         )
 
+    def raise_to(self, connection: Connection, at: Mapping[TP, int]) -> None:
+        """Move each forward to at least this offset, whoever else moves it; for what may be looked at twice."""
+        if not at:
+            return
+        rows = [{**tp._asdict(), "next": offset} for tp, offset in at.items()]
+        connection.execute(insert_new(connection, self._table), rows)
+        c = self._table.c
+        for tp, offset in at.items():
+            here = (c.topic == tp.topic, c.partition == tp.partition, c.next < offset)
+            connection.execute(update(self._table).where(*here).values(next=offset))
+
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
         """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""
         self._must_move(connection, tp, start, {"next": stop, "last_offset": None, "last_hash": None})

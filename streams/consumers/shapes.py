@@ -1,13 +1,14 @@
 """What the consumers' tables have in common: a partition, records that cannot be read, rows that may be there."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 from streams.consumers.anytext import AnyText
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 
 def of_partition() -> list[Column[Any]]:
@@ -29,8 +30,13 @@ def rejected_table(metadata: MetaData, name: str) -> Table:
     )
 
 
-def insert_new(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
+def insert_new(connection: Connection, table: Table) -> "PostgresqlInsert | SqliteInsert":
     """An insert that leaves rows whose key is there already as they are."""
+    # Imported here: each is as large as all the rest that a command needs of a database.
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
     return sqlite.insert(table).on_conflict_do_nothing()

@@ -3,24 +3,23 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from monitor.keying import Partitioner, partition_of
 from monitor.policy.durations import DAY
 from schemas.outputs import Enforcement
-from streams.cluster import Cluster, Out, Refused
+from streams.cluster import TP, Cluster, Out, Refused
 from streams.commands import Displaced, write
 from streams.consumers.database import Database
-from streams.consumers.gone import Gone
 from streams.consumers.ledger.entries import review_of
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.look import events_of_review
-from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.service import follower_of, lost
+from streams.consumers.ledger.look import decision_delay_ms, events_of_review
+from streams.consumers.ledger.tables import REJECTIONS
+from streams.consumers.ledger.uptodate import is_up_to_date, may_be_reread
 from streams.consumers.topics import Topics
 from streams.names import Names
 from streams.reviews.claims import Again, By, Claim, claim, mark_sent, unanswered, unsent, withdraw
@@ -34,8 +33,22 @@ _FORGOTTEN_MS = 90 * DAY  # for so long rejections are kept
 Writing = Callable[[Sequence[Out]], Awaitable[object]]
 Rejections = Callable[[], Awaitable[dict[bytes, str]]]
 """Values of reviews that the judge has rejected since, with the reason."""
-Since = Callable[[int], Awaitable[Rejections]]
-"""The rejections since an instant, epoch ms by the reviewers' clocks."""
+
+
+class Search(Protocol):
+    """A search among the dead letters; `streams.reviews.rejections.RejectedReviews` is one."""
+
+    async def look(self) -> dict[bytes, str]:
+        """Values of the reviews that were rejected, with the reason."""
+        ...
+
+    def at(self) -> Mapping[TP, int]:
+        """Up to where was searched."""
+        ...
+
+
+Since = Callable[[int, Mapping[TP, int]], Awaitable[Search]]
+"""The rejections since an instant, epoch ms by the reviewers' clocks, without what was searched before."""
 
 
 @dataclass
@@ -66,29 +79,53 @@ class Desk:
     """Where reviews are given. All of it works beside a running `callwarden ledger run`."""
 
     def __init__(
-        self, topics: Topics, database: Database, names: Names, partitioner: Partitioner, writing: Writing
+        self,
+        topics: Topics,
+        database: Database,
+        names: Names,
+        partitioner: Partitioner,
+        writing: Writing,
+        before_reading: Callable[[], None] = lambda: None,
     ) -> None:
-        """``writing`` writes records in one transaction: `writing_to` a cluster."""
+        """``writing`` writes records in one transaction: `writing_to` a cluster. ``before_reading`` is called before
+        the topics are read, which logs."""
         self._topics, self._database, self._names = topics, database, names
-        self._partitioner, self._write = partitioner, writing
+        self._partitioner, self._write, self._before_reading = partitioner, writing, before_reading
 
     async def begin(self) -> Sent:
-        """Make or bring up the ledger, and send what an earlier command has claimed and not sent."""
+        """Make or bring up the ledger, and send what an earlier command has claimed and not sent.
+
+        What is up to date already is only looked at: nothing is read from the topics.
+        """
         await self._database.migrate()
-        await self._database.run(reread)
+        if await self._database.run(may_be_reread):
+            from streams.consumers.ledger.reread import reread  # here: mostly there is nothing to read
+
+            await self._database.run(reread)
         await self._catch_up()
         return await self._send()
 
     async def settle(self, since: Since) -> list[Claim]:
-        """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these."""
+        """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these.
+
+        What was searched for rejections before is not read again: whatever is rejected is so after it was claimed.
+        """
         now_ms = _now_ms()
         waiting = await self._database.run(partial(unanswered, since_ms=now_ms - _FORGOTTEN_MS))
         if not waiting:
             return []
-        rejected = await (await since(min(one.claimed_ms for one in waiting)))()
+        searched = await self._database.run(REJECTIONS.known)
+        rejections = await since(min(one.claimed_ms for one in waiting), searched)
+        rejected = await rejections.look()
         settled = [replace(one, withdrawn=rejected[one.value]) for one in waiting if one.value in rejected]
-        for one in settled:
-            await self._database.run(partial(withdraw, claim=one, why=one.withdrawn or "", now_ms=now_ms))
+
+        def write(connection: Connection) -> None:
+            for one in settled:
+                withdraw(connection, one, one.withdrawn or "", now_ms)
+            REJECTIONS.raise_to(connection, rejections.at())
+
+        if settled or rejections.at() != searched:
+            await self._database.run(write)
         return settled
 
     async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: Again | None = None) -> Given:
@@ -125,15 +162,23 @@ class Desk:
                 return found
             await asyncio.sleep(_LOOK_S)
 
+    async def delay_ms(self) -> int | None:
+        """After how long a verdict takes effect, as decisions have come of late; None where there are none."""
+        return await self._database.run(decision_delay_ms)
+
     async def _catch_up(self) -> None:
-        try:
-            await follower_of(self._topics, self._database, self._names, Keeper()).catch_up()
-        except Gone as error:
-            raise lost(error) from None
+        if await is_up_to_date(self._topics, self._database, self._names):
+            return
+        from streams.consumers.ledger.catchup import catch_up  # here: mostly there is nothing to read
+
+        self._before_reading()
+        await catch_up(self._topics, self._database, self._names)
 
     async def _send(self) -> Sent:
         waiting, withdrawn = await self._database.run(partial(unsent, now_ms=_now_ms()))
         sent = Sent(withdrawn=withdrawn)
+        if not waiting:
+            return sent
         topic = f"{self._names.input_prefix}reviews"
         counts = await self._topics.partitions([topic, self._names.output("state")])
         if topic not in counts:

@@ -1,5 +1,7 @@
 """Rejections: the reviews among the dead letters from some time on."""
 
+from collections.abc import Mapping
+
 from monitor.policy.durations import HOUR
 from streams.cluster import TP
 from streams.kafka import KafkaCluster
@@ -17,18 +19,30 @@ class RejectedReviews:
         self._at: dict[TP, int] = {}
         self._found: dict[bytes, str] = {}
 
-    async def begin(self, since_ms: int | None = None) -> None:
-        """From here on, or from an instant on. Unavailable, Refused."""
+    async def begin(self, since_ms: int | None = None, searched: Mapping[TP, int] | None = None) -> None:
+        """From here on, or from an instant on, without what was ``searched`` before. Unavailable, Refused."""
         count = (await self._cluster.partitions([self._topic])).get(self._topic, 0)
         tps = [TP(self._topic, number) for number in range(count)]
         ends = await self._cluster.ends(tps)
-        self._at = ends if since_ms is None else ends | await self._cluster.offsets_from(tps, since_ms - _ASTRAY_MS)
+        self._at = dict(ends)
+        if since_ms is None:
+            return
+        # A log that ends before was made anew.
+        known = {tp: at for tp, at in (searched or {}).items() if tp in ends and at <= ends[tp]}
+        unknown = [tp for tp in tps if tp not in known]
+        self._at |= known | await self._cluster.offsets_from(unknown, since_ms - _ASTRAY_MS)
+
+    def at(self) -> Mapping[TP, int]:
+        """Up to where was searched."""
+        return dict(self._at)
 
     async def look(self) -> dict[bytes, str]:
         """The values of all that were rejected since, with the reason. Unavailable, Refused."""
         ends = await self._cluster.ends(list(self._at))
         for tp, end in ends.items():
             start, self._at[tp] = self._at[tp], end
+            if start >= end:
+                continue
             async for records in self._cluster.records(tp, start, end):
                 for record in records:
                     headers = dict(record.headers)

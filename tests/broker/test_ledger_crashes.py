@@ -23,8 +23,8 @@ from schemas import codec
 from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.ledger import heads
+from streams.consumers.ledger.catchup import follower_of
 from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.service import follower_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
 from streams.consumers.ledger.verify import verify
 from streams.devkafka import free_ports

@@ -13,23 +13,16 @@ from streams.consumers.ledger.entries import Fields, fields_of_event, fields_of_
 from streams.consumers.ledger.heads import Head, head_of
 from streams.consumers.ledger.journal import fields_of_action
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL
-from streams.names import Names
+from streams.consumers.ledger.uptodate import DECISIONS
 
 log = structlog.get_logger("callwarden")
-
-_DECISIONS = "enforcement"
-
-
-def topics_of(names: Names) -> list[str]:
-    """The topics whose records are kept: decisions, then reviews."""
-    return [names.output(_DECISIONS), names.input_prefix + "reviews"]
 
 
 def reader_of(topic: str) -> Callable[[bytes | None], Fields]:
     """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
     if topic == JOURNAL.topic:
         return fields_of_action
-    return fields_of_event if topic.endswith(_DECISIONS) else fields_of_review
+    return fields_of_event if topic.endswith(DECISIONS) else fields_of_review
 
 
 class Keeper:

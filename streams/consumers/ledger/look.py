@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -10,9 +11,10 @@ from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.cases import Case, Status, cases_of, once
 from streams.consumers.ledger.entries import event_of, review_of, storable
-from streams.consumers.ledger.tables import LISTED
+from streams.consumers.ledger.tables import ENTRIES, LISTED, POSITIONS
 
 _AT_ONCE = 400
+_NEWEST = 5
 _TAKES_BACK = ("reversal", "lapse", "review")
 
 
@@ -91,6 +93,24 @@ def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], l
     reviews = once(review_of(value) for kind, value in rows if kind == "review")
     ordered = sorted(events.values(), key=lambda event: event.data.decided_ms)
     return ordered, reviews, cases_of(ordered, reviews)
+
+
+def decision_delay_ms(connection: Connection) -> int | None:
+    """How long after their event time decisions have come of late, the median; None where there are none.
+
+    A decision comes once the watermark is past its time: so long does a verdict take, too.
+    """
+    delays: list[int] = []
+    for topic, partition in POSITIONS.known(connection):
+        newest = (
+            select(ENTRIES.c.timestamp_ms - ENTRIES.c.decided_ms)
+            .where(ENTRIES.c.topic == topic, ENTRIES.c.partition == partition, ENTRIES.c.decided_ms.is_not(None))
+            .where(ENTRIES.c.kind != "review")
+            .order_by(ENTRIES.c.number.desc())
+            .limit(_NEWEST)
+        )
+        delays += connection.execute(newest).scalars()
+    return max(0, round(median(delays))) if delays else None
 
 
 def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:

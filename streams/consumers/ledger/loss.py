@@ -9,8 +9,8 @@ from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.gone import same_cluster
 from streams.consumers.ledger.journal import GapAccepted, append
-from streams.consumers.ledger.keep import topics_of
 from streams.consumers.ledger.tables import LOSSES, POSITIONS
+from streams.consumers.ledger.uptodate import topics_of
 from streams.consumers.topics import Topics
 from streams.names import Names
 

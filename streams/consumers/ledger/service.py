@@ -2,24 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry
-from sqlalchemy import inspect, make_url
 
-from streams.cluster import TP, Refused, Unavailable
-from streams.consumers import database
+from streams.cluster import TP, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.follow import Follower
 from streams.consumers.gone import Gone
 from streams.consumers.host import Followed, behind, host, pages_app
 from streams.consumers.ledger import heads
+from streams.consumers.ledger.access import database_of
+from streams.consumers.ledger.catchup import follower_of, lost
 from streams.consumers.ledger.heads import Head
-from streams.consumers.ledger.keep import Keeper, topics_of
+from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS, REREAD
+from streams.consumers.ledger.tables import JOURNAL
+from streams.consumers.ledger.uptodate import topics_of
 from streams.consumers.topics import Topics
 from streams.metrics.make import Known, counter, gauge
 from streams.names import Names
@@ -29,42 +29,6 @@ log = structlog.get_logger("callwarden")
 
 _LOOK_S = 5.0
 _RETRY_S = 5.0
-
-
-def database_of(settings: Settings) -> Database:
-    """The ledger's database. Refused for an address that cannot be read."""
-    return Database(settings.ledger_database.get_secret_value(), "ledger")
-
-
-@contextmanager
-def filled(settings: Settings) -> Iterator[Database]:
-    """The ledger's database for those who only look at it. Refused where there is no ledger; Unavailable."""
-    url = settings.ledger_database.get_secret_value()
-    none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
-    with database.filled(url, "ledger", ENTRIES, none) as ledger:
-        with ledger.reading() as connection:
-            if not inspect(connection).has_table(REREAD.name):
-                raise Refused(
-                    f"{database.shown(make_url(url))} holds the ledger of an earlier release; `callwarden ledger run` "
-                    "of this one brings it to this release when it starts"
-                )
-        yield ledger
-
-
-def follower_of(cluster: Topics, database: Database, names: Names, keeper: Keeper) -> Follower:
-    """What keeps the ledger's topics in its database."""
-    return Follower(cluster, database, POSITIONS, topics_of(names), keeper.keep)
-
-
-def lost(error: Gone) -> Refused:
-    """What it means for the ledger that records are gone, and how to go on."""
-    if error.offset >= error.start:
-        return Refused(f"{error}. A ledger goes on with the topics that it began with; another database would be right")
-    return Refused(
-        f"{error}. What was decided or reviewed there is not in the ledger and cannot be: a decision whose reversal "
-        "is missing would seem to stand. Restore the topic, or go on without: `callwarden ledger accept-loss "
-        "--reason WHY` records the gap for whoever verifies the ledger"
-    )
 
 
 async def run_ledger(settings: Settings, cluster: Topics) -> None:

@@ -23,6 +23,8 @@ from streams.consumers.shapes import of_partition
 
 METADATA: Final = MetaData()
 POSITIONS: Final = Positions(position_table(METADATA, "ledger"))
+REJECTIONS: Final = Positions(position_table(METADATA, "ledger_rejection"))
+"""Up to where the dead letters were searched for rejected reviews: what is before was told to whoever had a claim."""
 
 
 def _read() -> list[Column[Any]]:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
 from streams.consumers.gone import same_cluster
-from streams.consumers.ledger.keep import topics_of
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS
+from streams.consumers.ledger.uptodate import topics_of
 from streams.consumers.ledger.verify import as_bytes, chain_name
 from streams.consumers.topics import Topics
 from streams.names import Names

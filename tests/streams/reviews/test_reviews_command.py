@@ -141,7 +141,8 @@ def test_others_are_listed_by_filters(cluster: FakeCluster, filters: list[str], 
 
 def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -> None:
     cluster.judge = cluster.uphold
-    status, text = run("uphold", "cwe-late", "--reason", f"checked with {CANARY}", "--reviewer", f"wang {CANARY}")
+    words = ("--reason", f"checked with {CANARY}", "--reviewer", f"wang {CANARY}", "--wait", "10")
+    status, text = run("uphold", "cwe-late", *words)
     assert status == 0, text
     assert "sent: 1 by wang •••••••••78" in text
     assert "cwe-final" in text
@@ -175,7 +176,7 @@ def test_a_case_shows_who_has_decided_while_nothing_has_come_of_it(cluster: Fake
 
 def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
     cluster.judge = cluster.reject
-    status, text = run("uphold", "cwe-late", "--reason", "checked")
+    status, text = run("uphold", "cwe-late", "--reason", "checked", "--wait", "10")
     assert status == 1
     assert "cwe-late: the judge has rejected it: nothing_to_change: too late" in text
 

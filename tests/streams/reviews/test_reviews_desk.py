@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence
-from streams.cluster import Fenced, Out, Refused, Unavailable
+from streams.cluster import TP, Fenced, Out, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.ledger import keep
 from streams.consumers.ledger.entries import Fields
@@ -276,22 +278,27 @@ async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_ve
         decided, rejected, _ = (await desk.give(["cwe-a", "cwe-b", "cwe-c"], "uphold", WANG)).claims
         by = Evidence(review_ids=(decided.review_id,))
         put(broker.held, 0, event("cwe-f", supersedes="cwe-a", evidence=by))
-    asked: list[int] = []
+    letters = TP("out.dead-letter", 0)
+    asked: list[tuple[int, dict[TP, int]]] = []
 
-    async def since(at_ms: int) -> Callable[[], Awaitable[dict[bytes, str]]]:
-        asked.append(at_ms)
-
-        async def look() -> dict[bytes, str]:
+    class Letters:
+        async def look(self) -> dict[bytes, str]:
             return {rejected.value: "nothing_to_change", decided.value: "duplicate", b"another": "too late"}
 
-        return look
+        def at(self) -> dict[TP, int]:
+            return {letters: 3}
+
+    async def since(at_ms: int, searched: Mapping[TP, int]) -> Letters:
+        asked.append((at_ms, dict(searched)))
+        return Letters()
 
     async with desk_at(tmp_path, broker) as desk:
         await desk.begin()
         [settled] = await desk.settle(since)
         assert (settled.enforcement_id, settled.withdrawn) == ("cwe-b", "nothing_to_change")
-        assert asked == [rejected.claimed_ms]
+        assert asked == [(rejected.claimed_ms, {})]
         assert await desk.settle(since) == []
+        assert asked[-1][1] == {letters: 3}, "what was searched is not read again"
         anew = await desk.give(["cwe-b", "cwe-c"], "overturn", LI)
         assert ([one.enforcement_id for one in anew.claims], list(anew.refused)) == (["cwe-b"], ["cwe-c"])
 
@@ -371,3 +378,54 @@ async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(monkeyp
     assert all(each.startswith("ours-reviews") for each in twice.ids), "it shares no id with the operators' commands"
     with pytest.raises(Unavailable, match="another operator's command was being written"):
         await module.writing_to(Contested(10**6), "ours")([out])  # type: ignore[arg-type]
+
+
+async def test_a_ledger_that_is_up_to_date_is_looked_at_and_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"), event("cwe-w"))
+    (await filled(address(tmp_path), broker.held)).close()
+    broker.held.readers = 0
+    asked: list[str] = []
+
+    def count(name: str) -> None:
+        ask = getattr(broker.held, name)
+
+        def counted(*args: object) -> object:
+            asked.append(name)
+            return ask(*args)
+
+        monkeypatch.setattr(broker.held, name, counted)
+
+    for name in ("partitions", "ends", "starts", "cluster_id", "read"):
+        count(name)
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+    assert (broker.held.readers, asked) == (0, ["partitions", "ends", "cluster_id", "ends"])
+    put(broker.held, 1, pending("cwe-q"))
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        given = await desk.give(["cwe-q"], "uphold", WANG)
+    assert (broker.held.readers, len(given.claims)) == (1, 1), "what is new is read, once"
+
+
+async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_path: Path) -> None:
+    broker = Broker()
+    async with desk_at(tmp_path, broker) as desk:
+        await desk.begin()
+        assert await desk.delay_ms() is None
+        for number, late_ms in enumerate((5, 600_000, 601_000, 602_000, 10**9)):
+            put(broker.held, number % 2, event(f"cwe-{number}", decided_ms=broker.held.now_ms - late_ms))
+        await desk.begin()
+        assert await desk.delay_ms() == 601_000
+
+
+def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need() -> None:
+    heavy = "structlog alembic psycopg uvicorn prometheus_client monitor.partition monitor.shard.shard ruamel.yaml"
+    code = (
+        "import sys; import monitor.cli.reviews, monitor.cli.desk, monitor.cli.casework\n"
+        f"print(*[name for name in {heavy.split()!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -109,6 +109,15 @@ def upgrade() -> None:
         sa.Column("sent_ms", sa.BigInteger),
         sa.Column("withdrawn", sa.Text),
     )
+    op.create_table(
+        "ledger_rejection_position",
+        sa.Column("topic", sa.String(249), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("next", sa.BigInteger, nullable=False),
+        sa.Column("last_offset", sa.BigInteger),
+        sa.Column("last_hash", sa.String(64)),
+        sa.Column("cluster", sa.String(255)),
+    )
     op.create_index("ledger_claim_unsent", "ledger_claim", ["sent_ms"])
     tables = ("ledger_entry", "ledger_loss")
     if op.get_bind().dialect.name == "sqlite":

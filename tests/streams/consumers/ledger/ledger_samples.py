@@ -9,8 +9,9 @@ from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.ledger.keep import Keeper, topics_of
-from streams.consumers.ledger.service import follower_of
+from streams.consumers.ledger.catchup import follower_of
+from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.uptodate import topics_of
 from streams.names import Names
 
 NAMES = Names("in.", "out.")

@@ -16,10 +16,10 @@ from schemas import codec
 from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.database import Database
 from streams.consumers.gone import Gone
+from streams.consumers.ledger.catchup import follower_of, lost
 from streams.consumers.ledger.heads import head_of
 from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.loss import accept, gaps
-from streams.consumers.ledger.service import follower_of, lost
 from streams.consumers.ledger.tables import ENTRIES, METADATA
 
 

@@ -12,11 +12,12 @@ from oracle.ledger import T0, event, pending, review, rows
 from schemas import codec
 from streams.consumers.database import Database
 from streams.consumers.ledger import keep
+from streams.consumers.ledger.catchup import follower_of
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.keep import Keeper, topics_of
+from streams.consumers.ledger.keep import Keeper
 from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
 from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.service import follower_of
+from streams.consumers.ledger.uptodate import topics_of
 from streams.consumers.ledger.verify import verify
 from streams.names import Names
 
