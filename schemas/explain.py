@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from schemas.faults import Fault, Refused
-from schemas.inputs import Record
+from schemas.inputs import END_MS, MIN_MS, Record
 
 MASK: Final = "•"
 SHOWN: Final = 60  # characters of an offending value that a reason shows
 # Fields that hold telephone numbers or pseudonyms of people: of these a reason shows the last two characters.
 NUMBER_FIELDS: Final = frozenset({"caller", "callee", "numbers", "complainant"})
-# As many digits may be a telephone number wherever they stand; times, which have 13, are the exception.
+# As many digits may be a telephone number wherever they stand; an instant in a field of times is the exception.
 NUMBER_DIGITS: Final = 7
 
 Lookup = Callable[[str, int | None], "Given | None"]
@@ -173,12 +173,17 @@ def show(field: str, given: Given, fault: Fault = Fault.WRONG_TYPE) -> str:
         text = MASK * min(hidden, 12) + text[-2:] if hidden <= 12 else f"{MASK * 12}…{text[-2:]}"
     else:
         text = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-        if not field.endswith("_ms"):
+        if not (field.endswith("_ms") and _is_time(text)):
             text = _hide_digits(text)
     if given.kind != "a string":
         return f"{_printable(text)} ({given.kind})" if fault is Fault.WRONG_TYPE else _printable(text)
     length = f" ({len(given.text)} characters)" if len(given.text) > SHOWN or field in NUMBER_FIELDS else ""
     return f'"{_printable(json.dumps(text, ensure_ascii=False)[1:-1])}"{length}'
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is an instant, in ms: another number in a field of times may be a telephone number."""
+    return _INTEGER.fullmatch(text) is not None and len(text) <= 13 and MIN_MS <= int(text) < END_MS
 
 
 def _hide_digits(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.masking import mask_numbers
+from monitor.masking import mask_numbers, visible_lines
 
 
 def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
@@ -18,23 +18,27 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     ``log_level`` is of our own lines. Tracebacks show neither what variables held nor the messages of errors that may
     quote a record.
     """
+    stream = sys.stderr
     render: Any = structlog.processors.JSONRenderer()
     if log_format == "text" or (log_format == "auto" and sys.stderr.isatty()):
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+        # The colours are ours: they go by what makes the text of others visible, as `_show` has done.
+        stream = getattr(stream, "rich_proxied_file", stream)
     processors = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(_masked_traceback),
+        _show,
         render,
     ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
-        logger_factory=lambda *_: _Lines(sys.stderr),
+        logger_factory=lambda *_: _Lines(stream),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, _mask_event],
@@ -45,6 +49,11 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
     # below errors quotes records.
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _show(_: Any, __: str, event: Any) -> Any:
+    """No text of a line acts on a terminal."""
+    return {key: visible_lines(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class _Lines(structlog.PrintLogger):

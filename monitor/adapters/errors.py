@@ -6,8 +6,10 @@ ValueError
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 
+from monitor.masking import mask_numbers
 from monitor.policy.errors import Fault
 
 
@@ -31,7 +33,8 @@ class MappingError(ValueError):
     """A mapping that cannot be used. ``faults`` are all of its faults, sorted by place, without repetitions."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(sorted(set(faults)))
+        # A wrong column may be a telephone number, where a file has no header, or the mapping a wrong delimiter.
+        self.faults = tuple(sorted({replace(fault, message=mask_numbers(fault.message)) for fault in faults}))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -40,5 +43,6 @@ class Reject(ValueError):  # noqa: N818  # it names what becomes of the row
 
 
 def shown(text: str) -> str:
-    """``text`` in quotes, cut where it is long: what a reason says of a value."""
+    """``text`` in quotes, numbers masked, cut where it is long: what a reason says of a value."""
+    text = mask_numbers(text)
     return repr(text if len(text) <= 60 else text[:57] + "...")

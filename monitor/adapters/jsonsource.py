@@ -93,7 +93,7 @@ class JsonRows:
         except orjson.JSONDecodeError as error:
             raise Reject(f"{Fault.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
         if not isinstance(row, dict):
-            raise Reject(f"{Fault.NOT_AN_OBJECT}: {shown(raw[:60].decode('utf-8', 'replace'))}")
+            raise Reject(f"{Fault.NOT_AN_OBJECT}: {shown(raw[:200].decode('utf-8', 'replace'))}")
         return [_text(row, column, path) for column, path in self._getters]
 
 

@@ -11,6 +11,7 @@ import typer
 from monitor.cli.command import Command
 from monitor.cli.fatal import json_wanted, say
 from monitor.cli.inputs import told
+from monitor.cli.terminal import guard
 
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
@@ -96,6 +97,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command
+    guard()
     try:
         build(_chosen(sys.argv[1:]))()
     except OSError as error:

@@ -52,7 +52,7 @@ def left(case: Case, now_ms: int) -> Label:
 def case_line(case: Case, now_ms: int) -> Text:
     """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
     data = case.opening.data
-    text = Text(f"{case.in_force.id}  {at(data.decided_ms)}  {identifier(data.tenant_id)}  ")
+    text = Text(f"{identifier(case.in_force.id)}  {at(data.decided_ms)}  {identifier(data.tenant_id)}  ")
     text.append_text(_kind(case.opening)).append(f"  [{identifier(data.rule_id)}]  ")
     return text.append_text(fate(case, now_ms))
 
@@ -70,14 +70,14 @@ def event_lines(event: Enforcement) -> list[Text]:
     """An event of the ledger: when, what, id, reason in both languages."""
     data = event.data
     head = Text(f"{at(data.decided_ms)}  ").append_text(_kind(event))
-    head.append(f"  [{identifier(data.rule_id)}]  {event.id}")
+    head.append(f"  [{identifier(data.rule_id)}]  {identifier(event.id)}")
     refunds = label(labels.REFUNDS, data.refunds)
     if data.refunds != "unaffected":
         head.append(f"  {refunds.zh} / {refunds.en}")
     lines = [head]
     if data.reverses or data.supersedes:
         what = Label("撤回", "takes back") if data.reverses else Label("取代", "supersedes")
-        lines.append(Text(f"    {what.zh} {what.en} {data.reverses or data.supersedes}"))
+        lines.append(Text(f"    {what.zh} {what.en} {identifier(data.reverses or data.supersedes or '')}"))
     return [*lines, Text(f"    {readable(data.reason.zh)}"), Text(f"    {readable(data.reason.en)}")]
 
 
@@ -94,7 +94,7 @@ def review_lines(review: Review, took_effect: bool) -> list[Text]:
 def case_lines(case: Case, now_ms: int) -> list[Text]:
     """All of a case: what is so now, its course, and its evidence."""
     data = case.opening.data
-    lines = [Text(f"{identifier(data.tenant_id)}  {case.in_force.id}  ").append_text(fate(case, now_ms))]
+    lines = [Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(fate(case, now_ms))]
     if case.status == "pending" and data.review_by_ms:
         lines.append(Text(f"复核截止 review until {at(data.review_by_ms)} UTC"))
         actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]

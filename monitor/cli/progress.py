@@ -5,7 +5,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from monitor.cli.terminal import behind
+from monitor.masking import visible
 from monitor.replay import Outcome, Progress
+from monitor.report.text import readable
 from monitor.shard.events import rfc3339
 
 _EVERY_S = 0.5
@@ -30,7 +33,7 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown and self._terminal:
-            sys.stderr.write("\r\x1b[K")
+            behind(sys.stderr).write("\r\x1b[K")
             sys.stderr.flush()
 
     def update(self, progress: Progress) -> None:
@@ -43,14 +46,14 @@ class Reporter:
         rate = progress.read / max(now - self._started, 1e-9)
         upto = "" if progress.watermark_ms is None else f", judged to {rfc3339(progress.watermark_ms)}"
         line = f"{progress.read:,} records, {rate:,.0f}/s{upto}, {self._decided:,} decisions"
-        sys.stderr.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        behind(sys.stderr).write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
     def summary(self, outcome: Outcome, out: Path) -> None:
         """What came of it, on standard output; the first rejections on standard error."""
         s = outcome.summary
         for one in outcome.rejected[:_SHOWN_REJECTIONS]:
-            sys.stderr.write(f"{one.file}:{one.line}: rejected: {one.reason}\n")
+            sys.stderr.write(f"{visible(one.file)}:{one.line}: rejected: {readable(one.reason)}\n")
         if s.rejected > _SHOWN_REJECTIONS:
             sys.stderr.write(f"... and {s.rejected - _SHOWN_REJECTIONS:,} more in {out / 'rejected.jsonl'}\n")
         print(

@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from monitor.masking import visible
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
@@ -19,7 +21,7 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{visible(self.file)}:{self.line}:{self.column}: {visible(self.message)}"
 
 
 class PolicyError(ValueError):

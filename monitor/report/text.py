@@ -2,13 +2,10 @@
 
 import re
 
-from monitor.masking import MASK, mask_numbers
+from monitor.masking import MASK, mask_numbers, visible
 
-# Control characters, and those that reorder or hide their neighbours: shown as their code instead of acting.
-_ACTIVE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff"
-    "\ufff9-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
-)
+__all__ = ["identifier", "party", "raw_line", "readable", "visible"]
+
 # Names that our own code makes (hashes, UUIDs) are no telephone numbers, whatever digits they hold.
 _OPAQUE = re.compile(
     r"(?:cw[a-z]-)?(?=[0-9a-f-]*[a-f])(?:[0-9a-f]{24,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
@@ -17,11 +14,6 @@ _ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 _PARTY = re.compile(
     r"""((?:caller|callee)[a-z_]*["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;}"']+)""", re.IGNORECASE
 )
-
-
-def visible(text: str) -> str:
-    """``text`` in which no character acts: control, reordering and invisible ones appear as ``\\u202e``."""
-    return _ACTIVE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def readable(text: str, limit: int = 600) -> str:
