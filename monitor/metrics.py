@@ -59,7 +59,7 @@ _TABLE = (
     ),
     _calls("out_of_hours_ratio", "out_of_hours", "attempts", "在时段外拨打", "began out of hours"),
     _calls("consent_coverage", "consented", "answered", "有同意凭证", "carried a consent id"),
-    _calls("abandon_ratio", "inbound_cancelled", "inbound", "呼入被放弃", "inbound calls were abandoned"),
+    _calls("abandon_ratio", "inbound_cancelled", "inbound", "被放弃", "were abandoned"),
     Metric(
         "distinct_callee_ratio",
         "parties",
@@ -78,7 +78,7 @@ _TABLE = (
         False,
         "ratio",
         "连号被叫",
-        "callees follow another callee's number",
+        "callees whose number follows another's",
     ),
     Metric(
         "callee_over_limit",
@@ -98,7 +98,7 @@ _TABLE = (
         False,
         "count",
         "单号最高外呼数",
-        "attempts by one number",
+        "attempts by the busiest number",
     ),
     Metric("complaints", "complaints", "complaints", None, False, "count", "投诉数", "complaints"),
     Metric("complaint_rate", "complaints", "complaints", "answered", True, "ratio", "投诉", "complaints"),

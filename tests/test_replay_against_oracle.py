@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from monitor.metrics import METRICS
 from monitor.policy.load import load, to_plain
 from monitor.shard.evidence import Evidence, EvidenceRows
 from monitor.shard.nearness import Looking
@@ -31,6 +32,7 @@ HISTORIES = range(2_018, 2_300)
 BIG = range(10_000, 10_032)
 HUGE = range(404, 500)
 EXTREMES = (0, -0.0, -1, 1, 2**53 + 1, 1e-7, 1e22, 5e-324, -5e-324, sys.float_info.max, -sys.float_info.max)
+EXTREME_SHARES = (5e-324, 1e-300, 1e-7, 0.5, 0.9999999999999999)  # what a share is compared with lies between 0 and 1
 SPOILT = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(703, 800)]
 
 
@@ -94,13 +96,13 @@ def test_no_number_of_a_policy_is_too_large_or_too_small_to_be_judged(seed: int)
     made.policy |= {"overrides": [], "exemptions": []}
     for rule in made.policy["rules"]:
         direction = "above" if "above" in rule else "below"
-        limits = sorted(rng.choices(EXTREMES, k=2))
+        limits = sorted(rng.choices(EXTREME_SHARES if METRICS[rule["metric"]].unit == "ratio" else EXTREMES, k=2))
         rule["recover"], rule[direction] = limits if direction == "above" else limits[::-1]
         rule["min_denominator"] = rng.choice((1, 1, 2, 2**53 - 1))
         rule["with"] = {"callee_limit": rng.choice((1, 2**31, 2**53 - 1)), "short_call_s": rng.choice((0.001, 86_400))}
         for condition in rule.get("also", []):
             (op,) = condition.keys() - {"metric"}
-            condition[op] = rng.choice(EXTREMES)
+            condition[op] = rng.choice(EXTREME_SHARES if METRICS[condition["metric"]].unit == "ratio" else EXTREMES)
         if rule.get("confidence"):
             rule["confidence"] = rng.choice((0.5, 0.9999999999999999))
     compare(made)

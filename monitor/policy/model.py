@@ -1,6 +1,6 @@
 """The resolved policy: frozen values, checked as a whole, ready for the shard. `monitor.policy.load` makes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from schemas.outputs import Action
@@ -142,3 +142,5 @@ class Policy:
     overrides: tuple[Override, ...]
     exemptions: tuple[Exemption, ...]
     catalogue: tuple[CatalogueRow, ...]
+    remarks: tuple[str, ...] = field(default=(), compare=False)
+    """What its file leaves open and was perhaps not meant so; of the file alone, and nothing that decides."""

@@ -1,13 +1,15 @@
 """What is not wrong with a policy and yet worth a look: `policy check` says it, nothing depends on it."""
 
+import unicodedata
 from collections.abc import Iterator
 
 from monitor.metrics import METRICS
-from monitor.policy.durations import format_instant
+from monitor.policy.durations import format_duration, format_instant
 from monitor.policy.model import Policy, Rule
 
-# These may pass one: the same answered call can bring several complaints.
-_UNBOUNDED = ("complaint_rate", "verified_complaint_rate")
+_LONGEST_S = 3_600  # an average call, or a delay until it rings, of more than an hour is of ms
+_LONGEST_SHORT_MS = 60_000
+_LARGEST_SAMPLE = 1_000_000
 
 
 def notes(policy: Policy, now_ms: int) -> Iterator[str]:
@@ -16,11 +18,16 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
         yield "no measured rules: only complaints and findings decide"
     if not policy.catalogue:
         yield "no prohibited businesses: no application is refused, and no finding is clause 3"
+    yield from policy.remarks
+    yield from _alike([rule.id for rule in policy.rules] + [each.id for each in policy.escalations])
+    yield from _terms_twice(policy)
     for rule in policy.rules:
         yield from _never(rule, f"rule {rule.id}")
+        yield from _odd_sizes(rule, f"rule {rule.id}")
     for override in policy.overrides:
         name = f"override of {override.rule.id} for {override.tenant}"
         yield from _never(override.rule, name)
+        yield from _odd_sizes(override.rule, name)
         if override.expires_ms <= now_ms:
             yield f"{name} expired {format_instant(override.expires_ms)}"
     for exemption in policy.exemptions:
@@ -30,9 +37,44 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
 
 
 def _never(rule: Rule, name: str) -> Iterator[str]:
-    metric = METRICS[rule.metric]
-    most = 1.0 if metric.unit == "ratio" and rule.metric not in _UNBOUNDED else None
-    if rule.direction == "above" and most is not None and rule.threshold >= most:
-        yield f"{name}: {rule.metric} is never above {rule.threshold:g}; it is a share of one, so 15 % is 0.15"
+    """Of shares that is a fault."""
     if rule.direction == "below" and rule.threshold <= 0:
         yield f"{name}: {rule.metric} is never below {rule.threshold:g}"
+    if rule.direction == "above" and rule.threshold < 0:
+        yield f"{name}: {rule.metric} is always above {rule.threshold:g}"
+
+
+def _odd_sizes(rule: Rule, name: str) -> Iterator[str]:
+    """Numbers of a size that another unit would have."""
+    metric = METRICS[rule.metric]
+    if metric.unit == "seconds" and rule.threshold > _LONGEST_S:
+        said = f"{rule.threshold:g} ms is {rule.threshold / 1000:g}"
+        yield f"{name}: {rule.metric} {rule.direction} {rule.threshold:g} is in seconds; {said}"
+    if metric.unit == "count" and rule.threshold != int(rule.threshold):
+        yield f"{name}: {rule.metric} is a count, and is compared with {rule.threshold:g}: a whole number is usual"
+    if rule.params.short_call_ms > _LONGEST_SHORT_MS:
+        said = f"{rule.params.short_call_ms / 1000:g}"
+        yield f"{name}: `short_call_s: {said}` calls nearly every call short; it is in seconds, 6 by default"
+    if rule.min_denominator > _LARGEST_SAMPLE:
+        yield (
+            f"{name}: `min_denominator: {rule.min_denominator}` is more than a tenant has in "
+            f"{format_duration(rule.window_ms)}, as a rule: it would never be judged"
+        )
+
+
+def _alike(ids: list[str]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for each in ids:
+        other = seen.setdefault(each.casefold().replace("-", "_"), each)
+        if other != each:
+            yield f"`{other}` and `{each}` are two ids that people will take for one"
+
+
+def _terms_twice(policy: Policy) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for row in policy.catalogue:
+        for term in row.terms:
+            folded = unicodedata.normalize("NFKC", term).casefold()
+            other = seen.setdefault(folded, row.key)
+            if other != row.key:
+                yield f"the term `{term}` stands in the rows {other} and {row.key} of the prohibited businesses"

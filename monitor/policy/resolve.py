@@ -86,6 +86,7 @@ class _Resolver:
         self.builtin = builtin
         self.faults = faults
         self.names: dict[str, str] = {}
+        self.remarks: list[str] = []
 
     def policy(self) -> Policy:
         head = self.own.head
@@ -119,6 +120,7 @@ class _Resolver:
             overrides=tuple(sorted(overrides, key=lambda o: (o.tenant, o.rule.id))),
             exemptions=tuple(sorted(exemptions, key=lambda e: (e.tenant, e.rules, e.expires_ms, e.owner, e.reason))),
             catalogue=tuple(catalogue),
+            remarks=tuple(self.remarks),
         )
         return replace(policy, sha256=plain.sha256(policy))
 
@@ -226,7 +228,19 @@ class _Resolver:
                 fields.setdefault(taken.model.id, found if rule else None)
             if rule:
                 rules.append(rule)
+                self._remark_mode(taken)
         return rules, fields
+
+    def _remark_mode(self, taken: Taken[RawRule]) -> None:
+        """A new rule that enforces without having been told to."""
+        inherited = self.builtin.sections["rules"].value
+        known = {rule.get("id") for rule in inherited if isinstance(rule, dict)}
+        if taken.place.source is self.own.head.place.source and not {"mode", taken.model.id} & {*taken.given, *known}:
+            line = taken.place.fault("").line
+            self.remarks.append(
+                f"rule {taken.model.id} (line {line}) is new and has no `mode`: it enforces from its first window on; "
+                "write `mode: enforce` if that is meant, `shadow` to see first what it would decide"
+            )
 
     def _name(self, taken: Taken[Any], what: str) -> None:
         name = taken.model.id

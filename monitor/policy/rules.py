@@ -104,6 +104,7 @@ def build(fields: Mapping[str, Cell], bad: set[str], place: Place, frame: Frame)
     direction = _direction(fields, bad, place, frame.faults)
     _check_times(fields, frame)
     _check_parties(fields, frame.faults)
+    _check_shares(fields, direction, frame.faults)
     _check_values(fields, direction, frame.faults)
     _check_behaviour(fields, frame)
     needed = ("id", "behaviour", "metric", "window", "step")
@@ -165,6 +166,9 @@ def _check_times(fields: Mapping[str, Cell], frame: Frame) -> None:
         if window is not None and window.value % step.value:
             said = f"`window` {format_duration(window.value)} must be a whole multiple of step "
             said += f"{format_duration(step.value)}, like {_multiple(window.value, step.value)}"
+            if step.value % window.value == 0:
+                said += f"; did you mean `window: {format_duration(step.value)}` and "
+                said += f"`step: {format_duration(window.value)}`?"
             frame.faults.append(window.at.fault(said))
     if window is None:
         return
@@ -201,6 +205,42 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:
         if METRICS[condition.metric].family == "parties":
             said = f"`{condition.metric}` counts callees or callers, so the rule's window is at most 48h, "
             faults.append(at.child("metric").fault(f"{said}not {format_duration(window.value)}"))
+
+
+def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
+    """A share lies between 0 and 1: what it is compared with must leave something on both sides."""
+    metric, also = fields.get("metric"), fields.get("also")
+    for condition, at in also.value if also else ():
+        if METRICS[condition.metric].unit == "ratio" and not 0 <= condition.value <= 1:
+            value = condition.value
+            said = f"`{condition.metric}` is a share between 0 and 1, not {value:g}{_as_share(value)}"
+            faults.append(at.child(condition.op).fault(said))
+    if metric is None or direction is None or METRICS[metric.value].unit != "ratio":
+        return
+    cell, name = fields[direction], metric.value
+    value = cell.value
+    if direction == "above" and value >= 1:
+        faults.append(cell.at.fault(f"`{name}` is a share, never above {value:g}{_as_share(value)}"))
+    elif direction == "above" and value < 0:
+        faults.append(
+            cell.at.fault(f"`{name}` is a share, always above {value:g}: a number from 0 to below 1 is wanted")
+        )
+    elif direction == "below" and value <= 0:
+        faults.append(
+            cell.at.fault(f"`{name}` is a share, never below {value:g}: a number above 0, at most 1, is wanted")
+        )
+    elif direction == "below" and value > 1:
+        faults.append(cell.at.fault(f"`{name}` is a share, always below {value:g}{_as_share(value)}"))
+    elif direction == "above" and value == 0 and "min_denominator" not in fields:
+        said = "`above: 0` is true of every tenant with one such event: write `min_denominator` beside it, or a share "
+        faults.append(cell.at.fault(f"{said}above 0, like 0.15 for 15 %"))
+
+
+def _as_share(value: float) -> str:
+    """What was probably meant by a percentage."""
+    if not 1 < value <= 100:
+        return ": a number between 0 and 1 is wanted, like 0.15 for 15 %"
+    return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"
 
 
 def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:

@@ -23,6 +23,7 @@ _OF_EN = {
 _OPS_ZH = {"above": "高于", "below": "低于", "at_least": "不低于", "at_most": "不高于"}
 _OPS_EN = {"above": "above", "below": "below", "at_least": "at least", "at_most": "at most"}
 _SHARES_EN = {"above": "more than", "below": "less than", "at_least": "at least", "at_most": "at most"}
+_COUNTS_EN = {**_SHARES_EN, "below": "fewer than"}
 _MODES_ZH = {"enforce": "直接生效", "review": "待人工审核", "shadow": "仅影子输出，不产生任何后果"}
 _MODES_EN = {
     "enforce": "decides at once",
@@ -88,8 +89,9 @@ def _condition(name: str, op: str, value: float, params: Params) -> Words:
         if metric.family == "calls":
             return Words(f"{of_zh}中{zh}的占比{_OPS_ZH[op]} {share}", f"of {of_en}, {_SHARES_EN[op]} {share} {en}")
         return Words(f"{zh}与{of_zh}之比{_OPS_ZH[op]} {share}", f"{en} {_OPS_EN[op]} {share} of {of_en}")
-    unit_zh, unit_en = (" 秒", " s") if metric.unit == "seconds" else ("", "")
-    return Words(f"{zh}{_OPS_ZH[op]} {value:,.6g}{unit_zh}", f"{en} {_OPS_EN[op]} {value:,.6g}{unit_en}")
+    if metric.unit == "count":
+        return Words(f"{zh}{_OPS_ZH[op]} {value:,.6g}", f"{_COUNTS_EN[op]} {value:,.6g} {en}")
+    return Words(f"{zh}{_OPS_ZH[op]} {value:,.6g} 秒", f"{en} {_OPS_EN[op]} {value:,.6g} s")
 
 
 def _of_zh(metric: Metric) -> str:

@@ -182,6 +182,7 @@ def _rule(frame: Frame, name: str, spans: Spans, metric: str | None, favourite: 
         rule["freeze"] = frame.often(0.7)
     if frame.often(0.3):
         rule["with"] = _with(frame)
+    _allow(rule, metric, rule)
     return rule
 
 
@@ -221,4 +222,18 @@ def _override(frame: Frame, rule: dict[str, Any]) -> dict[str, Any]:
         changes["with"] = _with(frame)
     if frame.often(0.2):
         changes["also"] = _also(frame, rule)
-    return changes or {direction: threshold}
+    changes = changes or {direction: threshold}
+    _allow(changes, rule["metric"], {**rule, **changes})
+    return changes
+
+
+def _allow(changes: dict[str, Any], metric: str, rule: dict[str, Any]) -> None:
+    """Of a share nothing is below 0, and above 0 is what has a least sample beside it."""
+    if metric in measures.COUNTS or metric in {"acd_s", "pdd_s"}:
+        return
+    if changes.get("below") == 0.0:
+        changes["below"] = 0.1
+        if "recover" in changes:
+            changes["recover"] = 0.1
+    if changes.get("above") == 0.0 and "min_denominator" not in rule:
+        changes["min_denominator"] = 1

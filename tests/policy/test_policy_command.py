@@ -8,6 +8,7 @@ import pytest
 
 from monitor.cli.app import main
 from monitor.policy.load import load, loads
+from monitor.policy.notes import notes
 
 HEAD = 'id: house\nversion: "1"\nextends: none\n'
 RULES = """\
@@ -53,18 +54,71 @@ def test_check_of_a_good_file_says_so_and_notes_what_was_hardly_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "odd.yaml"
-    text = HEAD + RULES.replace("above: 0.2", "above: 20")
+    text = HEAD + RULES.replace("short_call_ratio, above: 0.2", "acd_s, below: 0").replace(", confidence: 0.95", "")
     text += "exemptions: [{tenant: t, rules: [short], owner: o, reason: r, expires: 1999-01-01}]\n"
     file.write_text(text, "utf-8")
     assert run(monkeypatch, "check", str(file)) == 0
     captured = capsys.readouterr()
     assert "good: house 1, 2 rules, 0 escalations, 0 overrides, 1 exemption, 0 prohibited businesses" in captured.out
     assert load(str(file)).sha256 in captured.out
-    notes = captured.err.splitlines()
-    assert len(notes) == 3
-    assert "no prohibited businesses" in notes[0]
-    assert "rule short: short_call_ratio is never above 20" in notes[1]
-    assert "exemption of t from short expired 1999-01-01T00:00:00Z" in notes[2]
+    told = captured.err.splitlines()
+    assert len(told) == 4
+    assert "no prohibited businesses" in told[0]
+    assert "rule short (line 5) is new and has no `mode`: it enforces from its first window on" in told[1]
+    assert "rule short: acd_s is never below 0" in told[2]
+    assert "exemption of t from short expired 1999-01-01T00:00:00Z" in told[3]
+
+
+RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("rules: [" + RULE + "metric: acd_s, below: 6000}]", "rule r: acd_s below 6000 is in seconds; 6000 ms is 6"),
+        ("rules: [" + RULE + "metric: complaints, above: 0.1}]", "complaints is a count, and is compared with 0.1"),
+        (
+            "rules: [" + RULE + "metric: asr, below: 0.1, with: {short_call_s: 6000}}]",
+            "`short_call_s: 6000` calls nearly every call short; it is in seconds",
+        ),
+        (
+            "rules: [" + RULE + "metric: asr, below: 0.1, min_denominator: 50000000}]",
+            "`min_denominator: 50000000` is more than a tenant has in 24h",
+        ),
+        (
+            "rules: ["
+            + RULE
+            + "metric: asr, below: 0.1}, "
+            + RULE.replace("id: r", "id: R")
+            + "metric: ner, below: 0.1}]",
+            "`r` and `R` are two ids that people will take for one",
+        ),
+        (
+            "prohibited_businesses: [{key: a, zh: 贷, en: l, terms: [Cash Loan]}, "
+            "{key: b, zh: 款, en: l, terms: [ｃａｓｈ loan]}]",
+            "stands in the rows a and b of the prohibited businesses",
+        ),
+        (
+            "overrides: [{tenant: t, rule: short-calls, above: 0.5, owner: o, reason: r, expires: 1999-01-01}]",
+            "override of short-calls for t expired 1999-01-01T00:00:00Z",
+        ),
+    ],
+)
+def test_what_was_hardly_meant_is_noted(section: str, said: str) -> None:
+    policy = loads(f'id: house\nversion: "1"\n{section}\n', "p.yaml")
+    assert any(said in note for note in notes(policy, 1_772_409_600_000)), list(notes(policy, 1_772_409_600_000))
+
+
+def test_the_built_in_policy_has_nothing_that_was_hardly_meant() -> None:
+    assert list(notes(load(None), 1_772_409_600_000)) == []
+
+
+def test_a_rule_of_the_inherited_list_may_leave_its_mode_out() -> None:
+    first = load(None).rules[0].id
+    rule = f"id: {first}, behaviour: blind_calling, metric: asr, below: 0.1, window: 1h, step: 1h"
+    text = f'id: house\nversion: "1"\nrules: [{{{rule}}}]\n'
+    assert loads(text, "p.yaml").remarks == ()
+    assert len(loads(text.replace(first, "another"), "p.yaml").remarks) == 1
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

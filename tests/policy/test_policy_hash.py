@@ -16,12 +16,12 @@ rules:
 - {id: a, behaviour: blind_calling, metric: short_call_ratio, above: 0.2, window: 24h, step: 1h, min_denominator: 7,
    confidence: 0.9, also: [{metric: asr, below: 0.5}], cooldown: 25h, recover: 0.1, mode: review, freeze: false,
    with: {short_call_s: 5, callee_limit: 4, timezone: UTC}}
-- {id: b, behaviour: no_consent, metric: reject_ratio, above: 3, window: 48h, step: 24h, mode: shadow}
+- {id: b, behaviour: no_consent, metric: reject_ratio, above: 0.3, window: 48h, step: 24h, mode: shadow}
 escalations:
 - {id: e, count: violations, at_least: 3, window: 30d, tier: major, mode: review, freeze: true}
 overrides:
 - {tenant: t, rule: a, above: 0.3, owner: ops, reason: why, expires: 2027-01-01}
-- {tenant: u, rule: b, above: 4, owner: ops, reason: why, expires: 2027-01-01}
+- {tenant: u, rule: b, above: 0.4, owner: ops, reason: why, expires: 2027-01-01}
 exemptions:
 - {tenant: v, rules: [a, b], owner: ops, reason: why, expires: 2027-01-01}
 - {tenant: w, rules: [b], owner: ops, reason: why, expires: 2027-01-01}
