@@ -37,6 +37,7 @@ def export(
     import time
     from datetime import UTC, datetime
 
+    from monitor.cli.inputs import fail
     from monitor.cli.operator import operate
     from monitor.cli.outputs import must_be_new, writing
     from streams.names import Names
@@ -47,6 +48,8 @@ def export(
     made_ms = time.time_ns() // 1_000_000
     if to.is_dir():
         to /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
+    elif to.suffix != ".zst" and to.parent.is_dir():
+        fail(f"{to}: there is no such folder; expected a folder that is there, or the name of a file that ends in .zst")
     must_be_new(to)
     with writing(to):
         header = operate("state export", settings, lambda cluster: write(cluster, names, to, made_ms, _tell))

@@ -230,7 +230,7 @@ def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]
         ("pending", Label("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
         ("frozen", Label("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
         ("touched", Label("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
-        ("firing", Label("仍在预警", "Alerts firing"), sum(a.state == "firing" for a in replay.alerts)),
+        ("firing", Label("仍在预警", "Alerts still firing"), sum(a.state == "firing" for a in replay.alerts)),
         ("shadow", Label("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
     )
     return made + [{"code": code, "label": name, "value": n} for code, name, n in more]
@@ -244,7 +244,9 @@ def _facts(replay: Replay, clock: Clock) -> list[tuple[str, str]]:
             continue
         told = clock.local(value) if key.endswith("_ms") and isinstance(value, int) and value > 10**11 else None
         plain = number(value) if isinstance(value, int | float) else readable(str(value), 200)
-        facts.append((readable(key, 60), told or plain))
+        # Of one alert there are several: it fires, is decided, resolves. The page counts the alerts themselves.
+        name = "alert records (alerts.jsonl)" if key == "alerts" else readable(key, 60)
+        facts.append((name, told or plain))
     return facts[:24]
 
 
