@@ -27,7 +27,8 @@ _COUNT = (
     r"(?<![0-9+])(?<![0-9][,，._\-])[0-9]{1,3}(?:,[0-9]{3}){1,2}(?:\.[0-9]{1,4}(?!\d))?(?![,，_]?\d|[-.\s]{1,3}\d)"
     r"|(?<![0-9+])(?<![0-9][,，._\-])[0-9](?:,[0-9]{3}){3}(?![,，_]?\d|[-.\s]{1,3}\d)"
 )
-_NUMBER = rf"[{_DIGITS}](?:(?:{_SEPARATOR}{{0,3}}|{_COMMA})[{_DIGITS}]){{6,}}|{_CHINESE}{{7,}}"
+# A share is shown as "200 / 1,031": what stands behind such a bar, its thousands grouped, begins a number of its own.
+_NUMBER = rf"[{_DIGITS}](?:(?! / (?:{_COUNT}))(?:{_SEPARATOR}{{0,3}}|{_COMMA})[{_DIGITS}]){{6,}}|{_CHINESE}{{7,}}"
 _FOUND = re.compile(rf"({_DATE}|{_COUNT})|{_NUMBER}")
 _DIGIT = re.compile(rf"[{_DIGITS}]|{_CHINESE}")
 _LINES = re.compile("([\n\t])")

@@ -42,6 +42,7 @@ def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
         "",
         "555123",
         "1,031,456 / 2,000,000",
+        "200 / 1,031 = 19.4 %",
         "1,031,456.78",
         "9,031,456,123 calls",
         "12,345",
