@@ -59,7 +59,7 @@ def not_confirmed(why: str, look: str) -> str:
     return f"sent, not confirmed: {why}. {look}"
 
 
-def silence(answers: Answers, otherwise: str) -> str:
+def silence(answers: "Answers", otherwise: str) -> str:
     """What is said of partitions from which no answer came: ``otherwise``, unless the cluster went away meanwhile."""
     return not_confirmed(answers.away, answers.look) if answers.away else otherwise
 
