@@ -422,7 +422,7 @@ async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_p
 
 
 def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need() -> None:
-    heavy = "structlog alembic psycopg uvicorn prometheus_client monitor.partition monitor.shard.shard ruamel.yaml"
+    heavy = "structlog alembic psycopg uvicorn prometheus_client monitor.partition monitor.shard.shard"
     code = (
         "import sys; import monitor.cli.reviews, monitor.cli.desk, monitor.cli.casework\n"
         f"print(*[name for name in {heavy.split()!r} if name in sys.modules])"
