@@ -248,12 +248,16 @@ class Source:
 
 @dataclass(slots=True)
 class Refused:
-    """A row that was no record: its place in the logs (as in `Waiting`), why, its bytes and its key as they came."""
+    """A row that was no record: its place in the logs (as in `Waiting`), why, its bytes and its key as they came.
+
+    With ``first_offset`` it is a whole record batch, see `monitor.rows.UnreadableRecord`.
+    """
 
     log: tuple[int, int, int, int]
     reason: str
     raw: bytes | None
     key: bytes | None = None
+    first_offset: int | None = None
 
 
 @dataclass(slots=True)

@@ -23,12 +23,18 @@ class Limit(Struct, frozen=True, tag="limit"):
 
 
 class Skip(Struct, frozen=True, tag="skip"):
-    """The operator had the record at ``offset`` refused."""
+    """The operator had the record at ``offset`` refused, or all from there to ``through``, which could not be read."""
 
     offset: int
     reason: str
     by: str = ""
     at_ms: int = 0
+    through: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The last offset that it is of."""
+        return self.offset if self.through is None else self.through
 
 
 class OutageEnded(Struct, frozen=True, tag="end_outage"):

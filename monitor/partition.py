@@ -169,7 +169,8 @@ class Partition:
 
     def _feed(self, position: Position, rows: Rows) -> None:
         reader, done = position.source, position.done
-        reasons = {offset: f"skipped: {skip.reason}" for offset, skip in position.skips.items()}
+        skipped = position.skipped(rows.offsets) if position.skips else {}
+        reasons = {offset: f"skipped: {skip.reason}" for offset, skip in skipped.items()}
         decoded = valid_rows(
             rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
         )
@@ -179,7 +180,10 @@ class Partition:
         self._taken.late += [late for late in batch.late if late.log[2] >= done]
         for refused in batch.refused:
             offset = refused.log[2]
-            if offset >= done or offset in position.fresh:
+            fresh = offset in skipped and skipped[offset].offset in position.fresh
+            if offset >= done or fresh:
+                if offset in rows.unreadable:
+                    refused.first_offset = rows.unreadable[offset].first_offset
                 if rows.keys is not None:
                     row = int(np.searchsorted(rows.offsets, offset))
                     refused.key, refused.raw = rows.keys[row], rows.values[row]

@@ -81,8 +81,8 @@ class Position:
         gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
         self.moves, self.moved = self.moves[gone:], self.moved - gone
         self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
-        self.skips = {offset: skip for offset, skip in self.skips.items() if offset >= resume}
-        self.fresh = {offset for offset in self.fresh if offset >= self.source.offset}
+        self.fresh = {o for o in self.fresh if o in self.skips and self.skips[o].last >= self.source.offset}
+        self.skips = {offset: skip for offset, skip in self.skips.items() if skip.last >= resume}
 
     def move(self, clock_ms: int) -> Move | None:
         """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
@@ -98,7 +98,7 @@ class Position:
         return move
 
     def skip(self, skip: Skip) -> None:
-        """Refuse the record at the skip's offset when it is read."""
+        """Refuse what the skip is of when it is read."""
         self.skips[skip.offset] = skip
         self.fresh.add(skip.offset)
 
@@ -106,6 +106,14 @@ class Position:
     def follows_notes(self) -> bool:
         """Whether its clock still goes by what former owners have noted, and not by a look of this one."""
         return self.source.offset < self.own_from or self.moved < len(self.moves)
+
+    def skipped(self, offsets: NDArray[np.int64]) -> dict[int, Skip]:
+        """The skips of those of these offsets (ascending) that have one."""
+        found: dict[int, Skip] = {}
+        for skip in self.skips.values():
+            first, after = np.searchsorted(offsets, skip.offset), np.searchsorted(offsets, skip.last, "right")
+            found |= dict.fromkeys(offsets[first:after].tolist(), skip)
+        return found
 
     def recall(self, notes: Iterable[Note]) -> None:
         """What had been noted of the source, out of the clock log, before it is read."""

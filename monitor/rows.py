@@ -1,11 +1,23 @@
 """Rows: consecutive records of one source, as they come from a topic."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class UnreadableRecord(NamedTuple):
+    """Why a row holds no record, though its key and value are as they came; the reason begins with a `Fault`.
+
+    With ``first_offset`` the row stands for a whole record batch, from there to the row's offset, that cannot be taken
+    apart: its value is the batch as it came, without a key.
+    """
+
+    reason: str
+    first_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +25,7 @@ class Rows:
     """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
 
     Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
+    ``unreadable`` names rows, by their offsets, that are no records; it may name others, too.
     """
 
     start: int
@@ -21,6 +34,7 @@ class Rows:
     timestamps_ms: NDArray[np.int64]
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None] | None = None
+    unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -42,6 +56,7 @@ class Rows:
                         self.timestamps_ms[start:stop],
                         self.values[start:stop],
                         keys,
+                        self.unreadable,
                     )
                 )
         return parts

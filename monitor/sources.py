@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from monitor.head import Live
 from monitor.idle import CALLS, Reading, clock_ms
 from monitor.intake import NO_CLOCK_MS, Source
@@ -131,6 +133,28 @@ class Sources:
         position.skip(skip)
         self._notes.append((source, skip))
         return None
+
+    def read_around(self, source: int, offset: int, last: int) -> int | None:
+        """What lies from ``offset``, where the source is, to ``last`` cannot be read.
+
+        The offset up to which to pass over it, where an operator had ``offset`` skipped, else None. It is noted,
+        so that a later reader of the log passes over as much, whether it can be read then or not.
+        """
+        through = self.passed_over(source, offset)
+        if through is not None:
+            return through
+        position = self._positions[source]
+        if offset not in position.skips:
+            return None
+        skip = msgspec.structs.replace(position.skips[offset], through=max(last, offset))
+        position.skip(skip)
+        self._notes.append((source, skip))
+        return skip.last
+
+    def passed_over(self, source: int, offset: int) -> int | None:
+        """Up to which offset the source was read around at ``offset``, as was noted; None where it was not."""
+        noted = [skip for skip in self._positions[source].skips.values() if skip.through is not None]
+        return max((skip.last for skip in noted if skip.offset <= offset <= skip.last), default=None)
 
     def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
         """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""

@@ -28,7 +28,8 @@ def valid_rows(
     skipped: Mapping[int, str],
 ) -> Decoded:
     """The rows decoded; refused is what cannot be read, lies in the wrong place, is too far ahead, or ``skipped``."""
-    decoded = decoder.messages(rows.values, rows.offsets, skipped)
+    reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
+    decoded = decoder.messages(rows.values, rows.offsets, reasons)
     if keying is not None and rows.keys is not None:
         keying.check(INPUTS[source], decoded, rows.keys)
     refuse_later(decoded, rows.timestamps_ms + max_ahead_ms)

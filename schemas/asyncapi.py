@@ -180,7 +180,16 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
                     "type": "string",
                     "description": "Why, in UTF-8: a stable code word, a colon, then which field, which value and what "
                     "was expected. Telephone numbers are masked. The reader's code words: " + ", ".join(Fault) + ".",
-                }
+                },
+                "topic": {"type": "string", "description": "Where the record is, in UTF-8: its topic."},
+                "partition": {"type": "string", "description": "Its partition, in decimal digits."},
+                "offset": {"type": "string", "description": "Its offset, in decimal digits; of a batch the last."},
+                "first_offset": {
+                    "type": "string",
+                    "description": "The value is a record batch, from this offset on, that cannot be taken apart.",
+                },
+                "length": {"type": "string", "description": "The value is the head of one of so many bytes."},
+                "sha256": {"type": "string", "description": "SHA-256 of that whole value, in hexadecimal digits."},
             },
         },
     },

@@ -54,6 +54,24 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
     """The decoder failed in a way that none of the others names; the reason gives the error's class."""
 
+    BAD_HEADER = "bad_header"
+    """The name of a Kafka header of the record is not UTF-8."""
+
+    MALFORMED_RECORD = "malformed_record"
+    """A record of a record batch states lengths that do not fit into it; its neighbours can be read."""
+
+    MALFORMED_BATCH = "malformed_batch"
+    """A record batch cannot be taken apart into records; the reason names its offsets."""
+
+    UNDECODABLE_BATCH = "undecodable_batch"
+    """The payload of a record batch cannot be decompressed, or its codec is unknown."""
+
+    BATCH_TOO_LARGE = "batch_too_large"
+    """A record batch holds more bytes or records, once decompressed, than are read of one."""
+
+    OLD_FORMAT = "old_format"
+    """A record batch has the format of Kafka 0.10 or earlier (magic 0 or 1)."""
+
 
 class Refused(ValueError):  # noqa: N818 - a refusal is an ordinary answer, not an error of ours
     """A record that is not taken. The message is the readable reason, one line, beginning with a `Fault`."""

@@ -6,7 +6,6 @@ import structlog
 
 from monitor.head import Place
 from monitor.idle import CALLS, Silence, feed_is_current
-from monitor.rows import Rows
 from monitor.tail import Tail
 from monitor.topics import INPUTS
 from streams.cluster import TP, OffsetGone, Unreadable
@@ -77,8 +76,7 @@ class CallFeed:
         tail.begin(at)
         try:
             async for fetched in setup.cluster.read(tp, at, end):
-                columns = fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys
-                tail.read(Rows(fetched.start, fetched.stop, *columns))
+                tail.read(fetched.rows)
         except (OffsetGone, Unreadable):
             pass  # it is for its owner to report; nothing valid can be read there
         tail.end(end)

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-import msgspec
+import structlog
 
 from monitor.notes import Note
 from streams.cluster import TP, Fetched, Refused
-from streams.emit import decode_note
+from streams.emit import NO_NOTE, decode_note
+
+log = structlog.get_logger("callwarden")
 
 
 class Log(Protocol):
@@ -30,9 +32,13 @@ async def noted(
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
             if not any(some in (value or b"") for some in having):
                 continue
+            at = f"{clock.topic}-{clock.partition} offset {offset}"
+            if offset in fetched.unreadable:
+                # Not even another release writes such a record: it is somebody else's.
+                log.warning("passed over: no note", at=at, why=fetched.unreadable[offset].reason)
+                continue
             try:
                 source, note = decode_note(value or b"")
-            except (msgspec.DecodeError, ValueError, KeyError) as error:
-                at = f"{clock.topic}-{clock.partition} offset {offset}"
+            except NO_NOTE as error:
                 raise Refused(f"{at}: expected a note that this release can read: {error}") from None
             yield offset, source, note

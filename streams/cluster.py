@@ -5,11 +5,13 @@ engine runs on both. Nothing else of `streams` imports a Kafka library.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.rows import Rows, UnreadableRecord
 
 
 class TP(NamedTuple):
@@ -44,15 +46,24 @@ class OffsetGone(Exception):  # noqa: N818 - a fact about the log
 
 
 class Unreadable(Unavailable):
-    """A partition is stored torn: its log cannot be read on, however often it is asked; others can.
+    """A partition's log is damaged: it cannot be read on from ``offset``, however often it is asked; others can.
 
-    ``offset`` is the position from which it cannot, or one shortly before it.
+    What is damaged may reach up to the offset ``last`` (None: that is not known), and ``raw`` is what came of it.
     """
 
-    def __init__(self, tp: TP, offset: int, why: str) -> None:
-        super().__init__(f"{tp.topic}-{tp.partition}: what is stored at or after offset {offset} cannot be read: {why}")
+    def __init__(self, tp: TP, offset: int, why: str, last: int | None = None, raw: bytes = b"") -> None:
+        upto = "" if last is None or last <= offset else f" to {last}"
+        super().__init__(f"{tp.topic}-{tp.partition}: what is stored at offset {offset}{upto} cannot be read: {why}")
         self.tp = tp
         self.offset = offset
+        self.last = offset if last is None else max(last, offset)
+        self.raw = raw
+
+    def passed_over(self, start: int, through: int) -> "Fetched":
+        """One row that stands for the offsets from ``start`` to ``through``, which are not read."""
+        row = UnreadableRecord(f"damaged: {self}", start)
+        offsets, times = np.array([through], np.int64), np.zeros(1, np.int64)
+        return Fetched(start, through + 1, offsets, times, [None], [self.raw], {through: row})
 
 
 class Refused(Exception):  # noqa: N818 - an answer
@@ -65,7 +76,8 @@ class Fetched:
 
     ``start`` is the position from which they were fetched and ``stop``, above it, the position after them; offsets
     between may be missing (markers and aborted records of transactions, compaction), even all: ``n`` may be 0.
-    ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None.
+    ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None. ``unreadable`` names those, by
+    their offsets, that are no records: see `monitor.rows.UnreadableRecord`.
     """
 
     start: int
@@ -74,9 +86,16 @@ class Fetched:
     timestamps_ms: NDArray[np.int64]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
+    unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @property
+    def rows(self) -> Rows:
+        """The same for the domain."""
+        one = self
+        return Rows(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable)
 
 
 class Record(Protocol):

@@ -19,7 +19,7 @@ from streams.control import (
     says_done,
     says_refused,
 )
-from streams.emit import decode_note
+from streams.emit import NO_NOTE, decode_note, must_fit
 from streams.names import Names
 
 _LOOK_S = 0.5
@@ -82,8 +82,10 @@ async def send(
     Unavailable: nothing was sent; Unconfirmed, Refused.
     """
     topic, value = names.output("control"), msgspec.json.encode(command)
+    outs = [Out(topic, number, str(number).encode(), value) for number in numbers]
+    must_fit(outs)
     try:
-        await write(cluster, application_id, [Out(topic, number, str(number).encode(), value) for number in numbers])
+        await write(cluster, application_id, outs)
     except Unconfirmed as error:
         raise Unconfirmed(str(error), how_to_look(command)) from None
     return [TP(topic, number) for number in numbers]
@@ -164,7 +166,10 @@ class Watch:
         end = (await self._cluster.ends([self._clock]))[self._clock]
         async for fetched in self._cluster.read(self._clock, self._at, end):
             for value in fetched.values:
-                source, note = decode_note(value or b"")
+                try:
+                    source, note = decode_note(value or b"")
+                except NO_NOTE:
+                    continue  # somebody else's, or a newer release's: it is no answer to us
                 topic = None if source is None else self._names.inputs[source]
                 if says_done(note, topic, self._command) or self._refuses(note):
                     return note

@@ -4,26 +4,38 @@ Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and wh
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from monitor.notes import LostInput, LostState, Note, OutageEnded, Refusal, Skip, Switch, Withdrawal
+from schemas.inputs import END_MS
 from streams.names import Names
 
 if TYPE_CHECKING:
     from monitor.partition import Partition
+    from streams.cluster import Fetched
+
+MAX_TEXT: Final = 4_096
+"""The most characters of what a command says in words: it is noted, and a note must fit into one record."""
+
+MAX_POLICY_BYTES: Final = 900_000
+"""The most bytes of a policy, resolved and as JSON: the note of it must fit into one record."""
+
+Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Time = Annotated[int, Meta(ge=0, le=END_MS)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class SkipCommand(Struct, frozen=True, tag="skip"):
     """Send the record at ``offset`` of this partition of ``topic`` to the dead letters instead of reading it."""
 
-    topic: str
-    offset: int
-    reason: str
-    by: str = ""
-    at_ms: int = 0
+    topic: Text
+    offset: Offset
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
 
 
 class AcceptCommand(Struct, frozen=True, tag="accept"):
@@ -34,19 +46,19 @@ class AcceptCommand(Struct, frozen=True, tag="accept"):
     """
 
     what: Literal["lost_input", "lost_state"]
-    offset: int
-    reason: str
-    topic: str | None = None
-    by: str = ""
-    at_ms: int = 0
+    offset: Offset
+    reason: Text
+    topic: Text | None = None
+    by: Text = ""
+    at_ms: Time = 0
 
 
 class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
     """The calls are not away, there are none: let the clock follow system time until the next call comes."""
 
-    reason: str
-    by: str = ""
-    at_ms: int = 0
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
 
 
 class PolicyCommand(Struct, frozen=True, tag="policy"):
@@ -56,20 +68,20 @@ class PolicyCommand(Struct, frozen=True, tag="policy"):
     """
 
     policy: dict[str, Any]
-    sha256: str
-    from_ms: int
-    reason: str
-    by: str = ""
-    at_ms: int = 0
+    sha256: Text
+    from_ms: Time
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
 
 
 class WithdrawCommand(Struct, frozen=True, tag="withdraw"):
     """Take back those of these policies, by their hashes, that are still to come."""
 
-    sha256s: tuple[str, ...]
-    reason: str
-    by: str = ""
-    at_ms: int = 0
+    sha256s: Annotated[tuple[Text, ...], Meta(max_length=100)]
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
 
 
 Command = SkipCommand | AcceptCommand | EndOutageCommand | PolicyCommand | WithdrawCommand
@@ -81,8 +93,17 @@ def decode_command(value: bytes | None) -> Command | str:
     """The command in a record's value, or what is wrong with it."""
     try:
         return _DECODER.decode(value or b"")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return str(error)
+
+
+def commands_in(fetched: "Fetched") -> list[tuple[int, Command | str]]:
+    """The commands that were fetched, with their offsets; of a record that is none, what is wrong with it."""
+    found: list[tuple[int, Command | str]] = []
+    for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+        bad = fetched.unreadable.get(offset)
+        found.append((offset, decode_command(value) if bad is None else bad.reason))
+    return found
 
 
 def carry_out(
@@ -102,6 +123,9 @@ def carry_out(
             partition.sources.end_outage(command.reason, command.by, command.at_ms)
             return None
         case PolicyCommand():
+            size = len(msgspec.json.encode(command.policy))
+            if size > MAX_POLICY_BYTES:
+                return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}: it is noted"
             told = command.reason, command.by, command.at_ms
             return partition.switch(command.policy, command.sha256, command.from_ms, *told)
         case WithdrawCommand():
@@ -117,7 +141,7 @@ def carry_out(
 def refusal(offset: int, command: Command | str, why: str) -> Refusal:
     """What is noted of a command at that offset of the control log that could not be carried out."""
     by, at_ms = _signed(command)
-    return Refusal(offset, why, by, at_ms)
+    return Refusal(offset, why[:MAX_TEXT], by, at_ms)
 
 
 def says_refused(note: Note, offset: int, command: Command | str) -> bool:

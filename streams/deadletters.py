@@ -7,12 +7,11 @@ with the header ``retried``, the letter's offset in that partition. So what was 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from aiokafka import ConsumerRecord
-
 from monitor.keying import Partitioner, partition_of
 from streams.cluster import TP, Out, Refused
 from streams.commands import Unconfirmed, commit, operator
 from streams.kafka import KafkaCluster
+from streams.kafka.cluster import WholeRecord
 from streams.names import Names
 
 _AT_ONCE = 500  # letters in one transaction
@@ -21,7 +20,11 @@ _LOOK = "`callwarden dead-letter list` marks what was written back; the same com
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was refused: where it came from and why, and at which offset of the dead letters it lies."""
+    """A record that was refused: where it came from and why, and at which offset of the dead letters it lies.
+
+    With ``length`` the value is the head of one of so many bytes; with ``first_offset`` it is a record batch from that
+    offset to ``origin_offset`` that could not be taken apart.
+    """
 
     number: int
     offset: int
@@ -31,6 +34,23 @@ class DeadLetter:
     reason: str
     origin: TP
     origin_offset: int
+    length: int | None = None
+    first_offset: int | None = None
+
+    @property
+    def incomplete(self) -> str | None:
+        """Why it is not the record itself, and where that is; None where it is."""
+        if self.first_offset is None and self.length is None:
+            return None
+        what = "a record batch that could not be taken apart" if self.length is None else "the head of what came"
+        if self.length is not None:
+            what += f", {len(self.value or b''):,} of {self.length:,} bytes"
+        first = self.origin_offset if self.first_offset is None else self.first_offset
+        return (
+            f"it is {what}. As long as the topic keeps it, it is at kafka-console-consumer.sh --topic "
+            f"{self.origin.topic} --partition {self.origin.partition} --offset {first} --max-messages "
+            f"{self.origin_offset - first + 1}"
+        )
 
     @property
     def id(self) -> str:
@@ -71,7 +91,7 @@ def _newest(letters: list[DeadLetter], most: int | None) -> list[DeadLetter]:
     return letters if most is None else letters[max(len(letters) - most, 0) :]
 
 
-def _letter(record: ConsumerRecord, headers: dict[str, str]) -> DeadLetter:
+def _letter(record: WholeRecord, headers: dict[str, str]) -> DeadLetter:
     def number(name: str) -> int:
         text = headers.get(name, "")
         return int(text) if text.isascii() and text.isdigit() else -1
@@ -82,9 +102,11 @@ def _letter(record: ConsumerRecord, headers: dict[str, str]) -> DeadLetter:
         record.timestamp,
         record.key,
         record.value,
-        headers.get("reason", ""),
+        headers.get("reason") or record.unreadable or "",
         TP(headers.get("topic", ""), number("partition")),
         number("offset"),
+        number("length") if "length" in headers else None,
+        number("first_offset") if "first_offset" in headers else None,
     )
 
 
@@ -106,7 +128,7 @@ async def retry(
     async with operator(cluster, application_id) as writer:
         # From here on no other operator writes unnoticed.
         _, retried = await read(cluster, names, lambda letter: False)
-        letters = [letter for letter in letters if again or letter.id not in retried]
+        letters = [letter for letter in letters if (again or letter.id not in retried) and not letter.incomplete]
         for start in range(0, len(letters), _AT_ONCE):
             outs: list[Out] = []
             for letter in letters[start : start + _AT_ONCE]:

@@ -208,7 +208,8 @@ class Engine:
                     owner.begin(self._setup.rest_s)
         except Unreadable as torn:
             if torn.tp in wanted:
-                self.owners[torn.tp.partition].torn(torn.tp, str(torn))
+                around = self.owners[torn.tp.partition].torn(torn)
+                fetched = {} if around is None else {torn.tp: around}
         except Unavailable as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)

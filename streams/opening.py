@@ -14,7 +14,7 @@ from monitor.shard.packing import StateFormatError
 from monitor.stored import MissingPartError
 from streams import clocklog
 from streams.cluster import TP, Cluster
-from streams.control import AcceptCommand, Command, SkipCommand, decode_command, says_done, says_refused
+from streams.control import AcceptCommand, Command, SkipCommand, commands_in, says_done, says_refused
 from streams.names import Names
 from streams.state.inputs import current_inputs, other_inputs
 from streams.state.look import newest_entries, part_of, read_entries
@@ -147,10 +147,7 @@ async def read_commands(cluster: Cluster, control: TP, done: int, start: int, en
     """The commands from ``done`` on; all, where the topic was made anew. Unavailable, Refused of the cluster."""
     commands: Commands = []
     async for fetched in cluster.read(control, max(done, start) if done <= end else start, end):
-        commands += [
-            (offset, decode_command(value))
-            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True)
-        ]
+        commands += commands_in(fetched)
     return commands
 
 

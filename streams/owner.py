@@ -20,8 +20,8 @@ from monitor.shard.records import UndecidableError
 from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
 from streams import emit
-from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Writer
-from streams.control import AcceptCommand, Command, PolicyCommand, carry_out, decode_command, refusal
+from streams.cluster import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Unreadable, Writer
+from streams.control import AcceptCommand, Command, PolicyCommand, carry_out, commands_in, refusal
 from streams.opening import Opened, OpeningRefused, open_partition
 from streams.setup import Phase, Setup
 
@@ -259,7 +259,7 @@ class Owner:
 
         Row by row where an error is being looked for.
         """
-        rows = Rows(fetched.start, fetched.stop, fetched.offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+        rows = fetched.rows
         if self._probe is not None and self._probe[0] == tp:
             _, first, last = self._probe
             if fetched.start >= last:
@@ -310,8 +310,8 @@ class Owner:
                 self.forget()
                 self.begin()
             return
-        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-            self._command(offset, decode_command(value))
+        for offset, command in commands_in(fetched):
+            self._command(offset, command)
         assert self._partition is not None
         self._partition.control = fetched.stop
 
@@ -352,15 +352,32 @@ class Owner:
             telemetry.clock(topic, self.number, at_ms)
         telemetry.watermark(self.number, partition.watermark_ms)
 
-    def torn(self, tp: TP, why: str) -> None:
-        """What is stored of ``tp`` cannot be read."""
+    def torn(self, torn: Unreadable) -> Fetched | None:
+        """A log of it is damaged: the row that stands for what an operator had skipped; else the partition stops."""
+        tp, partition = torn.tp, self._partition
         if tp not in self.wanted:
-            return  # what was read of it then is of no use any more
+            return None  # what was read of it then is of no use any more
         if tp == self._tps[-1]:
-            self.refuse(why)  # and no command can be heard
-        else:
-            log.error("partition stopped: its log is torn", partition=self.number, why=why)
+            self.refuse(  # and no command can be heard
+                f"{torn}. To go on without the commands up to there: kafka-delete-records.sh with offset "
+                f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then start the worker again"
+            )
+            return None
+        source = self._setup.names.source(tp.topic)
+        if partition is None or source is None:
+            return None
+        if torn.offset != partition.sources.offsets[source]:
+            self._consumer.seek(tp, partition.sources.offsets[source])
+            return None
+        through = partition.sources.read_around(source, torn.offset, torn.last)
+        if through is None:
+            why = f"{torn}. To read around it: callwarden skip {tp.topic} {tp.partition} {torn.offset} --reason WHY"
+            log.error("partition stopped: its log is damaged", partition=self.number, why=why)
             self._halt(Phase.STOPPED, why)
+            return None
+        log.warning("reading around what is damaged", partition=self.number, through=through, why=str(torn))
+        self._consumer.seek(tp, through + 1)
+        return torn.passed_over(torn.offset, through)
 
     # Deciding ---------------------------------------------------------------------------------------------------
 

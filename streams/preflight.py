@@ -8,7 +8,7 @@ from monitor.policy.model import Policy
 from monitor.preflight import Counting, Preflight, look, unexempted
 from monitor.replay import Outcome
 from schemas import codec
-from streams.cluster import TP, Cluster
+from streams.cluster import TP, Cluster, Unreadable
 from streams.names import Names
 
 Judge = Callable[[Policy], Awaitable[Outcome]]
@@ -36,8 +36,15 @@ async def _counted(cluster: Cluster, names: Names) -> Counting:
     tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     for tp in tps:
-        async for fetched in cluster.read(tp, starts[tp], ends[tp]):
-            for value in fetched.values:
-                with suppress(codec.Refused):  # it is counted as rejected by whoever judges
-                    counting.see(codec.read(value or b""))
+        start = starts[tp]
+        while start < ends[tp]:
+            try:
+                async for fetched in cluster.read(tp, start, ends[tp]):
+                    for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                        with suppress(codec.Refused):  # it is counted as rejected by whoever judges
+                            if offset not in fetched.unreadable:
+                                counting.see(codec.read(value or b""))
+                break
+            except Unreadable as damaged:  # whoever judges knows whether it is to be passed over
+                start = damaged.last + 1
     return counting

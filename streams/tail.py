@@ -1,15 +1,19 @@
 """Follows topics to whose records people look: every partition, without a group, committed records alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+import structlog
 
-from streams.cluster import Refused
+from streams.cluster import TP, OffsetGone, Refused, Unreadable
 from streams.kafka import KafkaCluster
-from streams.kafka.clients import Clients
 from streams.settings import Settings
+
+log = structlog.get_logger("callwarden")
+
+_POLL_S = 0.25
+_MOST = 2_000
 
 
 class Seen(NamedTuple):
@@ -23,30 +27,43 @@ async def follow(settings: Settings, topics: Sequence[str], from_start: bool = F
     """What these topics hold, with ``from_start``, and what comes: for as long as it is asked for.
 
     The order is that of each partition. Raises `Unavailable` and `Refused`; a broker that goes away later is waited
-    for.
+    for. What cannot be read is passed over, with its place in the log.
     """
     cluster = KafkaCluster(settings)
     try:
         counts = await cluster.partitions(topics)
+        for topic in topics:
+            if topic not in counts:
+                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
+        at = await (cluster.starts if from_start else cluster.ends)(tps)
+        while True:
+            async with aclosing(_follow(cluster, at)) as some:
+                async for seen in some:
+                    yield seen
     finally:
         await cluster.stop()
-    for topic in topics:
-        if topic not in counts:
-            raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
-    clients = Clients(settings)
-    consumer = AIOKafkaConsumer(
-        **clients.common(),
-        isolation_level="read_committed",
-        auto_offset_reset="earliest" if from_start else "latest",
-        enable_auto_commit=False,
-    )
+
+
+async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Seen]:
+    """What comes from ``at`` on, which moves with it, until a log cannot be read on there."""
+    reader = cluster.reader()
     try:
-        await consumer.start()
-        consumer.assign([TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)])
-        async for record in consumer:
-            if record.value is not None:
-                yield Seen(record.topic, record.value)
-    except (KafkaError, OSError) as error:
-        raise await clients.why(error, f"following {', '.join(topics)}") from None
+        await reader.start(at)
+        while True:
+            for tp, fetched in (await reader.poll(_POLL_S, _MOST)).items():
+                at[tp] = fetched.stop
+                for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                    bad = fetched.unreadable.get(offset)
+                    if bad is not None and bad.first_offset is not None:
+                        log.warning("passed over", topic=tp.topic, partition=tp.partition, why=bad.reason)
+                    elif value is not None:
+                        yield Seen(tp.topic, value)
+    except Unreadable as damaged:
+        log.warning("passed over", why=str(damaged))
+        at[damaged.tp] = damaged.last + 1
+    except OffsetGone as gone:
+        log.warning("the log begins anew", why=str(gone))
+        at |= await cluster.starts([gone.tp])
     finally:
-        await consumer.stop()
+        await reader.stop()

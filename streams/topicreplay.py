@@ -18,7 +18,7 @@ from monitor.replay import Outcome, Progress, settle
 from monitor.rows import Rows
 from monitor.shard.nearness import Looking, look, merged
 from streams import clocklog
-from streams.cluster import TP, Cluster, Fetched, Refused
+from streams.cluster import TP, Cluster, Fetched, Refused, Unreadable
 from streams.names import Names
 
 _SLICE_ROWS = 5_000
@@ -119,7 +119,7 @@ async def reread(
     cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: Partition
 ) -> AsyncIterator[None]:
     """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
-    whoever asks may advance it."""
+    whoever asks may advance it. What is damaged is passed over where an operator had it skipped; else Unreadable."""
     logs: dict[int, AsyncIterator[Fetched]] = {
         source: cluster.read(tp, partition.sources.offsets[source], ends[tp]) for source, tp in enumerate(tps)
     }
@@ -129,14 +129,22 @@ async def reread(
         while logs:
             # The source that is behind holds the watermark back: what others have would only wait in memory.
             source = min(logs, key=lambda source: (partition.sources.clocks_ms[source], source))
-            fetched = await anext(logs[source], None)
+            try:
+                fetched = await anext(logs[source], None)
+            except Unreadable as torn:
+                through = partition.sources.passed_over(source, torn.offset)
+                if through is None:
+                    raise
+                fetched = torn.passed_over(partition.sources.offsets[source], through)
+                logs[source] = cluster.read(tps[source], through + 1, ends[tps[source]])
+                opened.push_async_callback(_close, logs[source])
             if fetched is None:
                 del logs[source]
                 stop = max(partition.sources.offsets[source], ends[tps[source]])
                 partition.feed(source, _nothing(partition.sources.offsets[source], stop))
             else:
                 offsets = fetched.offsets
-                rows = Rows(fetched.start, fetched.stop, offsets, fetched.timestamps_ms, fetched.values, fetched.keys)
+                rows = fetched.rows
                 for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
                     partition.feed(source, piece)
             yield

@@ -58,10 +58,12 @@ def list_(
                 "reason": why,
                 "retried": letter.id in retried,
                 "value": value,
+                "length": letter.length,
+                "first_offset": letter.first_offset,
             }
             typer.echo(orjson.dumps(line).decode())
             continue
-        again = "  (retried)" if letter.id in retried else ""
+        again = "  (retried)" if letter.id in retried else "  (incomplete)" if letter.incomplete else ""
         typer.echo(f"{letter.id}  {rfc3339(letter.at_ms)}  {_place(letter)}{again}\n    {why}\n    {value}")
     if not letters and not json_:
         typer.echo("no dead letters")
@@ -111,6 +113,10 @@ def retry(
     lost = not_ours(letters, names, count)
     for letter in lost:
         typer.echo(f"{letter.id}: left out: {_place(letter)} is in no input topic", err=True)
+    parts = [letter for letter in letters if letter.incomplete and letter not in lost]
+    for letter in parts:
+        typer.echo(f"{letter.id}: cannot be retried: {_printable(letter.incomplete or '')}", err=True)
+    lost += parts
     before = [letter for letter in letters if letter.id in retried]
     if before and not again:
         typer.echo(

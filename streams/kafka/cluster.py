@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused, TopicInfo, Unreadable
+from streams.cluster import TP, Fetched, OffsetGone, Refused, TopicInfo
 from streams.kafka.clients import Clients, close
-from streams.kafka.columns import before, columns
+from streams.kafka.columns import Columns, before, columns
 from streams.kafka.consumer import KafkaConsumer
+from streams.kafka.damage import Damage
 from streams.kafka.errors import quiet
 from streams.kafka.fastfetch import TornBatch
 from streams.kafka.questions import REQUEST_MS, Questions
@@ -23,6 +24,18 @@ from streams.settings import Settings
 _STOP_S = 5.0
 _WAIT_MS = 200  # for records; it is not cut short by what holds markers alone
 _SILENT_S = 30.0
+
+
+class WholeRecord(NamedTuple):
+    """See `streams.cluster.Record`. ``unreadable``: why it is no record, though parts of it may be there."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    unreadable: str | None = None
 
 
 class KafkaCluster:
@@ -72,28 +85,33 @@ class KafkaCluster:
         return await self._offsets(tps, which)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        async with aclosing(self._read(tp, start, stop, in_columns=True)) as fetches:
+        async with aclosing(self._read(tp, start, stop, headers=False)) as fetches:
             async for at, position, records in fetches:
                 yield before(columns(at, position, records), stop)
 
-    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
-        async with aclosing(self._read(tp, start, stop, in_columns=False)) as fetches:
-            async for _, _, records in fetches:
-                yield [record for record in records if record.offset < stop]
+    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[WholeRecord]]:
+        async with aclosing(self._read(tp, start, stop, headers=True)) as fetches:
+            async for at, position, records in fetches:
+                yield [record for record in _whole(tp, at, position, records) if record.offset < stop]
 
-    async def _read(self, tp: TP, start: int, stop: int, *, in_columns: bool) -> AsyncGenerator[tuple[int, int, Any]]:
+    async def _read(self, tp: TP, start: int, stop: int, *, headers: bool) -> AsyncGenerator[tuple[int, int, Any]]:
         """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
         if start >= stop:
             return
-        at, mine, clock = start, TopicPartition(*tp), asyncio.get_running_loop().time
-        reader = self._clients.reader(in_columns=in_columns, request_timeout_ms=REQUEST_MS)
+        at, mine, clock, damage = start, TopicPartition(*tp), asyncio.get_running_loop().time, Damage()
+        reader = self._clients.reader(headers=headers, request_timeout_ms=REQUEST_MS)
         try:
             await reader.start()
             reader.assign([mine])
             reader.seek(mine, start)
             answer, since = None, clock()
             while at < stop:
-                records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
+                try:
+                    records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
+                except TornBatch as torn:
+                    if (unreadable := damage.met(torn)) is not None:
+                        raise unreadable from None
+                    continue
                 position = await reader.position(mine)
                 if position > at:
                     since_at, at = at, position
@@ -104,10 +122,6 @@ class KafkaCluster:
                     raise TimeoutError
         except OffsetOutOfRangeError:
             raise OffsetGone(tp, at) from None
-        except TornBatch as torn:
-            raise Unreadable(tp, torn.offset, torn.why) from None
-        except CorruptRecordException:
-            raise Unreadable(tp, at, "a batch is torn") from None
         except (KafkaError, OSError, TimeoutError) as error:
             raise await self._clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
         finally:
@@ -129,3 +143,17 @@ class KafkaCluster:
             return {TP(*tp): int(at) for tp, at in (await which(reader, [TopicPartition(*tp) for tp in tps])).items()}
 
         return await self.questions.ask("looking up offsets", look)
+
+
+def _whole(tp: TP, start: int, stop: int, records: Columns | list[Any]) -> list[WholeRecord]:
+    """Records with their headers; a header without a value is taken for one with an empty one."""
+    if not isinstance(records, Columns):
+        return []
+    fetched = columns(start, stop, records)
+    found = zip(fetched.offsets.tolist(), fetched.timestamps_ms.tolist(), fetched.keys, fetched.values, strict=True)
+    whole = []
+    for (offset, at_ms, key, value), headers in zip(found, records.headers, strict=True):
+        bad = fetched.unreadable.get(offset)
+        named = tuple((name, content or b"") for name, content in headers)
+        whole.append(WholeRecord(tp.partition, offset, at_ms, key, value, named, bad.reason if bad else None))
+    return whole

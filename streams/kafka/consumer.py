@@ -10,12 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused, Unreadable
+from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
+from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch
+from streams.kafka.fastfetch import TornBatch, bounded
 from streams.kafka.inside import fetching_has_ended, position
 from streams.kafka.questions import Questions
 
@@ -44,6 +45,7 @@ class KafkaConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, int | None] = {}
         self._silent_s = 0.0
+        self._damage = Damage()
 
     async def start(self, listener: Listener) -> None:
         if self._client is not None:
@@ -113,7 +115,9 @@ class KafkaConsumer:
                     raise OffsetGone(TP(*gone), offset) from None
             return {}  # of a position that is not ours any more
         except TornBatch as torn:
-            raise Unreadable(TP(*torn.tp), torn.offset, torn.why) from None
+            if (unreadable := self._damage.met(torn)) is not None:
+                raise unreadable from None
+            return {}
         except KafkaError as error:
             if type(error) is KafkaError:  # what aiokafka did not foresee has ended its task for the group
                 raise Refused(f"the membership of group {self._clients.settings.group} has failed: {error}") from None
@@ -162,7 +166,9 @@ class KafkaConsumer:
         """As the client's, but an error passes over nothing."""
         try:
             # An empty list would mean all; a name that is nobody's only looks after the membership.
-            return await client.getmany(*(wanted or [_NOBODY]), timeout_ms=round(timeout_s * 1000), max_records=most)
+            with bounded():
+                timeout_ms = round(timeout_s * 1000)
+                return await client.getmany(*(wanted or [_NOBODY]), timeout_ms=timeout_ms, max_records=most)
         except Exception:
             for tp in wanted:  # what aiokafka had taken of other partitions by then is lost with it
                 ours, theirs = self._positions.get(tp), position(client, tp)

@@ -1,29 +1,32 @@
-"""Fetched records as columns at once: aiokafka takes half of fetching's time to make an object of each for its users.
+"""Fetched records as columns at once, in place of an object for each, and read so that no bytes can stop the reader.
 
-Only for consumers that are made with `as_columns`. It relies on private names of aiokafka 0.14, and looks whether
-they are there: where they are not, `getmany` gives records as it always does, and costs more.
+Only for consumers that are made with `as_columns` or `with_headers`. It relies on private names of aiokafka 0.14, and
+looks whether they are there: where they are not, nothing is read, for aiokafka's own reading can be stopped for good by
+one record, or killed by one that decompresses without an end.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import aiokafka
 import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
-from numpy.typing import NDArray
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 
-_log = logging.getLogger(__name__)
+from monitor.rows import UnreadableRecord
+from streams.cluster import Refused
+from streams.kafka.columns import Columns, joined
+from streams.kafka.recordbatch import CONTROL, TRANSACTIONAL, Batch, DamagedBatchError, next_batch
+from streams.kafka.recordparser import RefusedBatchError, records_of
+
 _VERSION: Final = "0.14."
-# Records are garbage-collected objects: fewer of them at once than set the collector off, and it never runs for them.
-_AT_ONCE: Final = 400
-_LOG_APPEND_TIME: Final = 1
 _METHODS: Final = {
     "FetchResult": {"getall", "check_assignment", "has_more", "_update_position"},
-    "PartitionRecords": {"_consume_aborted_up_to", "_contains_abort_marker"},
+    "PartitionRecords": {"_consume_aborted_up_to"},
 }
 _FIELDS: Final = {
     "FetchResult": {"_topic_partition", "_partition_records"},
@@ -32,6 +35,7 @@ _FIELDS: Final = {
         *("_check_crcs", "_isolation_level", "next_fetch_offset"),
     },
 }
+_POLL_BYTES: Final = 16 << 20
 
 
 def as_columns(value: bytes | None) -> bytes | None:
@@ -39,57 +43,74 @@ def as_columns(value: bytes | None) -> bytes | None:
     return value
 
 
+def with_headers(value: bytes | None) -> bytes | None:
+    """As `as_columns`, and the columns have headers, which costs more."""
+    return value
+
+
 class TornBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
-    """The batch at ``offset`` of partition ``tp`` cannot be read. aiokafka's own error may not say whose it is."""
+    """A batch of partition ``tp`` from position ``offset`` on is damaged (see `DamagedBatchError`)."""
 
-    def __init__(self, tp: TopicPartition, offset: int, why: str) -> None:
-        super().__init__(f"{tp.topic}-{tp.partition} at offset {offset}: {why}")
-        self.tp, self.offset, self.why = tp, offset, why
-
-
-class Columns:
-    """Records in offset order, as columns; offsets and timestamps in pieces."""
-
-    __slots__ = ("keys", "offsets", "timestamps_ms", "values")
-
-    def __init__(self) -> None:
-        self.offsets: list[NDArray[np.int64]] = []
-        self.timestamps_ms: list[NDArray[np.int64]] = []
-        self.keys: list[bytes | None] = []
-        self.values: list[bytes | None] = []
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def add(self, rows: Sequence[Any], at_ms: int | None = None) -> None:
-        """Put aiokafka's records, some at least, behind those that are here; ``at_ms`` is the timestamp of them all."""
-        first, last = rows[0].offset, rows[-1].offset
-        if last - first == len(rows) - 1:  # without a gap, as nearly always
-            self.offsets.append(np.arange(first, last + 1, dtype=np.int64))
-        else:
-            self.offsets.append(np.array([row.offset for row in rows], np.int64))
-        if at_ms is None:
-            self.timestamps_ms.append(np.array([row.timestamp for row in rows], np.int64))
-        else:
-            self.timestamps_ms.append(np.full(len(rows), at_ms, np.int64))
-        self.keys += [row.key for row in rows]
-        self.values += [row.value for row in rows]
+    def __init__(self, tp: TopicPartition, offset: int, damaged: DamagedBatchError) -> None:
+        super().__init__(f"{tp.topic}-{tp.partition} at offset {offset}: {damaged.why}")
+        self.tp, self.offset, self.why, self.last, self.raw = tp, offset, damaged.why, damaged.last, damaged.raw
 
 
-def install() -> bool:
-    """Let consumers have columns; False, with a line in the log, where aiokafka is not as it is known."""
+class RawRecords:
+    """In place of aiokafka's `MemoryRecords`, which does not give its bytes away; of use to other consumers, too."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._theirs = MemoryRecords(data)
+
+    def size_in_bytes(self) -> int:
+        return len(self.data)
+
+    def has_next(self) -> bool:
+        return bool(self._theirs.has_next())
+
+    def next_batch(self) -> Any:
+        return self._theirs.next_batch()
+
+
+class _Budget:
+    """How many bytes may still be made of what was fetched; the last batch may exceed it."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+_BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
+
+
+@contextmanager
+def bounded(most: int = _POLL_BYTES) -> Iterator[None]:
+    """All `getall` of the task in here make at most so many bytes of what was fetched, and one batch more."""
+    token = _BUDGET.set(_Budget(most))
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
+
+
+def install() -> None:
+    """Let consumers have columns. Refused where aiokafka is not as it is known."""
     if fetcher.FetchResult.getall is _getall:
-        return True
+        return
     missing = sorted(_missing())
     if missing or not aiokafka.__version__.startswith(_VERSION):
-        what = f"without {', '.join(missing)}" if missing else "unknown"
-        _log.warning("fetching takes twice the time: aiokafka %s is %s", aiokafka.__version__, what)
-        return False
+        what = f"has no {', '.join(missing)}" if missing else "is unknown"
+        raise Refused(
+            f"aiokafka {aiokafka.__version__} {what}: records cannot be read safely by it; expected {_VERSION}*, as "
+            f"`pip install 'aiokafka=={_VERSION}*'` has it"
+        )
     fetcher.FetchResult.getall = _getall
-    return True
+    fetcher.MemoryRecords = RawRecords
 
 
 def _missing() -> Iterator[str]:
+    if getattr(fetcher, "MemoryRecords", None) is not MemoryRecords:
+        yield "MemoryRecords"
     for owner, methods in _METHODS.items():
         kind = getattr(fetcher, owner, None)
         if kind is None:
@@ -105,27 +126,27 @@ _original = fetcher.FetchResult.getall
 def _getall(result: Any, max_records: int | None = None) -> Any:
     """In place of `FetchResult.getall`, which does the same record by record.
 
-    But it gives what comes before a batch that is torn, and says of which partition that is: it raises `TornBatch`.
+    But what cannot be read is given, too, and at a damaged batch it raises `TornBatch`, once all before was given.
     """
     records = result._partition_records
-    if records is None or records._value_deserializer is not as_columns:
+    if records is None:
+        return []
+    if records._value_deserializer not in (as_columns, with_headers):
         return _original(result, max_records)
     if not result.check_assignment(result._topic_partition):
         return []
     rows = getattr(result, "rows", None)
     if rows is None:
         rows = result.rows = _Rows(records)
-    taken = Columns()
+    taken, before = Columns(), records.next_fetch_offset
+    budget = _BUDGET.get() or _Budget(_POLL_BYTES)
     try:
-        over = rows.take(taken, max_records if max_records is not None else 1 << 62)
-    except (UnsupportedCodecError, MemoryError):
-        raise
-    except Exception as error:  # whatever a decoder finds
-        if not len(taken):
-            said = ", ".join(map(str, error.args)) if isinstance(error, KafkaError) else str(error)
-            why = said or type(error).__name__
-            raise TornBatch(result._topic_partition, records.next_fetch_offset, why) from error
-        over = True  # fetched again from there, and then it is raised
+        over = rows.take(taken, max_records if max_records is not None else 1 << 62, budget)
+    except DamagedBatchError as damaged:
+        over = True  # fetched again from there
+        if not len(taken) and records.next_fetch_offset == before:
+            result._partition_records = result.rows = None
+            raise TornBatch(result._topic_partition, records.next_fetch_offset, damaged) from None
     result._update_position()
     if over:
         result._partition_records = result.rows = None
@@ -138,50 +159,84 @@ class _Rows:
     def __init__(self, records: Any) -> None:
         records._records_iterator = None  # refers back to them: a cycle that would keep a megabyte
         self._records = records
-        self._batches = _batches(records)
-        self._batch: Any = None
-        self._rows: Iterator[Any] = iter(())
-        self._at_ms: int | None = None
+        self._data: bytes = records._records.data
+        self._headers = records._value_deserializer is with_headers
+        self._at = 0  # in the data
+        self._asked = int(records.next_fetch_offset)
+        self._next = self._asked  # the offset after the batch that is being taken
+        self._ready: Columns | None = None
+        self._taken = 0  # of those that are ready
 
-    def take(self, columns: Columns, most: int) -> bool:
-        """Move at most ``most`` records to ``columns``; True when none are left."""
+    def take(self, columns: Columns, most: int, budget: _Budget) -> bool:
+        """Move at most ``most`` records to ``columns``; True when none are left. DamagedBatchError."""
         records = self._records
         while most > 0:
-            if self._batch is None:
-                self._batch = next(self._batches, None)
-                if self._batch is None:
+            if self._ready is None:
+                if budget.left <= 0:
+                    return False
+                batch = next_batch(self._data, self._at, records._check_crcs)
+                if batch is None:
+                    self._must_have_advanced()
                     return True
-                self._rows = chain(self._batch)  # a batch lets itself be iterated once
-                by_broker = getattr(self._batch, "timestamp_type", None) == _LOG_APPEND_TIME
-                self._at_ms = self._batch.max_timestamp if by_broker else None  # all were appended together
-            rows = list(islice(self._rows, min(most, _AT_ONCE)))
-            if not rows:
-                records.next_fetch_offset = self._batch.next_offset
-                self._batch = None
-                continue
-            if rows[0].offset < records.next_fetch_offset:  # a batch is sent whole, from wherever it is asked for
-                rows = [row for row in rows if row.offset >= records.next_fetch_offset]
-                if not rows:
+                self._at = batch.end
+                self._next = max(batch.last + 1, records.next_fetch_offset)
+                if self._hidden(batch) or batch.last < records.next_fetch_offset:
+                    records.next_fetch_offset = self._next
                     continue
-            columns.add(rows, self._at_ms)
-            records.next_fetch_offset = rows[-1].offset + 1
-            most -= len(rows)
+                self._ready, cost = self._decoded(batch, records.next_fetch_offset)
+                self._taken = 0
+                budget.left -= cost
+            left = len(self._ready) - self._taken
+            if not left:
+                records.next_fetch_offset, self._ready = self._next, None
+                continue
+            some = self._ready.part(self._taken, self._taken + min(left, most))
+            columns.extend(some)
+            self._taken += len(some)
+            most -= len(some)
+            records.next_fetch_offset = int(some.offsets[-1][-1]) + 1
         return False
 
+    def _must_have_advanced(self) -> None:
+        """Who was sent nothing of use would ask for the same for ever."""
+        if self._records.next_fetch_offset == self._asked and self._data:
+            raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
-def _batches(records: Any) -> Iterator[Any]:
-    """The batches that are to be seen: what `PartitionRecords._unpack_records` passes over is passed over."""
-    while records._records.has_next():
-        batch = records._records.next_batch()
-        if records._check_crcs and not batch.validate_crc():
-            raise CorruptRecordException("its checksum is wrong")
-        hidden = batch.is_control_batch
-        if records._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
-            records._consume_aborted_up_to(batch.base_offset)
-            if batch.is_control_batch and records._contains_abort_marker(batch):
+    def _decoded(self, batch: Batch, at: int) -> tuple[Columns, int]:
+        """The records of a batch from offset ``at`` on; where it is refused, one row that stands for it."""
+        try:
+            read, cost = records_of(self._data, batch, headers=self._headers)
+        except RefusedBatchError as refused:
+            return _whole(self._data, batch, at, str(refused)), refused.cost
+        if batch.base < at:  # a batch is sent whole, from wherever it is asked for
+            read = read.part(int(np.searchsorted(joined(read.offsets), at)), len(read))
+        return read, cost
+
+    def _hidden(self, batch: Batch) -> bool:
+        """Whether it is to be passed over: the marker of a transaction's end, or what was written in one aborted.
+
+        What a marker holds is not looked at: the transactions of a producer that are listed as aborted are ended by the
+        next marker of that producer, be it readable or not.
+        """
+        records = self._records
+        hidden = bool(batch.attributes & CONTROL)
+        if records._isolation_level == fetcher.READ_COMMITTED and batch.magic == 2:
+            records._consume_aborted_up_to(batch.base)
+            if hidden:
                 records._aborted_producers.discard(batch.producer_id)
-            hidden |= batch.is_transactional and batch.producer_id in records._aborted_producers
-        if hidden:
-            records.next_fetch_offset = batch.next_offset
-        else:
-            yield batch
+            elif batch.attributes & TRANSACTIONAL:
+                hidden = batch.producer_id in records._aborted_producers
+        return hidden
+
+
+def _whole(data: bytes, batch: Batch, at: int, reason: str) -> Columns:
+    """The row of a batch that is refused whole: at its last offset, where whoever asks for any of it finds it."""
+    row = Columns()
+    fault, _, why = reason.partition(": ")
+    row.offsets = [np.array([batch.last], np.int64)]
+    row.timestamps_ms = [np.array([batch.max_timestamp_ms], np.int64)]
+    row.keys, row.values, row.headers = [None], [data[batch.start : batch.end]], [()]
+    first = max(batch.base, 0)
+    why = f"{fault}: the record batch of offsets {first} to {batch.last}: {why}"
+    row.unreadable = {batch.last: UnreadableRecord(why, first)}
+    return row

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Ends, Fetched, OffsetGone, Refused, Unavailable, Unreadable
+from streams.cluster import TP, Ends, Fetched, OffsetGone, Refused, Unavailable
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
+from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch
+from streams.kafka.fastfetch import TornBatch, bounded
 from streams.kafka.inside import fetching_has_ended, position, tell_ends
 from streams.kafka.questions import REQUEST_MS
 
@@ -25,6 +26,7 @@ class KafkaReader:
         self._client: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._ends: dict[TP, Ends] = {}
+        self._damage = Damage()
 
     async def start(self, positions: Mapping[TP, int]) -> None:
         client = self._clients.reader(request_timeout_ms=REQUEST_MS)
@@ -43,16 +45,16 @@ class KafkaReader:
     async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
         client = self._started
         try:
-            batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
+            with bounded():
+                batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
         except OffsetOutOfRangeError as error:
             gone, offset = next(iter(error.args[0].items()))
             raise OffsetGone(TP(*gone), offset) from None
         except TornBatch as torn:
-            raise Unreadable(TP(*torn.tp), torn.offset, torn.why) from None
-        except CorruptRecordException:
-            # aiokafka does not say of which; the least that it can be is told.
-            tp, at = next(iter(self._positions.items()))
-            raise Unreadable(TP(*tp), at, "a batch of it, or of another partition, is torn") from None
+            if (unreadable := self._damage.met(torn)) is not None:
+                raise unreadable from None
+            self._go_back(client)
+            return {}
         except KafkaError as error:
             raise translated(error, f"reading from {self._clients.servers}") from None
         if fetching_has_ended(client):
@@ -64,6 +66,12 @@ class KafkaReader:
                 fetched[TP(*tp)] = columns(start, stop, batches.get(tp, ()))
                 self._positions[tp] = stop
         return fetched
+
+    def _go_back(self, client: AIOKafkaConsumer) -> None:
+        """What was taken of other partitions before the error is lost with it: it must come again."""
+        for tp, at in self._positions.items():
+            if position(client, tp) not in (None, at):
+                client.seek(tp, at)
 
     def ends(self) -> dict[TP, Ends]:
         return dict(self._ends)

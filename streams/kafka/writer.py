@@ -5,9 +5,16 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalOperation, KafkaError
+from aiokafka.errors import (
+    IllegalOperation,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
 
-from streams.cluster import TP, Out, Unavailable
+from monitor.masking import mask_numbers
+from streams.cluster import TP, Out, Refused, Unavailable
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translated
 
@@ -18,6 +25,8 @@ _START_S = 60.0
 _STOP_S = 5.0
 # A batch is what the broker weighs against `max.message.bytes`, 1,048,588 by default.
 _BATCH_BYTES = 1_000_000
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
 T = TypeVar("T")
 
@@ -88,6 +97,7 @@ class KafkaWriter:
 async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[Out]) -> int:
     """Send the records of one partition in batches; the offset of the last one, negative if it is not known."""
     waiting: list[Any] = []  # futures of batches
+    sent: list[list[Out]] = [[]]  # what is in them
     count = 0
     batch = producer.create_batch()
     for record in records:
@@ -96,11 +106,27 @@ async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[O
             waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
             batch = producer.create_batch()
             batch.append(**parts)
+            sent.append([])
+        sent[-1].append(record)
         count = batch.record_count()
     batch.close()
     waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
-    first = (await _all(waiting))[-1].offset
+    first = (await _all(_named(one, tp, some) for one, some in zip(waiting, sent, strict=True)))[-1].offset
     return first + count - 1 if first >= 0 else -1
+
+
+async def _named(sending: Awaitable[T], tp: TP, records: Sequence[Out]) -> T:
+    """What comes of it. Refused, naming the largest of the records, where the broker takes no batch of that size."""
+    try:
+        return await sending
+    except _TOO_LARGE as error:
+        largest = max(records, key=lambda record: len(record.key or b"") + len(record.value or b""))
+        key = mask_numbers((largest.key or b"").decode(errors="backslashreplace")[:128])
+        raise Refused(
+            f"{tp.topic}-{tp.partition}: the broker refuses a batch of {len(records):,} records for its size "
+            f"({type(error).__name__}); the largest is of {len(largest.value or b''):,} bytes, under the key {key!r}. "
+            "Expected max.message.bytes of the topic to be at least 1,048,588; see `callwarden topics check`"
+        ) from None
 
 
 async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:

@@ -185,10 +185,7 @@ async def rows_of(
     """What each of the inputs has from its offset on, up to its stop, None: to its end."""
     ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
     return [
-        [
-            Rows(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys)
-            async for one in cluster.read(tp, offset, ends[tp])
-        ]
+        [one.rows async for one in cluster.read(tp, offset, ends[tp])]
         for tp, offset in zip(inputs, offsets, strict=True)
     ]
 

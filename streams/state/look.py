@@ -1,12 +1,15 @@
 """Takes the state of a partition out of its topic, as of one moment, be workers at work or not."""
 
 import msgspec
+import structlog
 
 from monitor.head import packed_head
 from monitor.stored import MissingPartError
 from streams.cluster import TP, Cluster, Unavailable
 from streams.names import Names
 from streams.state.part import Judged, Part
+
+log = structlog.get_logger("callwarden")
 
 OUTPUTS = ("enforcement", "shadow", "clock")
 """The logs whose ends are kept beside a state."""
@@ -59,8 +62,15 @@ async def newest_entries(cluster: Cluster, state: TP) -> dict[str, bytes]:
 async def read_entries(cluster: Cluster, state: TP, start: int, end: int, entries: dict[str, bytes]) -> None:
     """Bring ``entries``, as they were at ``start``, to what they were at ``end``."""
     async for fetched in cluster.read(state, start, end):
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
-            name = (key or b"").decode()
+        for offset, key, value in zip(fetched.offsets.tolist(), fetched.keys, fetched.values, strict=True):
+            try:
+                name = (key or b"").decode()
+            except UnicodeDecodeError:
+                name = ""
+            if not name or offset in fetched.unreadable:
+                at = f"{state.topic}-{state.partition} offset {offset}"
+                log.warning("passed over: no entry of the state, somebody else writes there", at=at)
+                continue
             if value is None:
                 entries.pop(name, None)
             else:

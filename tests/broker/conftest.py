@@ -59,10 +59,3 @@ def postgres() -> Iterator[Postgres]:
 def address(kafka: Broker) -> str:
     """Where that Kafka is, for tests that only talk to it."""
     return kafka.address
-
-
-@pytest.fixture(params=["in columns", "record by record"])
-def fetching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of `streams.kafka.fastfetch`."""
-    if request.param == "record by record":
-        monkeypatch.setattr("streams.kafka.clients.install", lambda: False)

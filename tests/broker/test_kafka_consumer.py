@@ -50,7 +50,6 @@ async def test_nothing_is_fetched_before_the_engine_seeks_and_resumes(address: s
         assert values(batches) == numbered(4, 6)
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(address: str) -> None:
     topic = await make_topic(address, message_timestamp_type="LogAppendTime")
     tp = TP(topic, 0)
@@ -70,7 +69,6 @@ async def test_a_batch_has_keys_values_and_the_brokers_timestamps_as_columns(add
         assert all(before_ms <= stamp <= time.time_ns() // 1_000_000 for stamp in stamps)
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
@@ -85,7 +83,6 @@ async def test_most_cuts_a_fetch_and_the_next_batch_goes_on_there(address: str) 
         assert values(batches) == numbered(0, 1000)
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)
@@ -116,7 +113,6 @@ async def test_what_was_fetched_before_a_seek_or_a_pause_does_not_come_after_it(
             assert (batches[0].start, offsets(batches)) == (0, [0])
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_only_committed_records_come_and_the_position_passes_what_is_left_out(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
@@ -141,7 +137,6 @@ async def test_only_committed_records_come_and_the_position_passes_what_is_left_
         assert (more.start, more.stop, len(more)) == (end, end + 2, 0)
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_an_open_transaction_holds_back_the_end_and_all_that_is_behind_it(address: str) -> None:
     topic = await make_topic(address)
     tp = TP(topic, 0)
@@ -162,7 +157,6 @@ async def test_an_open_transaction_holds_back_the_end_and_all_that_is_behind_it(
         assert values(await member.take(tp, 2)) == [b"slow", b"behind it"]
 
 
-@pytest.mark.usefixtures("fetching")
 async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> None:
     topic = await make_topic(address, 2)
     tp, other = TP(topic, 0), TP(topic, 1)
@@ -205,9 +199,9 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
             batches: dict[TP, list[Fetched]] = {whole: [], torn: []}
             told: list[tuple[TP, int]] = []
             produced = 10
-            async with deadline("all records of the partition that is whole, and twenty errors of the other"):
-                while sum(len(batch) for batch in batches[whole]) < produced or len(told) < 20:
-                    if len(told) < 20:
+            async with deadline("all records of the partition that is whole, and five errors of the other"):
+                while sum(len(batch) for batch in batches[whole]) < produced or len(told) < 5:
+                    if len(told) < 5:
                         await produce(node.address, whole, numbered(produced, 1))
                         produced += 1
                     try:

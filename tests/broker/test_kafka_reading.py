@@ -19,7 +19,7 @@ from broker_clusters import (
 from streams.cluster import TP, Fetched, OffsetGone, Out, Refused
 from streams.kafka import KafkaCluster
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("fetching")]
+pytestmark = pytest.mark.services
 
 
 async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[Fetched]:

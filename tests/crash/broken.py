@@ -107,9 +107,7 @@ BROKEN: dict[str, list[Change]] = {
     "8: late calls are put out again": [
         Change(Partition, "_feed", "late for late in batch.late if late.log[2] >= done", "late for late in batch.late")
     ],
-    "8: rejected records are put out again": [
-        Change(Partition, "_feed", "if offset >= done or offset in position.fresh:", "if True:")
-    ],
+    "8: rejected records are put out again": [Change(Partition, "_feed", "if offset >= done or fresh:", "if True:")],
     "9: the memory is kept after a transaction that failed": [
         Change(Owner, "_commit", "transaction_failed()\n        self.forget()", "transaction_failed()")
     ],

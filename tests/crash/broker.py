@@ -29,6 +29,7 @@ class Broker:
 
     Its own work (markers, time-outs, rebalances) stands still while it is down, and what it has stored stays.
     ``refusals`` counts what could not be asked of it, ``timeouts`` transactions that it ended because of their age.
+    ``damaged`` are the first and last offsets of what is stored with a wrong checksum.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Broker:
         self.logs = {TP(topic, n): Log() for topic, count in topics.items() for n in range(count)}
         self._created: dict[str, int] = {}
         self.up = True
+        self.damaged: dict[TP, tuple[int, int]] = {}
         self.refusals = 0
         self.timeouts = 0
         self.group = Group(self, session_timeout_s)

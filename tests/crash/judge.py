@@ -9,6 +9,7 @@ import numpy as np
 
 from crash.broker import Broker
 from crash.log import Entry, Record
+from crash.memory import unreadable_among
 from crash.traffic import NAMES
 from monitor.head import Live, Place
 from monitor.notes import Note
@@ -94,6 +95,7 @@ def _rows(broker: Broker, tp: TP) -> Rows:
         np.array([entry.timestamp_ms for entry in entries], np.int64),
         [record.value for record in records],
         [record.key for record in records],
+        unreadable_among(entries),
     )
 
 

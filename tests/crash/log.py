@@ -10,11 +10,18 @@ from streams.cluster import TP
 
 
 class Record(NamedTuple):
-    """What a producer hands over."""
+    """What a producer hands over.
+
+    With ``fault`` a client cannot read it, for that reason; with ``whole_batch`` it is a batch of so many ``offsets``
+    that cannot be taken apart, which clients give at its last offset.
+    """
 
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    fault: str = ""
+    whole_batch: bool = False
+    offsets: int = 1
 
 
 @dataclass(eq=False, slots=True)
@@ -62,8 +69,8 @@ class Log:
         self._add(None, now_ms, txn)
 
     def _add(self, record: Record | None, now_ms: int, txn: Txn | None) -> None:
-        self._entries.append(Entry(self.end, now_ms, record, txn))
-        self.end += 1
+        self.end += 1 if record is None else record.offsets
+        self._entries.append(Entry(self.end - 1, now_ms, record, txn))
 
     @property
     def last_stable(self) -> int:

@@ -16,6 +16,7 @@ from crash.broker import Broker
 from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
+from monitor.rows import UnreadableRecord
 from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, TopicInfo, Unavailable, Unreadable
 
 T = TypeVar("T")
@@ -32,8 +33,7 @@ class Link:
     ``passing`` is told of every request (``name?``) and answer (``name!``), before it takes place; it may kill or stop
     the process, or raise Unavailable. ``cut`` is a network that lets nothing of this process through. ``rank`` begins
     the ids of its members, and who sorts first is served first. ``slow_share`` of the calls take their time, and a
-    tenth as many of the polls that have records in hand come to nothing. ``torn`` are offsets at which a log cannot be
-    read.
+    tenth as many of the polls that have records in hand come to nothing.
     """
 
     def __init__(self, broker: Broker, process: Process, rng: random.Random) -> None:
@@ -41,7 +41,6 @@ class Link:
         self.cut = False
         self.rank = ""
         self.slow_share = 0.02
-        self.torn: dict[TP, int] = {}
         self.passing: Callable[[Process, str], None] = lambda process, point: None
         self.members: list[Member] = []
         self._silences: list[tuple[Member, object]] = []
@@ -85,12 +84,12 @@ class Link:
 
     def readable(self, tp: TP, start: int, stop: int) -> int:
         """How far of ``[start, stop)`` can be read. Unreadable."""
-        torn = self.torn.get(tp)
-        if torn is None or not start <= torn < stop:
+        first, last = self.broker.damaged.get(tp, (stop, stop))
+        if last < start or first >= stop:
             return stop
-        if not self.broker.logs[tp].committed(start, torn):
-            raise Unreadable(tp, torn, "as if it were torn")
-        return torn
+        if start < first:
+            return first
+        raise Unreadable(tp, start, "as if it were torn", last, b"damaged")
 
     def _latency_s(self) -> float:
         luck = self.rng.random()
@@ -145,7 +144,7 @@ class MemoryCluster:
 
     async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list["Whole"]]:
         async for _, _, entries in self._read(tp, start, stop):
-            yield [Whole(one.offset, *one.record) for one in entries if one.record is not None]
+            yield [Whole(one.offset, *one.record[:3]) for one in entries if one.record is not None]
 
     async def _read(self, tp: TP, start: int, stop: int) -> AsyncIterator[tuple[int, int, Sequence[Entry]]]:
         self._must_exist([tp])
@@ -395,4 +394,15 @@ def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> Fetched:
         np.array([entry.timestamp_ms for entry in entries], np.int64),
         [record.key for record in records],
         [record.value for record in records],
+        unreadable_among(entries),
     )
+
+
+def unreadable_among(entries: Sequence[Entry]) -> dict[int, UnreadableRecord]:
+    """As a client tells of what it cannot read."""
+    found = {}
+    for entry in entries:
+        if entry.record is not None and entry.record.fault:
+            first = entry.offset - entry.record.offsets + 1 if entry.record.whole_batch else None
+            found[entry.offset] = UnreadableRecord(entry.record.fault, first)
+    return found

@@ -236,7 +236,18 @@ CASES = {
                         "60 records of cdr were rejected within 15 minutes (too_deep)",
                     )
                 ],
-            )
+            ),
+            Fires(
+                {'callwarden_rejected_total{topic="cdr",reason="batch_too_large"}': "0x15 1x15"},
+                "20m",
+                [
+                    (
+                        {"topic": "cdr", "reason": "batch_too_large"},
+                        "15 分钟内 cdr 有 1 条记录被拒 (batch_too_large) / "
+                        "1 records of cdr were rejected within 15 minutes (batch_too_large)",
+                    )
+                ],
+            ),
         ],
         [Quiet({'callwarden_rejected_total{topic="cdr",reason="too_deep"}': "500+1x30"}, "20m")],
     ),

@@ -20,6 +20,11 @@ class Log:
     data: bytes = b""
     end: int = 0
     aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
+    begins: list[tuple[int, int]] = field(default_factory=list)  # of each batch: its offset, its place in the data
+
+    def sent(self, start: int) -> bytes:
+        """What a broker sends from offset ``start`` on: whole batches."""
+        return self.data[max((place for offset, place in self.begins if offset <= start), default=0) :]
 
     def batch(
         self,
@@ -67,5 +72,6 @@ class Log:
         made[23:27] = (count - 1).to_bytes(4)  # the last offset, whether it is there or not
         made[CRC_AT : CRC_AT + 4] = calc_crc32c(bytes(made[CRC_AT + 4 :])).to_bytes(4)
         made[-1] ^= torn
+        self.begins.append((self.end, len(self.data)))
         self.data += bytes(made)
         self.end += count

@@ -1,0 +1,180 @@
+"""What a real broker takes of a hostile producer, and what may become of its disk: neither stops a partition."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker_clusters import cluster_at, make_topic, produce
+from rawkafka.batches import GZIP, LZ4, SNAPPY, ZSTD, batch, message, record, zstd_stream
+from rawkafka.produce import send
+from worker_judge import read_all
+from worker_platform import Platform
+from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
+from worker_traffic import likely_ban
+
+from monitor.keying import partition_of
+from streams.cluster import TP
+from streams.devkafka import DevKafka
+
+pytestmark = pytest.mark.services
+
+RECORDS = [record(b"k", b"v%d" % n, delta=n) for n in range(3)]
+BAD_NAME = record(b"k", b"value", [(b"trace\xff", b"x")])
+BOMB = record(b"k", bytes(40 << 20))
+
+TAKEN = {
+    "bad_header": batch([BAD_NAME]),
+    "bad_header, compressed": batch([BAD_NAME], codec=ZSTD),
+    "batch_too_large, zstd": batch([BOMB], codec=ZSTD),
+    "batch_too_large, zstd of no stated size": batch([], codec=ZSTD, payload=zstd_stream(BOMB), count=1),
+    "batch_too_large, gzip": batch([BOMB], codec=GZIP),
+    "batch_too_large, lz4": batch([BOMB], codec=LZ4),
+    "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
+    "malformed_batch, headers": batch([record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD),
+}
+"""What a broker takes, by the code word with which we refuse it."""
+
+REFUSED = {
+    "garbage": batch(RECORDS, payload=b"garbage" * 9),
+    "garbage for zstd": batch(RECORDS, codec=ZSTD, payload=b"garbage" * 9),
+    "an unknown codec": batch(RECORDS, codec=6, payload=b"garbage" * 9),
+    "lies about the count": batch(RECORDS, count=9),
+    "a wrong checksum": batch(RECORDS, wrong_checksum=True),
+    "format 1": message(1, b"k", b"v"),
+    "format 3": batch(RECORDS, magic=3),
+}
+"""What a broker does not take; a disk may hold it all the same."""
+
+
+async def test_what_a_broker_takes_of_a_hostile_producer_is_read_around(address: str) -> None:
+    tp = TP(await make_topic(address), 0)
+    expected: list[str] = []
+    for what, data in TAKEN.items():
+        assert await send(address, tp, data) == "", what
+        await produce(address, tp, [b"good"])
+        expected += [what.partition(",")[0], "good"]
+    for what, data in REFUSED.items():
+        assert await send(address, tp, data), what
+    async with cluster_at(address) as cluster:
+        end = (await cluster.ends([tp]))[tp]
+        rows = []
+        async for fetched in cluster.read(tp, 0, end):
+            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                bad = fetched.unreadable.get(offset)
+                rows.append(bad.reason.partition(":")[0] if bad else (value or b"").decode())
+        assert rows == expected
+        whole = [one async for records in cluster.records(tp, 0, end) for one in records]
+        assert [bool(one.unreadable) for one in whole] == [word != "good" for word in expected]
+        assert (whole[0].value, whole[0].headers) == (b"value", (("trace\\xff", b"x"),))
+
+
+def overwrite(segment: Path, place: int, data: bytes) -> None:
+    """Have a disk hold something else; a broker sends what is stored, and does not look."""
+    with segment.open("r+b") as file:
+        file.seek(place)
+        file.write(data)
+
+
+def places(segment: Path) -> list[int]:
+    """Where each batch begins."""
+    stored, found = segment.read_bytes(), [0]
+    while found[-1] < len(stored):
+        found.append(found[-1] + 12 + int.from_bytes(stored[found[-1] + 8 : found[-1] + 12]))
+    return found[:-1]
+
+
+async def test_what_a_disk_holds_that_no_broker_takes_is_read_around(jars: Path, tmp_path: Path) -> None:
+    payload = sum(map(len, RECORDS))
+    held = {
+        "malformed_batch": batch(RECORDS, base=0, payload=b"\xff" * payload),
+        "undecodable_batch": batch(RECORDS, base=4, codec=SNAPPY, payload=b"\xff" * payload),
+        "undecodable_batch: again": batch(RECORDS, base=8, codec=7, payload=b"".join(RECORDS)),
+        "old_format": message(0, None, b"x" * (61 + payload - 26), offset=14),
+    }
+    with DevKafka(tmp_path, jars) as node:
+        tp = TP(await make_topic(node.address), 0)
+        for _ in held:
+            # Of the present, or the broker would begin a new segment with the next one.
+            assert await send(node.address, tp, batch(RECORDS, at_ms=round(time.time() * 1000))) == ""
+            await produce(node.address, tp, [b"good"])
+        segment = node.data / "storage" / f"{tp.topic}-0" / "00000000000000000000.log"
+        for place, data in zip(places(segment)[::2], held.values(), strict=True):
+            overwrite(segment, place, data)
+        async with cluster_at(node.address) as cluster:
+            rows = []
+            async for fetched in cluster.read(tp, 0, 16):
+                for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                    bad = fetched.unreadable.get(offset)
+                    rows.append((offset, bad.reason.partition(":")[0] if bad else (value or b"").decode()))
+        words = [(4 * n + 2, word.partition(":")[0]) for n, word in enumerate(held)]
+        assert rows == sorted([*words, *((4 * n + 3, "good") for n in range(len(held)))])
+
+
+def tenants_of(number: int, count: int) -> list[str]:
+    names = (f"t{n}" for n in range(10_000))
+    return [name for name in names if partition_of(name.encode(), PARTITIONS, "murmur2") == number][:count]
+
+
+def complaint(tenant: str, at_ms: int) -> bytes:
+    record = {"type": "complaint", "complaint_id": f"c-{tenant}", "tenant_id": tenant, "category": "fraud"}
+    return json.dumps(record | {"status": "verified", "reported_ms": at_ms, "updated_ms": at_ms}).encode()
+
+
+async def test_a_worker_goes_on_behind_hostile_batches_and_behind_a_damaged_disk_once_it_is_told_to(
+    platform: Platform, tmp_path: Path
+) -> None:
+    node, names, number = platform.node, platform.names, 3
+    environment = platform.environment | {"CALLWARDEN_OUTAGE_GRACE": "1s"}
+    first, second, lost, last = tenants_of(number, 4)
+    complaints = TP(names.input_prefix + "complaints", number)
+
+    async def decided_of(*tenants: str) -> None:
+        """Wait until there is a decision on each of these, and on nobody else."""
+        for _ in range(240):
+            events = (await read_all(node.address, [names.output("enforcement")], PARTITIONS)).of("out.enforcement")
+            if {event.key for event in events} >= {tenant.encode() for tenant in tenants}:
+                assert {event.key for event in events} == {tenant.encode() for tenant in tenants}
+                return
+            await asyncio.sleep(0.5)
+        raise AssertionError(f"no decision on {tenants}")
+
+    def stopped(worker: Worker) -> bool:
+        return f"partition {number}: stopped" in worker.get("/readyz")[1]
+
+    with fleet_of(tmp_path, environment) as fleet:
+        worker = fleet.add()
+        await asyncio.to_thread(fleet.settle)
+        async with AIOKafkaProducer(bootstrap_servers=node.address) as producer:
+            for tenant in (first, second):
+                sent = likely_ban(tenant, round(time.time() * 1000))
+                await producer.send_and_wait("in.findings", sent.value, key=sent.key, partition=sent.partition)
+                for topic in ("findings", "cdr"):
+                    for what, data in TAKEN.items():
+                        assert await send(node.address, TP(f"in.{topic}", number), data) == "", what
+        await decided_of(first, second)
+        letters = (await read_all(node.address, [names.output("dead-letter")], PARTITIONS)).of("out.dead-letter")
+        reasons = [dict(letter.headers)["reason"].decode().partition(":")[0] for letter in letters]
+        assert sorted(reasons) == sorted(what.partition(",")[0] for what in TAKEN for _ in range(4))
+        assert worker.terminate(20) == 0
+        (segment,) = (node.data / "storage" / f"{complaints.topic}-{number}").glob("*.log")
+        async with AIOKafkaProducer(bootstrap_servers=node.address) as producer:
+            for tenant in (lost, last):
+                value = complaint(tenant, round(time.time() * 1000))
+                await producer.send_and_wait(complaints.topic, value, key=tenant.encode(), partition=number)
+        at = segment.read_bytes().index(lost.encode())
+        well = segment.read_bytes()[at : at + 1]
+        overwrite(segment, at, b"?")
+        worker = fleet.add()
+        await asyncio.to_thread(wait_for, lambda: stopped(worker), "the partition is stopped")
+        told = f"callwarden skip {complaints.topic} {number} 0 --reason WHY"
+        assert told in worker.get("/readyz")[1]
+        said = callwarden(environment, *told.split()[1:])
+        assert said.startswith(f"taken: {complaints.topic}-{number} offset 0")
+        await decided_of(first, second, last)
+        for place in (b"?", well):
+            overwrite(segment, at, place)
+            assert "no decision was lost" in callwarden(environment, "audit")
+        assert worker.terminate(20) == 0

@@ -1,0 +1,213 @@
+"""What no client can read costs nobody but its sender: it is refused or skipped, and live, audit and replay agree."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from crash.courses import (
+    CDR,
+    COMPLAINTS,
+    CONTROL,
+    MINUTE,
+    NOON,
+    POLICY,
+    SECOND,
+    command,
+    count,
+    dead_letters,
+    noted,
+    operator_of,
+    phase,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
+from crash.log import Record
+from crash.traffic import NAMES, Arrival
+from crash.world import World
+from monitor.notes import Refusal, Skip
+from streams.audit.partition import Setup
+from streams.audit.run import audit
+from streams.cluster import TP, Unreadable
+from streams.setup import Phase
+from streams.topicreplay import replay_topics
+
+ENFORCEMENT = TP(NAMES.output("enforcement"), 0)
+BATCH = Record(None, b"a bomb", fault="batch_too_large: the record batch ...", whole_batch=True, offsets=500)
+HEADER = Record(b"t", b'{"type":"complaint"}', fault="bad_header: the name of a header is not UTF-8")
+
+
+def decided(world: World) -> list[str]:
+    entries = world.broker.logs[ENFORCEMENT].committed(0)
+    return [json.loads(entry.record.value or b"")["id"] for entry in entries if entry.record is not None]
+
+
+async def agreed(world: World) -> None:
+    """Audit and replay from the topics find what the workers decided, and nothing else."""
+    report = await audit(Setup(operator_of(world), NAMES, world.policy, b"secret", world.live))
+    assert report.clean
+    judged = await replay_topics(
+        operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live, to_watermark=True
+    )
+    assert [event.id for event in judged.enforcement] == decided(world)
+
+
+@pytest.mark.parametrize("bad", [BATCH, HEADER], ids=["a batch", "a record"])
+def test_what_cannot_be_read_is_refused_and_its_neighbours_are_judged(bad: Record) -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    for tp in (CDR, COMPLAINTS):
+        world.produce([Arrival(NOON + MINUTE + SECOND, tp, bad)])
+    world.produce(three_calls(NOON + MINUTE, "b", NOON + MINUTE + 2 * SECOND))
+
+    async def go() -> None:
+        first = world.add_worker()
+        await until(world, NOON + 3 * MINUTE)
+        first.kill()
+        world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert len(decided(world)) == 1
+        at = {offset for offset, reason in dead_letters(world)}
+        assert {reason for _, reason in dead_letters(world)} == {bad.fault.encode()}
+        assert at == {str(bad.offsets - 1).encode(), str(bad.offsets + 2).encode()}
+        await agreed(world)
+
+    play(world, go)
+    assert not wrong(world)
+
+
+def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skipped() -> None:
+    """And it counts as skipped for whoever reads it later, be it damaged then or well again."""
+    world = world_of(grace_ms=0)
+    world.produce(
+        [*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + MINUTE, "b"), *three_calls(NOON + MINUTE, "c")]
+    )
+    world.broker.damaged[CDR] = (3, 5)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 8 * MINUTE)
+        found, why = phase(worker)
+        assert found is Phase.STOPPED
+        assert why == (
+            "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
+            "callwarden skip callwarden.cdr 0 3 --reason WHY"
+        )
+        with pytest.raises(Unreadable):
+            await replay_topics(operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live)
+        command(world, type="skip", topic=CDR.topic, offset=3, reason="a disk", by="ops", at_ms=7)
+        await until(world, NOON + 10 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        worker.kill()
+        worker = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        assert dead_letters(world) == [(b"5", b"skipped: a disk")]
+        skips = [note for _, note in noted(world) if isinstance(note, Skip)]
+        assert skips == [Skip(3, "a disk", "ops", 7), Skip(3, "a disk", "ops", 7, through=5)]
+        assert len(decided(world)) == 1
+        await agreed(world)
+        del world.broker.damaged[CDR]
+        await agreed(world)
+
+    play(world, go)
+
+
+def test_a_skip_of_a_damaged_range_holds_when_its_transaction_fails_and_it_is_read_again() -> None:
+    world = world_of(grace_ms=0)
+    world.produce([*three_calls(NOON + MINUTE, "a"), *three_calls(NOON + MINUTE, "b")])
+    world.broker.damaged[CDR] = (1, 4)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        command(world, type="skip", topic=CDR.topic, offset=1, reason="a disk")
+        for seconds in (3.0, 0.3, 0.7, 1.1):
+            await asyncio.sleep(seconds)
+            worker.kill()
+            worker = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        assert dead_letters(world) == [(b"4", b"skipped: a disk")]
+        await agreed(world)
+
+    play(world, go)
+
+
+GARBAGE: list[bytes | None] = [
+    None,
+    b"",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b"{}",
+    b'{"type":"skip","topic":"callwarden.cdr","offset":-1,"reason":"x"}',
+    b'{"type":"skip","topic":"callwarden.cdr","offset":1%s,"reason":"x"}' % (b"0" * 60),
+    b'{"type":"skip","topic":"callwarden.cdr","offset":9223372036854775807,"reason":"x"}',
+    b'{"type":"skip","topic":"callwarden.cdr","offset":90,"reason":"%s"}' % (b"x" * 900_000),
+    b'{"type":"skip","topic":"%s","offset":90,"reason":"x"}' % (b"x" * 4_000),
+    b'{"type":"skip","topic":"\xff","offset":90,"reason":"x"}',
+    b'{"type":"skip","topic":"\\ud800","offset":90,"reason":"x"}',
+    b'{"type":"accept","what":"lost_input","offset":1,"reason":"x","topic":"nowhere"}',
+    b'{"type":"policy","policy":{},"sha256":"x","from_ms":1,"reason":"x"}',
+    b'{"type":"policy","policy":{"rules":%s},"sha256":"x","from_ms":1,"reason":"x"}' % (b"[" * 90 + b"]" * 90),
+    b'{"type":"policy","policy":{"rules":[1],"defaults":7},"sha256":"x","from_ms":9223372036854775807,"reason":"x"}',
+    b'{"type":"withdraw","sha256s":["x"],"reason":"x"}',
+    b'{"type":"end_outage","reason":"x","at_ms":1%s}' % (b"0" * 40),
+]
+
+
+def test_whatever_comes_as_a_command_is_refused_and_passed() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce(three_calls(NOON + 7 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        for value in GARBAGE:
+            world.broker.append(CONTROL, Record(b"0", value))
+        world.broker.append(CONTROL, BATCH, HEADER)
+        await until(world, NOON + 4 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        worker.kill()
+        for value in GARBAGE:  # and by whoever opens the partition
+            world.broker.append(CONTROL, Record(b"0", value))
+        world.broker.append(CONTROL, BATCH, HEADER)
+        worker = world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        refused = [note for _, note in noted(world) if isinstance(note, Refusal)]
+        assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of what never comes is taken
+        assert max(len(note.why) for note in refused) <= 4_096
+        assert count(world, ENFORCEMENT) == 2
+        await agreed(world)
+
+    play(world, go)
+    assert not wrong(world)
+
+
+def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce(three_calls(NOON + 12 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        worker.kill()
+        for name in ("state", "clock"):
+            tp = TP(NAMES.output(name), 0)
+            world.broker.append(tp, BATCH, HEADER, Record(b"\xff", b"no key of ours", fault="bad_header: x"))
+        world.broker.append(TP(NAMES.output("state"), 0), Record(b"\xff", b"no key of ours"), Record(None, b"none"))
+        worker = world.add_worker()
+        await until(world, NOON + 30 * MINUTE)
+        assert phase(worker)[0] is Phase.RUNNING
+        assert len(decided(world)) == 2
+        await agreed(world)
+
+    logs: list[Any] = play(world, go)
+    assert any("no entry of the state" in line["event"] for line in logs)

@@ -1,0 +1,96 @@
+"""Record batches byte by byte, as no client would write them: written from Kafka's documentation of the format."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+import cramjam
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.record.util import calc_crc32c
+
+GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
+LOG_APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
+CODECS = {0: bytes, GZIP: gzip_encode, SNAPPY: snappy_encode, LZ4: lz4_encode, ZSTD: zstd_encode}
+HEADER = struct.Struct(">qiibIhiqqqhii")
+ATTRIBUTES_AT = 21
+
+Header = tuple[bytes | None, bytes | None]
+
+
+def varint(number: int) -> bytes:
+    """Zigzag, seven bits a byte, least first."""
+    number = (number << 1) ^ (number >> 63)
+    made = bytearray()
+    while number >= 0x80:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+def sized(content: bytes | None) -> bytes:
+    """Bytes after their length; -1 is null."""
+    return varint(-1) if content is None else varint(len(content)) + content
+
+
+def record(
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[Header] = (),
+    *,
+    delta: int = 0,
+    after_ms: int = 0,
+    header_count: int | None = None,
+    length: int | None = None,
+    tail: bytes = b"",
+) -> bytes:
+    """One record; ``header_count`` and ``length`` where they lie, ``tail`` what follows the headers."""
+    body = b"\0" + varint(after_ms) + varint(delta) + sized(key) + sized(value)
+    body += varint(len(headers) if header_count is None else header_count)
+    body += b"".join(sized(name) + sized(content) for name, content in headers) + tail
+    return varint(len(body) if length is None else length) + body
+
+
+def batch(
+    records: Sequence[bytes],
+    *,
+    base: int = 0,
+    codec: int = 0,
+    payload: bytes | None = None,
+    count: int | None = None,
+    last_delta: int | None = None,
+    attributes: int = 0,
+    producer: int = -1,
+    magic: int = 2,
+    at_ms: int = 1_000,
+    wrong_checksum: bool = False,
+) -> bytes:
+    """A batch of format 2; ``payload`` in place of the records, compressed; ``count`` and ``last_delta`` for lies."""
+    if payload is None:
+        payload = bytes(CODECS[codec](b"".join(records)))
+    count = len(records) if count is None else count
+    last_delta = count - 1 if last_delta is None else last_delta
+    epoch, sequence = (0, 0) if producer >= 0 else (-1, -1)
+    covered = struct.pack(">hiqqqhii", attributes | codec, last_delta, at_ms, at_ms, producer, epoch, sequence, count)
+    covered += payload
+    crc = calc_crc32c(covered) ^ wrong_checksum
+    return struct.pack(">qiibI", base, len(covered) + 9, -1, magic, crc) + covered
+
+
+def message(magic: int, key: bytes | None, value: bytes | None, *, offset: int = 0, crc_off: int = 0) -> bytes:
+    """A message of the formats 0 and 1, as of Kafka 0.10 and before."""
+
+    def sized_32(content: bytes | None) -> bytes:
+        return struct.pack(">i", -1) if content is None else struct.pack(">i", len(content)) + content
+
+    covered = (
+        struct.pack(">bb", magic, 0) + (struct.pack(">q", 1_000) if magic else b"") + sized_32(key) + sized_32(value)
+    )
+    return struct.pack(">qiI", offset, len(covered) + 4, zlib.crc32(covered) ^ crc_off) + covered
+
+
+def zstd_stream(content: bytes) -> bytes:
+    """As a streaming compressor writes it: the frame does not state how much it holds."""
+    compressor = cramjam.zstd.Compressor(level=3)
+    compressor.compress(content)
+    return bytes(compressor.finish())

@@ -1,0 +1,97 @@
+"""Nothing that we write is refused for its size: what came too large is cut, and says so; all else is named."""
+
+import hashlib
+import json
+import random
+
+import pytest
+
+from monitor.intake import Late
+from monitor.intake import Refused as RefusedRow
+from monitor.partition import Taken
+from streams.cluster import TP, Out, Refused
+from streams.control import MAX_POLICY_BYTES, MAX_TEXT, PolicyCommand, carry_out, decode_command, refusal
+from streams.deadletters import DeadLetter
+from streams.emit import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, must_fit, records
+from streams.names import Names
+
+NAMES = Names("callwarden.", "callwarden.")
+NOISE = random.Random(1).randbytes(3 << 20)  # no compression makes it smaller
+
+
+def letters(*refused: RefusedRow) -> list[Out]:
+    return records(NAMES, 3, Taken(refused=list(refused)), [])
+
+
+def size(out: Out) -> int:
+    return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(value) for name, value in out.headers)
+
+
+def test_a_letter_that_fits_is_the_record_as_it_came() -> None:
+    value = NOISE[: MAX_COPY_BYTES - 1_000]
+    [out] = letters(RefusedRow((0, 1, 17, 17), "too_long: ...", value, b"acme"))
+    assert (out.key, out.value) == (b"acme", value)
+    assert out.headers == (
+        ("reason", b"too_long: ..."),
+        ("topic", b"callwarden.complaints"),
+        ("partition", b"3"),
+        ("offset", b"17"),
+    )
+
+
+@pytest.mark.parametrize("key", [b"acme", None, NOISE[:2_000_000]])
+def test_a_letter_beyond_what_a_broker_takes_is_its_head_with_hash_length_and_place(key: bytes | None) -> None:
+    [out] = letters(RefusedRow((0, 0, 17, 17), "x" * 900_000, NOISE, key, first_offset=12))
+    headers = dict(out.headers)
+    assert size(out) <= MAX_COPY_BYTES
+    assert out.value is not None
+    assert len(out.value) > MAX_COPY_BYTES - MAX_KEY_BYTES - 30_000
+    assert NOISE.startswith(out.value)
+    assert (headers["length"], headers["sha256"]) == (b"3145728", hashlib.sha256(NOISE).hexdigest().encode())
+    assert (headers["topic"], headers["partition"], headers["offset"]) == (b"callwarden.cdr", b"3", b"17")
+    assert (headers["first_offset"], len(headers["reason"])) == (b"12", MAX_REASON)
+    if key is not None and len(key) > MAX_KEY_BYTES:
+        assert out.key == key[:MAX_KEY_BYTES]
+        assert (headers["key_length"], headers["key_sha256"]) == (b"2000000", hashlib.sha256(key).hexdigest().encode())
+    else:
+        assert out.key == key
+
+
+def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
+    small, large = NOISE[:500], NOISE
+    taken = Taken(late=[Late((0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))])
+    first, second = records(NAMES, 3, taken, [])
+    assert (first.value, first.headers) == (small, ())
+    assert size(second) <= MAX_COPY_BYTES
+    assert dict(second.headers)["length"] == b"3145728"
+    assert dict(second.headers)["offset"] == b"1"
+
+
+def test_what_cannot_be_cut_is_named_before_the_broker_is_asked() -> None:
+    with pytest.raises(Refused, match=r"callwarden.state-3 under the key '\+•+01' has 1,000,012 bytes; expected"):
+        must_fit([Out("callwarden.state", 3, b"+8619000000001"[:12] + b"01", b"x" * (1_000_012 - 14))])
+
+
+def test_a_policy_that_no_note_could_hold_is_refused() -> None:
+    policy = {"rules": "x" * MAX_POLICY_BYTES}
+    wrong = carry_out(PolicyCommand(policy, "sha", 1, "why"), None, NAMES, ())  # type: ignore[arg-type]  # not reached
+    assert wrong is not None
+    assert wrong.startswith("the policy has 900,012 bytes, resolved; expected at most 900,000")
+
+
+def test_a_refused_command_is_noted_in_few_words() -> None:
+    value = json.dumps({"type": "skip", "topic": "t", "offset": 1, "reason": "x" * (MAX_TEXT + 1)}).encode()
+    assert decode_command(value) == "Expected `str` of length <= 4096 - at `$.reason`"
+    assert len(refusal(7, "?", "x" * 900_000).why) == MAX_TEXT
+    assert MAX_RECORD_BYTES < 1_000_000
+
+
+def test_what_is_not_the_record_itself_says_where_that_is() -> None:
+    def letter(length: int | None, first: int | None) -> str | None:
+        return DeadLetter(3, 0, 0, b"k", b"head", "why", TP("callwarden.cdr", 3), 17, length, first).incomplete
+
+    at = "As long as the topic keeps it, it is at kafka-console-consumer.sh --topic callwarden.cdr --partition 3 "
+    assert letter(None, None) is None
+    assert letter(90, None) == f"it is the head of what came, 4 of 90 bytes. {at}--offset 17 --max-messages 1"
+    whole = "it is a record batch that could not be taken apart"
+    assert letter(None, 12) == f"{whole}. {at}--offset 12 --max-messages 6"
