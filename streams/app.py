@@ -127,7 +127,9 @@ def make_worker(
     async def readyz(_: Request) -> Response:
         engine = service.engine
         why = engine.not_ready if engine is not None else ["the broker is away"]
-        return PlainTextResponse("\n".join(why or ["ready"]) + "\n", status_code=503 if why else 200)
+        notices = engine.notices if engine is not None else []
+        lines = [*(why or ["ready"]), *notices]
+        return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why else 200)
 
     about_process(telemetry.registry)
 

@@ -29,7 +29,7 @@ class CallFeed:
         self._silent_ms = 0
         self._told_ms: int | None = None
 
-    async def is_current(self, mine: Mapping[int, Owner], ends: Mapping[TP, int], now_ms: int) -> bool:
+    async def is_current(self, mine: Mapping[int, Owner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
         """Whether calls of the present come in every partition that is not silent, and one at least is not.
 
         ``mine`` are this worker's owners. A partition that brings only records that are rejected is silent. Asked for
@@ -47,10 +47,10 @@ class CallFeed:
             silent_ms.append(quiet_ms)
             if quiet_ms < self._silence.idle_after_ms:
                 newest.append(newest_ms)
-                if not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
+                if now_ms is None or not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
                     break
         self._silent_ms = min(silent_ms, default=0)
-        return feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
+        return now_ms is not None and feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
 
     async def _look(self, tp: TP, owner: Owner | None, end: int) -> tuple[int, int | None]:
         """For how long a partition has been silent, and the event time of its newest call, where one is known."""
@@ -82,8 +82,9 @@ class CallFeed:
         tail.end(end)
         return tail
 
-    def tell_of_outage(self, now_ms: int) -> None:
+    def tell_of_outage(self) -> None:
         """Say for how long no call has come in any partition, as the last look has it."""
+        now_ms = self._setup.broker_clock.steady_ms()
         away = self._silent_ms >= self._silence.idle_after_ms
         self._setup.telemetry.feed_silent(self._silent_ms / 1000)
         if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):

@@ -1,7 +1,10 @@
-"""A clock that nobody sets: it goes on while this process or this machine sleeps, and never back."""
+"""Clocks that nobody sets: this machine's steady one, and the broker's time, which it carries on between two ticks."""
 
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
 if sys.platform == "linux":
 
@@ -14,3 +17,64 @@ else:
     def steady_s() -> float:
         """Seconds since some moment."""
         return time.monotonic()
+
+
+_SETTLED_MS = 1_000  # two ticks that say the same, but for so much, are believed for longer
+_DRIFT = 1_000  # a steady clock is fast by less than one part in so many: NTP slews by half of that at most
+
+
+class Moment(NamedTuple):
+    """A moment by the host's clock and by its steady one, ms."""
+
+    host_ms: int
+    steady_ms: int
+
+
+class BrokerClock:
+    """The broker's time, from the timestamps of acknowledged ticks; it is never ahead of the broker's own clock.
+
+    It goes by the lesser of the last two ticks: one that is ahead of what was expected counts once the next confirms
+    it. ``skew_ms`` is by how much the host's clock is ahead of the broker's, at least (negative: behind), None before
+    the first tick.
+    """
+
+    def __init__(self, steady_ms: Callable[[], int] = lambda: round(steady_s() * 1000)) -> None:
+        self.steady_ms = steady_ms
+        self.skew_ms: int | None = None
+        self._ticks: deque[tuple[int, int]] = deque(maxlen=2)  # the steady clock's and the broker's time of each
+
+    def tick(self, sent: Moment, acknowledged: Moment, broker_ms: int) -> None:
+        """A record that was ``sent`` got the broker's timestamp ``broker_ms`` before it was ``acknowledged``."""
+        # Counted from the acknowledgement: the broker's clock was there already then.
+        self._ticks.append((acknowledged.steady_ms, broker_ms))
+        ahead_ms, behind_ms = sent.host_ms - broker_ms, broker_ms - acknowledged.host_ms
+        self.skew_ms = max(ahead_ms, 0) - max(behind_ms, 0)
+
+    def forget(self) -> None:
+        """The last ticks are too old to go by."""
+        self._ticks.clear()
+
+    def at_ms(self, steady_ms: int) -> int | None:
+        """The broker's time at a moment of the steady clock; None before two ticks."""
+        return self._least_ms(steady_ms) if len(self._ticks) == 2 else None
+
+    @property
+    def rough_ms(self) -> int | None:
+        """The broker's time now by one tick or two: for what decides nothing. None before the first."""
+        return self._least_ms(self.steady_ms()) if self._ticks else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last two ticks agree."""
+        if len(self._ticks) < 2:
+            return False
+        (_, first), (at_ms, second) = self._by(self._ticks[0], self._ticks[1][0]), self._ticks[1]
+        return abs(first - second) <= _SETTLED_MS + (at_ms - self._ticks[0][0]) // _DRIFT
+
+    def _least_ms(self, steady_ms: int) -> int:
+        return min(self._by(tick, steady_ms)[1] for tick in self._ticks)
+
+    @staticmethod
+    def _by(tick: tuple[int, int], steady_ms: int) -> tuple[int, int]:
+        since_ms = steady_ms - tick[0]
+        return steady_ms, tick[1] + since_ms - max(since_ms, 0) // _DRIFT

@@ -7,7 +7,7 @@ import structlog
 
 from monitor.notes import Note
 from streams.cluster import TP, Fetched, Refused
-from streams.emit import NO_NOTE, decode_note
+from streams.emit import NO_NOTE, decode_note, is_tick
 
 log = structlog.get_logger("callwarden")
 
@@ -23,14 +23,14 @@ class Log(Protocol):
 async def noted(
     cluster: Log, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
 ) -> AsyncIterator[tuple[int, int | None, Note]]:
-    """Each note between these offsets: its own, the number of its source (None: of the partition), and the note.
+    """Each note between these offsets, without ticks: its offset, its source's number (None: the partition), the note.
 
     ``having``: only those in whose bytes one of these is; the others are not decoded. Unavailable; Refused where a note
     cannot be read.
     """
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-            if not any(some in (value or b"") for some in having):
+            if is_tick(value) or not any(some in (value or b"") for some in having):
                 continue
             at = f"{clock.topic}-{clock.partition} offset {offset}"
             if offset in fetched.unreadable:

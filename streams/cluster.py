@@ -173,6 +173,15 @@ class Consumer(Protocol):
         """
         ...
 
+    @property
+    def unanswered_s(self) -> float:
+        """For how long a broker has owed the answer to a fetch, which it gives within a second if it can; else 0."""
+        ...
+
+    def undecided(self) -> dict[TP, int]:
+        """The partitions in which the broker's newest answer showed an open transaction, with its first offset."""
+        ...
+
 
 class Ends(NamedTuple):
     """What a broker's answer to a fetch said of the ends of a partition.
@@ -243,6 +252,13 @@ class Cluster(Protocol):
 
     def writer(self, transactional_id: str) -> Writer:
         """A new transactional producer."""
+        ...
+
+    async def stamp(self, out: Out) -> int:
+        """Append a record outside of any transaction; the timestamp that the broker gave it. Unavailable, Refused.
+
+        The broker's clock was there when it is acknowledged. Whether it was written is unknown after an error.
+        """
         ...
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from streams.control import (
     says_done,
     says_refused,
 )
-from streams.emit import NO_NOTE, decode_note, must_fit
+from streams.emit import NO_NOTE, decode_note, is_tick, must_fit
 from streams.names import Names
 
 _LOOK_S = 0.5
@@ -166,6 +166,8 @@ class Watch:
         end = (await self._cluster.ends([self._clock]))[self._clock]
         async for fetched in self._cluster.read(self._clock, self._at, end):
             for value in fetched.values:
+                if is_tick(value):
+                    continue
                 try:
                     source, note = decode_note(value or b"")
                 except NO_NOTE:

@@ -54,7 +54,7 @@ class AcceptCommand(Struct, frozen=True, tag="accept"):
 
 
 class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
-    """The calls are not away, there are none: let the clock follow system time until the next call comes."""
+    """The calls are not away, there are none: let the clock follow the broker's time until the next call comes."""
 
     reason: Text
     by: Text = ""

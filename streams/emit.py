@@ -1,7 +1,7 @@
 """What a partition brought about, as the records of one transaction."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,6 +29,7 @@ MAX_REASON: Final = 4_096
 _MAX_HEADERS_BYTES: Final = 20_000  # a reason in four bytes a character, and the others
 
 Headers = dict[str, str | int]
+_TICK: Final = b'{"type":"tick"'
 
 EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 """Those of a decision."""
@@ -108,6 +109,28 @@ def encode_note(source: int | None, note: Note) -> bytes:
 
 NO_NOTE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError)
 """What `decode_note` raises of bytes that are no note."""
+
+
+class Tick(msgspec.Struct, tag="tick"):
+    """A record of the clock log that is no note: when its host believed to write it, and what partitions wait for."""
+
+    host_ms: int
+    waits: dict[int, list[str]] = {}
+
+
+def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
+    """See `Tick`."""
+    return msgspec.json.encode(Tick(host_ms, dict(waits)))
+
+
+def decode_tick(value: bytes) -> Tick:
+    """See `is_tick`. msgspec.DecodeError."""
+    return msgspec.json.decode(value, type=Tick)
+
+
+def is_tick(value: bytes | None) -> bool:
+    """Whether a record of the clock log is a tick, and no note."""
+    return value is not None and value.startswith(_TICK)
 
 
 def decode_note(value: bytes) -> tuple[int | None, Note]:

@@ -23,6 +23,7 @@ SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
+_UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _CONFIRM_S = 1.0  # what is seen of the topics for the first time is looked at again
 _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
@@ -72,11 +73,12 @@ class Engine:
         self._consumer: Consumer = setup.cluster.consumer(topics)
         self._stopping = asyncio.Event()
         self._joined = False
-        self._clocks = IdleClocks(setup, self.owners, self._assigned)
+        self._clocks = IdleClocks(setup, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(setup, self.owners, self._assigned)
         self._away = False
         self._shared_out = False  # since it last joined, the group has said which partitions are ours
         self._turned_s: float | None = None
+        self._unanswered_s = 0.0
 
     async def run(self) -> None:
         """Join the group and work until `stop` is called."""
@@ -97,6 +99,7 @@ class Engine:
         finally:
             looking.cancel()
             await asyncio.wait([looking])
+            await self._clocks.stop()
             self._stopping.set()  # whatever has ended the loop: nothing is opened any more
             await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
 
@@ -115,6 +118,8 @@ class Engine:
         """Why it is not ready, a line each: the broker, the group, its partitions, or what is still to be read."""
         if self._away or not self._joined:
             return ["the broker is away"]
+        if self._unanswered_s > _UNANSWERED_S:
+            return [f"the broker has not answered for {self._unanswered_s:.0f} s"]
         if not self._shared_out:
             return ["the group is sharing out the partitions"]
         still = self._topics.watch.faults
@@ -128,6 +133,11 @@ class Engine:
             for tp, records in self._clocks.behind.items()
             if records > most and tp.partition in self._assigned
         ]
+
+    @property
+    def notices(self) -> list[str]:
+        """What an operator should know though it is ready, a sentence each."""
+        return self._clocks.notices
 
     @property
     def stuck_s(self) -> float:
@@ -186,7 +196,7 @@ class Engine:
     async def _revoked(self, tps: frozenset[TP]) -> None:
         self._shared_out, self._clocks.behind = False, None
         numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
-        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.now_ms())
+        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.broker_clock.steady_ms())
         self._assigned.difference_update(numbers)
         await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
@@ -213,6 +223,8 @@ class Engine:
         except Unavailable as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)
+        # Known only now: what had come by then, after a stop of this process perhaps, has been looked at.
+        self._unanswered_s = max(self._consumer.unanswered_s, self._clocks.unanswered_s)
         read = 0
         held = [one for owner in owners for one in owner.held()]
         for tp, batch in (*held, *fetched.items()):
@@ -278,7 +290,7 @@ class Engine:
 
     def _let_go(self) -> None:
         """The memory of partitions that went to others is kept for a while only."""
-        now_ms = self._setup.now_ms()
+        now_ms = self._setup.broker_clock.steady_ms()
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]

@@ -15,6 +15,7 @@ from monitor.stored import MissingPartError
 from streams import clocklog
 from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, commands_in, says_done, says_refused
+from streams.emit import is_tick
 from streams.names import Names
 from streams.state.inputs import current_inputs, other_inputs
 from streams.state.look import newest_entries, part_of, read_entries
@@ -168,7 +169,7 @@ async def _begin(
         partition.sources.pass_over(source, starts[tp])
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await cluster.ends([enforcement, clock])
-    if not await _any(cluster, enforcement, decided[enforcement]) and not await _any(cluster, clock, decided[clock]):
+    if not await _any(cluster, enforcement, decided[enforcement]) and not await _noted(cluster, clock, decided[clock]):
         return {}
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
@@ -290,6 +291,15 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
     start = (await cluster.starts([tp]))[tp]
     async for fetched in cluster.read(tp, start, end):
         if len(fetched):
+            return True
+    return False
+
+
+async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
+    """Whether the clock log has a note: ticks are written before there is any state, too."""
+    start = (await cluster.starts([clock]))[clock]
+    async for fetched in cluster.read(clock, start, end):
+        if not all(map(is_tick, fetched.values)):
             return True
     return False
 

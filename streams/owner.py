@@ -279,7 +279,8 @@ class Owner:
         partition.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
         if len(rows):
-            self._caught_up = int(rows.timestamps_ms[-1]) >= self._setup.now_ms() - _PRESENT_MS
+            now_ms = self._setup.broker_clock.rough_ms
+            self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
 
     @property
     def partition(self) -> Partition | None:
@@ -330,15 +331,18 @@ class Owner:
         else:
             log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
 
-    def idle(self, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool) -> None:
-        """Move the clocks of the sources that are silent, by a look at the logs' ``ends`` that began at ``now_ms``."""
+    def idle(self, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
+        """Move the clocks of the sources that are silent, by a look at the logs' ``ends``.
+
+        The look began at ``now_ms`` of the broker's time; None: that is not known, and no clock moves.
+        """
         if self.phase is not Phase.RUNNING or self._partition is None or self.busy:
             return
         with self._guard("moving the clock of a silent source"):
             self._idle(self._partition, silence, ends, now_ms, feed_current)
 
     def _idle(
-        self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int, feed_current: bool
+        self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool
     ) -> None:
         telemetry = self._setup.telemetry
         for source, offset in enumerate(partition.sources.offsets):
@@ -346,7 +350,7 @@ class Owner:
             if tp in ends:
                 telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
                 quiet = silence.quiet(tp, partition.sources.reading(source))
-                if quiet.for_ms >= silence.idle_after_ms:
+                if now_ms is not None and quiet.for_ms >= silence.idle_after_ms:
                     partition.sources.idle(source, now_ms - quiet.ago_ms, feed_current)
         for topic, at_ms in zip(INPUTS, partition.sources.clocks_ms, strict=True):
             telemetry.clock(topic, self.number, at_ms)

@@ -12,6 +12,7 @@ from monitor.keying import Partitioner
 from monitor.partition import Partition
 from monitor.policy.model import Policy
 from monitor.shard.packing import WRITES
+from streams.clock import BrokerClock
 from streams.cluster import Cluster
 from streams.names import Names
 from streams.telemetry import Telemetry
@@ -32,7 +33,8 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all owners of a worker share. ``now_ms`` is system time, ``rest_s`` how long to wait after a failure.
+    """What all owners of a worker share. ``now_ms`` is the host's clock, by which nothing is decided, ``broker_clock``
+    the broker's time, which is what idle clocks follow. ``rest_s`` is how long to wait after a failure.
 
     ``state_format`` is the format in which state is written where it is not in a later one already, ``ready_lag`` how
     many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time from which a partition
@@ -54,6 +56,7 @@ class Setup:
     state_format: int = WRITES
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
+    broker_clock: BrokerClock = field(default_factory=BrokerClock)
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def partition(self, number: int) -> Partition:

@@ -38,6 +38,7 @@ class Telemetry:
         self._silent = gauge("callwarden_silent_seconds", registry)
         self._away = gauge("callwarden_broker_away", registry)
         self._topic_faults = gauge("callwarden_topic_faults", registry)
+        self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
 
     def committed(self, number: int, taken: Taken, watermark_ms: int, took_s: float) -> None:
@@ -106,6 +107,10 @@ class Telemetry:
     def topic_faults(self, count: int) -> None:
         """How many topics are missing, or have another number of partitions."""
         self._topic_faults.set(count)
+
+    def skew(self, ahead_s: float) -> None:
+        """By how much the host's clock is ahead of the broker's, negative: behind."""
+        self._skew.set(ahead_s)
 
     def stale(self) -> None:
         """A batch came that was fetched for another position."""

@@ -44,10 +44,10 @@ def run(
 
     told, said = operate("end-outage", settings, work)
     if not wait:
-        typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows system time")
+        typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows the broker's time")
         return
     if said.done:
-        typer.echo(f"taken: the clock of {_partitions(said.done)} follows system time until the next call")
+        typer.echo(f"taken: the clock of {_partitions(said.done)} follows the broker's time until the next call")
     lines = refusals(said)
     if said.silent:
         otherwise = (

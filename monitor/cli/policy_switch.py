@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streams.policies import Noted
     from streams.settings import Settings
 
+_NO_TICK_MS = 660_000  # a worker ticks every five minutes
 _MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
 
 
@@ -204,23 +205,29 @@ def _all_must_take_it(said: "Answers", wait: float, names: "Names") -> None:
 
 
 def status(bootstrap: Bootstrap = None) -> None:
-    """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too.
+    """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too;
+    and what decisions wait for, where they do.
 
     Exit status 3: no broker.
     """
+    import time
+
     from monitor.cli.inputs import settings_for
     from monitor.cli.operator import operate
     from streams.commands import partition_count
     from streams.names import Names
     from streams.policies import noted
+    from streams.waits import told
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     names = Names(settings.input_prefix, settings.output_prefix)
 
-    async def look(cluster: "KafkaCluster") -> "dict[int, Noted]":
-        return await noted(cluster, names, range(await partition_count(cluster, names)))
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], tuple[int | None, dict[int, list[str]]]]":
+        numbers = range(await partition_count(cluster, names))
+        return await noted(cluster, names, numbers), await told(cluster, names, numbers)
 
-    for number, one in operate("policy status", settings, look).items():
+    found, (ticked_ms, waits) = operate("policy status", settings, look)
+    for number, one in found.items():
         if not one.switches:
             holds = "that of its worker's CALLWARDEN_POLICY holds"
             typer.echo(f"partition {number}: none is noted (state of format 2, or none yet): {holds}")
@@ -231,6 +238,14 @@ def status(bootstrap: Bootstrap = None) -> None:
         for switch, gone in one.withdrawn:
             until = f"withdrawn, was to hold from {_time(switch.from_ms)}"
             typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
+    for lines in waits.values():
+        for line in lines:
+            typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
+    if ticked_ms is not None and time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
+        typer.echo(
+            f"the newest tick of a worker is of {_time(ticked_ms)}: none is at work, or no tick is acknowledged; "
+            "its /readyz says which"
+        )
 
 
 def _named(switch: "Switch") -> str:

@@ -114,8 +114,8 @@ class Look:
     async def moved_on(self) -> bool:
         """Whether a worker has decided or noted something since."""
         now = _judged(await part_of(self._setup.cluster, self._setup.names, self._number))
-        noted = await self._setup.cluster.ends([self._clock])
-        return now != self._judged or noted[self._clock] != self._noted_end
+        end = (await self._setup.cluster.ends([self._clock]))[self._clock]
+        return now != self._judged or bool(await self._noted(self._noted_end, end))
 
     # What can be checked -----------------------------------------------------------------------------------------
 

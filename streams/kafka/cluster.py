@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused, TopicInfo
+from streams.cluster import TP, Fetched, OffsetGone, Out, Refused, TopicInfo
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import Columns, before, columns
 from streams.kafka.consumer import KafkaConsumer
@@ -18,6 +18,7 @@ from streams.kafka.errors import quiet
 from streams.kafka.fastfetch import TornBatch
 from streams.kafka.questions import REQUEST_MS, Questions
 from streams.kafka.reader import KafkaReader
+from streams.kafka.stamps import Stamps
 from streams.kafka.writer import KafkaWriter
 from streams.settings import Settings
 
@@ -46,6 +47,7 @@ class KafkaCluster:
         quiet()
         self._clients = Clients(settings)
         self.questions = Questions(self._clients)
+        self._stamps = Stamps(self._clients)
 
     def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
         return KafkaConsumer(self._clients, self.questions, topics)
@@ -55,6 +57,9 @@ class KafkaCluster:
 
     def reader(self) -> KafkaReader:
         return KafkaReader(self._clients)
+
+    async def stamp(self, out: Out) -> int:
+        return await self._stamps.stamp(out)
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         return await self.questions.partitions(topics)
@@ -128,6 +133,7 @@ class KafkaCluster:
             await close(reader.stop(), _STOP_S)
 
     async def stop(self) -> None:
+        await self._stamps.stop()
         await self.questions.stop()
 
     async def _offsets(

@@ -10,14 +10,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Refused
+from streams.cluster import TP, Ends, Fetched, Listener, OffsetGone, Refused
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
 from streams.kafka.fastfetch import TornBatch, bounded
-from streams.kafka.inside import fetching_has_ended, position
+from streams.kafka.inside import Unanswered, fetching_has_ended, position, tell_ends
 from streams.kafka.questions import Questions
 
 _log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class KafkaConsumer:
         self._answers: dict[TopicPartition, int | None] = {}
         self._silent_s = 0.0
         self._damage = Damage()
+        self._unanswered = Unanswered()
+        self._ends: dict[TP, Ends] = {}
 
     async def start(self, listener: Listener) -> None:
         if self._client is not None:
@@ -68,6 +70,7 @@ class KafkaConsumer:
             # Or a member that owns nothing, so that nobody polls it, would leave the group after a while, for good.
             max_poll_interval_ms=2**31 - 1,
         )
+        tell_ends(client, self._heard, self._unanswered)
         client.subscribe(self._topics, listener=_Rebalances(self, client))
         self._client, self._listener = client, listener
         try:
@@ -131,6 +134,19 @@ class KafkaConsumer:
                 self._positions[tp] = stop
         await self._notice_silence(kept, bool(fetched), time.monotonic() - since)
         return fetched
+
+    @property
+    def unanswered_s(self) -> float:
+        return self._unanswered.for_s
+
+    def undecided(self) -> dict[TP, int]:
+        mine = self.assignment()
+        return {
+            tp: one.last_stable for tp, one in self._ends.items() if tp in mine and one.high_watermark > one.last_stable
+        }
+
+    def _heard(self, tp: TopicPartition, ends: Ends) -> None:
+        self._ends[TP(*tp)] = ends
 
     async def revoked(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
         """``client`` is about to give up ``tps``."""

@@ -1,6 +1,7 @@
 """What aiokafka 0.14 knows of a consumer and tells nobody: private names, in one place."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,8 +28,34 @@ def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
 
 
-def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, Ends], None]) -> None:
+class Unanswered:
+    """The fetches that a broker has not answered yet: it answers each, with records or without, within its wait."""
+
+    def __init__(self) -> None:
+        self._asked_s: dict[object, float] = {}
+
+    @property
+    def for_s(self) -> float:
+        """For how long the oldest of them has been waiting; 0 where there is none."""
+        return steady_s() - min(self._asked_s.values()) if self._asked_s else 0.0
+
+    @contextmanager
+    def asking(self, asked_s: float) -> Iterator[None]:
+        """While one is under way."""
+        one = object()
+        self._asked_s[one] = asked_s
+        try:
+            yield
+        finally:
+            del self._asked_s[one]
+
+
+def tell_ends(
+    client: AIOKafkaConsumer, tell: Callable[[TopicPartition, Ends], None], unanswered: Unanswered | None = None
+) -> None:
     """Have ``tell`` called with what each answer to a fetch says of the ends of partitions.
+
+    ``unanswered`` gets the fetches that are under way.
 
     `AIOKafkaConsumer.last_poll_timestamp` is the wall clock's, at the moment in which the answer was looked at.
     """
@@ -37,8 +64,11 @@ def tell_ends(client: AIOKafkaConsumer, tell: Callable[[TopicPartition, Ends], N
 
     async def sending(node_id: Any, request: Any, *args: Any, **more: Any) -> Any:
         asked_s = steady_s()
-        response = await send(node_id, request, *args, **more)
-        if isinstance(request, FetchRequest):
+        if not isinstance(request, FetchRequest):
+            return await send(node_id, request, *args, **more)
+        with unanswered.asking(asked_s) if unanswered is not None else nullcontext():
+            response = await send(node_id, request, *args, **more)
+        if response is not None:
             for tp, last_stable, high_watermark in _ends(response.topics):
                 tell(tp, Ends(last_stable, high_watermark, asked_s))
         return response

@@ -138,7 +138,7 @@ JUDGING: tuple[Entry, ...] = (
         "callwarden_clock_timestamp_seconds",
         "gauge",
         "Unix time",
-        "The clock of a source: the largest event time of its records, or system time while it is silent. "
+        "The clock of a source: the largest event time of its records, or the broker's time while it is silent. "
         "The watermark is the least of a partition's five, less the lateness",
         (_INPUT, _PARTITION),
     ),
@@ -171,6 +171,12 @@ JUDGING: tuple[Entry, ...] = (
     Entry("callwarden_broker_away", "gauge", "0 or 1", "1 while the broker cannot be reached"),
     Entry(
         "callwarden_topic_faults", "gauge", "topics", "Topics that are missing, or have another number of partitions"
+    ),
+    Entry(
+        "callwarden_host_clock_ahead_seconds",
+        "gauge",
+        "seconds",
+        "By how much the clock of the worker's host is ahead of the broker's, at least; negative: behind",
     ),
     Entry("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
     Entry("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),

@@ -325,7 +325,7 @@ async def test_acceptances_and_the_end_of_an_outage_say_whether_they_were_taken(
         await producer.send_and_wait(clock, encode_note(0, note), partition=0)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert out == "taken: the clock of partition 0 follows system time until the next call\n"
+    assert out == "taken: the clock of partition 0 follows the broker's time until the next call\n"
     assert err.startswith("not taken within 5 s: partition 1. ")
 
 

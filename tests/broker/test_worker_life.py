@@ -169,6 +169,14 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
                 return worker.owned() == set(range(PARTITIONS)) and worker.lag() == 0
 
             await asyncio.to_thread(wait_for, has_read, "the first half was read, and the logs looked at")
+            await asyncio.to_thread(wait_for, lambda: worker.get("/readyz") == (200, "ready\n"), "it is ready")
+            node.pause()
+            await asyncio.to_thread(
+                wait_for, lambda: "the broker has not answered for" in worker.get("/readyz")[1], "it says so"
+            )
+            assert not worker.times_said(AWAY), "before any request has timed out"
+            node.resume()
+            await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready again")
             await asyncio.to_thread(node.kill)
             await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY), "it says that the broker is away")
             assert worker.metric("callwarden_broker_away") == 1

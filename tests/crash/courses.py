@@ -21,7 +21,7 @@ from monitor.notes import Note
 from monitor.policy.load import loads
 from monitor.shard.packing import WRITES
 from streams.cluster import TP
-from streams.emit import decode_note
+from streams.emit import decode_note, is_tick
 from streams.setup import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -177,7 +177,8 @@ def dead_letters(world: World) -> list[tuple[bytes, bytes]]:
 def noted(world: World) -> list[tuple[int | None, Note]]:
     """The notes of the clock log, in its order, each with its source."""
     entries = world.broker.logs[TP(NAMES.output("clock"), 0)].committed(0)
-    return [decode_note(entry.record.value or b"") for entry in entries if entry.record is not None]
+    values = [entry.record.value or b"" for entry in entries if entry.record is not None]
+    return [decode_note(value) for value in values if not is_tick(value)]
 
 
 def alerts(world: World) -> list[dict[str, Any]]:

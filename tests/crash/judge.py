@@ -48,6 +48,8 @@ def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> Partit
     partition = Partition(policy, b"secret", live, place, replaying=True)
     notes: dict[int | None, list[Note]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
+        if emit.is_tick(record.value):
+            continue
         source, note = emit.decode_note(record.value or b"")
         notes.setdefault(source, []).append(note)
     partition.recall(None, notes.get(None, []))

@@ -120,6 +120,15 @@ class MemoryCluster:
     def writer(self, transactional_id: str) -> "MemoryWriter":
         return MemoryWriter(self._link, transactional_id)
 
+    async def stamp(self, out: Out) -> int:
+        tp, record = TP(out.topic, out.partition), Record(out.key, out.value, out.headers)
+
+        def append() -> int:
+            self._link.broker.append(tp, record)
+            return self._link.broker.clock.now_ms()
+
+        return await self._link.call("stamp", append)
+
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         known = self._link.broker.topics
         return await self._link.call("partitions", lambda: {topic: known[topic] for topic in topics if topic in known})
@@ -241,6 +250,7 @@ class MemoryConsumer:
         self._member: Member | None = None
         self._task: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
+        self._unreached_s: float | None = None
 
     async def start(self, listener: Listener) -> None:
         await self._link.passes("consumer.start")
@@ -280,8 +290,10 @@ class MemoryConsumer:
         loop = self._link.broker.loop
         until = loop.time() + timeout_s
         await self._link.passes("poll?")
+        self._note_reach()
         while not (taken := self._take(tps, most)) and loop.time() < until:
             await self._link.broker.arrival(until - loop.time())
+            self._note_reach()
             if not self._link.reaches and self._link.rng.random() < 0.5:
                 raise self._link.refusal()
         await asyncio.sleep(0)
@@ -291,6 +303,18 @@ class MemoryConsumer:
             if self._positions.get(tp) is not None:
                 self._positions[tp] = fetched.stop
         return taken
+
+    def _note_reach(self) -> None:
+        since_s = self._link.broker.loop.time() if self._unreached_s is None else self._unreached_s
+        self._unreached_s = None if self._link.reaches else since_s
+
+    @property
+    def unanswered_s(self) -> float:
+        return 0.0 if self._unreached_s is None else self._link.broker.loop.time() - self._unreached_s
+
+    def undecided(self) -> dict[TP, int]:
+        logs = {tp: self._link.broker.logs[tp] for tp in self._positions}
+        return {tp: log.last_stable for tp, log in logs.items() if log.end > log.last_stable}
 
     def _take(self, tps: Sequence[TP], most: int) -> dict[TP, Fetched]:
         """What is there, from where we are; the positions stay where they are."""

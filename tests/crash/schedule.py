@@ -22,7 +22,7 @@ from monitor.policy.load import to_plain
 from oracle.made_policies import HOUR, MINUTE
 from streams.cluster import TP, Unavailable
 from streams.control import Command, PolicyCommand, WithdrawCommand
-from streams.emit import decode_note
+from streams.emit import decode_note, is_tick
 from streams.names import Names
 from streams.setup import Phase
 
@@ -444,7 +444,8 @@ class Schedule:
     def _changed(self, number: int) -> bool:
         """Whether a change of policy was noted, beside the policy that was there at first."""
         entries = self.world.broker.logs[TP("callwarden.clock", number)].committed(0)
-        notes = [decode_note(entry.record.value or b"")[1] for entry in entries if entry.record is not None]
+        values = [entry.record.value or b"" for entry in entries if entry.record is not None]
+        notes = [decode_note(value)[1] for value in values if not is_tick(value)]
         return sum(isinstance(note, Switch) for note in notes) > 1
 
 

@@ -13,6 +13,7 @@ from monitor.head import Live
 from monitor.policy.model import Policy
 from monitor.shard.packing import WRITES
 from streams.app import make_app
+from streams.clock import BrokerClock
 from streams.cluster import TP
 from streams.engine import Engine
 from streams.setup import Phase, Setup
@@ -109,7 +110,8 @@ class World:
         session_timeout_s: float = SESSION_S,
         state_format: int = WRITES,
     ) -> None:
-        self.state_format = state_format
+        self.state_format, self.speed = state_format, speed
+        self.host_ahead_ms = 0  # the clocks of the workers' hosts, against the broker's
         self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, start_ms, speed)
@@ -130,7 +132,8 @@ class World:
             partitioner="murmur2",
             application_id="callwarden",
             rest_s=0.4,
-            now_ms=self.clock.now_ms,
+            now_ms=lambda: self.clock.now_ms() + self.host_ahead_ms,
+            broker_clock=BrokerClock(lambda: round(self.loop.time() * 1000 * self.speed)),
             telemetry=Telemetry(self.policy),
             state_format=self.state_format,
         )

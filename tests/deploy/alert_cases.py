@@ -78,6 +78,24 @@ CASES = {
         ],
         [Quiet({'callwarden_topic_faults{instance="w"}': "0x10"}, "7m")],
     ),
+    "CallwardenHostClockOff": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_host_clock_ahead_seconds{instance="w"}': "-7200x10",
+                    'callwarden_host_clock_ahead_seconds{instance="v"}': "0.4x10",
+                },
+                "8m",
+                [
+                    (
+                        {"instance": "w"},
+                        "w 的主机时钟与 Kafka 相差 2h 0m 0s / The host's clock of w differs from Kafka's by 2h 0m 0s",
+                    )
+                ],
+            )
+        ],
+        [Quiet({'callwarden_host_clock_ahead_seconds{instance="w"}': "3 0x10"}, "8m")],
+    ),
     "CallwardenPartitionNotRunning": Cases(
         [
             Fires(

@@ -26,7 +26,7 @@ from streams.cluster import Refused
 how, sys.argv = sys.argv[1], ["callwarden", "worker", *sys.argv[2:]]
 
 class Engine:
-    not_ready, stuck_s = ["partition 3: refused: no state"], 60.5
+    not_ready, notices, stuck_s = ["partition 3: refused: no state"], ["partition 4: waits"], 60.5
     def __init__(self, *setup): pass
     async def run(self): exec(how)
     def stop(self): pass
@@ -123,7 +123,7 @@ def test_a_worker_whose_loop_hangs_is_not_healthy_and_one_whose_engine_is_not_re
         try:
             while get(port, "/readyz") == (503, "the broker is away\n"):  # until there is an engine
                 time.sleep(0.1)
-            assert get(port, "/readyz") == (503, "partition 3: refused: no state\n")
+            assert get(port, "/readyz") == (503, "partition 3: refused: no state\npartition 4: waits\n")
             assert get(port, "/healthz") == (503, "the engine's loop has not turned for 60 s\n")
         finally:
             worker.kill()

@@ -1,0 +1,127 @@
+"""What decisions wait for is said: on the worker's page, and to `policy status` by its ticks."""
+
+import asyncio
+
+from crash.courses import (
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    call,
+    command,
+    complaint,
+    operator_of,
+    play,
+    three_calls,
+    until,
+    world_of,
+)
+from crash.test_input_transactions import write
+from crash.traffic import NAMES
+from crash.world import Worker, World
+from streams.waits import told
+
+
+def notices(worker: Worker) -> list[str]:
+    assert worker.engine is not None
+    assert worker.engine.not_ready == [], "to wait is not to be unready"
+    return worker.engine.notices
+
+
+async def status(world: World) -> dict[int, list[str]]:
+    _, waits = await told(operator_of(world), NAMES, range(1))
+    return waits
+
+
+def test_a_wait_for_the_outages_grace_is_said_until_it_is_ended() -> None:
+    world = world_of(grace_ms=4 * HOUR)
+    world.produce(three_calls(NOON + 10 * SECOND, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 90 * SECOND)
+        assert notices(worker) == []
+        await until(world, NOON + 5 * MINUTE)
+        (notice,) = notices(worker)
+        assert notice == (
+            "partition 0: no call comes in any partition, and decisions wait for calls that may be away, until "
+            "2026-03-02T16:01:10.002Z at the latest; if none are away: callwarden end-outage --reason WHY"
+        )
+        assert await status(world) == {0: [notice]}
+        command(world, type="end_outage", reason="it is a holiday", by="ann", at_ms=NOON)
+        await until(world, NOON + 8 * MINUTE)
+        assert notices(worker) == []
+        assert await status(world) == {}
+
+    play(world, go)
+
+
+def test_a_source_that_holds_everything_back_is_named() -> None:
+    world = world_of(grace_ms=0)
+    world.produce([call(NOON, "a"), complaint(NOON + 10 * SECOND, "fraud")])
+    for n, at_ms in enumerate(range(NOON + SECOND, NOON + 5 * MINUTE, 20 * SECOND)):
+        world.produce([call(NOON - HOUR, f"late{n}", at_ms)])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 4 * MINUTE)
+        (notice,) = notices(worker)
+        assert notice.startswith(
+            "partition 0: callwarden.cdr holds decisions back: its clock stands at 2026-03-02T12:00:00"
+        )
+        assert await status(world) == {0: [notice]}
+        await until(world, NOON + 7 * MINUTE)
+        assert notices(worker) == []
+
+    play(world, go)
+
+
+def test_a_transaction_that_stays_open_is_named_with_the_command_that_ends_it() -> None:
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + 10 * SECOND, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 20 * SECOND)
+        await write(world, "hotline", [complaint(NOON + 20 * SECOND, "c")])
+        await until(world, NOON + 2 * MINUTE)
+        (notice,) = notices(worker)
+        assert notice.startswith(
+            "partition 0: a producer's transaction in callwarden.complaints is open since 2026-03-02T12:00"
+        )
+        assert notice.endswith("abort --topic callwarden.complaints --partition 0 --start-offset 0")
+        world.broker.fence("hotline")
+        await until(world, NOON + 3 * MINUTE)
+        assert notices(worker) == []
+
+    play(world, go)
+
+
+def test_a_broker_that_freezes_is_noticed_before_any_request_has_timed_out() -> None:
+    world = world_of(grace_ms=0)
+    said: list[str] = []
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, NOON + MINUTE)
+        assert worker.engine is not None
+        assert worker.engine.not_ready == []
+        worker.engine._consumer.unanswered_s = 3.0  # type: ignore[misc]
+        await asyncio.sleep(1)
+        said.extend(worker.engine.not_ready)
+        worker.engine._consumer.unanswered_s = 7.2  # type: ignore[misc]
+        await asyncio.sleep(1)
+        said.extend(worker.engine.not_ready)
+        worker.engine._consumer.unanswered_s = 0.0  # type: ignore[misc]
+        await asyncio.sleep(1)
+        assert worker.engine.not_ready == []
+
+    from crash.memory import MemoryConsumer
+
+    kept, MemoryConsumer.unanswered_s = MemoryConsumer.unanswered_s, 0.0  # type: ignore[assignment, misc]
+    try:
+        play(world, go)
+    finally:
+        MemoryConsumer.unanswered_s = kept  # type: ignore[method-assign]
+    assert said == ["the broker has not answered for 7 s"]
