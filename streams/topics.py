@@ -126,7 +126,7 @@ def table(settings: Settings) -> list[Wanted]:
             # The cleaner leaves the newest segment alone: small ones, so that there is little to read at the start.
             *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
         ),
-        "clock": (_DELETE, *for_good, _FITS, _NEVER_CUT),
+        "clock": (_DELETE, *for_good, _LOG_TIME, _FITS, _NEVER_CUT),
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),

@@ -91,7 +91,7 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         assert configs[name]["cleanup.policy"] == "delete"
         assert (configs[name]["retention.ms"], configs[name]["retention.bytes"]) == ("-1", "-1")
     assert configs["state"]["cleanup.policy"] == "compact"
-    for name in (*INPUTS, "control"):
+    for name in (*INPUTS, "control", "clock"):
         assert configs[name]["message.timestamp.type"] == "LogAppendTime"
     for name in ("enforcement", "state", "clock", "control", "reviews"):
         assert configs[name]["unclean.leader.election.enable"] == "false"
@@ -111,6 +111,7 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.enforcement", "retention.ms", "9999999999999", "-1"),
         ("out.enforcement", "retention.bytes", "1000000000", "-1"),
         ("out.clock", "retention.ms", "604800000", "-1"),
+        ("out.clock", "message.timestamp.type", "CreateTime", "LogAppendTime"),
         ("out.state", "cleanup.policy", "delete", "compact"),
         ("out.state", "max.message.bytes", "1000000", "1048588"),
         ("out.dead-letter", "cleanup.policy", "compact", "delete"),
