@@ -116,6 +116,7 @@ class Tick(msgspec.Struct, tag="tick"):
 
     host_ms: int
     waits: dict[int, list[str]] = {}
+    source: None = None  # as of a note of the whole partition
 
 
 def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
