@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, in_transactions, make_topic
-from conftest import Broker
 from deadlines import deadline
 from sqlalchemy import MetaData
 
@@ -56,25 +55,25 @@ def transactions(jars: Path, address: str, *arguments: str) -> str:
 
 
 async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_and_its_abort_mends_that(
-    kafka: Broker, jars: Path, tmp_path: Path
+    address: str, jars: Path, tmp_path: Path
 ) -> None:
-    topic = await make_topic(kafka.address, suffix=".enforcement")
+    topic = await make_topic(address, suffix=".enforcement")
     tp, [port] = TP(topic, 0), free_ports(1)
     prefix = topic.removesuffix("enforcement")
     settings = load(
         {
-            "bootstrap_servers": kafka.address,
+            "bootstrap_servers": address,
             "output_prefix": prefix,
             "billing_port": port,
             "billing_stale_after_ms": "5s",
         }
     )
     database = Database(f"sqlite:///{tmp_path / 'billing.db'}", "billing")
-    await in_transactions(kafka.address, tp, (True, [event("other", "other", "frozen")]), (False, [b"aborted"]))
+    await in_transactions(address, tp, (True, [event("other", "other", "frozen")]), (False, [b"aborted"]))
     hanging = AIOKafkaProducer(
-        bootstrap_servers=kafka.address, transactional_id=uuid.uuid4().hex, transaction_timeout_ms=600_000
+        bootstrap_servers=address, transactional_id=uuid.uuid4().hex, transaction_timeout_ms=600_000
     )
-    async with cluster_at(kafka.address) as cluster:
+    async with cluster_at(address) as cluster:
         running = asyncio.create_task(Billing(settings, cluster, database).host(None, []))
         try:
             assert json.loads(await answered(port, 200, "the topic is read past its markers"))["refundable"] is True
@@ -82,7 +81,7 @@ async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_and_its
             await hanging.begin_transaction()
             await hanging.send_and_wait(topic, b"hanging", partition=0)
             opened_s = time.monotonic()
-            await in_transactions(kafka.address, tp, (True, [event("ban", "acme", "frozen")]))
+            await in_transactions(address, tp, (True, [event("ban", "acme", "frozen")]))
             body = json.loads(await answered(port, 503, "the open transaction is noticed"))
             assert "A transaction of" in body["detail"]
             assert f"{topic}-0 has been open at offset 4 " in body["detail"]
@@ -96,9 +95,9 @@ async def test_nobody_is_refundable_behind_a_transaction_that_stays_open_and_its
             [line] = [each for each in metrics.splitlines() if each.startswith("callwarden_consumer_open_transaction_")]
             assert float(line.split()[-1]) > 5
             where = ("--topic", topic, "--partition", "0")
-            found = await asyncio.to_thread(transactions, jars, kafka.address, "describe-producers", *where)
+            found = await asyncio.to_thread(transactions, jars, address, "describe-producers", *where)
             assert any(line.split()[-1] == "4" for line in found.splitlines()), found
-            await asyncio.to_thread(transactions, jars, kafka.address, "abort", *where, "--start-offset", "4")
+            await asyncio.to_thread(transactions, jars, address, "abort", *where, "--start-offset", "4")
             body = json.loads(await answered(port, 200, "it is read on after the abort"))
             assert [hold["id"] for hold in body["holds"]] == ["ban"]
         finally:

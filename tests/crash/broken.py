@@ -53,7 +53,8 @@ _FETCHED = Change(
     Engine, "_hand_on", "fetched.start != owner.next_offset(tp) or not owner.listens(tp)", "not owner.listens(tp)"
 )
 _RESUME = "position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))"
-_WAITING = "if waiting.log[2] >= done or waiting.at_ms >= self._decided_ms:"
+_AGAIN = "(waiting.at_ms >= self._decided_ms and waiting.place > self._decided)"
+_WAITING = f"if waiting.log[2] >= done or {_AGAIN}:"
 
 BROKEN: dict[str, list[Change]] = {
     "3: records that are not decided yet are passed over": [

@@ -101,7 +101,7 @@ def _policies(notes: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
 
 
 def _noted(notes: Sequence[dict[str, Any]], name: str) -> Noted:
-    mine = [note for note in notes if note["source"] == name]
+    mine = [note for note in notes if note.get("source") == name]
     return Noted(
         clocks=[(note["offset"], note["clock_ms"]) for note in mine if note["type"] == "move"],
         limits=[(note["offset"], note["max_ahead_ms"]) for note in mine if note["type"] == "limit"],
