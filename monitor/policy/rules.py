@@ -208,14 +208,14 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:
 
 
 def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
-    """A share lies between 0 and 1: what it is compared with must leave something on both sides."""
+    """A proportion lies between 0 and 1: what it is compared with must leave something on both sides (section 7)."""
     metric, also = fields.get("metric"), fields.get("also")
     for condition, at in also.value if also else ():
-        if METRICS[condition.metric].unit == "ratio" and not 0 <= condition.value <= 1:
+        if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
             value = condition.value
             said = f"`{condition.metric}` is a share between 0 and 1, not {value:g}{_as_share(value)}"
             faults.append(at.child(condition.op).fault(said))
-    if metric is None or direction is None or METRICS[metric.value].unit != "ratio":
+    if metric is None or direction is None or not METRICS[metric.value].proportion:
         return
     cell, name = fields[direction], metric.value
     value = cell.value

@@ -11,23 +11,11 @@ from monitor.cli.app import main
 from oracle import judge
 from oracle.compare import as_output, holds
 from oracle.rulebook import instant, parse_policy
-from oracle.worked import case_folders, disagreements, files_of, resolve
-
-_NOT_BUILT = {
-    "admission-review": "reviewed admissions (section 5, Admission)",
-    "block-ratio": "the metric block_ratio (section 4)",
-    "declared-prohibited": "the catalogue read on declared businesses (section 5, Admission)",
-    "kind-of-final": "an uphold that names a kind (section 5, Reviews)",
-    "kind-of-pending": "an uphold that names a kind (section 5, Reviews)",
-    "median-talk": "the metric median_talk_s (section 4)",
-    "once-per-rule": "escalations that count a rule once (section 5)",
-    "owner-banned": "bans that follow an owner (section 5, Owners)",
-}
-"""Examples of version 4 of the contract whose subject does not exist yet. One that passes is a failure."""
+from oracle.worked import NOT_BUILT, case_folders, disagreements, files_of, resolve
 
 
 def _case(folder: Path) -> Any:
-    missing = _NOT_BUILT.get(folder.name)
+    missing = NOT_BUILT.get(folder.name)
     marks = () if missing is None else pytest.mark.xfail(reason=f"not built: {missing}", strict=True)
     return pytest.param(folder, id=folder.name, marks=marks)
 

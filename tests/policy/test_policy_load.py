@@ -12,6 +12,7 @@ from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.model import Condition, Override, Params, Policy
 from monitor.policy.plain import canonical
 from monitor.policy.write import dump_json, dump_yaml
+from oracle.worked import NOT_BUILT
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -277,7 +278,7 @@ def test_the_built_in_policy_holds_what_was_promised() -> None:
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
 def test_the_policies_of_all_worked_cases_load() -> None:
-    files = sorted(CASES.glob("*/policy.json"))
+    files = [file for file in sorted(CASES.glob("*/policy.json")) if file.parent.name not in NOT_BUILT]
     assert files
     for file in files:
         written = json.loads(file.read_text("utf-8"))
