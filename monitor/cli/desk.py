@@ -11,7 +11,6 @@ from streams.consumers.ledger.access import database_of
 from streams.names import Names
 from streams.reviews.desk import Desk, Sent, writing_to
 from streams.reviews.rejections import RejectedReviews
-from streams.state.inputs import check_inputs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,6 +38,8 @@ def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaClust
     """What comes of giving verdicts."""
 
     async def work(desk: Desk, _: "Database", cluster: "KafkaCluster") -> T:
+        from streams.state.inputs import check_inputs
+
         await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
         return await give(desk, cluster)
 
