@@ -30,6 +30,8 @@ def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
 
     metric, op = rng.choice(sorted(METRICS)), rng.choice(_OPS[:2])
     threshold = limit(metric)
+    if METRICS[metric].proportion:  # one at the edge of what a share may be would be a fault
+        threshold = min(threshold, 0.9) if op == "above" else max(threshold, 0.05)
     recover = max(threshold - 0.1, 0) if op == "above" else threshold + 0.1
     beside = [rng.choice(sorted(METRICS)) for _ in range(rng.randint(0, 2))]
     rule = {
