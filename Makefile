@@ -9,10 +9,16 @@ STAMP := $(VENV)/.installed
 FAST := not services and not soak
 DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven postgresql prometheus \
   prometheus-alertmanager
-INSTALL := -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+PIP := -m pip install -q --disable-pip-version-check
+# $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
+install = $(1) $(PIP) --require-hashes -r constraints.txt && $(1) $(PIP) --no-index --no-deps --no-build-isolation -e .
+# What writes the lock files; installed in a temporary folder only.
+UV := uv==0.13.9
+COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+  --no-header --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons soak bench schemas metrics lock tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -22,7 +28,7 @@ setup: $(STAMP) ## Make .venv with Callwarden and all that its tests need.
 $(STAMP): pyproject.toml constraints.txt
 	@python=$$(.ci/find-python $(PYTHON)) && { "$$python" -m venv $(VENV) || { \
 	  echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; }
-	$(BIN)/python $(INSTALL)
+	$(call install,$(BIN)/python)
 	@touch $(STAMP)
 
 demo: setup ## Simulate tenants, judge them before your eyes, and make the report in demo-out/.
@@ -48,7 +54,7 @@ test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a v
 	@ran=; for name in $(PYTHONS); do \
 	  python=$$(.ci/find-python $$name 2>/dev/null) || { echo "== $$name is not here: skipped"; continue; }; \
 	  venv=.venv-$${name#python}; echo "== $$name: $$venv"; \
-	  "$$python" -m venv $$venv && $$venv/bin/python $(INSTALL) && \
+	  "$$python" -m venv $$venv && $(call install,$$venv/bin/python) && \
 	  $$venv/bin/python -m pytest -p no:cacheprovider -m '$(FAST)' || exit 1; \
 	  ran="$$ran $$name"; \
 	done; [ -n "$$ran" ] || { echo "None of $(PYTHONS) is here." >&2; exit 1; }; echo "== passed on$$ran"
@@ -66,6 +72,13 @@ schemas: setup ## Write the JSON Schemas, the AsyncAPI document and billing's co
 metrics: setup ## Write the table of metrics in docs/metrics.md and Grafana's dashboards anew.
 	$(BIN)/callwarden schema metrics docs/metrics.md
 	$(BIN)/python deploy/grafana/dashboards.py
+
+lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgrade-package NAME' or ARGS=--upgrade.
+	@python=$$(.ci/find-python $(PYTHON)) && folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  "$$python" -m venv "$$folder" && "$$folder/bin/python" $(PIP) $(UV) && \
+	  "$$folder/bin/uv" $(COMPILE) $(ARGS) --all-extras -o constraints.txt pyproject.toml && \
+	  rm -f deploy/constraints.txt && \
+	  "$$folder/bin/uv" $(COMPILE) -c constraints.txt -o deploy/constraints.txt pyproject.toml
 
 tools: setup ## What the service tests need: a browser, Java, PostgreSQL, Prometheus by apt-get where that can be, Kafka's jars.
 	@absent=; for tool in chromium chromedriver java mvn promtool amtool; do \
