@@ -23,7 +23,8 @@ __all__ = ["NOT_SETTINGS", "Given", "Settings", "SettingsError", "load", "read",
 FILE: Final = PREFIX + "SETTINGS"
 """The variable that names the file."""
 NOT_SETTINGS: Final = frozenset(
-    PREFIX + name for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
+    PREFIX + name
+    for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
 )
 """Variables that begin like settings and are read elsewhere: by mappings, and by the tests."""
 # What Kubernetes puts into every container of a namespace that has a service by our name.

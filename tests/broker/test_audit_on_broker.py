@@ -103,7 +103,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
                 await asyncio.sleep(1)
             assert "written: " in await run("state", "export", str(export))
             await sender.send(day.pieces[3])
-            await drain(fleet, sender, day)
+            await drain(fleet, sender, day.calls_now)
         assert await asyncio.to_thread(worker.terminate, 20) == 0
         whole, rest = await judged(), await judged("--from", str(export))
         decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]
@@ -131,7 +131,7 @@ async def test_an_audit_proves_what_was_decided_and_finds_what_was_changed(platf
         worker = fleet.add()
         await asyncio.to_thread(fleet.settle)
         async with sender_to(platform.node.address) as producer:
-            await drain(fleet, Sender(producer, platform.names), day)
+            await drain(fleet, Sender(producer, platform.names), day.calls_now)
         assert "workers are at work (1 in the group" in await run("state", "import", str(export), "--replace", status=2)
         assert await asyncio.to_thread(worker.terminate, 20) == 0
     after = await judged()

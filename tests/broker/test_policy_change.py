@@ -100,7 +100,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
             await sender.send(day.pieces[5])
             assert fleet.running[0].kill() == -9
             fleet.add()
-            await drain(fleet, sender, day)
+            await drain(fleet, sender, day.calls_now)
         await asyncio.to_thread(withdraw_the_wrong_one, environment, later, from_ms)
         for worker in fleet.running:
             await asyncio.to_thread(worker.terminate, 20)

@@ -83,7 +83,7 @@ async def rolled(
                     print(did)
                     await sender.send(piece[half:])  # whoever has come has something to commit
                 await wait_for_format(platform, written)
-            await drain(fleet, sender, day)
+            await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate, _STOP_S) for worker in fleet.running] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)

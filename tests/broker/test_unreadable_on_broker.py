@@ -8,34 +8,20 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, make_topic, produce
-from rawkafka.batches import GZIP, LZ4, SNAPPY, ZSTD, batch, message, record, zstd_stream
+from rawkafka.batches import SNAPPY, ZSTD, batch, message, record
+from rawkafka.hostile import TAKEN
 from rawkafka.produce import send
 from worker_judge import read_all
 from worker_platform import Platform
 from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
-from worker_traffic import likely_ban
+from worker_traffic import likely_ban, tenants_of
 
-from monitor.keying import partition_of
 from streams.cluster import TP
 from streams.devkafka import DevKafka
 
 pytestmark = pytest.mark.services
 
 RECORDS = [record(b"k", b"v%d" % n, delta=n) for n in range(3)]
-BAD_NAME = record(b"k", b"value", [(b"trace\xff", b"x")])
-BOMB = record(b"k", bytes(40 << 20))
-
-TAKEN = {
-    "bad_header": batch([BAD_NAME]),
-    "bad_header, compressed": batch([BAD_NAME], codec=ZSTD),
-    "batch_too_large, zstd": batch([BOMB], codec=ZSTD),
-    "batch_too_large, zstd of no stated size": batch([], codec=ZSTD, payload=zstd_stream(BOMB), count=1),
-    "batch_too_large, gzip": batch([BOMB], codec=GZIP),
-    "batch_too_large, lz4": batch([BOMB], codec=LZ4),
-    "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
-    "malformed_batch, headers": batch([record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD),
-}
-"""What a broker takes, by the code word with which we refuse it."""
 
 REFUSED = {
     "garbage": batch(RECORDS, payload=b"garbage" * 9),
@@ -111,11 +97,6 @@ async def test_what_a_disk_holds_that_no_broker_takes_is_read_around(jars: Path,
                     rows.append((offset, bad.reason.partition(":")[0] if bad else (value or b"").decode()))
         words = [(4 * n + 2, word.partition(":")[0]) for n, word in enumerate(held)]
         assert rows == sorted([*words, *((4 * n + 3, "good") for n in range(len(held)))])
-
-
-def tenants_of(number: int, count: int) -> list[str]:
-    names = (f"t{n}" for n in range(10_000))
-    return [name for name in names if partition_of(name.encode(), PARTITIONS, "murmur2") == number][:count]
 
 
 def complaint(tenant: str, at_ms: int) -> bytes:

@@ -23,7 +23,7 @@ async def test_one_worker_decides_what_the_replay_decides(platform: Platform, tm
             sender = Sender(producer, platform.names)
             for piece in day.pieces:
                 await sender.send(piece)
-            await drain(fleet, sender, day)
+            await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.all] == [0]
         assert fleet.all[0].said_else() == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)

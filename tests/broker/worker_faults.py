@@ -171,7 +171,7 @@ async def hurt(
                 did, _ = await asyncio.gather(asyncio.to_thread(hurting.do, step), sender.send(piece))
                 print(f"{time.monotonic() - began:6.1f} s, {number:3} {step.kind}: {did}")
             await asyncio.to_thread(fleet.settle)
-            await drain(fleet, sender, day)
+            await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.running] == [0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
     counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)

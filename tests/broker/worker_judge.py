@@ -1,13 +1,16 @@
 """The judge of the worker tests: what is in the output topics against a replay from the input topics."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from deadlines import deadline
 from msgspec import json
+from rawkafka.batches import HEADER
 from worker_traffic import MARK
 
 from monitor.head import Live
@@ -26,6 +29,19 @@ from streams.settings import load
 from streams.topicreplay import replay_topics
 
 
+class Wrong(NamedTuple):
+    """A record that a test made wrong: ``mark`` is the code word of its refusal, or ``late``.
+
+    Where ``whole`` it is a record batch that no client can read, its place that of its last record.
+    """
+
+    place: tuple[str, int, int]
+    mark: str
+    key: bytes | None
+    value: bytes | None
+    whole: bool = False
+
+
 @dataclass
 class Logs:
     """The committed records of topics, by topic and partition."""
@@ -36,13 +52,14 @@ class Logs:
         """All of a topic, partition after partition."""
         return [record for (name, _), some in sorted(self.records.items()) if name == topic for record in some]
 
-    def marked(self, topics: Iterable[str]) -> list[tuple[str, ConsumerRecord]]:
-        """Those that the test made wrong, and in what way."""
+    def marked(self, topics: Iterable[str]) -> list[Wrong]:
+        """Those that the test made wrong, by their mark."""
         found = []
         for topic in topics:
             for record in self.of(topic):
                 if mark := dict(record.headers).get(MARK):
-                    found.append((mark.decode(), record))
+                    place = record.topic, record.partition, record.offset
+                    found.append(Wrong(place, mark.decode(), record.key, record.value))
         return found
 
 
@@ -67,12 +84,19 @@ async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs
 
 
 async def assert_exact(
-    address: str, names: Names, policy: Policy, live: Live, partitions: int, canary: bool = False
+    address: str,
+    names: Names,
+    policy: Policy,
+    live: Live,
+    partitions: int,
+    canary: bool = False,
+    wrong: Sequence[Wrong] | None = None,
 ) -> Counter[str]:
     """What the workers put out is what they had to: decisions, late and rejected records, once, byte for byte.
 
     Alerts took the courses that they may. Returns how many records there are of each topic and of each kind of poison,
-    and how many came twice. To a ``canary`` come reviews of decisions that it has not made.
+    and how many were read, accepted and came twice. To a ``canary`` come reviews of decisions that it has not made.
+    ``wrong`` lists what the test made wrong where no client can read the inputs; without it, the inputs tell by `MARK`.
     """
     decided: dict[int, list[Enforcement]] = {number: [] for number in range(partitions)}
     watermarks: list[int] = []
@@ -89,7 +113,8 @@ async def assert_exact(
     finally:
         await cluster.stop()
     outputs = {name: names.output(name) for name in ("enforcement", "shadow", "alerts", "late", "dead-letter")}
-    logs = await read_all(address, [*names.inputs, *outputs.values()], partitions)
+    inputs = names.inputs if wrong is None else ()
+    logs = await read_all(address, [*inputs, *outputs.values()], partitions)
 
     found_wrong = [line for one in report.differences for line in tell.difference(one)]
     assert report.clean, [*found_wrong, *(line for one in report.partitions for line in tell.partition(one))]
@@ -101,32 +126,33 @@ async def assert_exact(
         _assert_same(f"enforcement {number}", found, wanted)
         assert found == wanted, f"enforcement {number}: the same events in another order"
     _assert_same("shadow", _values(logs, outputs["shadow"]), map(codec.encode, expected.shadow))
-    _assert_same("late", _values(logs, outputs["late"]), expected.late)
+    late = Counter(_digest(record) for record in logs.of(outputs["late"]))
+    _assert_same("late", late.elements(), map(_sha256, expected.late))
     # The replay ends with a last look at each partition, in their order.
     for number, watermark_ms in enumerate(watermarks[-partitions:]):
         alerts = [json.decode(record.value, type=Alert) for record in logs.records[outputs["alerts"], number]]
         judged = [a for a in expected.alerts if partition_of(a.tenant_id.encode(), partitions, "murmur2") == number]
-        wrong = list(wrong_alerts(alerts, judged, watermark_ms))
-        assert not wrong, f"alerts {number}: {wrong[:5]}"
+        misfits = list(wrong_alerts(alerts, judged, watermark_ms))
+        assert not misfits, f"alerts {number}: {misfits[:5]}"
 
     letters = {}
     for letter in logs.of(outputs["dead-letter"]):
         headers = {name: value.decode() for name, value in letter.headers}
         place = headers["topic"], int(headers["partition"]), int(headers["offset"])
         assert place not in letters, f"two dead letters of {place}"
-        letters[place] = (headers["reason"], letter.key, letter.value)
-    counts: Counter[str] = Counter({topic: len(logs.of(topic)) for topic in [*names.inputs, *outputs.values()]})
-    counts["duplicates"] = expected.summary.duplicates
-    late = Counter(_values(logs, outputs["late"]))
-    poison = logs.marked(names.inputs)
-    for mark, record in poison:
-        counts[mark] += 1
-        if mark == "late":
-            assert late[record.value] == 1, f"late record {record.offset} of {record.topic}-{record.partition}"
-            continue
-        reason, key, value = letters.pop((record.topic, record.partition, record.offset))
-        assert reason.startswith(mark), (mark, reason)
-        assert (key, value) == (record.key, record.value), (mark, key, record.key, value, record.value)
+        letters[place] = (headers["reason"], letter)
+    counts: Counter[str] = Counter({topic: len(logs.of(topic)) for topic in [*inputs, *outputs.values()]})
+    summary = expected.summary
+    counts.update(read=summary.read, accepted=summary.accepted, duplicates=summary.duplicates)
+    poison = logs.marked(inputs) if wrong is None else wrong
+    counts.update(one.mark for one in poison)
+    for digest, times in Counter(_sha256(one.value) for one in poison if one.mark == "late").items():
+        assert late[digest] == times, f"late record {digest}: {late[digest]} of {times}"
+    for one in poison:
+        if one.mark != "late":
+            reason, letter = letters.pop(one.place)
+            assert reason.startswith(one.mark), (one.mark, reason)
+            assert _is_copy(letter, one), (one.mark, one.key, letter.key, one.value, letter.value)
     of_others = {
         place for place, (reason, *_) in letters.items() if canary and reason.startswith("unknown_enforcement")
     }
@@ -135,12 +161,31 @@ async def assert_exact(
     counts["of others"] = len(of_others)
     letters = {place: letter for place, letter in letters.items() if place not in of_others}
     assert not letters, f"dead letters of records that are well: {list(letters.items())[:3]}"
-    assert len(expected.rejected) == sum(mark != "late" for mark, _ in poison) + len(of_others)
+    assert len(expected.rejected) == sum(one.mark != "late" for one in poison) + len(of_others)
     return counts
 
 
 def _values(logs: Logs, topic: str) -> list[bytes]:
     return [record.value for record in logs.of(topic)]
+
+
+def _sha256(value: bytes | None) -> bytes:
+    return hashlib.sha256(value or b"").hexdigest().encode()
+
+
+def _digest(record: ConsumerRecord) -> bytes:
+    """The SHA-256 of what a late record or dead letter is the copy of: of a large one it has only the head."""
+    return dict(record.headers).get("sha256") or _sha256(record.value)
+
+
+def _is_copy(letter: ConsumerRecord, one: Wrong) -> bool:
+    """Whether it is the record as it came; of a batch the broker has written the header."""
+    if one.whole:
+        assert one.value is not None
+        return letter.key is None and letter.value[HEADER.size :] == one.value[HEADER.size :]
+    value = one.value
+    head = value if value is None or len(letter.value or b"") == len(value) else value[: len(letter.value)]
+    return (letter.key, letter.value, _digest(letter)) == (one.key, head, _sha256(value))
 
 
 def _assert_same(what: str, found: Iterable[bytes], wanted: Iterable[bytes]) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from worker_processes import Fleet, wait_for
-from worker_traffic import Day, Sender, make_topics, policy_file
+from worker_traffic import Sender, Sent, make_topics, policy_file
 
 from monitor.head import Live
 from streams.devcluster import DevCluster
@@ -68,10 +68,10 @@ async def _with_topics(node: DevKafka | DevCluster, folder: Path, replicas: int)
     return Platform(node, names, policy, environment)
 
 
-async def drain(fleet: Fleet, sender: Sender, day: Day) -> None:
-    """Calls of the present until the clocks have passed the day; then wait until nothing is left to be read."""
+async def drain(fleet: Fleet, sender: Sender, calls_now: Callable[[int], list[Sent]]) -> None:
+    """Calls of the present until the clocks have passed all others; then wait until nothing is left to be read."""
     for number in range(8):
-        await sender.send(day.calls_now(number))
+        await sender.send(calls_now(number))
         await asyncio.sleep(1)
     await asyncio.to_thread(fleet.settle)
 

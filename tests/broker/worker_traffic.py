@@ -58,6 +58,21 @@ def likely_ban(tenant: str, at_ms: int) -> Sent:
     return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
 
 
+def call_now(tenant: str, call_id: str, **more: object) -> Sent:
+    """A call of the present that was not answered, to one of ``PARTITIONS``; ``more`` are other fields of it."""
+    now_ms = time.time_ns() // 1_000_000
+    call = {"type": "cdr", "call_id": call_id, "tenant_id": tenant, "direction": "outbound", "caller": "caller"}
+    call |= {"callee": "callee", "start_ms": now_ms - 1000, "end_ms": now_ms, "outcome": "no_answer"}
+    home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
+    return Sent(_CALLS, home, tenant.encode(), json.dumps(call | more).encode())
+
+
+def tenants_of(number: int, count: int) -> list[str]:
+    """So many tenants of that partition."""
+    names = (f"t{n}" for n in range(10_000))
+    return [name for name in names if partition_of(name.encode(), PARTITIONS, "murmur2") == number][:count]
+
+
 def make_topics(environment: Mapping[str, str], replicas: int = 1) -> None:
     """What `callwarden topics create` makes for a worker of that environment."""
     told = {"CALLWARDEN_PARTITIONS": str(PARTITIONS), "CALLWARDEN_REPLICATION_FACTOR": str(replicas)}
@@ -153,15 +168,9 @@ class Day:
 
     def calls_now(self, number: int) -> list[Sent]:
         """A call of the present in every partition, so that all windows of the day close."""
-        now_ms = time.time_ns() // 1_000_000
         homes = {self._at_home(_CALLS, tenant, None).partition: tenant for tenant in self.tenants}
         assert len(homes) == self._partitions, "some partition has no tenant; expected another seed"
-        call = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee"}
-        call |= {"start_ms": now_ms - 1000, "end_ms": now_ms, "outcome": "no_answer"}
-        return [
-            self._at_home(_CALLS, t, json.dumps(call | {"call_id": f"now-{number}", "tenant_id": t}).encode())
-            for t in homes.values()
-        ]
+        return [call_now(tenant, f"now-{number}") for tenant in homes.values()]
 
 
 class Sender:

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import cramjam
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
@@ -63,11 +64,16 @@ def batch(
     producer: int = -1,
     magic: int = 2,
     at_ms: int = 1_000,
+    level: int | None = None,
     wrong_checksum: bool = False,
 ) -> bytes:
-    """A batch of format 2; ``payload`` in place of the records, compressed; ``count`` and ``last_delta`` for lies."""
+    """A batch of format 2; ``payload`` in place of the records, compressed; ``count`` and ``last_delta`` for lies.
+
+    ``level`` is that of the compression, None: as usual.
+    """
     if payload is None:
-        payload = bytes(CODECS[codec](b"".join(records)))
+        encode = CODECS[codec] if level is None else partial(CODECS[codec], level=level)
+        payload = bytes(encode(b"".join(records)))
     count = len(records) if count is None else count
     last_delta = count - 1 if last_delta is None else last_delta
     epoch, sequence = (0, 0) if producer >= 0 else (-1, -1)
@@ -94,3 +100,15 @@ def zstd_stream(content: bytes) -> bytes:
     compressor = cramjam.zstd.Compressor(level=3)
     compressor.compress(content)
     return bytes(compressor.finish())
+
+
+def zstd_of_zeros(head: bytes, zeros: int) -> bytes:
+    """A frame of ``head`` and so many zero bytes, in blocks that each say "128 KiB of this byte": 1 to 32,768."""
+    most = 128 << 10
+    sizes = [most] * (zeros // most) + [zeros % most] * bool(zeros % most)
+    blocks = [(len(head) << 3).to_bytes(3, "little") + head]  # raw
+    blocks += [(size << 3 | 2).to_bytes(3, "little") + b"\0" for size in sizes]  # repeated
+    last = int.from_bytes(blocks[-1][:3], "little") | 1
+    blocks[-1] = last.to_bytes(3, "little") + b"\0"
+    window = 7 << 3  # 128 KiB
+    return b"\x28\xb5\x2f\xfd" + bytes([0, window]) + b"".join(blocks)

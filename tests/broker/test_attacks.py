@@ -1,0 +1,161 @@
+"""Attacks on workers that run for minutes, all at once, while another tenant's decisions stay on time."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from rawkafka.produce import RawProducer
+from worker_attacks import Attacks
+from worker_faults import STOP_S
+from worker_judge import assert_exact, read_all
+from worker_platform import LIVE, Platform, drain
+from worker_processes import PARTITIONS, Fleet, callwarden, fleet_of, wait_for
+from worker_traffic import Sender, Sent, call_now, policy_file, sender_to, tenants_of
+
+from monitor.policy.load import load
+
+ATTACK_S = float(os.environ.get("CALLWARDEN_TEST_ATTACK_S") or 240)
+QUIET_S = max(ATTACK_S / 4, 15)
+LATENESS_S = 2
+# A decision takes the lateness, and about half a second until the next look at silent sources, or the next call: both
+# are the same under attack. What attacks may add is the processor time that their own records take. Measured on a busy
+# machine of two cores: 1.1 times; where an attack works, it is minutes, or for ever.
+MOST_TIMES = 2
+MOST_TIMES_P95 = 3
+MOST_MEMORY = 150 << 20
+"""How much more a worker may take under attack: a batch may have 32 MiB, and one bomb that is decompressed has 256."""
+
+_EVERY_S = 0.25
+_EVENT = "verified_harassment_complaint"
+
+
+class Honest:
+    """A tenant about whom verified complaints come at a steady pace: each is a decision. Calls come, too."""
+
+    def __init__(self, producer: AIOKafkaProducer, platform: Platform, tenant: str) -> None:
+        self._producer, self._names, self._tenant = producer, platform.names, tenant
+        self.sent = 0
+        self.complaints: dict[str, int] = {}  # when the broker took each
+
+    async def run(self, ended: asyncio.Event) -> None:
+        """A call each time, a complaint every other time."""
+        while not ended.is_set():
+            call = call_now(self._tenant, f"honest-{self.sent}")
+            await self._producer.send_and_wait(self._names.inputs[call.source], call.value, call.key, call.partition)
+            self.sent += 1
+            if self.sent % 2:
+                now_ms, name = time.time_ns() // 1_000_000, f"honest-{self.sent}"
+                complaint = {"type": "complaint", "complaint_id": name, "tenant_id": self._tenant, "status": "verified"}
+                complaint |= {"category": "harassment", "reported_ms": now_ms, "updated_ms": now_ms}
+                topic, value = self._names.input_prefix + "complaints", json.dumps(complaint).encode()
+                taken = await self._producer.send_and_wait(topic, value, call.key, call.partition)
+                self.complaints[name] = taken.timestamp
+                self.sent += 1
+            await asyncio.sleep(_EVERY_S)
+
+    async def delays_ms(self, address: str) -> dict[str, int]:
+        """How long after each complaint its decision was written."""
+        topic = self._names.output("enforcement")
+        found: dict[str, int] = {}
+        for event in (await read_all(address, [topic], PARTITIONS)).of(topic):
+            data = json.loads(event.value)["data"]
+            if data["behaviour"] == _EVENT and data["tenant_id"] == self._tenant:
+                [name] = data["evidence"]["complaint_ids"]
+                found[name] = event.timestamp - self.complaints[name]
+        return found
+
+
+class Watch:
+    """What workers take and do meanwhile, looked at every second."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self.most_memory = 0.0
+        self.still: set[str] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.to_thread(self._look)
+            await asyncio.sleep(1)
+
+    def _look(self) -> None:
+        for worker in self._fleet.running:
+            self.most_memory = max(self.most_memory, worker.metric("process_resident_memory_bytes"))
+            for phase in ("refused", "stopped", "unfit"):
+                self.still |= {f"{worker.name}: {number} {phase}" for number in worker.owned(phase)}
+
+
+def percentile(values: Sequence[int], share: float) -> int:
+    """The smallest that so large a share does not exceed."""
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]
+
+
+@pytest.mark.soak
+async def test_minutes_of_attacks_hold_up_no_decision_about_another_tenant(platform: Platform, tmp_path: Path) -> None:
+    address, names, number = platform.node.address, platform.names, 3
+    policy_file(tmp_path, LATENESS_S)
+    honest_tenant, hostile_tenant = tenants_of(number, 2)
+    others = [tenants_of(other, 1)[0] for other in range(PARTITIONS)]
+    ended = asyncio.Event()
+
+    def calls_now(n: int) -> list[Sent]:
+        return [call_now(tenant, f"last-{n}") for tenant in others]
+
+    with fleet_of(tmp_path, platform.environment) as fleet:
+        for _ in range(2):
+            fleet.add()
+            await asyncio.to_thread(fleet.settle)
+        watch = Watch(fleet)
+        async with (
+            sender_to(address) as producer,
+            RawProducer(address, names.inputs) as raw,
+            asyncio.TaskGroup() as group,
+        ):
+            honest = Honest(producer, platform, honest_tenant)
+            attacks = Attacks(raw, producer, names, hostile_tenant, number)
+            living = group.create_task(honest.run(ended))
+            watching = group.create_task(watch.run())
+            await asyncio.sleep(2 * LIVE.idle_after_ms / 1000)  # until silent sources are known to be
+            opened = [worker.opened() for worker in fleet.running]
+            quiet_from = len(honest.complaints)
+            await asyncio.sleep(QUIET_S)
+            quiet_until, quiet_memory, watch.most_memory = len(honest.complaints), watch.most_memory, 0.0
+            await attacks.run(ATTACK_S)
+            attacked_until = len(honest.complaints)
+            await asyncio.sleep(3 * LATENESS_S)
+            ended.set()
+            await living
+            assert [worker.opened() for worker in fleet.running] == opened, "a partition was taken away"
+            watching.cancel()
+            sender = Sender(producer, names)
+            await drain(fleet, sender, calls_now)
+        for worker in fleet.running:
+            await asyncio.to_thread(wait_for, lambda w=worker: w.get("/readyz") == (200, "ready\n"), "it is ready")
+        assert [await asyncio.to_thread(worker.terminate, STOP_S) for worker in fleet.all] == [0, 0]
+        assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
+
+    delays = await honest.delays_ms(address)
+    assert delays.keys() == honest.complaints.keys(), "not every complaint was decided, once"
+    in_order = [delays[name] for name in honest.complaints]
+    quiet, attacked = in_order[quiet_from:quiet_until], in_order[quiet_until:attacked_until]
+    for what, some in (("quiet", quiet), ("attacked", attacked)):
+        print(f"{what}: {len(some)} decisions, median {percentile(some, 0.5)} ms, 95 % {percentile(some, 0.95)} ms")
+    print(f"memory: {quiet_memory / 2**20:.0f} MiB, under attack {watch.most_memory / 2**20:.0f} MiB")
+    policy = load(str(platform.policy))
+    counts = await assert_exact(address, names, policy, LIVE, PARTITIONS, wrong=attacks.wrong)
+    print(dict(attacks.sent), dict(counts))
+    assert percentile(attacked, 0.5) <= MOST_TIMES * percentile(quiet, 0.5)
+    assert percentile(attacked, 0.95) <= MOST_TIMES_P95 * percentile(quiet, 0.95)
+    assert watch.most_memory <= quiet_memory + MOST_MEMORY
+    assert watch.still == set()
+    # A refused batch counts once, whatever it holds.
+    assert counts["read"] == honest.sent + sender.sent + attacks.valid + len(attacks.wrong)
+    assert counts["accepted"] == honest.sent + sender.sent + attacks.valid
+    said = await asyncio.to_thread(callwarden, platform.environment, "audit")
+    assert "no decision was lost" in said

@@ -1,0 +1,32 @@
+"""What a broker takes of a hostile producer, as record batches."""
+
+from rawkafka.batches import GZIP, LZ4, ZSTD, batch, record, sized, varint, zstd_of_zeros, zstd_stream
+
+BAD_NAME = record(b"k", b"value", [(b"trace\xff", b"x")])
+BOMB = record(b"k", bytes(40 << 20))
+
+
+def large_bomb(zeros: int) -> bytes:
+    """A batch of some kilobytes with a record of so many zero bytes: 256 MB in 8 KB."""
+    body = b"\0" + varint(0) + varint(0) + sized(b"k") + varint(zeros)
+    head = varint(len(body) + zeros + 1) + body  # the last zero is the count of headers
+    return batch([], codec=ZSTD, payload=zstd_of_zeros(head, zeros + 1), count=1)
+
+
+UNREADABLE = {
+    "bad_header": batch([BAD_NAME]),
+    "bad_header, compressed": batch([BAD_NAME], codec=ZSTD),
+    "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
+    "malformed_batch, headers": batch([record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD),
+}
+"""What no client can read, or takes long to read, by the code word with which we refuse it."""
+
+BOMBS = {
+    "batch_too_large, zstd": batch([BOMB], codec=ZSTD),
+    "batch_too_large, zstd of no stated size": batch([], codec=ZSTD, payload=zstd_stream(BOMB), count=1),
+    "batch_too_large, gzip": batch([BOMB], codec=GZIP),
+    "batch_too_large, lz4": batch([BOMB], codec=LZ4),
+}
+"""What becomes too much once it is decompressed, by the same code word."""
+
+TAKEN = UNREADABLE | BOMBS
