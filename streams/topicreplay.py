@@ -20,6 +20,7 @@ from monitor.shard.nearness import Looking, look, merged
 from streams import clocklog
 from streams.cluster import TP, Cluster, Fetched, Refused, Unreadable
 from streams.names import Names
+from streams.topicwatch import GROWN_PAGE
 
 _SLICE_ROWS = 5_000
 
@@ -52,6 +53,9 @@ async def replay_topics(
     Unavailable, Refused, OffsetGone of the cluster.
     """
     count = await partitions_of(cluster, names)
+    for topic, there in (await cluster.partitions(names.inputs)).items():
+        if there > count and warn is not None:
+            warn(f"{topic} has {there} partitions, {count} are judged: what the others hold is not; see {GROWN_PAGE}")
     inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
     clocks = [TP(names.output("clock"), number) for number in range(count)]
     starts = await cluster.starts([*inputs, *clocks])

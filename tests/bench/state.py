@@ -65,7 +65,8 @@ def kind_of(key: str) -> str:
     for kind in (HEAD, "handover"):
         if key.startswith(kind):
             return kind
-    return {"f": "panes", "h": "panes", "n": "names", "t": "standings"}[key[0]]
+    pages = dict.fromkeys("tcqvd", "standings")  # `monitor.shard.standingstore`
+    return {"f": "panes", "h": "panes", "n": "names", **pages}[key[0]]
 
 
 def load(policy: Policy, folder: Path) -> Callable[[], Partition]:

@@ -85,6 +85,7 @@ def test_a_trial_sends_one_of_each_and_says_what_came_back(
 ) -> None:
     url, told = robot
     monkeypatch.setenv("CALLWARDEN_NOTIFY_WECOM_URL", url)
+    monkeypatch.setenv("CALLWARDEN_LOG_FORMAT", "text")
     status, said = run("--test")
     assert status == 3
     lines = [line.split() for line in said.splitlines()]

@@ -35,15 +35,21 @@ class Sums(Sight):
 
 def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
     def limit(metric: str) -> float:
-        return rng.randint(0, 9) if METRICS[metric].unit == "count" else rng.choice(_SHARES)
+        if METRICS[metric].unit == "count":
+            return rng.randint(0, 9)
+        value = rng.choice(_SHARES)
+        return min(max(value, 0), 1) if METRICS[metric].proportion else value  # beyond that is a fault
 
-    metric = rng.choice(_OF_SUMS)
+    metric, op = rng.choice(_OF_SUMS), rng.choice(_OPS[:2])
+    threshold = limit(metric)
+    if METRICS[metric].proportion:  # one at the edge of what a share may be would be a fault
+        threshold = min(threshold, 0.9) if op == "above" else max(threshold, 0.05)
     beside = [rng.choice(_OF_SUMS) for _ in range(rng.randint(0, 3))]
     return {
         "id": name,
         "behaviour": "blind_calling",
         "metric": metric,
-        rng.choice(_OPS[:2]): limit(metric),
+        op: threshold,
         "window": "1h",
         "step": "5m",
         "min_denominator": rng.choice((1, 2, 7)),

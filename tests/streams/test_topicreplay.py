@@ -293,6 +293,14 @@ def test_a_missing_topic_is_named() -> None:
 
 def test_topics_that_do_not_fit_together_are_refused() -> None:
     topics = Topics(2)
-    topics.cluster.topics["callwarden.reviews"] = 3
-    with pytest.raises(Refused, match=r"same number of partitions.*callwarden\.reviews has 3"):
+    topics.cluster.topics["callwarden.reviews"] = 1
+    with pytest.raises(Refused, match=r"same number of partitions.*callwarden\.reviews has 1"):
         topics.replay()
+
+
+def test_what_lies_in_partitions_that_an_input_was_given_is_not_judged_without_a_word() -> None:
+    topics = Topics(2)
+    topics.cluster.topics["callwarden.reviews"] = 3
+    topics.replay()
+    (said,) = topics.warnings
+    assert said.startswith("callwarden.reviews has 3 partitions, 2 are judged")
