@@ -8,7 +8,7 @@ import pytest
 from crash.broken import BROKEN, CONTRACT_BROKEN
 from crash.runner import ask
 
-WITHIN = 150
+WITHIN = 400
 
 
 @pytest.fixture(scope="module")
