@@ -19,7 +19,9 @@ from worker_traffic import Sender, Sent, call_now, policy_file, sender_to, tenan
 
 from monitor.policy.load import load
 
-ATTACK_S = float(os.environ.get("CALLWARDEN_TEST_ATTACK_S") or 240)
+ATTACK_S = float(os.environ.get("CALLWARDEN_TEST_ATTACK_S") or 330)
+"""Numbers that collide cost when a pane of five minutes ends: one does, in which at least 20 s of calls to them lie."""
+
 QUIET_S = max(ATTACK_S / 4, 15)
 LATENESS_S = 2
 # A decision takes the lateness, and about half a second until the next look at silent sources, or the next call: both
@@ -27,6 +29,7 @@ LATENESS_S = 2
 # machine of two cores: 1.1 times; where an attack works, it is minutes, or for ever.
 MOST_TIMES = 2
 MOST_TIMES_P95 = 3
+MOST_TIMES_WORST = 5
 MOST_MEMORY = 150 << 20
 """How much more a worker may take under attack: a batch may have 32 MiB, and one bomb that is decompressed has 256."""
 
@@ -148,13 +151,15 @@ async def test_minutes_of_attacks_hold_up_no_decision_about_another_tenant(platf
     in_order = [delays[name] for name in honest.complaints]
     quiet, attacked = in_order[quiet_from:quiet_until], in_order[attacked_from:attacked_until]
     for what, some in (("quiet", quiet), ("attacked", attacked)):
-        print(f"{what}: {len(some)} decisions, median {percentile(some, 0.5)} ms, 95 % {percentile(some, 0.95)} ms")
+        shares = ", ".join(f"{share:.0%} {percentile(some, share)}" for share in (0.5, 0.95, 1.0))
+        print(f"{what}: {len(some)} decisions after ms: {shares}")
     print(f"memory: {quiet_memory / 2**20:.0f} MiB, under attack {watch.most_memory / 2**20:.0f} MiB")
     policy = load(str(platform.policy))
     counts = await assert_exact(address, names, policy, LIVE, PARTITIONS, wrong=attacks.wrong)
     print(dict(attacks.sent), dict(counts))
     assert percentile(attacked, 0.5) <= MOST_TIMES * percentile(quiet, 0.5)
     assert percentile(attacked, 0.95) <= MOST_TIMES_P95 * percentile(quiet, 0.95)
+    assert max(attacked) <= MOST_TIMES_WORST * max(quiet)
     assert watch.most_memory <= quiet_memory + MOST_MEMORY
     assert watch.still == set()
     # A refused batch counts once, whatever it holds.

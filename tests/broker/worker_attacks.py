@@ -20,7 +20,7 @@ from streams.cluster import TP
 from streams.names import Names
 
 _HOUR_MS = 3_600_000
-_CALLS_AT_ONCE = 50
+_CALLS_AT_ONCE = 100
 _BOMBS = BOMBS | {"batch_too_large, 256 MB": large_bomb(256 << 20)}
 _QUIET = ("findings", "tenants", "reviews")
 
