@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streams.cluster import TP, Ends, Fetched, Listener, OffsetGone, Refused
@@ -60,8 +59,8 @@ class KafkaConsumer:
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
         client = self._clients.reader(
             group_id=settings.group,
-            # The second, for members of an earlier release in the group.
-            partition_assignment_strategy=(NumberAssignor, RangePartitionAssignor),
+            # One alone: aiokafka joins once for each, and two members with two can keep each other out for minutes.
+            partition_assignment_strategy=(NumberAssignor,),
             metadata_max_age_ms=_METADATA_MS,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_ms,
