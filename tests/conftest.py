@@ -3,15 +3,18 @@
 import os
 import signal
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from leftover_processes import kill, leftovers, mark_this_run
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
 _SERVICES = {"jars", "kafka", "postgres"}
+_LEFT_RUNNING = pytest.StashKey[list[str]]()
+_OF_A_WORKER = "left_running"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Make what the tests start independent of how the tests were started, and recognisable.
 
     A shell starts background jobs (`make test &`, `nohup`, some CI systems) with SIGINT ignored, and processes inherit
@@ -19,16 +22,37 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[_LEFT_RUNNING] = []
     mark_this_run()
+    if config.pluginmanager.has_plugin("dsession"):
+        config.pluginmanager.register(_LeftByWorkers(config))
 
 
+class _LeftByWorkers:
+    """Where tests run side by side: what each worker process of pytest-xdist reports at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._found = config.stash[_LEFT_RUNNING]
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._found += getattr(node, "workeroutput", {}).get(_OF_A_WORKER, [])
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A run that leaves processes behind fails and names them. They are ended."""
-    found = leftovers()
+    config = session.config
+    found = config.stash[_LEFT_RUNNING]
+    if not config.pluginmanager.has_plugin("dsession"):  # else the marked processes are pytest's own workers
+        processes = leftovers()
+        kill(processes)
+        found += [str(process) for process in processes]
     if not found:
         return
-    kill(found)
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_OF_A_WORKER] = found
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.write_line("")
         for process in found:
