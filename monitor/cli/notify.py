@@ -112,10 +112,10 @@ def _of_given_up(settings: "Settings", tell_again: bool) -> None:
 def _given_up_line(one: "GivenUp") -> str:
     from datetime import UTC, datetime
 
-    from streams.consumers.notify.names import shown
+    from monitor.report.text import tenant_label
 
     when = datetime.fromtimestamp(one.ended_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = one.message
-    tenant = shown(message.tenant_id) if message.tenant_id else "-"
+    tenant = tenant_label(message.tenant_id) if message.tenant_id else "-"
     over = "  (over by now)" if one.over else ""
     return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

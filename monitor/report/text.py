@@ -1,10 +1,13 @@
 """Makes text from records fit to be shown: numbers masked, what is invisible made visible, length bounded."""
 
+import hashlib
 import re
 
 from monitor.masking import MASK, mask_numbers, visible
 
-__all__ = ["identifier", "party", "raw_line", "readable", "visible"]
+__all__ = ["identifier", "party", "raw_line", "readable", "tenant_label", "visible"]
+
+_LONGEST_LABEL = 64
 
 # Names that our own code makes (hashes, UUIDs) are no telephone numbers, whatever digits they hold.
 _OPAQUE = re.compile(
@@ -30,6 +33,14 @@ def readable(text: str, limit: int = 600) -> str:
 def identifier(text: str, limit: int = 64) -> str:
     """An id for display: hashes and UUIDs as they are, anything else like other text."""
     return text if _OPAQUE.fullmatch(text) else readable(text, limit)
+
+
+def tenant_label(tenant_id: str) -> str:
+    """The id as it is, or masked and cut with a few digits of its hash, so that no two tenants look the same."""
+    text = identifier(tenant_id, _LONGEST_LABEL)
+    if text == tenant_id:
+        return text
+    return f"{text[:_LONGEST_LABEL]}~{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
 
 
 def party(number: str) -> str:

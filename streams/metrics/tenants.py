@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from monitor.report.text import tenant_label
 from monitor.shard.nearness import BUCKETS, Look, Looking, look, merged, pairs
 from monitor.shard.shard import Shard
-from streams.consumers.notify.names import shown as named
 from streams.metrics.make import gauges, histograms
 
 _AGAIN_S = 10.0
@@ -88,9 +88,9 @@ def _spread(seen: Look) -> Metric:
 def _single(seen: Look, looking: Looking) -> Iterator[Metric]:
     share = gauges("callwarden_tenant_threshold_ratio")
     value, threshold = gauges("callwarden_tenant_value"), gauges("callwarden_tenant_threshold")
-    calls = {named(tenant_id): count for count, tenant_id in seen.busiest}
+    calls = {tenant_label(tenant_id): count for count, tenant_id in seen.busiest}
     for near in pairs(seen, looking):
-        rule, tenant = near.rule, named(near.tenant_id)
+        rule, tenant = near.rule, tenant_label(near.tenant_id)
         share.add_metric([tenant, rule.id], near.share)
         if near.value == near.value:
             value.add_metric([tenant, rule.id, rule.metric], near.value)

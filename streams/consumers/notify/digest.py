@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from monitor.reasons.wording import count
 from monitor.report.labels import label
+from monitor.report.text import tenant_label
 from schemas.outputs import Reason
 from streams.consumers.notify.desk import Silent
 from streams.consumers.notify.message import Item, Message, rank
-from streams.consumers.notify.names import WHAT, shown
+from streams.consumers.notify.names import WHAT
 
 _WORST = 10
 _TENANTS = 10
@@ -71,8 +72,8 @@ def summary(silent: Sequence[Silent], at_ms: int) -> Message:
             each.behaviour,
             each.severity,
             Reason(
-                f"租户 {shown(tenant_id)}：{count(by_tenant[tenant_id])} 条",
-                f"tenant {shown(tenant_id)}: {count(by_tenant[tenant_id])}",
+                f"租户 {tenant_label(tenant_id)}：{count(by_tenant[tenant_id])} 条",
+                f"tenant {tenant_label(tenant_id)}: {count(by_tenant[tenant_id])}",
             ),
         )
         for tenant_id, each in worst.items()

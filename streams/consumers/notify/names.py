@@ -1,13 +1,9 @@
-"""What things are called in messages: what they are about; a tenant, masked where its id looks like a number."""
+"""Labels of what messages are about."""
 
-import hashlib
 from typing import Final
 
 from monitor.report import labels
 from monitor.report.labels import Label
-from monitor.report.text import identifier
-
-_LONGEST = 64
 
 WHAT: Final = {
     **labels.KINDS,
@@ -20,11 +16,3 @@ WHAT: Final = {
     "records_lost": Label("记录缺失", "Records lost"),
 }
 """`Message.what` by its names."""
-
-
-def shown(tenant_id: str) -> str:
-    """The id as it is, or masked and cut with a few digits of its hash, so that no two tenants look the same."""
-    text = identifier(tenant_id, _LONGEST)
-    if text == tenant_id:
-        return text
-    return f"{text[:_LONGEST]}~{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"

@@ -7,11 +7,11 @@ from typing import Final
 
 import structlog
 
+from monitor.report.text import tenant_label
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Failed
 from streams.consumers.notify.message import Message
-from streams.consumers.notify.names import shown
 from streams.consumers.notify.outbox import Standing
 from streams.consumers.notify.telemetry import Telemetry
 
@@ -93,7 +93,7 @@ class Reminders:
         self._refused[message.id] += 1
         if self._refused[message.id] < _ATTEMPTS:
             return
-        tenant = shown(message.tenant_id) if message.tenant_id else ""
+        tenant = tenant_label(message.tenant_id) if message.tenant_id else ""
         log.error("an alert is given up", channel=self._channel.name, what=message.what, tenant=tenant, why=str(why))
         del self._refused[message.id]
         await self._database.run(lambda connection: outbox.stands_no_more(connection, message))

@@ -8,13 +8,13 @@ from typing import Final
 
 import structlog
 
+from monitor.report.text import tenant_label
 from streams.cluster import Unavailable
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Channel, Failed
 from streams.consumers.notify.digest import digest, plan
 from streams.consumers.notify.message import Message
-from streams.consumers.notify.names import shown
 from streams.consumers.notify.outbox import Waiting
 from streams.consumers.notify.rate_limit import RateLimit
 from streams.consumers.notify.reminders import Reminders
@@ -200,7 +200,7 @@ class Sender:
         about = {
             "channel": name,
             "what": row.message.what,
-            "tenant": shown(row.message.tenant_id) if row.message.tenant_id else "",
+            "tenant": tenant_label(row.message.tenant_id) if row.message.tenant_id else "",
             "why": why,
         }
         if row.attempts + 1 < _ATTEMPTS:

@@ -7,10 +7,10 @@ from monitor.policy.model import Escalation, Policy
 from monitor.reasons.wording import count, exact, exact_percent, instant, rounded, rounded_percent, span
 from monitor.report import labels
 from monitor.report.labels import Label, label
-from monitor.report.text import readable
+from monitor.report.text import readable, tenant_label
 from schemas.outputs import Alert, Enforcement, Measure, Reason
 from streams.consumers.notify.message import Item, Message, Severity, What
-from streams.consumers.notify.names import WHAT, shown
+from streams.consumers.notify.names import WHAT
 from streams.consumers.notify.register import Case, Tenant, Thread
 
 
@@ -231,9 +231,9 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
             behaviour,
             "critical" if kind in ("termination", "ban") else "warning",
             Reason(
-                f"{instant(by_ms)} 失效：租户 {shown(tenant_id)}，{label(labels.KINDS, kind).zh}，"
+                f"{instant(by_ms)} 失效：租户 {tenant_label(tenant_id)}，{label(labels.KINDS, kind).zh}，"
                 f"{label(labels.BEHAVIOURS, behaviour).zh}",
-                f"lapses {instant(by_ms)}: tenant {shown(tenant_id)}, {label(labels.KINDS, kind).en.lower()}, "
+                f"lapses {instant(by_ms)}: tenant {tenant_label(tenant_id)}, {label(labels.KINDS, kind).en.lower()}, "
                 f"{label(labels.BEHAVIOURS, behaviour).en.lower()}",
             ),
             id_,
@@ -262,8 +262,8 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
 def _title(what: Label, tenant_id: str, behaviour: str) -> Reason:
     name = label(labels.BEHAVIOURS, behaviour)
     return Reason(
-        f"{what.zh}：租户 {shown(tenant_id)}，{readable(name.zh, 80)}",
-        f"{what.en}: tenant {shown(tenant_id)}, {readable(name.en, 80).lower()}",
+        f"{what.zh}：租户 {tenant_label(tenant_id)}，{readable(name.zh, 80)}",
+        f"{what.en}: tenant {tenant_label(tenant_id)}, {readable(name.en, 80).lower()}",
     )
 
 

@@ -8,10 +8,10 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
+from monitor.report.text import tenant_label
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about, plain
 from streams.consumers.notify.message import Item, Message
-from streams.consumers.notify.names import shown
 from streams.consumers.notify.outbox import Standing
 
 _PATH: Final = "/api/v2/alerts"
@@ -68,8 +68,8 @@ def _alert(message: Message, item: Item | None, since_ms: int, now_ms: int, link
     tenant_id = item.tenant_id if item else message.tenant_id
     labels = {
         "alertname": "CallwardenTenant",
-        "tenant": shown(tenant_id),
-        "behaviour": shown(item.behaviour if item else message.behaviour),
+        "tenant": tenant_label(tenant_id),
+        "behaviour": tenant_label(item.behaviour if item else message.behaviour),
         "tier": message.tier,
         "severity": item.severity if item else message.severity,
         "kind": message.what,
