@@ -27,16 +27,10 @@ from monitor.shard.dealing import ELSEWHERE, Numbers, dealt, renumbered
 from monitor.shard.events import rfc3339
 from monitor.shard.history import History
 from monitor.shard.pane import Pane
+from monitor.shard.panestore import SpanHead, decode_pane, encode_pane
 from monitor.shard.span import FINE_MS, HOUR_MS
 from monitor.shard.standingstore import decode_standings, encode_standings
-from monitor.shard.state import (
-    ShardHead,
-    SpanHead,
-    decode_names,
-    decode_pane,
-    encode_names,
-    encode_pane,
-)
+from monitor.shard.state import ShardHead, decode_names, encode_names
 from monitor.stored import Cutter
 from monitor.succession import POLICY, EraHead
 from monitor.topics import INPUTS

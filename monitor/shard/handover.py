@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from monitor.shard.keys import U64
 from monitor.shard.packing import FORMAT, Column, Unpacker, array, column, packed
+from monitor.shard.panestore import decode_pane, encode_pane
 from monitor.shard.records import Waiting
-from monitor.shard.state import decode_pane, encode_pane
 from monitor.shard.unsealed import OpenPane
 from schemas import codec
 

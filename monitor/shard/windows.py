@@ -9,8 +9,8 @@ from monitor.shard.evidence import Evidence
 from monitor.shard.gathering import Gathering
 from monitor.shard.history import History
 from monitor.shard.pane import Pane, merge
+from monitor.shard.panestore import PaneStore, SpanHead
 from monitor.shard.span import HOUR_MS, Span
-from monitor.shard.state import PaneStore, SpanHead
 
 
 class Windows:

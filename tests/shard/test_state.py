@@ -17,14 +17,9 @@ from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_k
 from monitor.shard.fields import BIT
 from monitor.shard.packing import FORMAT, READS, StateFormatError, format_of
 from monitor.shard.pane import Pane, seal
+from monitor.shard.panestore import PaneStore
 from monitor.shard.shard import Shard
-from monitor.shard.state import (
-    NAMES_TOGETHER,
-    PaneStore,
-    ShardHead,
-    decode_names,
-    encode_names,
-)
+from monitor.shard.state import NAMES_TOGETHER, ShardHead, decode_names, encode_names
 from schemas.inputs import Cdr
 
 LATER = FORMAT + 1

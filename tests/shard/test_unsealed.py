@@ -9,7 +9,7 @@ from shard_samples import LAYOUT, MINUTE, T0, cdr, columns
 from monitor.shard.columns import Calls
 from monitor.shard.fields import BIT
 from monitor.shard.pane import Pane, seal
-from monitor.shard.state import decode_pane, encode_pane
+from monitor.shard.panestore import decode_pane, encode_pane
 from monitor.shard.unsealed import OpenPane, Unsealed
 
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1), (BIT["attempts"], BIT["answered"]))
