@@ -22,7 +22,7 @@ from schemas.inputs import Review
 from schemas.outputs import Enforcement, PolicyRef, Reason
 
 if TYPE_CHECKING:
-    from monitor.replay import Outcome
+    from monitor.replayoutcome import Outcome
 
 HOUR_MS = 3_600_000
 PIECE_LINES = 5_000

@@ -10,7 +10,8 @@ import msgspec
 
 from monitor.output import write
 from monitor.policy.model import Policy
-from monitor.replay import Outcome, Progress, replay
+from monitor.replay import Progress, replay
+from monitor.replayoutcome import Outcome
 from monitor.report.page import make
 from monitor.report.standing import Standings, TenantStanding
 from monitor.shard.nearness import Looking

@@ -11,7 +11,7 @@ import orjson
 from monitor.policy.model import Policy
 from monitor.policy.plain import to_plain
 from monitor.private_files import make_folder, open_private
-from monitor.replay import Outcome, Rejection
+from monitor.replayoutcome import Outcome, Rejection
 from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
 

@@ -9,7 +9,8 @@ from typing import BinaryIO, Final
 from monitor.adapters.base import Adapter, Row
 from monitor.files import pieces
 from monitor.policy.model import Policy, Rule
-from monitor.replay import Outcome, replay
+from monitor.replay import replay
+from monitor.replayoutcome import Outcome
 from schemas import codec
 from schemas.inputs import Cdr, Complaint
 

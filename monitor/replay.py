@@ -1,74 +1,29 @@
 """Replay: judges files of records. The oracle of everything else: the same records, the same decisions."""
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 
 from monitor.adapters.base import Adapter
 from monitor.files import open_input, pieces
-from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Late, Placed, Refused, Source, merge
+from monitor.intake import NO_CLOCK_MS, Decoded, Decoder, Late, Placed, Refused, Source, merge
 from monitor.lateness import Lateness
+from monitor.parallel.pool import Pool
 from monitor.policy.eras import Era
 from monitor.policy.model import Policy
-from monitor.shard.columns import Calls
+from monitor.replayoutcome import Outcome, settle
 from monitor.shard.keys import salt_of
-from monitor.shard.nearness import Look, Looking, look, merged
-from monitor.shard.relay import Relay, layouts
-from monitor.shard.sink import Sink
-from schemas.outputs import Alert, Enforcement, JudgedWindow
+from monitor.shard.nearness import Looking
+from monitor.shard.relay import layouts
+from monitor.sharding import LocalShards, Shards
+from schemas.outputs import Enforcement, JudgedWindow
 
 PIECE_LINES = 5_000
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a replay read and brought about; ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
-
-    read: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    duplicates: int = 0
-    late: int = 0
-    enforcement: int = 0
-    shadow: int = 0
-    alerts: int = 0
-    windows: int = 0
-    tenants: int = 0
-    last_event_ms: int | None = None
-    not_after_ms: int | None = None
-
-
-@dataclass(slots=True)
-class Rejection:
-    """A rejected row: which file and line, why, and its bytes as they came."""
-
-    file: str
-    line: int
-    reason: str
-    raw: bytes
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract).
-
-    ``seen``: how far tenants were from thresholds at the end, where that was asked for.
-    """
-
-    enforcement: list[Enforcement] = field(default_factory=list)
-    shadow: list[Enforcement] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    windows: list[JudgedWindow] = field(default_factory=list)
-    late: list[bytes] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-    summary: Summary = field(default_factory=Summary)
-    seen: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +68,6 @@ def replay(
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         if jobs > 1:
-            from monitor.parallel.pool import Pool  # starts processes, which import this module
-
             pool = stack.enter_context(Pool(eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
             run = _Run(pool, paths, eras, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
@@ -167,99 +120,6 @@ class _Feed:
         """The clock before the next row."""
         assert self.piece is not None
         return int(self.piece.before_ms[self.at])
-
-
-class Shards(Protocol):
-    """Where the calls and records of a replay go: the shards in this process, or in others (`monitor.parallel`)."""
-
-    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
-        """Take rows in reading order: ``batch`` is the merged ``ready``; ``watermark_ms`` is that before them."""
-        ...
-
-    def advance(self, watermark_ms: int) -> None:
-        """Decide what the watermark allows."""
-        ...
-
-    def finish(self, last_ms: int, until_ms: int | None) -> None:
-        """The input has ended."""
-        ...
-
-    def collect(self) -> list[Sink]:
-        """What has been brought about since the last call, or is known of it by now; after `finish` all of it."""
-        ...
-
-    @property
-    def tenants(self) -> int:
-        """How many tenants there were."""
-        ...
-
-    @property
-    def settled(self) -> bool:
-        """Whether all shards have decided equally far, so that no window is still to come before those collected."""
-        ...
-
-    def look(self) -> Look | None:
-        """What is to be seen of the tenants after `finish`, if that was asked for."""
-        ...
-
-
-class LocalShards:
-    """Shards in this process."""
-
-    def __init__(
-        self,
-        eras: Sequence[Era],
-        shards: int,
-        windows: bool,
-        looking: Looking | None = None,
-        enforce_from_ms: int = 0,
-    ) -> None:
-        self.shards = [Relay(eras, windows, enforce_from_ms) for _ in range(shards)]
-        self._looking = looking
-        self._duplicates = 0
-
-    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
-        """Take rows in reading order."""
-        count = len(self.shards)
-        for waiting in batch.waiting:
-            self.shards[shard_of(waiting.record.tenant_id, count)].wait(waiting)
-        if batch.calls is None:
-            return
-        parts = [(batch.names, batch.calls)] if count == 1 else split(batch.names, batch.calls, count)
-        for shard, (names, calls) in zip(self.shards, parts, strict=True):
-            self._duplicates += int(shard.apply(names, calls, watermark_ms).sum())
-
-    def advance(self, watermark_ms: int) -> None:
-        """Decide what the watermark allows."""
-        for shard in self.shards:
-            shard.advance(watermark_ms)
-
-    def finish(self, last_ms: int, until_ms: int | None) -> None:
-        """The input has ended."""
-        for shard in self.shards:
-            shard.finish(last_ms, until_ms)
-
-    def collect(self) -> list[Sink]:
-        """What has been brought about since the last call."""
-        sinks = [shard.take() for shard in self.shards]
-        sinks[0].duplicates += self._duplicates
-        self._duplicates = 0
-        return sinks
-
-    @property
-    def tenants(self) -> int:
-        """How many tenants there were."""
-        return sum(relay.shard.tenants for relay in self.shards)
-
-    @property
-    def settled(self) -> bool:
-        """Always: they advance together."""
-        return True
-
-    def look(self) -> Look | None:
-        """What is to be seen of the tenants."""
-        looking = self._looking
-        return merged([look(relay.shard, looking) for relay in self.shards], looking) if looking else None
 
 
 class _Run:
@@ -348,25 +208,6 @@ class _Run:
         return outcome
 
 
-def settle(outcome: Outcome, late: list[Late], refused: list[Refused], names: Sequence[str]) -> None:
-    """Put everything but windows into the order of its file, and count it.
-
-    The summary has ``read`` and ``duplicates`` already; ``names`` are those of the sources, by number.
-    """
-    summary = outcome.summary
-    outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
-    outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
-    outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
-    late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
-    outcome.late = [one.raw for one in late]
-    refused.sort(key=lambda r: r.log)
-    outcome.rejected = [Rejection(names[r.log[1]], r.log[3], r.reason, r.raw or b"") for r in refused]
-    summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
-    summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
-    summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
-    summary.alerts = len(outcome.alerts)
-
-
 def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:
     return window.end_ms, window.tenant_id, window.rule_id
 
@@ -389,22 +230,3 @@ def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:
             ready.append((feed.piece, feed.at, stop))
             feed.at = stop
     return ready
-
-
-def shard_of(tenant_id: str, shards: int) -> int:
-    """Which of so many shards a tenant belongs to."""
-    return zlib.crc32(tenant_id.encode()) % shards
-
-
-def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], Calls]]:
-    """The calls of each shard's tenants, in reading order."""
-    home = np.array([shard_of(name, shards) for name in names], np.int32)
-    parts = []
-    for shard in range(shards):
-        mine = np.flatnonzero(home == shard)
-        place = np.full(len(names), -1, np.int32)
-        place[mine] = np.arange(len(mine), dtype=np.int32)
-        part = calls.take(np.flatnonzero(home[calls.tenant] == shard))
-        part.tenant = place[part.tenant]
-        parts.append(([names[i] for i in mine], part))
-    return parts

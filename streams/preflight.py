@@ -6,7 +6,7 @@ from contextlib import suppress
 from monitor.backtest import Change, changes, judged
 from monitor.policy.model import Policy
 from monitor.preflight import Counting, Preflight, look, unexempted
-from monitor.replay import Outcome
+from monitor.replayoutcome import Outcome
 from schemas import codec
 from streams.cluster import TP, Cluster, Unreadable
 from streams.names import Names

@@ -14,7 +14,8 @@ from monitor.notes import EnforceFrom, Note, Switch, Withdrawal
 from monitor.partition import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
-from monitor.replay import Outcome, Progress, settle
+from monitor.replay import Progress
+from monitor.replayoutcome import Outcome, settle
 from monitor.rows import Rows
 from monitor.shard.nearness import Looking, look, merged
 from streams import clocklog

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from monitor.cli.app import build
 from monitor.demo import attempts_of, rows_of
-from monitor.replay import Outcome
+from monitor.replayoutcome import Outcome
 from monitor.simulate.labels import Label
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from monitor.demo import Judgement, TenantRow, Verdict
     from monitor.policy.model import Policy
-    from monitor.replay import Outcome
+    from monitor.replayoutcome import Outcome
     from monitor.shard.nearness import Looking
 
 # Of the page of metrics: who is nearest to a threshold, or beyond it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monitor.backtest import Change
     from monitor.policy.model import Policy
     from monitor.preflight import Preflight
-    from monitor.replay import Outcome
+    from monitor.replayoutcome import Outcome
     from streams.kafka import KafkaCluster
     from streams.settings import Settings
 

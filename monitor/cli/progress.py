@@ -7,7 +7,8 @@ from types import TracebackType
 
 from monitor.cli.terminal import behind
 from monitor.masking import visible
-from monitor.replay import Outcome, Progress
+from monitor.replay import Progress
+from monitor.replayoutcome import Outcome
 from monitor.report.text import readable
 from monitor.shard.events import rfc3339
 

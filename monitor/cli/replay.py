@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from monitor.cli.progress import Reporter
     from monitor.policy.eras import Era
     from monitor.policy.model import Policy
-    from monitor.replay import Outcome
+    from monitor.replayoutcome import Outcome
     from monitor.shard.nearness import Looking
     from streams.kafka import KafkaCluster
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.intake import Decoded
-from monitor.replay import split
 from monitor.shard.columns import Calls
 from monitor.shard.strings import Strings
+from monitor.sharding import split
 
 
 class _Part(NamedTuple):

@@ -19,10 +19,10 @@ from monitor.parallel.messages import ADVANCE, DECODE, DECODED, DONE, FINISH, PI
 from monitor.parallel.packed import pack
 from monitor.parallel.process import Process
 from monitor.policy.eras import Era
-from monitor.replay import shard_of
 from monitor.shard.nearness import Look, Looking, merged
 from monitor.shard.relay import layouts
 from monitor.shard.sink import Sink
+from monitor.sharding import shard_of
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
 
 
 class Pool:
-    """The shards of a replay in ``jobs`` processes (`monitor.replay.Shards`), which decode, too."""
+    """The shards of a replay in ``jobs`` processes (`monitor.sharding.Shards`), which decode, too."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from monitor.policy.model import Policy
-from monitor.replay import Outcome
+from monitor.replayoutcome import Outcome
 from monitor.shard.nearness import Look, Looking
 from streams.metrics.counted import Counted
 from streams.metrics.make import gauge

@@ -7,7 +7,8 @@ import pytest
 
 from monitor.metrics import METRICS
 from monitor.policy.load import load
-from monitor.replay import Outcome, replay
+from monitor.replay import replay
+from monitor.replayoutcome import Outcome
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 

@@ -12,12 +12,13 @@ from shard_samples import MINUTE, T0
 from monitor.metrics import METRICS
 from monitor.policy.load import loads
 from monitor.policy.model import Rule
-from monitor.replay import LocalShards, replay
+from monitor.replay import replay
 from monitor.shard.breach import find
 from monitor.shard.breach import look as view_of
 from monitor.shard.docket import Docket
 from monitor.shard.nearness import BUCKETS, FAR_OVER, Look, Looking, Near, look, merged, pairs
 from monitor.shard.shard import Shard
+from monitor.sharding import LocalShards
 from oracle.generate import scenario
 from oracle.measures import wilson
 

@@ -8,7 +8,8 @@ from simulated_world import World, make_world
 
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.load import load
-from monitor.replay import Outcome, replay
+from monitor.replay import replay
+from monitor.replayoutcome import Outcome
 from monitor.simulate.kinds import BY_NAME, KINDS
 from monitor.simulate.words import DECLARED, LISTS
 from schemas.outputs import EnforcementData

@@ -16,7 +16,8 @@ from monitor.keying import partition_of
 from monitor.notes import Limit, Move, Note, Skip
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.replay import Outcome, replay
+from monitor.replay import replay
+from monitor.replayoutcome import Outcome
 from monitor.shard.nearness import Looking
 from monitor.topics import CARRIES, INPUTS
 from oracle.generate import scenario

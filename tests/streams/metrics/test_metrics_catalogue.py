@@ -16,7 +16,7 @@ from monitor.intake import Refused
 from monitor.partition import Taken
 from monitor.policy.load import load
 from monitor.policy.model import Policy
-from monitor.replay import Outcome, Summary
+from monitor.replayoutcome import Outcome, Summary
 from monitor.shard.nearness import Looking, look
 from streams.consumers.billing.telemetry import Telemetry as BillingTelemetry
 from streams.consumers.host import pages_app
