@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not services and not soak
+# A process for each core; the tests of a file stay together, because they share what is made once for all of them.
+SIDE_BY_SIDE := -n auto --dist loadfile
 DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk openjdk-17-jre-headless maven postgresql prometheus \
   prometheus-alertmanager
 PIP := -m pip install -q --disable-pip-version-check
@@ -43,24 +45,24 @@ lint: setup ## Style, types, import contracts.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: setup lint ## The fast suite: no service, no browser.
-	$(BIN)/python -m pytest -m '$(FAST)'
+test: setup lint ## The fast suite, side by side on all cores: no service, no browser; ARGS go to pytest.
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m '$(FAST)' $(ARGS)
 
 # Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
 test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services.
-	$(BIN)/python -m pytest -m services
+	$(BIN)/python -m pytest -m services $(ARGS)
 
 test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
 	@ran=; for name in $(PYTHONS); do \
 	  python=$$(.ci/find-python $$name 2>/dev/null) || { echo "== $$name is not here: skipped"; continue; }; \
 	  venv=.venv-$${name#python}; echo "== $$name: $$venv"; \
 	  "$$python" -m venv $$venv && $(call install,$$venv/bin/python) && \
-	  $$venv/bin/python -m pytest -p no:cacheprovider -m '$(FAST)' || exit 1; \
+	  $$venv/bin/python -m pytest -p no:cacheprovider $(SIDE_BY_SIDE) -m '$(FAST)' || exit 1; \
 	  ran="$$ran $$name"; \
 	done; [ -n "$$ran" ] || { echo "None of $(PYTHONS) is here." >&2; exit 1; }; echo "== passed on$$ran"
 
 soak: setup tools ## The long suites, against real services, too: what is absent is a failure.
-	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak
+	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: setup ## Records a second, and where the time goes; ARGS are handed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)

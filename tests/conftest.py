@@ -24,18 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_LEFT_RUNNING] = []
     mark_this_run()
-    if config.pluginmanager.has_plugin("dsession"):
-        config.pluginmanager.register(_LeftByWorkers(config))
 
 
-class _LeftByWorkers:
-    """Where tests run side by side: what each worker process of pytest-xdist reports at its end."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._found = config.stash[_LEFT_RUNNING]
-
-    def pytest_testnodedown(self, node: Any) -> None:
-        self._found += getattr(node, "workeroutput", {}).get(_OF_A_WORKER, [])
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Where tests run side by side, take what a worker process of pytest-xdist found at its end."""
+    node.config.stash[_LEFT_RUNNING].extend(getattr(node, "workeroutput", {}).get(_OF_A_WORKER, []))
 
 
 @pytest.hookimpl(trylast=True)

@@ -22,15 +22,16 @@ def test_an_interrupted_command_ends():
 """
 LEAVING = """
 import subprocess, sys
+from pathlib import Path
 
 def test_that_forgets_its_process(tmp_path):
     forgotten = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd=tmp_path)
     forgotten.returncode = 0  # or Python itself would warn of it
-    print("started", forgotten.pid)
+    (Path(__file__).parent / "started").write_text(str(forgotten.pid))
 """
 
 
-def run(folder: Path, suite: str) -> tuple[int, str]:
+def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
     """The exit status and the output of a run of this suite, started with SIGINT ignored as by `nohup ... &`."""
     for name in ("conftest.py", "leftover_processes.py"):
         (folder / name).write_text((Path(__file__).parent / name).read_text())
@@ -39,7 +40,7 @@ def run(folder: Path, suite: str) -> tuple[int, str]:
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", str(folder)],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", *options, str(folder)],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,9 +58,12 @@ def test_a_run_in_the_background_can_interrupt_what_it_starts(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
-def test_a_run_that_leaves_a_process_behind_fails_names_it_and_ends_it(tmp_path: Path) -> None:
-    status, output = run(tmp_path, LEAVING)
-    pid = int(output.split("started ")[1].split()[0])
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "side by side"])
+def test_a_run_that_leaves_a_process_behind_fails_names_it_and_ends_it(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    status, output = run(tmp_path, LEAVING, *options)
+    pid = int((tmp_path / "started").read_text())
     assert status == 1
     assert f"left running by a test: {pid}: " in output
     assert "test_that_forgets_its_proces" in output
