@@ -35,9 +35,15 @@ class Change:
     new: str
 
 
+BETWEEN = "between"
+"""The point that a worker comes past between the parts of a transaction that was taken apart."""
+
+
 def _parted(*lines: str) -> Change:
-    """The one transaction as several."""
-    return Change(Owner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", "\n        ".join(lines))
+    """The one transaction as several. The last line is the last transaction; before it a worker may be killed."""
+    *before, last = lines
+    steps = "\n        ".join([*before, f"await writer._link.passes({BETWEEN!r})", last])
+    return Change(Owner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", steps)
 
 
 _STATE = "state = [out for out in outs if out.topic == setup.names.output('state')]"
