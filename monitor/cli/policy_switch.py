@@ -49,6 +49,7 @@ def apply(
     from monitor.cli.operator import operate
     from monitor.policy.diff import diff
     from monitor.policy.eras import Era
+    from monitor.policy.notes import notes
     from streams.commands import partition_count, tell
     from streams.control import PolicyCommand
     from streams.names import Names
@@ -86,6 +87,8 @@ def apply(
     before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
     for line in diff(before, after):
         typer.echo(line)
+    for note in notes(after, now_ms):
+        typer.echo(f"note: {note}")
     if preview:
         for line in _changed_tiers(settings, names, before, after):
             typer.echo(line)

@@ -37,11 +37,19 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
 
 
 def _never(rule: Rule, name: str) -> Iterator[str]:
-    """Of shares that is a fault."""
-    if rule.direction == "below" and rule.threshold <= 0:
-        yield f"{name}: {rule.metric} is never below {rule.threshold:g}"
-    if rule.direction == "above" and rule.threshold < 0:
-        yield f"{name}: {rule.metric} is always above {rule.threshold:g}"
+    """Thresholds that every value or no value passes. Of proportions they are faults."""
+    metric, above, threshold = METRICS[rule.metric], rule.direction == "above", rule.threshold
+    if not above and threshold <= 0:
+        yield f"{name}: {rule.metric} is never below {threshold:g}"
+    if above and threshold < 0:
+        yield f"{name}: {rule.metric} is always above {threshold:g}"
+    if metric.unit != "ratio" or metric.proportion:
+        return
+    if threshold > 1 or (above and threshold == 1):
+        passes = "never above" if above else "always below"
+        yield f"{name}: {rule.metric} is {passes} {threshold:g}; it is at most 1, so 15 % is 0.15"
+    if above and threshold == 0 and rule.min_denominator <= 1:
+        yield f"{name}: {rule.metric} above 0 needs one such event; set `min_denominator`, or a threshold above 0"
 
 
 def _odd_sizes(rule: Rule, name: str) -> Iterator[str]:

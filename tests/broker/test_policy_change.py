@@ -55,6 +55,13 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     for path in (wrong, another):
         path.write_text(later.read_text("utf-8").replace("version: ", f"version: {path.stem}-", 1), "utf-8")
     far_ms = boundary(time.time_ns() // 1_000_000 + 10 * 86_400_000)
+    odd = later.with_name("odd.yaml")
+    odd.write_text(
+        'id: odd\nversion: "1"\nrules:\n- {id: r, behaviour: blind_calling, metric: distinct_callee_ratio, above: 30, '
+        "window: 1h, step: 1h, mode: shadow}\n"
+    )
+    shown = callwarden(environment, "policy", "apply", str(odd), "--dry-run", "--no-preview")
+    assert "note: rule r: distinct_callee_ratio is never above 30" in shown
     apply = "policy", "apply", "--reason", "r", "--yes"
     callwarden(environment, *apply, str(wrong), "--from", str(far_ms))
     assert callwarden(environment, "policy", "status").count("still to come") == PARTITIONS

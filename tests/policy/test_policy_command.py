@@ -99,6 +99,12 @@ RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
             "stands in the rows a and b of the prohibited businesses",
         ),
         (
+            "rules: [" + RULE + "metric: distinct_callee_ratio, above: 30}]",
+            "rule r: distinct_callee_ratio is never above 30; it is at most 1, so 15 % is 0.15",
+        ),
+        ("rules: [" + RULE + "metric: sequential_ratio, below: 30}]", "sequential_ratio is always below 30"),
+        ("rules: [" + RULE + "metric: sequential_ratio, above: 0}]", "sequential_ratio above 0 needs one such event"),
+        (
             "overrides: [{tenant: t, rule: short-calls, above: 0.5, owner: o, reason: r, expires: 1999-01-01}]",
             "override of short-calls for t expired 1999-01-01T00:00:00Z",
         ),

@@ -357,13 +357,14 @@ def test_one_poll_makes_no_more_of_what_it_has_fetched_than_it_may() -> None:
 def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
     """The peak of a process that reads a megabyte of bombs of each kind, as a worker does, poll by poll."""
     script = """
-        import resource, sys
+        import resource, sys, zlib
         from test_unreadable_batches import *
         import test_unreadable_batches as tests
         fastfetch.install()
         fetched(batch(GOOD, codec=ZSTD))
         made = [WHOLE[what][1]() for what in WHOLE if "bomb" in what or "millions" in what]
         made.append(batch([], codec=ZSTD, payload=zstd_encode(bytes(1 << 30)), count=3))
+        made.append(batch([], codec=GZIP, payload=zlib.compress(bytes(1 << 29), 1, wbits=31), count=3))
         del tests.BOMB
         # Since the kernel counts the peak of whoever made them, too: in a child of its own.
         import os
