@@ -12,7 +12,7 @@ from monitor.partition import Taken
 from streams.cluster import TP, Out, Refused
 from streams.control import MAX_POLICY_BYTES, MAX_TEXT, PolicyCommand, carry_out, decode_command, refusal
 from streams.deadletters import DeadLetter
-from streams.emit import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, must_fit, records
+from streams.emit import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, records
 from streams.names import Names
 
 NAMES = Names("callwarden.", "callwarden.")
@@ -69,7 +69,7 @@ def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
 
 def test_what_cannot_be_cut_is_named_before_the_broker_is_asked() -> None:
     with pytest.raises(Refused, match=r"callwarden.state-3 under the key '\+•+01' has 1,000,012 bytes; expected"):
-        must_fit([Out("callwarden.state", 3, b"+8619000000001"[:12] + b"01", b"x" * (1_000_012 - 14))])
+        records(NAMES, 3, Taken(), [("+8619000000001"[:12] + "01", b"x" * (1_000_012 - 14))])
 
 
 def test_a_policy_that_no_note_could_hold_is_refused() -> None:
