@@ -244,10 +244,11 @@ def status(bootstrap: Bootstrap = None) -> None:
     for lines in waits.values():
         for line in lines:
             typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
-    if ticked_ms is not None and time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
+    if ticked_ms is None or time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
+        newest = "no worker has written a tick" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
         typer.echo(
-            f"the newest tick of a worker is of {_time(ticked_ms)}: none is at work, or no tick is acknowledged; "
-            "its /readyz says which"
+            f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
+            "says which. `callwarden topics check` shows what is wrong with the topic"
         )
 
 

@@ -1,0 +1,36 @@
+"""`callwarden policy status`: what decisions wait for is printed, and that nobody tells of it."""
+
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from monitor.cli import operator
+from monitor.cli.app import build
+from streams.policies import Noted
+
+WAITS = "partition 0: no call comes in any partition; if none are away: callwarden end-outage --reason WHY"
+
+
+def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[int, list[str]]) -> list[str]:
+    """Its lines, where the clock log holds this."""
+    monkeypatch.setattr(operator, "operate", lambda *_: ({0: Noted(0)}, (ticked_ms, waits)))
+    done = CliRunner().invoke(build("policy"), ["policy", "status"])
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()[1:]
+
+
+def test_what_decisions_wait_for_is_printed_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    [line] = status(monkeypatch, time.time_ns() // 1_000_000, {0: [WAITS]})
+    assert line.startswith("waiting, as of 20")
+    assert line.endswith(f"Z: {WAITS}")
+
+
+@pytest.mark.parametrize(
+    ("ticked_ms", "said"),
+    [(None, "no worker has written a tick (callwarden.clock): "), (1, "the newest tick is of 1970-01-01T00:00:00Z (")],
+)
+def test_a_tick_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, said: str) -> None:
+    [line] = status(monkeypatch, ticked_ms, {})
+    assert line.startswith(said)
+    assert line.endswith("`callwarden topics check` shows what is wrong with the topic")
