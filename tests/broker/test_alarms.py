@@ -189,7 +189,11 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
                 assert not alarms.firing("CallwardenNoRecords")
                 least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
                 assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
-                assert worker.get("/readyz") == (200, "ready\n")
+                status, body = worker.get("/readyz")
+                first, *waits = body.splitlines()
+                assert (status, first) == (200, "ready")
+                held_by = [re.match(r"partition (\d+): in\.findings holds decisions back: ", line) for line in waits]
+                assert [int(one[1]) for one in held_by if one] == list(range(PARTITIONS))
                 await sender.send([sent("complaints", "t1", **verified, reported_ms=now_ms(), updated_ms=now_ms())])
             # The writer of the findings is stopped.
             await is_quiet(alarms, "CallwardenWatermarkStuck")
