@@ -1,0 +1,35 @@
+"""A command on a real broker that dies once the command is committed: it is not said that nothing was sent."""
+
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner
+from worker_traffic import make_topics
+
+from monitor.cli.app import build
+from streams.devkafka import DevKafka
+from streams.kafka import writer
+
+pytestmark = pytest.mark.services
+
+END_OUTAGE = ["end-outage", "--reason", "r", "--partition", "0", "--wait", "1", "--bootstrap"]
+
+
+def test_a_broker_that_dies_behind_the_commit_leaves_the_command_sent_and_not_confirmed(
+    jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = AIOKafkaProducer.commit_transaction
+    monkeypatch.setattr(writer, "_STOP_S", 0.5)
+    with DevKafka(tmp_path, jars) as node:
+        make_topics({"CALLWARDEN_BOOTSTRAP_SERVERS": node.address})
+
+        async def dying(producer: AIOKafkaProducer) -> None:
+            await commit(producer)
+            node.kill()
+
+        monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", dying)
+        done = CliRunner().invoke(build("end-outage"), [*END_OUTAGE, node.address])
+    assert done.exit_code == 1, done.output
+    assert "sent, not confirmed: " in done.output
+    assert "to give the same command again does no harm" in done.output
