@@ -16,9 +16,11 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note
 from prometheus_client import CollectorRegistry
 
-from streams.cluster import Refused
-from streams.consumers.follow import Follower
+from streams.clock import steady_s
+from streams.cluster import TP, Refused
+from streams.consumers.follow import Follower, Progress
 from streams.consumers.host import Followed, behind, host, pages_app
+from streams.consumers.watermarks import Waiting
 
 
 def free_port() -> int:
@@ -48,6 +50,19 @@ async def until_served(port: int) -> None:
                 await asyncio.sleep(0.01)
             else:
                 return
+
+
+@pytest.mark.parametrize("in_transaction", [True, False])
+def test_who_may_lack_what_was_committed_six_seconds_ago_is_not_ready(in_transaction: bool) -> None:
+    tp, now_s = TP("out.enforcement", 1), steady_s()
+
+    class Known:
+        def progress(self) -> Progress:
+            return Progress(0, {tp: 3}, now_s - 1, [Waiting(tp, 17, now_s - 6, in_transaction)])
+
+    said = behind(Known(), stale_s=3600)  # type: ignore[arg-type]
+    assert said is not None
+    assert ("a transaction of out.enforcement-1 has been open at offset 17" in said) == in_transaction
 
 
 async def forever(ended: list[str]) -> None:
