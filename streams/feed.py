@@ -3,23 +3,19 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from monitor.keying import Partitioner, partition_of
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
 from monitor.topics import INPUTS
 from streams.cluster import TP, Refused
 from streams.kafka import KafkaCluster
-from streams.kafka.clients import Clients
+from streams.kafka.keyedproducer import Producer
 from streams.settings import Settings as Connection
 
 MARK = ("made-by", b"callwarden traffic")
@@ -30,8 +26,6 @@ DAYS = 2
 _NEWEST = 100
 # Acknowledgements are awaited for so many records together.
 _MOST = 20_000
-# So long a broker may be away before a record is given up.
-_GIVE_UP_MS = 120_000
 # Live, records are sent at most so often: the fewer requests, the less it costs.
 _TICK_S = 0.02
 
@@ -84,7 +78,7 @@ class Feed:
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        producer: Producer,
         settings: Settings,
         prefix: str = "callwarden.",
         endless: bool = False,
@@ -172,33 +166,3 @@ async def _all_ours(cluster: KafkaCluster, tp: TP, start: int, end: int) -> bool
         if not all(MARK in record.headers for record in records):
             return False
     return True
-
-
-def placed_by(partitioner: Partitioner) -> Callable[[bytes, Sequence[int], Sequence[int]], int]:
-    """A partitioner for aiokafka's producer: where the workers expect a key's records."""
-
-    def place(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:
-        return partition_of(key, len(partitions), partitioner)
-
-    return place
-
-
-@asynccontextmanager
-async def producer_for(connection: Connection) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer for `Feed`; what it raises inside comes out as `Unavailable` or `Refused`."""
-    clients = Clients(connection)
-    producer = AIOKafkaProducer(
-        **clients.common(),
-        partitioner=placed_by(connection.partitioner),
-        enable_idempotence=True,
-        linger_ms=20,
-        max_batch_size=1 << 19,
-        request_timeout_ms=_GIVE_UP_MS,
-    )
-    try:
-        await producer.start()
-        yield producer
-    except (KafkaError, OSError) as error:
-        raise await clients.why(error, "sending traffic") from None
-    finally:
-        await producer.stop()

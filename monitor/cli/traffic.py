@@ -36,7 +36,8 @@ def run(
     from monitor.cli.signals import run_until_stopped
     from monitor.policy.durations import parse_duration
     from streams.cluster import Refused
-    from streams.feed import DAYS, Feed, around, look, now_ms, producer_for
+    from streams.feed import DAYS, Feed, around, look, now_ms
+    from streams.kafka.keyedproducer import keyed_producer
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     try:
@@ -53,7 +54,7 @@ def run(
                 f"{', '.join(found.others)}: there are records that are not simulated, and simulated ones would be "
                 "judged with them. Expected topics without, by CALLWARDEN_INPUT_PREFIX; or --yes, if that is meant"
             )
-        async with beating(alive), producer_for(settings) as producer:
+        async with beating(alive), keyed_producer(settings, "sending traffic") as producer:
             feed = Feed(producer, traffic, settings.input_prefix, endless=days is None)
             if not found.calls:
                 await feed.past()

@@ -16,10 +16,10 @@ from schemas.outputs import Enforcement
 from streams.cluster import TP, Cluster, Out, Refused
 from streams.commands import Displaced, write
 from streams.consumers.database import Database
-from streams.consumers.ledger.entries import review_of
 from streams.consumers.ledger.look import decision_delay_ms, events_of_review
 from streams.consumers.ledger.tables import REJECTIONS
 from streams.consumers.ledger.uptodate import is_up_to_date, may_be_reread
+from streams.consumers.records import review_of
 from streams.consumers.topics import Topics
 from streams.names import Names
 from streams.reviews.claims import Again, By, Claim, claim, mark_sent, unanswered, unsent, withdraw

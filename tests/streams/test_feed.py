@@ -15,7 +15,8 @@ from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS
 from monitor.topics import INPUTS
-from streams.feed import MARK, Feed, around, hours_of, placed_by
+from streams.feed import MARK, Feed, around, hours_of
+from streams.kafka.keyedproducer import placed_by
 
 Headers = list[tuple[str, bytes]]
 NOW_MS = 1_772_507_000_123

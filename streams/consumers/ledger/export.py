@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import Connection, Row, or_, select
 
 from monitor.masking import mask_numbers
-from streams.consumers.ledger.entries import review_of, storable
+from streams.consumers.ledger.entries import storable
 from streams.consumers.ledger.journal import Action, action_of
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, REREAD
+from streams.consumers.records import review_of
 
 _AT_ONCE = 1_000
 

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, select
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.cases import Case, Status, cases_of, once
-from streams.consumers.ledger.entries import event_of, review_of, storable
+from streams.consumers.ledger.entries import storable
 from streams.consumers.ledger.tables import ENTRIES, LISTED, POSITIONS
+from streams.consumers.records import event_of, review_of
 
 _AT_ONCE = 400
 _NEWEST = 5

@@ -21,11 +21,11 @@ from streams.consumers.notify.digest import summary
 from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
 from streams.consumers.notify.lost import records_lost
 from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.reading import Unread, alert_of, event_of
 from streams.consumers.notify.register import Tenant
 from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
 from streams.consumers.notify.words import lapse_soon
+from streams.consumers.records import Unread, alert_of, event_of
 from streams.consumers.shapes import insert_new
 
 log = structlog.get_logger("callwarden")
