@@ -7,40 +7,29 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from monitor.keying import Partitioner
+from monitor.headfields import HEAD, InputTopic, Live, Place, packed_head
 from monitor.position import SourceHead
 from monitor.shard.state import ShardHead, entries_of
-from monitor.stored import Cutter, MissingPartError
+from monitor.stored import MissingPartError
 from monitor.succession import EraHead
 
-HEAD: Final = "head"
-"""Its key. It is written last: what it names is there when it is."""
+__all__ = [
+    "HANDOVER",
+    "HEAD",
+    "HandedOver",
+    "InputTopic",
+    "Live",
+    "MismatchError",
+    "PartitionHead",
+    "Place",
+    "mark_of",
+    "must_be_whole",
+    "packed_head",
+    "place_of",
+]
 
 HANDOVER: Final = "handover"
 """The key of what a former owner had read and not decided."""
-
-
-class Live(Struct, frozen=True):
-    """The worker's settings that decide: ``max_ahead`` (`monitor.position`), the others in `monitor.idle`."""
-
-    idle_after_ms: int = 30_000
-    max_ahead_ms: int = 300_000
-    outage_grace_ms: int = 14_400_000
-
-
-class Place(Struct, frozen=True):
-    """Which partition this is, of how many, and how producers place keys."""
-
-    number: int
-    partitions: int
-    partitioner: Partitioner = "murmur2"
-
-
-class InputTopic(Struct, frozen=True):
-    """An input topic by its name and the id that Kafka gave it: one that is created again has another id."""
-
-    name: str
-    id: str
 
 
 class PartitionHead(Struct):
@@ -111,11 +100,6 @@ class HandedOver(Struct):
 
 class MismatchError(ValueError):
     """The stored state was made under other circumstances, under which it cannot go on."""
-
-
-def packed_head(records: Mapping[str, bytes]) -> bytes | None:
-    """The head as it is among these stored records, None where it is not. MissingPartError."""
-    return Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
 
 
 class _Placed(Struct):

@@ -1,10 +1,13 @@
-"""A moment as people write it, RFC 3339 or epoch milliseconds, as epoch ms."""
+"""A moment as people write it, as epoch ms, and epoch ms as people read them."""
 
 from datetime import UTC, datetime
 
 
 def parse_moment(text: str) -> int:
-    """ValueError says what would be right; a time without its zone could be any of a day's."""
+    """RFC 3339 or epoch milliseconds, as epoch ms.
+
+    ValueError says what would be right; a time without its zone could be any of a day's.
+    """
     if text.isascii() and text.lstrip("-").isdigit():
         return int(text)
     try:
@@ -15,3 +18,9 @@ def parse_moment(text: str) -> int:
         whole = when.isoformat()
         raise ValueError(f"expected a time zone, such as {whole}Z or {whole}+08:00")
     return round((when - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+
+
+def instant(ms: int) -> str:
+    """Epoch ms as ``2026-03-02 08:00 UTC``; seconds only where there are some, parts of a second never."""
+    at = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at.second else f"{at:%Y-%m-%d %H:%M} UTC"

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class UnreadableRecord(NamedTuple):
@@ -30,8 +31,8 @@ class Rows:
 
     start: int
     stop: int
-    offsets: NDArray[np.int64]
-    timestamps_ms: NDArray[np.int64]
+    offsets: "NDArray[np.int64]"
+    timestamps_ms: "NDArray[np.int64]"
     values: Sequence[bytes | None]
     keys: Sequence[bytes | None] | None = None
     unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Rows:
 
     def cut(self, at: Iterable[int]) -> "list[Rows]":
         """These rows, parted before the first row at or above each of these offsets (ascending)."""
-        edges = [0, *np.searchsorted(self.offsets, list(at)).tolist(), len(self)]
+        edges = [0, *self.offsets.searchsorted(list(at)).tolist(), len(self)]
         parts: list[Rows] = []
         for start, stop in pairwise(edges):
             if start < stop:

@@ -6,12 +6,13 @@ engine runs on both. Nothing else of `streams` imports a Kafka library.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.rows import Rows, UnreadableRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class TP(NamedTuple):
@@ -61,6 +62,8 @@ class Unreadable(Unavailable):
 
     def passed_over(self, start: int, through: int) -> "Fetched":
         """One row that stands for the offsets from ``start`` to ``through``, which are not read."""
+        import numpy as np  # here: many commands read no records
+
         row = UnreadableRecord(f"damaged: {self}", start)
         offsets, times = np.array([through], np.int64), np.zeros(1, np.int64)
         return Fetched(start, through + 1, offsets, times, [None], [self.raw], {through: row})
@@ -82,8 +85,8 @@ class Fetched:
 
     start: int
     stop: int
-    offsets: NDArray[np.int64]
-    timestamps_ms: NDArray[np.int64]
+    offsets: "NDArray[np.int64]"
+    timestamps_ms: "NDArray[np.int64]"
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     unreadable: Mapping[int, UnreadableRecord] = field(default_factory=dict)

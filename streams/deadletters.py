@@ -11,7 +11,7 @@ from monitor.keying import Partitioner, partition_of
 from streams.cluster import TP, Out, Refused
 from streams.commands import Unconfirmed, commit, operator
 from streams.kafka import KafkaCluster
-from streams.kafka.cluster import WholeRecord
+from streams.kafka.spans import WholeRecord
 from streams.names import Names
 
 _AT_ONCE = 500  # letters in one transaction

@@ -12,7 +12,7 @@ from monitor.head import Place, packed_head
 from monitor.keying import Partitioner, partition_of
 from streams.cluster import TP, Cluster, Refused
 from streams.names import Names
-from streams.state.look import newest_entries
+from streams.state.entries import newest_entries
 
 
 class Judged(Struct):

@@ -17,8 +17,9 @@ from streams.cluster import TP, Cluster
 from streams.control import AcceptCommand, Command, SkipCommand, commands_in, says_done, says_refused
 from streams.emit import is_tick
 from streams.names import Names
+from streams.state.entries import newest_entries, read_entries
 from streams.state.inputs import current_inputs, other_inputs
-from streams.state.look import newest_entries, part_of, read_entries
+from streams.state.look import part_of
 from streams.state.mark import mark_of
 
 _AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, which is a day at most

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     people. `streams.settings.load` reads them, and says what is wrong in the user's words.
     """
 
+    # Docstrings of fields are read by `streams.settingstable`, where they are shown: to find them parses this file.
     # Aliases alone: by their bare names, SSL_CERT_FILE and the like would be taken from the environment, too.
     model_config = SettingsConfigDict(
         alias_generator=lambda field: variable(field).lower(),
@@ -61,7 +62,6 @@ class Settings(BaseSettings):
         validate_default=True,
         extra="forbid",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     # The cluster.

@@ -1,10 +1,13 @@
 """What settings are, for people: each with its value, where that comes from and what it means; never a secret."""
 
+import ast
+import inspect
 import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from pydantic import SecretStr
@@ -35,20 +38,34 @@ class Row:
 
 def rows(settings: Settings, given: Given) -> Iterator[Row]:
     """All settings, in their order."""
+    meanings = _meanings()
     for name, field in Settings.model_fields.items():
         value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
-        meaning = _LINK.sub(r"docs/\1", field.description or "")
+        meaning = _LINK.sub(r"docs/\1", meanings[name])
         yield Row(variable(name), value, given.source(name), default, meaning)
 
 
 def markdown() -> str:
     """The table of the documents: names without their beginning, defaults and meanings."""
+    meanings = _meanings()
     lines = ["| setting | default | |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = _shown(name, field.default)
         bare = variable(name).removeprefix("CALLWARDEN_")
-        lines.append(f"| `{bare}` | {f'`{default}`' if default else 'none'} | {field.description} |")
+        lines.append(f"| `{bare}` | {f'`{default}`' if default else 'none'} | {meanings[name]} |")
     return "\n".join(lines)
+
+
+def _meanings() -> dict[str, str]:
+    """What stands below each field of the settings."""
+    (settings,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(settings, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in pairwise(settings.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
+    }
 
 
 def _shown(name: str, value: Any) -> str | None:

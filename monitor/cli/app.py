@@ -97,6 +97,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command
+    # pydantic would look for its plugins in everything that is installed, at the first model; we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     guard()
     try:
         build(_chosen(sys.argv[1:]))()

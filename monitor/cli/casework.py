@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from monitor.cli.liveview import STYLES
+from monitor.cli.styles import STYLES
 from monitor.masking import mask_numbers
 from monitor.report import labels
 from monitor.report.labels import Label, label

@@ -126,7 +126,7 @@ def _table(rows: "list[TenantRow]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from monitor.cli.liveview import STYLES
+    from monitor.cli.styles import STYLES
     from monitor.report.labels import TIERS, label
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)

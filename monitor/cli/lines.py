@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from monitor.cli.liveview import STYLES
+from monitor.cli.styles import STYLES
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.report.text import identifier, readable

@@ -12,12 +12,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from monitor.cli.styles import STYLES
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.report.text import identifier, readable
 from schemas.outputs import Enforcement
 
-STYLES = {"severe": "bold red", "major": "bold dark_orange", "minor": "yellow", "none": "cyan"}
 # The newest decisions on a terminal: as many as its height holds, about so many lines each at 120 columns.
 _LAST = 8
 _LINES_EACH = 4

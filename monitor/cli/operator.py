@@ -10,17 +10,18 @@ from monitor.cli.inputs import fail, person, why
 from monitor.masking import mask_numbers
 from streams.cluster import OffsetGone, Refused, Unavailable
 from streams.commands import Unconfirmed
-from streams.kafka import KafkaCluster
-from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.commands import Answers
+    from streams.kafka import KafkaCluster
+    from streams.settings import Settings
 
 T = TypeVar("T")
 
 
-def operate(command: str, settings: Settings, work: Callable[[KafkaCluster], Coroutine[Any, Any, T]]) -> T:
+def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]") -> T:
     """What ``work`` gives on the cluster. Ends with exit status 3 where that is away, 2 where it will not do it."""
+    from streams.kafka import KafkaCluster  # here: `answers` serves those, too, that look at a database alone
 
     async def run() -> T:
         cluster = KafkaCluster(settings)

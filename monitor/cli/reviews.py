@@ -324,7 +324,7 @@ def _decide(
 
 def _waiting(count: int, delay_ms: int | None) -> str:
     """That verdicts have not taken effect yet, and when they will, as far as decisions tell."""
-    from monitor.reasons.wording import instant
+    from monitor.moment import instant
 
     zh, en = "待水位线越过现在时刻", "that comes once the watermark is past the present"
     if delay_ms is not None and delay_ms < _TOLD_MS:

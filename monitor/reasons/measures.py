@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from monitor.metrics import METRICS
+from monitor.moment import instant
 from monitor.policy.model import Behaviour, Condition, Params, Rule
 from monitor.reasons.wording import (
     clause,
     count,
     exact,
     exact_percent,
-    instant,
     referred,
     rounded,
     rounded_percent,

@@ -3,10 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from monitor.masking import mask_numbers
+from monitor.moment import instant
 from monitor.policy.model import Behaviour
 
 QUOTED_MAX = 60
@@ -63,12 +63,6 @@ def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
 def _plain(number: Decimal) -> str:
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def instant(ms: int) -> str:
-    """Epoch ms as ``2026-03-02 08:00 UTC``; seconds only where there are some, parts of a second never."""
-    at = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at.second else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def span(ms: int) -> tuple[str, str]:

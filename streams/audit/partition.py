@@ -25,8 +25,9 @@ from streams.audit import compare
 from streams.audit.compare import Compared, Difference, Found
 from streams.cluster import TP, Cluster, Refused
 from streams.names import Names
+from streams.state.judged import Judged
 from streams.state.look import part_of
-from streams.state.part import Judged, Part
+from streams.state.part import Part
 from streams.topicreplay import reread
 
 TOPICS = ("enforcement", "shadow")

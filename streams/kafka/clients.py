@@ -10,7 +10,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.cluster import Unavailable
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import as_columns, install, with_headers
 from streams.settings import Settings
 
 _PROBE_MS = 5_000
@@ -40,17 +39,26 @@ class Clients:
             **self._security,
         }
 
-    def reader(self, *, headers: bool = False, **more: Any) -> AIOKafkaConsumer:
-        """A consumer, not started yet, that sees committed records alone and moves by `seek` alone.
-
-        Its `getmany` gives `Columns`, with ``headers`` at twice the cost. Refused: this aiokafka is not known.
-        """
-        install()
+    def asker(self, **more: Any) -> AIOKafkaConsumer:
+        """A consumer, not started yet, that fetches nothing; the ends that it finds are those of committed records."""
         return AIOKafkaConsumer(
             **self.common(),
             isolation_level="read_committed",
             auto_offset_reset="none",
             enable_auto_commit=False,
+            **more,
+        )
+
+    def reader(self, *, headers: bool = False, **more: Any) -> AIOKafkaConsumer:
+        """A consumer, not started yet, that sees committed records alone and moves by `seek` alone.
+
+        Its `getmany` gives `Columns`, with ``headers`` at twice the cost. Refused: this aiokafka is not known.
+        """
+        # Here: numpy, which is of no use to a command that only asks.
+        from streams.kafka.fastfetch import as_columns, install, with_headers
+
+        install()
+        return self.asker(
             value_deserializer=with_headers if headers else as_columns,
             # A response is in memory as a whole, and so is what it holds, decoded.
             fetch_max_bytes=16 << 20,

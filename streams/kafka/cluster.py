@@ -1,42 +1,25 @@
 """A Kafka cluster as one worker sees it: makes consumers and writers, answers questions, reads without a group."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Fetched, OffsetGone, Out, Refused, TopicInfo
-from streams.kafka.clients import Clients, close
-from streams.kafka.columns import Columns, before, columns
-from streams.kafka.consumer import KafkaConsumer
-from streams.kafka.damage import Damage
+from streams.cluster import TP, Fetched, Out, Refused, TopicInfo
+from streams.kafka.clients import Clients
 from streams.kafka.errors import quiet
-from streams.kafka.fastfetch import TornBatch
-from streams.kafka.questions import REQUEST_MS, Questions
-from streams.kafka.reader import KafkaReader
+from streams.kafka.inside import know
+from streams.kafka.questions import Questions
 from streams.kafka.stamps import Stamps
 from streams.kafka.writer import KafkaWriter
 from streams.settings import Settings
 
-_STOP_S = 5.0
-_WAIT_MS = 200  # for records; it is not cut short by what holds markers alone
-_SILENT_S = 30.0
-
-
-class WholeRecord(NamedTuple):
-    """See `streams.cluster.Record`. ``unreadable``: why it is no record, though parts of it may be there."""
-
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-    unreadable: str | None = None
+if TYPE_CHECKING:
+    from streams.kafka.consumer import KafkaConsumer
+    from streams.kafka.reader import KafkaReader
+    from streams.kafka.spans import WholeRecord
 
 
 class KafkaCluster:
@@ -49,13 +32,17 @@ class KafkaCluster:
         self.questions = Questions(self._clients)
         self._stamps = Stamps(self._clients)
 
-    def consumer(self, topics: Sequence[str]) -> KafkaConsumer:
+    def consumer(self, topics: Sequence[str]) -> "KafkaConsumer":
+        from streams.kafka.consumer import KafkaConsumer
+
         return KafkaConsumer(self._clients, self.questions, topics)
 
     def writer(self, transactional_id: str) -> KafkaWriter:
         return KafkaWriter(self._clients, transactional_id)
 
-    def reader(self) -> KafkaReader:
+    def reader(self) -> "KafkaReader":
+        from streams.kafka.reader import KafkaReader
+
         return KafkaReader(self._clients)
 
     async def stamp(self, out: Out) -> int:
@@ -90,47 +77,18 @@ class KafkaCluster:
         return await self._offsets(tps, which)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        async with aclosing(self._read(tp, start, stop, headers=False)) as fetches:
-            async for at, position, records in fetches:
-                yield before(columns(at, position, records), stop)
+        from streams.kafka import spans  # here, as all that reads: numpy, which is of no use to who only asks
 
-    async def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[list[WholeRecord]]:
-        async with aclosing(self._read(tp, start, stop, headers=True)) as fetches:
-            async for at, position, records in fetches:
-                yield [record for record in _whole(tp, at, position, records) if record.offset < stop]
+        async with aclosing(spans.read(self._clients, tp, start, stop)) as fetches:
+            async for fetched in fetches:
+                yield fetched
 
-    async def _read(self, tp: TP, start: int, stop: int, *, headers: bool) -> AsyncGenerator[tuple[int, int, Any]]:
-        """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
-        if start >= stop:
-            return
-        at, mine, clock, damage = start, TopicPartition(*tp), asyncio.get_running_loop().time, Damage()
-        reader = self._clients.reader(headers=headers, request_timeout_ms=REQUEST_MS)
-        try:
-            await reader.start()
-            reader.assign([mine])
-            reader.seek(mine, start)
-            answer, since = None, clock()
-            while at < stop:
-                try:
-                    records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
-                except TornBatch as torn:
-                    if (unreadable := damage.met(torn)) is not None:
-                        raise unreadable from None
-                    continue
-                position = await reader.position(mine)
-                if position > at:
-                    since_at, at = at, position
-                    yield since_at, position, records
-                if reader.last_poll_timestamp(mine) != answer:
-                    answer, since = reader.last_poll_timestamp(mine), clock()
-                elif clock() - since > _SILENT_S:
-                    raise TimeoutError
-        except OffsetOutOfRangeError:
-            raise OffsetGone(tp, at) from None
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise await self._clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
-        finally:
-            await close(reader.stop(), _STOP_S)
+    async def records(self, tp: TP, start: int, stop: int) -> "AsyncIterator[list[WholeRecord]]":
+        from streams.kafka import spans
+
+        async with aclosing(spans.records(self._clients, tp, start, stop)) as fetches:
+            async for records in fetches:
+                yield records
 
     async def stop(self) -> None:
         await self._stamps.stop()
@@ -146,20 +104,7 @@ class KafkaCluster:
                 raise Refused(f"there is no partition {partition} of topic {topic}")
 
         async def look(reader: AIOKafkaConsumer, _: AIOKafkaAdminClient) -> dict[TP, int]:
+            await know(reader, {topic for topic, _ in tps})
             return {TP(*tp): int(at) for tp, at in (await which(reader, [TopicPartition(*tp) for tp in tps])).items()}
 
         return await self.questions.ask("looking up offsets", look)
-
-
-def _whole(tp: TP, start: int, stop: int, records: Columns | list[Any]) -> list[WholeRecord]:
-    """Records with their headers; a header without a value is taken for one with an empty one."""
-    if not isinstance(records, Columns):
-        return []
-    fetched = columns(start, stop, records)
-    found = zip(fetched.offsets.tolist(), fetched.timestamps_ms.tolist(), fetched.keys, fetched.values, strict=True)
-    whole = []
-    for (offset, at_ms, key, value), headers in zip(found, records.headers, strict=True):
-        bad = fetched.unreadable.get(offset)
-        named = tuple((name, content or b"") for name, content in headers)
-        whole.append(WholeRecord(tp.partition, offset, at_ms, key, value, named, bad.reason if bad else None))
-    return whole

@@ -23,6 +23,17 @@ def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
     return int(state.position) if state.has_valid_position else None
 
 
+async def know(client: AIOKafkaConsumer, topics: Iterable[str]) -> None:
+    """Have the client look up where the partitions of these topics are, of those that it does not know yet.
+
+    A question about others fails at first inside of aiokafka, which asks it again after a pause.
+    """
+    network = client._client
+    for topic in topics:
+        network.add_topic(topic)
+    await network._maybe_wait_metadata()
+
+
 def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     """Whether the client's task that fetches has died: then it fetches no more, and nobody is told."""
     return client._fetcher is not None and bool(client._fetcher.error_future.done())

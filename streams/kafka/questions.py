@@ -82,7 +82,7 @@ class Questions:
         async with self._lock:
             if self._connected is None:
                 made: Any = (
-                    self._clients.reader(request_timeout_ms=REQUEST_MS),
+                    self._clients.asker(request_timeout_ms=REQUEST_MS),
                     AIOKafkaAdminClient(**self._clients.common(), request_timeout_ms=REQUEST_MS),
                 )
                 try:

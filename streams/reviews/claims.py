@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
 from monitor.masking import mask_numbers
-from monitor.reasons.wording import instant
+from monitor.moment import instant
 from schemas import codec
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.cases import Case

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from monitor.masking import mask_numbers
-from monitor.reasons.wording import instant
+from monitor.moment import instant
 from monitor.shard.ids import review_id
 from schemas import codec
 from schemas.inputs import Review

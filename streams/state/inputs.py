@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from monitor.head import InputTopic
+from monitor.headfields import InputTopic
 from monitor.topics import INPUTS
 from streams.cluster import Cluster, Refused
 from streams.names import Names
-from streams.state.look import newest_head
+from streams.state.entries import newest_head
 
 
 async def current_inputs(cluster: Cluster, names: Names) -> list[InputTopic]:

@@ -4,33 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from msgspec import Struct
 
-from monitor.head import InputTopic, Live, Place, must_be_whole, packed_head
-
-
-class SourcePlace(Struct):
-    """Where a source is to be read on, and below which offset nothing is decided again."""
-
-    resume: int
-    done: int
-
-
-class Judged(Struct):
-    """What a stored head of any format tells: how far its partition has judged, and under which circumstances."""
-
-    format: int
-    place: Place
-    policy_sha256: str
-    secret: str
-    live: Live
-    watermark_ms: int
-    published_ms: int
-    control: int
-    handed_over: bool
-    sources: list[SourcePlace]
-    entries: int | None = None
-    inputs: list[InputTopic] = []
+from monitor.head import must_be_whole, packed_head
+from streams.state.judged import Judged
 
 
 @dataclass(frozen=True, slots=True)

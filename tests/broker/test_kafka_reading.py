@@ -1,6 +1,8 @@
 """Reading a real log from here to there, without a group, and asking where it begins and ends."""
 
 import asyncio
+import sys
+from typing import Any
 
 import pytest
 from broker_clusters import (
@@ -48,6 +50,28 @@ async def test_a_read_that_ends_in_markers_ends(address: str) -> None:
         assert_seamless(batches, 0)
         assert (values(batches), batches[-1].stop) == ([b"a"], 10)
         assert values(await read(cluster, tp, 2, 10)) == []
+
+
+async def test_a_question_about_a_topic_is_not_asked_before_it_is_known_where_it_is(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else aiokafka asks again after a pause, for each topic that a command looks at."""
+    tps = [TP(await make_topic(address), 0) for _ in range(2)]
+    for tp in tps:
+        await produce(address, tp, [b"a"])
+    paused: list[float] = []
+    sleep = asyncio.sleep
+
+    async def seen(delay: float, *result: Any) -> Any:
+        if sys._getframe(1).f_globals["__name__"].startswith("aiokafka"):
+            paused.append(delay)
+        return await sleep(delay, *result)
+
+    async with cluster_at(address) as cluster:
+        monkeypatch.setattr(asyncio, "sleep", seen)
+        assert await cluster.ends(tps[:1]) == dict.fromkeys(tps[:1], 1)
+        assert await cluster.ends(tps) == dict.fromkeys(tps, 1)
+        assert paused == []
 
 
 async def test_a_compacted_log_has_gaps_and_the_newest_of_each_key(address: str) -> None:

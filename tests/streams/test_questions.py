@@ -31,7 +31,7 @@ class Connection:
 class Wires(Clients):
     """Makes such connections, and cannot say why one fails."""
 
-    def reader(self, **more: Any) -> Connection:
+    def asker(self, **more: Any) -> Connection:
         return Connection()
 
     async def why(self, error: BaseException, doing: str) -> Exception:
@@ -93,7 +93,7 @@ async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_tha
             closed.append("admin")
 
     class Away(Wires):
-        def reader(self, **more: Any) -> Connection:
+        def asker(self, **more: Any) -> Connection:
             return Slow()
 
     monkeypatch.setattr("streams.kafka.questions.AIOKafkaAdminClient", lambda **_: Admin())

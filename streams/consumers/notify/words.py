@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from monitor.metrics import METRICS
+from monitor.moment import instant
 from monitor.policy.model import Escalation, Policy
-from monitor.reasons.wording import count, exact, exact_percent, instant, rounded, rounded_percent, span
+from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
 from monitor.report import labels
 from monitor.report.labels import Label, label
 from monitor.report.text import readable, tenant_label

@@ -11,7 +11,6 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, put
 from typer.testing import CliRunner
 
-from monitor.cli import operator
 from monitor.cli.app import build
 from monitor.notes import Switch
 from monitor.policy.load import loads
@@ -82,7 +81,7 @@ MASS = ("overturn", "--rule", "short-calls-day", "--from", str(T0), "--to", str(
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
-    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: fake)
+    monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: fake)
     monkeypatch.setattr("streams.logs.set_up_logs", lambda *_: None)  # its stream would be closed for later tests
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")

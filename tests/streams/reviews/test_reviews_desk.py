@@ -421,11 +421,26 @@ async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_p
         assert await desk.delay_ms() == 601_000
 
 
-def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need() -> None:
-    heavy = "structlog alembic psycopg uvicorn prometheus_client monitor.partition monitor.shard.shard"
-    code = (
-        "import sys; import monitor.cli.reviews, monitor.cli.desk, monitor.cli.casework\n"
-        f"print(*[name for name in {heavy.split()!r} if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("imports", "also_heavy"),
+    [
+        ("monitor.cli.reviews, monitor.cli.desk, monitor.cli.casework, streams.kafka, streams.state.inputs", ""),
+        (
+            "monitor.cli.ledger, monitor.cli.casework, monitor.cli.operator, monitor.report.standing, "
+            "streams.consumers.ledger.access, streams.consumers.ledger.look, streams.consumers.ledger.export",
+            "aiokafka",
+        ),
+    ],
+)
+def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need(imports: str, also_heavy: str) -> None:
+    heavy = "numpy structlog alembic psycopg uvicorn prometheus_client rich.live monitor.partition monitor.shard.shard"
+    heavy += f" monitor.policy.load monitor.intake monitor.reasons streams.kafka.fastfetch {also_heavy}"
+    code = f"import sys, {imports}\nprint(*[name for name in {heavy.split()!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_settings_are_read_without_a_look_at_their_meanings() -> None:
+    """To find them parses a source file, at each start of each command."""
+    code = "import ast; ast.parse = None\nfrom streams.settings import load; load()"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,6 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
-from monitor.cli import operator
 from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
 from streams.cluster import TP, Fetched
@@ -385,7 +384,7 @@ def test_the_command_names_what_was_removed_with_its_position(
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: held)
     command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
     done = CliRunner().invoke(build("ledger"), command)
     assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
@@ -402,7 +401,7 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr(operator, "KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: held)
 
     def said() -> str:
         command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
