@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,8 +23,10 @@ from monitor.partition import Partition
 from monitor.policy.eras import Era, era_at
 from monitor.position import SourceHead
 from monitor.rows import Rows
+from monitor.shard.alertstore import decode_alerts, encode_alerts
 from monitor.shard.dealing import ELSEWHERE, Numbers, dealt, renumbered
 from monitor.shard.events import rfc3339
+from monitor.shard.firing import StandingAlerts
 from monitor.shard.history import History
 from monitor.shard.pane import Pane
 from monitor.shard.panestore import SpanHead, decode_pane, encode_pane
@@ -274,13 +276,6 @@ def _policies(formers: Sequence[Former]) -> tuple[Sequence[Era], Sequence[Histor
 
 
 def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants: int) -> ShardHead:
-    def by_rule(name: str) -> dict[str, dict[int, Any]]:
-        found: dict[str, dict[int, Any]] = {}
-        for head, own in zip(heads, numbers, strict=True):
-            for rule, known in getattr(head, name).items():
-                found.setdefault(rule, {}).update(renumbered(known, own))
-        return {rule: known for rule, known in found.items() if known}
-
     def levels(name: str, length: int) -> dict[int, int]:
         found: dict[int, int] = {}
         for head, own in zip(heads, numbers, strict=True):
@@ -294,8 +289,6 @@ def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants:
         newest_ms=max(head.newest_ms for head in heads),
         tenants=tenants,
         decided=None,
-        firing=by_rule("firing"),
-        taken_back=by_rule("taken_back"),
         spans={
             length: SpanHead(
                 max(head.spans[length].left_ms for head in heads),
@@ -324,11 +317,16 @@ def _entries(
     fine_from_ms: int,
 ) -> dict[str, bytes]:
     entries = encode_names(names, 0)
+    alerts = StandingAlerts({}, {})
     for former, own in zip(formers, numbers, strict=True):
+        alerts.add(
+            decode_alerts(former.entries).of({tenant: int(to) for tenant, to in enumerate(own) if to != ELSEWHERE})
+        )
         for standing in decode_standings(former.entries):
             if own[standing.tenant] != ELSEWHERE:
                 standing.renumber(int(own[standing.tenant]))
                 entries |= {key: value for key, value in encode_standings([standing]).items() if value is not None}
+    entries |= encode_alerts(alerts)
     stored = sorted(
         (key, number)
         for number, former in enumerate(formers)

@@ -10,7 +10,7 @@ from monitor import reasons
 from monitor.metrics import METRICS, Metric
 from monitor.policy.model import Behaviour, Policy, Rule
 from monitor.shard.breach import Rows
-from monitor.shard.firing import Firing
+from monitor.shard.firing import ByTenant, Firing
 from monitor.shard.ids import alert_id
 from monitor.shard.sink import Sink
 from monitor.shard.span import Span
@@ -31,8 +31,8 @@ class Docket:
     span: Span
     exempt: dict[int, int] = field(default_factory=dict)
     overrides: dict[int, tuple[Rule, int]] = field(default_factory=dict)
-    firing: dict[int, Firing] = field(default_factory=dict)
-    taken_back: dict[int, int] = field(default_factory=dict)
+    firing: ByTenant[Firing] = field(default_factory=ByTenant)
+    taken_back: ByTenant[int] = field(default_factory=ByTenant)
     reopened: set[int] = field(default_factory=set)
     settled: tuple[int, int] | None = None
     settled_ms: int = 0

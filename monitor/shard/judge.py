@@ -4,9 +4,11 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from msgspec.structs import replace
 
 from monitor import reasons
 from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
+from monitor.shard.alertstore import AlertStore
 from monitor.shard.breach import Found, Rows, View, find, last_measure, look, measure
 from monitor.shard.counting import ruled_field
 from monitor.shard.decisions import Decisions
@@ -14,7 +16,7 @@ from monitor.shard.docket import Alerts, Docket
 from monitor.shard.evidence import NEWEST
 from monitor.shard.evidence import Evidence as CallEvidence
 from monitor.shard.fields import Layout
-from monitor.shard.firing import Firing
+from monitor.shard.firing import ByTenant, Firing, StandingAlerts
 from monitor.shard.gates import Gates
 from monitor.shard.history import History
 from monitor.shard.screen import Screen
@@ -58,9 +60,20 @@ class Judge:
         self._history = history
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
-        self.dockets = [Docket(rule, spans[rule.window_ms], from_ms=history.judged_from(rule)) for rule in policy.rules]
+        self._alert_store = AlertStore()
+        changed = self._alert_store.changed
+        self.dockets = [
+            Docket(
+                rule,
+                spans[rule.window_ms],
+                firing=ByTenant(changed),
+                taken_back=ByTenant(changed),
+                from_ms=history.judged_from(rule),
+            )
+            for rule in policy.rules
+        ]
         self._screen = Screen(self.dockets)
-        self._removed: dict[str, dict[int, int]] = {}  # as `Docket.taken_back`, of rules that may be put back in time
+        self._removed: dict[str, ByTenant[int]] = {}  # as `Docket.taken_back`, of rules that may be put back in time
         self._by_step: dict[int, list[Docket]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
@@ -109,8 +122,8 @@ class Judge:
 
     def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
         """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
-        for rule_id, named in list(self._removed.items()):
-            self._removed[rule_id] = _to_come(named, end_ms)
+        for named in self._removed.values():
+            _forget(named, end_ms)
         due = [
             place
             for place, docket in enumerate(self.dockets)
@@ -156,7 +169,7 @@ class Judge:
         for tenant in sorted(exempt & docket.firing.keys()):
             if _judged(docket.firing[tenant], end_ms):
                 self._resolve(docket, rule, tenant, None, end_ms)
-        docket.taken_back = _to_come(docket.taken_back, end_ms)
+        _forget(docket.taken_back, end_ms)
         docket.settled = None if found or docket.firing else span.version
         docket.settled_ms = end_ms
 
@@ -191,11 +204,11 @@ class Judge:
                 firing = Firing(self._since(docket, tenant, end_ms), decided)
                 self.alerts.fire(docket, rule, tenant, firing, measured, end_ms)
                 continue
-            early, firing.early = firing.early, False
-            if decided:
-                firing.enforcement_id = decided
-                if early:
-                    self.alerts.fire(docket, rule, tenant, firing, measured, end_ms)
+            confirmed = replace(firing, early=False, enforcement_id=decided or firing.enforcement_id)
+            if decided and firing.early:
+                self.alerts.fire(docket, rule, tenant, confirmed, measured, end_ms)
+            else:
+                docket.firing[tenant] = confirmed
         self._recover(docket, rule, found, end_ms)
         return len(breach.tenants) > 0
 
@@ -295,27 +308,42 @@ class Judge:
                 docket.taken_back[tenant] = docket.firing[tenant].since_ms
                 self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
 
-    def firing(self) -> dict[str, dict[int, Firing]]:
-        """The alerts that stand, by rule and tenant."""
-        return {docket.rule.id: docket.firing for docket in self.dockets if docket.firing}
+    @property
+    def firing(self) -> int:
+        """How many alerts stand."""
+        return sum(len(docket.firing) for docket in self.dockets)
 
-    def taken_back(self) -> dict[str, dict[int, int]]:
-        """The ends that early alerts named which were taken back, by rule and tenant, until they are judged."""
+    def alerts_standing(self) -> StandingAlerts:
+        """All that is stored of the alerts, to be read and not changed."""
         ours = {docket.rule.id: docket.taken_back for docket in self.dockets}
-        return {rule_id: named for rule_id, named in (self._removed | ours).items() if named}
+        return StandingAlerts(
+            {docket.rule.id: docket.firing for docket in self.dockets if docket.firing},
+            {rule_id: named for rule_id, named in (self._removed | ours).items() if named},
+        )
 
-    def restore(self, firing: dict[str, dict[int, Firing]], taken_back: dict[str, dict[int, int]]) -> None:
-        """Take over the alerts that stood before a restart."""
+    def alert_changes(self) -> dict[str, bytes | None]:
+        """The entries of alerts that are to be stored since the last call, None where one is to be deleted."""
+        return self._alert_store.changes(self.alerts_standing())
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take over the alerts that stood before a restart. StateFormatError."""
+        stored = self._alert_store.restore(entries)
         for docket in self.dockets:
-            docket.firing = dict(firing.get(docket.rule.id, {}))
-            docket.taken_back = dict(taken_back.get(docket.rule.id, {}))
+            firing, taken_back = stored.by_rule(docket.rule.id)
+            docket.firing.load(firing)
+            docket.taken_back.load(taken_back)
         ours = {docket.rule.id for docket in self.dockets}
-        self._removed = {rule_id: dict(named) for rule_id, named in taken_back.items() if rule_id not in ours}
+        self._removed = {
+            rule_id: ByTenant(self._alert_store.changed) for rule_id in stored.taken_back if rule_id not in ours
+        }
+        for rule_id, named in self._removed.items():
+            named.load(stored.taken_back[rule_id])
 
 
-def _to_come(named: dict[int, int], end_ms: int) -> dict[int, int]:
-    """Of the ends that were named those after ``end_ms``."""
-    return {tenant: named_ms for tenant, named_ms in named.items() if named_ms > end_ms}
+def _forget(named: ByTenant[int], end_ms: int) -> None:
+    """Forget the ends that were named up to ``end_ms``."""
+    for tenant in [tenant for tenant, named_ms in named.items() if named_ms <= end_ms]:
+        del named[tenant]
 
 
 def _judged(firing: Firing, end_ms: int) -> bool:

@@ -14,7 +14,7 @@ from monitor.shard.formats import READS, WRITES
 
 __all__ = ["READS", "WRITES"]
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """The format of the entries beside the head, and of what the head has of the shard."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")

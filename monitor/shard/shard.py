@@ -374,8 +374,6 @@ class Shard:
             sealed_ms=self._sealed_ms,
             newest_ms=self._unsealed.sealed_newest_ms,
             tenants=len(self._names),
-            firing=self._judge.firing(),
-            taken_back=self._judge.taken_back(),
             spans=self._windows.heads(self._at_ms),
             decided=self._records.decided or None,
         )
@@ -386,6 +384,7 @@ class Shard:
         changes |= encode_names(self._names, self._stored_names)
         self._stored_names = len(self._names)
         changes |= encode_standings(self._standings.changed())
+        changes |= self._judge.alert_changes()
         return changes
 
     def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
@@ -407,7 +406,7 @@ class Shard:
         known = self._windows.known(head.spans, head.at_ms)
         self._records.restore(standings, [span.left_ms for span in known.values()])
         self._records.decided = head.decided or ()
-        self._judge.restore(head.firing, head.taken_back)
+        self._judge.restore(entries)
         self._windows.restore(known, entries, self._at_ms, len(self._names))
 
     def handover(self, watermark_ms: int) -> Handover | None:

@@ -1,7 +1,7 @@
 """State: what a shard writes so that it can go on after a restart: entries that changed, and a small head every time.
 
 Entries: panes as `monitor.shard.panestore` says; ``n<number>`` the tenants' ids, `NAMES_TOGETHER` in each in the order
-of their numbers; the standings as `monitor.shard.standingstore` says.
+of their numbers; the standings as `monitor.shard.standingstore` says, the alerts as `monitor.shard.alertstore` says.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from monitor.shard.firing import Firing
 from monitor.shard.packing import FORMAT, StateFormatError, Unpacker, packed
 from monitor.shard.panestore import SpanHead
 from monitor.shard.standingstore import page_of
@@ -18,7 +17,7 @@ NAMES_TOGETHER: Final = 1_000
 
 
 class ShardHead(Struct):
-    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows, what fires.
+    """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows.
 
     ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach. ``decided`` is the place in
     the decision order of the last record that was decided: with many of one instant, not all of it may have been.
@@ -28,9 +27,7 @@ class ShardHead(Struct):
     sealed_ms: int
     newest_ms: int
     tenants: int
-    firing: dict[str, dict[int, Firing]]
     spans: dict[int, SpanHead]
-    taken_back: dict[str, dict[int, int]] = {}
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
     format: int = FORMAT
 
@@ -42,7 +39,7 @@ class _StoredNames(Struct, array_like=True):
 
 def entries_of(keys: Iterable[str]) -> set[str]:
     """Those of these keys under which a shard's entries are stored."""
-    return {key for key in keys if (key[:1] in "fhnt" and key[1:].isdigit()) or page_of(key) is not None}
+    return {key for key in keys if (key[:1] in "fhnta" and key[1:].isdigit()) or page_of(key) is not None}
 
 
 def encode_names(names: Sequence[str], stored: int) -> dict[str, bytes]:

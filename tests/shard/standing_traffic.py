@@ -22,6 +22,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
     return {
         "head": msgspec.to_builtins(shard.head()),
         "names": list(shard._names),
+        "alerts": msgspec.to_builtins(shard._judge.alerts_standing()),
         "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {

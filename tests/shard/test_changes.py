@@ -6,6 +6,8 @@ from court import StoredCourt, rule
 from shard_samples import MINUTE, T0
 from standing_traffic import Traffic, all_of
 
+from monitor.shard.alertstore import TENANTS_TOGETHER
+
 
 @pytest.mark.parametrize("seed", range(25))
 def test_what_is_made_of_the_changes_is_the_live_shard(seed: int) -> None:
@@ -41,10 +43,43 @@ def test_a_decision_is_stored_as_one_standing_however_many_tenants_there_are() -
     assert list(court.store()) == ["n2", "t2500", "c2500.0"]
     court.short_calls(4.7, tenant="t7")
     court.until(5)
-    assert list(court.store()) == [f"f{T0:013d}", "t7", "d7.0"]
+    assert list(court.store()) == [f"f{T0:013d}", "t7", "d7.0", "a0"]
     court.until(5.1)
     assert court.store() == {}
     assert len(msgspec.msgpack.encode(court.head)) < 1_000
+
+
+def test_the_head_does_not_grow_with_the_alerts_and_one_more_rewrites_one_page() -> None:
+    """It is written with every transaction: with 100,000 tenants in breach it would have had 8 MB."""
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    tenants = [f"t{n}" for n in range(64)]
+    for tenant in tenants:
+        court.short_calls(1, 2, tenant=tenant)
+    empty = len(msgspec.msgpack.encode(court.head))
+    court.until(5)
+    pages = [key for key in court.store() if key[0] == "a"]
+    assert len(pages) == len(tenants) // TENANTS_TOGETHER
+    assert len(court.shard._judge.alerts_standing().firing["one"]) == len(tenants)
+    assert len(msgspec.msgpack.encode(court.head)) < empty + 100
+    court.short_calls(6, 7, 8, tenant="t40", talk_ms=60_000)  # its alert is resolved
+    for tenant in tenants:
+        court.short_calls(6, tenant=tenant)
+    court.until(10)
+    changed = court.store()
+    assert [key for key in changed if key[0] == "a"] == [f"a{40 // TENANTS_TOGETHER}"]
+    assert max(len(value) for key, value in court.stored.items() if key[0] == "a") < 2_000
+    assert all_of(court.restored()) == all_of(court.shard)
+
+
+def test_alerts_that_are_over_leave_nothing_in_the_state() -> None:
+    court = StoredCourt(rules=[rule("one", mode="shadow", min_denominator=2)])
+    court.short_calls(1, 2)
+    court.until(5)
+    court.store()
+    assert "a0" in court.stored
+    court.short_calls(6, 7, 8, 9, talk_ms=60_000)
+    court.until(10)
+    assert court.store()["a0"] is None
 
 
 def test_alerts_and_calls_alone_make_no_standing() -> None:
@@ -53,7 +88,7 @@ def test_alerts_and_calls_alone_make_no_standing() -> None:
     court.short_calls(1, 2, talk_ms=90_000)
     court.until(5)
     assert [alert.tenant_id for alert in court.sink.alerts] == ["bravo", "bravo"]
-    assert list(court.store()) == [f"f{T0:013d}", "n0", "t0"]
+    assert list(court.store()) == [f"f{T0:013d}", "n0", "t0", "a0"]
 
 
 def test_the_first_row_that_is_needed_again_is_told_with_the_clock_before_it() -> None:

@@ -7,8 +7,8 @@ import pytest
 from court import Court, StoredCourt, rule
 from shard_samples import MINUTE, T0, policy_of
 
+from monitor.shard.alertstore import encode_alerts
 from monitor.shard.shard import Shard
-from monitor.shard.state import ShardHead
 from schemas.outputs import Alert
 
 Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
@@ -38,6 +38,11 @@ class Watch(Court):
     def long_calls(self, *minutes: float, **changed: Any) -> None:
         """Answered calls that last a minute."""
         self.short_calls(*minutes, talk_ms=MINUTE, **changed)
+
+
+def alerts_of(shard: Shard) -> dict[str, bytes]:
+    """The entries of the alerts."""
+    return encode_alerts(shard._judge.alerts_standing())
 
 
 SOME = rule("some", min_denominator=2, mode="shadow")  # more than half of at least two answered calls are short
@@ -228,13 +233,13 @@ def test_early_alerts_and_those_taken_back_outlive_a_restart() -> None:
     court.look()
     court.long_calls(3, 4, 6)
     assert court.look() == [("resolved", "some", 5, 6)]
+    standing = court.shard._judge.alerts_standing()
+    assert {t: f.early for t, f in standing.firing["some"].items()} == {1: True}
+    assert standing.taken_back == {"some": {0: standing.firing["some"][1].since_ms}}
     shard = Shard(policy_of(rules=[SOME]), keep_state=True)
-    head = msgspec.msgpack.decode(msgspec.msgpack.encode(court.shard.head()), type=ShardHead)
-    assert {t: f.early for t, f in head.firing["some"].items()} == {1: True}
-    assert head.taken_back == {"some": {0: head.firing["some"][1].since_ms}}
-    shard.restore(msgspec.structs.replace(head, tenants=0), {})
-    again = shard.head()
-    assert (again.firing, again.taken_back) == (head.firing, head.taken_back)
+    shard.restore(msgspec.structs.replace(court.shard.head(), tenants=0), alerts_of(court.shard))
+    assert shard._judge.alerts_standing() == standing
+    assert shard._judge.alert_changes() == {}
 
 
 def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_opened_again() -> None:
@@ -244,23 +249,16 @@ def test_an_alert_of_a_rule_that_a_policy_removes_and_the_next_puts_back_is_not_
     assert first.look() == [("firing", "some", 5, 2)]
     first.shard.close(T0, policy_of(rules=[other]))
     assert first.alerts() == [("resolved", "some", 5, 0)]
-    second.shard.restore(msgspec.structs.replace(first.shard.head(), tenants=0), {})
-    third.shard.restore(msgspec.structs.replace(second.shard.head(), tenants=0), {})
+    stored = alerts_of(first.shard)
+    second.shard.restore(msgspec.structs.replace(first.shard.head(), tenants=0), stored)
+    third.shard.restore(msgspec.structs.replace(second.shard.head(), tenants=0), stored)
     third.short_calls(1, 2)
     assert third.look() == []
     assert third.judged(5) == [("firing", "some", 10, 5)]
     second.short_calls(1, 2)
     second.judged(5)
-    assert second.shard.head().taken_back == {}
-
-
-def test_a_head_without_early_alerts_is_one_of_an_earlier_release() -> None:
-    shard = Watch(SOME).shard
-    plain = msgspec.to_builtins(shard.head())
-    del plain["taken_back"]
-    plain["firing"] = {"some": {0: {"since_ms": 5, "enforcement_id": None}}}
-    head = msgspec.msgpack.decode(msgspec.msgpack.encode(plain), type=ShardHead)
-    assert not head.firing["some"][0].early
+    assert "some" not in second.shard._judge.alerts_standing().taken_back
+    assert second.shard._judge.alert_changes() == {"a0": None}, "it is forgotten in the state, too"
 
 
 def test_an_alert_id_is_that_of_the_judged_one() -> None:

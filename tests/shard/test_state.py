@@ -103,7 +103,7 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
     fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
     stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=KNOWN):
-        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, 1, {}, {}), stored)
+        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, 1, {}), stored)
 
 
 @pytest.mark.parametrize("change", [{"format": LATER}, {"format": LATER, "tenants": "many", "more": [1]}])
@@ -124,7 +124,7 @@ def test_names_that_are_missing_are_missed() -> None:
         (2, stored, "names of 1 tenants; its head counts 2"),
     ):
         with pytest.raises(StateFormatError, match=message):
-            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, count, {}, {}), entries)
+            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, count, {}), entries)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,9 @@ def test_a_head_comes_back_as_it_was() -> None:
     court = busy_court()
     court.until(60)
     court.store()
-    assert (len(court.head.firing), court.head.tenants) == (2, 2)
+    assert (len(court.shard._judge.alerts_standing().firing), court.head.tenants) == (2, 2)
     assert court.restored().head() == court.head
+    assert court.restored()._judge.alerts_standing() == court.shard._judge.alerts_standing()
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardHead) == court.head
 
 
