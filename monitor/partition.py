@@ -51,6 +51,9 @@ _KEEPS_POLICY = 3  # the first format that holds the policy
 _HOLDS_ENFORCE_FROM = 3  # the first format that does
 _RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
 _OUTPUT_WORK = 10  # and a record that is passed on as it came as long as so many
+_TENANT_WORK = 100  # and a tenant of whom a window's end, or a look ahead, may bring an alert or a decision
+_MOST_PASSED_ON = 5_000  # records that are passed on as they came in one transaction, and one slice of them more
+_PASSED_ON_BYTES = 4_096  # so many bytes of one weigh as much as another record
 _MOST_WAITING = 20_000  # records: more would make the transaction in which a partition is given up too large
 _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
@@ -120,6 +123,7 @@ class Partition:
         self._entries: set[str] = set()  # the shard's, as they are stored
         self._left: frozenset[str] = frozenset()
         self._taken = Taken()
+        self._passed_on = 0  # the weight of what is passed on as it came, since the last `take`
         self._notes: list[Note] = []
         if enforce_from_ms:
             self._notes.append(EnforceFrom(enforce_from_ms))
@@ -177,7 +181,9 @@ class Partition:
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         self._taken.rows += int((rows.offsets >= done).sum())
-        self._taken.late += [late for late in batch.late if late.log[2] >= done]
+        late = [late for late in batch.late if late.log[2] >= done]
+        self._taken.late += late
+        self._passed_on += sum(_weight(one.raw) for one in late)
         for refused in batch.refused:
             offset = refused.log[2]
             fresh = offset in skipped and skipped[offset].offset in position.fresh
@@ -188,6 +194,7 @@ class Partition:
                     row = int(np.searchsorted(rows.offsets, offset))
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
+                self._passed_on += _weight(refused.raw)
         position.reads(decoded, rows.offsets)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
@@ -356,6 +363,14 @@ class Partition:
         return bool(self._taken.late or self._taken.refused or self.shard.sink.refused or self.alerting)
 
     @property
+    def full(self) -> bool:
+        """Whether it has taken in as many records that are passed on as they came as one transaction may carry.
+
+        Refused and late ones. Whatever is fed before `take` makes the transaction larger.
+        """
+        return self._passed_on >= _MOST_PASSED_ON
+
+    @property
     def open_calls(self) -> int:
         """How many calls lie in open panes."""
         return self.shard.open_calls
@@ -364,11 +379,12 @@ class Partition:
         """What a transaction with `advance` of ``most`` would be, as so many calls to be sealed: a microsecond each."""
         due = self.shard.work_due(self.watermark_ms, most)
         told = len(self._taken.refused) + len(self._taken.late)
-        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told
+        judged = _TENANT_WORK * self.shard.tenants_due(self.watermark_ms)
+        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told + judged
 
     @property
     def early_work(self) -> int:
-        """What `early` would do beside the open calls, counted as `work` is."""
+        """What `early` would do, counted as `work` is."""
         return _RECORD_WORK * self.shard.early_work
 
     @property
@@ -388,7 +404,7 @@ class Partition:
 
     def take(self) -> Taken:
         """What came of it since the last call."""
-        taken, self._taken = self._taken, Taken()
+        taken, self._taken, self._passed_on = self._taken, Taken(), 0
         taken.notes = [*self.sources.take(), *((None, note) for note in self._notes)]
         self._notes = []
         taken.sink = self.shard.take()
@@ -462,7 +478,7 @@ class Partition:
         head.must_match(self.place, self._secret, self.policy.sha256)
         self._entries = must_be_whole(head.entries, blobs)
         self.state_format = state_format
-        self._taken, self._notes = Taken(), []
+        self._taken, self._passed_on, self._notes = Taken(), 0, []
         self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._decided = head.shard.decided or ()
@@ -495,3 +511,7 @@ class Partition:
             self.shard.take_over(Handover.decode(handed_over.shard))
             self.sources.take_over(handed_over.offsets, handed_over.clocks_ms)
         return self.sources.offsets
+
+
+def _weight(raw: bytes | None) -> int:
+    return 1 + len(raw or b"") // _PASSED_ON_BYTES

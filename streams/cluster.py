@@ -94,6 +94,19 @@ class Fetched:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def after(self, position: int) -> "Fetched":
+        """What lies at ``position`` and behind it."""
+        first = int(self.offsets.searchsorted(position))
+        return Fetched(
+            position,
+            self.stop,
+            self.offsets[first:],
+            self.timestamps_ms[first:],
+            self.keys[first:],
+            self.values[first:],
+            self.unreadable,
+        )
+
     @property
     def rows(self) -> Rows:
         """The same for the domain."""

@@ -1,7 +1,7 @@
 """The engine: one consumer for all partitions that a worker owns, and an owner for each partition number."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -22,6 +22,7 @@ log = structlog.get_logger("callwarden")
 SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
+_BUSY_POLL_S = 0.02  # where a partition will take more in a moment
 _FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
@@ -208,7 +209,7 @@ class Engine:
         fetched: dict[TP, Fetched] = {}
         try:
             # With nothing wanted, too: only who polls learns that its membership has failed.
-            fetched = await self._consumer.poll(wanted, _POLL_S, _POLL_ROWS)
+            fetched = await self._consumer.poll(wanted, _patience_s(owners), _POLL_ROWS)
         except OffsetGone as gone:
             if gone.tp in wanted:
                 owner = self.owners[gone.tp.partition]
@@ -240,27 +241,31 @@ class Engine:
         owner = self.owners.get(tp.partition)
         if owner is None or tp.partition not in self._assigned:
             return  # sought again when it is opened
-        if owner.busy:
-            owner.hold(tp, fetched)
-            return
-        await self._hand_on(owner, tp, fetched)
-        if owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
+        rest: Fetched | None = fetched
+        if owner.takes:
+            rest = await self._hand_on(owner, tp, fetched)
+        if rest is not None:
+            owner.hold(tp, rest)
+        elif owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
             self._setup.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
 
-    async def _hand_on(self, owner: Owner, tp: TP, fetched: Fetched) -> None:
+    async def _hand_on(self, owner: Owner, tp: TP, fetched: Fetched) -> Fetched | None:
+        """Feed it slice by slice; what is left where the partition can take no more before its next transaction."""
         if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
-            return
+            return None
         source = self._setup.names.source(tp.topic)
         if source is None:
             owner.control(fetched)
-            return
+            return None
         partition = owner.partition
         most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
         for rows in owner.slices(tp, fetched, most, SLICE_BYTES):
             if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
-                return
+                return None
+            if not owner.takes:
+                return fetched.after(rows.start)
             batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
             await self._deliver(batch)
             try:
@@ -268,7 +273,8 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly
                 if partition is owner.partition:
                     owner.failed(tp, rows, error)
-                return
+                return None
+        return None
 
     # Silent sources ---------------------------------------------------------------------------------------------
 
@@ -294,3 +300,11 @@ class Engine:
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]
+
+
+def _patience_s(owners: Iterable[Owner]) -> float:
+    """How long to wait for more records: not at all where some are held that can be taken now."""
+    owners = list(owners)
+    if any(owner.holds and owner.takes for owner in owners):
+        return 0.0
+    return _POLL_S if all(owner.takes for owner in owners) else _BUSY_POLL_S

@@ -35,6 +35,7 @@ _QUIET_S = 1.0  # a partition of which nothing has come for so long was read to 
 _SOON_S = 1.0  # what nobody waits for is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _PRESENT_MS = 10_000  # what came so recently is of the present
+_FREED_AT_ONCE = 20_000  # records of a transaction that is over
 _LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
 _T = TypeVar("_T")
@@ -222,6 +223,8 @@ class Owner:
             if self.busy:
                 return []
             *inputs, control = self._tps
+            if partition.full or self._held:
+                return [control]
             return [*(tp for source, tp in enumerate(inputs) if not partition.ahead(source)), control]
         if self.phase in _STANDING_STILL:
             return self._tps[-1:]
@@ -231,13 +234,23 @@ class Owner:
         """Whether it has use for what has come of ``tp``."""
         return self.phase is Phase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
 
+    @property
+    def takes(self) -> bool:
+        """Whether the partition can take more now: no thread works on it, and the next transaction has room."""
+        return not self.busy and not (self._partition is not None and self._partition.full)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is kept."""
+        return bool(self._held)
+
     def hold(self, tp: TP, fetched: Fetched) -> None:
-        """Keep what came while a thread has the partition: nothing more is fetched of it meanwhile."""
+        """Keep what came while the partition could not take it: nothing more is fetched of it meanwhile."""
         self._held.append((tp, fetched))
 
     def held(self) -> list[tuple[TP, Fetched]]:
         """What was kept, in its order, once the partition can take it again."""
-        if self.busy:
+        if not self.takes:
             return []
         held, self._held = self._held, []
         return held
@@ -408,7 +421,7 @@ class Owner:
         if partition.pending or self._control_moved:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
-        if partition.due or partition.alerting or waited:
+        if partition.due or partition.alerting or partition.full or waited:
             self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
 
     def _looked(self, began_s: float) -> None:
@@ -451,6 +464,9 @@ class Owner:
             done = dict(zip(self._tps, partition.sources.done, strict=False))
             began, before = loop.time(), self._state_end
             self._state_end = await writer.commit(outs, done) + 1
+            while len(outs) > _FREED_AT_ONCE:  # hundreds of thousands take their time
+                del outs[-_FREED_AT_ONCE:]
+                await asyncio.sleep(0)
         except (Fenced, Unavailable) as error:
             log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
             setup.telemetry.transaction_failed()
@@ -485,7 +501,8 @@ class Owner:
         state = partition.snapshot(hand_over)
         self._waiting_since, self._control_moved = None, False
         outs = emit.records(self._setup.names, self.number, taken, state)
-        return outs, partial(self._setup.telemetry.committed, self.number, taken, partition.watermark_ms)
+        counts = self._setup.telemetry.counts(taken)
+        return outs, partial(self._setup.telemetry.committed, self.number, counts, partition.watermark_ms)
 
     def forget(self) -> None:
         """What is in memory is worth nothing any more."""

@@ -1,6 +1,8 @@
 """What a worker tells Prometheus of itself. Counters grow when a transaction is committed, never when rows are read."""
 
+from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -10,11 +12,21 @@ from monitor.policy.model import Policy
 from monitor.shard.nearness import Looking
 from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
-from streams.metrics.counted import Counted
+from streams.metrics.counted import Counted, DecisionCounts
 from streams.metrics.make import counter, gauge, histogram
 from streams.metrics.tenants import Tenants
 
 _PHASES = ("opening", "running", "refused", "stopped", "unfit")
+
+
+class Counts(NamedTuple):
+    """What a transaction brings, in numbers; ``refused`` by topic and code word."""
+
+    rows: int
+    duplicates: int
+    late: int
+    refused: Counter[tuple[str, str]]
+    decided: DecisionCounts
 
 
 class Telemetry:
@@ -41,12 +53,22 @@ class Telemetry:
         self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
 
-    def committed(self, number: int, taken: Taken, watermark_ms: int, took_s: float) -> None:
-        """A transaction was committed with what was ``taken``."""
-        self._counted.read(taken.rows, taken.duplicates, len(taken.late))
-        for refused in taken.refused:
-            self._counted.rejected(INPUTS[refused.log[1]], refused.reason)
-        self._counted.decided(taken.sink.enforcement, taken.sink.shadow, taken.sink.alerts)
+    def counts(self, taken: Taken) -> Counts:
+        """What was ``taken``, in numbers; it changes nothing, and a thread may do it."""
+        return Counts(
+            taken.rows,
+            taken.duplicates,
+            len(taken.late),
+            Counter((INPUTS[one.log[1]], one.reason.partition(":")[0]) for one in taken.refused),
+            self._counted.counts(taken.sink.enforcement, taken.sink.shadow, taken.sink.alerts),
+        )
+
+    def committed(self, number: int, counts: Counts, watermark_ms: int, took_s: float) -> None:
+        """A transaction was committed with so much."""
+        self._counted.read(counts.rows, counts.duplicates, counts.late)
+        for (topic, reason), times in counts.refused.items():
+            self._counted.rejected(topic, reason, times)
+        self._counted.decided(counts.decided)
         self.watermark(number, watermark_ms)
         self._took.observe(took_s)
 

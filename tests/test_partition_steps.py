@@ -11,6 +11,7 @@ from monitor.partition import Partition
 from monitor.policy.load import loads
 from monitor.rows import Rows
 from schemas import codec
+from streams.owner import _LARGE as LARGE
 
 T0 = 1_790_000_000_000
 DAY = 86_400_000
@@ -108,3 +109,60 @@ def test_texts_that_take_long_to_be_compared_are_decided_a_few_at_a_time() -> No
         one.advance(1_000)
         steps += 1
     assert steps == 3, "two at a time"
+
+
+ALERTING = loads(
+    json.dumps(
+        {
+            "id": "alerting",
+            "version": "1",
+            "extends": "access-rules",
+            "defaults": {"lateness": "1m"},
+            "rules": [
+                {
+                    "id": "short",
+                    "behaviour": "blind_calling",
+                    "metric": "short_call_ratio",
+                    "above": 0.5,
+                    "window": "5m",
+                    "step": "5m",
+                    "mode": "shadow",
+                }
+            ],
+            "escalations": [],
+        }
+    ),
+    "policy.json",
+)
+TENANTS = 600  # each a breach, 0.3 ms of work
+
+
+def call(tenant: str, at_ms: int) -> bytes:
+    times = {"start_ms": at_ms - 2_000, "answer_ms": at_ms - 1_000, "end_ms": at_ms}
+    who = {"call_id": f"{tenant}-{at_ms}", "tenant_id": tenant, "caller": "+8613800000000", "callee": "+8613800000001"}
+    return json.dumps({"type": "cdr", "direction": "outbound", "outcome": "answered", **who, **times}).encode()
+
+
+def test_whoever_many_alerts_may_come_of_is_looked_at_and_judged_by_a_thread() -> None:
+    """A look ahead at 20,000 tenants in breach held the event loop for 2 s; their alerts' ends, without a call, too."""
+    one = Partition(ALERTING, live=Live(max_ahead_ms=0), sources=1)
+    begin = T0 // 300_000 * 300_000
+    values = [call(f"t{n}", begin + 1_000) for n in range(TENANTS)]
+    feed(one, values)
+    assert one.early_work > LARGE
+    one.early()
+    assert len(one.take().sink.alerts) == TENANTS
+    assert one.early_work < LARGE, "nothing has come since"
+    feed(one, [*values, call("t0", begin + 2_000)])
+    assert one.early_work < LARGE, "one call, of one tenant"
+    feed(one, [*values, call("t0", begin + 2_000), call("other", begin + 400_000)])
+    assert one.due
+    assert one.work(MOST) > LARGE
+    one.advance(MOST)
+    one.take()
+    one.sources.move(0, begin + 700_000)  # the calls leave the window, and nothing comes
+    assert one.due
+    assert one.work(MOST) > LARGE
+    one.advance(MOST)
+    assert len(one.take().sink.alerts) >= TENANTS
+    assert one.work(MOST) < LARGE

@@ -106,10 +106,16 @@ class Early:
 
     @property
     def work(self) -> int:
-        """How many complaints a look would count: those that have come, and at an end that is new all that wait."""
+        """How many complaints a look would count, and tenants it would look at, all of whom may be alerted on.
+
+        Those that have come since the last look; at an end that is new all complaints that wait, and all tenants.
+        """
+        tenants = len(self._index)
         if not self._begun:
-            return len(self._records)
-        return len(self._arrived) + (len(self._ahead) if self._behind() else 0)
+            return len(self._records) + tenants
+        if self._behind():
+            return len(self._arrived) + len(self._ahead) + tenants
+        return len(self._arrived) + min(self._unsealed.news_calls + len(self._arrived), tenants)
 
     def catch_up(self) -> None:
         """Count the complaints that have come; to be called before any of them is decided."""

@@ -189,10 +189,15 @@ class Shard:
         """How many complaints have come since the last early look."""
         return 0 if self._early is None else self._early.arrived
 
+    def tenants_due(self, watermark_ms: int) -> int:
+        """How many tenants `advance` may decide or alert on, all at once: everybody, where a window ends."""
+        ends = self.ripe_calls(watermark_ms) > 0 or self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
+        return len(self._names) if ends else 0
+
     @property
     def early_work(self) -> int:
-        """How many complaints `early` would count."""
-        return len(self._records) if self._early is None else self._early.work
+        """How many complaints `early` would count, and tenants it would look at."""
+        return len(self._records) + len(self._names) if self._early is None else self._early.work
 
     @property
     def waiting_records(self) -> int:

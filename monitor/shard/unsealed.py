@@ -160,6 +160,13 @@ class Unsealed:
             if self._news_count > _MOST_NEWS:
                 self._news = None
 
+    @property
+    def news_calls(self) -> int:
+        """How many calls `news` would give at the most."""
+        if self._news is None:
+            return self._count
+        return self._news_count + sum(pane.waiting for pane in self._panes.values())
+
     def news(self) -> list[Pane] | None:
         """All calls that have come since the last time, summed up, in pieces; None at first, or where they are many."""
         self._sum_up(list(self._panes))

@@ -25,6 +25,7 @@ _START_S = 60.0
 _STOP_S = 5.0
 # A batch is what the broker weighs against `max.message.bytes`, 1,048,588 by default.
 _BATCH_BYTES = 1_000_000
+_APPENDED_AT_ONCE = 1_000  # records, before the event loop has its turn
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
@@ -100,7 +101,9 @@ async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[O
     sent: list[list[Out]] = [[]]  # what is in them
     count = 0
     batch = producer.create_batch()
-    for record in records:
+    for number, record in enumerate(records, 1):
+        if number % _APPENDED_AT_ONCE == 0:
+            await asyncio.sleep(0)
         parts = {"timestamp": None, "key": record.key, "value": record.value, "headers": list(record.headers)}
         if batch.append(**parts) is None:
             waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))

@@ -28,7 +28,7 @@ def page(
     counted.read(summary.read, summary.duplicates, summary.late)
     for rejection in outcome.rejected:
         counted.rejected(topic_of(rejection.file), rejection.reason)
-    counted.decided(outcome.enforcement, outcome.shadow, outcome.alerts)
+    counted.decided(counted.counts(outcome.enforcement, outcome.shadow, outcome.alerts))
     if summary.last_event_ms is not None:
         gauge("callwarden_last_event_timestamp_seconds", registry).set(summary.last_event_ms / 1000)
     registry.register(_Seen(outcome.seen, looking))

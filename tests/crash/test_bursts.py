@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 
 from crash import judge
-from crash.courses import MINUTE, NOON, SECOND, complaint, play, three_calls, until, world_of, wrong
+from crash.courses import (
+    COMPLAINTS,
+    MINUTE,
+    NOON,
+    SECOND,
+    complaint,
+    dead_letters,
+    play,
+    three_calls,
+    until,
+    world_of,
+    wrong,
+)
+from crash.log import Record
+from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition import Partition
 from streams.owner import Owner
@@ -140,3 +154,69 @@ def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPa
     play(world, go)
     assert handed
     assert not any(handed)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
+    killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch of 131,072 tiny records was as many dead letters in one transaction. Each is there once, in order."""
+    at_once = 5
+    monkeypatch.setattr("monitor.partition._MOST_PASSED_ON", MOST)
+    monkeypatch.setattr("streams.engine.OTHER_ROWS", at_once)
+    letters: list[int] = []
+    decide = Owner._decide
+
+    def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+        outs, count = decide(owner, partition, hand_over)
+        letters.append(sum(out.topic.endswith("dead-letter") for out in outs))
+        return outs, count
+
+    monkeypatch.setattr(Owner, "_decide", watched)
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+    world.produce([Arrival(NOON + 2 * MINUTE, COMPLAINTS, Record(b"t", b"ping")) for _ in range(BURST)])
+    world.produce([complaint(NOON + 2 * MINUTE + SECOND, "behind-them")])
+    world.produce(three_calls(NOON + 9 * MINUTE, "b"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        if killed:
+            while sum(letters) < BURST // 3:
+                await asyncio.sleep(0.01)
+            worker.kill()
+            world.add_worker()
+        await until(world, NOON + 20 * MINUTE)
+        assert not wrong(world)
+        assert [int(offset) for offset, _ in dead_letters(world)] == list(range(BURST))
+
+    play(world, go)
+    assert max(letters) < MOST + at_once
+    assert len([count for count in letters if count]) >= BURST // (MOST + at_once)
+
+
+def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few records of a megabyte each are as much as thousands of small ones."""
+    monkeypatch.setattr("monitor.partition._PASSED_ON_BYTES", 1)
+    monkeypatch.setattr("monitor.partition._MOST_PASSED_ON", 1_000)
+    monkeypatch.setattr("streams.engine.OTHER_ROWS", 1)
+    sizes: list[int] = []
+    decide = Owner._decide
+
+    def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+        outs, count = decide(owner, partition, hand_over)
+        sizes.append(sum(len(out.value or b"") for out in outs if out.topic.endswith("dead-letter")))
+        return outs, count
+
+    monkeypatch.setattr(Owner, "_decide", watched)
+    world = world_of(grace_ms=0)
+    world.produce([Arrival(NOON + MINUTE, COMPLAINTS, Record(b"t", b"x" * 400)) for _ in range(30)])
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        assert not wrong(world)
+
+    play(world, go)
+    assert sum(sizes) == 30 * 400
+    assert max(sizes) <= 1_000 + 400
