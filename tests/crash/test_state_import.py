@@ -15,6 +15,7 @@ from crash.virtual import run
 from crash.world import World
 from streams.cluster import TP, Out, Refused
 from streams.names import Names
+from streams.setup import Phase
 from streams.state.exporting import export
 from streams.state.file import Export, write
 from streams.state.importing import bring_back
@@ -107,6 +108,45 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
             await bring_back(cluster, NAMES, "callwarden", Export(tmp_path / "more.zst"), replace=True)
         assert [log.end for log in state] == ends
         await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        world.add_worker()
+        assert await settled(world) == []
+
+    try:
+        run(world.loop, go())
+    finally:
+        world.close()
+
+
+def copied(world: World) -> None:
+    """As on another cluster: every input topic has another id, and the same records at the same offsets."""
+    for topic in NAMES.inputs:
+        logs = {tp: log for tp, log in world.broker.logs.items() if tp.topic == topic}
+        world.broker.recreate(topic)
+        world.broker.logs.update(logs)
+
+
+def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_path: Path) -> None:
+    world, file = day_of(3), tmp_path / "state.zst"
+
+    async def go() -> None:
+        cluster = operator_of(world)
+        world.add_worker()
+        await asyncio.sleep(0.5 * DAY_S)
+        await export(cluster, NAMES, file, world.clock.now_ms())
+        for worker in world.workers:
+            worker.kill()
+        numbers = [part.number for part in Export(file).parts() if part.judged]
+        assert numbers
+        copied(world)
+        others = await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is told"
+        worker = world.add_worker()
+        await asyncio.sleep(30)
+        assert worker.engine is not None
+        refused = {number: owner.why for number, owner in worker.engine.owners.items() if owner.phase is Phase.REFUSED}
+        assert set(numbers) <= set(refused)
+        worker.kill()
+        assert await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True, rebind=True) == []
         world.add_worker()
         assert await settled(world) == []
 
