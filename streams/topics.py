@@ -14,7 +14,6 @@ from streams.topicwatch import GROWN_PAGE
 _ENDLESS: Final = "-1"
 _MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
 _IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
-_ROOM: Final = 65_536  # for the headers of a dead letter
 
 
 class Judged(Enum):
@@ -98,7 +97,6 @@ _NEVER_CUT = _exactly(
     "false",
     "a broker that was behind could become the leader and cut off what was committed",
 )
-_FITS_ANY_INPUT = "what was refused or late could be too large for it, and its partition would stop"
 
 
 def table(settings: Settings) -> list[Wanted]:
@@ -130,8 +128,9 @@ def table(settings: Settings) -> list[Wanted]:
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
-        "late": (_DELETE, *_freely(retention_ms=30 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
-        "dead-letter": (_DELETE, *_freely(retention_ms=90 * DAY, max_message_bytes=_MESSAGE + _ROOM)),
+        # Whatever the inputs take: of a record that is larger than `streams.emit` allows, the head is written.
+        "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
+        "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
     }
     return [
         *(
@@ -144,8 +143,7 @@ def table(settings: Settings) -> list[Wanted]:
 
 def judged_names(wanted: Iterable[Wanted]) -> list[str]:
     """The settings that `mismatches` needs of every topic."""
-    names = {config.name for topic in wanted for config in topic.configs if config.judged is not Judged.FREELY}
-    return sorted(names | {"max.message.bytes"})
+    return sorted({config.name for topic in wanted for config in topic.configs if config.judged is not Judged.FREELY})
 
 
 def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> int:
@@ -202,9 +200,6 @@ def mismatches(settings: Settings, found: Mapping[str, Existing], stored: int | 
     """
     wanted, servers = table(settings), settings.bootstrap_servers
     partitions = partitions_for(settings, found, stored)
-    largest = max(
-        (int(found[topic.topic].configs["max.message.bytes"]) for topic in wanted if _given(topic, found)), default=0
-    )
     faults = []
     for topic in wanted:
         existing = found.get(topic.topic)
@@ -214,16 +209,10 @@ def mismatches(settings: Settings, found: Mapping[str, Existing], stored: int | 
         if existing.partitions != partitions:
             faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
         configs = [config for config in topic.configs if config.judged is not Judged.FREELY]
-        if topic.name in ("late", "dead-letter"):
-            configs.append(_at_least("max.message.bytes", max(largest, _MESSAGE) + _ROOM, _FITS_ANY_INPUT))
         for fault in _of_configs(topic.topic, configs, existing.configs, servers):
             meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
             faults.append(replace(fault, mend=fault.mend + _IF_MEANT) if meant else fault)
     return faults
-
-
-def _given(topic: Wanted, found: Mapping[str, Existing]) -> bool:
-    return topic.name in INPUTS and topic.topic in found
 
 
 def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored: bool) -> Mismatch:
