@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import faust
 from mode import Service
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from streams.agents import App, add_agents
 from streams.engine import Engine
 from streams.httpserver import Server, listen
-from streams.metrics.make import about_process
+from streams.metrics.make import about_process, http_refusals
 from streams.setup import Setup
 from streams.telemetry import Telemetry
 
@@ -84,9 +84,9 @@ def make_app(setup: Setup) -> tuple[faust.App, Engine]:
 class PagesService(Service):
     """The worker's pages as a service, with the server that all programs have; Faust's own has no deadlines."""
 
-    def __init__(self, pages: ASGIApp, host: str, port: int, **kwargs: Any) -> None:
+    def __init__(self, pages: ASGIApp, host: str, port: int, registry: CollectorRegistry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._server, self._address = Server(pages), (host, port)
+        self._server, self._address = Server(pages, refused=http_refusals(registry)), (host, port)
         self._serving: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
@@ -137,7 +137,7 @@ def make_worker(
         return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    for each in (PagesService(Starlette(routes=routes), host, port), service):
+    for each in (PagesService(Starlette(routes=routes), host, port, telemetry.registry), service):
         app.service(each)  # type: ignore[arg-type]  # as above
     return app
 

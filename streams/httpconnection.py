@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -55,12 +55,16 @@ class Guarded(Protocol):
         ...
 
 
+Refusals = Callable[[Literal["limit", "deadline", "unreadable"]], None]
+"""Told of each connection that is closed unserved, and why."""
+
+
 class Connections:
     """The connections of one server. Beyond the limit the one that has waited longest for a request gives way to a new
     one, so that who asks at once is served however many connections others hold open."""
 
-    def __init__(self, limits: Limits, now_s: Callable[[], float], log: SparseLog) -> None:
-        self.limits, self.now_s, self.log = limits, now_s, log
+    def __init__(self, limits: Limits, now_s: Callable[[], float], log: SparseLog, refused: Refusals) -> None:
+        self.limits, self.now_s, self.log, self.refused = limits, now_s, log, refused
         self._waiting: dict[Guarded, None] = {}  # in the order in which they began to wait
         self._open: set[Guarded] = set()
 
@@ -74,6 +78,7 @@ class Connections:
         """Whether a new connection may stay. It waits for its first request then."""
         if len(self._open) >= self.limits.connections:
             self.log.warn("too many HTTP connections: those that send no request are closed", limit=len(self._open))
+            self.refused("limit")
             longest = next(iter(self._waiting), None)
             if longest is None:
                 return False
@@ -156,6 +161,7 @@ class Connection(H11Protocol):
         # What h11 says behind the colon quotes the request, which may hold a tenant's id.
         kind = str(error).partition(":")[0]
         self._all.log.warn("an HTTP request that cannot be read is refused", why=kind, status=int(hint))
+        self._all.refused("unreadable")
         self._refuse(HTTPStatus(hint), "the request cannot be read")
 
     def expire(self) -> None:
@@ -166,6 +172,7 @@ class Connection(H11Protocol):
         if phase is not Phase.IDLE:
             waited_s = self._seconds[phase]
             self._all.log.warn("an HTTP connection is closed: it waits too long", waits_for=phase.value, s=waited_s)
+            self._all.refused("deadline")
         answered = cycle is not None and cycle.response_started and phase is Phase.REQUEST
         if phase is Phase.IDLE or answered or not self._has_sent:
             return self.abort()

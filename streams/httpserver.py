@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.clock import steady_s
-from streams.httpconnection import Connection, Connections, Limits
+from streams.httpconnection import Connection, Connections, Limits, Refusals
 from streams.sparselog import SparseLog
 
 _STOP_S: Final = 5
@@ -62,13 +62,15 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         limits: Limits | None = None,
         *,
+        refused: Refusals = lambda reason: None,
         sweep_s: float = _SWEEP_S,
         now_s: Callable[[], float] = steady_s,
     ) -> None:
-        """``sweep_s``: how often deadlines are looked at, which are by ``now_s``."""
+        """``refused`` is told of each connection that is closed unserved. ``sweep_s``: how often deadlines are looked
+        at, which are by ``now_s``."""
         limits = limits or usual_limits()
         self._log, self._sweep_s = SparseLog(now_s), sweep_s
-        self.guarded = Connections(limits, now_s, self._log)
+        self.guarded = Connections(limits, now_s, self._log, refused)
 
         def connection(**given: Any) -> Connection:
             return Connection(self.guarded, **given)

@@ -17,18 +17,23 @@ from streams.cluster import Refused
 from streams.consumers.follow import Follower
 from streams.ending import told_to_stop
 from streams.httpserver import Server, listen
-from streams.metrics.make import about_process, gauges
+from streams.metrics.make import about_process, gauges, http_refusals
 
 _STALE_S = 15.0
 
 
 async def host(
-    work: Sequence[Coroutine[Any, Any, None]], app: Any, address: tuple[str, int], setting: str, stop_within_s: float
+    work: Sequence[Coroutine[Any, Any, None]],
+    app: Any,
+    address: tuple[str, int],
+    setting: str,
+    stop_within_s: float,
+    registry: CollectorRegistry,
 ) -> None:
     """Do ``work`` and serve the ASGI ``app``, until Ctrl-C or TERM, when all is cancelled, or until one of them ends.
 
     Raises what ended it; Refused when ``address``, whose port is ``setting``, cannot be served at. Once it is told to
-    stop, the process is cut off after ``stop_within_s``.
+    stop, the process is cut off after ``stop_within_s``. Connections that are refused are counted in ``registry``.
     """
     try:
         listening = listen(*address)
@@ -39,7 +44,7 @@ async def host(
             f"nothing can be served at {address[0]}:{address[1]}: {error.strerror or error}; a free {setting}, at an "
             "address of this machine as CALLWARDEN_WEB_HOST, would be right"
         ) from None
-    server = Server(app)
+    server = Server(app, refused=http_refusals(registry))
     with told_to_stop(stop_within_s) as stopping:
         serving = asyncio.create_task(server.serve([listening]))
         tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]

@@ -17,6 +17,15 @@ CONSUMING: tuple[Entry, ...] = (
         ("worker", *CONSUMERS),
     ),
     Entry(
+        "callwarden_http_connections_refused_total",
+        "counter",
+        "connections",
+        "HTTP connections that a program closed unserved: for their number, since no request came in time, or for what "
+        "came in place of one",
+        (Label("reason", "limit, deadline, unreadable"),),
+        ("worker", *CONSUMERS),
+    ),
+    Entry(
         "callwarden_consumer_lag_records",
         "gauge",
         "records",

@@ -1,7 +1,7 @@
 """Makes metrics of the catalogue: whoever asks for one that is not in it gets an error."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -74,6 +74,14 @@ def histogram(name: str, registry: CollectorRegistry) -> Histogram:
     """A histogram, in the registry."""
     entry = _entry(name, "histogram")
     return Histogram(name, entry.help, _labels(entry), registry=registry, buckets=entry.buckets)
+
+
+def http_refusals(registry: CollectorRegistry) -> Callable[[str], None]:
+    """What counts the connections that a program's HTTP server refuses, by their reason."""
+    refused = counter("callwarden_http_connections_refused_total", registry)
+    for reason in ("limit", "deadline", "unreadable"):
+        refused.labels(reason)  # shown from the start: a series that begins with its first event has no increase
+    return lambda reason: refused.labels(reason).inc()
 
 
 def gauges(name: str) -> GaugeMetricFamily:

@@ -96,6 +96,27 @@ CASES = {
         ],
         [Quiet({'callwarden_host_clock_ahead_seconds{instance="w"}': "3 0x10"}, "8m")],
     ),
+    "CallwardenHttpConnectionsRefused": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_http_connections_refused_total{instance="b",job="billing",reason="limit"}': "0+1x20",
+                    'callwarden_http_connections_refused_total{instance="w",job="worker",reason="limit"}': "0x20",
+                },
+                "12m",
+                [
+                    (
+                        {"instance": "b", "job": "billing"},
+                        "b 的 HTTP 连接数已达上限 / b is at its limit of HTTP connections",
+                    )
+                ],
+            )
+        ],
+        [
+            Quiet({'callwarden_http_connections_refused_total{instance="b",reason="limit"}': "0 3x20"}, "12m"),
+            Quiet({'callwarden_http_connections_refused_total{instance="b",reason="deadline"}': "0+9x20"}, "12m"),
+        ],
+    ),
     "CallwardenPartitionNotRunning": Cases(
         [
             Fires(

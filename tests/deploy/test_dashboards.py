@@ -196,6 +196,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_consumer_open_transaction_seconds",  # it alerts
         "callwarden_topic_faults",  # likewise
         "callwarden_host_clock_ahead_seconds",
+        "callwarden_http_connections_refused_total",  # its alert names program and instance
         "callwarden_billing_events_total",
         "callwarden_billing_rejected_records",  # these alert
         "callwarden_billing_unread_records",

@@ -37,13 +37,16 @@ class Served:
         self.now_s = 0.0
         self.hold = asyncio.Event()
         self.under_way = 0
+        self.refused: list[str] = []
         routes = [
             Route("/healthz", self._healthz),
             Route("/held", self._held),
             Route("/body", self._body, methods=["POST"]),
             Route("/large", self._large),
         ]
-        self.server = Server(Starlette(routes=routes), limits, sweep_s=0.005, now_s=lambda: self.now_s)
+        self.server = Server(
+            Starlette(routes=routes), limits, refused=self.refused.append, sweep_s=0.005, now_s=lambda: self.now_s
+        )
         self.listening = listen("127.0.0.1", 0)
         self.address = self.listening.getsockname()
 
@@ -135,6 +138,7 @@ async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(l
                         answer = await asyncio.wait_for(reader.read(1_000), 0.01)
             writer.close()
         assert await served.healthy()
+        assert served.refused == ["deadline"] * 2
     [line] = logged()
     assert "waits too long" in line
 
@@ -202,6 +206,8 @@ async def test_who_asks_at_once_is_served_however_many_connections_are_held_open
         assert len(served.server.server_state.connections) <= 20, "closed ones are let go of"
         served.hold.set()
         assert (await held).endswith(b"held\n"), "a request under way is not given up"
+        assert set(served.refused) == {"limit"}
+        assert len(served.refused) >= 120 - 10, "each that gave way is counted"
         for _, writer in silent:
             writer.close()
     assert [line for line in logged() if "too many HTTP connections" in line][1:] == []
@@ -213,6 +219,7 @@ async def test_where_all_are_being_served_a_new_one_is_told_to_ask_again() -> No
         await until(lambda: served.under_way == 3)
         answer = await served.said()
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert served.refused == ["limit"]
         for task in asked:
             task.cancel()
         await asyncio.wait(asked)
@@ -289,6 +296,8 @@ async def test_what_cannot_be_read_is_refused_in_a_line_and_without_a_traceback(
                 answer = await served.said(sent)
                 assert answer.startswith(b"HTTP/1.1 %d " % status), (sent[:60], answer)
         assert await served.healthy()
+        unreadable = sum(status != 413 for status in RUBBISH.values())
+        assert served.refused == ["unreadable"] * 3 * unreadable
     [line] = logged()
     assert "cannot be read is refused" in line
     assert "138" not in line
@@ -351,8 +360,9 @@ def test_lines_of_a_kind_are_a_minute_apart_and_say_how_many_were_left_out(capsy
 
 @asynccontextmanager
 async def consumers_pages(port: int) -> AsyncIterator[None]:
-    app = pages_app(CollectorRegistry(), lambda: None)
-    task = asyncio.create_task(host([], app, ("127.0.0.1", port), "X", 20))
+    registry = CollectorRegistry()
+    app = pages_app(registry, lambda: None)
+    task = asyncio.create_task(host([], app, ("127.0.0.1", port), "X", 20, registry))
     try:
         yield
     finally:
@@ -362,7 +372,7 @@ async def consumers_pages(port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def workers_pages(port: int) -> AsyncIterator[None]:
-    service = PagesService(Starlette(), "127.0.0.1", port)
+    service = PagesService(Starlette(), "127.0.0.1", port, CollectorRegistry())
     await service.start()
     try:
         yield

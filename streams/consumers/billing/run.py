@@ -78,7 +78,7 @@ class Billing:
         address = (settings.web_host, settings.billing_port)
         try:
             timed, within_s = self._telemetry.timed(app), settings.stop_within_ms / 1000
-            await host([self._work(accepted)], timed, address, variable("billing_port"), within_s)
+            await host([self._work(accepted)], timed, address, variable("billing_port"), within_s, self._registry)
         finally:
             self._lookup.close()
 

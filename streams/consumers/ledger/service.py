@@ -52,7 +52,7 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
         app = pages_app(registry, lambda: behind(follower))
         work = [keep(), Publisher(database, follower, settings, meters).run()]
         address = settings.web_host, settings.ledger_port
-        await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000)
+        await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)
     finally:
         database.close()
 

@@ -70,7 +70,8 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             ]
             app = pages_app(telemetry.registry, lambda: behind(follower))
             address = settings.web_host, settings.notify_port
-            await host(work, app, address, "CALLWARDEN_NOTIFY_PORT", settings.stop_within_ms / 1000)
+            within_s, registry = settings.stop_within_ms / 1000, telemetry.registry
+            await host(work, app, address, "CALLWARDEN_NOTIFY_PORT", within_s, registry)
         finally:
             await cluster.stop()
             database.close()

@@ -83,7 +83,9 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     registry.register(Followed("notebook", follower))
     port = free_port()
     app = pages_app(registry, lambda: behind(follower))
-    hosted = asyncio.create_task(host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT", 20))
+    hosted = asyncio.create_task(
+        host([follower.run()], app, ("127.0.0.1", port), "CALLWARDEN_NOTEBOOK_PORT", 20, registry)
+    )
     await until_served(port)
     assert await page(port, "/healthz") == (200, "ok\n")
     status, text = await page(port, "/readyz")
@@ -115,7 +117,9 @@ async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.Monke
     ended: list[str] = []
     port = free_port()
     app = pages_app(CollectorRegistry(), lambda: None)
-    hosted = asyncio.create_task(host([forever(ended), forever(ended)], app, ("127.0.0.1", port), "X", 20))
+    hosted = asyncio.create_task(
+        host([forever(ended), forever(ended)], app, ("127.0.0.1", port), "X", 20, CollectorRegistry())
+    )
     await until_served(port)
     os.kill(os.getpid(), number)
     async with asyncio.timeout(20):
@@ -135,7 +139,7 @@ async def test_an_error_ends_all_and_comes_out() -> None:
 
     app = pages_app(CollectorRegistry(), lambda: None)
     with pytest.raises(RuntimeError, match="a fault"):
-        await host([forever(ended), fail()], app, ("127.0.0.1", free_port()), "X", 20)
+        await host([forever(ended), fail()], app, ("127.0.0.1", free_port()), "X", 20, CollectorRegistry())
     assert ended == ["in order"]
 
 
@@ -144,4 +148,4 @@ async def test_a_port_that_is_taken_is_refused_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
-            await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT", 20)
+            await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT", 20, CollectorRegistry())

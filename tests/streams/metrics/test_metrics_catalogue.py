@@ -27,10 +27,13 @@ from streams.metrics.counted import Counted
 from streams.metrics.courses import course_of
 from streams.metrics.document import MarksError, rewritten
 from streams.metrics.entries import Program
-from streams.metrics.make import about_process, counter, gauge
+from streams.metrics.make import about_process, counter, gauge, http_refusals
 from streams.telemetry import Telemetry
 
 OF_PROCESS = "callwarden_build_info"
+OF_PAGES = "callwarden_http_connections_refused_total"
+APART = {OF_PROCESS, OF_PAGES}
+"""Those of a process and of its pages, not of what it does."""
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
@@ -70,7 +73,7 @@ def exposed(metric: Metric) -> str:
 def faults(families: list[Metric], by: Program) -> Iterator[str]:
     """Where a page and the catalogue differ."""
     shown = {exposed(metric): metric for metric in families}
-    wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by and entry.name != OF_PROCESS}
+    wanted = {entry.name: entry for entry in CATALOGUE if by in entry.by and entry.name not in APART}
     yield from (f"{name} is not in the catalogue" for name in shown.keys() - wanted.keys())
     yield from (f"{name} is not shown" for name in wanted.keys() - shown.keys())
     for name in wanted.keys() & shown.keys():
@@ -248,7 +251,7 @@ def named_by(registry: CollectorRegistry) -> set[str]:
 
 def wanted_of(program: Program) -> set[str]:
     entries = [entry for entry in CATALOGUE if program in entry.by]
-    apart = ("callwarden_consumer_", OF_PROCESS)
+    apart = ("callwarden_consumer_", *APART)
     return {entry.name for entry in entries if not entry.name.startswith(apart)}
 
 
@@ -262,6 +265,16 @@ def test_every_program_says_which_release_it_is_and_what_it_takes_of_the_machine
     assert {"python_info", "python_gc_collections"} <= names
     [sample] = [sample for metric in registry.collect() for sample in metric.samples if sample.name == OF_PROCESS]
     assert sample.labels == {"version": version("callwarden"), "python": platform.python_version()}
+
+
+def test_connections_that_are_refused_are_counted_from_nothing_on() -> None:
+    """A series that begins with its first event has no increase that an alert could see."""
+    registry = CollectorRegistry()
+    refused = http_refusals(registry)
+    refused("limit")
+    samples = {s.labels["reason"]: s.value for metric in registry.collect() for s in metric.samples}
+    assert samples == {"limit": 1, "deadline": 0, "unreadable": 0}
+    assert BY_NAME[OF_PAGES].by == ("worker", "billing", "ledger", "notify")
 
 
 async def test_the_pages_of_consumers_have_it() -> None:
