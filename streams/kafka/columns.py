@@ -1,5 +1,6 @@
 """Fetched records as columns."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,11 @@ Headers = Sequence[tuple[str, bytes | None]]
 class Columns:
     """Records in offset order, as columns; offsets and timestamps in pieces, ``headers`` only where they are wanted.
 
-    ``unreadable``: those that are no records, by their offsets.
+    ``unreadable``: those that are no records, by their offsets. ``beside``: a thread reads what follows, see
+    `streams.kafka.fastfetch.settled`; a client takes these columns for something then, though they may be empty.
     """
 
-    __slots__ = ("headers", "keys", "offsets", "timestamps_ms", "unreadable", "values")
+    __slots__ = ("beside", "headers", "keys", "offsets", "timestamps_ms", "unreadable", "values")
 
     def __init__(self) -> None:
         self.offsets: list[NDArray[np.int64]] = []
@@ -27,6 +29,10 @@ class Columns:
         self.values: list[bytes | None] = []
         self.headers: list[Headers] = []
         self.unreadable: dict[int, UnreadableRecord] = {}
+        self.beside: asyncio.Future[Any] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.values) or self.beside is not None
 
     def __len__(self) -> int:
         return len(self.values)

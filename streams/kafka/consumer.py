@@ -15,7 +15,7 @@ from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch, bounded
+from streams.kafka.fastfetch import TornBatch, bounded, settled
 from streams.kafka.inside import Unanswered, fetching_has_ended, position, tell_ends
 from streams.kafka.questions import Questions
 
@@ -183,7 +183,10 @@ class KafkaConsumer:
             # An empty list would mean all; a name that is nobody's only looks after the membership.
             with bounded():
                 timeout_ms = round(timeout_s * 1000)
-                return await client.getmany(*(wanted or [_NOBODY]), timeout_ms=timeout_ms, max_records=most)
+                batches = await client.getmany(*(wanted or [_NOBODY]), timeout_ms=timeout_ms, max_records=most)
+            if not any(len(one) for one in batches.values()):
+                await settled(batches)
+            return batches
         except Exception:
             for tp in wanted:  # what aiokafka had taken of other partitions by then is lost with it
                 ours, theirs = self._positions.get(tp), position(client, tp)

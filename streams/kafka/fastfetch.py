@@ -5,7 +5,8 @@ looks whether they are there: where they are not, nothing is read, for aiokafka'
 one record, or killed by one that decompresses without an end.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -21,7 +22,7 @@ from monitor.rows import UnreadableRecord
 from streams.cluster import Refused
 from streams.kafka.columns import Columns, joined
 from streams.kafka.recordbatch import CONTROL, TRANSACTIONAL, Batch, DamagedBatchError, next_batch
-from streams.kafka.recordparser import RefusedBatchError, records_of
+from streams.kafka.recordparser import RefusedBatchError, records_of, takes_long
 
 _VERSION: Final = "0.14."
 _METHODS: Final = {
@@ -74,10 +75,15 @@ class RawRecords:
 
 
 class _Budget:
-    """How many bytes may still be made of what was fetched; the last batch may exceed it."""
+    """How many bytes may still be made of what was fetched; the last batch may exceed it.
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    ``beside``: what a thread is reading, one batch at a time, for each may take `MAX_BYTES`. Without ``threads`` all is
+    read at once.
+    """
+
+    def __init__(self, left: int, *, threads: bool = False) -> None:
+        self.left, self.threads = left, threads
+        self.beside: asyncio.Future[tuple[Columns, int]] | None = None
 
 
 _BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
@@ -85,12 +91,22 @@ _BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
 
 @contextmanager
 def bounded(most: int = _POLL_BYTES) -> Iterator[None]:
-    """All `getall` of the task in here make at most so many bytes of what was fetched, and one batch more."""
-    token = _BUDGET.set(_Budget(most))
+    """All `getall` of the task in here make at most so many bytes of what was fetched, and one batch more.
+
+    A batch that takes long is read by a thread: what they give is to be handed to `settled` before the next call.
+    """
+    token = _BUDGET.set(_Budget(most, threads=True))
     try:
         yield
     finally:
         _BUDGET.reset(token)
+
+
+async def settled(batches: Mapping[Any, Any]) -> None:
+    """Wait until threads have read what `getmany` found and did not give yet; the next call gives it."""
+    beside = {one.beside for one in batches.values() if isinstance(one, Columns) and one.beside is not None}
+    if beside:
+        await asyncio.wait(beside)  # it may be cancelled, and what the threads read is kept
 
 
 def install() -> None:
@@ -165,12 +181,20 @@ class _Rows:
         self._asked = int(records.next_fetch_offset)
         self._next = self._asked  # the offset after the batch that is being taken
         self._ready: Columns | None = None
+        self._reading: asyncio.Future[tuple[Columns, int]] | None = None  # by a thread
         self._taken = 0  # of those that are ready
 
     def take(self, columns: Columns, most: int, budget: _Budget) -> bool:
         """Move at most ``most`` records to ``columns``; True when none are left. DamagedBatchError."""
         records = self._records
         while most > 0:
+            if self._ready is None and self._reading is not None:
+                if not self._reading.done():
+                    columns.beside = budget.beside = self._reading
+                    return False
+                self._ready, cost = self._reading.result()
+                self._reading, self._taken = None, 0
+                budget.left -= cost
             if self._ready is None:
                 if budget.left <= 0:
                     return False
@@ -178,10 +202,18 @@ class _Rows:
                 if batch is None:
                     self._must_have_advanced()
                     return True
+                beside = budget.threads and takes_long(batch)
+                if beside and budget.beside is not None:
+                    columns.beside = budget.beside
+                    return False
                 self._at = batch.end
                 self._next = max(batch.last + 1, records.next_fetch_offset)
                 if self._hidden(batch) or batch.last < records.next_fetch_offset:
                     records.next_fetch_offset = self._next
+                    continue
+                if beside:
+                    loop = asyncio.get_running_loop()
+                    self._reading = loop.run_in_executor(None, self._decoded, batch, int(records.next_fetch_offset))
                     continue
                 self._ready, cost = self._decoded(batch, records.next_fetch_offset)
                 self._taken = 0

@@ -11,7 +11,7 @@ from streams.kafka.clients import Clients, close
 from streams.kafka.columns import columns
 from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch, bounded
+from streams.kafka.fastfetch import TornBatch, bounded, settled
 from streams.kafka.inside import fetching_has_ended, position, tell_ends
 from streams.kafka.questions import REQUEST_MS
 
@@ -47,6 +47,8 @@ class KafkaReader:
         try:
             with bounded():
                 batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
+            if not any(len(one) for one in batches.values()):
+                await settled(batches)
         except OffsetOutOfRangeError as error:
             gone, offset = next(iter(error.args[0].items()))
             raise OffsetGone(TP(*gone), offset) from None

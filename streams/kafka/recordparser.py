@@ -16,7 +16,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from monitor.rows import UnreadableRecord
 from schemas.faults import Fault
 from streams.kafka.columns import Columns, joined
-from streams.kafka.decompress import MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
+from streams.kafka.decompress import GZIP, MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
 from streams.kafka.recordbatch import ATTRIBUTES_AT, CODEC_MASK, COUNT_AT, HEADER_BYTES, LOG_APPEND_TIME, Batch
 
 MAX_RECORDS: Final = 131_072
@@ -33,6 +33,19 @@ _PIECE_BYTES: Final = 1 << 20
 # Records are garbage-collected objects: fewer of them at once than set the collector off, and it never runs for them.
 _AT_ONCE: Final = 400
 _SIGN, _WRAP = 1 << 63, (1 << 64) - 1
+
+
+_MANY_AT_ONCE: Final = 5_000
+_LARGE_GZIP: Final = 8 << 10
+
+
+def takes_long(batch: Batch) -> bool:
+    """Whether `records_of` may hold whoever calls it for more than some 40 ms: many records, or what gzip may inflate.
+
+    The other codecs make `MAX_BYTES` in less. 8 KB of gzip are 8 MB at the most.
+    """
+    large = batch.codec == GZIP and batch.end - batch.start > _LARGE_GZIP
+    return batch.magic == 2 and (large or _MANY_AT_ONCE < batch.records <= MAX_RECORDS)
 
 
 class RefusedBatchError(ValueError):

@@ -12,7 +12,7 @@ from streams.cluster import TP, Fetched, OffsetGone
 from streams.kafka.clients import Clients, close
 from streams.kafka.columns import Columns, before, columns
 from streams.kafka.damage import Damage
-from streams.kafka.fastfetch import TornBatch
+from streams.kafka.fastfetch import TornBatch, bounded, settled
 from streams.kafka.questions import REQUEST_MS
 
 _STOP_S = 5.0
@@ -61,7 +61,10 @@ async def _read(
         answer, since = None, clock()
         while at < stop:
             try:
-                records = (await reader.getmany(mine, timeout_ms=_WAIT_MS)).get(mine, [])
+                with bounded():
+                    batches = await reader.getmany(mine, timeout_ms=_WAIT_MS)
+                await settled(batches)
+                records = batches.get(mine, [])
             except TornBatch as torn:
                 if (unreadable := damage.met(torn)) is not None:
                     raise unreadable from None

@@ -1,18 +1,21 @@
 """Whatever becomes of a poll, nothing is passed over: aiokafka's own consumer and fetcher, without a broker."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError
+from rawkafka.batches import GZIP, ZSTD, batch, record
 from wire_log import Log
 
 from streams.cluster import TP, Unreadable
-from streams.kafka import fastfetch
+from streams.kafka import fastfetch, recordparser
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.damage import TRIES
@@ -161,3 +164,56 @@ async def test_what_is_private_in_aiokafka_is_where_we_look_for_it() -> None:
         assert fetching_has_ended(stage.client)
         stage.client._fetcher = None
         assert not fetching_has_ended(stage.client)
+
+
+LONG = {
+    "what gzip inflates a thousandfold": batch([record(b"k", b"1" * (12 << 20))], codec=GZIP),
+    "many records": batch([record(b"k", b"v" * 40, delta=at) for at in range(6_000)], codec=ZSTD),
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+async def test_a_batch_that_takes_long_is_read_by_a_thread_while_the_loop_runs(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 KB of gzip held the event loop for 140 ms before they were refused; two of them are not read at once."""
+    read, threads = recordparser.records_of, list[int]()
+    may_end = threading.Event()
+
+    def noted(*args: Any, **more: Any) -> Any:
+        threads.append(threading.get_ident())
+        assert may_end.wait(10)
+        return read(*args, **more)
+
+    monkeypatch.setattr(fastfetch, "records_of", noted)
+    long = Log(LONG[what])
+    with fetching() as stage:
+        stage.fetched(A, long)
+        stage.fetched(B, long)
+        first = await stage.poll(A, B)  # and the loop has run meanwhile, or this poll would not have ended
+        assert (first, len(threads)) == ({}, 1), "the other waits for its turn"
+        assert threading.get_ident() not in threads
+        may_end.set()
+        offset, end = {A: 0, B: 0}, 6_000 if what == "many records" else 1
+        while min(offset.values()) < end:
+            for tp, (start, stop, count) in (await stage.poll(A, B)).items():
+                assert (start, stop - start) == (offset[tp], count), "nothing is passed over"
+                offset[tp] = stop
+        assert len(threads) == 2
+        assert threading.get_ident() not in threads
+
+
+async def test_a_common_batch_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To hand it to a thread would cost more than to read it."""
+    read, threads = recordparser.records_of, list[int]()
+
+    def noted(*args: Any, **more: Any) -> Any:
+        threads.append(threading.get_ident())
+        return read(*args, **more)
+
+    monkeypatch.setattr(fastfetch, "records_of", noted)
+    for codec in (0, GZIP, ZSTD):
+        with fetching() as stage:
+            stage.fetched(A, Log(batch([record(b"k", b"value %d" % at, delta=at) for at in range(90)], codec=codec)))
+            assert await stage.poll(A, B) == {A: (0, 90, 90)}
+    assert set(threads) == {threading.get_ident()}
