@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "CALLWARDEN_"
 ASKED_FOR_BY: Final = {
-    "heartbeat_ms": "session_timeout_ms",
     "sasl_user": "security",
     "sasl_password": "security",
     "notify_webhook_secret": "notify_webhook_url",
@@ -100,8 +99,8 @@ class Settings(BaseSettings):
     """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
     """How soon a worker that died is missed: so long its partitions stand still."""
-    heartbeat_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 3 * SECOND
-    """How often a worker says that it is there; at most a third of the session timeout."""
+    heartbeat_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 1 * SECOND
+    """How often a worker says that it is there, and hears of a rebalance; at most a third of the session timeout."""
 
     # What decides; it is kept with the state.
     policy: File = None

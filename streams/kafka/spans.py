@@ -16,7 +16,7 @@ from streams.kafka.fastfetch import TornBatch, bounded, settled
 from streams.kafka.questions import REQUEST_MS
 
 _STOP_S = 5.0
-_WAIT_MS = 200  # for records; it is not cut short by what holds markers alone
+_WAIT_MS = 20  # for records; it is not cut short by what holds markers alone, as the end of a state often does
 _SILENT_S = 30.0
 
 

@@ -1,0 +1,63 @@
+"""A rolling restart of three workers on a real broker: how often each partition changes hands, and for how long."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+import pytest
+from worker_platform import Platform
+from worker_platform import platform as platform  # a fixture
+from worker_processes import PARTITIONS, Worker, fleet_of
+
+pytestmark = [pytest.mark.services, pytest.mark.soak]
+
+_WORKERS = 3
+
+
+def standstills(workers: Iterable[Worker]) -> dict[int, list[float]]:
+    """For how many seconds nobody worked on each partition, by each time that it was handed over."""
+    lines = [
+        (datetime.fromisoformat(line["timestamp"]).timestamp(), line["event"], line["partition"])
+        for worker in workers
+        for line in worker.said()
+        if line["event"] in ("partition handed over", "partition opened")
+    ]
+    since: dict[int, float] = {}
+    spans: dict[int, list[float]] = defaultdict(list)
+    for at_s, event, number in sorted(lines):
+        if event == "partition handed over":
+            since[number] = at_s
+        elif number in since:
+            spans[number].append(at_s - since.pop(number))
+    assert not since, f"handed over, and opened by nobody: {since}"
+    return spans
+
+
+async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_and_in_good_order(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """The figures are printed; they are the machine's as much as ours."""
+    told = {key: value for key, value in platform.environment.items() if key != "CALLWARDEN_HEARTBEAT"}
+    with fleet_of(tmp_path, told) as fleet:
+        for _ in range(_WORKERS):
+            fleet.add()
+        await asyncio.to_thread(fleet.settle, 240)
+        before = {number: len(spans) for number, spans in standstills(fleet.all).items()}
+        for worker in list(fleet.running):
+            assert await asyncio.to_thread(worker.terminate, 60) == 0
+            await asyncio.to_thread(fleet.settle, 240)
+            fleet.add()
+            await asyncio.to_thread(fleet.settle, 240)
+        spans = {number: found[before.get(number, 0) :] for number, found in standstills(fleet.all).items()}
+        for worker in fleet.all:
+            assert worker.times_said("transaction failed, the state is read anew") == 0
+            assert worker.times_said("partition cannot be opened yet") == 0
+            assert worker.said_else() == []
+    every = sorted(span for found in spans.values() for span in found)
+    print(f"\n{len(every)} handovers, without anybody at work: median {median(every):.2f} s, longest {every[-1]:.2f} s")
+    assert sorted(spans) == list(range(PARTITIONS))
+    # When a worker goes, and when another comes; each time once, whoever has it afterwards.
+    assert {len(found) for found in spans.values()} == {2 * _WORKERS}
