@@ -114,6 +114,13 @@ def test_an_export_into_a_folder_that_is_missing_names_the_folder(tmp_path: Path
     assert told == (2, f"{folder}: there is no such folder; expected one that is there\n")
 
 
+def test_an_export_to_a_folder_that_is_not_there_makes_no_file_of_its_name(tmp_path: Path, nobody: str) -> None:
+    folder = tmp_path / "backup"
+    wanted = "there is no such folder; expected a folder that is there, or the name of a file that ends in .zst"
+    assert callwarden("state", "export", str(folder), "--bootstrap", nobody) == (2, f"{folder}: {wanted}\n")
+    assert not folder.exists()
+
+
 def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
     file = tmp_path / "house.yaml"
     file.write_text("id: house\nversion: 1\n")

@@ -209,6 +209,20 @@ def test_explain_shows_what_holds_for_the_tenant_at_the_time(
     assert run(monkeypatch, "explain", "acme", "--at", "tomorrow") == 2
 
 
+def test_explain_says_of_which_calls_a_share_is_and_names_what_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "house.yaml"
+    rules = (
+        RULE + "metric: abandon_ratio, above: 0.3}, " + RULE.replace("id: r", "id: s") + "metric: complaints, above: 3}"
+    )
+    file.write_text(f'id: house\nversion: "1"\nrules: [{rules}]\n', "utf-8")
+    assert run(monkeypatch, "explain", "acme", "--policy", str(file)) == 0
+    text = capsys.readouterr().out
+    assert "of inbound calls, more than 30 % were abandoned" in text
+    assert "more than 3 complaints" in text
+
+
 def test_match_names_row_term_and_the_word_that_takes_it_away(
     house: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

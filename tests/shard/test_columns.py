@@ -13,7 +13,7 @@ from monitor.policy.model import Params
 from monitor.shard.columns import Calls
 from monitor.shard.fields import Layout
 from monitor.shard.hours import zone
-from monitor.shard.keys import number_keys, text_keys
+from monitor.shard.keys import modulus_of, number_keys, text_keys
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -156,3 +156,12 @@ def test_taking_rows_and_joining_parts_keeps_columns_in_step(cdrs: list[Cdr], da
     joined = Calls.concat([taken, calls, calls.take(np.zeros(len(cdrs), np.bool_))])
     assert joined.call_id.tolist() == [cdrs[row].call_id for row in rows] + [c.call_id for c in cdrs]
     assert joined.word.tolist() == [*taken.word.tolist(), *calls.word.tolist()]
+
+
+def test_long_numbers_that_share_a_key_without_a_secret_do_not_with_one() -> None:
+    """Whoever knows the modulus can dial numbers that count as one."""
+    numbers = [10**20, 10**20 + int(modulus_of(0))]
+    calls = [cdr(call_id=f"c{n}", callee=str(number)) for n, number in enumerate(numbers)]
+    public, secret = (columns(calls, salt=salt)[1].callee_key.tolist() for salt in (0, 5))
+    assert len(set(public)) == 1
+    assert len(set(secret)) == 2

@@ -178,6 +178,7 @@ def test_a_rejection_by_the_judge_is_told(cluster: FakeCluster) -> None:
     status, text = run("uphold", "cwe-late", "--reason", "checked", "--wait", "10")
     assert status == 1
     assert "cwe-late: the judge has rejected it: nothing_to_change: too late" in text
+    assert "not given" not in text, "its own line has said so"
 
 
 def test_a_rejection_that_came_after_the_command_had_ended_is_told_by_the_next(cluster: FakeCluster) -> None:
@@ -273,9 +274,12 @@ def test_wrong_usage_is_told(cluster: FakeCluster, command: list[str], said: str
     assert said in text
 
 
-def test_of_an_unknown_decision_nothing_is_shown(cluster: FakeCluster) -> None:
-    status, text = run("show", "cwe-x")
-    assert (status, "cwe-x: no such decision in the ledger" in text) == (1, True)
+@pytest.mark.parametrize("command", [["show"], ["uphold", "--reason", "r"], ["overturn", "--reason", "r"]])
+def test_of_an_unknown_decision_nothing_is_shown_and_one_line_is_told(cluster: FakeCluster, command: list[str]) -> None:
+    status, text = run(*command, "cwe-x")
+    assert status == 1
+    [line] = text.splitlines()
+    assert "cwe-x: no such decision in the ledger" in line
 
 
 def test_a_broker_that_is_away_is_told(cluster: FakeCluster) -> None:
