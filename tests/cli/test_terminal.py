@@ -65,6 +65,8 @@ def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(
         command("replay", "calls.csv", "--format", "map.yaml", "--out", "out", folder=tmp_path),
         command("policy", "check", "policy.yaml", folder=tmp_path),
         command("policy", "check", f"none{CLEAR}.yaml", folder=tmp_path),
+        # What sets a window's title is not among what Typer takes out where there is no terminal.
+        command("replay", "none\x1b]0;title\x07.jsonl", "--out", "out", folder=tmp_path),
     ]
     for status, out, err in runs:
         assert status == 2, err
@@ -74,3 +76,4 @@ def test_a_header_a_policy_and_a_file_name_that_would_act_are_shown_as_they_are(
     assert "\\u001b[2J" in said
     assert "13812345678" not in said
     assert "unknown key `a\\u001b[2J\\u000ab`" in runs[1][2], "a line of it is none of ours"
+    assert runs[3][2].startswith("none\\u001b]0;title\\u0007.jsonl: no such file")
