@@ -104,13 +104,20 @@ def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order
 ) -> None:
     command = [sys.executable, "-m", "monitor.cli", "worker", "--bootstrap", "127.0.0.1:1", "--web-port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
-        assert worker.stderr is not None
-        first = worker.stderr.readline()
-        assert get(port, "/healthz") == (200, "ok\n")
-        assert get(port, "/readyz") == (503, "the broker is away\n")
-        assert "callwarden_broker_away 1.0" in get(port, "/metrics")[1]
-        worker.send_signal(told)
-        rest = worker.stderr.read()
+        try:
+            assert worker.stderr is not None
+            first = worker.stderr.readline()
+            assert get(port, "/healthz") == (200, "ok\n")
+            assert get(port, "/readyz") == (503, "the broker is away\n")
+            metrics = get(port, "/metrics")[1]
+            assert "callwarden_broker_away 1.0" in metrics
+            assert "callwarden_build_info{" in metrics
+            assert "process_resident_memory_bytes" in metrics
+            worker.send_signal(told)
+            rest = worker.stderr.read()
+        except BaseException:
+            worker.kill()
+            raise
     assert "the broker is away; waiting for it" in first
     assert "Traceback" not in rest
     assert worker.returncode == 0
