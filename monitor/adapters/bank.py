@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from monitor.adapters.base import Row
 from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import Flaw, MappingError, Reject, shown
+from monitor.adapters.lines import bounded_lines
 from monitor.adapters.pseudonym import pseudonym
 from monitor.adapters.spec import Dialect
 from monitor.adapters.times import to_ms, zone
@@ -57,7 +58,7 @@ class BankAdapter:
 
     def rows(self, stream: BinaryIO) -> Iterator[Row]:
         """The rows by event time; those without a record first. Raises `MappingError` on another file's header."""
-        return iter(sorted(self.file_rows(stream), key=_event_ms))
+        return iter(sorted(self.file_rows(bounded_lines(stream)), key=_event_ms))
 
     def file_rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
         """The rows in the order of the file."""

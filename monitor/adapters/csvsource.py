@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from monitor.adapters.errors import Flaw, Reject, shown
+from monitor.adapters.lines import LongLine, must_be_whole
 from monitor.adapters.spec import Dialect
 
 # A quoted cell may hold line breaks. A quote that is never closed must not swallow the file, so the search for
@@ -63,7 +64,8 @@ class CsvRows:
         taken: list[Physical] = []
         names: tuple[str, ...] = ()
         for number, raw in self.records():
-            taken += enumerate(re.findall(rb"[^\n]*\n", raw + b"\n"), number)
+            lines = [raw] if isinstance(raw, LongLine) else re.findall(rb"[^\n]*\n", raw + b"\n")
+            taken += enumerate(lines, number)
             try:
                 names = tuple(str(n) for n in range(1, len(self.cells(raw)) + 1))
             except Reject:
@@ -75,7 +77,9 @@ class CsvRows:
 
     def _skip_mark(self) -> None:
         first = next(self._lines, None)
-        if first is not None:
+        if first is not None and isinstance(first[1], LongLine):
+            self._back.append(first)
+        elif first is not None:
             # Byte order marks: UTF-8's and GB 18030's.
             line = first[1].removeprefix(codecs.BOM_UTF8).removeprefix(b"\x84\x31\x95\x33")
             self._back.append((first[0], line))
@@ -89,6 +93,9 @@ class CsvRows:
             if found is None:
                 return
             number, line = found
+            if isinstance(line, LongLine):
+                yield number, line
+                continue
             if not line or line.isspace():
                 continue
             if quote and quote in line and not self._closed(line, self._whole):
@@ -112,6 +119,8 @@ class CsvRows:
             if found is None:
                 break
             taken.append(found)
+            if isinstance(found[1], LongLine):
+                break
             raw += found[1]
             if quote in found[1] and self._closed(raw, self._strict):
                 if self._width in (0, self._count(raw)):
@@ -128,6 +137,7 @@ class CsvRows:
 
     def cells(self, raw: bytes) -> list[str]:
         """The cells of a row. Raises `Reject` for what is not text, an open quote, or the wrong count of cells."""
+        must_be_whole(raw)
         try:
             text = raw.decode(self._encoding)
         except UnicodeDecodeError as error:

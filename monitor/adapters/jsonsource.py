@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from monitor.adapters.errors import Reject, shown
+from monitor.adapters.lines import LongLine, must_be_whole
 from schemas.faults import Fault
 
 Physical = tuple[int, bytes]
@@ -61,6 +62,9 @@ class JsonRows:
 
     def _by_line(self, lines: Iterable[bytes]) -> Iterator[Physical]:
         for number, line in enumerate(lines, 1):
+            if isinstance(line, LongLine):
+                yield number, line
+                continue
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line and not line.isspace():
@@ -88,6 +92,7 @@ class JsonRows:
 
     def cells(self, raw: bytes) -> list[str]:
         """The texts of the mapping's columns in one row. Raises `Reject` for what is no JSON object."""
+        must_be_whole(raw)
         try:
             row = orjson.loads(raw)
         except orjson.JSONDecodeError as error:

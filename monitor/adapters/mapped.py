@@ -11,6 +11,7 @@ from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import MappingError, Reject
 from monitor.adapters.fields import Cells, Fields
 from monitor.adapters.jsonsource import JsonRows
+from monitor.adapters.lines import bounded_lines
 from monitor.adapters.spec import ROW, Mapping
 from monitor.policy.errors import Fault, did_you_mean
 from schemas.codec import Refused, convert
@@ -36,7 +37,14 @@ class MappedAdapter:
 
         Rows without an event time come first. Raises `MappingError` if the file lacks a column of the mapping.
         """
-        return self.rows_of(stream)
+        return self.rows_of(self.lines(stream))
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        """The file's lines for `rows_of` and `file_rows`; one that is too long is cut, unless it may be a document.
+
+        A document is in memory as a whole.
+        """
+        return iter(stream) if self.mapping.form == "json" else bounded_lines(stream)
 
     def rows_of(self, lines: Iterable[bytes]) -> Iterator[Row]:
         """`rows` of physical lines with their line ends."""

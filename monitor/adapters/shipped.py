@@ -11,6 +11,7 @@ from monitor.adapters import bank
 from monitor.adapters.base import Adapter, Row
 from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import MappingError, shown
+from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.pseudonym import key_from
 from monitor.adapters.read import read_mapping, record_fields
@@ -77,7 +78,7 @@ class ByHeader:
 
     def rows(self, stream: BinaryIO) -> Iterator[Row]:
         """As `MappedAdapter.rows`; raises `MappingError` when no mapping fits the header."""
-        chosen, lines = self.chosen(stream)
+        chosen, lines = self.chosen(bounded_lines(stream))
         return chosen.rows_of(lines)
 
     def chosen(self, stream: Iterator[bytes] | BinaryIO) -> tuple[MappedAdapter, Iterator[bytes]]:

@@ -29,6 +29,8 @@ def check(
     """Say what a mapping makes of a file, without judging anything; exit 2 for a fault of the mapping."""
     from dataclasses import asdict
 
+    from monitor.adapters.lines import bounded_lines
+    from monitor.adapters.mapped import MappedAdapter
     from monitor.adapters.survey import survey
     from monitor.cli.inputs import adapter_for, reading
     from monitor.files import open_input
@@ -36,7 +38,8 @@ def check(
     adapter = adapter_for(form, constants or [])
     assert adapter is not None
     with reading([file]), open_input(file) as stream:
-        found = survey(adapter, iter(stream), rows, samples)
+        lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
+        found = survey(adapter, lines, rows, samples)
     if as_json:
         import orjson
 
