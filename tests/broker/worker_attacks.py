@@ -6,13 +6,13 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from itertools import cycle, islice, product
+from itertools import chain, count, cycle, islice, product
 
 from aiokafka import AIOKafkaProducer
 from rawkafka.batches import ATTRIBUTES_AT, ZSTD, batch, record
 from rawkafka.hostile import BOMBS, UNREADABLE, large_bomb
 from rawkafka.produce import RawProducer
-from shard.hostile_numbers import colliding_numbers
+from shard.hostile_numbers import KNOWN_SECRET, endless_colliding_numbers
 from worker_judge import Wrong
 from worker_traffic import call_now
 
@@ -54,7 +54,7 @@ class Attacks:
     async def run(self, seconds: float) -> None:
         """All of them for so long."""
         steps = {
-            self._colliding_numbers(colliding_numbers(self._tenant, round(3 * seconds * _CALLS_AT_ONCE))): 0.5,
+            self._colliding_numbers(): 0.5,
             self._batches("unreadable", UNREADABLE): 1.0,
             self._batches("bomb", _BOMBS): 1.0,
             self._large_records(): 5.0,
@@ -74,9 +74,10 @@ class Attacks:
             for step, every_s in steps.items():
                 group.create_task(repeat(step, every_s))
 
-    def _colliding_numbers(self, numbers: list[str]) -> Callable[[], Awaitable[None]]:
-        """Calls to new numbers whose keys have the same low bits."""
-        unused = iter(enumerate(numbers))
+    def _colliding_numbers(self) -> Callable[[], Awaitable[None]]:
+        """Calls to new numbers, one half of which collide by their mixed keys, the other by a secret that got known."""
+        halves = [endless_colliding_numbers(self._tenant, secret=secret) for secret in (None, KNOWN_SECRET)]
+        unused = zip(count(), chain.from_iterable(zip(*halves, strict=True)))
 
         async def step() -> None:
             some = islice(unused, _CALLS_AT_ONCE)

@@ -97,6 +97,12 @@ class Worker:
         """The process's state as Linux names it: T is stopped."""
         return Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
+    def most_memory(self) -> int:
+        """The most bytes that it has ever had resident, as Linux counts them."""
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{self._child.pid}/status").read_text(), re.MULTILINE)
+        assert found
+        return int(found[1]) * 1024
+
     def kill(self) -> int:
         """kill -9; its exit status."""
         self.ended = True

@@ -1,8 +1,15 @@
 """Numbers that a tenant picks so that their keys collide, by what everybody knows: its id and the public salt."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 
 from monitor.shard.keys import number_keys, salt_of, text_keys
+from monitor.shard.placement import SECRET_BYTES
+
+KNOWN_SECRET = bytes(range(SECRET_BYTES))
+"""Stands for a secret of the placement that is none."""
 
 _MASK = 2**64 - 1
 _DIGITS = 19  # as many as 64 bits hold; a callee may have 64 characters
@@ -23,18 +30,31 @@ def _unshift(x: int, by: int) -> int:
     return found
 
 
+def unplace(x: int, secret: bytes) -> int:
+    """The key of which `monitor.shard.placement.Placement` takes the high bits of ``x``."""
+    first, second, third = (int.from_bytes(secret[at : at + 8], "little") | 1 for at in range(0, SECRET_BYTES, 8))
+    x = x * pow(third, -1, 2**64) & _MASK
+    x = _unshift(x, 32) * pow(second, -1, 2**64) & _MASK
+    return _unshift(x, 32) * pow(first, -1, 2**64) & _MASK
+
+
 def colliding_numbers(tenant_id: str, count: int, shared_bits: int = 32) -> list[str]:
-    """Distinct numbers of the tenant whose keys have the same low bits once they are mixed."""
+    """The first of `endless_colliding_numbers`."""
+    return list(islice(endless_colliding_numbers(tenant_id, shared_bits), count))
+
+
+def endless_colliding_numbers(tenant_id: str, shared_bits: int = 32, secret: bytes | None = None) -> Iterator[str]:
+    """Distinct numbers of the tenant whose keys have the same low bits once they are mixed.
+
+    With ``secret``: whose keys are placed in the same slot by that secret, in tables of up to ``2^shared_bits`` slots.
+    """
     salts = text_keys([tenant_id], np.array([salt_of(b"")], np.uint64))
     zero = int(number_keys(["0" * _DIGITS], salts)[0][0])  # the key of a number is that of 0 plus its value
-    found: list[str] = []
-    high = 0
-    while len(found) < count:
-        value = unmix(high << shared_bits) - zero & _MASK
+    for tried in range(1 << 64 - shared_bits):
+        key = unmix(tried << shared_bits) if secret is None else unplace(tried, secret)
+        value = key - zero & _MASK
         if value < 10**_DIGITS:
-            found.append(f"{value:0{_DIGITS}}")
-        high += 1
-    return found
+            yield f"{value:0{_DIGITS}}"
 
 
 def random_numbers(seed: int, count: int) -> list[str]:

@@ -3,12 +3,13 @@
 import random
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hostile_numbers import colliding_numbers, random_numbers
+from hostile_numbers import KNOWN_SECRET, colliding_numbers, endless_colliding_numbers, random_numbers
 from shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, policy_of
 
 from monitor.head import Live
@@ -69,6 +70,14 @@ def test_the_generator_of_colliding_numbers_does_what_it_says() -> None:
     assert len(set(numbers)) == len(keys) == 500
     assert keys.numeric.all()
     assert not (mix(keys.key) & np.uint64(2**32 - 1)).any()
+
+
+def test_the_generator_collides_under_a_placement_whose_secret_it_knows() -> None:
+    numbers = list(islice(endless_colliding_numbers(TENANT, secret=KNOWN_SECRET), 500))
+    (keys,) = panes_of(numbers, 1)
+    assert len(set(numbers)) == len(keys) == 500
+    assert not Placement(KNOWN_SECRET).slots(keys.key, 20).any()
+    assert Placement(secret_of(0)).slots(keys.key, 20).any()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
