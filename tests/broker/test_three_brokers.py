@@ -4,14 +4,19 @@ Decisions are exact as with one broker, and the parts work and say so while one 
 """
 
 import asyncio
+import json
 import os
 import random
+import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,6 +34,13 @@ from streams.devkafka import free_ports
 
 AWAY_S = 150
 _READY_S = 240
+_TOKEN = "a-token-of-the-tests"
+_WRONGLY_SAID = re.compile("refused|stopped|unfit")  # phases of a partition that nobody but an operator could end
+
+
+def own_errors(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a process itself logs as an error; a client logs each connection that fails as one."""
+    return [line for line in lines if line["level"] in ("error", "critical") and "logger" not in line]
 
 
 class Consumer:
@@ -47,7 +59,7 @@ class Consumer:
             f"CALLWARDEN_{upper}_PORT": str(port),
         }
         if name == "billing":
-            self.environment["CALLWARDEN_BILLING_TOKEN"] = "a-token-of-the-tests"
+            self.environment["CALLWARDEN_BILLING_TOKEN"] = _TOKEN
         self._child = self._start()
 
     def kill(self) -> None:
@@ -61,6 +73,19 @@ class Consumer:
         assert self._child.running, self.log()[-2000:]
         return self.pages.get("/readyz")[0] == 200
 
+    def answer(self, tenant: str) -> int:
+        """The status with which billing answers whether refunds to the tenant are frozen; 0 when nothing answers."""
+        asking = urllib.request.Request(f"{self.pages.url}/v1/refunds/{tenant}")
+        asking.add_header("Authorization", f"Bearer {_TOKEN}")
+        try:
+            with urllib.request.urlopen(asking, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            return answer.code
+        except OSError:
+            return 0
+
     def stop(self) -> int:
         """TERM; its exit status."""
         return self._child.stop(30)
@@ -68,6 +93,11 @@ class Consumer:
     def log(self) -> str:
         """What it has logged."""
         return self._log.read_text("utf-8")
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Its log lines of errors."""
+        lines = self.log().splitlines(keepends=True)
+        return own_errors(json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n"))
 
     def _start(self) -> Child:
         with self._log.open("ab") as output:
@@ -81,6 +111,7 @@ class ClusterFaults(Faults):
         super().__init__(platform, fleet, chooser)
         assert isinstance(platform.node, DevCluster)
         self._cluster, self._consumers = platform.node, consumers
+        self._billing = consumers[0]
         self._topics = [platform.names.output("state"), platform.names.inputs[0]]
         self._due: Iterator[Callable[[], str]] = iter(
             [
@@ -126,11 +157,19 @@ class ClusterFaults(Faults):
         gone = self._chooser.sample(list(self._cluster.nodes), 2)
         for number in gone:
             self._cluster.nodes[number].kill()
-        everybody = [*(worker.get for worker in self._fleet.running), *(one.pages.get for one in self._consumers)]
-        wait_for(lambda: all(get("/readyz")[0] == 503 for get in everybody), "all say that they cannot work", _READY_S)
+        everybody = {worker.name: worker.get for worker in self._fleet.running}
+        everybody |= {one.name: one.pages.get for one in self._consumers}
+        wait_for(
+            lambda: all(get("/readyz")[0] == 503 for get in everybody.values()),
+            "all say that they cannot work",
+            _READY_S,
+        )
+        said = {name: get("/readyz")[1].strip() for name, get in everybody.items()}
+        assert not any(map(_WRONGLY_SAID.search, said.values())), said
+        assert self._billing.answer("somebody") == 503
         self._cluster.start(300)
         self._in_sync()
-        return f"nodes {gone} were away together"
+        return f"nodes {gone} were away together, and it was said: {said}"
 
     def rolling_restart(self) -> str:
         """Each node in turn ends in order and starts again, once all replicas are in sync."""
@@ -145,6 +184,10 @@ class ClusterFaults(Faults):
         workers = self._fleet.running
         wait_for(lambda: all(w.get("/readyz")[0] == 200 for w in workers), f"all workers are ready {when}", _READY_S)
         wait_for(lambda: all(one.ready() for one in self._consumers), f"all consumers are ready {when}", _READY_S)
+        wait_for(lambda: self._billing.answer("somebody") == 200, f"billing answers {when}", _READY_S)
+        errors = [(worker.name, line) for worker in workers for line in own_errors(worker.said())]
+        errors += [(one.name, line) for one in self._consumers for line in one.errors()]
+        assert not errors, f"{when}: {errors[:3]}"
 
     def _in_sync(self) -> None:
         def whole() -> bool:

@@ -24,6 +24,7 @@ LATENESS_S = 20
 # Reasons of the dead letters: bad JSON, another tenant's key, not its partition, not its topic, a tombstone.
 POISON = ("truncated_json", "wrong_key", "wrong_partition", "wrong_topic", "no_value")
 _CALLS = INPUTS.index("cdr")
+_ACKNOWLEDGED_S = 480  # most brokers may be away until every process has said so, and then have to start again
 MARK = "test"  # the header by which we know our own
 
 
@@ -183,7 +184,7 @@ class Sender:
     async def send(self, records: Iterable[Sent]) -> None:
         """Send all, wait until they are acknowledged."""
         waiting = []
-        async with deadline("all records are acknowledged", 240):
+        async with deadline("all records are acknowledged", _ACKNOWLEDGED_S):
             for one in records:
                 headers = [(MARK, one.mark.encode())] if one.mark else []
                 topic = self._names.inputs[one.source]
@@ -199,7 +200,9 @@ class Sender:
 @asynccontextmanager
 async def sender_to(address: str) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that sends everything once, be the broker killed meanwhile; where it stays away the test ends."""
-    producer = AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=235_000)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=address, enable_idempotence=True, request_timeout_ms=1000 * _ACKNOWLEDGED_S
+    )
     await producer.start()
     try:
         yield producer
