@@ -137,8 +137,12 @@ class Engine:
 
     @property
     def notices(self) -> list[str]:
-        """What an operator should know though it is ready, a sentence each."""
-        return self._clocks.notices
+        """What an operator should know though it is ready, a sentence each; none while the broker does not answer.
+
+        Whether calls come cannot be known then, and to end an outage by what was known before would make them late.
+        """
+        blind = self._away or self._unanswered_s > _UNANSWERED_S
+        return [] if blind else self._clocks.notices
 
     @property
     def stuck_s(self) -> float:

@@ -148,12 +148,13 @@ async def test_minutes_of_attacks_hold_up_no_decision_about_another_tenant(platf
             quiet_memory = max(worker.most_memory() for worker in fleet.running)
             await attacks.run(ATTACK_S)
             attacked_until = len(honest.complaints)
+            memory = max(worker.most_memory() for worker in fleet.running)
+            print(f"memory: {quiet_memory / 2**20:.0f} MiB, under attack {memory / 2**20:.0f} MiB")
             await asyncio.sleep(3 * LATENESS_S)
             ended.set()
             await living
             assert [worker.opened() for worker in fleet.running] == opened, "a partition was taken away"
             watching.cancel()
-            memory = max(worker.most_memory() for worker in fleet.running)
             sender = Sender(producer, names)
             await drain(fleet, sender, calls_now)
         for worker in fleet.running:
@@ -168,7 +169,6 @@ async def test_minutes_of_attacks_hold_up_no_decision_about_another_tenant(platf
     for what, some in (("quiet", quiet), ("attacked", attacked)):
         shares = ", ".join(f"{share:.0%} {percentile(some, share)}" for share in (0.5, 0.95, 1.0))
         print(f"{what}: {len(some)} decisions after ms: {shares}")
-    print(f"memory: {quiet_memory / 2**20:.0f} MiB, under attack {memory / 2**20:.0f} MiB")
     counts = await assert_exact(address, names, load(str(policy)), LIVE, PARTITIONS, wrong=attacks.wrong)
     print(dict(attacks.sent), dict(counts))
     assert percentile(attacked, 0.5) <= MOST_TIMES * percentile(quiet, 0.5)

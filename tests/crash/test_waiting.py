@@ -56,6 +56,27 @@ def test_a_wait_for_the_outages_grace_is_said_until_it_is_ended() -> None:
     play(world, go)
 
 
+def test_no_outage_is_to_be_ended_while_the_broker_is_away() -> None:
+    """It was said that no call came in any partition, as of the last look, with the command that ends the wait."""
+    world = world_of(grace_ms=4 * HOUR)
+    world.produce(three_calls(NOON + 10 * SECOND, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 5 * MINUTE)
+        assert len(notices(worker)) == 1
+        worker.cut()
+        await until(world, NOON + 7 * MINUTE)
+        assert worker.engine is not None
+        assert worker.engine.not_ready == ["the broker is away"]
+        assert worker.engine.notices == []
+        worker.mend()
+        await until(world, NOON + 10 * MINUTE)
+        assert len(notices(worker)) == 1
+
+    play(world, go)
+
+
 def test_a_source_that_holds_everything_back_is_named() -> None:
     world = world_of(grace_ms=0)
     world.produce([call(NOON, "a"), complaint(NOON + 10 * SECOND, "fraud")])
