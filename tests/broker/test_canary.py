@@ -182,7 +182,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
         ruled = load(str(policy))
         # After a second of silence the complaints' clock is the system's: those of the evening are taken as of then, so
         # that to production, too, come reviews of decisions that were foreseen at another time.
-        counts = await assert_exact(address, names, ruled, live, PARTITIONS, canary=True)
+        counts = await assert_exact(address, names, ruled, live, PARTITIONS, unknown_reviews=True)
         assert counts[names.output("enforcement")] > 10
         print(counts)
         decided[names] = await decisions(address, names)

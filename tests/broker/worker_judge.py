@@ -89,13 +89,15 @@ async def assert_exact(
     policy: Policy,
     live: Live,
     partitions: int,
-    canary: bool = False,
+    unknown_reviews: bool = False,
     wrong: Sequence[Wrong] | None = None,
 ) -> Counter[str]:
     """What the workers put out is what they had to: decisions, late and rejected records, once, byte for byte.
 
     Alerts took the courses that they may. Returns how many records there are of each topic and of each kind of poison,
-    and how many were read, accepted and came twice. To a ``canary`` come reviews of decisions that it has not made.
+    and how many were read, accepted and came twice. With ``unknown_reviews`` workers and replay may refuse reviews of
+    decisions that were not made: others made them, or a record that came after its source was silent was decided at
+    the clock and not at its own time.
     ``wrong`` lists what the test made wrong where no client can read the inputs; without it, the inputs tell by `MARK`.
     """
     decided: dict[int, list[Enforcement]] = {number: [] for number in range(partitions)}
@@ -154,7 +156,7 @@ async def assert_exact(
             assert reason.startswith(one.mark), (one.mark, reason)
             assert _is_copy(letter, one), (one.mark, one.key, letter.key, one.value, letter.value)
     of_others = {
-        place for place, (reason, *_) in letters.items() if canary and reason.startswith("unknown_enforcement")
+        place for place, (reason, *_) in letters.items() if unknown_reviews and reason.startswith("unknown_enforcement")
     }
     refused = {(topic, int(number), r.line) for r in expected.rejected for topic, _, number in [r.file.rpartition("-")]}
     assert of_others <= refused
