@@ -13,7 +13,7 @@ from monitor.shard.nearness import Looking
 from monitor.shard.shard import Shard
 from monitor.topics import INPUTS
 from streams.metrics.counted import Counted, DecisionCounts
-from streams.metrics.make import counter, gauge, histogram
+from streams.metrics.make import Children, counter, gauge, histogram
 from streams.metrics.tenants import Tenants
 
 _PHASES = ("opening", "running", "refused", "stopped", "unfit")
@@ -42,10 +42,10 @@ class Telemetry:
         self._failed = counter("callwarden_transactions_failed_total", registry)
         self._took = histogram("callwarden_transaction_seconds", registry)
         self._opening = histogram("callwarden_opening_seconds", registry)
-        self._phase = gauge("callwarden_partition", registry)
-        self._watermark = gauge("callwarden_watermark_timestamp_seconds", registry)
-        self._clock = gauge("callwarden_clock_timestamp_seconds", registry)
-        self._lag = gauge("callwarden_lag_records", registry)
+        self._phase = Children(gauge("callwarden_partition", registry))
+        self._watermark = Children(gauge("callwarden_watermark_timestamp_seconds", registry))
+        self._clock = Children(gauge("callwarden_clock_timestamp_seconds", registry))
+        self._lag = Children(gauge("callwarden_lag_records", registry))
         self._feed_silent = gauge("callwarden_cdr_feed_silent_seconds", registry)
         self._silent = gauge("callwarden_silent_seconds", registry)
         self._away = gauge("callwarden_broker_away", registry)
@@ -75,7 +75,7 @@ class Telemetry:
     def watermark(self, number: int, watermark_ms: int) -> None:
         """How far a partition's clocks allow it to decide; it moves on where there is nothing to decide, too."""
         if watermark_ms > NO_CLOCK_MS:
-            self._watermark.labels(number).set(watermark_ms / 1000)
+            self._watermark.of(number).set(watermark_ms / 1000)
 
     def transaction_failed(self) -> None:
         """A transaction failed, or may have."""
@@ -92,24 +92,24 @@ class Telemetry:
     def phase(self, number: int, phase: str) -> None:
         """What a partition is now."""
         for one in _PHASES:
-            self._phase.labels(number, one).set(one == phase)
+            self._phase.of(number, one).set(one == phase)
         if phase != "running":
             self._tenants.hide(number)
 
     def gone(self, number: int) -> None:
         """The partition went to another worker, which tells of it from now on."""
         self._tenants.hide(number)
-        for gauge_ in (self._watermark, self._clock, self._phase, self._lag):
-            gauge_.remove_by_labels({"partition": str(number)})
+        for children in (self._watermark, self._clock, self._phase, self._lag):
+            children.remove({"partition": str(number)})
 
     def clock(self, topic: str, number: int, clock_ms: int) -> None:
         """Where the clock of a source is: the least one holds its partition's watermark."""
         if clock_ms > NO_CLOCK_MS:
-            self._clock.labels(topic, number).set(clock_ms / 1000)
+            self._clock.of(topic, number).set(clock_ms / 1000)
 
     def lag(self, topic: str, number: int, records: int) -> None:
         """How far reading is behind the end of a log."""
-        self._lag.labels(topic, number).set(records)
+        self._lag.of(topic, number).set(records)
 
     def feed_silent(self, seconds: float) -> None:
         """For how long every partition of the calls has been silent."""

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from monitor.policy.model import CatalogueRow
 
@@ -55,7 +56,7 @@ class Catalogue:
         self._rows = {row.key: row for row in rows}
         if len(self._rows) != len(rows):
             raise ValueError("two rows of the catalogue have the same key")
-        self._words = [_Words(row, _longest_first(row, row.terms), _distinct(row, row.unless)) for row in rows]
+        self._words = _words_of(tuple(rows))
         # Which terms can be in a text is soon told by their first two characters: (row, term) places by those.
         self._beginning: dict[str, list[tuple[int, int]]] = {}
         for row, words in enumerate(self._words):
@@ -141,6 +142,11 @@ def _is_latin_or_digit(c: str) -> bool:
     if c.isascii():
         return c.isalnum()
     return c.isdecimal() or (c.isalpha() and unicodedata.name(c, "").startswith("LATIN "))
+
+
+@lru_cache(maxsize=4)  # every shard of a worker has the same rows, and a catalogue takes 100 ms
+def _words_of(rows: tuple[CatalogueRow, ...]) -> tuple[_Words, ...]:
+    return tuple(_Words(row, _longest_first(row, row.terms), _distinct(row, row.unless)) for row in rows)
 
 
 def _longest_first(row: CatalogueRow, terms: Iterable[str]) -> tuple[tuple[str, str], ...]:

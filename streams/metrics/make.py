@@ -46,6 +46,26 @@ def gauge(name: str, registry: CollectorRegistry) -> Gauge:
     return Gauge(name, entry.help, _labels(entry), registry=registry)
 
 
+class Children:
+    """The children of a gauge that is set with each look at the logs: `Gauge.labels` checks all names each time."""
+
+    def __init__(self, parent: Gauge) -> None:
+        self._parent = parent
+        self._children: dict[tuple[str | int, ...], Gauge] = {}
+
+    def of(self, *labels: str | int) -> Gauge:
+        """The child with these values of the labels."""
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._parent.labels(*labels)
+        return child
+
+    def remove(self, labels: dict[str, str]) -> None:
+        """Show no child any more whose labels have these values."""
+        self._parent.remove_by_labels(labels)
+        self._children.clear()
+
+
 class Known(Collector):
     """A gauge without labels that is not shown before its first value is known: 0 would be told as if it were true."""
 

@@ -49,6 +49,7 @@ def wrong(broker: Broker, policies: Mapping[str, dict[str, Any]], partitions: in
 def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, str]) -> dict[str, Any]:
     """What the contract says. ``called`` are the names of the events that reviews may mean, by their ids."""
     reviews, known = partition.logs[-1], dict[str, str]()
+    meant = {called.get(_reviewed(row) or "") for row in reviews}
     while True:
         translated = [
             _translated(row, {id_: known[name] for id_, name in called.items() if name in known}) for row in reviews
@@ -56,7 +57,7 @@ def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, 
         mine = Partition(partition.number, partition.partitions, [*partition.logs[:-1], translated], partition.noted)
         read, watermark = read_partition(mine, partial(late_line, reigns))
         out = as_output(judge_read(reigns, read, watermark))
-        found = {name: id_ for id_, name in names(out["enforcement"]).items()}
+        found = {name: id_ for id_, name in names(out["enforcement"]).items() if name in meant}
         if found.items() <= known.items():
             return out
         known |= found
@@ -64,13 +65,20 @@ def _judged(partition: Partition, reigns: Sequence[Reign], called: Mapping[str, 
 
 def _translated(row: Row, ids: Mapping[str, str]) -> Row:
     """A review that names the oracle's event for ours."""
-    try:
-        record = json.loads(row.value or b"")
-        mine = ids.get(record["enforcement_id"])
-    except (ValueError, KeyError, TypeError):
+    mine = ids.get(_reviewed(row) or "")
+    if mine is None:
         return row
-    value = row.value if mine is None else json.dumps(record | {"enforcement_id": mine}).encode()
+    value = json.dumps(json.loads(row.value or b"") | {"enforcement_id": mine}).encode()
     return Row(row.offset, row.timestamp_ms, row.key, value)
+
+
+def _reviewed(row: Row) -> str | None:
+    """The id of the event that a review means; None where it is none."""
+    try:
+        reviewed = json.loads(row.value or b"")["enforcement_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return reviewed if isinstance(reviewed, str) else None
 
 
 def _differences(expected: Mapping[str, Any], found: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:

@@ -118,7 +118,13 @@ def _has_lone_surrogate(value: Any) -> bool:
         return any(_has_lone_surrogate(k) or _has_lone_surrogate(v) for k, v in value.items())
     if isinstance(value, list):
         return any(map(_has_lone_surrogate, value))
-    return isinstance(value, str) and any(0xD800 <= ord(c) <= 0xDFFF for c in value)
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # nothing else has no UTF-8
+        return True
+    return False
 
 
 def _fits(value: Any, shape: Any) -> bool:
