@@ -125,7 +125,8 @@ def _entries(broker: Broker, name: str, number: int) -> list[Entry]:
 
 def _row(entry: Entry) -> Row:
     assert entry.record is not None
-    return Row(entry.offset, entry.timestamp_ms, entry.record.key, entry.record.value)
+    value = None if entry.record.fault else entry.record.value
+    return Row(entry.offset, entry.timestamp_ms, entry.record.key, value)
 
 
 def _flat(entry: Entry) -> dict[str, Any]:

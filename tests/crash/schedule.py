@@ -14,7 +14,7 @@ import msgspec
 from crash import contract_judge, judge
 from crash.log import Record
 from crash.producers import InTransactions
-from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story
+from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story, unreadable
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
 from monitor.head import Live
@@ -401,6 +401,17 @@ class Schedule:
                 world.produce([Arrival(world.clock.now_ms(), TP(topic, rng.randrange(self.partitions)), ping)])
         return await self.within(3.0, lambda: self._rejected() > before)
 
+    async def unreadable_records(self) -> bool:
+        """What no client can read comes among the records, and mostly a worker dies where it is put aside."""
+        world, rng, before = self.world, self.rng, self._rejected()
+        for topic in rng.sample(Names().inputs, rng.choice((1, 2, 5))):
+            tp, at_ms = TP(topic, rng.randrange(self.partitions)), world.clock.now_ms()
+            records = [unreadable(rng, Record(b"t0", b'{"type":"cdr"}')) for _ in range(rng.randint(1, 3))]
+            world.produce([Arrival(at_ms, tp, record) for record in records])
+        if rng.random() < 0.7 and await self._trap(COMMITTING, lambda worker, _: worker.kill(), 2.0, most=8):
+            await self._replace()
+        return await self.within(3.0, lambda: self._rejected() > before)
+
     def _rejected(self) -> int:
         letters = [self.world.broker.logs[TP("callwarden.dead-letter", n)] for n in range(self.partitions)]
         return sum(len(log.committed(0)) for log in letters)
@@ -474,6 +485,7 @@ FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {
         "compaction",
         "inputs_in_transactions",
         "garbage_pings",
+        "unreadable_records",
         "rebalance",
         "another_worker",
         "worker_ends",

@@ -178,7 +178,7 @@ def _home(topic: str, key: bytes, partitions: int) -> TP:
 
 def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
     """A copy, a record that is ahead of its time, or one that must be refused: no value, no JSON, another's key, a
-    wrong partition, a wrong topic."""
+    wrong partition, a wrong topic, or one that no client can read."""
     tp, record = arrival.tp, arrival.record
     elsewhere = _home(rng.choice(list(TOPIC_OF.values())), record.key or b"", partitions)
     wrong: list[Arrival] = [
@@ -191,5 +191,15 @@ def _awkward(rng: random.Random, arrival: Arrival, partitions: int) -> Arrival:
         replace(arrival, record=Record(None, record.value)),
         replace(arrival, tp=TP(tp.topic, (tp.partition + 1) % partitions)),
         replace(arrival, tp=elsewhere),
+        replace(arrival, record=unreadable(rng, record)),
     ]
     return rng.choice(wrong)
+
+
+def unreadable(rng: random.Random, record: Record) -> Record:
+    """The record as one that no client can read, or a batch that cannot be taken apart in its place."""
+    fault = rng.choice(("bad_header", "malformed_record", "undecodable_batch", "batch_too_large", "old_format"))
+    reason = f"{fault}: as a client says it"
+    if fault in ("bad_header", "malformed_record"):
+        return record._replace(fault=reason)
+    return Record(None, b"a batch", fault=reason, whole_batch=True, offsets=rng.choice((1, 3, 500)))
