@@ -17,7 +17,7 @@ class Why(Enum):
     """Why a source holds it back."""
 
     OUTAGE_GRACE = "outage_grace"  # no call comes anywhere: the feed may be away
-    OLD_RECORDS = "old_records"  # valid records come, with times of long ago
+    OLD_RECORDS = "old_records"  # valid records come, with rising times of long ago
     UNREAD = "unread"  # there is more to read
 
 
@@ -64,7 +64,7 @@ def held_by(
 
 
 def sentence(hold: Hold, topic: str, number: int, since_ms: int) -> str:
-    """One for an operator; ``topic`` is the source's full name, and its clock has stood since ``since_ms``."""
+    """One for an operator; ``topic`` is the source's full name, which has held decisions back since ``since_ms``."""
     clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
     match hold.why:
         case Why.OUTAGE_GRACE:
@@ -75,8 +75,8 @@ def sentence(hold: Hold, topic: str, number: int, since_ms: int) -> str:
             )
         case Why.OLD_RECORDS:
             return (
-                f"partition {number}: {topic} holds decisions back: its clock stands at {clock} since "
-                f"{rfc3339(since_ms)}, for its records have earlier times; have its writer catch up, or stop it: "
+                f"partition {number}: {topic} holds decisions back: its clock is at {clock}, behind since "
+                f"{rfc3339(since_ms)}, for its records have times of then; have its writer catch up, or stop it: "
                 "a silent source is not waited for"
             )
         case Why.UNREAD:

@@ -13,14 +13,15 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Reading(NamedTuple):
-    """How far a log has been read: everything before ``position``, and no record from ``valid`` on was valid."""
+    """How far a log has been read: everything before ``position``, and no valid record from ``led`` on had an event
+    time later than all before it."""
 
     position: int
-    valid: int
+    led: int
 
 
 class Quiet(NamedTuple):
-    """For how long a log has brought no valid record, up to ``ago_ms`` before the last look."""
+    """For how long a log has brought no valid record of a later event time, up to ``ago_ms`` before the last look."""
 
     for_ms: int = 0
     ago_ms: int = 0
@@ -36,10 +37,13 @@ class _Seen:
 
 
 class Silence(Generic[K]):
-    """Which logs are silent: over ``idle_after``, look after look without a break, they brought no valid record.
+    """Which logs are silent: over ``idle_after``, look after look, they brought no valid record of a later event time.
 
     What counts is what was read, not that a log grew: rejected records, aborted transactions and markers are silence.
-    So is a log where nothing is known but its ends, when these stay the same. A log at which one cannot look is not
+    So are valid records whose event time is not beyond that of all records before them. They move no clock, and a
+    writer of such records, however many, must not hold back all other sources. Their own event times count, and not
+    the clock, which may have followed the broker's time: regular records that come a little late end the silence.
+    A log of which only the ends are known is silent while these stay the same. A log at which one cannot look is not
     silent: after an outage of the broker or the network, or a stop of the process, the wait begins again, so that what
     was held up has time to arrive.
     """
@@ -81,10 +85,10 @@ class Silence(Generic[K]):
         seen = self._seen.get(log)
         if not seen or self._looked_ms is None:
             return Quiet()
-        position, valid = reading if reading is not None else (seen[-1].end, seen[-1].end)
-        while reading is not None and len(seen) > 1 and seen[0].end < valid:
-            del seen[0]  # a valid record has come since
-        read = [one for one in seen if valid <= one.end <= position]
+        position, led = reading if reading is not None else (seen[-1].end, seen[-1].end)
+        while reading is not None and len(seen) > 1 and seen[0].end < led:
+            del seen[0]  # a record of a later time has come since
+        read = [one for one in seen if led <= one.end <= position]
         if not read:
             return Quiet()
         return Quiet(read[-1].last_ms - read[0].first_ms, self._looked_ms - read[-1].last_ms)

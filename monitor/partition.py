@@ -195,7 +195,7 @@ class Partition:
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
                 self._passed_on += _weight(refused.raw)
-        position.reads(decoded, rows.offsets)
+        position.reads(decoded, rows.offsets, rows.timestamps_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.log[2] >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):

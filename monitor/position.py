@@ -39,7 +39,8 @@ class Position:
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
     ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
-    ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read.
+    ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read, and from
+    ``led`` on none was later than all before it: ``leading_ms`` is the largest event time, at most its timestamp.
     What was noted of the source was noted before ``own_from``.
     """
 
@@ -53,7 +54,9 @@ class Position:
     skips: dict[int, Skip] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
     newest_ms: int = NO_CLOCK_MS
+    leading_ms: int = NO_CLOCK_MS
     valid: int = 0
+    led: int = 0
     own_from: int = 0
     ended: bool = False
 
@@ -63,12 +66,17 @@ class Position:
             self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
             self.moved += 1
 
-    def reads(self, decoded: Decoded, offsets: NDArray[np.int64]) -> None:
-        """Take note of which of these records, some at least, are valid."""
+    def reads(self, decoded: Decoded, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> None:
+        """Take note of which of these records, some at least, are valid, and which are later than all before them."""
         valid = np.flatnonzero(decoded.event_ms >= 0)
-        if len(valid):
-            self.valid = int(offsets[valid[-1]]) + 1
-            self.newest_ms = max(self.newest_ms, int(decoded.event_ms.max()))
+        if not len(valid):
+            return
+        self.valid = int(offsets[valid[-1]]) + 1
+        self.newest_ms = max(self.newest_ms, int(decoded.event_ms.max()))
+        moves_to_ms = np.minimum(decoded.event_ms, timestamps_ms)
+        last = int(moves_to_ms.argmax())
+        if moves_to_ms[last] > self.leading_ms:
+            self.leading_ms, self.led = int(moves_to_ms[last]), int(offsets[last]) + 1
 
     def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """How far each of the records at ``offsets`` may be ahead of its timestamp."""
@@ -141,7 +149,7 @@ class Position:
 
     def pass_over(self, offset: int) -> None:
         """What was before ``offset`` is not there any more, or never was: the source goes on there."""
-        self.source.offset = self.valid = offset
+        self.source.offset = self.valid = self.led = offset
         if offset >= self.done:
             self.done = offset
             self._catch_up()
@@ -150,12 +158,13 @@ class Position:
     def take_over(self, offset: int, clock_ms: int) -> None:
         """Go on at ``offset``, with that clock, as a former owner did."""
         # It does not say which of what it had read was valid: moves before its place may still be needed.
-        self.source.offset, self.source.clock_ms, self.valid = offset, clock_ms, offset
+        self.source.offset, self.source.clock_ms = offset, clock_ms
+        self.valid = self.led = offset
         self.go(offset)
 
     def start_over(self, offset: int, max_ahead_ms: int) -> None:
         """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
-        self.source.offset = self.done = self.valid = offset
+        self.source.offset = self.done = self.valid = self.led = offset
         self._catch_up()
         self.duplicates, self.moves, self.moved, self.skips, self.fresh = Offsets(), [], 0, {}, set()
         self.limits = [Limit(offset, max_ahead_ms)]
@@ -184,7 +193,8 @@ class Position:
 
     def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
         """Become what was stored; the limit that is another one than before, to be noted."""
-        self.source.offset, self.source.clock_ms, self.valid = head.resume, head.clock_ms, head.resume
+        self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
+        self.valid = self.led = head.resume
         self.done, self.done_ms, self.duplicates = head.done, head.done_ms, Offsets.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)

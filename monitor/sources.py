@@ -82,9 +82,9 @@ class Sources:
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
 
     def reading(self, source: int) -> Reading:
-        """How far it was read, and up to where its records were valid."""
+        """How far it was read, and since where its records move no clock."""
         position = self._positions[source]
-        return Reading(position.source.offset, position.valid)
+        return Reading(position.source.offset, position.led)
 
     @property
     def clocks_ms(self) -> list[int]:

@@ -50,14 +50,15 @@ class Tail:
         self._begun = False
 
     def begin(self, start: int) -> None:
-        """The next rows are from ``start`` on; what is before it at the first time may be valid."""
+        """The next rows are from ``start`` on; what is before it at the first time may be later than all before."""
         if not self._begun or start < self._at.source.offset:
-            self._at, self._begun = Position(Source(_CALLS), [], valid=start), True
+            self._at, self._begun = Position(Source(_CALLS), [], led=start), True
 
     def read(self, rows: Rows) -> None:
         """The next rows, after `begin`."""
         if len(rows):
-            self._at.reads(valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {}), rows.offsets)
+            decoded = valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
+            self._at.reads(decoded, rows.offsets, rows.timestamps_ms)
         self._at.source.offset = rows.stop
 
     def end(self, offset: int) -> None:
@@ -67,7 +68,7 @@ class Tail:
     @property
     def reading(self) -> Reading:
         """How far it was read."""
-        return Reading(self._at.source.offset, self._at.valid)
+        return Reading(self._at.source.offset, self._at.led)
 
     @property
     def newest_ms(self) -> int | None:

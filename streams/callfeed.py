@@ -32,7 +32,7 @@ class CallFeed:
     async def is_current(self, mine: Mapping[int, Owner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
         """Whether calls of the present come in every partition that is not silent, and one at least is not.
 
-        ``mine`` are this worker's owners. A partition that brings only records that are rejected is silent. Asked for
+        ``mine`` are this worker's owners. A partition that brings only rejected or old records is silent. Asked for
         nothing where no partition of ours is silent: False then. Unavailable.
         """
         owned = {tp: mine[tp.partition] for tp in self.tps if tp.partition in mine}

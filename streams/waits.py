@@ -1,8 +1,9 @@
 """What the partitions of a worker wait for, as sentences for an operator, by partition number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
-from monitor.holding import SourceState, Why, held_by, open_transaction, sentence
+from monitor.holding import Hold, SourceState, Why, held_by, open_transaction, sentence
 from monitor.idle import Silence
 from streams.cluster import TP, Cluster
 from streams.emit import Tick, decode_tick, is_tick
@@ -13,13 +14,17 @@ from streams.setup import Phase, Setup
 _OPEN_MS = 30_000  # a transaction that has been open for so long is named
 _MOST = 50  # sentences of one worker
 
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
 
 class Waits:
-    """Kept up by each look: since when clocks stand, and transactions are open."""
+    """Kept up by each look: since when clocks stand, old records hold decisions back, and transactions are open."""
 
     def __init__(self, setup: Setup, silence: Silence[TP]) -> None:
         self._setup, self._silence = setup, silence
         self._stands: dict[TP, tuple[int, int]] = {}
+        self._old: dict[TP, tuple[None, int]] = {}
         self._open: dict[TP, tuple[int, int]] = {}
         self.sentences: dict[int, list[str]] = {}
 
@@ -36,30 +41,30 @@ class Waits:
                 tps = [TP(topic, number) for topic in inputs]
                 clocks |= dict(zip(tps, owner.partition.sources.clocks_ms, strict=True))
         self._stands = _since(self._stands, clocks, now_ms)
-        said = {number: self._of(number, owner, ends, now_ms) for number, owner in owners.items()}
+        holds = {number: self._hold(number, owner, ends, now_ms) for number, owner in owners.items()}
+        old = {
+            TP(inputs[hold.source], number): None
+            for number, hold in holds.items()
+            if hold is not None and hold.why is Why.OLD_RECORDS
+        }
+        self._old = _since(self._old, old, now_ms)
+        said = {number: self._of(number, hold, now_ms) for number, hold in holds.items()}
         left, self.sentences = _MOST, {}
         for number, lines in said.items():
             self.sentences[number], left = lines[:left], max(left - len(lines), 0)
 
-    def _of(self, number: int, owner: Owner, ends: Mapping[TP, int], now_ms: int) -> list[str]:
-        setup, partition = self._setup, owner.partition
-        tps = [TP(topic, number) for topic in setup.names.inputs]
-        lines = [
-            open_transaction(tp.topic, number, at, since_ms)
-            for tp in tps
-            if tp in self._open
-            for at, since_ms in [self._open[tp]]
-            if now_ms - since_ms >= _OPEN_MS
-        ]
+    def _hold(self, number: int, owner: Owner, ends: Mapping[TP, int], now_ms: int) -> Hold | None:
+        """What holds the watermark of a partition back."""
+        partition, live = owner.partition, self._setup.live
+        tps = [TP(topic, number) for topic in self._setup.names.inputs]
         if owner.phase is not Phase.RUNNING or partition is None or not all(tp in ends for tp in tps):
-            return lines
+            return None
         sources = partition.sources
         states = [
             SourceState(clock_ms, self._silence.silent(tp, sources.reading(source)), max(ends[tp] - at, 0))
             for source, (tp, clock_ms, at) in enumerate(zip(tps, sources.clocks_ms, sources.offsets, strict=True))
         ]
-        live = setup.live
-        hold = held_by(
+        return held_by(
             states,
             now_ms,
             live.idle_after_ms,
@@ -67,16 +72,27 @@ class Waits:
             0 if sources.outage_ended else live.outage_grace_ms,
             partition.last_ms,
         )
+
+    def _of(self, number: int, hold: Hold | None, now_ms: int) -> list[str]:
+        tps = [TP(topic, number) for topic in self._setup.names.inputs]
+        lines = [
+            open_transaction(tp.topic, number, at, since_ms)
+            for tp in tps
+            if tp in self._open
+            for at, since_ms in [self._open[tp]]
+            if now_ms - since_ms >= _OPEN_MS
+        ]
         if hold is not None:
             tp = tps[hold.source]
-            stands_ms = now_ms - self._stands[tp][1]
-            if hold.why is not Why.OUTAGE_GRACE and stands_ms < 2 * live.idle_after_ms:
+            # The times of old records rise, or the source would be silent.
+            _, since_ms = self._old[tp] if hold.why is Why.OLD_RECORDS else self._stands[tp]
+            if hold.why is not Why.OUTAGE_GRACE and now_ms - since_ms < 2 * self._setup.live.idle_after_ms:
                 return lines  # it is being read, or is about to be seen to be silent
-            lines.append(sentence(hold, tp.topic, number, self._stands[tp][1]))
+            lines.append(sentence(hold, tp.topic, number, since_ms))
         return lines
 
 
-def _since(before: Mapping[TP, tuple[int, int]], now: Mapping[TP, int], now_ms: int) -> dict[TP, tuple[int, int]]:
+def _since(before: Mapping[_K, tuple[_V, int]], now: Mapping[_K, _V], now_ms: int) -> dict[_K, tuple[_V, int]]:
     """Each value with the time since which it is the same."""
     return {tp: before[tp] if tp in before and before[tp][0] == one else (one, now_ms) for tp, one in now.items()}
 

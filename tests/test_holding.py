@@ -43,7 +43,7 @@ def test_each_sentence_has_its_partition_and_its_command() -> None:
     assert "until 2026-03-02T12:00:00" in grace
     assert grace.endswith("callwarden end-outage --reason WHY")
     old = sentence(Hold(1, Why.OLD_RECORDS, NOW), "callwarden.complaints", 3, NOW)
-    assert "callwarden.complaints holds decisions back: its clock stands at 2026-03-02T12:00:00" in old
+    assert "callwarden.complaints holds decisions back: its clock is at 2026-03-02T12:00:00" in old
     assert "from the beginning" not in old
     assert "the beginning" in sentence(Hold(1, Why.UNREAD, 0), "callwarden.complaints", 3, NOW)
     assert open_transaction("callwarden.cdr", 3, 17, NOW).endswith(

@@ -171,9 +171,10 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
 
     def findings() -> Iterator[list[Sent]]:
         """As of an export that goes on and on, of an hour ago."""
-        suspected = {"type": "finding", "behaviour": "blind_calling", "status": "suspected", "updated_ms": began_ms}
-        for number in itertools.count():
-            yield [sent("findings", tenant, finding_id=f"f{number}", **suspected) for tenant in HOMES.values()]
+        suspected = {"type": "finding", "behaviour": "blind_calling", "status": "suspected"}
+        for number in itertools.count():  # their times rise, or the source would be silent
+            one = suspected | {"finding_id": f"f{number}", "updated_ms": began_ms + number}
+            yield [sent("findings", tenant, **one) for tenant in HOMES.values()]
 
     calls = calls_of_the_present()
     verified = {"type": "complaint", "complaint_id": "q", "category": "fraud", "status": "verified"}

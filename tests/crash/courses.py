@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from structlog.testing import capture_logs
 
-from crash import judge
+from crash import contract_judge, judge
 from crash.broker import Broker
 from crash.log import Log, Record
 from crash.memory import Link, MemoryCluster
@@ -26,29 +26,25 @@ from streams.setup import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
-POLICY = loads(
-    json.dumps(
+WRITTEN: dict[str, Any] = {
+    "id": "directed",
+    "version": "1",
+    "extends": "access-rules",
+    "defaults": {"lateness": "1m"},
+    "rules": [
         {
-            "id": "directed",
-            "version": "1",
-            "extends": "access-rules",
-            "defaults": {"lateness": "1m"},
-            "rules": [
-                {
-                    "id": "short",
-                    "behaviour": "blind_calling",
-                    "metric": "short_call_ratio",
-                    "above": 0.5,
-                    "window": "5m",
-                    "step": "5m",
-                    "min_denominator": 3,
-                }
-            ],
-            "escalations": [],
+            "id": "short",
+            "behaviour": "blind_calling",
+            "metric": "short_call_ratio",
+            "above": 0.5,
+            "window": "5m",
+            "step": "5m",
+            "min_denominator": 3,
         }
-    ),
-    "policy.json",
-)
+    ],
+    "escalations": [],
+}
+POLICY = loads(json.dumps(WRITTEN), "policy.json")
 CDR, COMPLAINTS = TP("callwarden.cdr", 0), TP("callwarden.complaints", 0)
 CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late", "dead-letter"))
 
@@ -141,6 +137,11 @@ async def until(world: World, at_ms: int) -> None:
 
 def wrong(world: World) -> list[str]:
     return list(judge.wrong(world.broker, POLICY, world.live, 1))
+
+
+def against_contract(world: World) -> list[str]:
+    """What the oracle finds wrong, which shares no code with live and replay."""
+    return list(contract_judge.wrong(world.broker, {POLICY.sha256: WRITTEN}, 1))
 
 
 def count(world: World, tp: TP) -> int:

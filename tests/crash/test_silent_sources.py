@@ -1,6 +1,8 @@
 """Clocks of sources that are silent or away: quiet nights, outages, and what a crash may not undo of them."""
 
+import json
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +16,7 @@ from crash.courses import (
     NOON,
     POLICY,
     SECOND,
+    against_contract,
     call,
     command,
     complaint,
@@ -230,20 +233,75 @@ def test_aborted_transactions_are_silence() -> None:
     play(world, go)
 
 
-def test_a_source_that_brings_late_calls_or_duplicates_is_not_silent() -> None:
-    """They are valid: by the contract its clock stays where its largest event time is."""
-    world = world_of(grace_ms=0)
-    world.produce([call(NOON, "a"), complaint(NOON + 10 * SECOND, "fraud")])
-    for n, at_ms in enumerate(range(NOON + SECOND, NOON + 4 * MINUTE, 20 * SECOND)):
-        world.produce([call(NOON, "a", at_ms), call(NOON - HOUR, f"late{n}", at_ms + 10 * SECOND)])
+def tenant(updated_ms: int, arrives_ms: int) -> Arrival:
+    record = {"type": "tenant", "tenant_id": "t", "declared_businesses": [], "numbers": [], "updated_ms": updated_ms}
+    return Arrival(arrives_ms, TP("callwarden.tenants", 0), Record(b"t", json.dumps(record).encode()))
+
+
+WEEK = 7 * 24 * HOUR
+OLD: dict[str, Callable[[int], Arrival]] = {
+    "late calls": lambda at_ms: call(at_ms - WEEK, f"late{at_ms}", at_ms),
+    "calls within lateness": lambda at_ms: call(NOON - SECOND, f"old{at_ms}", at_ms),
+    "duplicates": lambda at_ms: call(NOON, "first", at_ms),
+    "tenant records": lambda at_ms: tenant(NOON - WEEK, at_ms),
+}
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_old_records_in_a_quiet_topic_hold_back_no_decision(old: str) -> None:
+    """Valid records that are not later than those before them, one every 29 s: they move no clock."""
+    world = world_of(grace_ms=0, state_format=3)
+    stop_ms = NOON + 4 * MINUTE
+    world.produce([call(NOON, "first"), tenant(NOON, NOON), complaint(NOON + 10 * SECOND, "fraud")])
+    world.produce([OLD[old](at_ms) for at_ms in range(NOON + SECOND, stop_ms, 29 * SECOND)])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, stop_ms - MINUTE)
+        assert judge.ids(world.broker, 0)
+        worker.kill()
+        world.add_worker()
+        await until(world, stop_ms + MINUTE)
+        assert not wrong(world)
+        assert not against_contract(world)
+
+    play(world, go)
+
+
+def test_a_source_whose_records_come_an_hour_late_and_in_order_is_not_silent() -> None:
+    """All waits for it, and none of its calls is late: a feed that catches up is no old record."""
+    world = world_of(grace_ms=0, state_format=3)
+    stop_ms = NOON + 3 * MINUTE
+    world.produce([complaint(NOON + 10 * SECOND, "fraud")])
+    world.produce([call(at_ms - HOUR, f"c{at_ms}", at_ms) for at_ms in range(NOON + SECOND, stop_ms, 20 * SECOND)])
 
     async def go() -> None:
         world.add_worker()
-        await until(world, NOON + 3 * MINUTE)
+        await until(world, stop_ms)
         assert judge.ids(world.broker, 0) == []
-        await until(world, NOON + 5 * MINUTE)
-        assert len(judge.ids(world.broker, 0)) == 1
+        assert count(world, LATE) == 0
+        await until(world, stop_ms + 2 * MINUTE)
+        assert judge.ids(world.broker, 0)
         assert not wrong(world)
+        assert not against_contract(world)
+
+    play(world, go)
+
+
+def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
+    """Or its clock would go by looks for ever, with a note for each: it has moved on to the time of the last look."""
+    world = world_of(grace_ms=0, state_format=3)
+    back_ms, stop_ms = NOON + 2 * MINUTE, NOON + 5 * MINUTE
+    world.produce([call(NOON, "first")])
+    world.produce([call(at_ms - 5 * SECOND, f"c{at_ms}", at_ms) for at_ms in range(back_ms, stop_ms, SECOND)])
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, stop_ms)
+        moves = [note.offset for source, note in noted(world) if isinstance(note, Move) and source == 0]
+        assert moves
+        assert max(moves) == 1, "it was silent before the second of its records only"
+        assert not against_contract(world)
 
     play(world, go)
 

@@ -189,14 +189,19 @@ CASES = {
                     MARK.format(1): "0+60x60",
                     CLOCK.format("cdr", 1): "2000+60x60",
                     CLOCK.format("findings", 1): "20+60x60",
+                    MARK.format(2): "1000+1x60",
+                    CLOCK.format("cdr", 2): "2000+60x60",
+                    CLOCK.format("findings", 2): "1020+1x60",
                     SILENT: "0x60",
                 },
                 "30m",
                 [
                     (
-                        {"partition": "0"},
-                        "分区 0 的水位 15 分钟未前进 / The watermark of partition 0 has not moved for 15 minutes",
+                        {"partition": number},
+                        f"分区 {number} 的水位 15 分钟内几乎未前进 / "
+                        f"The watermark of partition {number} has hardly moved for 15 minutes",
                     )
+                    for number in ("0", "2")
                 ],
             )
         ],
