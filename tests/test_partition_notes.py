@@ -2,12 +2,14 @@
 
 import json
 import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from crash.broken import CLOCK_AT_DONE_LOST, ONE_MOVE_NOTED, Change, broken
 from monitor.head import Live, MismatchError, Place
 from monitor.notes import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
 from monitor.partition import Partition, Taken
@@ -309,6 +311,30 @@ def test_what_comes_after_a_loss_is_late_by_the_clock_that_was() -> None:
     assert resume < 7
     again.feed(0, calls_at([T0 + MINUTE], 7, T0 + 3 * lateness_ms))
     assert len(commit(again, stored).late) == 1
+
+
+def test_each_move_before_a_valid_record_is_noted() -> None:
+    """Though the clock has moved on since: the record between two moves is late by the first."""
+    partition = new()
+    partition.feed(0, calls_at([T0], 0, T0))
+    for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
+        partition.sources.move(0, at_ms)
+        partition.feed(0, calls_at([T0 + MINUTE], offset, at_ms))
+    moves = [note for _, note in partition.sources.take() if isinstance(note, Move)]
+    assert moves == [Move(1, T0 + 60 * MINUTE), Move(2, T0 + 120 * MINUTE)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "test"),
+    [
+        (ONE_MOVE_NOTED, test_each_move_before_a_valid_record_is_noted),
+        (CLOCK_AT_DONE_LOST, test_what_comes_after_a_loss_is_late_by_the_clock_that_was),
+    ],
+)
+def test_what_random_schedules_hardly_show_is_found_here(changes: Sequence[Change], test: Callable[[], None]) -> None:
+    test()
+    with broken(changes), pytest.raises(AssertionError):
+        test()
 
 
 def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_one_from_then_on() -> None:

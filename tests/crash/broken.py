@@ -22,6 +22,7 @@ from monitor.sources import Sources
 from monitor.succession import Succession
 from streams import emit
 from streams.engine import Engine
+from streams.idleclocks import IdleClocks
 from streams.owner import Owner
 
 
@@ -55,6 +56,9 @@ _OTHERS = "others = [out for out in outs if out not in alerts]"
 _WRITE_ALERTS = "alerts and await writer.commit(alerts, {})"
 _WRITE_OTHERS = "self._state_end = await writer.commit(others, done) + 1"
 _HEAD = "state = [out for out in outs if (out.key or b'').startswith(b'head')]"
+_LETTERS = "letters = [out for out in outs if out.topic == setup.names.output('dead-letter')]"
+_BUT_LETTERS = "others = [out for out in outs if out not in letters]"
+_WRITE_LETTERS = "letters and await writer.commit(letters, {})"
 _FETCHED = Change(
     Engine, "_hand_on", "fetched.start != owner.next_offset(tp) or not owner.listens(tp)", "not owner.listens(tp)"
 )
@@ -117,6 +121,15 @@ BROKEN: dict[str, list[Change]] = {
         Change(Partition, "_feed", "late for late in batch.late if late.log[2] >= done", "late for late in batch.late")
     ],
     "8: rejected records are put out again": [Change(Partition, "_feed", "if offset >= done or fresh:", "if True:")],
+    "6: dead letters, then the rest": [_parted(_LETTERS, _BUT_LETTERS, _WRITE_LETTERS, _WRITE_OTHERS)],
+    "6: alerts end twice": [
+        Change(
+            emit, "records", "for a in sink.alerts", "for a in sink.alerts for _ in range(1 + (a.state != 'firing'))"
+        )
+    ],
+    "7: the clock is not in the head": [
+        Change(Position, "restore", "= head.resume, head.clock_ms", "= head.resume, NO_CLOCK_MS")
+    ],
     "9: the memory is kept after a transaction that failed": [
         Change(Owner, "_commit", "transaction_failed()\n        self.forget()", "transaction_failed()")
     ],
@@ -194,6 +207,9 @@ WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
 
 # Random schedules are blind to these: directed tests show them.
 MOVES_NOT_IN_THE_HEAD = [Change(Position, "head", "self.moves,", "[],")]
+ONE_MOVE_NOTED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
+CLOCK_AT_DONE_LOST = [Change(Position, "restore", "head.done, head.done_ms", "head.done, 0")]
+FAILED_LOOKS_IGNORED = [Change(IdleClocks, "blind", "self._silence.blind()", "pass")]
 OLD_MEMORY_KEPT = [Change(Owner, "_still_mine", "return False\n    return", "return True\n    return")]
 
 
@@ -226,10 +242,25 @@ def broken(changes: Iterable[Change]) -> Iterator[None]:
 _SOURCES: dict[Any, str] = {}
 
 
+# Schedules that showed it when this was last looked at: they are played first, or dozens would be before them. Where
+# one does not any more, because the protocol has got other steps, the others are looked at as before.
+SHOWN_BY = {
+    "3: records that are not decided yet are passed over": 4,
+    "3: a batch of aborted records alone is dropped": 4,
+    "2: the state is read before the former owner is fenced": 19,
+    "3: stale batches are dropped, and what is missing is not sought": 24,
+    "6: alerts, then the rest": 25,
+    "6: dead letters, then the rest": 7,
+    "7: the clock is not in the head": 4,
+    "7: done falls": 36,
+    "the watermark does not wait for reviews": 14,
+}
+
+
 def found(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
-    """The first of the schedules whose topics show it, and how; None when none does. An error shows nothing."""
+    """One of the schedules whose topics show it, and how; None when none does. An error shows nothing."""
     with broken((BROKEN | CONTRACT_BROKEN)[name]):
-        for seed in seeds:
+        for seed in sorted(seeds, key=lambda seed: (seed != SHOWN_BY.get(name), seed)):
             wrong = Schedule(seed).run().wrong
             if wrong:
                 return seed, wrong[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from crash import judge
-from crash.broken import MOVES_NOT_IN_THE_HEAD, broken
+from crash.broken import FAILED_LOOKS_IGNORED, MOVES_NOT_IN_THE_HEAD, broken
 from crash.courses import (
     CDR,
     HOUR,
@@ -34,6 +34,7 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import World
 from monitor.head import Live
+from monitor.intake import NO_CLOCK_MS
 from monitor.keying import partition_of
 from monitor.notes import Move, OutageEnded
 from streams.cluster import TP
@@ -119,6 +120,40 @@ def test_a_clock_that_has_moved_is_where_it_was_after_a_crash() -> None:
     assert a_late_call_after_a_move() == []
     with broken(MOVES_NOT_IN_THE_HEAD):
         assert a_late_call_after_a_move() != []
+
+
+def clocks_after_an_outage() -> tuple[list[int], list[int]]:
+    """A look at silent sources fails, for the broker is away: their clocks soon after its return, and a while later."""
+    world = world_of(grace_ms=0)
+    seen: list[list[int]] = []
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, NOON + 22 * SECOND)
+        world.broker.up = False
+        await until(world, NOON + 28 * SECOND)
+        world.broker.up = True
+        for at_ms in (NOON + 50 * SECOND, NOON + 90 * SECOND):
+            await until(world, at_ms)
+            assert worker.engine is not None
+            partition = worker.engine.owners[0].partition
+            assert partition is not None
+            seen.append(partition.sources.clocks_ms)
+
+    play(world, go)
+    soon, later = seen
+    return soon, later
+
+
+def test_the_wait_for_silence_begins_again_after_a_look_that_failed() -> None:
+    """What a producer could not write meanwhile must have time to arrive."""
+    soon, later = clocks_after_an_outage()
+    assert set(soon) == {NO_CLOCK_MS}
+    assert min(later) > NOON
+    with broken(FAILED_LOOKS_IGNORED):
+        soon, _ = clocks_after_an_outage()
+        assert min(soon) > NOON
 
 
 def test_a_replay_while_a_worker_is_at_work_may_lack_what_it_has_not_noted_yet() -> None:
