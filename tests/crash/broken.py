@@ -175,7 +175,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "a record may lie in any topic": [Change(Keying, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
     "what no client can read is judged by its value": [
-        Change(tail, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
+        Change(partition, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
     "no call is a duplicate": [Change(Seen, "_settle", "if known >= 0 and", "if False and")],
 }
