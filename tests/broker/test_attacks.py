@@ -25,11 +25,13 @@ ATTACK_S = float(os.environ.get("CALLWARDEN_TEST_ATTACK_S") or 330)
 QUIET_S = max(ATTACK_S / 4, 15)
 LATENESS_S = 2
 # A decision takes the lateness, and about half a second until the next look at silent sources, or the next call: both
-# are the same under attack. What attacks may add is the processor time that their own records take. Measured on a busy
-# machine of two cores: 1.1 times; where an attack works, it is minutes, or for ever.
-MOST_TIMES = 2
-MOST_TIMES_P95 = 3
-MOST_TIMES_WORST = 5
+# are the same under attack. What attacks may add is the processor time that their own records take, of worker, broker
+# and test: 1.1 times the delay on two idle cores; where 15 other processes wait for each core, 2 times in the median,
+# 5 times for the slowest twentieth, 7 times for the slowest. Where an attack works, it is 16 times and more in the
+# median, or a partition is lost.
+MOST_TIMES = 4
+MOST_TIMES_P95 = 12
+MOST_TIMES_WORST = 15
 MOST_MEMORY = 150 << 20
 """How much more a worker may take under attack: a batch may have 32 MiB, and one bomb that is decompressed has 256."""
 
