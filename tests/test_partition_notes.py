@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from crash.broken import CLOCK_AT_DONE_LOST, ONE_MOVE_NOTED, Change, broken
+from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_MOVE_NOTED, Change, broken
 from monitor.head import Live, MismatchError, Place
 from monitor.notes import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
 from monitor.partition import Partition, Taken
@@ -327,6 +327,7 @@ def test_each_move_before_a_valid_record_is_noted() -> None:
 @pytest.mark.parametrize(
     ("changes", "test"),
     [
+        (CLOCK_BEYOND_TIMESTAMP, test_a_clock_goes_no_further_than_the_records_timestamp),
         (ONE_MOVE_NOTED, test_each_move_before_a_valid_record_is_noted),
         (CLOCK_AT_DONE_LOST, test_what_comes_after_a_loss_is_late_by_the_clock_that_was),
     ],
