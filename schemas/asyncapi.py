@@ -2,8 +2,8 @@
 
 from typing import Any, Final, NamedTuple
 
-from schemas.faults import Fault
-from schemas.jsonschemas import RECORDS, components, example
+from schemas.error_codes import Fault
+from schemas.json_schema import RECORDS, components, example
 
 VERSION: Final = "3.0.0"
 """The version of AsyncAPI."""

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.explain import explain, explain_object, not_utf8
-from schemas.faults import Fault, Refused
+from schemas.error_codes import Fault, Refused
+from schemas.error_messages import explain, explain_object, not_utf8
 from schemas.inputs import Application, Cdr, Complaint, Finding, Record, Review, Tenant
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas import asyncapi
-from schemas.jsonschemas import RECORDS, schema
+from schemas.json_schema import RECORDS, schema
 
 COMMITTED: Final = Path(__file__).parent
 """Where the exported documents are committed and installed: the package's own folder."""

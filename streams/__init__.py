@@ -1,1 +1,4 @@
-"""The Faust shell: Callwarden's workers on a Kafka cluster. All that decides lies in `monitor`."""
+"""Everything that touches Kafka, a database, HTTP or a terminal.
+
+All that decides lies in `monitor`, which this package hosts.
+"""

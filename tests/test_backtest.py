@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import zstandard
 
-from monitor.backtest import (
+from monitor.whatif.backtest import (
     Judged,
     Truth,
     changes,

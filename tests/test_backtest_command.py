@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from monitor.cli.app import build
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 from schemas.inputs import Review
+from streams.cli.app import build
 
 SEED = 11
 # Nothing but one rule, far stricter than the built-in one, so that honest sales desks are accused.

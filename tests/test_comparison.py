@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from monitor.comparison import Difference, Event, Tally, compare
+from monitor.whatif.event_diff import Difference, Event, Tally, compare
 
 HOUR = 3_600_000
 

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
-from monitor.demo import attempts_of, rows_of
-from monitor.replayoutcome import Outcome
+from monitor.replay.outcome import Outcome
+from monitor.simulate.demo import attempts_of, rows_of
 from monitor.simulate.labels import Label
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
+from streams.cli.app import build
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from monitor.head import Live
-from monitor.intake import NO_CLOCK_MS
-from monitor.partition import Partition
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import loads
-from monitor.rows import Rows
 from oracle.ahead import Ahead, Told
 from oracle.generate import lines_of, scenario
 from oracle.reading import read_files

@@ -14,9 +14,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.files import DamagedFileError, open_input, pieces
 from monitor.policy.load import load
-from monitor.replay import replay
+from monitor.replay.files import DamagedFileError, open_input, pieces
+from monitor.replay.run import replay
 from schemas.codec import MAX_BYTES
 
 SKIPPABLE = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"hello"
@@ -75,7 +75,7 @@ def test_no_line_is_lost_split_or_joined(
     """In blocks of any size, in members and frames cut anywhere, also within a line, also empty ones."""
     path = tmp_path / f"x{ending}"
     path.write_bytes(PACKED[ending](content, cuts))
-    with patch("monitor.files._BLOCK", block), patch("monitor.files._ZST_BLOCK", block):
+    with patch("monitor.replay.files._BLOCK", block), patch("monitor.replay.files._ZST_BLOCK", block):
         assert read(path, size) == plain_lines(content)
 
 
@@ -125,10 +125,10 @@ def test_an_endless_line_is_cut_off_and_those_beside_it_are_whole(tmp_path: Path
     for length in (99, 100, 101, 250, 1_000):
         path.write_bytes(b"before\n" + b"y" * length + b"\nafter\n")
         for block in (1, 7, 64, 100):
-            with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", block):
+            with patch("monitor.replay.files.MAX_LINE", 100), patch("monitor.replay.files._BLOCK", block):
                 assert read(path) == [b"before", b"y" * min(length, 100), b"after"]
         path.write_bytes(b"y" * length)
-        with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", 7):
+        with patch("monitor.replay.files.MAX_LINE", 100), patch("monitor.replay.files._BLOCK", 7):
             assert read(path) == [b"y" * min(length, 100)]
 
 
@@ -230,7 +230,7 @@ def test_what_is_white_space_is_told_wherever_a_block_ends(tmp_path: Path) -> No
             line = b" " * blanks + rest
             path.write_bytes(b"before\n" + line + b"\nafter\n")
             for block in (1, 7, 64, 99, 100):
-                with patch("monitor.files.MAX_LINE", 100), patch("monitor.files._BLOCK", block):
+                with patch("monitor.replay.files.MAX_LINE", 100), patch("monitor.replay.files._BLOCK", block):
                     before, cut, after = read(path)
                 assert (before, after) == (b"before", b"after")
                 assert len(cut) == min(len(line), 100)

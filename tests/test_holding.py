@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.holding import Hold, SourceState, Why, held_by, open_transaction, sentence
+from monitor.partition.watermark_holds import Hold, SourceState, Why, held_by, open_transaction, sentence
 
 NOW, MINUTE, HOUR = 1_772_452_800_000, 60_000, 3_600_000
 PRESENT = SourceState(NOW, silent=True, unread=0)

@@ -1,6 +1,6 @@
 """A silent source's clock follows broker time only where nothing can be held up."""
 
-from monitor.idle import Quiet, Reading, Silence, clock_ms, feed_is_current
+from monitor.partition.idleness import Quiet, Reading, Silence, clock_ms, feed_is_current
 
 
 def looked(silence: Silence[str], ends: list[tuple[int, int]]) -> Silence[str]:

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters.base import Row
-from monitor.intake import NO_CLOCK_MS, Batch, Decoded, Decoder, Placed, Source, merge
-from monitor.lateness import Lateness
-from monitor.shard.fields import Layout
+from monitor.core.calls.fields import Layout
+from monitor.decoding.decode import NO_CLOCK_MS, Batch, Decoded, Decoder, Placed, Source, merge
+from monitor.decoding.late_line import Lateness
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Record
 

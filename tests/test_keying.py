@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from monitor.intake import Decoded, Decoder
-from monitor.keying import Keying, murmur2, partition_of
+from monitor.core.shard import Shard
+from monitor.decoding.decode import Decoded, Decoder
+from monitor.partition.key_check import Keying, murmur2, partition_of
 from monitor.policy.load import load
-from monitor.shard.shard import Shard
 from schemas import codec
 from schemas.examples import EXAMPLES
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from monitor.masking import MASK, mask_numbers
+from monitor.text.masking import MASK, mask_numbers
 
 
 @pytest.mark.parametrize(

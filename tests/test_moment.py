@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from monitor.moment import parse_moment
+from monitor.text.timestamps import parse_moment
 
 MARCH_2 = 1_772_409_600_000
 

@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from monitor.head import Live
-from monitor.offsets import Offsets
-from monitor.partition import Partition
+from monitor.partition.checkpoint import Live
+from monitor.partition.offset_set import Offsets
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import load
-from monitor.rows import Rows
 from schemas import codec
 from schemas.examples import EXAMPLES
 

@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.head import Live
-from monitor.partition import Partition
+from monitor.core.codec import StateFormatError
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.sources import OutOfPlaceError
+from monitor.partition.task import Partition
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.replay import replay
-from monitor.rows import Rows
-from monitor.shard.packing import StateFormatError
-from monitor.sources import OutOfPlaceError
+from monitor.replay.run import replay
 from oracle.courses import wrong_alerts
 from oracle.generate import lines_of, scenario
 from schemas import codec
@@ -219,7 +219,7 @@ def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch
     partition.take()
     keys = [key for key, _ in partition.snapshot(hand_over=True)]
     assert "handover/0" in keys
-    monkeypatch.setattr("monitor.shard.shard.MOST_CALLS", partition.open_calls - 1)
+    monkeypatch.setattr("monitor.core.shard.MOST_CALLS", partition.open_calls - 1)
     after = dict(partition.snapshot(hand_over=True))
     assert after["handover/0"] is None
     assert "handover/0" not in dict(partition.snapshot(hand_over=True))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_MOVE_NOTED, Change, broken
-from monitor.head import Live, MismatchError, Place
-from monitor.notes import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
-from monitor.partition import Partition, Taken
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.partition.checkpoint import Live, MismatchError, Place
+from monitor.partition.journal import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition, Taken
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.rows import Rows
-from monitor.topics import CARRIES, INPUTS
 from oracle.generate import scenario
 from schemas import codec
 from schemas.inputs import Cdr

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.head import Live
-from monitor.partition import Partition
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import loads
-from monitor.rows import Rows
 from schemas import codec
-from streams.owner import _LARGE as LARGE
+from streams.worker.partition_owner import _LARGE as LARGE
 
 T0 = 1_790_000_000_000
 DAY = 86_400_000

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from test_partition import bytes_of, rows_of
 
-from monitor.head import Live
-from monitor.notes import Switch, Withdrawal
-from monitor.partition import Partition
-from monitor.policy.eras import BOUNDARY_MS, Era
+from monitor.partition.checkpoint import Live
+from monitor.partition.journal import Switch, Withdrawal
+from monitor.partition.task import Partition
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from monitor.replay import replay
+from monitor.policy.timeline import BOUNDARY_MS, Era
+from monitor.replay.run import replay
 from oracle.generate import DAY, Scenario, lines_of, scenario
 from oracle.switched import Change, changes
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from monitor.intake import NO_CLOCK_MS, Source
-from monitor.notes import Limit
-from monitor.position import Position, SourceHead
+from monitor.decoding.decode import NO_CLOCK_MS, Source
+from monitor.partition.journal import Limit
+from monitor.partition.source_position import Position, SourceHead
 
 
 def test_a_limit_told_when_a_state_is_opened_begins_no_earlier_than_those_that_were_noted() -> None:

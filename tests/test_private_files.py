@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
-from monitor.cli.outputs import written_new
+from streams.cli.app import build
+from streams.cli.outputs import written_new
 from streams.consumers.database import Database
 
 CALL = (

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import reasons
-from monitor.masking import mask_numbers
-from monitor.metrics import METRICS
-from monitor.moment import instant
 from monitor.policy.catalogue import Match
 from monitor.policy.load import load
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, CatalogueRow, Condition, Direction, Escalation, Mode, Params, Rule
 from monitor.reasons.measures import _SAID
 from monitor.reasons.wording import QUOTED_MAX, quoted, rounded, rounded_percent, span
+from monitor.text.masking import mask_numbers
+from monitor.text.timestamps import instant
 from schemas.outputs import Measure, Reason, Window
 
 DAY_MS = 86_400_000

@@ -9,18 +9,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.head import HEAD, Live, Place
-from monitor.keying import partition_of
-from monitor.partition import Partition
-from monitor.policy.eras import Era, boundary
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.partition.checkpoint import HEAD, Live, Place
+from monitor.partition.chunking import Cutter
+from monitor.partition.key_check import partition_of
+from monitor.partition.record_batch import Rows
+from monitor.partition.rescale import Former, Regrouped, RegroupError, regroup
+from monitor.partition.task import Partition
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from monitor.policy.plain import sha256
-from monitor.regroup import Former, Regrouped, RegroupError, regroup
-from monitor.replay import replay
-from monitor.rows import Rows
-from monitor.stored import Cutter
-from monitor.topics import CARRIES, INPUTS
+from monitor.policy.serialize import sha256
+from monitor.policy.timeline import Era, boundary
+from monitor.replay.run import replay
 from oracle.generate import lines_of, scenario
 from schemas import codec
 from schemas.inputs import Cdr

@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 import pytest
 
-from monitor.metrics import METRICS
+from monitor.core.calls.evidence import Evidence, EvidenceRows
+from monitor.core.threshold_distance import Looking
 from monitor.policy.load import load, to_plain
-from monitor.shard.evidence import Evidence, EvidenceRows
-from monitor.shard.nearness import Looking
+from monitor.policy.metrics import METRICS
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 from oracle import judge
@@ -64,7 +64,7 @@ def cramped() -> Iterator[None]:
         self._thin_at = 0
         add(self, rows, end_ms)
 
-    with patch("monitor.shard.seen._SMALLEST_FILTER", 16), patch.object(Evidence, "add", thinning):
+    with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16), patch.object(Evidence, "add", thinning):
         yield
 
 

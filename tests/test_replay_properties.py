@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.output import write
-from monitor.partition import Partition
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
-from monitor.replay import replay
-from monitor.rows import Rows
+from monitor.replay.output import write
+from monitor.replay.run import replay
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 from oracle.generate import Scenario, permuted, scenario, short_names

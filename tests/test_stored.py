@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from monitor.stored import PART_BYTES, Cutter, MissingPartError
+from monitor.partition.chunking import PART_BYTES, Cutter, MissingPartError
 
 
 def kept(log: dict[str, bytes], records: list[tuple[str, bytes | None]]) -> dict[str, bytes]:

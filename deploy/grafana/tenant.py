@@ -6,7 +6,7 @@ from typing import Any, Final
 import panels
 from panels import NEARNESS, NONE_IS_WELL, Query, Words
 
-from monitor.metrics import METRICS
+from monitor.policy.metrics import METRICS
 
 UID = "callwarden-tenant"
 TITLE = Words("呼叫守望 · 租户", "Callwarden, one tenant")

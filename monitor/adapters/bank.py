@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from monitor.adapters.base import Row
-from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import Flaw, MappingError, Reject, shown
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.pseudonym import pseudonym
-from monitor.adapters.spec import Dialect
-from monitor.adapters.times import to_ms, zone
-from monitor.masking import mask_numbers
-from monitor.policy.errors import Fault
+from monitor.adapters.mapping.spec import Dialect
+from monitor.adapters.rows.csv_rows import CsvRows
+from monitor.adapters.values.pseudonym import pseudonym
+from monitor.adapters.values.times import to_ms, zone
+from monitor.policy.file.errors import Fault
+from monitor.text.masking import mask_numbers
 from schemas.codec import Refused, convert
-from schemas.faults import Fault as Word
+from schemas.error_codes import Fault as Word
 from schemas.inputs import Cdr
 
 NAME: Final = "bank-calls"

@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
-from monitor.masking import mask_numbers
-from monitor.policy.errors import Fault
+from monitor.policy.file.errors import Fault
+from monitor.text.masking import mask_numbers
 
 
 class Flaw(StrEnum):
-    """The code words of reasons that are the adapters' own; others are `schemas.faults.Fault`'s. None ever changes."""
+    """The code words of reasons that are the adapters' own; others are `schemas.error_codes.Fault`'s. None ever
+    changes.
+    """
 
     EXCLUDED = "excluded"
     """The mapping's ``reject`` says that such a row is no record."""
@@ -38,7 +40,7 @@ class MappingError(ValueError):
         super().__init__("\n".join(map(str, self.faults)))
 
 
-class Reject(ValueError):  # noqa: N818  # it names what becomes of the row
+class Reject(ValueError):
     """This row becomes no record, for the reason in the message."""
 
 

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 from monitor.adapters.errors import Reject
 from schemas import codec
-from schemas.faults import Fault
+from schemas.error_codes import Fault
 
 _KEPT: Final = 4_096
 _BLOCK: Final = 1 << 20

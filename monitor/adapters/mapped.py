@@ -7,13 +7,13 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from monitor.adapters.base import Row
-from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import MappingError, Reject
-from monitor.adapters.fields import Cells, Fields
-from monitor.adapters.jsonsource import JsonRows
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.spec import ROW, Mapping
-from monitor.policy.errors import Fault, did_you_mean
+from monitor.adapters.mapping.compile_fields import Cells, Fields
+from monitor.adapters.mapping.spec import ROW, Mapping
+from monitor.adapters.rows.csv_rows import CsvRows
+from monitor.adapters.rows.json_rows import JsonRows
+from monitor.policy.file.errors import Fault, did_you_mean
 from schemas.codec import Refused, convert
 
 # The place of rows without an event time: before all others, in the order of the file.

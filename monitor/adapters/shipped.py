@@ -9,15 +9,15 @@ from typing import BinaryIO, Final
 
 from monitor.adapters import bank
 from monitor.adapters.base import Adapter, Row
-from monitor.adapters.csvsource import CsvRows
 from monitor.adapters.errors import MappingError, shown
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter
-from monitor.adapters.pseudonym import key_from
-from monitor.adapters.read import read_mapping, record_fields
-from monitor.adapters.spec import ROW, Mapping
-from monitor.masking import mask_numbers
-from monitor.policy.errors import Fault, did_you_mean
+from monitor.adapters.mapping.read import read_mapping, record_fields
+from monitor.adapters.mapping.spec import ROW, Mapping
+from monitor.adapters.rows.csv_rows import CsvRows
+from monitor.adapters.values.pseudonym import key_from
+from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
 # A name with several mappings takes the first whose columns are all in the file's header.

@@ -13,12 +13,12 @@ import orjson
 from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, Row
 from monitor.adapters.errors import Reject
-from monitor.adapters.fields import Cells, all_hold, source_text
 from monitor.adapters.mapped import MappedAdapter, Reader
-from monitor.adapters.read import record_fields
+from monitor.adapters.mapping.compile_fields import Cells, all_hold, source_text
+from monitor.adapters.mapping.read import record_fields
+from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.shipped import ByHeader
-from monitor.adapters.spec import ROW, Mapping
-from monitor.masking import mask_numbers
+from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr, Record
 
 # What is counted by value is bounded: a file of another kind could have a new one in each row.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from monitor.policy.model import Policy
-from monitor.policy.plain import to_plain
+from monitor.policy.serialize import to_plain
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("rules", "rule", ("id",)),

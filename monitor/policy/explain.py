@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from monitor.policy.durations import format_instant
+from monitor.policy.describe import escalation_words, rule_words
 from monitor.policy.model import Exemption, Override, Policy, Rule
-from monitor.policy.plain import rule_plain
-from monitor.policy.words import escalation_words, rule_words
+from monitor.policy.serialize import rule_plain
+from monitor.text.durations import format_instant
 
 
 def explain(policy: Policy, tenant: str, at_ms: int) -> Iterator[str]:

@@ -6,12 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from monitor.policy.errors import Fault, PolicyError
+from monitor.policy.file.errors import Fault, PolicyError
+from monitor.policy.file.resolve import Document, read_document, resolve
+from monitor.policy.file.rules import Cell
+from monitor.policy.file.yaml_source import MAX_BYTES, Place, Source, parse
 from monitor.policy.model import Policy
-from monitor.policy.plain import canonical, to_plain
-from monitor.policy.resolve import Document, read_document, resolve
-from monitor.policy.rules import Cell
-from monitor.policy.source import MAX_BYTES, Place, Source, parse
+from monitor.policy.serialize import canonical, to_plain
 
 __all__ = ["PolicyError", "from_plain", "load", "loads", "to_plain"]
 

@@ -2,19 +2,10 @@
 
 from dataclasses import dataclass
 
-from monitor.metrics import METRICS
-from monitor.moment import instant
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
-from monitor.reasons.wording import (
-    clause,
-    count,
-    exact,
-    exact_percent,
-    referred,
-    rounded,
-    rounded_percent,
-    span,
-)
+from monitor.reasons.wording import clause, count, exact, exact_percent, referred, rounded, rounded_percent, span
+from monitor.text.timestamps import instant
 from schemas.outputs import Measure, Reason, Window
 
 

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from monitor.masking import mask_numbers
-from monitor.moment import instant
 from monitor.policy.model import Behaviour
+from monitor.text.masking import mask_numbers
+from monitor.text.timestamps import instant
 
 QUOTED_MAX = 60
 """The most code points of a quoted text; a longer one is cut and ends in an ellipsis."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from monitor.metrics import METRICS
+from monitor.core.rules.wilson import wilson_bound
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.report.read import lines
-from monitor.shard.wilson import wilson_bound
 
 # Points a chart; of the windows that fall on one point the one nearest to (or furthest into) breach is kept.
 POINTS = 240

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from monitor.metrics import METRICS
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Condition, Rule
 from monitor.report import labels
 from monitor.report.charts import Charts, Series
 from monitor.report.labels import Label, label
 from monitor.report.read import Replay
-from monitor.report.text import identifier
 from monitor.report.views import Viewer, duration, quantity
+from monitor.text.display import identifier
 from schemas.outputs import Enforcement
 
 _SIGNS = {"above": ">", "below": "<", "at_least": "≥", "at_most": "≤"}

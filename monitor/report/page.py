@@ -18,9 +18,9 @@ from monitor.report.data import chart_json
 from monitor.report.labels import Label, label
 from monitor.report.read import Replay, read
 from monitor.report.standing import Standings, TenantStanding
-from monitor.report.text import identifier, party, raw_line, readable
 from monitor.report.timeline import Axis, strip
 from monitor.report.views import Clock, Names, Viewer, number
+from monitor.text.display import identifier, party, raw_line, readable
 from schemas.inputs import Cdr
 
 # Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records hold.

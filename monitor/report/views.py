@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from monitor.metrics import METRICS
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report import labels
 from monitor.report.labels import Label, label
 from monitor.report.standing import Fate, Standings
-from monitor.report.text import identifier, readable
+from monitor.text.display import identifier, readable
 from schemas.outputs import Alert, Enforcement, Measure, Window
 
 FATES = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.population import Ints
-from monitor.topics import CARRIES, INPUTS
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.simulate.tenants.population import Ints
 
 # Which topic carries a record of that type, as an index into INPUTS.
 TOPIC_OF = {str(kind.__struct_config__.tag): topic for topic, name in enumerate(INPUTS) for kind in CARRIES[name]}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.population import Ints
 from monitor.simulate.settings import Settings
+from monitor.simulate.tenants.population import Ints
 
 # In time is at most this part of the allowed lateness after the event; late at least this long beyond it, because
 # the reader's clock (the newest event so far) lags a little behind the time of arrival.

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.simulate.cases import Cases
-from monitor.simulate.population import Population
-from monitor.simulate.traffic import NONE, Traffic
+from monitor.simulate.tenants.cases import Cases
+from monitor.simulate.tenants.population import Population
+from monitor.simulate.tenants.traffic import NONE, Traffic
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ its own template, and everything out of a small set of values is looked up as fi
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.population import Population
-from monitor.simulate.profiles import OUTCOMES
-from monitor.simulate.traffic import NONE, ONE_CONSENT, Calls, mix64
+from monitor.simulate.tenants.population import Population
+from monitor.simulate.tenants.profiles import OUTCOMES
+from monitor.simulate.tenants.traffic import NONE, ONE_CONSENT, Calls, mix64
 
 HANGUP = ("", "caller", "callee", "system")
 ANSWERED_BY = ("", "human", "machine")

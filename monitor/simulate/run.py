@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 
 from monitor.simulate.arrivals import Arrivals, Way
-from monitor.simulate.cases import Cases
 from monitor.simulate.delivery import deliver
 from monitor.simulate.labels import Label, labels_of, write_labels
 from monitor.simulate.lines import CallLines
-from monitor.simulate.population import populate
 from monitor.simulate.settings import HOUR_MS, Settings
-from monitor.simulate.traffic import Traffic
+from monitor.simulate.tenants.cases import Cases
+from monitor.simulate.tenants.population import populate
+from monitor.simulate.tenants.traffic import Traffic
 from monitor.simulate.writer import Writer
 from schemas.inputs import Record
 

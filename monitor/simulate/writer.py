@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import Arrivals
-from monitor.topics import INPUTS
 
 
 class Writer:

@@ -7,12 +7,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from monitor.comparison import Difference as Change
-from monitor.comparison import differences as changes
+from monitor.whatif.event_diff import Difference as Change
+from monitor.whatif.event_diff import differences as changes
 from schemas import codec
 from schemas.inputs import END_MS
 from schemas.outputs import Enforcement
-from streams.emit import EVENT_HEADERS
+from streams.topics.transaction_records import EVENT_HEADERS
 
 What = Literal["missing", "invented", "changed", "headers", "repeated", "misplaced", "order"]
 

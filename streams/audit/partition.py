@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.head import Live, MismatchError, Place, mark_of
-from monitor.intake import NO_CLOCK_MS
-from monitor.keying import Partitioner
-from monitor.notes import LostInput, LostState, Note, Skip
-from monitor.partition import Partition
+from monitor.core.codec import StateFormatError
+from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.checkpoint import Live, MismatchError, Place, mark_of
+from monitor.partition.chunking import MissingPartError
+from monitor.partition.journal import LostInput, LostState, Note, Skip
+from monitor.partition.key_check import Partitioner
+from monitor.partition.task import Partition
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
-from monitor.shard.events import rfc3339
-from monitor.shard.packing import StateFormatError
-from monitor.stored import MissingPartError
 from schemas.outputs import Enforcement
-from streams import clocklog
 from streams.audit import compare
 from streams.audit.compare import Compared, Difference, Found
-from streams.cluster import TP, Cluster, Refused
-from streams.names import Names
-from streams.state.judged import Judged
-from streams.state.look import part_of
-from streams.state.part import Part
-from streams.topicreplay import reread
+from streams.kafka.api import TP, Cluster, Refused
+from streams.kafka.topic_names import Names
+from streams.ops.topic_replay import reread
+from streams.topics import clock_topic as clocklog
+from streams.topics.partition_state import Part
+from streams.topics.state_topic import part_of
+from streams.topics.stored_head import Judged
 
 TOPICS = ("enforcement", "shadow")
 

@@ -8,11 +8,11 @@ from itertools import repeat
 from streams.audit import compare
 from streams.audit.compare import Difference
 from streams.audit.partition import Audited, Look, Setup
-from streams.cluster import Refused
-from streams.names import Names
-from streams.state.file import Export
-from streams.state.inputs import check_inputs
-from streams.topicreplay import partitions_of
+from streams.kafka.api import Refused
+from streams.kafka.topic_names import Names
+from streams.ops.topic_replay import partitions_of
+from streams.savepoint.archive import Export
+from streams.topics.state_inputs import check_inputs
 
 _ROUNDS = 3
 _REST_S = 0.5

@@ -1,1 +1,4 @@
-"""Programs that live on what the workers put out, each with a database of its own, which holds its position, too."""
+"""Consumers: programs that follow the output topics, each with a database that also holds its offsets.
+
+They import `streams.topics`, `streams.kafka`, `streams.metrics` and `monitor`, never each other.
+"""

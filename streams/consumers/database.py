@@ -17,8 +17,8 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, ins
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from monitor.private_files import make_private
-from streams.cluster import Refused, Unavailable
+from monitor.text.private_files import make_private
+from streams.kafka.api import Refused, Unavailable
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_S: Final = 15

@@ -8,18 +8,18 @@ import msgspec
 from sqlalchemy import Connection
 
 from schemas.outputs import Enforcement
-from streams.cluster import TP
 from streams.consumers.billing import tables as billing
-from streams.consumers.billing.answers import answer_of
-from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.api_models import answer_of
+from streams.consumers.billing.handler import Handler
 from streams.consumers.billing.holds import left
 from streams.consumers.database import Database
-from streams.consumers.follow import Handle, Record
+from streams.consumers.follower import Handle, Record
 from streams.consumers.ledger import tables as ledger
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.verify import Verified, verify
-from streams.consumers.positions import Positions
-from streams.names import Names
+from streams.consumers.ledger.verify.chains import Verified, verify
+from streams.consumers.ledger.writer import Keeper
+from streams.consumers.offsets import Positions
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 PATIENCE_S: Final = 5.0
 """For how long a position may stay below a high watermark: a transaction under way is committed or aborted by then."""

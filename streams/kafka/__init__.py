@@ -1,4 +1,4 @@
-"""A real Kafka cluster behind the seam of `streams.cluster`, on aiokafka's public API."""
+"""A real Kafka cluster behind the seam of `streams.kafka.api`, on aiokafka's public API."""
 
 from streams.kafka.cluster import KafkaCluster
 

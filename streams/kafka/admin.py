@@ -21,11 +21,11 @@ from aiokafka.errors import (
     for_code,
 )
 
-from streams.cluster import Refused
-from streams.identity import Group
+from streams.kafka.api import Refused
+from streams.kafka.application_id import Group
 from streams.kafka.errors import translated
-from streams.kafka.questions import Questions
-from streams.topics import Existing, Wanted, judged_names
+from streams.kafka.metadata.queries import Questions
+from streams.kafka.topic_admin import Existing, Wanted, judged_names
 
 _COORDINATOR_S = 5.0
 _NO_COORDINATOR = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 
-from streams.cluster import Unavailable
+from streams.kafka.api import Unavailable
 from streams.kafka.errors import translated
-from streams.settings import Settings
+from streams.settings.load import Settings
 
 _PROBE_MS = 5_000
 _going_on: set[asyncio.Task[Any]] = set()
@@ -55,7 +55,7 @@ class Clients:
         Its `getmany` gives `Columns`, with ``headers`` at twice the cost. Refused: this aiokafka is not known.
         """
         # Here: numpy, which is of no use to a command that only asks.
-        from streams.kafka.fastfetch import as_columns, install, with_headers
+        from streams.kafka.fetch.columnar_fetch import as_columns, install, with_headers
 
         install()
         return self.asker(

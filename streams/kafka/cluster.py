@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.cluster import TP, Fetched, Out, Refused, TopicInfo
+from streams.kafka.api import TP, Fetched, Out, Refused, TopicInfo
 from streams.kafka.clients import Clients
 from streams.kafka.errors import quiet
-from streams.kafka.inside import know
-from streams.kafka.questions import Questions
-from streams.kafka.stamps import Stamps
-from streams.kafka.writer import KafkaWriter
-from streams.settings import Settings
+from streams.kafka.fetch.aiokafka_private import know
+from streams.kafka.metadata.queries import Questions
+from streams.kafka.produce.timestamp_producer import Stamps
+from streams.kafka.produce.transactional_writer import KafkaWriter
+from streams.settings.load import Settings
 
 if TYPE_CHECKING:
     from streams.kafka.consumer import KafkaConsumer
+    from streams.kafka.range_reader import WholeRecord
     from streams.kafka.reader import KafkaReader
-    from streams.kafka.spans import WholeRecord
 
 
 class KafkaCluster:
-    """See `streams.cluster.Cluster`. Belongs to one event loop."""
+    """See `streams.kafka.api.Cluster`. Belongs to one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet. Raises OSError for certificates that cannot be read."""
@@ -55,7 +55,7 @@ class KafkaCluster:
         return await self.questions.topics(names)
 
     async def cluster_id(self) -> str | None:
-        """See `streams.consumers.topics.Topics`."""
+        """See `streams.consumers.topic_reader.Topics`."""
         return await self.questions.cluster_id()
 
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
@@ -77,14 +77,14 @@ class KafkaCluster:
         return await self._offsets(tps, which)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
-        from streams.kafka import spans  # here, as all that reads: numpy, which is of no use to who only asks
+        from streams.kafka import range_reader as spans
 
         async with aclosing(spans.read(self._clients, tp, start, stop)) as fetches:
             async for fetched in fetches:
                 yield fetched
 
     async def records(self, tp: TP, start: int, stop: int) -> "AsyncIterator[list[WholeRecord]]":
-        from streams.kafka import spans
+        from streams.kafka import range_reader as spans
 
         async with aclosing(spans.records(self._clients, tp, start, stop)) as fetches:
             async for records in fetches:

@@ -9,15 +9,15 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Ends, Fetched, Listener, OffsetGone, Refused
+from streams.kafka.api import TP, Ends, Fetched, Listener, OffsetGone, Refused
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
-from streams.kafka.columns import columns
-from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch, bounded, settled
-from streams.kafka.inside import Unanswered, fetching_has_ended, position, tell_ends
-from streams.kafka.questions import Questions
+from streams.kafka.fetch.aiokafka_private import Unanswered, fetching_has_ended, position, tell_ends
+from streams.kafka.fetch.columnar_fetch import TornBatch, bounded, settled
+from streams.kafka.fetch.damage import Damage
+from streams.kafka.fetch.record_columns import columns
+from streams.kafka.metadata.queries import Questions
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = TopicPartition("", 0)
@@ -29,7 +29,7 @@ _REBALANCE_MS = 30_000  # how long the others wait for a member that gives up it
 
 
 class KafkaConsumer:
-    """See `streams.cluster.Consumer`.
+    """See `streams.kafka.api.Consumer`.
 
     A position is known once the engine has sought to it, and moves with what `poll` returns; it is forgotten in
     every rebalance. So `Fetched.start` is where the former batch ended, whatever aiokafka has passed over since.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import aiokafka.errors as theirs
 
-from streams.cluster import Fenced, OffsetGone, Refused, Unavailable
+from streams.kafka.api import Fenced, OffsetGone, Refused, Unavailable
 
 _FENCED = (
     theirs.ProducerFenced,

@@ -6,20 +6,20 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.cluster import TP, Ends, Fetched, OffsetGone, Refused, Unavailable
+from streams.kafka.api import TP, Ends, Fetched, OffsetGone, Refused, Unavailable
 from streams.kafka.clients import Clients, close
-from streams.kafka.columns import columns
-from streams.kafka.damage import Damage
 from streams.kafka.errors import translated
-from streams.kafka.fastfetch import TornBatch, bounded, settled
-from streams.kafka.inside import fetching_has_ended, position, tell_ends
-from streams.kafka.questions import REQUEST_MS
+from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position, tell_ends
+from streams.kafka.fetch.columnar_fetch import TornBatch, bounded, settled
+from streams.kafka.fetch.damage import Damage
+from streams.kafka.fetch.record_columns import columns
+from streams.kafka.metadata.queries import REQUEST_MS
 
 _STOP_S = 5.0
 
 
 class KafkaReader:
-    """See `streams.cluster.Reader`."""
+    """See `streams.kafka.api.Reader`."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from streams.metrics.catalogue import CATALOGUE
-from streams.metrics.entries import Entry
+from streams.metrics.spec import Entry
 
 BEGIN = "<!-- Generated from the catalogue in streams/metrics/ by `make metrics`. -->"
 END = "<!-- Here the generated part ends. -->"

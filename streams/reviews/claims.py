@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
 
-from monitor.masking import mask_numbers
-from monitor.moment import instant
+from monitor.text.masking import mask_numbers
+from monitor.text.timestamps import instant
 from schemas import codec
 from streams.consumers.ledger import journal
-from streams.consumers.ledger.cases import Case
 from streams.consumers.ledger.entries import storable
-from streams.consumers.ledger.look import case_of
+from streams.consumers.ledger.queries.cases import Case
+from streams.consumers.ledger.queries.lookup import case_of
 from streams.consumers.ledger.tables import CLAIMS, LISTED
-from streams.consumers.shapes import insert_new
-from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
+from streams.consumers.sql_common import insert_new
+from streams.reviews.validation import NotGiven, Verdict, refusal, review_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from monitor.policy.durations import HOUR
-from streams.cluster import TP
+from monitor.text.durations import HOUR
 from streams.kafka import KafkaCluster
-from streams.names import Names
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 _ASTRAY_MS = 1 * HOUR  # how far a reviewer's clock may be ahead of the worker's
 

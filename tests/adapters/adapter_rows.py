@@ -5,8 +5,8 @@ from pathlib import Path
 
 from monitor.adapters.base import Row
 from monitor.adapters.mapped import MappedAdapter
-from monitor.adapters.pseudonym import PUBLIC_KEY
-from monitor.adapters.read import read_mapping
+from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.values.pseudonym import PUBLIC_KEY
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters.numbers import NumberWriter, e164
+from monitor.adapters.values.numbers import NumberWriter, e164
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters.errors import Reject
-from monitor.adapters.times import TimeReader, zone
+from monitor.adapters.values.times import TimeReader, zone
 
 NEW_YORK = "zone: America/New_York\n"
 PLAIN = '{column: at, time: "%Y-%m-%d %H:%M:%S"}'

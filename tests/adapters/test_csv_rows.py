@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters import MappingError
-from monitor.adapters.csvsource import MAX_LINES, CsvRows
-from monitor.adapters.spec import Dialect
+from monitor.adapters.mapping.spec import Dialect
+from monitor.adapters.rows.csv_rows import MAX_LINES, CsvRows
 
 T = 1_700_000_000
 

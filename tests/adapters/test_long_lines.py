@@ -11,9 +11,9 @@ from monitor.adapters import NAMES
 from monitor.adapters.bank import COLUMNS, BankAdapter
 from monitor.adapters.base import Adapter, Row
 from monitor.adapters.lines import LongLine, bounded_lines
-from monitor.adapters.pseudonym import PUBLIC_KEY
+from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.shipped import ByHeader, open_adapter
-from monitor.adapters.spec import ROW, Mapping
+from monitor.adapters.values.pseudonym import PUBLIC_KEY
 from schemas import codec
 
 MOST = 6_000

@@ -9,8 +9,8 @@ import zstandard
 from adapter_rows import SMALL
 from typer.testing import CliRunner, Result
 
-from monitor.cli.map import app
-from monitor.files import DamagedFileError
+from monitor.replay.files import DamagedFileError
+from streams.cli.judge.map import app
 
 T = 1_700_000_000
 CONTENT = (

@@ -4,7 +4,7 @@ import pytest
 from adapter_rows import ONE, SMALL
 
 from monitor.adapters import MappingError
-from monitor.adapters.read import read_mapping
+from monitor.adapters.mapping.read import read_mapping
 
 # (what is wrong, the text in SMALL that is replaced, by what, line:column, part of the message)
 FAULTS = [

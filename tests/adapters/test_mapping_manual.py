@@ -35,7 +35,8 @@ def test_the_json_example_reads_the_document_beside_it() -> None:
 
 
 def test_the_manual_names_every_key() -> None:
-    from monitor.adapters import read, readvalue
+    from monitor.adapters.mapping import read
+    from monitor.adapters.mapping import read_field as readvalue
 
     for key in (*read._KEYS, *readvalue._KEYS, *readvalue._CONDITION, *readvalue._UNITS):
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", MANUAL), key

@@ -5,7 +5,7 @@ import io
 import pytest
 from adapter_rows import ONE, SMALL, rows, value
 
-from monitor.adapters.pseudonym import PUBLIC_KEY, VARIABLE, key_from, pseudonym
+from monitor.adapters.values.pseudonym import PUBLIC_KEY, VARIABLE, key_from, pseudonym
 
 T = 1_700_000_000
 

@@ -18,8 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench.live import node
 from bench.process import Measured
 from bench.workload import ROOT
-from streams import kafkajars
-from streams.devkafka import free_ports
+from streams.dev import kafka_jars as kafkajars
+from streams.dev.kafka_node import free_ports
 
 TOKEN = "a-token-of-the-bench"
 PARTITIONS = 8
@@ -91,7 +91,7 @@ async def measure(address: str, database: str, sizes: Sizes, scratch: Path) -> s
         "CALLWARDEN_BILLING_DATABASE": database,
         "CALLWARDEN_BILLING_TOKEN": TOKEN,
     }
-    command = ["monitor.cli", "billing", "--port", str(port), "--json-logs"]
+    command = ["streams.cli", "billing", "--port", str(port), "--json-logs"]
     asking = ["bench.asking", "--port", str(port), "--token", TOKEN, "--tenants", str(sizes.tenants)]
     asking += ["--rate", str(sizes.rate), "--seconds", str(sizes.seconds)]
     with Measured(command, scratch / "billing.log", environment) as billing:

@@ -20,14 +20,14 @@ from bench.calls import event_ms, head_of, squeezed
 from bench.process import PATIENCE_S, ProcessError
 from bench.state import kind_of
 from bench.workload import ROOT
-from monitor.keying import partition_of
+from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, TOPIC_OF
-from streams.cluster import TP
 from streams.kafka import KafkaCluster
-from streams.names import OUTPUTS, Names
-from streams.settings import Settings, load, variable
+from streams.kafka.api import TP
+from streams.kafka.topic_names import OUTPUTS, Names
+from streams.settings.load import Settings, load, variable
 
-BATCH_BYTES = 1 << 19  # as `streams.feed` sends
+BATCH_BYTES = 1 << 19  # as `streams.dev.traffic` sends
 _LOOK_S = 0.05
 
 
@@ -77,7 +77,7 @@ class Decision(msgspec.Struct):
 
 def create_topics(place: Place) -> None:
     """All topics that are not there yet, as operators make them."""
-    command = [sys.executable, "-m", "monitor.cli", "topics", "create"]
+    command = [sys.executable, "-m", "streams.cli", "topics", "create"]
     environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
     try:
         subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE_S)

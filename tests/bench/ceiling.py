@@ -7,10 +7,10 @@ import asyncio
 import json
 
 from schemas import codec
-from streams.cluster import TP, Listener
 from streams.kafka import KafkaCluster
-from streams.names import Names
-from streams.settings import load
+from streams.kafka.api import TP, Listener
+from streams.kafka.topic_names import Names
+from streams.settings.load import load
 
 _ROWS, _WAIT_S = 20_000, 0.2  # as the engine polls
 

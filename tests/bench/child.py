@@ -26,7 +26,7 @@ def workload(name: str, tenants: int, calls: int, days: int, cache: str) -> Answ
 
 def decode(path: str, piece_lines: int) -> Answer:
     """Read, split and decode only, without looking for what msgspec lets pass: the least that any reader must do."""
-    from monitor.files import open_input, pieces
+    from monitor.replay.files import open_input, pieces
     from schemas import codec
 
     def work() -> int:
@@ -58,8 +58,8 @@ def phases(path: str, policy: str, piece_lines: int) -> Answer:
 
 def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: AbstractContextManager[object]) -> Answer:
     from bench.policies import named
-    from monitor import output
-    from monitor import replay as replaying
+    from monitor.replay import output
+    from monitor.replay import run as replaying
 
     ruled = named(policy)
     with tempfile.TemporaryDirectory() as folder:

@@ -19,15 +19,15 @@ from bench.calls import event_ms, head_of, squeezed
 from bench.live import PARTITIONS, Sizes
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
-from monitor.head import Place
-from monitor.keying import partition_of
-from monitor.partition import Partition
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Place
+from monitor.partition.key_check import partition_of
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.model import Policy
-from monitor.rows import Rows
 from monitor.simulate.arrivals import TOPIC_OF
-from monitor.topics import INPUTS
 from schemas import codec
-from streams.serve import collect_seldom
+from streams.worker.main import collect_seldom
 
 _AT_ONCE = 3_300  # a megabyte, which is what a fetch gives of a partition
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from monitor.files import open_input, pieces
-from monitor.partition import Partition
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.model import Policy
-from monitor.rows import Rows
+from monitor.replay.files import open_input, pieces
 
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 _PIECE = 500

@@ -20,9 +20,9 @@ from bench.latency import measure_latency
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
 from bench.workload import Workload, make
-from monitor.cli.live import POLICY
 from monitor.simulate.settings import DAY_MS, HOUR_MS
-from streams.devkafka import DevKafka, free_ports
+from streams.cli.develop.live import POLICY
+from streams.dev.kafka_node import DevKafka, free_ports
 
 PARTITIONS = 8
 # As a cluster has it: members that start at once form one generation, and nothing is read twice.
@@ -91,7 +91,7 @@ class Contender:
     @property
     def judges(self) -> bool:
         """Whether it is a worker of ours, whose decisions can be compared."""
-        return self.module[0] == "monitor.cli"
+        return self.module[0] == "streams.cli"
 
     def state(self, place: Place) -> list[str]:
         """The topics to which it writes its state."""
@@ -102,7 +102,7 @@ class Contender:
 
 def contenders(sizes: Sizes) -> list[Contender]:
     """In the order in which they take turns."""
-    worker = ("monitor.cli", "worker", "--json-logs")
+    worker = ("streams.cli", "worker", "--json-logs")
     faust = (FAUST, "worker", "--without-web", "-l", "error")
     opened = (OPENED, PARTITIONS)
     return [
@@ -243,7 +243,7 @@ class Live:
         brokered.create_topics(place)
         asyncio.run(brokered.fill(place, day.path, prompt=True))
         self.say("steady: a worker reads a day")
-        with self._process(("monitor.cli", "worker", "--json-logs"), place) as worker:
+        with self._process(("streams.cli", "worker", "--json-logs"), place) as worker:
             worker.await_said(OPENED, PARTITIONS)
             asyncio.run(brokered.all_decided(place))
             self.say(f"steady: nothing comes for {self.sizes.idle_s} s")
@@ -330,7 +330,7 @@ class Live:
     @contextmanager
     def _worker(self, place: Place) -> Iterator[Measured]:
         """A worker that has opened all partitions."""
-        with self._process(("monitor.cli", "worker", "--json-logs"), place) as worker:
+        with self._process(("streams.cli", "worker", "--json-logs"), place) as worker:
             worker.await_said(OPENED, place.partitions)
             yield worker
 

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 
 from bench.brokered import BATCH_BYTES, Place, Sender, call, complaint, last_records, one_a_partition
 from bench.calls import templates
+from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS
-from monitor.topics import INPUTS
 
 PROBE = "probe-"
 _TEMPLATES = 200_000

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.shard.shard import Shard
+from monitor.core.shard import Shard
 
 _SKIPPED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 

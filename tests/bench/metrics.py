@@ -11,12 +11,12 @@ from prometheus_client import generate_latest
 
 from bench.early import feeder
 from bench.workload import CACHE, Workload, make
-from monitor.files import open_input, pieces
-from monitor.partition import Partition
+from monitor.core.shard import Shard
+from monitor.core.threshold_distance import Looking, look
+from monitor.partition.task import Partition
 from monitor.policy.load import load
-from monitor.shard.nearness import Looking, look
-from monitor.shard.shard import Shard
-from streams.telemetry import Telemetry
+from monitor.replay.files import open_input, pieces
+from streams.worker.metrics import Telemetry
 
 _READ = 0.75  # of the day: in the evening the windows are full
 _TIMES = 5

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.policy.durations import DAY, MINUTE
 from monitor.policy.load import load
+from monitor.text.durations import DAY, MINUTE
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.notify.desk import Desk, Said, Silent
-from streams.consumers.notify.digest import plan, summary
-from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
-from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.message import Message
-from streams.consumers.notify.register import Tenant
-from streams.consumers.notify.words import lapse_soon
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.rules.digest import plan, summary
+from streams.consumers.notify.rules.notification_rules import Desk, Said, Silent
+from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.templates import lapse_soon
+from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.throttle import Manners
 
 _ROOM = 10
 

@@ -3,10 +3,10 @@
 import json
 from itertools import cycle, islice
 
-from monitor.policy.durations import format_duration
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy, Rule
-from monitor.policy.plain import rule_plain
+from monitor.policy.serialize import rule_plain
+from monitor.text.durations import format_duration
 
 RULES = 64
 _STRETCH = (1.0, 2.0, 0.5, 1.5)

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import usage
 from bench.workload import ROOT
-from streams.child import Child
+from streams.runtime.child_process import Child
 
 _LOOK_S = 0.02
 PATIENCE_S = 300.0

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from bench.memory import size_of
-from monitor.partition import Partition
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import load
-from monitor.rows import Rows
-from streams.engine import OTHER_ROWS
-from streams.owner import _LARGE, _MOST_AT_ONCE
+from streams.worker.consumer_loop import OTHER_ROWS
+from streams.worker.partition_owner import _LARGE, _MOST_AT_ONCE
 
 T0 = 1_790_000_000_000
 _NEVER_MS = 4_102_444_800_000

@@ -17,8 +17,8 @@ from bench.process import ProcessError
 from bench.report import as_data, as_markdown, machine
 from bench.scenarios import SCENARIOS
 from bench.workload import CACHE, ROOT
-from streams import kafkajars
-from streams.devkafka import NodeFailed
+from streams.dev import kafka_jars as kafkajars
+from streams.dev.kafka_node import NodeFailed
 
 # On a real broker, and not without being asked for: half an hour, and it wants the machine for itself.
 LIVE = ("live-day", "live-dense", "live-steady", "live-recovery", "live-sealing")

@@ -14,19 +14,19 @@ import numpy as np
 
 from bench import usage
 from bench.calls import templates
-from monitor.head import Live
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
 from monitor.policy.load import load as load_policy
 from monitor.policy.model import Policy
-from monitor.rows import Rows
 from monitor.simulate.settings import HOUR_MS
-from monitor.topics import INPUTS
-from streams.cluster import TP, Fetched, Listener
 from streams.kafka import KafkaCluster
-from streams.names import Names
-from streams.owner import Owner
-from streams.settings import Settings, load
-from streams.setup import Phase, Setup
-from streams.telemetry import Telemetry
+from streams.kafka.api import TP, Fetched, Listener
+from streams.kafka.topic_names import Names
+from streams.settings.load import Settings, load
+from streams.worker.context import Phase, Setup
+from streams.worker.metrics import Telemetry
+from streams.worker.partition_owner import Owner
 
 _PANE_MS = 300_000
 _ROWS = 5_000

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.files import open_input, pieces
-from monitor.head import HEAD
-from monitor.partition import Partition
+from monitor.partition.checkpoint import HEAD
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.model import Policy
-from monitor.rows import Rows
+from monitor.replay.files import open_input, pieces
 
 _STORED = "stored.msgpack"
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
@@ -65,7 +65,7 @@ def kind_of(key: str) -> str:
     for kind in (HEAD, "handover"):
         if key.startswith(kind):
             return kind
-    pages = dict.fromkeys("tcqvd", "standings")  # `monitor.shard.standingstore`
+    pages = dict.fromkeys("tcqvd", "standings")  # `monitor.core.tenants.tenant_store`
     return {"f": "panes", "h": "panes", "n": "names", **pages}[key[0]]
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from bench.brokered import call, complaint, last_records, one_a_partition
 from bench.calls import event_ms, moved, squeezed, template, templates
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
-from monitor.replay import replay
+from monitor.replay.run import replay
 from monitor.simulate.arrivals import TOPIC_OF
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
-from monitor.topics import INPUTS
 from schemas import codec
 
 AT_MS = 1_790_000_000_000

@@ -4,7 +4,7 @@ import pytest
 
 from bench.latency import NoAnswerError, latencies
 from bench.load import Clocks
-from monitor.topics import INPUTS
+from monitor.decoding.input_topics import INPUTS
 
 PANE_S = 300.0
 SOURCES = range(len(INPUTS))

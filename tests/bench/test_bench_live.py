@@ -13,8 +13,8 @@ from bench.live import PARTITIONS, Cost, Live, NotSharedError, Sizes, assert_sha
 from bench.measure import DisagreementError
 from bench.process import Measured, ProcessError
 from bench.workload import make
-from monitor.topics import INPUTS
-from streams import kafkajars
+from monitor.decoding.input_topics import INPUTS
+from streams.dev import kafka_jars as kafkajars
 
 ROOT = Path(__file__).parents[2]
 SIZES = Sizes(calls=20_000, tenants=200, rounds=1, tumbling=200, hopping=50, month_calls=1_000)

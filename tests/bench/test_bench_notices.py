@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.notices import main, told
-from monitor.cli.app import build
-from streams.consumers.notify.manners import Manners
+from streams.cli.app import build
+from streams.consumers.notify.rules.throttle import Manners
 
 
 @pytest.fixture(scope="module")

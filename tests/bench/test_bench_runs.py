@@ -13,9 +13,9 @@ from bench.memory import size_of
 from bench.phases import PHASES, REST, Clock, watched
 from bench.scenarios import SCENARIOS
 from bench.workload import SEED, make
-from monitor.output import write
 from monitor.policy.load import load
-from monitor.replay import replay
+from monitor.replay.output import write
+from monitor.replay.run import replay
 
 BASE = SCENARIOS[0]
 
@@ -102,8 +102,8 @@ def test_time_within_a_phase_is_not_charged_to_the_phase_around_it() -> None:
 
 
 def test_watching_leaves_the_functions_as_they_were() -> None:
-    from monitor import intake
-    from monitor.shard.parties import KeyCounts
+    from monitor.core.windows.key_counts import KeyCounts
+    from monitor.decoding import decode as intake
 
     before = intake.Decoder.lines, vars(KeyCounts)["of_each"]
     with watched(Clock()):
@@ -112,7 +112,7 @@ def test_watching_leaves_the_functions_as_they_were() -> None:
 
 
 def test_a_phase_whose_function_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PHASES, "judge", ("monitor.shard.judge:Judge.no_longer",))
+    monkeypatch.setitem(PHASES, "judge", ("monitor.core.rules.evaluator:Judge.no_longer",))
     with pytest.raises(LookupError, match=r"Judge\.no_longer is not there any more"), watched(Clock()):
         pass
 

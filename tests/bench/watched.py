@@ -12,27 +12,27 @@ from unittest.mock import patch
 
 from bench.phases import PHASES, Clock, watched
 from bench.state import kind_of
-from streams import emit
-from streams.cluster import Out
+from streams.kafka.api import Out
+from streams.topics import transaction_records as emit
 
 # Beside those of a replay. What a worker does between them is in `REST`: the event loop, sockets, aiokafka, Faust.
 WORKER = {
     "fetch: responses": ("aiokafka.conn:AIOKafkaConnection._handle_frame",),
-    "fetch: take apart": ("streams.kafka.fastfetch:_getall",),
+    "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
     "fetch: columns": ("streams.kafka.consumer:columns",),
-    "clocks and merge": ("monitor.intake:Source.place", "monitor.partition:merge"),
-    "keys and partitions": ("monitor.keying:Keying.check",),
-    "feed": ("monitor.partition:Partition.feed",),
-    "is anything due?": ("monitor.partition:Partition.due",),
-    "early looks": ("monitor.partition:Partition.early",),
-    "advance": ("monitor.partition:Partition.advance",),
-    "snapshot": ("monitor.partition:Partition.snapshot",),
-    "records to be written": ("streams.emit:records",),
+    "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.task:merge"),
+    "keys and partitions": ("monitor.partition.key_check:Keying.check",),
+    "feed": ("monitor.partition.task:Partition.feed",),
+    "is anything due?": ("monitor.partition.task:Partition.due",),
+    "early looks": ("monitor.partition.task:Partition.early",),
+    "advance": ("monitor.partition.task:Partition.advance",),
+    "snapshot": ("monitor.partition.task:Partition.snapshot",),
+    "records to be written": ("streams.topics.transaction_records:records",),
     "write: batches": (
         "aiokafka.producer.message_accumulator:BatchBuilder.append",
         "aiokafka.producer.message_accumulator:BatchBuilder._build",
     ),
-    "telemetry": ("streams.telemetry:Telemetry.committed",),
+    "telemetry": ("streams.worker.metrics:Telemetry.committed",),
 }
 _LEFT_OUT = {"read and split", "output"}
 GARBAGE = "garbage collection"
@@ -57,7 +57,7 @@ class Written:
 
 def main() -> None:
     """Be a worker; then tell."""
-    from monitor.cli.app import main as callwarden
+    from streams.cli.app import main as callwarden
 
     clock, written, records = Clock(), Written(), emit.records
 

@@ -68,6 +68,6 @@ def _simulate(workload: Workload, folder: Path, about: Path) -> None:
 
 def _digest(workload: Workload) -> str:
     made_by = hashlib.sha256(json.dumps([SEED, asdict(workload)]).encode())
-    for source in sorted((ROOT / "monitor" / "simulate").glob("*.py")):
+    for source in sorted((ROOT / "monitor" / "simulate").rglob("*.py")):
         made_by.update(source.read_bytes())
     return made_by.hexdigest()[:12]

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from oracle.billing import holds, readable
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 Ends = Mapping[TP, int]
 

@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from deadlines import deadline
 
-from streams.cluster import TP, Consumer, Fetched, Listener
 from streams.kafka import KafkaCluster
+from streams.kafka.api import TP, Consumer, Fetched, Listener
 from streams.kafka.consumer import KafkaConsumer
-from streams.kafka.writer import KafkaWriter
-from streams.settings import Settings, load
+from streams.kafka.produce.transactional_writer import KafkaWriter
+from streams.settings.load import Settings, load
 
 
 class TidyCluster(KafkaCluster):

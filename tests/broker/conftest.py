@@ -9,8 +9,8 @@ import pytest
 from postgres import Postgres, programs
 from worker_platform import platform, three_brokers
 
-from streams import kafkajars
-from streams.devkafka import DevKafka
+from streams.dev import kafka_jars as kafkajars
+from streams.dev.kafka_node import DevKafka
 
 __all__ = ["platform", "three_brokers"]
 TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"

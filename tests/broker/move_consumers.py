@@ -11,8 +11,8 @@ from pathlib import Path
 
 from worker_processes import MAIN, wait_for
 
-from streams.child import Child
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import Child
 
 _COMMANDS = (("billing",), ("ledger", "run"))
 _LAG = re.compile(r"^callwarden_consumer_lag_records\{.*\} (.+)$", re.MULTILINE)

@@ -15,8 +15,8 @@ from deadlines import deadline
 from worker_processes import MAIN
 
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
-from streams.child import Child
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import Child
 
 
 def warning(id_: str, tenant: str, at_ms: int) -> Enforcement:

@@ -14,7 +14,7 @@ _MOTHER = """
 import os, signal, sys
 import alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
 import streams.consumers.billing.run, streams.kafka, streams.logs
-from monitor.cli.app import main
+from streams.cli.app import main
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 children = []
 for line in sys.stdin:

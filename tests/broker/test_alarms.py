@@ -24,11 +24,11 @@ from worker_platform import LIVE, Platform
 from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
-from monitor.head import Live
-from monitor.keying import partition_of
-from monitor.policy.durations import DAY
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
-from monitor.topics import INPUTS
+from monitor.text.durations import DAY
 from schemas import codec
 from watching.alarms import Alarms, hurried_alarms
 

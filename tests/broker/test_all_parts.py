@@ -24,10 +24,10 @@ from deadlines import killed_after
 from ruamel.yaml import YAML
 from worker_processes import MAIN, wait_for
 
-from streams.child import Child
-from streams.devkafka import free_ports
-from streams.settings import load
-from streams.tail import follow
+from streams.dev.kafka_node import free_ports
+from streams.dev.tail import follow
+from streams.runtime.child_process import Child
+from streams.settings.load import load
 from watching.programs import alertmanager
 
 pytestmark = pytest.mark.services

@@ -24,11 +24,11 @@ from nursery import Nursery
 from postgres import Postgres
 
 from oracle.billing import TENANTS, event, holds, random_records
-from streams.cluster import TP
 from streams.consumers.billing.holds import left
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.database import Database
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.kafka.api import TP
 
 TOKEN = "a-token-of-the-tests"
 PARTITIONS = 3

@@ -18,18 +18,18 @@ from postgres import Postgres
 from sqlalchemy import func, select
 
 from oracle.billing import TENANTS, batches, event, holds, random_records
-from streams.cluster import TP
 from streams.consumers.billing import unread
-from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.handler import Handler
 from streams.consumers.billing.holds import left
 from streams.consumers.billing.lookup import Lookup
-from streams.consumers.billing.run import Billing
+from streams.consumers.billing.main import Billing
 from streams.consumers.billing.tables import HANDLED, METADATA
 from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Record
-from streams.devkafka import free_ports
-from streams.settings import load
+from streams.consumers.follower import Follower, Record
+from streams.dev.kafka_node import free_ports
+from streams.kafka.api import TP
+from streams.settings.load import load
 
 pytestmark = pytest.mark.services
 

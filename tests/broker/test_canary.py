@@ -17,16 +17,16 @@ from worker_judge import assert_exact, read_all
 from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
-from monitor.head import Live
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.settings import DAY_MS
-from monitor.topics import INPUTS
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
 from streams.kafka.admin import look
-from streams.names import Names
-from streams.settings import load as settings_of
-from streams.topics import Existing, table
+from streams.kafka.topic_admin import Existing, table
+from streams.kafka.topic_names import Names
+from streams.settings.load import load as settings_of
 
 pytestmark = pytest.mark.services
 

@@ -21,9 +21,9 @@ from broker_clusters import cluster_at
 from worker_processes import MAIN, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import make_topics
 
-from monitor.keying import partition_of
-from streams.cluster import TP, Cluster
-from streams.names import Names
+from monitor.partition.key_check import partition_of
+from streams.kafka.api import TP, Cluster
+from streams.kafka.topic_names import Names
 
 pytestmark = pytest.mark.services
 

@@ -7,9 +7,9 @@ from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 from worker_traffic import make_topics
 
-from monitor.cli.app import build
-from streams.devkafka import DevKafka
-from streams.kafka import writer
+from streams.cli.app import build
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.produce import transactional_writer as writer
 
 pytestmark = pytest.mark.services
 

@@ -7,9 +7,9 @@ import pytest
 from postgres import Postgres
 from sqlalchemy import Connection, insert, text
 
-from streams.cluster import Refused, Unavailable
 from streams.consumers.billing.tables import HANDLED
 from streams.consumers.database import Database
+from streams.kafka.api import Refused, Unavailable
 
 pytestmark = pytest.mark.services
 

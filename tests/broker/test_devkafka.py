@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deadlines import deadline, killed_after
 
-from streams.devcluster import DevCluster
-from streams.devkafka import DevKafka, NodeFailed
+from streams.dev.kafka_cluster import DevCluster
+from streams.dev.kafka_node import DevKafka, NodeFailed
 from streams.kafka import KafkaCluster
-from streams.settings import load
+from streams.settings.load import load
 
 pytestmark = pytest.mark.services
 

@@ -10,11 +10,11 @@ from broker_clusters import cluster_at, delete_below, in_transactions, make_topi
 from postgres import Postgres
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select, text
 
-from streams.cluster import TP, Unavailable
+from streams.consumers.data_loss import Gone
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Record
-from streams.consumers.gone import Gone
-from streams.consumers.positions import Positions, position_table
+from streams.consumers.follower import Follower, Record
+from streams.consumers.offsets import Positions, position_table
+from streams.kafka.api import TP, Unavailable
 
 pytestmark = pytest.mark.services
 

@@ -19,15 +19,17 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from broker_clusters import cluster_at
 from deadlines import deadline
 
-from monitor.keying import partition_of
-from monitor.notes import LostInput, LostState, Move, Note, OutageEnded, Refusal, Skip, Switch
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.journal import LostInput, LostState, Move, Note, OutageEnded, Refusal, Skip, Switch
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, Settings
-from monitor.topics import INPUTS
-from streams.cluster import Fenced, Out
-from streams.commands import operator
-from streams.control import (
+from streams.kafka.api import Fenced, Out
+from streams.kafka.topic_names import Names
+from streams.ops.control_client import operator
+from streams.ops.dead_letters import home_among, read, retry
+from streams.topics.control_topic import (
     AcceptCommand,
     Command,
     EndOutageCommand,
@@ -36,9 +38,7 @@ from streams.control import (
     WithdrawCommand,
     decode_command,
 )
-from streams.deadletters import home_among, read, retry
-from streams.emit import encode_note
-from streams.names import Names
+from streams.topics.transaction_records import encode_note
 
 pytestmark = pytest.mark.services
 

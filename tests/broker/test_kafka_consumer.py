@@ -23,8 +23,8 @@ from broker_clusters import (
 )
 from deadlines import deadline
 
-from streams.cluster import TP, Fetched, OffsetGone, Refused, Unavailable, Unreadable
-from streams.devkafka import DevKafka
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.api import TP, Fetched, OffsetGone, Refused, Unavailable, Unreadable
 
 pytestmark = pytest.mark.services
 

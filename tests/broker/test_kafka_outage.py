@@ -7,8 +7,8 @@ import pytest
 from broker_clusters import Member, assert_seamless, cluster_at, make_topic, produce, values
 from deadlines import deadline
 
-from streams.cluster import TP, Fenced, Fetched, Out, Unavailable
-from streams.devkafka import DevKafka
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.api import TP, Fenced, Fetched, Out, Unavailable
 
 pytestmark = pytest.mark.services
 
@@ -60,7 +60,7 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("streams.kafka.consumer._SILENT_S", 3.0)
-    monkeypatch.setattr("streams.kafka.questions.REQUEST_MS", 3000)
+    monkeypatch.setattr("streams.kafka.metadata.queries.REQUEST_MS", 3000)
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address, 2)
         tp, out = TP(topic, 0), TP(topic, 1)
@@ -118,10 +118,10 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
 async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streams.kafka.writer._COMMIT_S", 3.0)
-    monkeypatch.setattr("streams.kafka.writer._START_S", 3.0)
-    monkeypatch.setattr("streams.kafka.writer._STOP_S", 0.5)
-    monkeypatch.setattr("streams.kafka.questions._ASK_S", 3.0)
+    monkeypatch.setattr("streams.kafka.produce.transactional_writer._COMMIT_S", 3.0)
+    monkeypatch.setattr("streams.kafka.produce.transactional_writer._START_S", 3.0)
+    monkeypatch.setattr("streams.kafka.produce.transactional_writer._STOP_S", 0.5)
+    monkeypatch.setattr("streams.kafka.metadata.queries._ASK_S", 3.0)
     monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 1000)
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address)
@@ -164,7 +164,7 @@ async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
 async def test_a_transaction_whose_time_is_up_is_fenced_not_committed(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.kafka.writer._TRANSACTION_MS", 1000)
+    monkeypatch.setattr("streams.kafka.produce.transactional_writer._TRANSACTION_MS", 1000)
     topic = await make_topic(address)
     async with cluster_at(address) as cluster:
         writer = cluster.writer(topic)

@@ -18,8 +18,8 @@ from broker_clusters import (
     values,
 )
 
-from streams.cluster import TP, Fetched, OffsetGone, Out, Refused
 from streams.kafka import KafkaCluster
+from streams.kafka.api import TP, Fetched, OffsetGone, Out, Refused
 
 pytestmark = pytest.mark.services
 

@@ -14,10 +14,10 @@ from broker_clusters import Member, cluster_at, end_reaches, make_topic, produce
 from worker_processes import fleet_of
 from worker_traffic import make_topics
 
-from streams.cluster import TP, Out, Refused, Unavailable
-from streams.devkafka import DevKafka
-from streams.names import Names
-from streams.settings import SettingsError, load
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.api import TP, Out, Refused, Unavailable
+from streams.kafka.topic_names import Names
+from streams.settings.load import SettingsError, load
 
 pytestmark = pytest.mark.services
 
@@ -224,7 +224,7 @@ async def test_who_speaks_no_tls_to_a_port_that_does_is_not_left_waiting(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 2000)
-    monkeypatch.setattr("streams.kafka.questions.REQUEST_MS", 2000)
+    monkeypatch.setattr("streams.kafka.metadata.queries.REQUEST_MS", 2000)
     async with cluster_at(guarded.node.addresses["SECURE"]) as cluster:
         with pytest.raises(Unavailable, match=r"does that port speak PLAINTEXT \(CALLWARDEN_SECURITY\)\?$"):
             await cluster.partitions(["t"])

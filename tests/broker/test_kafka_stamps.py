@@ -6,7 +6,7 @@ import uuid
 import pytest
 from broker_clusters import cluster_at, make_topic
 
-from streams.cluster import TP, Out, Refused, Unavailable
+from streams.kafka.api import TP, Out, Refused, Unavailable
 
 pytestmark = pytest.mark.services
 

@@ -9,9 +9,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
-from streams.cluster import TP, Fenced, Fetched, Out, Refused
 from streams.kafka import KafkaCluster
-from streams.kafka.writer import KafkaWriter
+from streams.kafka.api import TP, Fenced, Fetched, Out, Refused
+from streams.kafka.produce.transactional_writer import KafkaWriter
 
 pytestmark = pytest.mark.services
 

@@ -20,15 +20,15 @@ from worker_judge import read_all
 
 from oracle.ledger import chained, event, oracle, pending, review, rows
 from schemas import codec
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads
-from streams.consumers.ledger.catchup import follower_of
-from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger import published_heads as heads
+from streams.consumers.ledger.catch_up import follower_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
-from streams.consumers.ledger.verify import verify
-from streams.devkafka import free_ports
-from streams.names import Names
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.writer import Keeper
+from streams.dev.kafka_node import free_ports
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 PARTITIONS = 2
 STRANGE = (None, b"", b"\x00", b"\xff\xfe", "标识".encode(), b"{")
@@ -163,7 +163,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
 async def command(told: dict[str, str], *words: str) -> tuple[int, str]:
     """What a command says, and its exit status."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "monitor.cli", *words),
+        *(sys.executable, "-m", "streams.cli", *words),
         env={**os.environ, **told, "NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

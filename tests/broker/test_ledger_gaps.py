@@ -12,8 +12,8 @@ from deadlines import deadline
 
 from oracle.ledger import event, review
 from schemas import codec
-from streams.cluster import TP
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
 
@@ -33,7 +33,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
 
     async def command(*words: str) -> tuple[int, str]:
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "monitor.cli", *words),
+            *(sys.executable, "-m", "streams.cli", *words),
             env={**os.environ, **told, "NO_COLOR": "1"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -12,14 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from oracle.ledger import chained, event, oracle, pending, review, rows
 from oracle.ledger_mutations import MUTATIONS, faults_after, fill
 from schemas import codec
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.look import Wanted, cases
+from streams.consumers.follower import Record
+from streams.consumers.ledger.queries.lookup import Wanted, cases
 from streams.consumers.ledger.tables import ENTRIES, LOSSES, METADATA
-from streams.consumers.ledger.verify import verify
-from streams.names import Names
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 pytestmark = pytest.mark.services
 

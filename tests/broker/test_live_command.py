@@ -16,10 +16,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from deadlines import killed_after
 
-from monitor.cli.live import POLICY
 from monitor.policy.load import loads
 from schemas.outputs import Enforcement
-from streams.devkafka import free_ports
+from streams.cli.develop.live import POLICY
+from streams.dev.kafka_node import free_ports
 
 pytestmark = pytest.mark.services
 ADDRESS = re.compile(r"^Kafka .* serves at (\S+)$", re.MULTILINE)

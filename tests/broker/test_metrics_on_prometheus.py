@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.child import Child
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
 from streams.metrics.catalogue import CATALOGUE
+from streams.runtime.child_process import Child
 from watching.alarms import configuration
 from watching.panels import asked, unanswered
 from watching.programs import alertmanager, get, program, prometheus, wait_for

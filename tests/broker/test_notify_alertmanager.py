@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from monitor.policy.load import load
 from schemas.outputs import Reason
 from streams.consumers.notify.channels import Alertmanager
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.main import now_ms
+from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.outbox import Standing
-from streams.consumers.notify.serve import now_ms
-from streams.consumers.notify.trial import samples
+from streams.consumers.notify.test_messages import samples
 from watching.programs import alertmanager, amtool
 
 pytestmark = pytest.mark.services

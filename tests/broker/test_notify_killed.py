@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from worker_processes import PARTITIONS
 from worker_traffic import make_topics
 
-from streams.consumers.notify.serve import now_ms
+from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.tables import OUTBOX
 
 pytestmark = pytest.mark.services

@@ -10,10 +10,10 @@ from postgres import Postgres
 from monitor.policy.load import load
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
+from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.outbox import Queue
-from streams.consumers.notify.serve import now_ms
 from streams.consumers.notify.tables import METADATA
-from streams.consumers.notify.trial import samples
+from streams.consumers.notify.test_messages import samples
 
 pytestmark = pytest.mark.services
 

@@ -10,18 +10,18 @@ from monitor.policy.load import load
 from oracle.ledger import T0, event, pending, review
 from schemas import codec
 from schemas.outputs import Evidence, Reason
-from streams.cluster import TP
-from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.handler import Handler
 from streams.consumers.billing.holds import left
 from streams.consumers.database import Database
-from streams.consumers.follow import Handle, Record
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.verify import verify
-from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desks import Desks
-from streams.consumers.notify.manners import Manners
+from streams.consumers.follower import Handle, Record
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.writer import Keeper
+from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.rules.rules_by_policy import Desks
+from streams.consumers.notify.rules.throttle import Manners
 from streams.consumers.notify.tables import PENDING, TENANTS
 from streams.consumers.notify.telemetry import Telemetry
+from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
 

@@ -17,14 +17,14 @@ from deadlines import deadline
 from sqlalchemy import MetaData
 
 from oracle.billing import event
-from streams import kafkajars
-from streams.cluster import TP, Unavailable
-from streams.consumers.billing.run import Billing
+from streams.consumers.billing.main import Billing
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower
-from streams.consumers.positions import Positions, position_table
-from streams.devkafka import free_ports
-from streams.settings import load
+from streams.consumers.follower import Follower
+from streams.consumers.offsets import Positions, position_table
+from streams.dev import kafka_jars as kafkajars
+from streams.dev.kafka_node import free_ports
+from streams.kafka.api import TP, Unavailable
+from streams.settings.load import load
 
 pytestmark = pytest.mark.services
 

@@ -14,8 +14,8 @@ from worker_platform import platform as platform  # a fixture
 from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import Sender, Sent, sender_to
 
-from monitor.keying import partition_of
-from streams.names import Names
+from monitor.partition.key_check import partition_of
+from streams.kafka.topic_names import Names
 
 pytestmark = pytest.mark.services
 

@@ -15,10 +15,10 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, Sent, sender_to
 
-from monitor.notes import Switch, Withdrawal
-from monitor.policy.eras import boundary
+from monitor.partition.journal import Switch, Withdrawal
 from monitor.policy.load import load
-from streams.emit import decode_note, is_tick
+from monitor.policy.timeline import boundary
+from streams.topics.transaction_records import decode_note, is_tick
 
 
 def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:

@@ -19,20 +19,20 @@ from worker_judge import assert_exact, read_all
 from worker_processes import PARTITIONS, fleet_of, wait_for
 from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
-from monitor.head import Live
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
-from monitor.topics import INPUTS
 from oracle.ledger import pending
 from schemas import codec
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
+from streams.consumers.follower import Record
 from streams.consumers.ledger import journal
-from streams.consumers.ledger.heads import head_of
-from streams.consumers.ledger.keep import Keeper
+from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import JOURNAL
-from streams.names import Names
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 from streams.reviews.claims import By, Claim, Taken, claim
 from streams.reviews.rejections import RejectedReviews
 
@@ -51,7 +51,7 @@ class Reviewer:
     async def __call__(self, *words: str) -> tuple[int, str]:
         """Exit status, and what was said."""
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "monitor.cli", *words),
+            *(sys.executable, "-m", "streams.cli", *words),
             env={**os.environ, **self._told, "NO_COLOR": "1"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

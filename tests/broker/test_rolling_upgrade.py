@@ -13,7 +13,7 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import PARTITIONS, Fleet, fleet_of, wait_for
 from worker_traffic import Day, Sender, sender_to
 
-from monitor.head import HEAD
+from monitor.partition.checkpoint import HEAD
 from monitor.policy.load import load
 
 _STOP_S = 20

@@ -23,18 +23,18 @@ from worker_platform import Platform
 from worker_processes import MAIN, PARTITIONS, fleet_of, wait_for
 from worker_traffic import LATENESS_S, Day, Sender, Sent, likely_ban, sender_to
 
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
-from monitor.replay import replay
-from monitor.topics import INPUTS
+from monitor.replay.run import replay
 from oracle import billing as oracle
 from schemas import codec
-from streams.child import Child
 from streams.kafka import KafkaCluster
 from streams.kafka.admin import members
-from streams.names import Names
-from streams.settings import load as load_settings
-from streams.state.look import part_of
+from streams.kafka.topic_names import Names
+from streams.runtime.child_process import Child
+from streams.settings.load import load as load_settings
+from streams.topics.state_topic import part_of
 
 _STOP_S = 20
 _PANE_MS = 300_000

@@ -12,10 +12,10 @@ from postgres import Postgres
 from worker_processes import MAIN, Worker, fleet_of, wait_for
 from worker_traffic import make_topics
 
-from streams.child import Child
-from streams.cluster import TP
-from streams.devkafka import DevKafka, free_ports
-from streams.names import Names
+from streams.dev.kafka_node import DevKafka, free_ports
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
+from streams.runtime.child_process import Child
 
 pytestmark = pytest.mark.services
 

@@ -26,11 +26,11 @@ from worker_platform import Platform
 from worker_processes import FORM, MAIN, PARTITIONS, Fleet, Pages, callwarden, wait_for
 
 from oracle.billing import holds
-from streams.child import Child
 from streams.consumers.billing.holds import left
 from streams.consumers.database import Database
-from streams.devcluster import DevCluster
-from streams.devkafka import free_ports
+from streams.dev.kafka_cluster import DevCluster
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import Child
 
 AWAY_S = 150
 _READY_S = 240

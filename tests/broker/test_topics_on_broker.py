@@ -10,7 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.devkafka import DevKafka, free_ports
+from streams.dev.kafka_node import DevKafka, free_ports
 
 pytestmark = pytest.mark.services
 

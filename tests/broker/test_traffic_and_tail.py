@@ -17,8 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deadlines import deadline, killed_after
 from ruamel.yaml import YAML
 
-from monitor.keying import partition_of
-from monitor.topics import INPUTS
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.key_check import partition_of
 from schemas import codec
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 

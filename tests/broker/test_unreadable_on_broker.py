@@ -16,8 +16,8 @@ from worker_platform import Platform
 from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import likely_ban, tenants_of
 
-from streams.cluster import TP
-from streams.devkafka import DevKafka
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
 

@@ -13,11 +13,11 @@ from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
-from monitor.head import Live
+from monitor.partition.checkpoint import Live
 from monitor.policy.load import load
-from streams.cluster import TP
-from streams.devkafka import DevKafka
-from streams.names import Names
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 pytestmark = pytest.mark.services
 
@@ -220,7 +220,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
         async def accept(offset: int, *more: str) -> tuple[int, str]:
             command = ["accept", "lost-state", "--partition", "3", "--offset", str(offset), "--reason", "a test", *more]
             running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "monitor.cli", *command),
+                *(sys.executable, "-m", "streams.cli", *command),
                 env=os.environ | told,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -10,7 +10,7 @@ from worker_platform import platform as platform  # a fixture
 from worker_processes import PARTITIONS, callwarden, fleet_of, wait_for
 from worker_traffic import Day, Sender, sender_to
 
-from monitor.topics import INPUTS
+from monitor.decoding.input_topics import INPUTS
 
 pytestmark = pytest.mark.services
 

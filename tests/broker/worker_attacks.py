@@ -16,8 +16,8 @@ from shard.hostile_numbers import KNOWN_SECRET, endless_colliding_numbers
 from worker_judge import Wrong
 from worker_traffic import call_now
 
-from streams.cluster import TP
-from streams.names import Names
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 _HOUR_MS = 3_600_000
 _CALLS_AT_ONCE = 100

@@ -13,20 +13,20 @@ from msgspec import json
 from rawkafka.batches import HEADER
 from worker_traffic import MARK
 
-from monitor.head import Live
-from monitor.keying import partition_of
+from monitor.partition.checkpoint import Live
+from monitor.partition.key_check import partition_of
 from monitor.policy.model import Policy
-from monitor.replay import Progress
+from monitor.replay.run import Progress
 from oracle.courses import wrong_alerts
 from schemas import codec
 from schemas.outputs import Alert, Enforcement
-from streams.audit import tell
+from streams.audit import report as tell
 from streams.audit.partition import Setup
 from streams.audit.run import audit
 from streams.kafka import KafkaCluster
-from streams.names import Names
-from streams.settings import load
-from streams.topicreplay import replay_topics
+from streams.kafka.topic_names import Names
+from streams.ops.topic_replay import replay_topics
+from streams.settings.load import load
 
 
 class Wrong(NamedTuple):

@@ -10,10 +10,10 @@ import pytest
 from worker_processes import Fleet, wait_for
 from worker_traffic import Sender, Sent, make_topics, policy_file
 
-from monitor.head import Live
-from streams.devcluster import DevCluster
-from streams.devkafka import DevKafka
-from streams.names import Names
+from monitor.partition.checkpoint import Live
+from streams.dev.kafka_cluster import DevCluster
+from streams.dev.kafka_node import DevKafka
+from streams.kafka.topic_names import Names
 
 LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
 SESSION_S = 6

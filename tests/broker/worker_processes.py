@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from streams.child import Child
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import Child
 
 PARTITIONS = 8
-MAIN = "from monitor.cli.app import main; main()"  # `callwarden`, by this interpreter
+MAIN = "from streams.cli.app import main; main()"  # `callwarden`, by this interpreter
 FORM = ["--json-logs"]
 AWAY = "the broker is away; waiting for it"
 _PHASE = re.compile(r'^callwarden_partition\{partition="(\d+)",phase="(\w+)"\} 1\.0$', re.MULTILINE)

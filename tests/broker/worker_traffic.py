@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaProducer
 from deadlines import deadline
 from worker_processes import PARTITIONS, callwarden
 
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.key_check import partition_of
 from monitor.policy import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
-from monitor.topics import INPUTS
-from streams.names import Names
+from streams.kafka.topic_names import Names
 
 LATENESS_S = 20
 # Reasons of the dead letters: bad JSON, another tenant's key, not its partition, not its topic, a tombstone.

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from monitor.cli.app import main
 from oracle import judge
 from oracle.compare import as_output, holds
 from oracle.rulebook import instant, parse_policy
 from oracle.worked import NOT_BUILT, case_folders, disagreements, files_of, resolve
+from streams.cli.app import main
 
 
 def _case(folder: Path) -> Any:

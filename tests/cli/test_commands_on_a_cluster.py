@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli.operator import signed
+from streams.cli.cluster_session import signed
 
 
 def callwarden(*arguments: str, **environment: str) -> tuple[int, str]:

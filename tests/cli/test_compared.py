@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from monitor.cli.compared import as_json, line, policies, told, utc
-from monitor.comparison import Event, compare
+from monitor.whatif.event_diff import Event, compare
+from streams.cli.operate.compare_format import as_json, line, policies, told, utc
 
 AT_MS = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 

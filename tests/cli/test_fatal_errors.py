@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
+from streams.cli.app import build
 
 COMMANDS = ["worker", "billing", "ledger run", "notify"]
 WRONG_SETTING = {"CALLWARDEN_PARTITIONS": "many"}
@@ -62,7 +62,7 @@ def test_answers_for_a_person_stay_sentences(tmp_path: Path) -> None:
 
 def test_a_path_that_cannot_be_written_is_one_too(tmp_path: Path) -> None:
     code = (
-        "import sys; from monitor.cli import app; app.build = lambda _: (_ for _ in ()).throw(OSError(13, 'No', 'x'))"
+        "import sys; from streams.cli import app; app.build = lambda _: (_ for _ in ()).throw(OSError(13, 'No', 'x'))"
     )
     for argument, wanted in (("worker", True), ("replay", False)):
         program = f"{code}; sys.argv = ['callwarden', '{argument}']; app.main()"

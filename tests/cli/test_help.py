@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from monitor.cli.app import COMMANDS, build
+from streams.cli.app import COMMANDS, build
 
 
 def told(*words: str) -> str:

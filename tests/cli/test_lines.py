@@ -1,7 +1,7 @@
 """Lines that scroll by: what matters in one line, and nothing of a record acts on the terminal or shows a number."""
 
-from monitor.cli.lines import alert
 from schemas.outputs import Alert, Reason
+from streams.cli.event_format import alert
 
 
 def sign(tenant: str, state: str, zh: str, en: str) -> Alert:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from monitor.cli.live import BESIDE, Board, Ended, Live, environment
-from streams import kafkajars
-from streams.settings import NOT_SETTINGS, Settings, load, variable
+from streams.cli.develop.live import BESIDE, Board, Ended, Live, environment
+from streams.dev import kafka_jars as kafkajars
+from streams.settings.load import NOT_SETTINGS, Settings, load, variable
 
 BOARD = Board(7070, "a secret of sixteen")
 
@@ -69,7 +69,7 @@ def test_jars_that_are_not_there_are_not_fetched_in_silence(tmp_path: Path) -> N
     java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.2\"' >&2\n")
     java.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-m", "monitor.cli", "live", "--tools", str(tmp_path / "tools")],
+        [sys.executable, "-m", "streams.cli", "live", "--tools", str(tmp_path / "tools")],
         env={"PATH": str(java.parent)},
         capture_output=True,
         text=True,

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from monitor.cli.liveview import LiveView
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
+from streams.cli.judge.live_view import LiveView
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] +8613812345678 \r\u202e"
 

@@ -184,7 +184,7 @@ def _children_of(process: int) -> int:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk"])
 def test_a_terminal_that_has_no_chinese_ends_no_command(encoding: str) -> None:
-    command = [sys.executable, "-m", "monitor.cli", "policy", "explain", "short-calls-day"]
+    command = [sys.executable, "-m", "streams.cli", "policy", "explain", "short-calls-day"]
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
     zh = "次违规".encode(encoding, "backslashreplace")

@@ -14,11 +14,11 @@ import structlog
 from sqlalchemy import Connection
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
 from schemas.outputs import Reason
+from streams.cli.app import build
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 SECRET = "secret-of-the-tests-0123456789"
 

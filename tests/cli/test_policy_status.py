@@ -5,9 +5,9 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from monitor.cli import operator
-from monitor.cli.app import build
-from streams.policies import Noted
+from streams.cli import cluster_session as operator
+from streams.cli.app import build
+from streams.topics.policy_log import Noted
 
 WAITS = "partition 0: no call comes in any partition; if none are away: callwarden end-outage --reason WHY"
 

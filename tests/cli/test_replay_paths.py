@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
+from streams.cli.app import build
 
 CALL = (
     b'{"type":"cdr","call_id":"c1","tenant_id":"acme","direction":"outbound","caller":"+861","callee":"+862",'
@@ -18,7 +18,7 @@ CALL = (
 
 def told(*arguments: str | Path) -> tuple[int, str]:
     """Exit status and standard error of a replay."""
-    command = [sys.executable, "-c", "from monitor.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
+    command = [sys.executable, "-c", "from streams.cli.app import main; main()", "replay", "-q", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
@@ -54,7 +54,7 @@ def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: by
 def test_processes_that_end_as_soon_as_they_start_end_the_replay(records: Path) -> None:
     """A program that comes from standard input cannot be imported again by the processes that it starts."""
     command = [sys.executable, "-", "replay", "-q", str(records), "--out", str(records.parent / "out"), "--jobs", "2"]
-    program = "from monitor.cli.app import main; main()"
+    program = "from streams.cli.app import main; main()"
     done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("a process of the replay ended before its work was done\n")

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from monitor.cli.terminal import Shown, behind
-from monitor.masking import visible_lines
+from monitor.text.masking import visible_lines
+from streams.cli.terminal import Shown, behind
 
 CLEAR = "\x1b[2J\x1b[31m\x9b5n\u202e\u200b"
 ACTS = {"\x1b", "\x9b", "\u202e", "\u200b", "\r", "\x07"}
@@ -20,7 +20,7 @@ ACTS = {"\x1b", "\x9b", "\u202e", "\u200b", "\r", "\x07"}
 
 def command(*words: str, folder: Path) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "monitor.cli", *words],
+        [sys.executable, "-m", "streams.cli", *words],
         cwd=folder,
         env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,

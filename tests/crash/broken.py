@@ -11,19 +11,20 @@ from typing import Any
 
 from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
-from monitor import partition, tail
-from monitor.intake import Source
-from monitor.keying import Keying
-from monitor.partition import Partition
-from monitor.position import Position
-from monitor.shard.seen import Seen
-from monitor.shard.shard import Shard
-from monitor.sources import Sources
-from monitor.succession import Succession
-from streams import emit
-from streams.engine import Engine
-from streams.idleclocks import IdleClocks
-from streams.owner import Owner
+from monitor.core.calls.dedup import Seen
+from monitor.core.shard import Shard
+from monitor.decoding.decode import Source
+from monitor.partition import log_tail as tail
+from monitor.partition import task as partition
+from monitor.partition.key_check import Keying
+from monitor.partition.policy_versions import Succession
+from monitor.partition.source_position import Position
+from monitor.partition.sources import Sources
+from monitor.partition.task import Partition
+from streams.topics import transaction_records as emit
+from streams.worker.consumer_loop import Engine
+from streams.worker.idle_clocks import IdleClocks
+from streams.worker.partition_owner import Owner
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crash.group import Group
 from crash.log import Log, Record, Txn
 from crash.virtual import VirtualClock, VirtualLoop
-from streams.cluster import TP, Fenced, TopicInfo, Unavailable
+from streams.kafka.api import TP, Fenced, TopicInfo, Unavailable
 
 MARKER_DELAY_S = 0.05
 METADATA_S = 10.0  # until clients see that topics have changed

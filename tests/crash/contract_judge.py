@@ -13,7 +13,7 @@ from oracle.deciding import judge_read
 from oracle.live import TOPICS, Noted, Partition, Row, read_partition
 from oracle.rulebook import rulebook
 from oracle.switching import Reign, late_line
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 _EVENTS = ("enforcement", "shadow")
 

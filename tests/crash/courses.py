@@ -16,13 +16,13 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
-from monitor.head import Live
-from monitor.notes import Note
+from monitor.core.codec import WRITES
+from monitor.partition.checkpoint import Live
+from monitor.partition.journal import Note
 from monitor.policy.load import loads
-from monitor.shard.packing import WRITES
-from streams.cluster import TP
-from streams.emit import decode_note, is_tick
-from streams.setup import Phase
+from streams.kafka.api import TP
+from streams.topics.transaction_records import decode_note, is_tick
+from streams.worker.context import Phase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z

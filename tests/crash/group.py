@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 if TYPE_CHECKING:
     from crash.broker import Broker

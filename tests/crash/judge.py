@@ -11,16 +11,16 @@ from crash.broker import Broker
 from crash.log import Entry, Record
 from crash.memory import unreadable_among
 from crash.traffic import NAMES
-from monitor.head import Live, Place
-from monitor.notes import Note
-from monitor.partition import Partition, Taken
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live, Place
+from monitor.partition.journal import Note
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition, Taken
 from monitor.policy.model import Policy
-from monitor.rows import Rows
-from monitor.topics import INPUTS
 from oracle.courses import wrong_alerts
 from schemas.outputs import Alert
-from streams import emit
-from streams.cluster import TP
+from streams.kafka.api import TP
+from streams.topics import transaction_records as emit
 
 JUDGED = ("enforcement", "shadow", "late", "dead-letter")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 
 class Record(NamedTuple):

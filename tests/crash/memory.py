@@ -1,4 +1,4 @@
-"""The cluster as one worker sees it (`streams.cluster`), on a broker in memory.
+"""The cluster as one worker sees it (`streams.kafka.api`), on a broker in memory.
 
 Every call has a request and an answer, and between them its effect at the broker. A worker may die or be stopped at
 either (`Link.passing`), and the answer of what was done may be lost.
@@ -16,8 +16,8 @@ from crash.broker import Broker
 from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
-from monitor.rows import UnreadableRecord
-from streams.cluster import TP, Fetched, Listener, OffsetGone, Out, Refused, TopicInfo, Unavailable, Unreadable
+from monitor.partition.record_batch import UnreadableRecord
+from streams.kafka.api import TP, Fetched, Listener, OffsetGone, Out, Refused, TopicInfo, Unavailable, Unreadable
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class Link:
 
 
 class Whole(NamedTuple):
-    """`streams.cluster.Record`."""
+    """`streams.kafka.api.Record`."""
 
     offset: int
     key: bytes | None
@@ -108,7 +108,7 @@ class Whole(NamedTuple):
 
 
 class MemoryCluster:
-    """`streams.cluster.Cluster`."""
+    """`streams.kafka.api.Cluster`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -183,7 +183,7 @@ class MemoryCluster:
 
 
 class MemoryWriter:
-    """`streams.cluster.Writer`."""
+    """`streams.kafka.api.Writer`."""
 
     def __init__(self, link: Link, transactional_id: str) -> None:
         self._link, self._id = link, transactional_id
@@ -236,7 +236,7 @@ class MemoryWriter:
 
 
 class MemoryConsumer:
-    """`streams.cluster.Consumer`.
+    """`streams.kafka.api.Consumer`.
 
     What was fetched for an earlier position may come out after a `seek` or a rebalance, with its true start, and has
     then moved the position: whoever does not want it must seek back.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from crash.broker import Broker
 from crash.log import Record
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 _ID = "platform"
 _LONG_S = 600.0  # it is its own affair how long a transaction of a platform's may stay open

@@ -17,17 +17,17 @@ from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story, unreadable
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
-from monitor.head import Live
-from monitor.notes import Switch
-from monitor.partition import _MOST_PASSED_ON as MOST_PASSED_ON
+from monitor.partition.checkpoint import Live
+from monitor.partition.journal import Switch
+from monitor.partition.task import _MOST_PASSED_ON as MOST_PASSED_ON
 from monitor.policy.load import to_plain
 from oracle.made_policies import HOUR, MINUTE
-from streams.cluster import TP, Unavailable
-from streams.control import Command, PolicyCommand, WithdrawCommand
-from streams.emit import decode_note, is_tick
-from streams.engine import OTHER_ROWS, SLICE_ROWS
-from streams.names import Names
-from streams.setup import Phase
+from streams.kafka.api import TP, Unavailable
+from streams.kafka.topic_names import Names
+from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand
+from streams.topics.transaction_records import decode_note, is_tick
+from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
+from streams.worker.context import Phase
 
 TRAFFIC_S = 5.0
 POINTS = (
@@ -121,9 +121,9 @@ class Schedule:
         passed_on, rows = (3, 2) if self.result.seed % 3 == 0 else (MOST_PASSED_ON, OTHER_ROWS)
         try:
             with (
-                patch("monitor.partition._MOST_PASSED_ON", passed_on),
-                patch("streams.engine.OTHER_ROWS", rows),
-                patch("streams.engine.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
+                patch("monitor.partition.task._MOST_PASSED_ON", passed_on),
+                patch("streams.worker.consumer_loop.OTHER_ROWS", rows),
+                patch("streams.worker.consumer_loop.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
             ):
                 run(self.world.loop, self._main())
         finally:

@@ -16,15 +16,15 @@ from crash.memory import MemoryCluster
 from crash.traffic import NAMES, SCENARIOS
 from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World
-from streams.audit import tell
+from streams.audit import report as tell
 from streams.audit.compare import Difference
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
-from streams.cluster import TP
-from streams.emit import EVENT_HEADERS
-from streams.state.exporting import export
-from streams.state.file import Export, write
-from streams.state.part import Part
+from streams.kafka.api import TP
+from streams.savepoint.archive import Export, write
+from streams.savepoint.export import export
+from streams.topics.partition_state import Part
+from streams.topics.transaction_records import EVENT_HEADERS
 
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
 SHADOWS = 12  # a scenario with shadow decisions

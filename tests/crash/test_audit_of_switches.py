@@ -10,17 +10,17 @@ from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, noted, operator_of
 from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.world import World
-from monitor.head import HEAD, PartitionHead, packed_head
-from monitor.notes import Refusal, Switch
+from monitor.partition.checkpoint import HEAD, PartitionHead, packed_head
+from monitor.partition.journal import Refusal, Switch
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.audit.partition import Setup
 from streams.audit.run import Report, audit
-from streams.cluster import TP
-from streams.control import PolicyCommand, WithdrawCommand
-from streams.state.exporting import export
-from streams.state.file import Export
-from streams.state.importing import bring_back
+from streams.kafka.api import TP
+from streams.savepoint.archive import Export
+from streams.savepoint.export import export
+from streams.savepoint.restore import bring_back
+from streams.topics.control_topic import PolicyCommand, WithdrawCommand
 
 SWITCH = NOON + HOUR
 HEAD_KEY = f"{HEAD}/0"

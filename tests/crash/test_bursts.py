@@ -23,8 +23,8 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
-from monitor.partition import Partition
-from streams.owner import Owner
+from monitor.partition.task import Partition
+from streams.worker.partition_owner import Owner
 
 BURST, MOST = 120, 20
 
@@ -60,7 +60,7 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
     killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that dies between two of them is gone on from by another."""
-    monkeypatch.setattr("streams.owner._MOST_AT_ONCE", MOST)
+    monkeypatch.setattr("streams.worker.partition_owner._MOST_AT_ONCE", MOST)
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     burst(world)
@@ -82,7 +82,7 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
 
 
 def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.owner._LARGE", 1_000)  # ten records
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 1_000)  # ten records
     steps = Steps(monkeypatch)
     world = world_of(grace_ms=0)
     burst(world)
@@ -99,7 +99,7 @@ def test_no_more_than_a_few_records_are_decided_in_the_event_loop(monkeypatch: p
 
 def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what has come meanwhile is taken in afterwards."""
-    monkeypatch.setattr("streams.owner._LARGE", 1_000)
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 1_000)
     looks: list[int] = []
     to_thread = asyncio.to_thread
 
@@ -129,7 +129,7 @@ def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest
 
 def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would make the transaction in which a partition is given up as large as somebody likes."""
-    monkeypatch.setattr("monitor.partition._MOST_WAITING", BURST - 1)
+    monkeypatch.setattr("monitor.partition.task._MOST_WAITING", BURST - 1)
     world = world_of(grace_ms=0)
     burst(world)
     handed: list[bool] = []
@@ -162,8 +162,8 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
 ) -> None:
     """One batch of 131,072 tiny records was as many dead letters in one transaction. Each is there once, in order."""
     at_once = 5
-    monkeypatch.setattr("monitor.partition._MOST_PASSED_ON", MOST)
-    monkeypatch.setattr("streams.engine.OTHER_ROWS", at_once)
+    monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", MOST)
+    monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
     letters: list[int] = []
     decide = Owner._decide
 
@@ -197,9 +197,9 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
 
 def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few records of a megabyte each are as much as thousands of small ones."""
-    monkeypatch.setattr("monitor.partition._PASSED_ON_BYTES", 1)
-    monkeypatch.setattr("monitor.partition._MOST_PASSED_ON", 1_000)
-    monkeypatch.setattr("streams.engine.OTHER_ROWS", 1)
+    monkeypatch.setattr("monitor.partition.task._PASSED_ON_BYTES", 1)
+    monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", 1_000)
+    monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)
     sizes: list[int] = []
     decide = Owner._decide
 

@@ -23,12 +23,12 @@ from crash.courses import (
 )
 from crash.memory import MemoryCluster, MemoryWriter
 from crash.world import Worker, World
-from monitor.head import Live
-from monitor.partition import Partition
-from monitor.rows import Rows
-from monitor.topics import INPUTS
-from streams.app import make_app
-from streams.cluster import TP, Out
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
+from streams.kafka.api import TP, Out
+from streams.worker.app import make_app
 
 
 def a_quick_return() -> list[str]:

@@ -10,11 +10,11 @@ from crash.memory import MemoryCluster
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.cli.operator import answers
-from monitor.notes import OutageEnded
-from streams.cluster import Unavailable
-from streams.commands import Answers, Unconfirmed, tell
-from streams.control import EndOutageCommand
+from monitor.partition.journal import OutageEnded
+from streams.cli.cluster_session import answers
+from streams.kafka.api import Unavailable
+from streams.ops.control_client import Answers, Unconfirmed, tell
+from streams.topics.control_topic import EndOutageCommand
 
 COMMAND = EndOutageCommand("a test", "ann", NOON)
 

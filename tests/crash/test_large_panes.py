@@ -26,16 +26,16 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
-from monitor.head import Live
-from monitor.keying import partition_of
-from monitor.partition import Partition
-from streams.cluster import TP
-from streams.owner import Owner
+from monitor.partition.checkpoint import Live
+from monitor.partition.key_check import partition_of
+from monitor.partition.task import Partition
+from streams.kafka.api import TP
+from streams.worker.partition_owner import Owner
 
 
 def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread's work is a step of the virtual loop: what else runs between its begin and its end must keep off."""
-    monkeypatch.setattr("streams.owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
     handed: list[int] = []
     to_thread = asyncio.to_thread
 
@@ -66,7 +66,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other follows it that could show it to be missing; as long as it is, the watermark stands."""
-    monkeypatch.setattr("streams.owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
     to_thread = asyncio.to_thread
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -111,7 +111,7 @@ def calls_of_two_partitions() -> World:
 
 def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes much memory for as long as it lasts, and they are due at the same time."""
-    monkeypatch.setattr("streams.owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
     to_thread, at_work, most, sealed = asyncio.to_thread, 0, 0, set[int]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -140,7 +140,7 @@ def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkey
 
 def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory may be half of what was read."""
-    monkeypatch.setattr("streams.owner._LARGE", 0)
+    monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
     to_thread, forgotten, too_late = asyncio.to_thread, list[Partition](), list[bool]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
@@ -177,7 +177,7 @@ def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkey
 
 def test_calls_are_left_unread_while_others_hold_the_watermark_far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, and once the others have caught up, or are silent, all is decided as ever."""
-    monkeypatch.setattr("monitor.partition._MANY_CALLS", 60)
+    monkeypatch.setattr("monitor.partition.task._MANY_CALLS", 60)
     monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:20], some[:20][-1].offset + 1))
     world = world_of(grace_ms=0)
     world.produce([complaint(NOON, "c")])

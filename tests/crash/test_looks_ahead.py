@@ -19,8 +19,8 @@ from crash.courses import (
     wrong,
 )
 from crash.traffic import Arrival
-from monitor.partition import Partition
-from monitor.rows import Rows
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 
 
 def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:

@@ -31,15 +31,15 @@ from crash.courses import (
 from crash.log import Log, Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.head import Place
-from monitor.notes import LostInput, LostState
-from streams.cluster import TP, Refused
-from streams.control import AcceptCommand
-from streams.names import Names
-from streams.opening import OpeningRefused, no_such_loss, open_partition
-from streams.setup import Phase
-from streams.state.exporting import export
-from streams.state.inputs import check_inputs
+from monitor.partition.checkpoint import Place
+from monitor.partition.journal import LostInput, LostState
+from streams.kafka.api import TP, Refused
+from streams.kafka.topic_names import Names
+from streams.savepoint.export import export
+from streams.topics.control_topic import AcceptCommand
+from streams.topics.state_inputs import check_inputs
+from streams.worker.context import Phase
+from streams.worker.recovery import OpeningRefused, no_such_loss, open_partition
 
 
 async def no_loss(

@@ -13,7 +13,7 @@ from crash.broker import Broker
 from crash.log import Log, Record, Txn
 from crash.memory import Link, MemoryCluster, MemoryConsumer, MemoryWriter
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
-from streams.cluster import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
+from streams.kafka.api import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
 
 IN, ALSO, STATE = TP("in", 0), TP("also", 0), TP("state", 0)
 SEEDS = range(30)

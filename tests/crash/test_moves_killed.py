@@ -15,17 +15,17 @@ from crash.memory import MemoryCluster
 from crash.traffic import NAMES
 from crash.virtual import Process, run
 from crash.world import World
-from monitor.head import HEAD, PartitionHead, Place, packed_head
-from monitor.partition import Partition
+from monitor.partition.checkpoint import HEAD, PartitionHead, Place, packed_head
+from monitor.partition.chunking import Cutter
+from monitor.partition.task import Partition
 from monitor.policy.load import to_plain
-from monitor.policy.plain import sha256
-from monitor.stored import Cutter
-from streams.cluster import TP, Fenced, Refused, Unavailable
-from streams.control import PolicyCommand
-from streams.names import OUTPUTS, Names
-from streams.setup import Phase
-from streams.state.closing import Side
-from streams.state.moving import move, undo
+from monitor.policy.serialize import sha256
+from streams.kafka.api import TP, Fenced, Refused, Unavailable
+from streams.kafka.topic_names import OUTPUTS, Names
+from streams.savepoint.close import Side
+from streams.savepoint.rescale import move, undo
+from streams.topics.control_topic import PolicyCommand
+from streams.worker.context import Phase
 
 NEW = Names("new.", "new.")
 

@@ -28,12 +28,12 @@ from crash.log import Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.notes import Refusal, Switch, Withdrawal
+from monitor.partition.journal import Refusal, Switch, Withdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from streams.cluster import TP
-from streams.control import PolicyCommand, WithdrawCommand
-from streams.setup import Phase
+from streams.kafka.api import TP
+from streams.topics.control_topic import PolicyCommand, WithdrawCommand
+from streams.worker.context import Phase
 
 PLAIN = to_plain(POLICY)
 RULE = PLAIN["rules"][0]

@@ -8,9 +8,9 @@ import pytest
 from crash.courses import MINUTE, NOON, play, three_calls, until, world_of
 from crash.memory import MemoryCluster
 from crash.world import World
-from monitor.partition import Partition
-from streams.engine import Engine
-from streams.setup import Setup
+from monitor.partition.task import Partition
+from streams.worker.consumer_loop import Engine
+from streams.worker.context import Setup
 
 
 def impatient(world: World) -> None:

@@ -33,12 +33,12 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import World
-from monitor.head import Live
-from monitor.intake import NO_CLOCK_MS
-from monitor.keying import partition_of
-from monitor.notes import Move, OutageEnded
-from streams.cluster import TP
-from streams.topicreplay import replay_topics
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.partition.checkpoint import Live
+from monitor.partition.journal import Move, OutageEnded
+from monitor.partition.key_check import partition_of
+from streams.kafka.api import TP
+from streams.ops.topic_replay import replay_topics
 
 
 def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:

@@ -20,9 +20,9 @@ from crash.courses import (
     wrong,
 )
 from crash.memory import MemoryCluster
-from monitor.notes import Move
-from streams.cluster import TP, Out, Refused, Unavailable
-from streams.setup import Phase
+from monitor.partition.journal import Move
+from streams.kafka.api import TP, Out, Refused, Unavailable
+from streams.worker.context import Phase
 
 CLOCK = TP("callwarden.clock", 0)
 

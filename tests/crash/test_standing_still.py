@@ -33,14 +33,14 @@ from crash.log import Log, Record
 from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.head import Live
-from monitor.intake import Decoder
-from monitor.partition import Partition
-from monitor.shard.records import Records
-from monitor.sources import Sources
-from streams.cluster import TP, Refused, Unreadable
-from streams.opening import OpeningRefused, open_partition
-from streams.setup import Phase
+from monitor.core.decisions.record_handlers import Records
+from monitor.decoding.decode import Decoder
+from monitor.partition.checkpoint import Live
+from monitor.partition.sources import Sources
+from monitor.partition.task import Partition
+from streams.kafka.api import TP, Refused, Unreadable
+from streams.worker.context import Phase
+from streams.worker.recovery import OpeningRefused, open_partition
 
 
 def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash() -> None:
@@ -206,7 +206,7 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
         await until(world, NOON + 10 * MINUTE)
         worker.kill()
         world.broker.logs[STATE] = Log()
-        monkeypatch.setattr("streams.owner.open_partition", hooked)
+        monkeypatch.setattr("streams.worker.partition_owner.open_partition", hooked)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
         assert phase(worker)[0] is Phase.RUNNING

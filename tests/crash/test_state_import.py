@@ -13,13 +13,13 @@ from crash.memory import MemoryWriter
 from crash.traffic import NAMES
 from crash.virtual import run
 from crash.world import World
-from streams.cluster import TP, Out, Refused
-from streams.names import Names
-from streams.setup import Phase
-from streams.state.exporting import export
-from streams.state.file import Export, write
-from streams.state.importing import bring_back
-from streams.state.part import Part
+from streams.kafka.api import TP, Out, Refused
+from streams.kafka.topic_names import Names
+from streams.savepoint.archive import Export, write
+from streams.savepoint.export import export
+from streams.savepoint.restore import bring_back
+from streams.topics.partition_state import Part
+from streams.worker.context import Phase
 
 
 def lose_state(world: World, numbers: Iterable[int]) -> None:

@@ -25,14 +25,14 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.head import Live, Place
-from monitor.keying import partition_of
-from monitor.partition import Partition
-from streams.cluster import TP
-from streams.names import OUTPUTS, Names
-from streams.setup import Phase
-from streams.state.closing import Side
-from streams.state.moving import move
+from monitor.partition.checkpoint import Live, Place
+from monitor.partition.key_check import partition_of
+from monitor.partition.task import Partition
+from streams.kafka.api import TP
+from streams.kafka.topic_names import OUTPUTS, Names
+from streams.savepoint.close import Side
+from streams.savepoint.rescale import move
+from streams.worker.context import Phase
 
 _NOTICED_S = 12  # two looks, the second a second after the first
 HOME = {name: partition_of(name.encode(), 2, "murmur2") for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}

@@ -29,12 +29,12 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.notes import Refusal, Skip
+from monitor.partition.journal import Refusal, Skip
 from streams.audit.partition import Setup
 from streams.audit.run import audit
-from streams.cluster import TP, Unreadable
-from streams.setup import Phase
-from streams.topicreplay import replay_topics
+from streams.kafka.api import TP, Unreadable
+from streams.ops.topic_replay import replay_topics
+from streams.worker.context import Phase
 
 ENFORCEMENT = TP(NAMES.output("enforcement"), 0)
 BATCH = Record(None, b"a bomb", fault="batch_too_large: the record batch ...", whole_batch=True, offsets=500)

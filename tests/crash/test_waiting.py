@@ -19,7 +19,7 @@ from crash.courses import (
 from crash.test_input_transactions import write
 from crash.traffic import NAMES
 from crash.world import Worker, World
-from streams.waits import told
+from streams.worker.wait_reasons import told
 
 
 def notices(worker: Worker) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from crash.log import Record
-from monitor.keying import partition_of
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from oracle.generate import FLAVOURS, MARCH_2, Scenario
@@ -16,8 +16,8 @@ from oracle.made_policies import DAY, HOUR, MINUTE, Frame, policy, to_ms
 from oracle.made_records import Made, event_time, records
 from oracle.product import run
 from oracle.switched import changed
-from streams.cluster import TP
-from streams.names import Names
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 NAMES = Names()
 TOPIC_OF = {

@@ -13,11 +13,11 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 
-class Deadlock(Exception):  # noqa: N818 - what has happened
+class Deadlock(Exception):
     """Nothing is ready, and no timer is set: nothing would ever happen again."""
 
 
-class Livelock(Exception):  # noqa: N818 - what has happened
+class Livelock(Exception):
     """More steps than any honest run takes."""
 
 

@@ -9,15 +9,15 @@ from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
-from monitor.head import Live
+from monitor.core.codec import WRITES
+from monitor.partition.checkpoint import Live
 from monitor.policy.model import Policy
-from monitor.shard.packing import WRITES
-from streams.app import make_app
-from streams.clock import BrokerClock
-from streams.cluster import TP
-from streams.engine import Engine
-from streams.setup import Phase, Setup
-from streams.telemetry import Telemetry
+from streams.kafka.api import TP
+from streams.runtime.monotonic import BrokerClock
+from streams.worker.app import make_app
+from streams.worker.consumer_loop import Engine
+from streams.worker.context import Phase, Setup
+from streams.worker.metrics import Telemetry
 
 OUTPUTS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "clock", "state", "control")
 SESSION_S = 1.5

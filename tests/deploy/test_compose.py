@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from monitor.cli.app import COMMANDS, build
-from monitor.cli.live import POLICY
 from monitor.policy.load import load as load_policy
 from monitor.policy.load import loads
-from streams import kafkajars, settings
+from streams.cli.app import COMMANDS, build
+from streams.cli.develop.live import POLICY
+from streams.dev import kafka_jars as kafkajars
+from streams.settings import load as settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")

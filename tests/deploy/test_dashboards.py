@@ -14,7 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from ruamel.yaml import YAML
 
-from monitor.metrics import METRICS
+from monitor.policy.metrics import METRICS
 from streams.metrics.catalogue import CATALOGUE
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"

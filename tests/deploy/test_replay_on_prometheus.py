@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.threshold_distance import Looking
 from monitor.policy.load import load
-from monitor.replay import replay
-from monitor.shard.nearness import Looking
+from monitor.replay.run import replay
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 from streams.metrics.catalogue import BY_NAME
-from streams.metrics.replayed import page
+from streams.metrics.replay_metrics import page
 from watching.panels import asked, metrics_of, unanswered
 from watching.programs import program, prometheus, wait_for
 

@@ -1,6 +1,6 @@
 """Makes `stored-state.json`: a state as it is written today in the format 2 of its head, and what comes of it.
 
-To be run again only where the format of entries (`monitor.shard.packing.FORMAT`) is another one: what is written by the
+To be run again only where the format of entries (`monitor.core.codec.FORMAT`) is another one: what is written by the
 code that reads it would prove nothing.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.head import Live
-from monitor.partition import Partition
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import loads
-from monitor.rows import Rows
 from oracle.generate import lines_of, scenario
 
 

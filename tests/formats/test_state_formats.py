@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.head import HEAD, Live
-from monitor.partition import Partition
+from monitor.core.codec import FORMAT, READS, WRITES, StateFormatError
+from monitor.partition.checkpoint import HEAD, Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from monitor.policy.load import loads
-from monitor.rows import Rows
-from monitor.shard.packing import FORMAT, READS, WRITES, StateFormatError
 
 KEPT = json.loads(Path(__file__).with_name("stored-state.json").read_text())
 STORED = {key: base64.b64decode(value) for key, value in KEPT["stored"].items()}

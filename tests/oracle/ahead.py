@@ -1,8 +1,8 @@
 """Early alerts by brute force: every rule, tenant and end over all records read so far, at every look.
 
-A model of all alerts of a worker, those that judging brings about included, from plain lists of records. Written
-from the docstring of `monitor.shard.early` and section 5 of the contract; it decides nothing, so decisions that are
-told with an alert are not in it.
+A model of all alerts of a worker, those that judging brings about included, from plain lists of records. Written from
+the docstring of `monitor.core.alerts.early_alerts` and section 5 of the contract; it decides nothing, so decisions that
+are told with an alert are not in it.
 """
 
 from collections import defaultdict

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from monitor.shard.events import rfc3339
+from monitor.core.decisions.enforcement_events import rfc3339
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
-from streams.cluster import TP
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES
+from streams.kafka.api import TP
 
 T0 = 1_772_409_600_000
 DAY = 86_400_000

@@ -11,17 +11,17 @@ from sqlalchemy import Connection, text
 
 from oracle.ledger import DAY, T0, event, pending, review
 from schemas import codec
-from streams.cluster import TP, Fetched
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
-from streams.consumers.ledger.heads import Heads, heads_of, published
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.loss import accept
+from streams.consumers.follower import Record
+from streams.consumers.ledger.gaps import accept
+from streams.consumers.ledger.published_heads import Heads, heads_of, published
 from streams.consumers.ledger.tables import POSITIONS
-from streams.consumers.ledger.topicverify import committed_ends, compare
-from streams.consumers.ledger.verify import verify
-from streams.consumers.positions import Last, hash_of
-from streams.names import Names
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.verify.topics import committed_ends, compare
+from streams.consumers.ledger.writer import Keeper
+from streams.consumers.offsets import Last, hash_of
+from streams.kafka.api import TP, Fetched
+from streams.kafka.topic_names import Names
 from streams.reviews.claims import Again, By, claim, mark_sent, withdraw
 
 NAMES = Names("in.", "out.")
@@ -146,7 +146,7 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
 
 
 class HeldTopics:
-    """`streams.consumers.topics.Topics` of logs with offsets of their own, for those who compare."""
+    """`streams.consumers.topic_reader.Topics` of logs with offsets of their own, for those who compare."""
 
     def __init__(self, logs: Mapping[TP, Held], begin: Mapping[TP, int] = BEGIN) -> None:
         self.logs, self.begin = dict(logs), dict(begin)

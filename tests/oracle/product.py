@@ -1,4 +1,4 @@
-"""The product beside the oracle: `monitor.replay` over lines, its output in the form of `oracle.compare.as_output`."""
+"""The product beside the oracle: `monitor.replay.run` over lines, its output in the form of `oracle.compare.as_output`."""
 
 import json
 import tempfile
@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from monitor.policy.eras import Era
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
-from monitor.replay import replay
+from monitor.policy.timeline import Era
+from monitor.replay.run import replay
 from oracle.compare import holds
 
 FAR = 4_102_444_799_999  # the last ms of 2099: nothing is refused as of the future unless a test wants it

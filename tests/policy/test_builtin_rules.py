@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.metrics import METRICS
 from monitor.policy.load import load
-from monitor.replay import replay
-from monitor.replayoutcome import Outcome
+from monitor.policy.metrics import METRICS
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import replay
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import Settings
 

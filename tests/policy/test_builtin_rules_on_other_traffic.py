@@ -8,8 +8,8 @@ import pytest
 
 from monitor.policy.load import load
 from monitor.policy.model import Policy
-from monitor.preflight import preflight
-from monitor.replay import replay
+from monitor.replay.run import replay
+from monitor.whatif.preflight import preflight
 from schemas.outputs import Enforcement
 
 # By seed, which optional fields the platform fills. Ring times and the rest matter to no built-in rule.

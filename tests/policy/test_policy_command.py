@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli.app import main
 from monitor.policy.load import load, loads
-from monitor.policy.notes import notes
+from monitor.policy.warnings import notes
+from streams.cli.app import main
 
 HEAD = 'id: house\nversion: "1"\nextends: none\n'
 RULES = """\

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.metrics import METRICS
 from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Condition, Override, Params, Policy
-from monitor.policy.plain import canonical
+from monitor.policy.serialize import canonical
 from monitor.policy.write import dump_json, dump_yaml
 from oracle.worked import NOT_BUILT
 

@@ -8,7 +8,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.produce import ProduceRequest
 
-from streams.cluster import TP
+from streams.kafka.api import TP
 
 
 class Answer(NamedTuple):

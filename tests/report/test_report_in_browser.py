@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import report_samples as samples
 
-from monitor.masking import mask_numbers
 from monitor.report.page import make
+from monitor.text.masking import mask_numbers
 
 pytestmark = pytest.mark.services
 

@@ -16,13 +16,13 @@ import report_samples as samples
 from typer.testing import CliRunner
 
 from monitor import report
-from monitor.cli.app import build
-from monitor.masking import mask_numbers
 from monitor.report.charts import POINTS, collect
 from monitor.report.page import make
 from monitor.report.read import NotAReplayError, reason_code
-from monitor.report.text import identifier, raw_line, readable
+from monitor.text.display import identifier, raw_line, readable
+from monitor.text.masking import mask_numbers
 from schemas.outputs import Evidence, JudgedWindow, Reason, Rejected
+from streams.cli.app import build
 
 OURS = set(
     re.findall(r"<([a-z0-9]+)", (Path(report.__file__).parent / "templates" / "page.html.j2").read_text("utf-8"))

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from schemas.inputs import END_MS, MIN_MS
-from schemas.jsonschemas import INPUTS, example
+from schemas.json_schema import INPUTS, example
 
 SAMPLES: dict[str, dict[str, Any]] = {name: example(name) for name in INPUTS}
 FIELDS = sorted({field.name for struct in INPUTS.values() for field in msgspec.structs.fields(struct)})

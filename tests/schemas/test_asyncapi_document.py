@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from schemas.asyncapi import document
-from schemas.faults import Fault
+from schemas.error_codes import Fault
 
 DOCUMENT = document()
 

@@ -24,10 +24,10 @@ from schemas.codec import (
     read,
     record_id,
 )
+from schemas.error_messages import EXPECTED, NUMBER_FIELDS
 from schemas.examples import EXAMPLES
-from schemas.explain import EXPECTED, NUMBER_FIELDS
 from schemas.inputs import MAX_ITEMS, Cdr, Record
-from schemas.jsonschemas import INPUTS
+from schemas.json_schema import INPUTS
 from schemas.outputs import Measure
 
 CALL = SAMPLES["cdr"]

@@ -12,7 +12,7 @@ from near_records import SAMPLES, near_records, raw
 from schemas.codec import DECODE_ERRORS, decode, encode
 from schemas.examples import EXAMPLES
 from schemas.export import COMMITTED, differences, documents, export
-from schemas.jsonschemas import INPUTS, RECORDS, schema
+from schemas.json_schema import INPUTS, RECORDS, schema
 
 VALIDATORS = {name: Draft202012Validator(schema(name)) for name in RECORDS}
 

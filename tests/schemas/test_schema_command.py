@@ -9,7 +9,7 @@ import pytest
 
 
 def callwarden(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = "from monitor.cli.app import main; main()"
+    code = "from streams.cli.app import main; main()"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=env

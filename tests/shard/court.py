@@ -5,9 +5,9 @@ from typing import Any
 
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
-from monitor.shard.records import Waiting
-from monitor.shard.shard import Shard
-from monitor.shard.sink import Sink
+from monitor.core.decisions.record_handlers import Waiting
+from monitor.core.results import Sink
+from monitor.core.shard import Shard
 from schemas import codec
 from schemas.inputs import Cdr
 from schemas.outputs import Enforcement

@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from monitor.shard.keys import number_keys, salt_of, text_keys
-from monitor.shard.placement import SECRET_BYTES
+from monitor.core.calls.key_placement import SECRET_BYTES
+from monitor.core.calls.keys import number_keys, salt_of, text_keys
 
 KNOWN_SECRET = bytes(range(SECRET_BYTES))
 """Stands for a secret of the placement that is none."""
@@ -17,7 +17,7 @@ _B, _C = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def unmix(x: int) -> int:
-    """What `monitor.shard.keys.mix` made ``x`` of."""
+    """What `monitor.core.calls.keys.mix` made ``x`` of."""
     x = _unshift(x, 31) * pow(_C, -1, 2**64) & _MASK
     x = _unshift(x, 27) * pow(_B, -1, 2**64) & _MASK
     return _unshift(x, 30)
@@ -31,7 +31,7 @@ def _unshift(x: int, by: int) -> int:
 
 
 def unplace(x: int, secret: bytes) -> int:
-    """The key of which `monitor.shard.placement.Placement` takes the high bits of ``x``."""
+    """The key of which `monitor.core.calls.key_placement.Placement` takes the high bits of ``x``."""
     first, second, third = (int.from_bytes(secret[at : at + 8], "little") | 1 for at in range(0, SECRET_BYTES, 8))
     x = x * pow(third, -1, 2**64) & _MASK
     x = _unshift(x, 32) * pow(second, -1, 2**64) & _MASK

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from monitor.core.calls.columns import Calls, Gathered, to_columns
+from monitor.core.calls.fields import Layout
+from monitor.core.windows.key_counts import KeyCounts
 from monitor.policy.load import loads
 from monitor.policy.model import Params, Policy
-from monitor.shard.columns import Calls, Gathered, to_columns
-from monitor.shard.fields import Layout
-from monitor.shard.parties import KeyCounts
 from schemas.inputs import Cdr
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z

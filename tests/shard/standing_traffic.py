@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from court import StoredCourt, escalation, rule
 
-from monitor.shard.shard import Shard
-from monitor.shard.standing import Standing
+from monitor.core.shard import Shard
+from monitor.core.tenants.tenant_record import Standing
 
 STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
 CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "other")

@@ -8,8 +8,8 @@ import pytest
 from court import Court, StoredCourt, escalation
 from shard_samples import T0
 
-from monitor.shard.seenrecord import VERSIONS_TOGETHER, SeenRecord, VersionRun
-from monitor.shard.standing import PAGE_SIZES
+from monitor.core.tenants.seen_versions import VERSIONS_TOGETHER, SeenRecord, VersionRun
+from monitor.core.tenants.tenant_record import PAGE_SIZES
 
 KEPT = {"defaults": {"retention": "400d"}}
 FEW, MANY = 100, 4_000

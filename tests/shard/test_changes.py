@@ -6,7 +6,7 @@ from court import StoredCourt, rule
 from shard_samples import MINUTE, T0
 from standing_traffic import Traffic, all_of
 
-from monitor.shard.alertstore import TENANTS_TOGETHER
+from monitor.core.tenants.alert_store import TENANTS_TOGETHER
 
 
 @pytest.mark.parametrize("seed", range(25))

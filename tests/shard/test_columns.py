@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import LAYOUT, MINUTE, OUTCOMES, PARAMS, T0, cdr, columns, some_cdrs, tries
 
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import Layout
+from monitor.core.calls.keys import modulus_of, number_keys, text_keys
+from monitor.core.calls.local_hours import zone
 from monitor.policy.model import Params
-from monitor.shard.columns import Calls
-from monitor.shard.fields import Layout
-from monitor.shard.hours import zone
-from monitor.shard.keys import modulus_of, number_keys, text_keys
 from schemas import codec
 from schemas.inputs import Cdr
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, policy_of, tries
 
+from monitor.core.decisions.cooldowns import Gates
+from monitor.core.decisions.lifecycle import Decisions
+from monitor.core.decisions.record_handlers import Records, Waiting
+from monitor.core.results import Sink
+from monitor.core.tenants.complaints import ComplaintWindow
+from monitor.core.tenants.tenant_records import Standings
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
-from monitor.shard.complaints import ComplaintWindow
-from monitor.shard.decisions import Decisions
-from monitor.shard.gates import Gates
-from monitor.shard.records import Records, Waiting
-from monitor.shard.sink import Sink
-from monitor.shard.standings import Standings
 from schemas.inputs import Complaint
 
 LENGTHS = (3, 10)  # of the windows, in minutes

@@ -8,7 +8,7 @@ from court import StoredCourt, rule
 from shard_samples import HOUR, MINUTE, T0
 from standing_traffic import Traffic, all_of
 
-from monitor.shard.sink import Sink
+from monitor.core.results import Sink
 
 
 def decided_by(traffic: Traffic) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 from court import Court, StoredCourt, rule
 from shard_samples import MINUTE, T0, policy_of
 
-from monitor.shard.alertstore import encode_alerts
-from monitor.shard.shard import Shard
+from monitor.core.shard import Shard
+from monitor.core.tenants.alert_store import encode_alerts
 from schemas.outputs import Alert
 
 Line = tuple[str, str, float, float]  # state, rule, since, updated: in minutes
@@ -215,7 +215,7 @@ def test_decades_without_a_record_cost_nothing_though_an_alert_names_an_end_afte
 def test_more_than_can_be_looked_at_piece_by_piece_is_looked_at_anew(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.shard.unsealed._MOST_NEWS", 50)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 50)
     court = Watch(SOME)
     court.short_calls(1)
     assert court.look() == []

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import DAY, MINUTE, T0, tries
 
-from monitor.shard.columns import Calls
-from monitor.shard.evidence import NEWEST, Evidence, EvidenceRows, newest_of_groups, thin
-from monitor.shard.strings import Strings
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.evidence import NEWEST, Evidence, EvidenceRows, newest_of_groups, thin
+from monitor.core.calls.string_column import Strings
 
 Made = tuple[int, int, int, str]  # tenant, event time, word of fields, call id
 WANTED = ((0, -1), (1, -1), (2, 0))  # bit 0; bit 1; bit 2 without bit 0

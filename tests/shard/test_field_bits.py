@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import policy_of, tries
 
-from monitor.metrics import METRICS
+from monitor.core.calls.fields import BIT, FIXED, SUMS, Layout, count_bits
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import MAX_VARIANTS, Params
-from monitor.shard.fields import BIT, FIXED, SUMS, Layout, count_bits
 
 ALL_BITS = 2**64 - 1
 words = st.one_of(st.integers(0, ALL_BITS), st.sampled_from((0, 1, 2**63, ALL_BITS)))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import HOUR, T0, policy_of, tries
 
+from monitor.core.decisions.cooldowns import Gates, keys_quieted_by, quiet_key
 from monitor.policy.model import Rule
-from monitor.shard.gates import Gates, keys_quieted_by, quiet_key
 
 MODES = ("enforce", "review", "shadow")
 BEHAVIOURS = ("blind_calling", "no_consent")

@@ -3,10 +3,10 @@
 import numpy as np
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
-from monitor.shard.fields import Layout
-from monitor.shard.gathering import Gathering
-from monitor.shard.pane import Pane, seal
-from monitor.shard.span import Span
+from monitor.core.calls.fields import Layout
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane_merger import Gathering
+from monitor.core.windows.window import Span
 
 STEP = 15 * MINUTE
 RULE = {"id": "r", "behaviour": "blind_calling", "metric": "callee_over_limit", "above": 1}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shard_samples import DAY, HOUR, MINUTE
 
-from monitor.shard.hours import minute_of_day, zone
+from monitor.core.calls.local_hours import minute_of_day, zone
 from schemas.inputs import END_MS, MIN_MS
 
 ZONES = sorted(importlib.resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())

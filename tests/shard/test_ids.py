@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import T0, tries
 
-from monitor.shard.ids import MEASURED, Origin, alert_id, enforcement_id
+from monitor.core.tenants.ids import MEASURED, Origin, alert_id, enforcement_id
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 Facts = tuple[str, str, str, str, int, tuple[str, str], tuple[int | str, ...]]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import tries
 
-from monitor.shard.keys import mix, modulus_of, number_keys, salt_of, text_keys
+from monitor.core.calls.keys import mix, modulus_of, number_keys, salt_of, text_keys
 
 MASK = 2**64 - 1
 A, B, C = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, tries
 
-from monitor.shard.level import Level
+from monitor.core.windows.running_sums import Level
 
 WIDTH = 6
 PaneRows = dict[int, list[int]]  # tenant: sums

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from court import Court, rule, told
 
-from monitor.shard.span import Span
+from monitor.core.windows.window import Span
 
 
 def test_overrides_with_the_same_parameters_share_one_look_at_the_tenants(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,16 @@ import pytest
 from court import Court, rule
 from shard_samples import MINUTE, T0
 
-from monitor.metrics import METRICS
+from monitor.core.rules.conditions import find
+from monitor.core.rules.conditions import look as view_of
+from monitor.core.rules.rule_state import Docket
+from monitor.core.shard import Shard
+from monitor.core.threshold_distance import BUCKETS, FAR_OVER, Look, Looking, Near, look, merged, pairs
 from monitor.policy.load import loads
+from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
-from monitor.replay import replay
-from monitor.shard.breach import find
-from monitor.shard.breach import look as view_of
-from monitor.shard.docket import Docket
-from monitor.shard.nearness import BUCKETS, FAR_OVER, Look, Looking, Near, look, merged, pairs
-from monitor.shard.shard import Shard
-from monitor.sharding import LocalShards
+from monitor.replay.run import replay
+from monitor.replay.sharding import LocalShards
 from oracle.generate import scenario
 from oracle.measures import wilson
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs, tries
 
-from monitor.shard.columns import Calls
-from monitor.shard.fields import BIT
-from monitor.shard.pane import Pane, merge, seal
-from monitor.shard.parties import KeyCounts
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import BIT
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.pane import Pane, merge, seal
 from schemas.inputs import Cdr
 
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], BIT["consented"]))

@@ -12,13 +12,13 @@ import pytest
 from hostile_numbers import KNOWN_SECRET, colliding_numbers, endless_colliding_numbers, random_numbers
 from shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, policy_of
 
-from monitor.head import Live
-from monitor.partition import Partition
-from monitor.rows import Rows
-from monitor.shard.keys import mix, number_keys, salt_of, text_keys
-from monitor.shard.parties import KeyCounts
-from monitor.shard.placement import SECRET_BYTES, Placement
-from monitor.shard.tally import Tally
+from monitor.core.calls.key_placement import SECRET_BYTES, Placement
+from monitor.core.calls.keys import mix, number_keys, salt_of, text_keys
+from monitor.core.windows.distinct_counts import Tally
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.partition.checkpoint import Live
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
 from schemas import codec
 
 TENANT = "acme"
@@ -170,7 +170,7 @@ def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> N
 
     runs = []
     for other in range(3):
-        with patch("monitor.shard.placement._PROCESS_SECRET", secret_of(other)):
+        with patch("monitor.core.calls.key_placement._PROCESS_SECRET", secret_of(other)):
             runs.append(put_out())
     assert sum(b'"callwarden.enforcement' in one for one in runs[0]) > 3
     assert all(run == runs[0] for run in runs)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from shard_samples import DAY, MINUTE, T0, cdr, policy_of
 
-from monitor.partition import Partition, Taken
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition, Taken
 from monitor.policy.model import Policy
-from monitor.replay import replay
-from monitor.rows import Rows
+from monitor.replay.run import replay
 from schemas import codec
 from schemas.inputs import Cdr
 
@@ -25,7 +25,10 @@ EXACT = 100
 @contextmanager
 def few_exact() -> Iterator[None]:
     """Only so many keys are counted exactly, so that small inputs do."""
-    with patch("monitor.shard.tally.EXACT_KEYS", EXACT), patch("monitor.shard.parties.EXACT_KEYS", EXACT):
+    with (
+        patch("monitor.core.windows.distinct_counts.EXACT_KEYS", EXACT),
+        patch("monitor.core.windows.key_counts.EXACT_KEYS", EXACT),
+    ):
         yield
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
 
-from monitor.metrics import METRICS
-from monitor.shard.breach import find, look
-from monitor.shard.complaints import ComplaintEntry
-from monitor.shard.docket import Docket
-from monitor.shard.fields import Layout
-from monitor.shard.firing import Firing
-from monitor.shard.pane import Pane, seal
-from monitor.shard.screen import Screen
-from monitor.shard.span import Span
+from monitor.core.calls.fields import Layout
+from monitor.core.rules.batch_evaluator import Screen
+from monitor.core.rules.conditions import find, look
+from monitor.core.rules.rule_state import Docket
+from monitor.core.tenants.active_alert import Firing
+from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.window import Span
+from monitor.policy.metrics import METRICS
 from schemas.inputs import Complaint
 
 TENANTS = 12

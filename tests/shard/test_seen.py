@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import T0, tries
 
-from monitor.shard.seen import Seen
+from monitor.core.calls.dedup import Seen
 
 Row = tuple[int, int, int]  # key, event time, late line of its source
 
@@ -71,7 +71,7 @@ def test_ids_are_remembered_as_long_as_the_contract_says(
 ) -> None:
     """Repeated within a batch and over many, forgotten, admitted anew, forgotten again; the filter rebuilt."""
     rng = random.Random(seed)
-    with patch("monitor.shard.seen._SMALLEST_FILTER", 16 if small else 1 << 16):
+    with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16 if small else 1 << 16):
         seen, plain, reader = Seen(), PlainSeen(), Reader(rng, sources, lateness, ids)
         for _ in range(rng.randint(1, 25)):
             watermark_ms = reader.watermark_ms

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from shard_samples import policy_of
 
-from monitor.metrics import METRICS
-from monitor.shard.breach import find, look
-from monitor.shard.complaints import ComplaintWindow, Foreseen
-from monitor.shard.fields import Layout
-from monitor.shard.sieve import Sieve
-from monitor.shard.span import Sight
-from monitor.shard.tenantsums import TenantSums
+from monitor.core.calls.fields import Layout
+from monitor.core.rules.conditions import find, look
+from monitor.core.rules.prefilter import Sieve
+from monitor.core.tenants.complaints import ComplaintWindow, Foreseen
+from monitor.core.windows.tenant_sums import TenantSums
+from monitor.core.windows.window import Sight
+from monitor.policy.metrics import METRICS
 
 TENANTS = 40
 _SHARES = (0, 0.2, 0.5, 1.0, 1.5, 5e-324, sys.float_info.max, -sys.float_info.max)

@@ -6,7 +6,7 @@ import pytest
 from court import Court, escalation, rule, told
 from shard_samples import MINUTE, T0
 
-from monitor.shard.events import rfc3339
+from monitor.core.decisions.enforcement_events import rfc3339
 from schemas.outputs import Measure
 
 

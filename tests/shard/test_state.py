@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 
-from monitor.shard.fields import BIT
-from monitor.shard.packing import FORMAT, READS, StateFormatError, format_of
-from monitor.shard.pane import Pane, seal
-from monitor.shard.panestore import PaneStore
-from monitor.shard.shard import Shard
-from monitor.shard.state import NAMES_TOGETHER, ShardHead, decode_names, encode_names
+from monitor.core.calls.fields import BIT
+from monitor.core.codec import FORMAT, READS, StateFormatError, format_of
+from monitor.core.shard import Shard
+from monitor.core.snapshot import NAMES_TOGETHER, ShardHead, decode_names, encode_names
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane_store import PaneStore
 from schemas.inputs import Cdr
 
 LATER = FORMAT + 1

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import tries
 
-from monitor.shard.keys import Texts
-from monitor.shard.strings import Strings, concatenate
+from monitor.core.calls.keys import Texts
+from monitor.core.calls.string_column import Strings, concatenate
 
 some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=12)
 

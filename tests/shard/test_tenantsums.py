@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, tries
 
-from monitor.shard.level import Level
+from monitor.core.windows.running_sums import Level
 
 WIDTH, TENANTS = 5, 6
 some_pane = st.dictionaries(st.integers(0, TENANTS - 1), st.integers(0, 9), max_size=4)

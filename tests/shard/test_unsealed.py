@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from shard_samples import LAYOUT, MINUTE, T0, cdr, columns
 
-from monitor.shard.columns import Calls
-from monitor.shard.fields import BIT
-from monitor.shard.pane import Pane, seal
-from monitor.shard.panestore import decode_pane, encode_pane
-from monitor.shard.unsealed import OpenPane, Unsealed
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import BIT
+from monitor.core.windows.open_panes import OpenPane, Unsealed
+from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane_store import decode_pane, encode_pane
 
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1), (BIT["attempts"], BIT["answered"]))
 Open = tuple[int, Calls]
@@ -42,9 +42,9 @@ def stored(panes: list[Pane]) -> list[bytes]:
 def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    monkeypatch.setattr("monitor.shard.unsealed._TOGETHER", 5)
-    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", most_rows)
-    monkeypatch.setattr("monitor.shard.parties.EXACT_KEYS", 60)
+    monkeypatch.setattr("monitor.core.windows.open_panes._TOGETHER", 5)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", most_rows)
+    monkeypatch.setattr("monitor.core.windows.key_counts.EXACT_KEYS", 60)
     unsealed, still_open, now, number = open_panes(), list[Open](), T0, 0
     told, sealed = 0, 0
     for _ in range(70):
@@ -86,7 +86,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
 
 
 def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.shard.unsealed._MOST_NEWS", 3)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_NEWS", 3)
     rng, unsealed = random.Random(0), open_panes()
     unsealed.add(one(rng, 0, T0, 0, 0))
     assert unsealed.news() is None, "all that is open is to be looked at"
@@ -106,7 +106,7 @@ def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pyt
 
 def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few at once cost more for each; many that nobody has summed up are much memory."""
-    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", 3)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 3)
     rng, unsealed = random.Random(0), open_panes()
     held = []
     for number in range(7):
@@ -118,7 +118,7 @@ def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPa
 
 
 def test_pieces_are_as_few_as_their_number_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.shard.unsealed._MOST_ROWS", 1)
+    monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 1)
     rng, unsealed = random.Random(0), open_panes()
     for number in range(100):
         unsealed.add(one(rng, number, T0, 0, 0))

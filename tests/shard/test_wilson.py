@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import tries
 
-from monitor.shard.wilson import quantile, wilson_bound
+from monitor.core.rules.wilson import quantile, wilson_bound
 
 # Quantiles of the normal distribution, as tables give them.
 QUANTILES = {

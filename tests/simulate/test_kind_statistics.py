@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from simulated_world import World
 
-from monitor.simulate.kinds import KINDS
+from monitor.simulate.tenants.kinds import KINDS
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review
 
 HOUR_MS = 3_600_000

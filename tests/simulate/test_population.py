@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from monitor.simulate.kinds import BY_NAME, KINDS
-from monitor.simulate.population import allot, populate, sizes
-from monitor.simulate.profiles import HOURS, OUTCOMES, PROFILES, WEEKS
-from monitor.simulate.scripts import SCRIPTS
 from monitor.simulate.settings import Settings
-from monitor.simulate.verdicts import COMPLAINTS, FINDINGS
-from monitor.simulate.words import DECLARED, LISTS
+from monitor.simulate.tenants.kinds import BY_NAME, KINDS
+from monitor.simulate.tenants.population import allot, populate, sizes
+from monitor.simulate.tenants.profiles import HOURS, OUTCOMES, PROFILES, WEEKS
+from monitor.simulate.tenants.scripts import SCRIPTS
+from monitor.simulate.tenants.texts import DECLARED, LISTS
+from monitor.simulate.tenants.verdicts import COMPLAINTS, FINDINGS
 
 
 def rng(seed: int = 5) -> np.random.Generator:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from monitor.cli.app import build
+from streams.cli.app import build
 
 
 def run(*arguments: str) -> Result:

@@ -8,10 +8,10 @@ from simulated_world import World, make_world
 
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.load import load
-from monitor.replay import replay
-from monitor.replayoutcome import Outcome
-from monitor.simulate.kinds import BY_NAME, KINDS
-from monitor.simulate.words import DECLARED, LISTS
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import replay
+from monitor.simulate.tenants.kinds import BY_NAME, KINDS
+from monitor.simulate.tenants.texts import DECLARED, LISTS
 from schemas.outputs import EnforcementData
 
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from simulated_world import World, make_world
 
-from monitor.simulate.kinds import BY_NAME
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.simulate.tenants.kinds import BY_NAME
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Finding, Record, Tenant
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.shard.ids import Origin, enforcement_id
-from monitor.simulate.verdicts import decided_id
+from monitor.core.tenants.ids import Origin, enforcement_id
+from monitor.simulate.tenants.verdicts import decided_id
 from schemas.inputs import Complaint, Finding
 
 T = 1_772_409_600_000

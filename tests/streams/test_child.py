@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from streams.child import Child
+from streams.runtime.child_process import Child
 
 TERMED = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('up', flush=True)\n"
 

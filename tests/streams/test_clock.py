@@ -2,7 +2,7 @@
 
 import random
 
-from streams.clock import BrokerClock, Moment
+from streams.runtime.monotonic import BrokerClock, Moment
 
 
 def ticked(clock: BrokerClock, at_ms: int, broker_ms: int, host_ms: int = 0, trip_ms: int = 10) -> None:

@@ -3,8 +3,8 @@
 import random
 from typing import Any
 
-from monitor.keying import partition_of
-from streams.decided import Decided, until_both
+from monitor.partition.key_check import partition_of
+from streams.topics.progress import Decided, until_both
 
 FIRST, SECOND = (next(name for name in "abcdefgh" if partition_of(name.encode(), 2, "murmur2") == n) for n in (0, 1))
 

@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from monitor.intake import Late
-from monitor.intake import Refused as RefusedRow
-from monitor.partition import Taken
-from streams.cluster import TP, Out, Refused
-from streams.control import MAX_POLICY_BYTES, MAX_TEXT, PolicyCommand, carry_out, decode_command, refusal
-from streams.deadletters import DeadLetter
-from streams.emit import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, records
-from streams.names import Names
+from monitor.decoding.decode import Late
+from monitor.decoding.decode import Refused as RefusedRow
+from monitor.partition.task import Taken
+from streams.kafka.api import TP, Out, Refused
+from streams.kafka.topic_names import Names
+from streams.ops.dead_letters import DeadLetter
+from streams.topics.control_topic import MAX_POLICY_BYTES, MAX_TEXT, PolicyCommand, carry_out, decode_command, refusal
+from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, records
 
 NAMES = Names("callwarden.", "callwarden.")
 NOISE = random.Random(1).randbytes(3 << 20)  # no compression makes it smaller

@@ -10,9 +10,9 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.memory_records import MemoryRecords
 from wire_log import Log
 
-from streams.cluster import Refused
-from streams.kafka import fastfetch
-from streams.kafka.columns import Columns, columns
+from streams.kafka.api import Refused
+from streams.kafka.fetch import columnar_fetch as fastfetch
+from streams.kafka.fetch.record_columns import Columns, columns
 
 TP = TopicPartition("t", 0)
 

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from monitor.keying import partition_of
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS
-from monitor.topics import INPUTS
-from streams.feed import MARK, Feed, around, hours_of
-from streams.kafka.keyedproducer import placed_by
+from streams.dev.traffic import MARK, Feed, around, hours_of
+from streams.kafka.produce.keyed_producer import placed_by
 
 Headers = list[tuple[str, bytes]]
 NOW_MS = 1_772_507_000_123
@@ -120,7 +120,7 @@ async def test_a_record_that_was_not_acknowledged_is_not_counted_as_sent() -> No
 
 
 async def test_without_an_end_one_run_follows_the_other_in_the_order_of_arrival() -> None:
-    class Enough(Exception):  # noqa: N818
+    class Enough(Exception):
         pass
 
     class Mortal(World):

@@ -6,10 +6,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams.clock import steady_s
-from streams.cluster import TP, Ends
-from streams.kafka.inside import tell_ends
+from streams.kafka.api import TP, Ends
+from streams.kafka.fetch.aiokafka_private import tell_ends
 from streams.kafka.reader import KafkaReader
+from streams.runtime.monotonic import steady_s
 
 
 async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None:

@@ -18,13 +18,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from streams.app import PagesService
-from streams.consumers.host import host, pages_app
-from streams.consumers.notify.listen import listening
-from streams.devkafka import free_ports
-from streams.httpconnection import Connection, Limits, Phase
-from streams.httpserver import Server, listen, usual_limits
-from streams.sparselog import SparseLog
+from streams.consumers.notify.webhook_receiver import listening
+from streams.consumers.service import host, pages_app
+from streams.dev.kafka_node import free_ports
+from streams.runtime.http_connection import Connection, Limits, Phase
+from streams.runtime.http_server import Server, listen, usual_limits
+from streams.runtime.log_limiter import SparseLog
+from streams.worker.app import PagesService
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 MUCH_S = 1_000.0

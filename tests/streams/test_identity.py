@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from streams.identity import Group, mistaken
-from streams.names import Names
-from streams.settings import load
+from streams.kafka.application_id import Group, mistaken
+from streams.kafka.topic_names import Names
+from streams.settings.load import load
 
 PRODUCTION = Names()
 CANARY = Names(output_prefix="canary.")

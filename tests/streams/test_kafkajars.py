@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams import kafkajars
+from streams.dev import kafka_jars as kafkajars
 
 
 def script(path: Path, text: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, KafkaError
 
-from monitor.cli.replay import _at_work
-from streams.cluster import Refused
+from streams.cli.judge.replay import _at_work
 from streams.kafka import admin
+from streams.kafka.api import Refused
 
 LOADING = 14
 

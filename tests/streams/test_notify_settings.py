@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.settings import SettingsError, load
+from streams.settings.load import SettingsError, load
 
 SECRET = "key-of-the-tests-0123456789"
 

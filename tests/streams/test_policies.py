@@ -2,12 +2,12 @@
 
 import pytest
 
-from monitor.notes import Switch
-from monitor.policy.eras import Era
+from monitor.partition.journal import Switch
 from monitor.policy.load import load, loads
-from monitor.policy.plain import to_plain
-from streams.cluster import Refused
-from streams.policies import Noted, earliest, in_the_way, lateness_ms
+from monitor.policy.serialize import to_plain
+from monitor.policy.timeline import Era
+from streams.kafka.api import Refused
+from streams.topics.policy_log import Noted, earliest, in_the_way, lateness_ms
 
 HOUR = 3_600_000
 

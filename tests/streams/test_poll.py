@@ -14,14 +14,15 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from rawkafka.batches import GZIP, ZSTD, batch, record
 from wire_log import Log
 
-from streams.cluster import TP, Unreadable
-from streams.kafka import fastfetch, recordparser
+from streams.kafka.api import TP, Unreadable
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
-from streams.kafka.damage import TRIES
-from streams.kafka.inside import fetching_has_ended, position
-from streams.kafka.questions import Questions
-from streams.settings import load
+from streams.kafka.fetch import columnar_fetch as fastfetch
+from streams.kafka.fetch import record_parser as recordparser
+from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position
+from streams.kafka.fetch.damage import TRIES
+from streams.kafka.metadata.queries import Questions
+from streams.settings.load import load
 
 A, B = TP("t", 0), TP("t", 1)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from streams.cluster import Unavailable
+from streams.kafka.api import Unavailable
 from streams.kafka.clients import Clients
-from streams.kafka.questions import Questions
-from streams.settings import load
+from streams.kafka.metadata.queries import Questions
+from streams.settings.load import load
 
 
 class Connection:
@@ -41,7 +41,7 @@ class Wires(Clients):
 async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streams.kafka.questions.AIOKafkaAdminClient", lambda **_: Connection())
+    monkeypatch.setattr("streams.kafka.metadata.queries.AIOKafkaAdminClient", lambda **_: Connection())
     questions = Questions(Wires(load({"bootstrap_servers": "nowhere:1"})))
     on: dict[str, Connection] = {}
     ends: dict[str, asyncio.Future[str]] = {}
@@ -96,7 +96,7 @@ async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_tha
         def asker(self, **more: Any) -> Connection:
             return Slow()
 
-    monkeypatch.setattr("streams.kafka.questions.AIOKafkaAdminClient", lambda **_: Admin())
+    monkeypatch.setattr("streams.kafka.metadata.queries.AIOKafkaAdminClient", lambda **_: Admin())
     questions = Questions(Away(load({"bootstrap_servers": "nowhere:1"})))
 
     async def question(*_: Any) -> str:

@@ -13,14 +13,14 @@ import urllib.request
 
 import pytest
 
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
 
 NUMBER = "+86 138 1234 5678"
 # A worker whose topics are there, and whose engine ends as the first argument says.
 ENDS = """
 import sys
 import streams.app, streams.serve
-from monitor.cli.app import main
+from streams.cli.app import main
 from streams.cluster import Refused
 
 how, sys.argv = sys.argv[1], ["callwarden", "worker", *sys.argv[2:]]
@@ -34,7 +34,7 @@ class Engine:
 async def one(*asked): return 1
 
 streams.app.Engine = Engine
-streams.serve.partition_count = streams.serve.check_identity = streams.serve.check_inputs = one
+streams.serve.partition_count = streams.worker.main.check_identity = streams.worker.main.check_inputs = one
 main()
 """
 # What our code and a library say of an error.
@@ -102,7 +102,7 @@ def get(port: str, page: str) -> tuple[int, str]:
 def test_a_worker_that_waits_for_its_broker_is_alive_not_ready_and_ends_in_order(
     told: signal.Signals, port: str
 ) -> None:
-    command = [sys.executable, "-m", "monitor.cli", "worker", "--bootstrap", "127.0.0.1:1", "--web-port", port]
+    command = [sys.executable, "-m", "streams.cli", "worker", "--bootstrap", "127.0.0.1:1", "--web-port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
         try:
             assert worker.stderr is not None

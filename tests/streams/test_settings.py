@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import NOT_SETTINGS, Settings, SettingsError, load, read, variable
-from streams.settingstable import markdown, rows
+from streams.cli.settings_table import markdown, rows
+from streams.settings.load import NOT_SETTINGS, Settings, SettingsError, load, read, variable
 
 
 @pytest.fixture(autouse=True)

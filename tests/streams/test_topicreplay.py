@@ -11,21 +11,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.head import Live
-from monitor.keying import partition_of
-from monitor.notes import Limit, Move, Note, Skip
+from monitor.core.threshold_distance import Looking
+from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.journal import Limit, Move, Note, Skip
+from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
-from monitor.replay import replay
-from monitor.replayoutcome import Outcome
-from monitor.shard.nearness import Looking
-from monitor.topics import CARRIES, INPUTS
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import replay
 from oracle.generate import scenario
 from schemas import codec
-from streams.cluster import TP, Fetched, Refused
-from streams.emit import encode_note
-from streams.names import Names
-from streams.topicreplay import replay_topics
+from streams.kafka.api import TP, Fetched, Refused
+from streams.kafka.topic_names import Names
+from streams.ops.topic_replay import replay_topics
+from streams.topics.transaction_records import encode_note
 
 NAMES = Names()
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
@@ -64,7 +64,7 @@ class Log:
 
 
 class Logs:
-    """What a replay asks of `streams.cluster.Cluster`: the pieces that it reads are cut anew each time, some empty."""
+    """What a replay asks of `streams.kafka.api.Cluster`: the pieces that it reads are cut anew each time, some empty."""
 
     def __init__(self, topics: dict[str, int], seed: int) -> None:
         self.topics = topics

@@ -4,11 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.topics import INPUTS
-from streams.emit import MAX_COPY_BYTES, MAX_RECORD_BYTES
-from streams.names import OUTPUTS
-from streams.settings import Settings, load
-from streams.topics import (
+from monitor.decoding.input_topics import INPUTS
+from streams.kafka.topic_admin import (
     Existing,
     Mismatch,
     at_odds,
@@ -19,6 +16,9 @@ from streams.topics import (
     table,
     told,
 )
+from streams.kafka.topic_names import OUTPUTS
+from streams.settings.load import Settings, load
+from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_RECORD_BYTES
 
 SETTINGS = load({"bootstrap_servers": "kafka:9092", "input_prefix": "in.", "output_prefix": "out."})
 # What a broker gives where `topics create` says nothing.

@@ -27,11 +27,11 @@ from rawkafka.batches import (
     zstd_stream,
 )
 
-from streams.cluster import Fetched
-from streams.kafka import fastfetch
-from streams.kafka.columns import Columns, columns
-from streams.kafka.decompress import MAX_BYTES
-from streams.kafka.recordparser import MAX_RECORDS
+from streams.kafka.api import Fetched
+from streams.kafka.fetch import columnar_fetch as fastfetch
+from streams.kafka.fetch.decompress import MAX_BYTES
+from streams.kafka.fetch.record_columns import Columns, columns
+from streams.kafka.fetch.record_parser import MAX_RECORDS
 
 TP = TopicPartition("t", 0)
 GOOD = [record(b"k", b"v%d" % n, delta=n) for n in range(3)]
@@ -320,10 +320,12 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
         rows = plain(whole)
         unreadable += bool(whole.unreadable)
         with monkeypatch.context() as ours:
-            ours.setattr("streams.kafka.recordparser.DefaultRecordBatch", None)  # aiokafka's raises at everything
+            ours.setattr(
+                "streams.kafka.fetch.record_parser.DefaultRecordBatch", None
+            )  # aiokafka's raises at everything
             assert plain(fetched(data)) == rows, data.hex()
         with monkeypatch.context() as pieces:
-            pieces.setattr("streams.kafka.recordparser._PIECE_BYTES", rng.choice((1, 40, 300)))
+            pieces.setattr("streams.kafka.fetch.record_parser._PIECE_BYTES", rng.choice((1, 40, 300)))
             assert plain(fetched(data)) == rows, data.hex()
         cuts = tuple(rng.choice((1, 2, 400, 401)) for _ in range(rng.randint(1, 5)))
         assert plain(fetched(data, cuts=cuts)) == rows, data.hex()

@@ -4,10 +4,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from streams.cluster import Out
+from streams.kafka.api import Out
 from streams.kafka.clients import Clients
-from streams.kafka.writer import KafkaWriter
-from streams.settings import load
+from streams.kafka.produce.transactional_writer import KafkaWriter
+from streams.settings.load import load
 
 RECORDS = 20_000
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from streams.child import Child
-from streams.devkafka import free_ports
+from streams.dev.kafka_node import free_ports
+from streams.runtime.child_process import Child
 
 
 def program(name: str, package: str) -> str:

@@ -15,18 +15,18 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
-from streams.clock import steady_s
-from streams.cluster import Unavailable
 from streams.consumers.billing import problems
-from streams.consumers.billing.answers import Answer, NotNow, Problem, answer_of, hold_of
+from streams.consumers.billing.api_models import Answer, NotNow, Problem, answer_of, hold_of
 from streams.consumers.billing.holds import Hold
 from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
-from streams.consumers.billing.tenants import in_path, in_query
+from streams.consumers.billing.tenant_path import in_path, in_query
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.billing.unread import AnswerWithheld
-from streams.consumers.follow import Progress, PutBack
+from streams.consumers.follower import Progress, PutBack
 from streams.consumers.watermarks import Waiting
+from streams.kafka.api import Unavailable
+from streams.runtime.monotonic import steady_s
 
 _RETRY_AFTER_S: Final = "2"
 _WITHHELD_RETRY_AFTER_S: Final = "300"  # it takes a person

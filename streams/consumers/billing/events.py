@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from monitor.masking import mask_numbers
+from monitor.text.masking import mask_numbers
 from schemas.inputs import END_MS, MIN_MS, Id, OptId
 
 _CLAUSES: Final = range(1, 1_000)

@@ -2,12 +2,12 @@
 
 from sqlalchemy import Connection, select, update
 
-from monitor.masking import mask_numbers
-from streams.cluster import TP, Refused
+from monitor.text.masking import mask_numbers
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
+from streams.consumers.data_loss import Gone, OtherCluster, rewritten
 from streams.consumers.database import Database
-from streams.consumers.gone import Gone, OtherCluster, rewritten
-from streams.consumers.topics import Topics
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP, Refused
 
 
 def consequence(gone: Gone | OtherCluster) -> str:

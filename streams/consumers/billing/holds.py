@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, select
 
-from streams.cluster import TP
 from streams.consumers.billing.tables import HOLD, POSITIONS, TAKEN
 from streams.consumers.billing.unread import ANY_OPEN, AnswerWithheld, withheld
-from streams.consumers.positions import read_text
+from streams.consumers.offsets import read_text
+from streams.kafka.api import TP
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from streams.consumers.billing.holds import Hold, State, state
 from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower
+from streams.consumers.follower import Follower
 
 _MOST = 500
 

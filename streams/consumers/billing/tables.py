@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
 
-from streams.consumers.anytext import AnyText
-from streams.consumers.positions import Positions, position_table
-from streams.consumers.shapes import of_partition, rejected_table
+from streams.consumers.offsets import Positions, position_table
+from streams.consumers.sql_common import of_partition, rejected_table
+from streams.consumers.sql_text import AnyText
 
 METADATA: Final = MetaData()
 POSITION: Final = position_table(METADATA, "billing")

@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streams.cluster import Unavailable
 from streams.consumers.billing import unread
 from streams.consumers.billing.holds import counted
 from streams.consumers.billing.tables import GAP, REJECTED
 from streams.consumers.database import Database
-from streams.metrics.make import Known, counter, histogram
+from streams.kafka.api import Unavailable
+from streams.metrics.factory import Known, counter, histogram
 
 log = structlog.get_logger("callwarden")
 

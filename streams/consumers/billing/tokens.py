@@ -10,8 +10,8 @@ from typing import Final
 
 import structlog
 
-from streams.cluster import Refused
-from streams.settings import Settings, variable
+from streams.kafka.api import Refused
+from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
 

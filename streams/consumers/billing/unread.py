@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, select, update
 
-from monitor.masking import mask_numbers
-from streams.cluster import Refused, Unavailable
+from monitor.text.masking import mask_numbers
 from streams.consumers.billing.tables import ALL_TENANTS, UNREAD
+from streams.kafka.api import Refused, Unavailable
 
 
 class AnswerWithheld(Unavailable):

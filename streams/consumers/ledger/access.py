@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import inspect, make_url
 
-from streams.cluster import Refused
 from streams.consumers import database
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES, REREAD
-from streams.settings import Settings
+from streams.kafka.api import Refused
+from streams.settings.load import Settings
 
 
 def database_of(settings: Settings) -> Database:

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from monitor.masking import mask_numbers
-from streams.consumers.records import Unread, event_of, review_of
+from monitor.text.masking import mask_numbers
+from streams.consumers.record_decoding import Unread, event_of, review_of
 
 _LONGEST = 128  # of an id, in code points
 _LONGEST_RULE = 256

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, insert, select, text
 
-from streams.consumers.ledger.chain import link
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.heads import head_of
+from streams.consumers.ledger.hash_chain import link
+from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import CLAIMS, ENTRIES, JOURNAL, LOSSES
 
 _AT_ONCE = 1_000

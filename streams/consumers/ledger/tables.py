@@ -17,9 +17,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from streams.cluster import TP
-from streams.consumers.positions import Positions, position_table
-from streams.consumers.shapes import of_partition
+from streams.consumers.offsets import Positions, position_table
+from streams.consumers.sql_common import of_partition
+from streams.kafka.api import TP
 
 METADATA: Final = MetaData()
 POSITIONS: Final = Positions(position_table(METADATA, "ledger"))

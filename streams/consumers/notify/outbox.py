@@ -6,9 +6,9 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import OUTBOX, STANDING
-from streams.consumers.shapes import insert_new
+from streams.consumers.sql_common import insert_new
 
 _KEPT_MS = 30 * 86_400_000
 _LONGEST_MS = 10 * 60_000  # more than a sender lets a refused message wait

@@ -2,9 +2,9 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint
 
-from streams.consumers.anytext import AnyText
-from streams.consumers.positions import Positions, position_table
-from streams.consumers.shapes import rejected_table
+from streams.consumers.offsets import Positions, position_table
+from streams.consumers.sql_common import rejected_table
+from streams.consumers.sql_text import AnyText
 
 METADATA = MetaData()
 POSITIONS = Positions(position_table(METADATA, "notify"))

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.consumers.notify.outbox import Queue
-from streams.metrics.make import counter, gauges
+from streams.metrics.factory import counter, gauges
 
 NOTHING: Final = Queue(0, None, 0)
 """Of a channel for which nothing waits."""

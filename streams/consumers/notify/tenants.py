@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from streams.consumers.notify import outbox
-from streams.consumers.notify.register import Tenant
+from streams.consumers.notify.rules.tenant_state import Tenant
 from streams.consumers.notify.tables import TENANTS
 
 _AT_ONCE: Final = 500

@@ -9,7 +9,7 @@ import pytest
 
 from schemas import codec
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
-from streams.audit import tell
+from streams.audit import report as tell
 from streams.audit.compare import Compared, Found, Place, compare, misplaced
 
 PLACE = Place("callwarden.enforcement", 3)

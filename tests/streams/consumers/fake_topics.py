@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
-from streams.clock import steady_s
-from streams.cluster import TP, Ends, Fetched, OffsetGone, TopicInfo, Unavailable
+from streams.kafka.api import TP, Ends, Fetched, OffsetGone, TopicInfo, Unavailable
+from streams.runtime.monotonic import steady_s
 
 
 class FakeTopics:
-    """`streams.consumers.topics.Topics`. Tests append values, cut logs off at either end, and take the broker away
-    or let it be silent.
+    """`streams.consumers.topic_reader.Topics`. Tests append values, cut logs off at either end, and take the broker
+    away or let it be silent.
 
     ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
 
@@ -94,7 +94,7 @@ class FakeTopics:
 
 
 class FakeReader:
-    """`streams.cluster.Reader`. Reads three records of a partition at a time, so that batches have borders."""
+    """`streams.kafka.api.Reader`. Reads three records of a partition at a time, so that batches have borders."""
 
     def __init__(self, topics: FakeTopics) -> None:
         self._topics = topics

@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
-from streams.consumers.positions import Positions, position_table
+from streams.consumers.follower import Record
+from streams.consumers.offsets import Positions, position_table
 
 METADATA = MetaData()
 POSITIONS = Positions(position_table(METADATA, "notebook"))

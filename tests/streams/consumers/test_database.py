@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from streams.cluster import Refused, Unavailable
 from streams.consumers import database as module
 from streams.consumers.database import Database, filled
+from streams.kafka.api import Refused, Unavailable
 
 CASES = Table("case", MetaData(), Column("id", String(64)))
 FIRST = """

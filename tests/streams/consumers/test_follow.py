@@ -13,20 +13,20 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note, noted
 from sqlalchemy import Connection
 
-from streams.clock import steady_s
-from streams.cluster import TP, Refused, Unavailable
+from streams.consumers.data_loss import Gone, OtherCluster
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, PutBack, Record
-from streams.consumers.gone import Gone, OtherCluster
-from streams.consumers.host import behind
-from streams.consumers.positions import Overtaken
+from streams.consumers.follower import Follower, PutBack, Record
+from streams.consumers.offsets import Overtaken
+from streams.consumers.service import behind
+from streams.kafka.api import TP, Refused, Unavailable
+from streams.runtime.monotonic import steady_s
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a broker takes no time here."""
-    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
-    monkeypatch.setattr("streams.consumers.follow._LAST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._LAST_RETRY_S", 0.001)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ async def test_a_broker_that_answers_no_fetch_is_asked_anew(
     follower = Follower(topics, database, POSITIONS, ["ours"], note)
     async with following(follower):
         await until(lambda: follower.progress().as_of_ms is not None)
-        monkeypatch.setattr("streams.consumers.follow._SILENT_S", 0.01)
+        monkeypatch.setattr("streams.consumers.follower._SILENT_S", 0.01)
         topics.silent = True
         await until(lambda: topics.readers > 1)
 
@@ -214,7 +214,7 @@ async def test_catching_up_waits_for_an_answer_of_the_present(database: Database
 
 async def test_many_catch_up_at_once_while_records_come(database: Database, monkeypatch) -> None:
     """Others move the positions between any two looks."""
-    monkeypatch.setattr("streams.consumers.follow._POLL_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._POLL_S", 0.001)
     topics = FakeTopics(ours=2)
     topics.now_ms = 4_000_000_000_000
     real = FakeTopics.ends
@@ -444,7 +444,7 @@ async def test_a_position_that_was_put_back_is_gone_on_from(database: Database) 
 
 
 async def test_a_database_that_was_put_back_is_noticed_though_nothing_comes(database: Database, monkeypatch) -> None:
-    monkeypatch.setattr("streams.consumers.follow._CHECK_S", 0.0)
+    monkeypatch.setattr("streams.consumers.follower._CHECK_S", 0.0)
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b")
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
@@ -538,8 +538,8 @@ async def test_a_clock_that_is_set_makes_nothing_fresh(database: Database, monke
 
 
 async def test_partitions_that_are_added_are_followed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 0.0)
-    monkeypatch.setattr("streams.consumers.follow._SILENT_S", 3600.0)  # or it would look anew by itself
+    monkeypatch.setattr("streams.consumers.follower._COUNT_S", 0.0)
+    monkeypatch.setattr("streams.consumers.follower._SILENT_S", 3600.0)  # or it would look anew by itself
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a")
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
@@ -553,7 +553,7 @@ async def test_partitions_that_nobody_has_asked_for_make_nothing_current(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may have been added since."""
-    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 3600.0)
+    monkeypatch.setattr("streams.consumers.follower._COUNT_S", 3600.0)
     topics = FakeTopics(ours=1)
     topics.now_ms = time.time_ns() // 1_000_000 + 3_600_000
     began_s = steady_s()
@@ -567,7 +567,7 @@ async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refus
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing breaks there: the reader would go on in the middle of another log."""
-    monkeypatch.setattr("streams.consumers.follow._COUNT_S", 0.0)
+    monkeypatch.setattr("streams.consumers.follower._COUNT_S", 0.0)
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b")
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)) as task:

@@ -8,9 +8,9 @@ import pytest
 from fake_topics import FakeTopics
 from notebook import POSITIONS, new
 
-from streams.cluster import TP, Fetched
-from streams.consumers.gone import rewritten
-from streams.consumers.positions import Last, hash_of
+from streams.consumers.data_loss import rewritten
+from streams.consumers.offsets import Last, hash_of
+from streams.kafka.api import TP, Fetched
 
 OURS = TP("ours", 0)
 

@@ -16,11 +16,11 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note
 from prometheus_client import CollectorRegistry
 
-from streams.clock import steady_s
-from streams.cluster import TP, Refused
-from streams.consumers.follow import Follower, Progress
-from streams.consumers.host import Followed, behind, host, pages_app
+from streams.consumers.follower import Follower, Progress
+from streams.consumers.service import Followed, behind, host, pages_app
 from streams.consumers.watermarks import Waiting
+from streams.kafka.api import TP, Refused
+from streams.runtime.monotonic import steady_s
 
 
 def free_port() -> int:
@@ -112,7 +112,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.ending._cut_off", lambda *_: None)  # this process goes on
+    monkeypatch.setattr("streams.runtime.shutdown._cut_off", lambda *_: None)  # this process goes on
     former = signal.getsignal(number)
     ended: list[str] = []
     port = free_port()

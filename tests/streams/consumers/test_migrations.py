@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from streams.consumers import database as module
 from streams.consumers.database import Database
-from streams.consumers.positions import Last
+from streams.consumers.offsets import Last
 
 CONSUMERS = ["billing", "ledger", "notify"]
 FIRST = "INSERT INTO {}_position (topic, partition, next, last_offset, last_hash) VALUES ('ours', 0, 7, 6, 'abc')"

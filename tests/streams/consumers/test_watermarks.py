@@ -2,8 +2,8 @@
 
 import random
 
-from streams.cluster import TP
 from streams.consumers.watermarks import _MOST, PATIENCE_S, Waiting, Watermarks
+from streams.kafka.api import TP
 
 
 def test_a_transaction_under_way_is_no_fault_and_one_that_stays_open_is() -> None:

@@ -12,23 +12,23 @@ from court import Court, rule
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.intake import Refused
-from monitor.partition import Taken
+from monitor.core.threshold_distance import Looking, look
+from monitor.decoding.decode import Refused
+from monitor.partition.task import Taken
 from monitor.policy.load import load
 from monitor.policy.model import Policy
-from monitor.replayoutcome import Outcome, Summary
-from monitor.shard.nearness import Looking, look
+from monitor.replay.outcome import Outcome, Summary
 from streams.consumers.billing.telemetry import Telemetry as BillingTelemetry
-from streams.consumers.host import pages_app
-from streams.consumers.ledger.service import Meters
-from streams.metrics import replayed
+from streams.consumers.ledger.main import Meters
+from streams.consumers.service import pages_app
+from streams.metrics import replay_metrics as replayed
+from streams.metrics.case_transitions import course_of
 from streams.metrics.catalogue import BY_NAME, CATALOGUE
-from streams.metrics.counted import Counted
-from streams.metrics.courses import course_of
+from streams.metrics.decision_counters import Counted
 from streams.metrics.document import MarksError, rewritten
-from streams.metrics.entries import Program
-from streams.metrics.make import about_process, counter, gauge, http_refusals
-from streams.telemetry import Telemetry
+from streams.metrics.factory import about_process, counter, gauge, http_refusals
+from streams.metrics.spec import Program
+from streams.worker.metrics import Telemetry
 
 OF_PROCESS = "callwarden_build_info"
 OF_PAGES = "callwarden_http_connections_refused_total"

@@ -6,9 +6,9 @@ import pytest
 from court import Court, rule
 from prometheus_client import CollectorRegistry
 
-from monitor.shard.nearness import Looking
-from monitor.shard.shard import Shard
-from streams.metrics.tenants import Tenants
+from monitor.core.shard import Shard
+from monitor.core.threshold_distance import Looking
+from streams.metrics.tenant_collector import Tenants
 
 NEAR = "callwarden_tenant_threshold_ratio"
 

@@ -12,13 +12,13 @@ from standing_traffic import Traffic
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
-from streams.consumers.ledger import look
-from streams.consumers.ledger.cases import Case, cases_of, once
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.look import Wanted, case_of, cases, events_of_review, of_tenant, resting_on
+from streams.consumers.follower import Record
+from streams.consumers.ledger.queries import lookup as look
+from streams.consumers.ledger.queries.cases import Case, cases_of, once
+from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, events_of_review, of_tenant, resting_on
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.api import TP
 
 _STATUSES = (None, "pending", "final", "reversed", "lapsed")
 

@@ -11,16 +11,16 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, put
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
-from monitor.notes import Switch
+from monitor.partition.journal import Switch
 from monitor.policy.load import loads
-from monitor.policy.plain import to_plain
+from monitor.policy.serialize import to_plain
 from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason
-from streams.cluster import TP, Out
-from streams.emit import encode_note
+from streams.cli.app import build
+from streams.kafka.api import TP, Out
+from streams.topics.transaction_records import encode_note
 
 CANARY = "13812345678"
 NOW = T0 + DAY
@@ -82,7 +82,9 @@ MASS = ("overturn", "--rule", "short-calls-day", "--from", str(T0), "--to", str(
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
     monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: fake)
-    monkeypatch.setattr("streams.logs.set_up_logs", lambda *_: None)  # its stream would be closed for later tests
+    monkeypatch.setattr(
+        "streams.runtime.logging.set_up_logs", lambda *_: None
+    )  # its stream would be closed for later tests
     monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000_000)
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")

@@ -14,20 +14,20 @@ import pytest
 from fake_topics import FakeTopics
 from ledger_samples import NAMES, REVIEWS, address, filled, put, topics
 
-from monitor.keying import partition_of
+from monitor.partition.key_check import partition_of
 from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence
-from streams.cluster import TP, Fenced, Out, Refused, Unavailable
 from streams.consumers.database import Database
-from streams.consumers.ledger import keep
+from streams.consumers.ledger import writer as keep
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.look import Wanted, cases
-from streams.reviews import desk as module
+from streams.consumers.ledger.queries.lookup import Wanted, cases
+from streams.kafka.api import TP, Fenced, Out, Refused, Unavailable
+from streams.reviews import service as module
 from streams.reviews.claims import Again, By, Taken
-from streams.reviews.desk import Desk
-from streams.reviews.verdicts import NotGiven
+from streams.reviews.service import Desk
+from streams.reviews.validation import NotGiven
 
 NOW = T0 + DAY
 WANG, LI = By("wang", "looked into"), By("li", "another view")
@@ -424,16 +424,16 @@ async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_p
 @pytest.mark.parametrize(
     ("imports", "also_heavy"),
     [
-        ("monitor.cli.reviews, monitor.cli.desk, monitor.cli.casework, streams.kafka, streams.state.inputs", ""),
+        ("streams.cli.reviews, streams.cli.desk, streams.cli.casework, streams.kafka, streams.topics.state_inputs", ""),
         (
-            "monitor.cli.ledger, monitor.cli.casework, monitor.cli.operator, monitor.report.standing, "
-            "streams.consumers.ledger.access, streams.consumers.ledger.look, streams.consumers.ledger.export",
+            "streams.cli.ledger, streams.cli.casework, streams.cli.operator, monitor.report.standing, "
+            "streams.consumers.ledger.access, streams.consumers.ledger.look, streams.consumers.ledger.queries.export",
             "aiokafka",
         ),
     ],
 )
 def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need(imports: str, also_heavy: str) -> None:
-    heavy = "numpy structlog alembic psycopg uvicorn prometheus_client rich.live monitor.partition monitor.shard.shard"
+    heavy = "numpy structlog alembic psycopg uvicorn prometheus_client rich.live monitor.partition monitor.core.shard"
     heavy += f" monitor.policy.load monitor.intake monitor.reasons streams.kafka.fastfetch {also_heavy}"
     code = f"import sys, {imports}\nprint(*[name for name in {heavy.split()!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,10 +6,10 @@ import pytest
 from shard_samples import MINUTE, T0
 from standing_traffic import Traffic
 
-from monitor.shard.standing import Case as ShardCase
+from monitor.core.tenants.tenant_record import Case as ShardCase
 from schemas.outputs import Enforcement
-from streams.consumers.ledger.cases import Case, cases_of
-from streams.reviews.verdicts import NotGiven, Verdict, refusal, review_of
+from streams.consumers.ledger.queries.cases import Case, cases_of
+from streams.reviews.validation import NotGiven, Verdict, refusal, review_of
 
 _CLOSED = ("reversed", "lapsed")
 

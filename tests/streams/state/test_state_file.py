@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import zstandard
 
-from streams.state.file import Export, ExportError, Header, write
-from streams.state.part import Part
+from streams.savepoint.archive import Export, ExportError, Header, write
+from streams.topics.partition_state import Part
 
 HEADER = Header(1_772_409_600_000, "in.", "out.", 3)
 

@@ -10,7 +10,7 @@ from streams.consumers.notify.channels.dingtalk import DingTalk
 from streams.consumers.notify.channels.feishu import Feishu
 from streams.consumers.notify.channels.webhook import Webhook
 from streams.consumers.notify.channels.wecom import WeCom
-from streams.settings import Settings
+from streams.settings.load import Settings
 
 __all__ = ["Alertmanager", "Channel", "DingTalk", "Failed", "Feishu", "WeCom", "Webhook", "configured"]
 

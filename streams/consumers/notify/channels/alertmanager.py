@@ -8,10 +8,10 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from monitor.report.text import tenant_label
+from monitor.text.display import tenant_label
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about, plain
-from streams.consumers.notify.message import Item, Message
+from streams.consumers.notify.messages.message import Item, Message
 from streams.consumers.notify.outbox import Standing
 
 _PATH: Final = "/api/v2/alerts"

@@ -11,8 +11,8 @@ import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from monitor.masking import mask_numbers
-from streams.consumers.notify.message import Message
+from monitor.text.masking import mask_numbers
+from streams.consumers.notify.messages.message import Message
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _MOST_READ = 65_536
@@ -21,7 +21,7 @@ _LEAST_SECRET = 6
 _LEAST_KEY = 16  # in a path, beside words
 
 
-class Failed(Exception):  # noqa: N818 - an answer, or none
+class Failed(Exception):
     """A receiver did not take a message. ``str()`` is one readable line without address or secret.
 
     ``message_alone``: it is this message that it does not take; others may be. ``receiver_alone``: no message was at

@@ -12,9 +12,9 @@ import orjson
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.robots import Codes
+from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import markdown, plain
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 _MOST_BYTES: Final = 18_000
 _CODES: Final = Codes(

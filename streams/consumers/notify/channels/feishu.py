@@ -11,9 +11,9 @@ import orjson
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.robots import Codes
+from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import about, clipped, halves, plain
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 _MOST_BYTES: Final = 8_000  # of each language
 _COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}

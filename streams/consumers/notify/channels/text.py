@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 # Of records come words in which somebody could hide a link, a picture or a mention; these look alike and do nothing.
 _ACTIVE: Final = str.maketrans("<>[]`*|~@#", "＜＞［］｀＊｜～＠＃")

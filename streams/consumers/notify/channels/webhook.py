@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 
 class Webhook:

@@ -8,9 +8,9 @@ import orjson
 from pydantic import SecretStr
 
 from streams.consumers.notify.channels.base import Poster
-from streams.consumers.notify.channels.robots import Codes
+from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import markdown
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 
 _MOST_BYTES: Final = 4_096
 _CODES: Final = Codes(

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from fake_topics import FakeTopics
 
-from streams.cluster import TP
-from streams.consumers.billing.run import Accepted, Billing
+from streams.consumers.billing.main import Accepted, Billing
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.database import Database
-from streams.settings import load
+from streams.kafka.api import TP
+from streams.settings.load import load
 
 TOPIC = "callwarden.enforcement"
 TOKEN = "a-token-of-the-tests"

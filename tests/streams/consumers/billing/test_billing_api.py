@@ -17,14 +17,14 @@ from serving import TOKEN, TOPIC, serving
 from sqlalchemy import Connection, delete, update
 
 from oracle.billing import event
-from streams.cluster import TP, Refused, Unavailable
 from streams.consumers.billing.api import Sources, make
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import HANDLED, HOLD, POSITION
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Progress
+from streams.consumers.follower import Follower, Progress
 from streams.consumers.watermarks import Waiting
+from streams.kafka.api import TP, Refused, Unavailable
 
 BAN: dict[str, Any] = {
     "clause": 1, "status": "pending_review", "decided_ms": 1_772_000_000_000, "review_by_ms": 1_772_600_000_000,
@@ -172,7 +172,7 @@ async def test_a_database_that_lost_its_last_commits_is_no_answer_until_they_are
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a fail-over to a replica that was behind."""
-    monkeypatch.setattr("streams.consumers.follow._CHECK_S", 3600.0)  # whoever asks first notices it himself
+    monkeypatch.setattr("streams.consumers.follower._CHECK_S", 3600.0)  # whoever asks first notices it himself
     async with serving(tmp_path) as billing:
         await billing.put(event("ban", "acme", "frozen", **BAN))
 

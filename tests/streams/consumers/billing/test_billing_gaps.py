@@ -9,20 +9,20 @@ from serving import TOPIC, serving
 from sqlalchemy import select
 
 from oracle.billing import event
-from streams.cluster import TP, Refused
 from streams.consumers.billing.gaps import accept, consequence
-from streams.consumers.billing.run import Accepted
+from streams.consumers.billing.main import Accepted
 from streams.consumers.billing.tables import GAP, POSITIONS
+from streams.consumers.data_loss import Gone, OtherCluster
 from streams.consumers.database import Database
-from streams.consumers.gone import Gone, OtherCluster
+from streams.kafka.api import TP, Refused
 
 FROM = TP(TOPIC, 0)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
-    monkeypatch.setattr("streams.consumers.follow._LAST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._LAST_RETRY_S", 0.001)
 
 
 @pytest.fixture

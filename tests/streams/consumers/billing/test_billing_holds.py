@@ -12,12 +12,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select
 
 from oracle.billing import TENANTS, batches, event, holds, random_records
-from streams.cluster import TP
-from streams.consumers.billing.handle import Handler
+from streams.consumers.billing.handler import Handler
 from streams.consumers.billing.holds import counted, left
 from streams.consumers.billing.tables import HANDLED, METADATA, REJECTED, TAKEN
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
+from streams.consumers.follower import Record
+from streams.kafka.api import TP
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from serving import Served, serving
 
-from streams.consumers.billing.pack.right import RightConsumer
-from streams.consumers.billing.pack.write import FOLDER, documents
+from streams.consumers.billing.conformance.reference import RightConsumer
+from streams.consumers.billing.conformance.write import FOLDER, documents
 from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN, UNREAD
 
 PACK = Path(__file__).parents[4] / FOLDER

@@ -14,10 +14,10 @@ from serving import TOPIC, Served, serving
 from sqlalchemy import select
 
 from oracle.billing import event
-from streams.cluster import Refused
 from streams.consumers.billing import unread
-from streams.consumers.billing.run import Accepted
+from streams.consumers.billing.main import Accepted
 from streams.consumers.billing.tables import UNREAD
+from streams.kafka.api import Refused
 
 WITHHELD = "urn:callwarden:problem:unread-decision"
 SURROGATE = (

@@ -7,12 +7,12 @@ from fake_topics import FakeTopics
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.ledger.catchup import follower_of
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.uptodate import topics_of
-from streams.names import Names
+from streams.consumers.ledger.catch_up import follower_of
+from streams.consumers.ledger.up_to_date import topics_of
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
 
 NAMES = Names("in.", "out.")
 DECISIONS, REVIEWS = topics_of(NAMES)

@@ -13,14 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from oracle.ledger import T0, chained, event, oracle, pending, review, rows
 from schemas import codec
-from streams.cluster import TP, Refused, Unavailable
+from streams.consumers.data_loss import Gone
 from streams.consumers.database import Database
-from streams.consumers.gone import Gone
-from streams.consumers.ledger.catchup import follower_of, lost
-from streams.consumers.ledger.heads import head_of
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.loss import accept, gaps
+from streams.consumers.ledger.catch_up import follower_of, lost
+from streams.consumers.ledger.gaps import accept, gaps
+from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import ENTRIES, METADATA
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.api import TP, Refused, Unavailable
 
 
 def mess(rng: random.Random) -> Iterator[bytes | None]:

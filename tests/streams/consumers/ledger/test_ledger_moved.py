@@ -7,19 +7,19 @@ from fake_topics import FakeTopics
 from ledger_samples import address
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review, rows
 from schemas import codec
+from streams.cli.app import build
 from streams.consumers.database import Database
-from streams.consumers.ledger import keep
-from streams.consumers.ledger.catchup import follower_of
+from streams.consumers.ledger import writer as keep
+from streams.consumers.ledger.catch_up import follower_of
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.keep import Keeper
-from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
-from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.uptodate import topics_of
-from streams.consumers.ledger.verify import verify
-from streams.names import Names
+from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, of_tenant
+from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.up_to_date import topics_of
+from streams.consumers.ledger.verify.chains import verify
+from streams.consumers.ledger.writer import Keeper
+from streams.kafka.topic_names import Names
 
 OLD, NEW = Names("old-in.", "old."), Names("new-in.", "new.")  # the newer names come first in any list
 BEFORE = pending("p"), event("w"), pending("q")

@@ -7,10 +7,10 @@ import pytest
 from ledger_samples import address
 
 from oracle.ledger_mutations import LOGS, MUTATIONS, NAMES, HeldTopics, faults_after, fill
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.ledger import topicverify
-from streams.consumers.ledger.topicverify import compare, settle
+from streams.consumers.ledger.verify import topics as topicverify
+from streams.consumers.ledger.verify.topics import compare, settle
+from streams.kafka.api import TP
 
 
 @pytest.fixture

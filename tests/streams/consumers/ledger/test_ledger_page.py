@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from oracle.ledger import oracle
-from streams.cluster import TP
-from streams.consumers.ledger.chain import beginning, link
+from streams.consumers.ledger.hash_chain import beginning, link
+from streams.kafka.api import TP
 
 PAGE = (Path(__file__).parents[4] / "docs" / "ledger.md").read_text("utf-8")
 TP0 = TP("callwarden.enforcement", 0)

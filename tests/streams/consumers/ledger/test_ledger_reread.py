@@ -10,15 +10,17 @@ import pytest
 from ledger_samples import address, filled, put, topics
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
 from oracle.ledger import event, pending, review
+from streams.cli.app import build
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads, keep, service
+from streams.consumers.ledger import main as service
+from streams.consumers.ledger import published_heads as heads
+from streams.consumers.ledger import writer as keep
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.export import lines
-from streams.consumers.ledger.look import Wanted, case_of, cases, of_tenant
-from streams.consumers.ledger.reread import reread
-from streams.consumers.ledger.verify import Verified, verify
+from streams.consumers.ledger.queries.export import lines
+from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, of_tenant
+from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.verify.chains import Verified, verify
 
 
 def cannot(value: bytes | None) -> Fields:

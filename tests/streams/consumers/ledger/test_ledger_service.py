@@ -12,13 +12,14 @@ from ledger_samples import address, filled, put, topics
 from prometheus_client import CollectorRegistry, generate_latest
 
 from oracle.ledger import DAY, T0, event, rows
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Progress
-from streams.consumers.ledger import heads, service
-from streams.consumers.ledger.heads import Head
-from streams.consumers.ledger.service import Meters, Publisher
-from streams.settings import SettingsError, load
+from streams.consumers.follower import Progress
+from streams.consumers.ledger import main as service
+from streams.consumers.ledger import published_heads as heads
+from streams.consumers.ledger.main import Meters, Publisher
+from streams.consumers.ledger.published_heads import Head
+from streams.kafka.api import TP
+from streams.settings.load import SettingsError, load
 
 PUBLISHED = "callwarden_ledger_heads_published_timestamp_seconds"
 

@@ -9,10 +9,10 @@ import pytest
 from ledger_samples import address, filled, put, topics
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
 from oracle.ledger import DAY, T0, event, oracle, pending, review
 from schemas.outputs import Evidence, Reason
-from streams.cluster import TP
+from streams.cli.app import build
+from streams.kafka.api import TP
 
 CANARY = "13812345678"
 

@@ -13,17 +13,19 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, address, filled, put, topics
 from typer.testing import CliRunner
 
-from monitor.cli.app import build
 from oracle.ledger import T0, event, pending, review
-from streams.cluster import TP, Fetched
+from streams.cli.app import build
 from streams.consumers.database import Database
-from streams.consumers.ledger import heads, keep, topicverify
+from streams.consumers.ledger import published_heads as heads
+from streams.consumers.ledger import writer as keep
 from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.heads import Heads, HeadsFault, PublishedHead
-from streams.consumers.ledger.loss import accept
+from streams.consumers.ledger.gaps import accept
+from streams.consumers.ledger.published_heads import Heads, HeadsFault, PublishedHead
 from streams.consumers.ledger.tables import POSITIONS
-from streams.consumers.ledger.topicverify import compare_partition
-from streams.consumers.ledger.verify import Verified, verify
+from streams.consumers.ledger.verify import topics as topicverify
+from streams.consumers.ledger.verify.chains import Verified, verify
+from streams.consumers.ledger.verify.topics import compare_partition
+from streams.kafka.api import TP, Fetched
 
 
 def held_topics() -> FakeTopics:

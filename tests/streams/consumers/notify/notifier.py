@@ -7,15 +7,15 @@ import msgspec
 from office import MANNERS, POLICY
 
 from monitor.policy.model import Policy
-from streams.cluster import TP
 from streams.consumers.database import Database
-from streams.consumers.follow import Record
+from streams.consumers.follower import Record
 from streams.consumers.notify.channels import Channel, Failed
-from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desks import Desks
-from streams.consumers.notify.message import Message
-from streams.consumers.notify.sender import Sender
+from streams.consumers.notify.delivery.sender import Sender
+from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.rules.rules_by_policy import Desks
 from streams.consumers.notify.telemetry import Telemetry
+from streams.kafka.api import TP
 
 BEGAN_MS = 1_772_409_600_000
 

@@ -2,10 +2,10 @@
 
 from monitor.policy.load import load
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.notify.desk import Desk, Said, Silent
-from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.message import Message
-from streams.consumers.notify.register import Tenant
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.rules.notification_rules import Desk, Said, Silent
+from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.throttle import Manners
 
 POLICY = load(None)
 MANNERS = Manners()

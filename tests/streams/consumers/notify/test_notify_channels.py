@@ -22,9 +22,9 @@ from streams.consumers.notify.channels.base import TIMEOUT
 from streams.consumers.notify.channels.dingtalk import signature as dingtalk_signature
 from streams.consumers.notify.channels.feishu import signature as feishu_signature
 from streams.consumers.notify.channels.text import markdown, plain
-from streams.consumers.notify.message import Item, Message, What
+from streams.consumers.notify.messages.message import Item, Message, What
 from streams.consumers.notify.outbox import Standing
-from streams.consumers.notify.trial import samples, trial
+from streams.consumers.notify.test_messages import samples, trial
 
 KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
 SAMPLES = samples(load(None), NOW_MS)

@@ -10,11 +10,11 @@ from notifier import BEGAN_MS, Ear, Notifier
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from monitor.policy.durations import DAY, HOUR, MINUTE
+from monitor.text.durations import DAY, HOUR, MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Alertmanager, Failed
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import OUTBOX
 from streams.metrics.catalogue import CATALOGUE
 

@@ -3,10 +3,10 @@
 from notices import alert, decision, escalation
 from office import MANNERS, Office, short
 
-from monitor.policy.durations import DAY, HOUR, MINUTE
+from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Reason
-from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.register import Tenant
+from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.throttle import Manners
 
 
 def test_an_alert_that_lasts_is_told_once_and_then_that_it_is_over() -> None:

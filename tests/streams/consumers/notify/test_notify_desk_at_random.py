@@ -7,10 +7,10 @@ import pytest
 from notices import alert, decision
 from office import Office, short
 
-from monitor.policy.durations import DAY, HOUR, MINUTE
+from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.notify.manners import Manners
-from streams.consumers.notify.register import Tenant
+from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.throttle import Manners
 
 Row = tuple[int, Alert | Enforcement | None]
 

@@ -5,13 +5,13 @@ from collections import Counter
 
 from notices import SAID
 
-from monitor.policy.durations import DAY, HOUR
+from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
-from streams.consumers.notify.desk import Silent
-from streams.consumers.notify.digest import digest, plan, summary
-from streams.consumers.notify.due import Pending, about_to_lapse, next_summary_ms
-from streams.consumers.notify.message import Message
-from streams.consumers.notify.words import lapse_soon
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.rules.digest import digest, plan, summary
+from streams.consumers.notify.rules.notification_rules import Silent
+from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.templates import lapse_soon
 
 RANKS = {"info": 0, "warning": 1, "critical": 2}
 

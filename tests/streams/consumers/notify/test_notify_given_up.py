@@ -6,9 +6,10 @@ from notifier import BEGAN_MS, Ear, Notifier
 from sqlalchemy import Connection
 from test_notify_delivery import Manager
 
-from monitor.policy.durations import HOUR, MINUTE
+from monitor.text.durations import HOUR, MINUTE
 from streams.consumers.database import Database
-from streams.consumers.notify import givenup, outbox
+from streams.consumers.notify import outbox
+from streams.consumers.notify.delivery import failed_messages as givenup
 
 
 async def listed(database: Database) -> list[tuple[str, str, bool]]:

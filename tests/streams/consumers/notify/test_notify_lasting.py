@@ -9,19 +9,19 @@ from notifier import BEGAN_MS, Ear, Notifier
 from office import MANNERS, POLICY
 from sqlalchemy import func, select
 
-from monitor.policy.durations import DAY, HOUR
-from streams.cluster import TP
+from monitor.text.durations import DAY, HOUR
+from streams.consumers.data_loss import Gone
 from streams.consumers.database import Database
-from streams.consumers.gone import Gone
 from streams.consumers.notify import outbox, tenants
-from streams.consumers.notify.serve import watch
+from streams.consumers.notify.main import watch
 from streams.consumers.notify.tables import SILENT
+from streams.kafka.api import TP
 
 
 async def test_while_the_topics_are_still_read_nothing_is_said_to_be_due(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consumers.notify.serve._TICK_S", 0.001)
+    monkeypatch.setattr("streams.consumers.notify.main._TICK_S", 0.001)
     notifier = Notifier(database, Ear("one"))
     await notifier.later()
     lapses_ms = BEGAN_MS + 7 * DAY

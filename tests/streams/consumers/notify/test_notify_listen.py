@@ -7,9 +7,9 @@ from pydantic import SecretStr
 from schemas.outputs import Reason
 from streams.consumers.notify.channels.base import Failed
 from streams.consumers.notify.channels.webhook import Webhook
-from streams.consumers.notify.listen import address, listening
-from streams.consumers.notify.message import Message
-from streams.devkafka import free_ports
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.webhook_receiver import address, listening
+from streams.dev.kafka_node import free_ports
 
 MESSAGE = Message(id="m", what="ban", severity="critical", at_ms=5, title=Reason("封号", "Ban"), tenant_id="t")
 

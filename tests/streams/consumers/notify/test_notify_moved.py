@@ -7,11 +7,11 @@ from notifier import BEGAN_MS, Ear, Notifier
 from office import MANNERS, POLICY
 from sqlalchemy import select
 
-from monitor.policy.durations import DAY, HOUR
+from monitor.text.durations import DAY, HOUR
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower
-from streams.consumers.notify.consumer import Consumer
-from streams.consumers.notify.desks import Desks
+from streams.consumers.follower import Follower
+from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.rules.rules_by_policy import Desks
 from streams.consumers.notify.tables import PENDING, POSITIONS
 
 

@@ -6,10 +6,11 @@ from notifier import BEGAN_MS, Ear, Notifier
 from sqlalchemy import Connection, select
 from test_notify_delivery import Manager
 
-from monitor.policy.durations import MINUTE
+from monitor.text.durations import MINUTE
 from streams.consumers.database import Database
-from streams.consumers.notify import givenup, outbox
+from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import Failed
+from streams.consumers.notify.delivery import failed_messages as givenup
 from streams.consumers.notify.tables import OUTBOX
 
 

@@ -11,18 +11,18 @@ from notifier import BEGAN_MS, Ear, Notifier
 from office import MANNERS
 from structlog.testing import capture_logs
 
-from monitor.notes import Move, Note, Switch, Withdrawal
-from monitor.policy.durations import HOUR
+from monitor.partition.journal import Move, Note, Switch, Withdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
+from monitor.text.durations import HOUR
 from schemas.outputs import Alert, Enforcement, PolicyRef
-from streams.cluster import TP, Fetched, Refused, Unreadable
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower
+from streams.consumers.follower import Follower
 from streams.consumers.notify import outbox
-from streams.consumers.notify.policylog import PolicyLog
+from streams.consumers.notify.policy_watch import PolicyLog
 from streams.consumers.notify.tables import POSITIONS
-from streams.emit import encode_note
+from streams.kafka.api import TP, Fetched, Refused, Unreadable
+from streams.topics.transaction_records import encode_note
 
 
 def policy(version: str, rule: str, at_least: int) -> Policy:

@@ -17,15 +17,15 @@ from office import MANNERS
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from monitor.policy.durations import DAY, HOUR
+from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
-from streams.cluster import TP, Unavailable
+from streams.consumers.data_loss import Gone
 from streams.consumers.database import Database
-from streams.consumers.follow import Follower, Record
-from streams.consumers.gone import Gone
+from streams.consumers.follower import Follower, Record
 from streams.consumers.notify import outbox
-from streams.consumers.notify.message import Message
+from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import METADATA, OUTBOX, PENDING, POSITIONS, REJECTED
+from streams.kafka.api import TP, Unavailable
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
@@ -99,7 +99,7 @@ async def test_a_record_that_cannot_be_read_is_kept_by_its_place_and_stops_nothi
 async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
     notifier = Notifier(database, Ear("one"))
     topics = FakeTopics(enforcement=1, alerts=1)
     topics.put("enforcement", 0, b"lost", b"one", b"another")
@@ -218,7 +218,7 @@ async def test_deleted_records_are_told(database: Database) -> None:
 async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consumers.follow._FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr("streams.consumers.follower._FIRST_RETRY_S", 0.001)
     ear = Ear("one")
     notifier = Notifier(database, ear)
     await notifier.later()

@@ -1,0 +1,111 @@
+"""Small checks of a mapping file's data that note faults and go on, so that one fault hides no other."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from monitor.adapters.mapping.spec import ROW, Mark
+from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.policy.file.yaml_source import Place
+
+T = TypeVar("T")
+
+
+class Checker:
+    """Collects ``faults``, and in ``marks`` the place where each column is named first."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.marks: dict[str, Mark] = {}
+
+    def wrong(self, place: Place, message: str) -> None:
+        self.faults.append(place.fault(message))
+
+    def known(self, data: dict[str, Any], place: Place, keys: Iterable[str]) -> None:
+        keys = tuple(keys)
+        for key in data:
+            if key not in keys:
+                self.faults.append(place.child(key).key_fault(f"`{key}` means nothing here{did_you_mean(key, keys)}"))
+
+    def word(
+        self, data: dict[str, Any], place: Place, key: str, words: tuple[str, ...], default: str | None
+    ) -> str | None:
+        value = data.get(key, default)
+        if value is None:
+            self.wrong(place.child(key), f"`{key}` is missing: one of {', '.join(words)}")
+        elif value not in words:
+            self.wrong(place.child(key), not_a_word(str(value), words))
+            return default
+        return value
+
+    def text(self, data: dict[str, Any], place: Place, key: str, default: str) -> str:
+        return self.typed(data, place, key, default, lambda value: isinstance(value, str), "text: write it in quotes")
+
+    def flag(self, data: dict[str, Any], place: Place, key: str, default: bool, right: str = "true or false") -> bool:
+        return self.typed(data, place, key, default, lambda value: isinstance(value, bool), right)
+
+    def typed(
+        self, data: dict[str, Any], place: Place, key: str, default: T, good: Callable[[object], bool], right: str
+    ) -> T:
+        value = data.get(key, default)
+        if good(value):
+            return cast(T, value)
+        self.wrong(place.child(key), f"`{key}` is {right}")
+        return default
+
+    def texts(self, data: dict[str, Any], place: Place, key: str) -> list[str]:
+        value = data.get(key, [])
+        found = []
+        for n, item in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(item, str):
+                found.append(item)
+            else:
+                self.wrong(place.child(key, n), f"`{key}` is a list of texts: write each in quotes")
+        return found
+
+    def items(self, data: dict[str, Any], top: Place, key: str, right: str) -> list[tuple[Place, dict[str, Any]]]:
+        value = data.get(key, [])
+        if not isinstance(value, list):
+            self.wrong(top.child(key), f"`{key}` is a list of {right}")
+            return []
+        found = []
+        for n, item in enumerate(value):
+            if isinstance(item, dict):
+                found.append((top.child(key, n), item))
+            else:
+                self.wrong(top.child(key, n), f"`{key}` is a list of {right}")
+        return found
+
+    def pattern(self, data: dict[str, Any], place: Place, key: str) -> re.Pattern[str] | None:
+        if key not in data:
+            return None
+        try:
+            return re.compile(self.text(data, place, key, ""))
+        except re.error as error:
+            self.wrong(place.child(key), f"no regular expression: {error}")
+            return None
+
+    def column(self, name: Any, place: Place) -> str:
+        if not isinstance(name, str) or not name:
+            self.wrong(place, "the name of a column is wanted; write it in quotes if it is a number")
+            return ""
+        if name.startswith("$") and name != ROW:
+            self.wrong(place, f"`{name}` is no column; the row's own number is `{ROW}`")
+            return ""
+        source, path = place.source, place.path
+        while path not in source.values:
+            path = path[:-1]
+        self.marks.setdefault(name, source.values[path])
+        return name
+
+    def columns(self, value: dict[str, Any], place: Place, key: str) -> tuple[str, ...]:
+        given = value[key]
+        if not isinstance(given, list) or not given:
+            self.wrong(place.child(key), f"`{key}` is a list of columns: [a, b]")
+            return ()
+        return tuple(self.column(name, place.child(key, n)) for n, name in enumerate(given))
+
+
+def not_a_word(value: str, words: Iterable[str]) -> str:
+    """What a fault says of a value that is none of ``words``."""
+    return f"`{value}` is not allowed here{did_you_mean(value, words)}"

@@ -1,0 +1,213 @@
+"""Reads a mapping file: every key and value checked, every fault with its place and what would be right."""
+
+import codecs
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import msgspec
+
+from monitor.adapters.errors import MappingError
+from monitor.adapters.mapping.read_field import ValueReader, const_problem, is_time
+from monitor.adapters.mapping.spec import Arrival, Dialect, Mapping, Refusal, Value
+from monitor.policy.file.errors import Fault, PolicyError, did_you_mean
+from monitor.policy.file.yaml_source import Place, parse
+from schemas import inputs
+
+RECORDS: dict[str, type[Any]] = {
+    "cdr": inputs.Cdr,
+    "complaint": inputs.Complaint,
+    "finding": inputs.Finding,
+    "tenant": inputs.Tenant,
+    "application": inputs.Application,
+    "review": inputs.Review,
+}
+_DIALECT = ("delimiter", "quote", "header")
+_TOP = ("mapping", "about", "format", "encoding", *_DIALECT, "rows", "zone", "record", "sort", "arrival", "optional")
+_KEYS = (*_TOP, "reject", "fields")
+
+
+def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) -> Mapping:
+    """The mapping in ``text``; ``name`` is the file's in faults. Raises `MappingError` with all of the faults.
+
+    ``constants`` (field to text) stand in the place of what the mapping says of these fields.
+    """
+    if not text.strip():
+        raise MappingError([Fault(name, 1, 1, "the file is empty; a mapping needs format, record and fields")])
+    try:
+        source = parse(text, name)
+    except PolicyError as error:
+        raise MappingError(replace(f, message=_of_a_mapping(f.message)) for f in error.faults) from None
+    reader = _Reader(Place(source), constants or {})
+    mapping = reader.mapping()
+    if reader.faults or mapping is None:
+        raise MappingError(reader.faults)
+    return mapping
+
+
+def _of_a_mapping(message: str) -> str:
+    # The parser is the policy's, and so are its words.
+    return message.replace("a policy", "a mapping").replace("no policy", "no mapping")
+
+
+def record_fields(record_type: type[Any]) -> dict[str, Any]:
+    """Each field of a record with its type."""
+    return {field.name: field.type for field in msgspec.structs.fields(record_type)}
+
+
+def required_fields(record_type: type[Any]) -> frozenset[str]:
+    """The fields that a record cannot be without."""
+    return frozenset(field.name for field in msgspec.structs.fields(record_type) if field.required)
+
+
+class _Reader(ValueReader):
+    """Walks the data once; a part with a fault is left out."""
+
+    def __init__(self, top: Place, constants: dict[str, str]) -> None:
+        super().__init__()
+        self.top = top
+        self.constants = constants
+
+    def mapping(self) -> Mapping | None:
+        data, top = self.top.source.data, self.top
+        if not isinstance(data, dict):
+            self.wrong(top, "a mapping is keys with values: format, record, fields")
+            return None
+        self.known(data, top, _KEYS)
+        form = self.word(data, top, "format", ("csv", "json", "jsonl"), "csv")
+        record = self.word(data, top, "record", tuple(RECORDS), None)
+        encoding = self.encoding(data, top, form)
+        dialect = self.dialect(data, top, form)
+        rows = tuple(self.text(data, top, "rows", "").split(".")) if "rows" in data else ()
+        if rows and form != "json":
+            self.wrong(
+                top.child("rows"), f"`rows` is a path inside one JSON document; write `format: json`, not {form}"
+            )
+        self.zone = self.zone_of(data, top)
+        if record is None:
+            return None
+        record_type = RECORDS[record]
+        fields = self.fields(data, top, record, record_type)
+        event = "end_ms" if record == "cdr" else "updated_ms"
+        if event in fields and any(condition.made for condition in fields[event].when):
+            self.wrong(top.child("fields", event), "the event time decides the order, so it cannot wait for a field")
+        arrival, refusals = self.arrival(data, top), self.refusals(data, top)
+        optional = frozenset(self.texts(data, top, "optional"))
+        for column in optional - set(self.marks):
+            self.wrong(top.child("optional"), f"no field reads `{column}`{did_you_mean(column, self.marks)}")
+        return Mapping(
+            name=self.text(data, top, "mapping", top.source.name),
+            file=top.source.name,
+            about=self.text(data, top, "about", ""),
+            form=cast(Literal["csv", "json", "jsonl"], form),
+            encoding=encoding,
+            dialect=dialect,
+            rows=rows,
+            record=record,
+            record_type=record_type,
+            required=required_fields(record_type),
+            event=event,
+            sort=self.flag(data, top, "sort", True),
+            arrival=arrival,
+            refusals=refusals,
+            fields=fields,
+            optional=optional,
+            marks=self.marks,
+        )
+
+    def encoding(self, data: dict[str, Any], top: Place, form: str | None) -> str:
+        name = self.text(data, top, "encoding", "utf-8")
+        try:
+            transparent = "\n\r\t,;|\"'0a".encode(codecs.lookup(name).name) == b"\n\r\t,;|\"'0a"
+        except (LookupError, ValueError, TypeError):
+            self.wrong(top.child("encoding"), f"`{name}` is no encoding; write utf-8, gb18030, big5, cp1252 ...")
+            return "utf-8"
+        if not transparent:
+            self.wrong(top.child("encoding"), f"rows cannot be told apart in {name}; convert the file to utf-8 first")
+        if form != "csv" and codecs.lookup(name).name != "utf-8":
+            self.wrong(top.child("encoding"), "JSON is UTF-8; take `encoding` out, or convert the file to utf-8 first")
+        return codecs.lookup(name).name
+
+    def dialect(self, data: dict[str, Any], top: Place, form: str | None) -> Dialect:
+        if form != "csv":
+            for key in _DIALECT:
+                if key in data:
+                    self.faults.append(
+                        top.child(key).key_fault(f"`{key}` is for `format: csv`, not for {form}: take it out")
+                    )
+            return Dialect()
+        delimiter = self.text(data, top, "delimiter", ",")
+        delimiter = "\t" if delimiter == "tab" else delimiter
+        if len(delimiter) != 1 or delimiter in "\r\n\"'" or ord(delimiter) > 126:
+            self.wrong(top.child("delimiter"), 'a delimiter is one ASCII character, such as "," ";" "|" or tab')
+            delimiter = ","
+        quote = self.text(data, top, "quote", '"')
+        quote = "" if quote == "none" else quote
+        if len(quote) > 1 or (quote and (quote in "\r\n" or ord(quote) > 126 or quote == delimiter)):
+            self.wrong(top.child("quote"), "a quote is one ASCII character other than the delimiter, or `none`")
+            quote = ""
+        header: bool | tuple[str, ...] = True
+        if isinstance(data.get("header"), list):
+            header = tuple(self.texts(data, top, "header"))
+            for n, name in enumerate(header):
+                if name in header[:n]:
+                    self.wrong(top.child("header", n), f"a second column `{name}`: give each column its own name")
+        else:
+            header = self.flag(data, top, "header", True, "true, false, or the list of the columns' names")
+        return Dialect(delimiter, quote, header)
+
+    def arrival(self, data: dict[str, Any], top: Place) -> Arrival | None:
+        if "arrival" not in data:
+            return None
+        place, value = top.child("arrival"), data["arrival"]
+        if not isinstance(value, dict):
+            self.wrong(place, "`arrival` is {column: NAME, descending: true|false}")
+            return None
+        self.known(value, place, ("column", "descending"))
+        column = self.column(value.get("column"), place.child("column"))
+        return Arrival(column, self.flag(value, place, "descending", False)) if column else None
+
+    def refusals(self, data: dict[str, Any], top: Place) -> tuple[Refusal, ...]:
+        found = []
+        for place, value in self.items(data, top, "reject", "{when: CONDITION, reason: TEXT}"):
+            self.known(value, place, ("when", "reason"))
+            reason = self.text(value, place, "reason", "")
+            if not reason:
+                self.wrong(place, "a `reject` needs a `reason`, which stands beside each such row")
+            when = self.conditions(value, place, made=())
+            if not when:
+                self.wrong(place, "a `reject` needs `when`, or it would reject every row")
+            found.append(Refusal(when, reason))
+        return tuple(found)
+
+    def fields(self, data: dict[str, Any], top: Place, record: str, record_type: type[Any]) -> dict[str, Value]:
+        place, given = top.child("fields"), data.get("fields")
+        types = record_fields(record_type)
+        if not isinstance(given, dict):
+            self.wrong(place if "fields" in data else top, "`fields` is missing; it gives each field of the record")
+            given = {}
+        fields: dict[str, Value] = {}
+        for name, value in given.items():
+            if name not in types:
+                message = f"a {record} has no field `{name}`{did_you_mean(name, types)}"
+                self.faults.append(place.child(name).key_fault(message))
+            elif name not in self.constants:
+                made = self.field(name, value, place.child(name), types[name], tuple(given))
+                if made is not None:
+                    fields[name] = made
+        for name, text in self.constants.items():
+            if name not in types:
+                self.faults.append(
+                    Fault(
+                        f"{top.source.name} --set", 1, 1, f"a {record} has no field `{name}`{did_you_mean(name, types)}"
+                    )
+                )
+                continue
+            problem = const_problem(name, text, types[name])
+            if problem:
+                self.faults.append(Fault(f"{top.source.name} --set", 1, 1, f"{name}={text}: {problem}"))
+            fields[name] = Value("const", const=text, time=("epoch_ms",) if is_time(name) else ())
+        missing = required_fields(record_type) - set(given) - set(self.constants)
+        if missing:
+            names = ", ".join(f"`{name}`" for name in sorted(missing))
+            self.faults.append(place.key_fault(f"a {record} cannot be without {names}: say where it comes from"))
+        return fields

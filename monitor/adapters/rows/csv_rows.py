@@ -1,0 +1,175 @@
+"""Cuts a CSV file into rows as they stand in it, and a row into cells; one broken row costs its neighbours nothing."""
+
+import codecs
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from monitor.adapters.errors import Flaw, Reject, shown
+from monitor.adapters.lines import LongLine, must_be_whole
+from monitor.adapters.mapping.spec import Dialect
+
+# A quoted cell may hold line breaks. A quote that is never closed must not swallow the file, so the search for
+# its end gives up here, and the first line alone is the broken row.
+MAX_LINES: Final = 1_000
+MAX_BYTES: Final = 1 << 20
+
+Physical = tuple[int, bytes]
+
+
+class CsvRows:
+    """The rows of one CSV file: `names` first, then `records`, each of which `cells` takes apart.
+
+    ``unread`` says why there are no names where the header cannot be read, and is empty where it can.
+    """
+
+    def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
+        self._dialect = dialect
+        self._encoding = encoding
+        self._whole = _whole(dialect, strict=False)
+        self._strict = _whole(dialect, strict=True)
+        self._lines = iter(enumerate(lines, 1))
+        self._back: deque[Physical] = deque()
+        self._width = 0
+        self.unread = ""
+        self.names: tuple[str, ...] = self._names()
+
+    def _names(self) -> tuple[str, ...]:
+        self._skip_mark()
+        header = self._dialect.header
+        if isinstance(header, tuple):
+            names = header
+        elif header:
+            names = self._named()
+        else:
+            names = self._numbered()
+        self._width = len(names)
+        return names
+
+    def _named(self) -> tuple[str, ...]:
+        """The names that stand in the first row; none where that cannot be read, and then `unread` says why."""
+        first = next(self.records(), None)
+        if first is None:
+            return ()
+        try:
+            return tuple(name.strip() for name in self.cells(first[1]))
+        except Reject as reject:
+            self.unread = str(reject)
+            return ()
+
+    def _numbered(self) -> tuple[str, ...]:
+        """As many numbers as the first row that can be read has cells; all rows are still to come."""
+        taken: list[Physical] = []
+        names: tuple[str, ...] = ()
+        for number, raw in self.records():
+            lines = [raw] if isinstance(raw, LongLine) else re.findall(rb"[^\n]*\n", raw + b"\n")
+            taken += enumerate(lines, number)
+            try:
+                names = tuple(str(n) for n in range(1, len(self.cells(raw)) + 1))
+            except Reject:
+                if len(taken) < MAX_LINES:
+                    continue
+            break
+        self._back.extendleft(reversed(taken))
+        return names
+
+    def _skip_mark(self) -> None:
+        first = next(self._lines, None)
+        if first is not None and isinstance(first[1], LongLine):
+            self._back.append(first)
+        elif first is not None:
+            # Byte order marks: UTF-8's and GB 18030's.
+            line = first[1].removeprefix(codecs.BOM_UTF8).removeprefix(b"\x84\x31\x95\x33")
+            self._back.append((first[0], line))
+
+    def records(self) -> Iterator[Physical]:
+        """Each row with the number of its first physical line, without its line end; blank lines are none."""
+        quote = self._dialect.quote.encode()
+        back, lines = self._back, self._lines
+        while True:
+            found = back.popleft() if back else next(lines, None)
+            if found is None:
+                return
+            number, line = found
+            if isinstance(line, LongLine):
+                yield number, line
+                continue
+            if not line or line.isspace():
+                continue
+            if quote and quote in line and not self._closed(line, self._whole):
+                line = self._joined(number, line)
+            yield number, line.rstrip(b"\r\n")
+
+    def _closed(self, raw: bytes, whole: re.Pattern[str]) -> bool:
+        return whole.fullmatch(raw.rstrip(b"\r\n").decode(self._encoding, "replace")) is not None
+
+    def _joined(self, number: int, first: bytes) -> bytes:
+        """``first`` with the lines that its open cell goes on over, or alone if that makes no row.
+
+        Within one line a closed quote may be followed by anything, as the csv module has it. Over lines only a
+        delimiter or the end may follow, or a stray quote would find its end in the next stray quote.
+        """
+        quote = self._dialect.quote.encode()
+        taken: list[Physical] = []
+        raw = first
+        while len(taken) < MAX_LINES and len(raw) < MAX_BYTES:
+            found = self._back.popleft() if self._back else next(self._lines, None)
+            if found is None:
+                break
+            taken.append(found)
+            if isinstance(found[1], LongLine):
+                break
+            raw += found[1]
+            if quote in found[1] and self._closed(raw, self._strict):
+                if self._width in (0, self._count(raw)):
+                    return raw
+                break
+        self._back.extendleft(reversed(taken))
+        return first
+
+    def _count(self, raw: bytes) -> int:
+        try:
+            return len(self._split(raw.rstrip(b"\r\n").decode(self._encoding)))
+        except (Reject, UnicodeDecodeError):
+            return -1
+
+    def cells(self, raw: bytes) -> list[str]:
+        """The cells of a row. Raises `Reject` for what is not text, an open quote, or the wrong count of cells."""
+        must_be_whole(raw)
+        try:
+            text = raw.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            raise Reject(
+                f"{Flaw.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
+            ) from None
+        cells = self._split(text)
+        if len(cells) != self._width and self._width:
+            raise Reject(f"{Flaw.MALFORMED_ROW}: {len(cells)} cells; expected {self._width}, as in the header")
+        return cells
+
+    def _split(self, text: str) -> list[str]:
+        dialect = self._dialect
+        if not dialect.quote or dialect.quote not in text:
+            return text.split(dialect.delimiter)
+        if not self._whole.fullmatch(text):
+            raise Reject(f"{Flaw.MALFORMED_ROW}: a quoted cell is not closed")
+        try:
+            # In a list: the reader would take a bare text for a file of one-letter lines.
+            return next(csv.reader([text], delimiter=dialect.delimiter, quotechar=dialect.quote))
+        except (csv.Error, StopIteration) as error:
+            raise Reject(f"{Flaw.MALFORMED_ROW}: {error}, in {shown(text)}") from None
+
+
+def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:
+    """Matches a row in which every quoted cell is closed, without backtracking.
+
+    By the rules of Python's csv module; ``strict``, of RFC 4180: nothing stands between a closing quote and the
+    delimiter.
+    """
+    delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or '"')
+    plain = f"[^{delimiter}]*+"
+    after = "" if strict else plain
+    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{after}|(?!{quote}){plain})"
+    return re.compile(f"{cell}(?:{delimiter}{cell})*+", re.DOTALL)

@@ -1,1 +1,0 @@
-"""The command line; heavy imports stay inside the commands."""

@@ -1,5 +1,0 @@
-"""`python -m monitor.cli` is `callwarden`."""
-
-from monitor.cli.app import main
-
-main()

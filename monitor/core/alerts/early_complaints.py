@@ -1,0 +1,86 @@
+"""Complaints that wait, as they will stand once they are decided: what an early look counts beside what is decided."""
+
+import heapq
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from monitor.core.decisions.record_handlers import Place
+from monitor.core.tenants.complaints import ComplaintEntry
+from schemas.inputs import Complaint
+
+_Name = tuple[int, str]  # tenant, complaint_id
+
+
+class Ahead(NamedTuple):
+    """A record of a complaint that waits. The order is the decision order."""
+
+    place: Place
+    complaint: Complaint
+
+    @property
+    def at_ms(self) -> int:
+        """Its event time."""
+        at_ms: int = self.place[0]
+        return at_ms
+
+
+class ComplaintsAhead:
+    """The records that wait, by complaint; of each status the first, for another is a duplicate.
+
+    ``kept_ms`` after its last record a complaint is forgotten. Each record costs the same, however many wait.
+    """
+
+    def __init__(self, kept_ms: int) -> None:
+        self._kept_ms = kept_ms
+        self._waiting: dict[_Name, list[Ahead]] = {}
+        self._order: list[tuple[Place, _Name]] = []  # a heap
+
+    def add(self, tenant: int, ahead: Ahead) -> None:
+        """A record came that is not decided."""
+        name = tenant, ahead.complaint.complaint_id
+        some = self._waiting.setdefault(name, [])
+        if any(one.complaint.status == ahead.complaint.status and one.place < ahead.place for one in some):
+            return
+        some[:] = [one for one in some if one.complaint.status != ahead.complaint.status]
+        some.append(ahead)
+        some.sort(key=lambda one: one.place)
+        heapq.heappush(self._order, (ahead.place, name))
+
+    def forget(self, decided: Place) -> None:
+        """All up to that place were decided."""
+        while self._order and self._order[0][0] <= decided:
+            _, name = heapq.heappop(self._order)
+            some = [one for one in self._waiting.get(name, ()) if one.place > decided]
+            if some:
+                self._waiting[name] = some
+            else:
+                self._waiting.pop(name, None)
+
+    def __len__(self) -> int:
+        """How many complaints have records that wait."""
+        return len(self._waiting)
+
+    def names(self) -> Iterator[_Name]:
+        """The complaints of which records wait."""
+        yield from self._waiting
+
+    def first_ms(self, name: _Name) -> int:
+        """The event time of the first record of the complaint that waits."""
+        return self._waiting[name][0].at_ms
+
+    def stands(self, name: _Name, decided: ComplaintEntry | None, before_ms: int) -> ComplaintEntry | None:
+        """How the complaint will stand at ``before_ms``, that is ``decided`` so now; None where it is unknown then."""
+        entry, own = decided, False
+        for one in self._waiting.get(name, ()):
+            if one.at_ms >= before_ms:
+                break
+            if entry is None or entry.last_ms + self._kept_ms < one.at_ms:
+                entry, own = ComplaintEntry.of(one.complaint, name[0], one.at_ms), True
+            elif entry.has(one.complaint.status):
+                continue
+            elif not own:
+                entry, own = replace(entry), True
+            entry.take(one.complaint, one.at_ms)
+        return entry

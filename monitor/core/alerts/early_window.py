@@ -1,0 +1,148 @@
+"""Outlooks: what one window length will hold at an end to come, of all that has been read by now."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.fields import BIT
+from monitor.core.rules.conditions import OPS, Floats, Rows, values
+from monitor.core.tenants.complaints import Foreseen
+from monitor.core.windows.early_distinct_counts import PEAK, Name, PartiesAhead
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.open_panes import Unsealed
+from monitor.core.windows.pane import Pane
+from monitor.core.windows.tenant_sums import TenantSums
+from monitor.core.windows.window import Counts, Sight, Span, metrics_of
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Rule
+
+_ATTEMPTS = BIT["attempts"]
+_NAMES = {"distinct_callees": "distinct", "numeric_callees": "numbers", "sequential_callees": "sequential"}
+
+
+class Outlook(Sight):
+    """The window of a span that ends at ``end_ms``: what is sealed and will not have left, and the open calls.
+
+    It is made once and then kept up to date by `enter` alone: sealing moves calls, but changes none. Parties are right
+    for those alone who were `candidates`. Memory: 8 bytes a tenant and field.
+    """
+
+    level: TenantSums
+    complaints: Foreseen
+    callees: PartiesAhead | None
+    callers: PartiesAhead | None
+
+    def __init__(self, span: Span, end_ms: int, opened: Unsealed, tenants: int) -> None:
+        self.end_ms = end_ms
+        self.start_ms = end_ms - span.window_ms
+        self.layout = span.layout
+        self.level = span.level.ahead(self.start_ms, tenants)
+        self.complaints = Foreseen(span.complaints, end_ms, tenants)
+        self.callees = self.callers = None
+        if span.callees is not None or span.callers is not None:
+            kept = self.level.field(_ATTEMPTS, tenants)
+            left = span.level.field(_ATTEMPTS, tenants) - kept
+            if span.callees is not None:
+                names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
+                callees = self._came("callees", span, opened)
+                self.callees = PartiesAhead(span.callees, names, self.start_ms, kept, left, callees)
+            if span.callers is not None:
+                callers = self._came("callers", span, opened)
+                self.callers = PartiesAhead(span.callers, (PEAK,), self.start_ms, kept, left, callers)
+        for piece in self._yet_to_enter(span, opened):
+            self.level.add(piece.tenant, self.level.pick(piece.sums))
+        self._news: list[NDArray[np.int32]] = []
+        self.looked: set[str] = set()  # the rules that have looked at everybody
+
+    def _yet_to_enter(self, span: Span, opened: Unsealed) -> Iterator[Pane]:
+        """What of this window is not in the span's: sealed panes that wait to enter together, and what is open."""
+        yield from (pane for pane in span.coming if pane.start_ms >= self.start_ms)
+        yield from opened.between(self.start_ms, self.end_ms)
+
+    def _came(
+        self, which: Literal["callees", "callers"], span: Span, opened: Unsealed
+    ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
+        """What tells the parties of the tenants that are marked in all that is not in the span's window, each once."""
+
+        def parties(who: NDArray[np.bool_]) -> KeyCounts:
+            found = [getattr(piece, which).of_tenants(who) for piece in self._yet_to_enter(span, opened)]
+            return KeyCounts.joined(found).distinct()
+
+        return parties
+
+    def enter(self, piece: Pane, picked: Counts) -> None:
+        """Open calls have come, of tenants within its reach, ``picked`` from the piece for the span's levels."""
+        if self.start_ms <= piece.start_ms < self.end_ms:
+            self.level.add(piece.tenant, picked)
+            self._news.append(piece.tenant)
+
+    def reach(self, tenants: int) -> None:
+        """So many tenants are known by now."""
+        self.level.reach(tenants)
+        self.complaints.reach(tenants)
+        for parties in (self.callees, self.callers):
+            if parties is not None:
+                parties.reach(tenants)
+
+    def touch(self, tenant: int) -> None:
+        """Something else of the tenant has changed."""
+        self._news.append(np.array([tenant], np.int32))
+
+    def news(self) -> Rows:
+        """The tenants of whom something has changed since `looked_at`, ascending."""
+        if len(self._news) > 1:
+            self._news = [np.unique(np.concatenate(self._news))]
+        return self._news[0].astype(np.intp) if self._news else np.empty(0, np.intp)
+
+    def looked_at(self) -> None:
+        """What has changed was looked at."""
+        self._news = []
+
+    # Parties ----------------------------------------------------------------------------------------------------
+
+    def candidates(self, rule: Rule, who: Rows, tenants: int) -> Rows:
+        """Which of these tenants may be in breach, by the bounds of what the rule asks of parties."""
+        conditions = [(condition.metric, condition.op, condition.value) for condition in rule.also]
+        conditions.append((rule.metric, rule.direction, rule.threshold))
+        for name, op, limit in conditions:
+            if METRICS[name].family == "parties" and len(who):
+                lowest, highest = self._between(name, rule, who, tenants)
+                who = who[OPS[op](highest if op in ("above", "at_least") else lowest, limit)]
+        return who
+
+    def count(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> None:
+        """Count the parties that these rules ask for of these tenants, so that `measure` is right for them."""
+        callees: set[int] = set()
+        callers: set[int] = set()
+        for rule, who in asked:
+            names = {name for name in metrics_of(rule) if METRICS[name].family == "parties"}
+            if "caller_peak" in names:
+                callers.update(who.tolist())
+            if names - {"caller_peak"}:
+                callees.update(who.tolist())
+        for parties, some in ((self.callees, callees), (self.callers, callers)):
+            if parties is not None and some:
+                who = np.array(sorted(some))
+                parties.count(who, self.level.field(_ATTEMPTS, tenants)[who])
+
+    def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
+        """Between what a metric of parties lies ``[k]``, NaN where there is none."""
+        metric = METRICS[name]
+        attempts = self.level.field(_ATTEMPTS, tenants)[who]
+        if name == "caller_peak":
+            assert self.callers is not None
+            least, most = self.callers.between(PEAK, who, attempts)
+            return least.astype(np.float64), most.astype(np.float64)
+        assert self.callees is not None
+        if name == "callee_over_limit":
+            least, most = self.callees.between(rule.params.callee_limit, who, attempts)
+            return least.astype(np.float64), most.astype(np.float64)
+        least, most = self.callees.between(_NAMES[metric.numerator], who, attempts)
+        fewest, largest = attempts, attempts
+        if metric.denominator == "numeric_callees":
+            fewest, largest = self.callees.between("numbers", who, attempts)
+        lowest = values(metric, least, largest)
+        highest = np.minimum(most / np.maximum(fewest, 1), 1.0)
+        return lowest, np.where(largest > 0, highest, np.nan)

@@ -1,0 +1,250 @@
+"""Calls as columns: a list of `Cdr` becomes one array for each thing that is counted, compared or kept."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, get_args
+
+import numpy as np
+from msgspec.structs import astuple
+from numpy.typing import NDArray
+
+from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
+from monitor.core.calls.keys import U64, Texts, modulus_of, number_keys, text_keys
+from monitor.core.calls.local_hours import minute_of_day
+from monitor.core.calls.string_column import Strings, concatenate
+from schemas.inputs import Cdr, Outcome
+
+_OUTCOMES: tuple[str, ...] = get_args(Outcome)
+_AT_ONCE = 512
+_BY_CALLEE = {"callee": True, "caller": False, "system": False, "": False, None: False}
+_DIRECTION_CODE = {"inbound": 0, "outbound": 1}
+_OUTCOME_CODE = {name: code for code, name in enumerate(_OUTCOMES)}
+
+
+def _bits(*names: str) -> int:
+    return sum(1 << BIT[name] for name in names)
+
+
+def _outbound_bits(outcome: str) -> int:
+    """The bits that an outbound call has by its outcome alone."""
+    if outcome == "policy_blocked":
+        return _bits("rows", "policy_blocked")
+    word = _bits("rows", "attempts")
+    if outcome in ("answered", "invalid_number", "rejected", "cancelled", "carrier_blocked"):
+        word |= _bits(outcome)
+    if outcome in ("answered", "busy", "no_answer", "rejected"):
+        word |= _bits("network_effective")
+    return word
+
+
+def _inbound_bits(outcome: str) -> int:
+    return _bits("rows", "inbound", *(["inbound_cancelled"] if outcome == "cancelled" else []))
+
+
+_BY_OUTCOME = np.array(
+    [[_inbound_bits(o) for o in _OUTCOMES], [_outbound_bits(o) for o in _OUTCOMES]],
+    np.uint64,
+)
+
+
+@dataclass(slots=True)
+class Counted:
+    """What is counted of calls; every column is ``[n]``.
+
+    ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place.
+    ``word`` has the fields' bits (`Layout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply. Integers
+    may be narrower than declared, where they fit.
+    """
+
+    tenant: NDArray[np.int32]
+    word: U64
+    end_ms: NDArray[np.int64]
+    talk_ms: NDArray[np.int64]
+    ring_delay_ms: NDArray[np.int64]
+    callee_key: U64
+    callee_numeric: NDArray[np.bool_]
+    caller_key: U64
+    call_id: Strings
+
+    def __len__(self) -> int:
+        return len(self.end_ms)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
+        """Those rows, in that order."""
+        return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """All rows of the parts (at least one), one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+@dataclass(slots=True)
+class Calls(Counted):
+    """Accepted call records in reading order; every column is ``[n]``.
+
+    ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
+    before it, ``line_ms`` the late line of its source when it was read.
+    """
+
+    id_key: U64
+    source: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    clock_ms: NDArray[np.int64]
+    line_ms: NDArray[np.int64]
+
+    def counted(self) -> Counted:
+        """What is counted of them, as densely as can be."""
+        return Counted(
+            self.tenant,
+            _narrow(self.word, np.uint32),
+            self.end_ms,
+            _narrow(self.talk_ms, np.int32),
+            _narrow(self.ring_delay_ms, np.int32),
+            self.callee_key,
+            self.callee_numeric,
+            self.caller_key,
+            self.call_id.compact(),
+        )
+
+
+def _narrow(values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:
+    """The same numbers (none negative) in half the bytes, if they fit."""
+    return values.astype(dtype) if int(values.max()) <= np.iinfo(dtype).max else values
+
+
+class Gathered:
+    """Calls taken apart a few hundred at a time, while they are in the processor's cache, so that they can be let go.
+
+    Keeping thousands of records and their strings until all are there costs twice the time of decoding them. What
+    is kept: a row of each array in ``arrays`` a portion, and the numbers' and ids' bytes.
+    """
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, int] = {}  # each tenant's first row
+        self.ids, self.callees, self.callers = Texts(), Texts(), Texts()
+        self._portions: list[tuple[NDArray[Any], ...]] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, cdrs: Sequence[Cdr]) -> None:
+        """Take more calls apart."""
+        for start in range(0, len(cdrs), _AT_ONCE):
+            self._add(cdrs[start : start + _AT_ONCE])
+
+    def _add(self, cdrs: Sequence[Cdr]) -> None:
+        count, before = len(cdrs), len(self)
+        ids, tenants, directions, callers, callees, starts, ends, outcomes, rings, answers, sides, *rest = zip(
+            *map(astuple, cdrs), strict=True
+        )
+        consents = rest[4]
+        rows = map(self.tenants.setdefault, tenants, itertools.count(before))
+        self._portions.append(
+            (
+                np.fromiter(rows, np.int64, count),
+                np.array(starts, np.int64),
+                # An absent time is 0 (times begin in 1990).
+                np.array([ms or 0 for ms in rings], np.int64),
+                np.array([ms or 0 for ms in answers], np.int64),
+                np.array(ends, np.int64),
+                np.fromiter(map(_DIRECTION_CODE.__getitem__, directions), np.uint8, count),
+                np.fromiter(map(_OUTCOME_CODE.__getitem__, outcomes), np.uint8, count),
+                np.fromiter(map(_BY_CALLEE.__getitem__, sides), np.bool_, count),
+                np.fromiter(map(bool, consents), np.bool_, count),
+            )
+        )
+        self.ids.add(ids)
+        self.callees.add(callees)
+        self.callers.add(callers)
+
+    def tenant(self, first_rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Each call's place in the table of tenants, from the first rows of the tenants."""
+        place = np.empty(len(self), np.int32)
+        place[list(self.tenants.values())] = np.arange(len(self.tenants), dtype=np.int32)
+        return place[first_rows]
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """First row of the tenant, start, ring, answer, end, outbound, outcome, released by callee, with consent."""
+        return [np.concatenate(column) for column in zip(*self._portions, strict=True)]
+
+
+def to_columns(
+    gathered: Gathered, layout: Layout, salt: np.uint64, later: Sequence[tuple[int, Layout]] = ()
+) -> tuple[list[str], Calls, NDArray[np.bool_]]:
+    """The batch's table of tenants, the calls as columns, and which of them are valid.
+
+    ``later`` has other layouts, of calls that end at a time or later.
+
+    Valid by section 2 of the contract: ordered times, and an answer time exactly when answered; the columns of
+    the others mean nothing. The place in the source is zero: whoever read the records fills it in.
+    """
+    count = len(gathered)
+    first_rows, start, ring, answer, end, outbound, outcome, by_callee, consented = gathered.arrays()
+    names, tenant = list(gathered.tenants), gathered.tenant(first_rows)
+    tenant_salts = text_keys(names, np.full(len(names), salt))[tenant]
+
+    ring_or_start = np.maximum(ring, np.where(ring > 0, 0, start))
+    answer_or_ring = np.maximum(answer, np.where(answer > 0, 0, ring_or_start))
+    valid = (start <= ring_or_start) & (ring_or_start <= answer_or_ring) & (answer_or_ring <= end)
+    valid &= (outcome == _OUTCOME_CODE["answered"]) == (answer > 0)
+
+    word = _BY_OUTCOME[outbound, outcome]
+    attempt, answered = _has(word, "attempts"), _has(word, "answered")
+    talk = np.where(answered, end - answer, 0)
+    rang = attempt & (ring > 0)
+    _set(word, rang, BIT["rang"])
+    _set(word, answered & (talk == 0), BIT["zero_second"])
+    _set(word, talk >= LONG_CALL_MS, BIT["long"])
+    _set(word, answered & by_callee & (talk <= CALLEE_HANGUP_MS), BIT["callee_hangup"])
+    _set(word, answered & consented, BIT["consented"])
+    bare, word = word, _parametrised(word, layout, start, talk, attempt)
+    for from_ms, other in later:
+        word = np.where(end >= from_ms, _parametrised(bare, other, start, talk, attempt), word)
+
+    modulus = modulus_of(int(salt))
+    callee_key, callee_numeric = number_keys(gathered.callees, tenant_salts, modulus)
+    caller_key, _ = number_keys(gathered.callers, tenant_salts, modulus)
+    calls = Calls(
+        tenant=tenant,
+        word=word,
+        end_ms=end,
+        talk_ms=talk,
+        ring_delay_ms=np.where(rang, ring - start, 0),
+        id_key=text_keys(gathered.ids, tenant_salts),
+        callee_key=callee_key,
+        callee_numeric=callee_numeric,
+        caller_key=caller_key,
+        call_id=gathered.ids.strings(),
+        source=np.zeros(count, np.int16),
+        offset=np.zeros(count, np.int64),
+        clock_ms=np.zeros(count, np.int64),
+        line_ms=np.zeros(count, np.int64),
+    )
+    return names, calls, valid
+
+
+def _parametrised(
+    bare: U64, layout: Layout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
+) -> U64:
+    """The words with the bits that a layout has for its limits and time zones."""
+    word = bare.copy()
+    for limit in layout.short_call_ms:
+        _set(word, (talk > 0) & (talk <= limit), layout.short_bit(limit))
+    for timezone in layout.timezones:
+        minute = minute_of_day(start, timezone)
+        outside = (minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN)
+        _set(word, attempt & outside, layout.hours_bit(timezone))
+    return word
+
+
+def _has(word: U64, name: str) -> NDArray[np.bool_]:
+    has: NDArray[np.bool_] = (word & np.uint64(1 << BIT[name])) != 0
+    return has
+
+
+def _set(word: U64, where: NDArray[np.bool_], bit: int) -> None:
+    word |= where.astype(np.uint64) << np.uint64(bit)

@@ -1,0 +1,172 @@
+"""Evidence: of each tenant and ruled field the newest 20 calls, by event time then id, no id twice.
+
+An id comes twice where it was used again after it had been forgotten (contract, section 3): the newer call stands.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from heapq import nlargest
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.columns import Counted
+from monitor.core.calls.fields import has_bit
+from monitor.core.calls.keys import U64, hashes, mix
+from monitor.core.calls.string_column import Strings, concatenate
+
+NEWEST = 20  # section 6 of the contract
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRows:
+    """Calls that may serve as evidence: ``mask`` has a bit for each ruled field whose newest they are among."""
+
+    tenant: NDArray[np.int32]
+    end_ms: NDArray[np.int64]
+    mask: U64
+    call_id: Strings
+
+    def slice(self, start: int, stop: int) -> "EvidenceRows":
+        """The rows ``start`` to ``stop``."""
+        return EvidenceRows(*(getattr(self, f.name)[start:stop] for f in fields(self)))
+
+    def take(self, rows: NDArray[np.intp]) -> "EvidenceRows":
+        """Those rows, in that order."""
+        return EvidenceRows(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def __len__(self) -> int:
+        return len(self.tenant)
+
+
+def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
+    """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
+    mask = np.zeros(len(calls), np.uint64)
+    again = _with_an_id_twice(group, calls.call_id)
+    for k, (on, off) in enumerate(wanted):
+        chosen = has_bit(calls.word, on)
+        if off >= 0:
+            chosen &= ~has_bit(calls.word, off)
+        rows = np.flatnonzero(chosen)
+        mask[_newest(rows, group, calls.end_ms, calls.call_id, again)] |= np.uint64(1 << k)
+    rows = np.flatnonzero(mask)
+    return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact())
+
+
+def _with_an_id_twice(group: NDArray[np.int64], call_id: Strings) -> set[int]:
+    """The groups in which an id comes twice, and maybe others: it is their hashes that are compared."""
+    key = hashes(call_id) ^ mix(group.astype(np.uint64))
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return set()
+    order = np.argsort(key, kind="stable")
+    twice = key[order[1:]] == key[order[:-1]]
+    return set(group[order[1:][twice]].tolist())
+
+
+def _newest(
+    rows: NDArray[np.intp],
+    group: NDArray[np.int64],
+    end_ms: NDArray[np.int64],
+    call_id: Strings,
+    again: Collection[int],
+) -> NDArray[np.intp]:
+    """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids.
+
+    ``again`` are the groups in which an id may come twice: of such calls the newer one counts.
+    """
+    count = len(rows)
+    if not count:
+        return rows
+    group = group[rows]
+    last = np.flatnonzero(np.append(group[1:] != group[:-1], True))
+    sizes = np.diff(last, prepend=-1)
+    from_end = np.repeat(last, sizes) - np.arange(count)
+    kept = from_end < NEWEST
+    # Where the cut goes through calls that ended in the same millisecond, ids decide, which are not sorted.
+    cut = last[sizes > NEWEST] - NEWEST
+    for at in cut[end_ms[rows[cut]] == end_ms[rows[cut + 1]]]:
+        first, after = np.searchsorted(group, [group[at], group[at] + 1])
+        tied = first + np.flatnonzero(end_ms[rows[first:after]] == end_ms[rows[at]])
+        room = int(kept[tied].sum())
+        kept[tied] = False
+        kept[sorted(tied.tolist(), key=lambda i: call_id[rows[i]])[-room:]] = True
+    for one in again:
+        first, after = np.searchsorted(group, [one, one + 1]).tolist()
+        mine = rows[first:after]
+        times = end_ms[mine].tolist()
+        newest = dict(zip(call_id[mine].tolist(), range(first, after), strict=True))  # the last row of each id
+        kept[first:after] = False
+        kept[[at for _, _, at in nlargest(NEWEST, ((times[at - first], name, at) for name, at in newest.items()))]] = (
+            True
+        )
+    return rows[kept]
+
+
+def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> EvidenceRows:
+    """The newest calls of each tenant and field since when ``since_ms`` has it for the field, by tenant and time."""
+    if not since_ms:
+        return parts[0].slice(0, 0)
+    wanted = np.uint64(sum(1 << k for k in since_ms))
+    rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
+    rows = rows.take(np.flatnonzero((rows.mask & wanted) != 0))
+    rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
+    mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
+    again = _with_an_id_twice(tenant, rows.call_id)
+    for k, start_ms in since_ms.items():
+        chosen = np.flatnonzero(((rows.mask & np.uint64(1 << k)) != 0) & (rows.end_ms >= start_ms))
+        newest = _newest(chosen, tenant, rows.end_ms, rows.call_id, again)
+        mask[newest] |= np.uint64(1 << k)
+    kept = np.flatnonzero(mask)
+    return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact())
+
+
+class Evidence:
+    """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
+
+    Rows are appended a pane at a time and thinned once they have doubled, so that a tenant costs at most about
+    40 rows (of 24 bytes and an id) a ruled field, however many calls it makes.
+    """
+
+    def __init__(self, keep_ms: Sequence[int]) -> None:
+        self._keep_ms = keep_ms
+        self._parts: list[EvidenceRows] = []
+        self._rows = 0
+        self._thin_at = 4096
+
+    def add(self, rows: EvidenceRows, end_ms: int) -> None:
+        """Take a sealed pane's rows, sorted by tenant; it ended at ``end_ms``, and none after it begins earlier."""
+        if not len(rows):
+            return
+        self._parts.append(rows)
+        self._rows += len(rows)
+        if self._rows > self._thin_at:
+            self._thin(end_ms)
+
+    def restore(self, parts: Iterable[EvidenceRows], end_ms: int) -> None:
+        """Take over the rows of all panes up to ``end_ms``."""
+        self._parts = [rows for rows in parts if len(rows)]
+        if self._parts:
+            self._thin(end_ms)
+
+    def newest(self, tenant: int, field: int, start_ms: int) -> tuple[str, ...]:
+        """Ids of the newest calls of that field since ``start_ms``, sorted by code point."""
+        found: dict[str, int] = {}
+        bit = np.uint64(1 << field)
+        for part in self._parts:
+            # A part is sorted by tenant: thousands may be asked for at one window end, so not all rows are looked at.
+            first, after = part.tenant.searchsorted(np.array([tenant, tenant + 1], part.tenant.dtype))
+            if first < after:
+                mine = part.slice(first, after)
+                rows = np.flatnonzero(((mine.mask & bit) != 0) & (mine.end_ms >= start_ms))
+                for call_id, end_ms in zip(mine.call_id[rows].tolist(), mine.end_ms[rows].tolist(), strict=True):
+                    found[call_id] = max(end_ms, found.get(call_id, end_ms))
+        newest = nlargest(NEWEST, ((end_ms, call_id) for call_id, end_ms in found.items()))
+        return tuple(sorted(call_id for _, call_id in newest))
+
+    def _thin(self, end_ms: int) -> None:
+        """One part, sorted by tenant and time, of what can still be among the newest."""
+        thinned = thin(self._parts, {field: end_ms - keep_ms for field, keep_ms in enumerate(self._keep_ms)})
+        self._parts = [thinned]
+        self._rows = len(thinned)
+        self._thin_at = max(4096, 2 * self._rows)

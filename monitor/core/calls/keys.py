@@ -1,0 +1,182 @@
+"""Strings to 64-bit keys, a column at a time: ids and pseudonyms hash, a number's successor has the next key.
+
+A key stands for a string wherever only equality (and, for numbers, neighbourhood) matters. It depends on the
+string, the tenant and a salt alone, so it is the same in every process. Two strings of one tenant share a key
+with a chance of 2^-64 a pair; a secret salt keeps outsiders from crafting such pairs. Numbers of 20 digits and more,
+which 64 bits do not hold, count modulo a prime that depends on the salt, so that the next number still has the next
+key: two of them share a key, or two neighbours are none, with a chance below 2^-50.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.string_column import Strings
+
+U64 = NDArray[np.uint64]
+
+_A = np.uint64(0x9E3779B97F4A7C15)  # odd constants of splitmix64 (Steele, Lea, Flood 2014)
+_B = np.uint64(0xBF58476D1CE4E5B9)
+_C = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_PLUS, _ZERO, _NINE = 43, 48, 9
+_MOST_DIGITS = 19  # as many as 64 bits hold, whatever they are
+_MODULUS_BITS = 60  # ten times that, and a digit, fit in 64
+_WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # prove primality below 3.3e24 (Sorenson, Webster 2015)
+
+
+def mix(x: U64) -> U64:
+    """The finaliser of splitmix64: a bijection on 64 bits in which each input bit reaches every output bit."""
+    x = (x ^ (x >> _S30)) * _B
+    x = (x ^ (x >> _S27)) * _C
+    return x ^ (x >> _S31)
+
+
+def salt_of(secret: bytes) -> np.uint64:
+    """A 64-bit salt from a secret of any length; the empty secret is the documented public default."""
+    return np.uint64(text_keys([secret.hex()], np.zeros(1, np.uint64))[0])
+
+
+@lru_cache
+def modulus_of(salt: int) -> np.uint64:
+    """The prime of 60 bits by which long numbers count, a different one for each salt."""
+    candidate = int(mix(np.array([salt ^ int(_A)], np.uint64))[0]) >> 64 - _MODULUS_BITS | 1 << _MODULUS_BITS - 1 | 1
+    while not _is_prime(candidate):
+        candidate += 2
+    return np.uint64(candidate)
+
+
+def _is_prime(odd: int) -> bool:
+    """Miller and Rabin's test, exact for what has 64 bits."""
+    twos = (odd - 1 & 1 - odd).bit_length() - 1
+    for witness in _WITNESSES:
+        power = pow(witness, odd - 1 >> twos, odd)
+        if power not in (1, odd - 1) and all((power := power * power % odd) != odd - 1 for _ in range(twos - 1)):
+            return False
+    return True
+
+
+class Texts:
+    """Strings as their UTF-8 bytes, one after the other, with their lengths: all that keys are made of."""
+
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self._bytes: list[bytes] = []
+        self._lengths: list[NDArray[np.int64]] = []
+        if texts:
+            self.add(texts)
+
+    def add(self, texts: Sequence[str]) -> None:
+        """More strings."""
+        joined = "".join(texts)
+        if joined.isascii():
+            self._bytes.append(joined.encode())
+            self._lengths.append(np.fromiter(map(len, texts), np.int64, len(texts)))
+        else:
+            encoded = [text.encode() for text in texts]
+            self._bytes.append(b"".join(encoded))
+            self._lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lengths))
+
+    def strings(self) -> Strings:
+        """They themselves."""
+        return Strings.in_row(b"".join(self._bytes), np.concatenate([np.zeros(0, np.int64), *self._lengths]))
+
+    def by_length(self) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+        """The strings' bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
+        if not len(self):
+            return []
+        blob = np.frombuffer(b"".join(self._bytes), np.uint8)
+        lengths = np.concatenate(self._lengths)
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        groups = []
+        for length in np.flatnonzero(np.bincount(lengths)).tolist():
+            rows = np.flatnonzero(lengths == length)
+            if len(rows) == len(lengths):
+                matrix = blob.reshape(len(rows), length)
+            else:
+                matrix = np.lib.stride_tricks.sliding_window_view(blob, length)[starts[rows]]
+            groups.append((rows, matrix))
+        return groups
+
+
+def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
+    """A key for each text, salted row by row: ``[n]`` texts and ``[n]`` salts give ``[n]`` keys."""
+    keys = np.empty(len(texts), np.uint64)
+    for rows, matrix in _written(texts).by_length():
+        keys[rows] = _hash_rows(matrix, salts[rows])
+    return keys
+
+
+def hashes(strings: Strings) -> U64:
+    """A hash of each string, by which equal ones are found; others may share it."""
+    found = np.empty(len(strings), np.uint64)
+    for rows, matrix in strings.by_size():
+        found[rows] = _hash_rows(matrix, np.zeros(len(rows), np.uint64))
+    return found
+
+
+def number_keys(
+    texts: Sequence[str] | Texts, salts: U64, modulus: np.uint64 | None = None
+) -> tuple[U64, NDArray[np.bool_]]:
+    """Keys of numbers and pseudonyms: ``([n] keys, [n] is it a number)``.
+
+    A number is ASCII digits with at most a leading ``+``; its key is its value plus a salt of tenant, sign and
+    count of digits, so that key + 1 is the key of the next number written the same way. Anything else hashes.
+    ``modulus`` is that for long numbers, by default `modulus_of` no salt.
+    """
+    value = np.zeros(len(texts), np.uint64)
+    shape = np.zeros(len(texts), np.uint64)  # 0: not a number
+    for rows, matrix in _written(texts).by_length():
+        plus = matrix[:, 0] == _PLUS
+        for sign in (False, True):
+            mine = plus == sign
+            if not mine.any():
+                continue
+            here, written = (rows, matrix) if mine.all() else (rows[mine], matrix[mine])
+            digits = written[:, int(sign) :] - np.uint8(_ZERO)
+            is_number = np.full(len(here), digits.shape[1] > 0)
+            if digits.max(initial=0) > _NINE:  # looked at row by row where one is none: that takes four times as long
+                is_number &= (digits <= _NINE).all(axis=1)
+            number = np.zeros(len(here), np.uint64)
+            for column in digits.T[:_MOST_DIGITS]:
+                number = number * np.uint64(10) + column
+            if digits.shape[1] > _MOST_DIGITS:
+                prime = modulus_of(0) if modulus is None else modulus
+                number %= prime
+                for column in digits.T[_MOST_DIGITS:]:
+                    number = (number * np.uint64(10) + column) % prime
+            value[here] = number
+            shape[here[is_number]] = _spread(2 * digits.shape[1] + sign)
+            if not is_number.all():
+                other = ~is_number
+                value[here[other]] = _hash_rows(written[other], np.zeros(int(other.sum()), np.uint64))
+    numeric = shape != 0
+    keys = value + mix(salts ^ shape)
+    if not numeric.all():
+        keys = np.where(numeric, keys, mix(value ^ salts))
+    return keys, numeric
+
+
+def _spread(small: int) -> np.uint64:
+    """A small number times `_A`, mod 2^64 (numpy warns where its scalars wrap; arrays wrap silently)."""
+    return np.uint64(small * int(_A) % 2**64)
+
+
+def _written(texts: Sequence[str] | Texts) -> Texts:
+    return texts if isinstance(texts, Texts) else Texts(texts)
+
+
+def _hash_rows(matrix: NDArray[np.uint8], salts: U64) -> U64:
+    length = matrix.shape[1]
+    padded = np.zeros((len(matrix), -(-length // 8) * 8), np.uint8)
+    padded[:, :length] = matrix
+    words = padded.view("<u8")
+    state = salts ^ _spread(length)
+    for column in words.T:
+        state = mix(state ^ column) * _A + (column >> _S32)
+    return mix(state)

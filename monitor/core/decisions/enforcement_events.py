@@ -1,0 +1,128 @@
+"""Events: what is said of a case, as enforcement events of section 6 of the contract."""
+
+from datetime import UTC, datetime
+
+from monitor.core.results import Sink
+from monitor.core.tenants.ids import MEASURED, enforcement_id
+from monitor.core.tenants.tenant_record import Case, Standing
+from monitor.policy.model import Policy, Rule
+from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason, Window
+
+
+class Events:
+    """Puts events into the sink: decisions, reversals and lapses, and what shadow rules would have said."""
+
+    def __init__(self, policy: Policy, sink: Sink) -> None:
+        self._policy = policy
+        self._ref = PolicyRef(policy.id, policy.version, policy.sha256)
+        self._sink = sink
+
+    def decision(
+        self,
+        standing: Standing,
+        case: Case,
+        actions: tuple[Action, ...] = (),
+        proposed: tuple[Action, ...] = (),
+        supersedes: str | None = None,
+    ) -> None:
+        """A case as it stands, pending or final."""
+        data = EnforcementData(
+            tenant_id=standing.tenant_id,
+            kind=case.kind,
+            status="final" if case.final_id else "pending_review",
+            behaviour=case.behaviour,
+            clause=case.clause,
+            tier=case.tier,
+            actions=actions,
+            proposed_actions=proposed,
+            refunds="frozen" if case.frozen else "unaffected",
+            rule_id=case.rule_id,
+            policy=self._ref,
+            decided_ms=case.decided_ms,
+            review_by_ms=case.review_by_ms,
+            window=case.window,
+            measure=case.measure,
+            evidence=case.evidence,
+            violations_on_record=len(standing.violations),
+            reverses=None,
+            supersedes=supersedes,
+            reason=case.reason,
+        )
+        self._sink.enforcement.append(_event(case.id, data))
+
+    def closing(
+        self,
+        standing: Standing,
+        case: Case,
+        kind: Kind,
+        closing_id: str,
+        reverses: str,
+        at_ms: int,
+        evidence: Evidence,
+        reason: Reason,
+    ) -> None:
+        """A reversal or a lapse of the event ``reverses``, which was in force."""
+        data = EnforcementData(
+            tenant_id=standing.tenant_id,
+            kind=kind,
+            status="final",
+            behaviour=case.behaviour,
+            clause=case.clause,
+            tier=case.tier,
+            actions=(),
+            proposed_actions=(),
+            refunds="released" if case.frozen else "unaffected",
+            rule_id=case.rule_id,
+            policy=self._ref,
+            decided_ms=at_ms,
+            review_by_ms=None,
+            window=None,
+            measure=None,
+            evidence=evidence,
+            violations_on_record=len(standing.violations),
+            reverses=reverses,
+            supersedes=None,
+            reason=reason,
+        )
+        self._sink.enforcement.append(_event(closing_id, data))
+
+    def shadow(
+        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+    ) -> None:
+        """What `enforce` would have said, on the shadow output alone."""
+        behaviour = self._policy.behaviours[rule.behaviour]
+        tier = self._policy.tiers[behaviour.tier]
+        data = EnforcementData(
+            tenant_id=standing.tenant_id,
+            kind=tier.kind,
+            status="final",
+            behaviour=behaviour.id,
+            clause=behaviour.clause,
+            tier=tier.id,
+            actions=tier.actions,
+            proposed_actions=(),
+            refunds="frozen" if tier.freezes else "unaffected",
+            rule_id=rule.id,
+            policy=self._ref,
+            decided_ms=window.end_ms,
+            review_by_ms=None,
+            window=window,
+            measure=measure,
+            evidence=evidence,
+            violations_on_record=len(standing.violations) + ("record_violation" in tier.actions),
+            reverses=None,
+            supersedes=None,
+            reason=reason,
+        )
+        event_id = enforcement_id(standing.tenant_id, tier.kind, "final", rule.id, window.end_ms, MEASURED)
+        self._sink.shadow.append(_event(event_id, data))
+
+
+def _event(event_id: str, data: EnforcementData) -> Enforcement:
+    return Enforcement(id=event_id, subject=data.tenant_id, time=rfc3339(data.decided_ms), data=data)
+
+
+def rfc3339(at_ms: int) -> str:
+    """An instant as CloudEvents write it, in UTC with milliseconds."""
+    seconds, ms = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"

@@ -1,0 +1,77 @@
+"""Handover: what a shard has read and not decided yet, for whoever goes on with it at once.
+
+Else open calls and waiting records are not stored: they are read again. That takes as long as they are many, and
+whoever gives a partition up in good order can spare its successor that.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from monitor.core.calls.keys import U64
+from monitor.core.codec import FORMAT, Column, Unpacker, array, column, packed
+from monitor.core.decisions.record_handlers import Waiting
+from monitor.core.windows.open_panes import OpenPane
+from monitor.core.windows.pane_store import decode_pane, encode_pane
+from schemas import codec
+
+MOST_CALLS: Final = 200_000
+"""More open calls would make the transaction in which a partition is given up too large."""
+
+
+class _StoredOpen(Struct, array_like=True):
+    first: dict[int, tuple[int, int]]
+    pane: bytes
+
+
+class _StoredWaiting(Struct, array_like=True):
+    at_ms: int
+    log: tuple[int, int, int, int]
+    raw: bytes
+    record: bytes
+
+
+class _Stored(Struct, array_like=True):
+    format: int
+    newest_ms: int
+    panes: list[_StoredOpen]
+    seen: Column
+    seen_ms: Column
+    waiting: list[_StoredWaiting]
+
+
+class Handover(Struct):
+    """Open panes, the last event time that was read, the ids of calls that are remembered (keys and event times
+    ``[k]``, sorted by key), what waits."""
+
+    newest_ms: int
+    panes: list[OpenPane]
+    seen: tuple[U64, NDArray[np.int64]]
+    waiting: list[Waiting]
+
+    def encode(self) -> bytes:
+        """As it is stored."""
+        keys, times = self.seen
+        panes = [_StoredOpen(one.first, encode_pane(one.pane)) for one in self.panes]
+        waiting = [_StoredWaiting(w.at_ms, w.log, w.raw, codec.encode(w.record)) for w in self.waiting]
+        return packed(_Stored(FORMAT, self.newest_ms, panes, column(keys), column(times), waiting))
+
+    @classmethod
+    def decode(cls, blob: bytes) -> "Handover":
+        """What was stored. StateFormatError when its format is not known."""
+        stored = Unpacker(_Stored, "the stored handover")(blob)
+        return cls(
+            stored.newest_ms,
+            [OpenPane(decode_pane(one.pane), one.first) for one in stored.panes],
+            (array(stored.seen, np.uint64), array(stored.seen_ms, np.int64)),
+            list(_waiting(stored.waiting)),
+        )
+
+
+def _waiting(stored: Iterable[_StoredWaiting]) -> Iterable[Waiting]:
+    for one in stored:
+        record = codec.decode(one.record)
+        yield Waiting.of(record, one.at_ms, one.log, one.raw)  # a call never waits

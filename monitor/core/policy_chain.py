@@ -1,0 +1,116 @@
+"""A relay: shards of policies that follow one another, in memory, to be used like one shard."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.fields import Layout
+from monitor.core.decisions.record_handlers import Waiting
+from monitor.core.results import Sink
+from monitor.core.shard import Shard
+from monitor.core.snapshot import ShardHead
+from monitor.core.windows.aggregation_plan import Counting
+from monitor.core.windows.policy_history import History
+from monitor.core.windows.window import HOUR_MS
+from monitor.policy.timeline import Era
+
+
+class Relay:
+    """Judges by each of ``eras`` what is of its time. All of them are known before anything is read.
+
+    ``number`` is that of the era at first. Calls are to be laid out for the policy of their event time (`layouts`).
+    Until the last policy is in force, what a shard would store is kept in memory, for the next goes on from that.
+    """
+
+    def __init__(
+        self, eras: Sequence[Era], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
+    ) -> None:
+        self._eras = tuple(eras)
+        self._enforce_from_ms = enforce_from_ms
+        self._keep_windows = keep_windows
+        self._number = number
+        self._entries: dict[str, bytes] = {}
+        self._kept_ms = 0
+        self.shard = self._make(Sink())
+
+    def _make(self, sink: Sink) -> Shard:
+        history = History(self._eras[: self._number + 1])
+        shard = Shard(history.policy, self._keep_windows, self._coming is not None, history, sink)
+        shard.enforce_from(self._enforce_from_ms)
+        if self._coming is not None:
+            shard.keep_aside(self._coming.from_ms)
+        return shard
+
+    @property
+    def _coming(self) -> Era | None:
+        return self._eras[self._number + 1] if self._number + 1 < len(self._eras) else None
+
+    def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
+        """Go on from what a shard has stored, as `Shard.restore` does."""
+        self.shard.restore(head, entries)
+        if self._coming is not None:
+            self._entries = dict(entries)
+
+    def apply(
+        self, names: Sequence[str], calls: Calls, watermark_ms: int, known_duplicate: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        """Take calls, as `Shard.apply` does."""
+        return self.shard.apply(names, calls, watermark_ms, known_duplicate)
+
+    def wait(self, waiting: Waiting) -> None:
+        """Take a record that is not a call."""
+        self.shard.wait(waiting)
+
+    def due(self, watermark_ms: int) -> bool:
+        """Whether `advance` would decide anything."""
+        coming = self._coming
+        return self.shard.due(watermark_ms) or (coming is not None and coming.from_ms <= watermark_ms)
+
+    def advance(self, watermark_ms: int) -> None:
+        """Decide all that the watermark allows, each by the policy of its time."""
+        while self._coming is not None and self._coming.from_ms <= watermark_ms:
+            self._switch(self._coming)
+        self.shard.advance(watermark_ms)
+        if self._coming is not None and watermark_ms >= self._kept_ms + HOUR_MS:
+            self._keep()  # it deletes what no window needs any more
+            self._kept_ms = watermark_ms
+
+    def finish(self, last_ms: int, until_ms: int | None = None) -> None:
+        """The input has ended. A policy of later has its turn where there is an end of its time to be judged."""
+        while self._coming is not None and self._coming.from_ms <= self._last_end(self._coming, last_ms, until_ms):
+            self._switch(self._coming, last_ms if until_ms is None else None)
+        self.shard.finish(last_ms, until_ms)
+
+    def _last_end(self, coming: Era, last_ms: int, until_ms: int | None) -> int:
+        if until_ms is not None:
+            return until_ms
+        steps = {rule.step_ms for policy in (self.shard.policy, coming.policy) for rule in policy.rules}
+        return max([last_ms, *((last_ms // step_ms + 1) * step_ms for step_ms in steps)])
+
+    def take(self) -> Sink:
+        """What was brought about since the last call."""
+        return self.shard.take()
+
+    def _switch(self, coming: Era, last_ms: int | None = None) -> None:
+        former = self.shard
+        former.close(coming.from_ms, coming.policy, last_ms)
+        self._keep()
+        self._number += 1
+        self.shard = self._make(former.sink)
+        self.shard.succeed(former, former.head(), self._entries)
+        if self._coming is None:
+            self._entries = {}
+
+    def _keep(self) -> None:
+        for key, blob in self.shard.changes().items():
+            self._entries.pop(key, None)
+            if blob is not None:
+                self._entries[key] = blob
+
+
+def layouts(eras: Sequence[Era]) -> tuple[Layout, tuple[tuple[int, Layout], ...]]:
+    """How calls are laid out for a relay: the layout at first, and those of calls that end at a time or later."""
+    first, *later = [Counting.of(era.policy).layout for era in eras]
+    return first, tuple((era.from_ms, layout) for era, layout in zip(eras[1:], later, strict=True))

@@ -1,0 +1,233 @@
+"""Screens: who breaks which rule at a window's end, for all rules and all tenants at once.
+
+Those of whom nothing has changed since a rule looked last break it if they did then; only the others are looked at.
+They are asked for what a rule measures; those who are beyond its threshold, as pairs of a rule and a tenant, for its
+conditions and the bound of its confidence. Only how often one number called would be dear, and is left open: so all
+who are in breach pass, and hardly anybody else.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from math import inf, nextafter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.rule_state import Docket
+from monitor.core.rules.wilson import bound, quantile
+from monitor.core.tenants.dirty import Flags, Touched
+from monitor.core.windows.window import Span
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Rule
+
+_DEAR = "caller_peak"
+_UPWARDS = ("above", "at_least")
+_ONE = 0  # the place of a count that is always 1
+_TENANT_BITS = 32
+
+
+class _Line(NamedTuple):
+    """A metric, by the places of its counts, and what is asked of it: to be greater than the limit, times ``sign``."""
+
+    numerator: int
+    denominator: int
+    scale: int
+    sign: float
+    limit: float
+
+
+@dataclass(slots=True)
+class _Places:
+    """Where the counts of one span stand among all: its sums, in a row, and others by name.
+
+    ``present``: whether there is a record, where no denominator tells. ``others``: a place, the metric and a rule that
+    ask for it, and whether its denominator is the count.
+    """
+
+    sums: slice
+    present: int
+    of: dict[Hashable, int]
+    others: list[tuple[int, str, Rule, bool]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who may be in breach of each rule, ascending, by its place; and the rules of which an alert ends."""
+
+    breach: dict[int, Rows]
+    ending: set[int]
+
+
+class Screen:
+    """All dockets, with what their rules ask of their spans' sums, parties and complaints.
+
+    A rule's place is that of its docket. Memory: a byte a tenant and step.
+    """
+
+    def __init__(self, dockets: Sequence[Docket]) -> None:
+        self._dockets = dockets
+        self._width = 1
+        self._places: dict[Span, _Places] = {}
+        self._touched: dict[int, Touched] = {}
+        for docket in dockets:
+            self._touched.setdefault(docket.rule.step_ms, Touched())
+        for span in dict.fromkeys(docket.span for docket in dockets):
+            for step_ms in span.steps & self._touched.keys():
+                span.watch(self._touched[step_ms])
+            fields = span.level.fields
+            first, last = self._place(len(fields)), self._width
+            of: dict[Hashable, int] = {field: first + row for row, field in enumerate(fields)}
+            counted = any(docket.metric.denominator is None for docket in dockets if docket.span is span)
+            self._places[span] = _Places(slice(first, last), self._place() if counted else _ONE, of)
+        rules = [docket.rule for docket in dockets]
+        asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
+        most = max(map(len, asked), default=1)
+        lines = [[self._line(docket, *one) for one in some] for docket, some in zip(dockets, asked, strict=True)]
+        for some in lines:
+            some += some[:1] * (most - len(some))
+        self._numerator, self._denominator, self._scale, self._sign, self._limit = (
+            np.array([[line[k] for line in some] for some in lines]).reshape(len(rules), most)
+            for k in range(len(_Line._fields))
+        )
+        self._present = np.array([self._places[docket.span].present for docket in dockets])
+        counted = self._denominator[:, 0] == _ONE
+        self._least = np.where(counted, 1, [max(rule.min_denominator, 1) for rule in rules])
+        self._gate = np.where(counted, self._numerator[:, 0], self._denominator[:, 0])
+        self._gate_sign = np.where(counted, self._sign[:, 0], 1.0)
+        self._gate_limit = np.where(counted, self._limit[:, 0], self._least - 0.5)
+        recover = [np.inf if rule.metric == _DEAR else rule.recover for rule in rules]
+        self._recover = np.where(np.isinf(recover), np.inf, self._sign[:, 0] * recover)
+        self._sure = np.array([rule.confidence is not None for rule in rules])
+        self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
+        self._looked = np.zeros(len(dockets), np.bool_)
+        self._breach = np.zeros(0, np.int64)  # as they were seen last: a rule's place and a tenant, ascending
+
+    def look(self, due: Sequence[int], tenants: int) -> Seen:
+        """What is to be seen of the rules at these places, ascending, and so many tenants.
+
+        Rules of one step are to look together, or not to look at all until their first time.
+        """
+        rules = np.array(due)
+        flags = np.zeros(tenants, np.bool_)
+        for step_ms in {self._dockets[place].rule.step_ms for place in due}:
+            flags |= self._touched[step_ms].take(tenants)
+        if not self._looked[rules].all():
+            self._looked[rules] = flags[:] = True
+        who = np.flatnonzero(flags)
+        if not len(who):
+            return Seen(self._by_rule(rules), set())
+        counts = self._counts({self._dockets[place].span for place in due}, tenants, who)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rule, row = self._enough(counts, rules)
+            if len(rule):
+                kept = self._holds(counts, rule, row, self._limit[rule, 0])
+                rule, row = rule[kept], row[kept]
+            if len(rule):
+                kept = self._conditions(counts, rule, row)
+                rule, row = rule[kept], row[kept]
+            ending = self._ending(counts, due, who, flags)
+        self._remember(rules, flags, rule, who[row])
+        return Seen(self._by_rule(rules), ending)
+
+    def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
+        """These pairs of a rule and a tenant are in breach; of these rules and the flagged tenants no others."""
+        if len(self._breach):
+            looked = np.zeros(len(self._dockets), np.bool_)
+            looked[rules] = True
+            before, whose = np.divmod(self._breach, 1 << _TENANT_BITS)
+            self._breach = self._breach[~(looked[before] & flags[whose])]
+        if len(rule):
+            self._breach = np.sort(np.append(self._breach, (rule << _TENANT_BITS) + tenant))
+
+    def _by_rule(self, rules: Rows) -> dict[int, Rows]:
+        if not len(self._breach):
+            return {}
+        edges = self._breach.searchsorted([rules << _TENANT_BITS, rules + 1 << _TENANT_BITS]).T.tolist()
+        mask = (1 << _TENANT_BITS) - 1
+        return {
+            place: self._breach[start:stop] & mask
+            for place, (start, stop) in zip(rules.tolist(), edges, strict=True)
+            if start < stop
+        }
+
+    # Counts are ``[count, k]``, of those who are looked at; pairs are a rule's place and one of these k.
+
+    def _enough(self, counts: Floats, rules: Rows) -> tuple[Rows, Rows]:
+        """Of whom there is enough to be in breach of which rule: the denominator, or where there is none the count."""
+        enough = self._gate_sign[rules, None] * counts[self._gate[rules]] > self._gate_limit[rules, None]
+        place, row = np.nonzero(enough)
+        return rules[place], row
+
+    def _holds(self, counts: Floats, rule: Rows, row: Rows, limit: Floats) -> NDArray[np.bool_]:
+        """Of which of these pairs the rule's own value is beyond ``limit``, with enough under it, and a record."""
+        denominator = counts[self._denominator[rule, 0], row]
+        value = counts[self._numerator[rule, 0], row] / (self._scale[rule, 0] * denominator)
+        holds: NDArray[np.bool_] = (self._sign[rule, 0] * value > limit) & (denominator >= self._least[rule])
+        holds &= counts[self._present[rule], row] > 0
+        return holds
+
+    def _conditions(self, counts: Floats, rule: Rows, row: Rows) -> NDArray[np.bool_]:
+        """Which of these pairs meet all conditions of their rules."""
+        numerator = counts[self._numerator[rule], row[:, None]]
+        denominator = counts[self._denominator[rule], row[:, None]]
+        value = numerator / (self._scale[rule] * denominator)
+        sign, limit = self._sign[rule], self._limit[rule]
+        kept: NDArray[np.bool_] = ((sign * value > limit) & (denominator > 0)).all(axis=1)
+        surely = sign[:, 0] * bound(numerator[:, 0], denominator[:, 0], self._quantile[rule], sign[:, 0])
+        kept &= ~self._sure[rule] | (surely > limit[:, 0])
+        return kept
+
+    def _ending(self, counts: Floats, due: Sequence[int], who: Rows, flags: Flags) -> set[int]:
+        """The rules of which the value of an alerted tenant is not beyond ``recover`` any more, or not there."""
+        firing = [(place, tenant) for place in due for tenant in self._dockets[place].firing]
+        if not firing:
+            return set()
+        rule, tenant = np.array(firing).T
+        rule, tenant = rule[flags[tenant]], tenant[flags[tenant]]
+        return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
+
+    def _counts(self, spans: set[Span], tenants: int, who: Rows) -> Floats:
+        """What is counted of these tenants; of the other spans anything."""
+        counts = np.empty((self._width, len(who)))
+        counts[_ONE] = 1
+        for span in spans:
+            places = self._places[span]
+            counts[places.sums] = span.level.of(who)
+            if places.present != _ONE:
+                counts[places.present] = span.present(tenants, who)
+            for place, name, rule, below in places.others:
+                count = span.measure(name, rule, tenants)[below]
+                assert count is not None
+                counts[place] = count[who]
+        return counts
+
+    def _place(self, count: int = 1) -> int:
+        """The first of so many new places."""
+        self._width += count
+        return self._width - count
+
+    def _line(self, docket: Docket, name: str, op: str, limit: float) -> _Line:
+        rule, places = docket.rule, self._places[docket.span]
+        metric, layout, sign = METRICS[name], docket.span.layout, 1.0 if op in _UPWARDS else -1.0
+        if name == _DEAR:
+            return _Line(_ONE, _ONE, 1, 1.0, 0.0)
+        numerator: Hashable = metric.numerator, rule.params.callee_limit
+        denominator = _ONE
+        if metric.family == "calls":
+            numerator = layout.field(metric.numerator, rule.params)
+        elif numerator not in places.of:
+            places.of[numerator] = self._place()
+            places.others.append((places.of[numerator], name, rule, False))
+        if metric.denominator == "numeric_callees":
+            if metric.denominator not in places.of:
+                places.of[metric.denominator] = self._place()
+                places.others.append((places.of[metric.denominator], name, rule, True))
+            denominator = places.of[metric.denominator]
+        elif metric.denominator is not None:
+            denominator = places.of[layout.field(metric.denominator, rule.params)]
+        limit *= sign
+        if op in ("at_least", "at_most"):
+            limit = nextafter(limit, -inf)
+        return _Line(places.of[numerator], denominator, metric.scale, sign, limit)

@@ -1,0 +1,136 @@
+"""Breaches: which tenants break a rule by what is seen of one window, all of them at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.rules.wilson import wilson_bound
+from monitor.core.windows.window import Counts, Sight
+from monitor.policy.metrics import METRICS, Metric
+from monitor.policy.model import Condition, Rule
+from schemas.outputs import Measure
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+OPS: dict[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
+    "above": lambda value, limit: value > limit,
+    "below": lambda value, limit: value < limit,
+    "at_least": lambda value, limit: value >= limit,
+    "at_most": lambda value, limit: value <= limit,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a rule sees of some tenants at one end: all arrays are ``[k]``, in step with ``tenants``, ascending."""
+
+    tenants: Rows
+    numerator: Counts
+    denominator: Counts | None
+    present: NDArray[np.bool_]
+
+    def where(self, rows: NDArray[np.bool_] | Rows) -> "View":
+        """Those rows of it."""
+        return View(
+            self.tenants[rows],
+            self.numerator[rows],
+            None if self.denominator is None else self.denominator[rows],
+            self.present[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A view as judged: ``value`` and ``standing`` (an alert that stands goes on) ``[k]``, in step with ``view``.
+
+    ``breach`` are those in breach, with the ``bound`` that they were judged by and the values of each condition.
+    """
+
+    view: View
+    value: Floats
+    standing: NDArray[np.bool_]
+    breach: View
+    bound: Floats
+    also: list[tuple[Condition, Floats]]
+
+
+def look(sight: Sight, rule: Rule, tenants: int, who: Rows | None = None) -> View:
+    """What the rule sees of everybody, or of some tenants."""
+    numerator, denominator = sight.measure(rule.metric, rule, tenants)
+    if who is None:
+        return View(np.arange(tenants), numerator, denominator, sight.present(tenants))
+    some = None if denominator is None else denominator[who]
+    return View(who, numerator[who], some, sight.present(tenants, who))
+
+
+def find(sight: Sight, rule: Rule, view: View, tenants: int) -> Found:
+    """Who of the view is in breach; `also` conditions are looked up in ``sight`` for those who may be."""
+    metric = METRICS[rule.metric]
+    value = values(metric, view.numerator, view.denominator)
+    enough = view.present.copy()
+    if view.denominator is not None:
+        enough &= view.denominator >= rule.min_denominator
+    beyond = OPS[rule.direction]
+    breach = view.where(enough & beyond(value, rule.threshold))
+    bound = wilson_bounds(rule, breach, np.arange(len(breach.tenants)))
+    if rule.confidence is not None:
+        sure = beyond(bound, rule.threshold)
+        breach, bound = breach.where(sure), bound[sure]
+    also: list[tuple[Condition, Floats]] = []
+    for condition in rule.also:
+        if not len(breach.tenants):
+            break
+        beside = _beside(sight, rule, condition.metric, breach.tenants, tenants)
+        holds = OPS[condition.op](beside, condition.value)
+        breach = breach.where(holds)
+        bound = bound[holds]
+        also = [(c, v[holds]) for c, v in also] + [(condition, beside[holds])]
+    return Found(view, value, enough & beyond(value, rule.recover), breach, bound, also)
+
+
+def _beside(sight: Sight, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
+    numerator, denominator = sight.measure(name, rule, tenants)
+    return values(METRICS[name], numerator[who], None if denominator is None else denominator[who])
+
+
+def values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Floats:
+    """Values as doubles, NaN where the denominator is 0."""
+    if denominator is None:
+        return numerator.astype(np.float64)
+    value = np.full(len(numerator), np.nan)
+    np.divide(numerator, metric.scale * denominator, out=value, where=denominator != 0)
+    return value
+
+
+def wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
+    """The Wilson bounds that a rule with a confidence judges by, NaN where there is none."""
+    bound = np.full(len(rows), np.nan)
+    if rule.confidence is not None and view.denominator is not None:
+        some = view.denominator[rows] > 0
+        numerator, denominator = view.numerator[rows][some], view.denominator[rows][some]
+        bound[some] = wilson_bound(numerator, denominator, rule.confidence, lower=rule.direction == "above")
+    return bound
+
+
+def last_measure(rule: Rule, view: View, row: int) -> Measure | None:
+    """One row of a view as it is told when an alert is over; None where there is no record."""
+    if not view.present[row]:
+        return None
+    return measure(rule, view, row, wilson_bounds(rule, view, np.array([row]))[0])
+
+
+def measure(rule: Rule, view: View, row: np.intp | int, bound: float) -> Measure:
+    """One row of a view as it is told."""
+    one = view.where(np.array([row]))
+    value = float(values(METRICS[rule.metric], one.numerator, one.denominator)[0])
+    return Measure(
+        metric=rule.metric,
+        numerator=int(view.numerator[row]),
+        denominator=None if view.denominator is None else int(view.denominator[row]),
+        value=None if np.isnan(value) else int(value) if view.denominator is None else value,
+        threshold=rule.threshold,
+        bound=None if np.isnan(bound) else float(f"{bound:.12g}"),
+    )

@@ -1,0 +1,351 @@
+"""The judge: at a window's end, which tenants break a rule, whose alert fires or resolves, and who is decided on."""
+
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from msgspec.structs import replace
+
+from monitor import reasons
+from monitor.core.calls.evidence import NEWEST
+from monitor.core.calls.evidence import Evidence as CallEvidence
+from monitor.core.calls.fields import Layout
+from monitor.core.decisions.cooldowns import Gates
+from monitor.core.decisions.lifecycle import Decisions
+from monitor.core.results import Sink
+from monitor.core.rules.batch_evaluator import Screen
+from monitor.core.rules.conditions import Found, Rows, View, find, last_measure, look, measure
+from monitor.core.rules.rule_state import Alerts, Docket
+from monitor.core.tenants.active_alert import ByTenant, Firing, StandingAlerts
+from monitor.core.tenants.alert_store import AlertStore
+from monitor.core.tenants.tenant_record import Standing
+from monitor.core.tenants.tenant_records import Standings
+from monitor.core.windows.aggregation_plan import ruled_field
+from monitor.core.windows.policy_history import History
+from monitor.core.windows.window import Span
+from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
+from schemas.outputs import Evidence, JudgedWindow, Measure, Window
+
+_NOBODY: Rows = np.empty(0, np.intp)
+
+
+class Judge:
+    """Judges every rule at every multiple of its step, for all tenants at once.
+
+    ``spans`` are by window length. Windows that end before ``from_ms`` are not judged: nothing comes of them.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        layout: Layout,
+        spans: dict[int, Span],
+        gates: Gates,
+        decisions: Decisions,
+        calls: CallEvidence,
+        history: History,
+        standings: Standings,
+        sink: Sink,
+        keep_windows: bool,
+    ) -> None:
+        self._policy = policy
+        self._gates = gates
+        self._decisions = decisions
+        self._calls = calls
+        self._standings = standings
+        self._sink = sink
+        self._keep_windows = keep_windows
+        self.from_ms = 0
+        self._layout = layout
+        self._history = history
+        self._places = {field: place for place, field in enumerate(history.counting.ruled)}
+        self.alerts = Alerts(policy, standings.names, sink)
+        self._alert_store = AlertStore()
+        changed = self._alert_store.changed
+        self.dockets = [
+            Docket(
+                rule,
+                spans[rule.window_ms],
+                firing=ByTenant(changed),
+                taken_back=ByTenant(changed),
+                from_ms=history.judged_from(rule),
+            )
+            for rule in policy.rules
+        ]
+        self._screen = Screen(self.dockets)
+        self._removed: dict[str, ByTenant[int]] = {}  # as `Docket.taken_back`, of rules that may be put back in time
+        self._by_step: dict[int, list[Docket]] = {}
+        for docket in self.dockets:
+            self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
+        self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
+        # By tenant, so that thousands of exceptions do not make each new tenant dearer.
+        self._overrides: dict[str, list[Override]] = {}
+        for override in policy.overrides:
+            self._overrides.setdefault(override.tenant, []).append(override)
+        self._exemptions: dict[str, list[Exemption]] = {}
+        for exemption in policy.exemptions:
+            self._exemptions.setdefault(exemption.tenant, []).append(exemption)
+
+    def know(self, tenant_id: str, tenant: int) -> None:
+        """A tenant got its index: overrides and exemptions that name it apply from now on."""
+        for override in self._overrides.get(tenant_id, ()):
+            for docket in self.dockets:
+                if docket.rule.id == override.rule.id:
+                    docket.overrides[tenant] = (override.rule, override.expires_ms)
+                    from_ms = self._history.judged_from(override.rule)
+                    if from_ms > docket.from_ms:
+                        docket.override_from_ms[tenant] = from_ms
+        for exemption in self._exemptions.get(tenant_id, ()):
+            for docket in self.dockets:
+                if docket.rule.id in exemption.rules:
+                    docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
+
+    def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
+        """The next end after ``after_ms`` at which a rule has anything to judge.
+
+        ``bounds`` has the last end for each step.
+        """
+        found = None
+        for step_ms, dockets in self._by_step.items():
+            end_ms = (after_ms // step_ms + 1) * step_ms
+            if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
+                continue
+            if not any(docket.span.live for docket in dockets):
+                # An early alert may name an end far ahead, with nothing to judge before it.
+                firing = [firing for docket in dockets for firing in docket.firing.values()]
+                named = min((one.since_ms if one.early else end_ms for one in firing), default=bounds[step_ms] + 1)
+                end_ms = max(end_ms, named)
+                if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
+                    continue
+            found = end_ms
+        return found
+
+    def judge(self, end_ms: int, tenants: int, bounds: Mapping[int, int]) -> None:
+        """Judge the rules that have a window ending at ``end_ms``: in file order, then by the tenants' ids."""
+        for named in self._removed.values():
+            _forget(named, end_ms)
+        due = [
+            place
+            for place, docket in enumerate(self.dockets)
+            if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0
+        ]
+        for span in {self.dockets[place].span for place in due}:
+            span.leave(end_ms - span.window_ms)
+        if not due or end_ms < self.from_ms:
+            return
+        seen = self._screen.look(due, tenants)
+        for place in due:
+            docket, breach = self.dockets[place], seen.breach.get(place, _NOBODY)
+            if len(breach) or docket.firing or docket.taken_back or docket.overrides or self._keep_windows:
+                before = self._sink.mark()
+                self._judge(docket, end_ms, tenants, breach, place in seen.ending)
+                self._sink.by_tenant(before)
+
+    def _judge(self, docket: Docket, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
+        rule, span = docket.rule, docket.span
+        expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
+        if docket.settled == span.version and not expired and not self._keep_windows:
+            return
+        views: dict[Params, View] = {}
+        if self._keep_windows:
+            self._write_windows(docket, look(span, rule, tenants), end_ms, views)
+        apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
+        found = len(breach) > 0
+        if (found or docket.firing) and (
+            apart or exempt or expired or ending or not self._goes_on(docket, breach, end_ms)
+        ):
+            who = np.union1d(breach, list(docket.firing)).astype(np.intp)
+            if apart or exempt:
+                who = who[~np.isin(who, list(apart | exempt))]
+            found = len(who) > 0 and self._apply(docket, rule, look(span, rule, tenants, who), end_ms, tenants)
+        for tenant in sorted(apart - exempt):
+            if end_ms < docket.override_from_ms.get(tenant, 0):
+                continue
+            if not span.present(tenants, np.array([tenant]))[0] and tenant not in docket.firing:
+                continue
+            override = docket.overrides[tenant][0]
+            alone = self._look_once(docket, override, tenants, views).where(np.array([tenant]))
+            found |= self._apply(docket, override, alone, end_ms, tenants)
+        for tenant in sorted(exempt & docket.firing.keys()):
+            if _judged(docket.firing[tenant], end_ms):
+                self._resolve(docket, rule, tenant, None, end_ms)
+        _forget(docket.taken_back, end_ms)
+        docket.settled = None if found or docket.firing else span.version
+        docket.settled_ms = end_ms
+
+    def _look_once(self, docket: Docket, override: Rule, tenants: int, views: dict[Params, View]) -> View:
+        """What overrides with these parameters see, looked up once at an end and kept in ``views``."""
+        if override.params not in views:
+            views[override.params] = look(docket.span, override, tenants)
+        return views[override.params]
+
+    def _goes_on(self, docket: Docket, breach: Rows, end_ms: int) -> bool:
+        """Whether all in breach are alerted on and not to be decided on, and no alert is an early one."""
+        firing = docket.firing
+        if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
+            return False
+        return not self._gates.open(docket.rule, end_ms, breach).any()
+
+    def _apply(self, docket: Docket, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
+        """Decide and alert for these tenants; whether any of them is in breach."""
+        found = find(docket.span, rule, view, tenants)
+        breach = found.breach
+        may = self._gates.open(rule, end_ms, breach.tenants)
+        alerts = [docket.firing.get(tenant) for tenant in breach.tenants.tolist()]
+        fresh = np.array([firing is None or firing.early for firing in alerts], np.bool_)
+        for row in np.flatnonzero(may | fresh).tolist():
+            tenant, firing = int(breach.tenants[row]), alerts[row]
+            measured = measure(rule, breach, row, found.bound[row])
+            decided = None
+            if may[row]:
+                beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
+                decided = self._decide(docket, rule, tenant, measured, beside, end_ms)
+            if firing is None:
+                firing = Firing(self._since(docket, tenant, end_ms), decided)
+                self.alerts.fire(docket, rule, tenant, firing, measured, end_ms)
+                continue
+            confirmed = replace(firing, early=False, enforcement_id=decided or firing.enforcement_id)
+            if decided and firing.early:
+                self.alerts.fire(docket, rule, tenant, confirmed, measured, end_ms)
+            else:
+                docket.firing[tenant] = confirmed
+        self._recover(docket, rule, found, end_ms)
+        return len(breach.tenants) > 0
+
+    @staticmethod
+    def _since(docket: Docket, tenant: int, end_ms: int) -> int:
+        """The end itself, unless an alert that named it (or a later one) was taken back: no alert is reopened."""
+        named_ms = docket.taken_back.get(tenant, -1)
+        return end_ms if named_ms < end_ms else named_ms + docket.rule.step_ms
+
+    def _recover(self, docket: Docket, rule: Rule, found: Found, end_ms: int) -> None:
+        """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there.
+
+        An early alert that was not in breach at the end that it had named is over, too; before that end it stands
+        as long as no judging has confirmed it.
+        """
+        view = found.view
+        if not docket.firing or not len(view.tenants):
+            return
+        alerts = np.array([tenant for tenant, firing in docket.firing.items() if _judged(firing, end_ms)], np.int64)
+        rows = np.searchsorted(view.tenants, alerts)
+        rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
+        for row in rows.tolist():
+            tenant = int(view.tenants[row])
+            if found.standing[row] and not docket.firing[tenant].early:
+                continue
+            self._resolve(docket, rule, tenant, last_measure(rule, view, row), end_ms)
+
+    def _resolve(self, docket: Docket, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
+        since_ms = docket.firing[tenant].since_ms
+        if since_ms > end_ms:  # the end that it had named is still to come, and must not open it again
+            docket.taken_back[tenant] = since_ms
+        self.alerts.resolve(docket, rule, tenant, measured, end_ms)
+
+    def _decide(
+        self,
+        docket: Docket,
+        rule: Rule,
+        tenant: int,
+        measure: Measure,
+        also: tuple[tuple[Condition, float | None], ...],
+        end_ms: int,
+    ) -> str | None:
+        standing = self._standings.of(tenant)
+        behaviour = self._policy.behaviours[rule.behaviour]
+        window = Window(end_ms - rule.window_ms, end_ms)
+        status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
+        review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
+        reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
+        evidence = self._evidence(docket, rule, standing, window)
+        return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
+
+    def _evidence(self, docket: Docket, rule: Rule, standing: Standing, window: Window) -> Evidence:
+        """The newest calls or complaints of the numerator, or for ``below`` of the denominator outside it."""
+        metric = docket.metric
+        if metric.family == "complaints" and rule.direction == "above":
+            found = []
+            for entry in standing.complaints.values():
+                at_ms = entry.verified_ms if metric.numerator == "verified" else entry.first_ms
+                counts = at_ms is not None and window.start_ms <= at_ms < window.end_ms and not entry.dismissed
+                if counts and not (metric.numerator == "complainants" and entry.complainant is None):
+                    found.append((at_ms, entry.complaint_id))
+            return Evidence(complaint_ids=tuple(sorted(name for _, name in sorted(found)[-NEWEST:])))
+        place = self._places.get(ruled_field(rule, self._layout))
+        if place is None:
+            return Evidence()
+        since_ms = max(window.start_ms, self._history.evidence_from(rule))
+        return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
+
+    def _write_windows(self, docket: Docket, view: View, end_ms: int, views: dict[Params, View]) -> None:
+        rule = docket.rule
+        for row in np.flatnonzero(view.present):
+            tenant = int(view.tenants[row])
+            seen = view
+            if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
+                if end_ms < docket.override_from_ms.get(tenant, 0):
+                    continue
+                seen = self._look_once(docket, docket.overrides[tenant][0], len(view.tenants), views)
+            measured = measure(rule, seen, row, np.nan)
+            self._sink.windows.append(
+                JudgedWindow(
+                    self._standings.names[tenant],
+                    rule.id,
+                    rule.metric,
+                    rule.window_ms,
+                    end_ms,
+                    measured.numerator,
+                    measured.denominator,
+                    measured.value,
+                )
+            )
+
+    def dismiss(self, rules: Collection[str], at_ms: int) -> None:
+        """The alerts of all rules but these are over, and whatever looks ahead have told of ends to come."""
+        for docket in self.dockets:
+            gone = docket.rule.id not in rules
+            for tenant in sorted(tenant for tenant, firing in docket.firing.items() if gone or firing.early):
+                docket.taken_back[tenant] = docket.firing[tenant].since_ms
+                self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
+
+    @property
+    def firing(self) -> int:
+        """How many alerts stand."""
+        return sum(len(docket.firing) for docket in self.dockets)
+
+    def alerts_standing(self) -> StandingAlerts:
+        """All that is stored of the alerts, to be read and not changed."""
+        ours = {docket.rule.id: docket.taken_back for docket in self.dockets}
+        return StandingAlerts(
+            {docket.rule.id: docket.firing for docket in self.dockets if docket.firing},
+            {rule_id: named for rule_id, named in (self._removed | ours).items() if named},
+        )
+
+    def alert_changes(self) -> dict[str, bytes | None]:
+        """The entries of alerts that are to be stored since the last call, None where one is to be deleted."""
+        return self._alert_store.changes(self.alerts_standing())
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take over the alerts that stood before a restart. StateFormatError."""
+        stored = self._alert_store.restore(entries)
+        for docket in self.dockets:
+            firing, taken_back = stored.by_rule(docket.rule.id)
+            docket.firing.load(firing)
+            docket.taken_back.load(taken_back)
+        ours = {docket.rule.id for docket in self.dockets}
+        self._removed = {
+            rule_id: ByTenant(self._alert_store.changed) for rule_id in stored.taken_back if rule_id not in ours
+        }
+        for rule_id, named in self._removed.items():
+            named.load(stored.taken_back[rule_id])
+
+
+def _forget(named: ByTenant[int], end_ms: int) -> None:
+    """Forget the ends that were named up to ``end_ms``."""
+    for tenant in [tenant for tenant, named_ms in named.items() if named_ms <= end_ms]:
+        del named[tenant]
+
+
+def _judged(firing: Firing, end_ms: int) -> bool:
+    """Whether the judging at that end has a say in an alert: a look's alert it leaves alone before it is due."""
+    return not firing.early or firing.since_ms <= end_ms

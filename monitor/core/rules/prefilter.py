@@ -1,0 +1,83 @@
+"""Sieves: whom a look at sums alone cannot clear, for all rules of a span at once.
+
+Each rule becomes some lines, one for each thing that it asks of sums (its metric, its conditions, its least
+denominator); who passes all of a rule's lines may be in breach of it, and everything dearer is asked of them alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import inf, nextafter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.fields import BIT, Layout
+from monitor.core.windows.tenant_sums import TenantSums
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Rule
+
+
+class _Line(NamedTuple):
+    """A value, as the numbers of the fields it is made of, and what a rule asks of it; ``denominator`` -1: a count."""
+
+    numerator: int
+    denominator: int
+    scale: int
+    op: str
+    limit: float
+
+
+class Sieve:
+    """The lines of some rules of one span, for levels with these fields."""
+
+    def __init__(self, rules: Sequence[Rule], layout: Layout, fields: Sequence[int]) -> None:
+        by_rule = [list(_lines(rule, layout)) for rule in rules]
+        lines = [line for some in by_rule for line in some]
+        self._starts = np.cumsum([0, *map(len, by_rule[:-1])])
+        # Many lines look at one value.
+        values = list(dict.fromkeys(line[:3] for line in lines))
+        self._value_of = np.array([values.index(line[:3]) for line in lines])
+        row = {field: number for number, field in enumerate(fields)}
+        self._numerators = np.array([row[numerator] for numerator, _, _ in values])
+        self._ratios = np.array([n for n, (_, denominator, _) in enumerate(values) if denominator >= 0], np.intp)
+        self._denominators = np.array([row[denominator] for _, denominator, _ in values if denominator >= 0], np.intp)
+        self._scales = np.array([scale for _, denominator, scale in values if denominator >= 0], np.int64)
+        # All as one comparison, greater than: turned over for limits from above, a hair wider where the limit will do.
+        self._signs = np.array([1.0 if line.op in ("above", "at_least") else -1.0 for line in lines])
+        limits = (self._signs * [line.limit for line in lines]).tolist()
+        wide = [line.op in ("at_least", "at_most") for line in lines]
+        self._limits = np.array([nextafter(x, -inf) if hair else x for x, hair in zip(limits, wide, strict=True)])
+
+    def sift(self, sums: TenantSums, who: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Who of these tenants may be in breach of each rule: ``[k, rule]``."""
+        theirs = sums.of(who)
+        value = theirs[:, self._numerators].astype(np.float64)
+        denominator = self._scales * theirs[:, self._denominators]
+        ratio = np.full(denominator.shape, np.nan)
+        np.divide(value[:, self._ratios], denominator, out=ratio, where=denominator != 0)
+        value[:, self._ratios] = ratio
+        passed = self._signs * value[:, self._value_of] > self._limits
+        sifted: NDArray[np.bool_] = np.logical_and.reduceat(passed, self._starts, axis=1)
+        return sifted
+
+
+def _lines(rule: Rule, layout: Layout) -> Iterator[_Line]:
+    """What a rule asks of sums; there is always something: a record."""
+    params = rule.params
+    yield _Line(BIT["rows"], -1, 1, "at_least", 0)
+    asked = [(rule.metric, rule.direction, rule.threshold, rule.min_denominator)]
+    for name, op, limit, least in [*asked, *((c.metric, c.op, c.value, 1) for c in rule.also)]:
+        metric = METRICS[name]
+        if metric.family == "calls":
+            denominator = -1 if metric.denominator is None else layout.field(metric.denominator, params)
+            yield _Line(layout.field(metric.numerator, params), denominator, metric.scale, op, limit)
+            if denominator >= 0 and least > 1:
+                yield _Line(denominator, -1, 1, "at_least", least)
+        elif metric.denominator == "answered":
+            yield _Line(BIT["answered"], -1, 1, "at_least", least)
+        elif metric.denominator is not None:  # there are at most as many parties as attempts
+            yield _Line(BIT["attempts"], -1, 1, "at_least", least)
+        elif name == "callee_over_limit" and op in ("above", "at_least"):
+            yield _Line(BIT["attempts"], -1, 1, op, limit * (params.callee_limit + 1))
+        elif name == "caller_peak" and op in ("above", "at_least"):
+            yield _Line(BIT["attempts"], -1, 1, op, limit)

@@ -1,0 +1,119 @@
+"""Dockets: what is kept of each rule beside its span: who is an exception to it, and its alerts, from first to last."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from monitor import reasons
+from monitor.core.results import Sink
+from monitor.core.rules.conditions import Rows
+from monitor.core.tenants.active_alert import ByTenant, Firing
+from monitor.core.tenants.ids import alert_id
+from monitor.core.windows.window import Span
+from monitor.policy.metrics import METRICS, Metric
+from monitor.policy.model import Behaviour, Policy, Rule
+from schemas.outputs import Alert, Measure
+
+
+@dataclass(slots=True)
+class Docket:
+    """One rule with its span, who is exempt until when, who has an override until when, and its alerts by tenant.
+
+    ``settled`` is the span's version at which the rule last found nobody in breach, at the end ``settled_ms``.
+    ``taken_back`` has for tenants whose early alert was taken back the end that it had named; ``reopened`` are those
+    whose alert was resolved since the last early look. ``from_ms`` is the first end at which the rule can be judged
+    since the policy was changed, ``override_from_ms`` a later one for tenants whose override looks at something else.
+    """
+
+    rule: Rule
+    span: Span
+    exempt: dict[int, int] = field(default_factory=dict)
+    overrides: dict[int, tuple[Rule, int]] = field(default_factory=dict)
+    firing: ByTenant[Firing] = field(default_factory=ByTenant)
+    taken_back: ByTenant[int] = field(default_factory=ByTenant)
+    reopened: set[int] = field(default_factory=set)
+    settled: tuple[int, int] | None = None
+    settled_ms: int = 0
+    from_ms: int = 0
+    override_from_ms: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that the rule judges."""
+        return METRICS[self.rule.metric]
+
+    def overridden(self, end_ms: int, tenants: int) -> set[int]:
+        """Of so many tenants those with an override at a window end."""
+        return {t for t, (_, expires) in self.overrides.items() if end_ms < expires and t < tenants}
+
+    def exempted(self, end_ms: int, tenants: int) -> set[int]:
+        """Of so many tenants those who are exempt at a window end."""
+        return {t for t, expires in self.exempt.items() if end_ms < expires and t < tenants}
+
+    def ruled(self, who: Rows, end_ms: int, tenants: int) -> Iterator[tuple[Rule, Rows]]:
+        """These tenants by the rule that holds for them at a window end; those who are exempt are left out."""
+        if self.overrides or self.exempt:
+            apart, exempt = self.overridden(end_ms, tenants), self.exempted(end_ms, tenants)
+            named = np.isin(who, list(apart | exempt))
+            for tenant in who[named].tolist():
+                if tenant not in exempt and end_ms >= self.override_from_ms.get(tenant, 0):
+                    yield self.overrides[tenant][0], np.array([tenant])
+            who = who[~named]
+        if len(who):
+            yield self.rule, who
+
+
+class Alerts:
+    """Fires and resolves the alerts of dockets, into the sink; ``names`` has every tenant's id, and grows."""
+
+    def __init__(self, policy: Policy, names: Sequence[str], sink: Sink) -> None:
+        self._policy = policy
+        self._names = names
+        self._sink = sink
+
+    def fire(self, docket: Docket, rule: Rule, tenant: int, firing: Firing, measure: Measure, updated_ms: int) -> None:
+        """A tenant's alert fires, or is told again because a decision came of it."""
+        docket.firing[tenant] = firing
+        self._tell(docket, rule, tenant, "firing", measure, updated_ms)
+
+    def resolve(self, docket: Docket, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
+        """A tenant's alert is over."""
+        self._tell(docket, rule, tenant, "resolved", measure, updated_ms)
+        del docket.firing[tenant]
+        docket.reopened.add(tenant)
+
+    def _tell(
+        self,
+        docket: Docket,
+        rule: Rule,
+        tenant: int,
+        state: Literal["firing", "resolved"],
+        measure: Measure | None,
+        updated_ms: int,
+    ) -> None:
+        tenant_id = self._names[tenant]
+        firing = docket.firing[tenant]
+        behaviour = self._policy.behaviours[rule.behaviour]
+        self._sink.alerts.append(
+            Alert(
+                alert_id=alert_id(tenant_id, rule.id, firing.since_ms),
+                tenant_id=tenant_id,
+                rule_id=rule.id,
+                severity=severity_of(rule, behaviour),
+                state=state,
+                measure=measure,
+                since_ms=firing.since_ms,
+                updated_ms=updated_ms,
+                enforcement_id=firing.enforcement_id,
+                reason=reasons.alert(rule, measure, state, behaviour),
+            )
+        )
+
+
+def severity_of(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", "critical"]:
+    """How bad an alert of the rule is."""
+    if rule.mode == "shadow":
+        return "info"
+    return "warning" if behaviour.tier == "minor" else "critical"

@@ -1,0 +1,58 @@
+"""Dealing: what several shards know, dealt to others by tenant, each of whom gets another number there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.calls.string_column import concatenate
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.pane import Pane
+
+ELSEWHERE: Final = -1
+Numbers = NDArray[np.int32]
+"""By the number that a tenant has, the one that it gets; `ELSEWHERE` where it goes to another shard."""
+
+
+def dealt(panes: Iterable[tuple[Pane, Numbers]]) -> Pane | None:
+    """The tenants of these panes, which begin at one time, that are not `ELSEWHERE`; None where there are none."""
+    parts = [(pane, numbers, numbers[pane.tenant] != ELSEWHERE) for pane, numbers in panes]
+    parts = [(pane, numbers, here) for pane, numbers, here in parts if here.any()]
+    if not parts:
+        return None
+    tenant = np.concatenate([numbers[pane.tenant[here]] for pane, numbers, here in parts])
+    order = np.argsort(tenant)
+    return Pane(
+        parts[0][0].start_ms,
+        tenant[order],
+        np.concatenate([pane.sums[here] for pane, _, here in parts])[order],
+        _parties([(pane.callees, numbers) for pane, numbers, _ in parts]),
+        _parties([(pane.callers, numbers) for pane, numbers, _ in parts]),
+        _evidence([(pane.evidence, numbers) for pane, numbers, _ in parts]),
+    )
+
+
+def renumbered(levels: dict[int, int], numbers: Numbers) -> dict[int, int]:
+    """What is known by tenant, by the numbers that the tenants get."""
+    return {int(numbers[tenant]): level for tenant, level in levels.items() if numbers[tenant] != ELSEWHERE}
+
+
+def _parties(parts: Sequence[tuple[KeyCounts, Numbers]]) -> KeyCounts:
+    moved = []
+    for keys, numbers in parts:
+        here = keys.select(np.flatnonzero(numbers[keys.owner] != ELSEWHERE))
+        levels = renumbered(keys.levels, numbers)
+        moved.append(KeyCounts(here.key, numbers[here.owner], here.count, here.numeric, levels))
+    return KeyCounts.joined(moved).distinct()
+
+
+def _evidence(parts: Sequence[tuple[EvidenceRows, Numbers]]) -> EvidenceRows:
+    moved = []
+    for rows, numbers in parts:
+        here = rows.take(np.flatnonzero(numbers[rows.tenant] != ELSEWHERE))
+        moved.append(EvidenceRows(numbers[here.tenant], here.end_ms, here.mask, here.call_id))
+    joined = EvidenceRows(*(concatenate([getattr(part, f.name) for part in moved]) for f in fields(EvidenceRows)))
+    return joined.take(np.argsort(joined.tenant, kind="stable"))

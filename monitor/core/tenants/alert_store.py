@@ -1,0 +1,111 @@
+"""How the alerts that stand are stored: in pages of tenants whose numbers follow, of all rules.
+
+Entries: ``a<page>``. An alert that fires or is resolved rewrites one small page, and the head holds none of them,
+however many tenants are in breach.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from monitor.core.codec import FORMAT, Unpacker, packed
+from monitor.core.tenants.active_alert import Firing, StandingAlerts
+
+TENANTS_TOGETHER: Final = 16
+
+
+class _StoredFiring(Struct, array_like=True, gc=False):
+    tenant: int
+    rule_id: str
+    since_ms: int
+    enforcement_id: str | None
+    early: bool
+
+
+class _StoredEnd(Struct, array_like=True, gc=False):
+    tenant: int
+    rule_id: str
+    end_ms: int
+
+
+class _StoredPage(Struct, array_like=True):
+    format: int
+    firing: list[_StoredFiring]
+    taken_back: list[_StoredEnd]
+
+
+class AlertStore:
+    """Which tenants' alerts have changed since they were last stored (``changed``), and which pages there are."""
+
+    def __init__(self) -> None:
+        self.changed: set[int] = set()
+        self._pages: set[int] = set()
+
+    def changes(self, alerts: StandingAlerts) -> dict[str, bytes | None]:
+        """The pages that have changed since the last call, None where one is to be deleted."""
+        numbers = sorted({tenant // TENANTS_TOGETHER for tenant in self.changed})
+        self.changed.clear()
+        changes: dict[str, bytes | None] = {}
+        for number in numbers:
+            page = _page(number, alerts)
+            if page is not None:
+                self._pages.add(number)
+                changes[_key(number)] = page
+            elif number in self._pages:
+                self._pages.remove(number)
+                changes[_key(number)] = None
+        return changes
+
+    def restore(self, entries: Mapping[str, bytes]) -> StandingAlerts:
+        """The stored alerts. StateFormatError."""
+        alerts = decode_alerts(entries)
+        self._pages = set(_numbers(entries))
+        self.changed.clear()
+        return alerts
+
+
+def encode_alerts(alerts: StandingAlerts) -> dict[str, bytes]:
+    """All pages of these alerts."""
+    tenants = {tenant for known in (alerts.firing, alerts.taken_back) for values in known.values() for tenant in values}
+    pages = sorted({tenant // TENANTS_TOGETHER for tenant in tenants})
+    return {_key(number): page for number in pages if (page := _page(number, alerts))}
+
+
+def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
+    """The alerts of all stored pages. StateFormatError."""
+    alerts, unpack = StandingAlerts({}, {}), Unpacker(_StoredPage, "a page of alerts")
+    for number in sorted(_numbers(entries)):
+        page = unpack(entries[_key(number)])
+        for one in page.firing:
+            alerts.firing.setdefault(one.rule_id, {})[one.tenant] = Firing(one.since_ms, one.enforcement_id, one.early)
+        for end in page.taken_back:
+            alerts.taken_back.setdefault(end.rule_id, {})[end.tenant] = end.end_ms
+    return alerts
+
+
+def _page(number: int, alerts: StandingAlerts) -> bytes | None:
+    """The page with that number; None where nothing is in it."""
+    firing, taken_back = alerts.firing, alerts.taken_back
+    tenants = range(number * TENANTS_TOGETHER, (number + 1) * TENANTS_TOGETHER)
+    fires = [
+        _StoredFiring(tenant, rule_id, one.since_ms, one.enforcement_id, one.early)
+        for rule_id in sorted(firing)
+        for tenant in tenants
+        if (one := firing[rule_id].get(tenant)) is not None
+    ]
+    ends = [
+        _StoredEnd(tenant, rule_id, taken_back[rule_id][tenant])
+        for rule_id in sorted(taken_back)
+        for tenant in tenants
+        if tenant in taken_back[rule_id]
+    ]
+    return packed(_StoredPage(FORMAT, fires, ends)) if fires or ends else None
+
+
+def _key(number: int) -> str:
+    return f"a{number}"
+
+
+def _numbers(entries: Iterable[str]) -> Iterator[int]:
+    return (int(key[1:]) for key in entries if key[:1] == "a" and key[1:].isdigit())

@@ -1,0 +1,277 @@
+"""Standing: what is on a tenant's record, what is pending, and what stands against it. One a tenant."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.tenants.ids import Origin
+from monitor.core.tenants.record_pages import Paged, Pages
+from monitor.core.tenants.seen_versions import UNPLACED, SeenRecord, VersionRun
+from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
+
+COMPLAINTS: Final = "c"
+FINDINGS: Final = "q"
+VERSIONS: Final = "v"
+CASES: Final = "d"
+PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
+"""The kinds of what a standing holds, and how many of each are stored together: some kilobytes as a rule."""
+
+
+class Violation(Struct, gc=False):
+    """One final decision with ``record_violation``. ``origin`` is its deciding record's type and id.
+
+    ``counts`` is false for an escalation's own decisions, ``used_by`` has the escalations that have used it, each with
+    the first id of its case.
+    """
+
+    id: str
+    decided_ms: int
+    origin: Origin
+    counts: bool
+    used_by: dict[str, str] = field(default_factory=dict)
+
+
+class Case(Struct, gc=False):
+    """A decision and what became of it: pending, final, or closed (reversed or lapsed).
+
+    ``pending_id`` and ``final_id`` are its events' ids, both for an upheld one; ``closing_id`` that of the
+    reversal or lapse. ``measured`` is true for a measured rule's decision, ``escalation`` the escalation whose
+    it is. ``frozen``: whether the event in force froze refunds. ``violation`` is what it has put on record.
+    """
+
+    first_id: str
+    status: str  # "pending", "final", "closed"
+    kind: Kind
+    behaviour: str
+    clause: int | None
+    tier: TierName | None
+    rule_id: str
+    decided_ms: int
+    last_ms: int
+    review_by_ms: int | None
+    frozen: bool
+    window: Window | None
+    measure: Measure | None
+    evidence: Evidence
+    reason: Reason
+    pending_id: str | None = None
+    final_id: str | None = None
+    closing_id: str | None = None
+    measured: bool = False
+    escalation: str | None = None
+    violation: Violation | None = None
+    page: int = 0
+
+    @property
+    def id(self) -> str:
+        """The id in force: of the final event, before it of the pending one."""
+        in_force = self.final_id or self.pending_id
+        assert in_force is not None
+        return in_force
+
+
+class FindingEntry(Struct, gc=False):
+    """What is kept of one finding."""
+
+    finding_id: str
+    last_ms: int
+    statuses: list[str]
+    case: str | None = None
+    page: int = 0
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether it was ever dismissed, which is for good."""
+        return "dismissed" in self.statuses
+
+
+class Standing:
+    """One tenant. ``cases`` are by their first event's id, ``case_of`` finds them by any id that they have had.
+
+    ``stops`` are the ids of the cases that are standing final terminations and bans, with their kind; ``quiet``
+    has, for `monitor.core.decisions.cooldowns` keys, until when measured rules are quiet.
+
+    What grows with the records of a tenant lies in `Pages` as it is stored. Whoever changes an entry of
+    ``complaints``, ``findings``, ``seen`` or ``cases`` tells that by `touch`.
+    """
+
+    __slots__ = (
+        "_bans",
+        "_changed",
+        "_pages",
+        "case_of",
+        "cases",
+        "complaints",
+        "findings",
+        "name",
+        "name_ms",
+        "quiet",
+        "seen",
+        "stops",
+        "tenant",
+        "tenant_id",
+        "violations",
+    )
+
+    def __init__(
+        self,
+        tenant_id: str,
+        tenant: int,
+        name: str | None = None,
+        name_ms: int = -1,
+        quiet: dict[str, int] | None = None,
+    ) -> None:
+        self.tenant_id = tenant_id
+        self.tenant = tenant
+        self.name = name
+        self.name_ms = name_ms
+        self.quiet = quiet or {}
+        self.complaints: dict[str, ComplaintEntry] = {}
+        self.findings: dict[str, FindingEntry] = {}
+        self.seen: dict[str, SeenRecord] = {}
+        self.cases: dict[str, Case] = {}
+        self.case_of: dict[str, str] = {}
+        self.violations: dict[str, Violation] = {}
+        self.stops: dict[str, str] = {}
+        self._bans = 0
+        self._pages: dict[str, Pages[Any]] = {}
+        self._changed = True
+
+    # What is told of it -----------------------------------------------------------------------------------------
+
+    def rename(self, name: str | None, name_ms: int) -> None:
+        """The newest tenant record, of ``name_ms``, names it so."""
+        self.name, self.name_ms, self._changed = name, name_ms, True
+
+    def quieten(self, key: str, until_ms: int) -> int:
+        """Rules of that key are quiet until then, or later where they were already: until when."""
+        self.quiet[key] = max(self.quiet.get(key, 0), until_ms)
+        self._changed = True
+        return self.quiet[key]
+
+    def stop(self, case: Case) -> None:
+        """The case is a final termination or ban from now on."""
+        self.stops[case.first_id] = case.kind
+        self._bans += case.kind == "ban"
+
+    def release(self, case: Case) -> bool:
+        """The case is in force no longer; whether it was a final termination or ban."""
+        kind = self.stops.pop(case.first_id, None)
+        self._bans -= kind == "ban"
+        return kind is not None
+
+    @property
+    def banned(self) -> bool:
+        """Whether a final ban stands."""
+        return self._bans > 0
+
+    def take_version(self, key: str, version: int, at_ms: int) -> bool:
+        """A record of that key was taken in a version that it did not have; whether it is the first of the key."""
+        seen = self.seen.get(key)
+        if seen is None:
+            run = VersionRun(key, at_ms, [version])
+            self.seen[key] = SeenRecord([run])
+            self.place(VERSIONS, run)
+            return True
+        for run in seen.take(version, at_ms):
+            if run.page == UNPLACED:
+                self.place(VERSIONS, run)
+            else:
+                self.touch(VERSIONS, run)
+        return False
+
+    # Pages ------------------------------------------------------------------------------------------------------
+
+    def place(self, kind: str, item: Paged) -> None:
+        """A new item of that kind is to be stored."""
+        self._of(kind).add(item)
+
+    def touch(self, kind: str, item: Paged) -> None:
+        """The item is about to change, or has changed."""
+        self._pages[kind].touch(item)
+
+    def forget(self, kind: str, key: str) -> None:
+        """Nothing is to be kept of that complaint, finding, record or case."""
+        pages = self._pages[kind]
+        match kind:
+            case "c":
+                pages.remove(self.complaints.pop(key))
+            case "q":
+                pages.remove(self.findings.pop(key))
+            case "v":
+                for run in self.seen.pop(key).runs:
+                    pages.remove(run)
+            case "d":
+                case = self.cases.pop(key)
+                for event_id in {case.first_id, case.pending_id, case.final_id, case.closing_id} - {None}:
+                    del self.case_of[str(event_id)]
+                pages.remove(case)
+
+    def last_ms(self, kind: str, key: str) -> int:
+        """The event time of the last record of that complaint, finding or seen record."""
+        last_ms: int = self._entries(kind)[key].last_ms
+        return last_ms
+
+    def kept(self) -> Iterator[tuple[str, str, int]]:
+        """Kind, key and `last_ms` of all complaints, findings and seen records."""
+        for kind in (COMPLAINTS, FINDINGS, VERSIONS):
+            for key, entry in self._entries(kind).items():
+                yield kind, key, entry.last_ms
+
+    def _entries(self, kind: str) -> Mapping[str, Any]:
+        if kind == COMPLAINTS:
+            return self.complaints
+        return self.findings if kind == FINDINGS else self.seen
+
+    def changes(self) -> tuple[bool, Iterator[tuple[str, int, list[Any] | None]]]:
+        """What changed since the last call: whether anything beside the pages did; the pages, None for one removed."""
+        changed, self._changed = self._changed, False
+        return changed, ((kind, *page) for kind in sorted(self._pages) for page in self._pages[kind].changed())
+
+    def renumber(self, tenant: int) -> None:
+        """It gets another number, with which all of it is to be stored."""
+        self.tenant, self._changed = tenant, True
+        for complaint in self.complaints.values():
+            complaint.tenant = tenant
+        for pages in self._pages.values():
+            pages.mark_all()
+
+    def load(self, kind: str, number: int, items: Iterable[Any]) -> None:
+        """Take over a stored page; to be called in ascending order of numbers for each kind, and `loaded` at last."""
+        items = list(items)
+        self._of(kind).load(number, items)
+        match kind:
+            case "c":
+                self.complaints.update((entry.complaint_id, entry) for entry in items)
+            case "q":
+                self.findings.update((entry.finding_id, entry) for entry in items)
+            case "v":
+                for run in items:
+                    self.seen.setdefault(run.key, SeenRecord([])).runs.append(run)
+            case "d":
+                for case in items:
+                    self._load_case(case)
+
+    def loaded(self) -> None:
+        """All pages were loaded: it is what was stored."""
+        self._changed = False
+        for seen in self.seen.values():
+            seen.runs.sort(key=lambda run: run.versions[0])
+
+    def _load_case(self, case: Case) -> None:
+        self.cases[case.first_id] = case
+        for event_id in (case.first_id, case.pending_id, case.final_id, case.closing_id):
+            if event_id is not None:
+                self.case_of[event_id] = case.first_id
+        if case.violation is not None:
+            self.violations[case.violation.id] = case.violation
+        if case.status == "final" and case.kind in ("termination", "ban"):
+            self.stop(case)
+
+    def _of(self, kind: str) -> Pages[Any]:
+        pages = self._pages.get(kind)
+        if pages is None:
+            pages = self._pages[kind] = Pages(PAGE_SIZES[kind])
+        return pages

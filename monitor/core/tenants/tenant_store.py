@@ -1,0 +1,150 @@
+"""How standings are stored: what is the tenant's own in one entry, all that grows with its records in pages.
+
+Entries: ``t<tenant>`` name and cool-downs; ``c<tenant>.<page>`` complaints, ``q...`` findings, ``v...`` versions of
+tenant records, applications and reviews, ``d...`` decisions. One record more rewrites one page
+(`monitor.core.tenants.record_pages`).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from monitor.core.codec import FORMAT, StateFormatError, Unpacker, packed
+from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.tenants.seen_versions import VersionRun
+from monitor.core.tenants.tenant_record import CASES, COMPLAINTS, FINDINGS, VERSIONS, Case, FindingEntry, Standing
+
+_PAGE: Final = re.compile(r"([cdqv])(\d+)\.(\d+)")
+
+
+class _StoredTenant(Struct, array_like=True):
+    format: int
+    tenant_id: str
+    tenant: int
+    name: str | None
+    name_ms: int
+    quiet: dict[str, int]
+
+
+class _StoredComplaint(Struct, array_like=True, gc=False):
+    complaint_id: str
+    first_ms: int
+    last_ms: int
+    written_ms: int
+    complainant: str | None
+    received_ms: int | None
+    verified_ms: int | None
+    dismissed_ms: int | None
+    case: str | None
+
+
+class _StoredFinding(Struct, array_like=True, gc=False):
+    finding_id: str
+    last_ms: int
+    statuses: list[str]
+    case: str | None
+
+
+class _StoredRun(Struct, array_like=True, gc=False):
+    key: str
+    last_ms: int
+    versions: list[int]
+
+
+class _Complaints(Struct, array_like=True):
+    format: int
+    items: list[_StoredComplaint]
+
+
+class _Findings(Struct, array_like=True):
+    format: int
+    items: list[_StoredFinding]
+
+
+class _Versions(Struct, array_like=True):
+    format: int
+    items: list[_StoredRun]
+
+
+class _Cases(Struct, array_like=True):
+    format: int
+    items: list[Case]
+
+
+def page_of(key: str) -> tuple[str, int, int] | None:
+    """Kind, tenant and number of the page that is stored under this key; None where it is none."""
+    match = _PAGE.fullmatch(key)
+    return None if match is None else (match[1], int(match[2]), int(match[3]))
+
+
+def encode_standings(standings: Iterable[Standing]) -> dict[str, bytes | None]:
+    """The entries of what changed of these standings since they were stored last, None where one is deleted."""
+    changes: dict[str, bytes | None] = {}
+    for standing in standings:
+        changed, pages = standing.changes()
+        if changed:
+            own = standing.tenant_id, standing.tenant, standing.name, standing.name_ms, standing.quiet
+            changes[f"t{standing.tenant}"] = packed(_StoredTenant(FORMAT, *own))
+        for kind, number, items in pages:
+            changes[f"{kind}{standing.tenant}.{number}"] = None if items is None else packed(_ENCODE[kind](items))
+    return changes
+
+
+def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
+    """The stored standings, by the tenant's number. StateFormatError."""
+    unpack = Unpacker(_StoredTenant, "a stored standing")
+    standings: dict[int, Standing] = {}
+    for key in entries:
+        if key[:1] == "t" and key[1:].isdigit():
+            own = unpack(entries[key])
+            standings[own.tenant] = Standing(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
+    decode = _decoders()
+    pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)
+    for (kind, tenant, number), key in pages:
+        standing = standings.get(tenant)
+        if standing is None:
+            raise StateFormatError(f"the stored state lacks t{tenant}, whose page {key} it has")
+        standing.load(kind, number, decode[kind](entries[key], tenant))
+    for standing in standings.values():
+        standing.loaded()
+    return [standings[tenant] for tenant in sorted(standings)]
+
+
+def _complaint(one: ComplaintEntry) -> _StoredComplaint:
+    times = one.received_ms, one.verified_ms, one.dismissed_ms
+    return _StoredComplaint(
+        one.complaint_id, one.first_ms, one.last_ms, one.written_ms, one.complainant, *times, one.case
+    )
+
+
+_ENCODE: Final[Mapping[str, Callable[[Any], Struct]]] = {
+    COMPLAINTS: lambda items: _Complaints(FORMAT, list(map(_complaint, items))),
+    FINDINGS: lambda items: _Findings(
+        FORMAT, [_StoredFinding(one.finding_id, one.last_ms, one.statuses, one.case) for one in items]
+    ),
+    VERSIONS: lambda items: _Versions(FORMAT, [_StoredRun(run.key, run.last_ms, run.versions) for run in items]),
+    CASES: lambda items: _Cases(FORMAT, items),
+}
+
+
+def _decoders() -> dict[str, Callable[[bytes, int], Iterable[Any]]]:
+    """What makes the items of a page out of it, for the tenant of that number, by kind."""
+    complaints, findings = Unpacker(_Complaints, "stored complaints"), Unpacker(_Findings, "stored findings")
+    versions, cases = Unpacker(_Versions, "stored versions"), Unpacker(_Cases, "stored decisions")
+
+    def entries(blob: bytes, tenant: int) -> Iterator[ComplaintEntry]:
+        for one in complaints(blob).items:
+            own = one.first_ms, one.last_ms, one.written_ms, one.complainant
+            times = one.received_ms, one.verified_ms, one.dismissed_ms
+            yield ComplaintEntry(one.complaint_id, tenant, *own, *times, one.case)
+
+    return {
+        COMPLAINTS: entries,
+        FINDINGS: lambda blob, _: [
+            FindingEntry(one.finding_id, one.last_ms, one.statuses, one.case) for one in findings(blob).items
+        ],
+        VERSIONS: lambda blob, _: [VersionRun(run.key, run.last_ms, run.versions) for run in versions(blob).items],
+        CASES: lambda blob, _: cases(blob).items,
+    }

@@ -1,0 +1,240 @@
+"""Nearness: how far each tenant is on its way to each rule's threshold, read off the windows as last judged.
+
+The **distance** of a tenant to a rule is told as the share of the way that it has gone: of one condition value / limit
+where the rule asks for more (``above``, ``at_least``), limit / value where it asks for less (``below``, ``at_most``),
+between 0 and `FAR_OVER`. All conditions of a rule must hold, so its share is the least of them: of its own threshold,
+by the Wilson bound where it has a confidence, and of each ``also``. It is 0 where there is no value, and where the
+denominator is below ``min_denominator``. Whoever is in breach is at 1 or above; whoever is above 1 is in breach. Of an
+exempt tenant nothing is told; an override counts as it is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.rules.conditions import Floats, Rows, values
+from monitor.core.rules.rule_state import Docket
+from monitor.core.rules.wilson import wilson_bound
+from monitor.core.shard import Shard
+from monitor.core.windows.window import Counts, Span
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Params, Rule
+
+FAR_OVER = 10.0
+"""Ten times the threshold, and whatever lies beyond."""
+BUCKETS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 2.0)
+"""Upper ends of a distribution's buckets; a last one is open."""
+_DAY_MS = 86_400_000
+_AT_LEAST_AT_MOST = ("at_least", "at_most")
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What is told of single tenants: of pairs of tenant and rule those from the share ``near`` on, and those of the
+    ``busiest`` tenants by calls; at most ``most`` pairs, the nearest first."""
+
+    near: float = 0.8
+    busiest: int = 20
+    most: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """One tenant and rule: the share, the value of the rule's own metric, which may be NaN, and the tenant's calls."""
+
+    share: float
+    tenant_id: str
+    rule: Rule
+    value: float
+    calls: int
+
+
+@dataclass(slots=True)
+class Spread:
+    """How the shares of all tenants with a record in a rule's window lie: how many in each bucket, and their sum."""
+
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(BUCKETS) + 1, np.int64))
+    total: float = 0.0
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen of one shard, or of several.
+
+    ``near`` are the nearest first; ``left_out`` counts the pairs that are near and not among them. ``busiest`` are
+    ``(calls, tenant id)``, the most first, and ``theirs`` what the rules see of those. ``firing`` has by rule how many
+    alerts stand, ``pending`` how many decisions wait for a review and the first instant at which one lapses.
+    """
+
+    tenants: int = 0
+    near: list[Near] = field(default_factory=list)
+    left_out: int = 0
+    busiest: list[tuple[int, str]] = field(default_factory=list)
+    theirs: list[Near] = field(default_factory=list)
+    spread: dict[str, Spread] = field(default_factory=dict)
+    firing: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def look(shard: Shard, looking: Looking) -> Look:
+    """Look at a shard between two of its acts; nothing is changed. The cost is that of judging every rule once."""
+    names = shard.names
+    tenants = len(names)
+    seen = Look(tenants, pending=shard.pending())
+    counting = _widest([docket.span for docket in shard.dockets])
+    calls = np.zeros(tenants, np.int64) if counting is None else counting.level.field(0, tenants)
+    busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
+    seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
+    readings: dict[Span, _Reading] = {}
+    for docket in shard.dockets:
+        reading = readings.setdefault(docket.span, _Reading(docket.span, tenants))
+        who, share, value, rules = _shares(docket, reading, shard.at_ms, tenants)
+        counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)
+        seen.spread[docket.rule.id] = Spread(counts, float(share.sum()))
+        seen.firing[docket.rule.id] = len(docket.firing)
+        near = np.flatnonzero((share >= looking.near) | np.isin(who, list(docket.firing)))
+        told = _first(share, near, looking.most)
+        seen.left_out += len(near) - len(told)
+        for into, rows in ((seen.near, told), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
+            for row, tenant in zip(rows.tolist(), who[rows].tolist(), strict=True):
+                rule = rules.get(tenant, docket.rule)
+                into.append(Near(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
+    return _cut(seen, looking)
+
+
+def merged(looks: Sequence[Look], looking: Looking) -> Look:
+    """Several shards' as one, within the same bounds. Their tenants are different ones."""
+    whole = Look()
+    for one in looks:
+        whole.tenants += one.tenants
+        whole.near += one.near
+        whole.left_out += one.left_out
+        whole.busiest += one.busiest
+        whole.theirs += one.theirs
+        for rule_id, spread in one.spread.items():
+            into = whole.spread.setdefault(rule_id, Spread())
+            into.counts = into.counts + spread.counts
+            into.total += spread.total
+        for rule_id, count in one.firing.items():
+            whole.firing[rule_id] = whole.firing.get(rule_id, 0) + count
+        for rule_id, (count, first_ms) in one.pending.items():
+            known, before_ms = whole.pending.get(rule_id, (0, first_ms))
+            whole.pending[rule_id] = known + count, min(before_ms, first_ms)
+    return _cut(whole, looking)
+
+
+def _cut(seen: Look, looking: Looking) -> Look:
+    """The same, with as many single tenants as may be told of."""
+    seen.near.sort(key=_nearest_first)
+    seen.left_out += len(seen.near[looking.most :])
+    del seen.near[looking.most :]
+    seen.busiest = sorted(seen.busiest, key=lambda one: (-one[0], one[1]))[: looking.busiest]
+    named = {tenant_id for _, tenant_id in seen.busiest}
+    seen.theirs = sorted((near for near in seen.theirs if near.tenant_id in named), key=_nearest_first)
+    return seen
+
+
+def _nearest_first(near: Near) -> tuple[float, str, str]:
+    return -near.share, near.tenant_id, near.rule.id
+
+
+def pairs(seen: Look, looking: Looking) -> list[Near]:
+    """All that is told of single tenants: those near a threshold, then what is left room for of the busiest."""
+    told = {(near.tenant_id, near.rule.id): near for near in seen.near}
+    for near in seen.theirs:
+        if len(told) >= looking.most:
+            break
+        told.setdefault((near.tenant_id, near.rule.id), near)
+    return list(told.values())
+
+
+class _Reading:
+    """What one span shows of the tenants with a record in it, ``who``, ascending; each metric is looked up once."""
+
+    def __init__(self, span: Span, tenants: int) -> None:
+        self._span, self._tenants = span, tenants
+        self._counts: dict[tuple[str, Params], tuple[Counts, Counts | None]] = {}
+        self._values: dict[tuple[str, Params], Floats] = {}
+        self.who = np.flatnonzero(span.present(tenants))
+
+    def counts(self, name: str, rule: Rule) -> tuple[Counts, Counts | None]:
+        """Numerator and denominator of each."""
+        key = name, rule.params
+        if key not in self._counts:
+            numerator, denominator = self._span.measure(name, rule, self._tenants)
+            self._counts[key] = numerator[self.who], None if denominator is None else denominator[self.who]
+        return self._counts[key]
+
+    def values(self, name: str, rule: Rule) -> Floats:
+        """The value of each, NaN where there is none."""
+        key = name, rule.params
+        if key not in self._values:
+            self._values[key] = values(METRICS[name], *self.counts(name, rule))
+        return self._values[key]
+
+    def share(self, rule: Rule, rows: Rows) -> Floats:
+        """How far those at ``rows`` are on their way to the rule's threshold."""
+        share = np.zeros(len(rows))
+        numerator, denominator = self.counts(rule.metric, rule)
+        some = np.arange(len(rows))
+        if denominator is not None:
+            some = np.flatnonzero(denominator[rows] >= max(rule.min_denominator, 1))
+        rows = rows[some]
+        judged = self.values(rule.metric, rule)[rows]
+        if rule.confidence is not None and denominator is not None:
+            lower = rule.direction == "above"
+            judged = wilson_bound(numerator[rows], denominator[rows], rule.confidence, lower)
+        way = _way(rule.direction, judged, rule.threshold)
+        for condition in rule.also:
+            way = np.minimum(way, _way(condition.op, self.values(condition.metric, rule)[rows], condition.value))
+        share[some] = way
+        return share
+
+
+def _way(op: str, value: Floats, limit: float) -> Floats:
+    """The share of the way that each value has gone to a condition's limit; 0 for NaN."""
+    upwards = op in ("above", "at_least")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share = value / limit if upwards else limit / value
+    # 0 / 0: at its limit, which is enough for some.
+    share[(value == 0) & (limit == 0)] = FAR_OVER if op in _AT_LEAST_AT_MOST else 0.0
+    if limit == 0 and op == "at_least":
+        share[value > 0] = FAR_OVER
+    return np.nan_to_num(np.clip(share, 0.0, FAR_OVER), nan=0.0)
+
+
+def _shares(
+    docket: Docket, reading: _Reading, at_ms: int, tenants: int
+) -> tuple[Rows, Floats, Floats, Mapping[int, Rule]]:
+    """Of whom something is told, the share and the value of each, and the rules of those with an override."""
+    rule, who = docket.rule, reading.who
+    share, value = reading.share(rule, np.arange(len(who))), reading.values(rule.metric, rule)
+    rules = {tenant: docket.overrides[tenant][0] for tenant in docket.overridden(at_ms, tenants)}
+    if rules:
+        value = value.copy()
+    for row in np.flatnonzero(np.isin(who, list(rules))).tolist():
+        override = rules[int(who[row])]
+        share[row] = reading.share(override, np.array([row]))[0]
+        value[row] = reading.values(override.metric, override)[row]
+    exempt = docket.exempted(at_ms, tenants)
+    if exempt:
+        told = ~np.isin(who, list(exempt))
+        who, share, value = who[told], share[told], value[told]
+    return who, share, value, rules
+
+
+def _first(by: NDArray[np.number], rows: Rows, most: int) -> Rows:
+    """Of these rows at most so many, those with the largest ``by``."""
+    if len(rows) > most:
+        rows = rows[np.argpartition(-by[rows], most)[:most]] if most else rows[:0]
+    return rows
+
+
+def _widest(spans: Iterable[Span]) -> Span | None:
+    """The longest window up to a day, or the shortest of all, by whose calls tenants are busy."""
+    known = sorted(spans, key=attrgetter("window_ms"))
+    within = [span for span in known if span.window_ms <= _DAY_MS]
+    return within[-1] if within else next(iter(known), None)

@@ -1,0 +1,321 @@
+"""Tallies: distinct callees, callees called too often, sequential callees and the busiest caller of a window.
+
+Exact up to `EXACT_KEYS` (32,768) distinct keys a tenant and window; above twice as many a sample
+(`monitor.core.windows.key_counts`), between the two exact or a sample. Right after a tenant's level rose, 16,384 keys
+are left at the least in the mean, hence a standard error of 0.8 % of a count of distinct keys (1 / sqrt(16384)); as old
+keys leave, the sample may thin to 4,096 (1.6 %) before the tenant is counted anew. Wholly sequential dialling is
+sampled 64 numbers at a time, so its errors are 8 times larger for counts; a ratio of two such counts suffers less.
+`caller_peak` becomes a lower bound.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.key_placement import Placement
+from monitor.core.calls.keys import U64
+from monitor.core.tenants.dirty import Touched
+from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts, level_for
+from monitor.core.windows.pane_distinct_counts import Counted, busiest, make_up, scale
+
+_ONE = np.uint64(1)
+_SMALLEST_TABLE = 1 << 10
+_AT_ONCE = np.arange(8)  # slots that are looked at together, for the few keys whose first is another's
+_SLOT = np.dtype([("key", np.uint64), ("count", np.int32), ("whose", np.int32)])
+_FREE = np.iinfo(np.int32).min  # never used; else whose a number is, or the complement of that for what is none
+_DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; then each limit has one
+
+
+class Tally:
+    """How often each party was attempted within one window, with the counts that rules ask for.
+
+    An open-addressing hash table in columns (linear probing, at most half full): a pane's keys enter and leave in
+    a few vector operations whose cost depends on the pane, not on the window. Memory: 16 bytes a slot, so 32 to
+    128 bytes a distinct key, at most 2 `EXACT_KEYS` keys a tenant; and 17 bytes a key for the panes inside.
+    Where a key lies depends on ``placement``, a secret of the process, and on nothing that a tenant knows.
+    """
+
+    def __init__(
+        self,
+        window_ms: int,
+        limits: tuple[int, ...] = (),
+        sequences: bool = False,
+        placement: Placement | None = None,
+    ) -> None:
+        self.window_ms = window_ms
+        self._placement = placement or Placement()
+        self._sequences = sequences
+        self._inside: deque[tuple[int, KeyCounts]] = deque()
+        # As narrow as the counts, none of which is beyond that.
+        self._limits = np.minimum([0, *limits], np.iinfo(np.int32).max).astype(np.int32)[:, None]
+        self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
+        self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
+        self.levels: dict[int, int] = {}  # tenant: sampling level, where above 0
+        self.watched: list[Touched] = []  # told of the tenants who are counted anew, whatever comes or leaves of them
+        self._clear(_SMALLEST_TABLE)
+
+    def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
+        """Add a sealed pane's keys, and take away the panes that began before ``before_ms``, the window's start.
+
+        ``tenants`` is how many the shard knows by now.
+        """
+        self._grow(tenants)
+        if self.levels or keys.levels:
+            self.leave(before_ms)
+            for tenant, level in keys.levels.items():
+                self._raise(tenant, level)
+            self._change(keys.thinned(self.levels))
+        else:  # in one go what comes and what leaves: what is done costs by the go
+            leaving = list(self._leaving(before_ms))
+            self._change(KeyCounts.joined([keys, *leaving]).distinct() if leaving else keys)
+        if not len(keys):
+            return
+        self._inside.append((start_ms, keys))
+        many = np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS)
+        for tenant in many.tolist():
+            self._raise(tenant, level_for(self._keys_of(tenant).key, self.levels.get(tenant, 0)))
+
+    def leave(self, before_ms: int) -> None:
+        """Take away the panes that began before ``before_ms``, the window's start."""
+        for keys in self._leaving(before_ms):
+            self._change(keys.thinned(self.levels))
+            for tenant in [t for t in self.levels if self._thin(t)]:
+                self._lower(tenant)
+
+    def _leaving(self, before_ms: int) -> Iterator[KeyCounts]:
+        """What is to be added so that the panes that began before then have left; they are let go."""
+        while self._inside and self._inside[0][0] < before_ms:
+            yield self._inside.popleft()[1].negated()
+
+    def distinct(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys of each tenant ``[tenants]``."""
+        return self._scaled(_DISTINCT, tenants)
+
+    def numbers(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys that are numbers."""
+        return self._scaled(_NUMBERS, tenants)
+
+    def sequential(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct numbers whose number less 1 is there too."""
+        return make_up(self._scaled(_SEQUENTIAL, tenants), self.numbers(tenants), self.levels)
+
+    def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys attempted more than ``limit`` times."""
+        return self._scaled(self._over[limit], tenants)
+
+    def peak(self, tenants: int) -> NDArray[np.int64]:
+        """The most attempts of one key."""
+        return busiest(self._held(np.flatnonzero(self._count)), max(tenants, self._counts.shape[1]))[:tenants]
+
+    # Ahead -----------------------------------------------------------------------------------------------------
+
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> Counted:
+        """The counts of these tenants ``[k]``, ascending, once ``came``, their keys, has come and panes have left.
+
+        What leaves are the panes that began before ``before_ms``. Nothing is changed; the cost is that of the keys
+        which come and leave.
+        """
+        change = self._change_of(who, came, before_ms)
+        at = self._find(change.key)
+        before = np.where(at >= 0, self._count[at], 0)
+        then = np.zeros((len(self._counts), len(who)), np.int64)
+        known = who < self._counts.shape[1]
+        then[:, known] = self._counts[:, who[known]]
+        _add(then, np.searchsorted(who, change.owner), self._steps(change, before, before + change.count))
+        levels = {place: self.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in self.levels}
+        scale(then.T, levels)
+        sequential = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
+        over = {limit: then[row] for limit, row in self._over.items()}
+        return Counted(then[_DISTINCT], then[_NUMBERS], sequential, over)
+
+    def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
+        """By how much the change of each of these keys, ascending, changes each count of its owner: ``[what, key]``.
+
+        ``before`` is how often they are attempted now, ``after`` how often they will be.
+        """
+        crossed = (after > self._limits).astype(np.int64) - (before > self._limits)
+        numbers = crossed[0] * keys.numeric
+        return np.concatenate([crossed[:1], [numbers, self._pairs(keys.key, numbers)], crossed[1:]])
+
+    def _pairs(self, keys: U64, step: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many pairs of neighbours more or less there will be with each of these ascending numbers, each told once.
+
+        ``step`` is 1 for a number that comes, -1 for one that goes.
+        """
+        pairs = np.zeros(len(keys), np.int64)
+        moved = np.flatnonzero(step)
+        if not self._sequences or not len(moved):
+            return pairs
+        key, step = keys[moved], step[moved]
+        comes = step > 0
+        has_previous, has_next = self._present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
+        follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is told by its second key
+        will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
+        has_next &= ~np.append(follows[1:], False)
+        pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
+        return pairs
+
+    def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
+        """The most attempts of one key then; the cost is that of a look at the whole table."""
+        mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
+        mine[who] = True
+        live = np.flatnonzero(self._count)
+        held = self._held(live[mine[_owner(self._whose[live])]])
+        every = KeyCounts.joined([held, self._change_of(who, came, before_ms)]).distinct()
+        return busiest(every, len(mine))[who]
+
+    def _change_of(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> KeyCounts:
+        """The keys that come and leave, each once with what its count changes by, ascending."""
+        mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
+        mine[who] = True
+        parts = [came]
+        for start_ms, keys in self._inside:
+            if start_ms >= before_ms:
+                break
+            parts.append(keys.of_tenants(mine).negated())
+        levels = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
+        return KeyCounts.joined(parts).thinned(levels).distinct()
+
+    def _held(self, at: NDArray[np.intp]) -> KeyCounts:
+        """What the table holds at these slots."""
+        whose = self._whose[at]
+        return KeyCounts(self._key[at], _owner(whose), self._count[at], whose >= 0)
+
+    def _scaled(self, what: int, tenants: int) -> NDArray[np.int64]:
+        self._grow(tenants)
+        counts = self._counts[what, :tenants]
+        return scale(counts.copy(), self.levels) if self.levels else counts
+
+    def _grow(self, tenants: int) -> None:
+        have = self._counts.shape[1]
+        if tenants > have:
+            self._counts = np.pad(self._counts, ((0, 0), (0, max(tenants, 2 * have, 64) - have)))
+
+    # Sampling levels -------------------------------------------------------------------------------------------
+
+    def _raise(self, tenant: int, level: int) -> None:
+        if level > self.levels.get(tenant, 0):
+            held = self._keys_of(tenant)
+            kept = held.thinned({tenant: level})
+            self._change(held.select(~np.isin(held.key, kept.key, assume_unique=True)).negated())
+            self.levels[tenant] = level
+
+    def _thin(self, tenant: int) -> bool:
+        """Whether a tenant's window may be small enough to be exact by now, or its sample is too small."""
+        held = int(self._counts[_DISTINCT, tenant])
+        return held << self.levels[tenant] < 2 * EXACT_KEYS or held < EXACT_KEYS // 8
+
+    def _lower(self, tenant: int) -> None:
+        """Count a tenant anew from the panes, at the lowest level that they allow and that will last for a while."""
+        floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
+        if floor >= self.levels[tenant]:
+            return
+        panes = [keys.select(keys.owner == tenant) for _, keys in self._inside]
+        # Sorted, not `np.unique`, which hashes integers by a hash that a tenant knows.
+        level = level_for(KeyCounts.joined(panes).distinct().key, floor, EXACT_KEYS * 3 // 2)
+        if level >= self.levels[tenant]:
+            return
+        for touched in self.watched:
+            touched.add_one(tenant)
+        self._change(self._keys_of(tenant).negated())
+        del self.levels[tenant]
+        if level:
+            self.levels[tenant] = level
+        for keys in panes:
+            self._change(keys.thinned({tenant: level}) if level else keys)
+
+    def _keys_of(self, tenant: int) -> KeyCounts:
+        at = np.flatnonzero((_owner(self._whose) == tenant) & (self._count > 0))
+        return self._held(at[np.argsort(self._key[at])])
+
+    # Counting --------------------------------------------------------------------------------------------------
+
+    def _change(self, keys: KeyCounts) -> None:
+        """Change the counts of these distinct keys, ascending, and bring along what is derived."""
+        if not len(keys):
+            return
+        at = self._claim(keys)
+        before = self._count[at]
+        after = before + keys.count
+        _add(self._counts, keys.owner, self._steps(keys, before, after))
+        self._count[at] = after
+
+    def _present(self, keys: U64) -> NDArray[np.bool_]:
+        """Which of these are numbers that are attempted now."""
+        at = self._find(keys)
+        return (at >= 0) & (self._count[at] > 0) & (self._whose[at] >= 0)
+
+    # The table -------------------------------------------------------------------------------------------------
+
+    def _clear(self, slots: int) -> None:
+        table = np.zeros(slots, _SLOT)  # all of a slot lies together: memory is what looking up costs
+        self._key, self._count, self._whose = table["key"], table["count"], table["whose"]
+        self._whose[:] = _FREE
+        self._used = 0
+
+    def _find(self, keys: U64) -> NDArray[np.intp]:
+        """The slot of each key, or -1."""
+        return self._probe(keys)[0]
+
+    def _probe(self, keys: U64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """``(slot of each key or -1, the free slot where the search for it ended)``."""
+        last = np.intp(len(self._key) - 1)
+        slot = self._placement.slots(keys, int(last).bit_length())
+        used = self._whose[slot] != _FREE
+        hit = used & (self._key[slot] == keys)
+        found = np.where(hit, slot, -1)
+        rows = np.flatnonzero(used & ~hit)
+        while len(rows):
+            ahead = slot[rows, None] + _AT_ONCE + 1 & last
+            free = self._whose[ahead] == _FREE
+            ends = free | (self._key[ahead] == keys[rows, None])
+            each, first = np.arange(len(rows)), ends.argmax(axis=1)
+            ended = ends[each, first]
+            slot[rows] = here = ahead[each, np.where(ended, first, -1)]
+            hit = ended & ~free[each, first]
+            found[rows[hit]] = here[hit]
+            rows = rows[~ended]
+        return found, slot
+
+    def _claim(self, keys: KeyCounts) -> NDArray[np.intp]:
+        """The slots of these distinct keys, taken for those that had none."""
+        found, free = self._probe(keys.key)
+        missing = np.flatnonzero(found < 0)
+        if 2 * (self._used + len(missing)) > len(self._key):
+            self._rehash(len(missing))
+            return self._claim(keys)
+        while len(missing):
+            here = free[missing]
+            self._key[here] = keys.key[missing]
+            won = self._key[here] == keys.key[missing]  # of several that wanted one slot, the last to write
+            mine = missing[won]
+            found[mine] = free[mine]
+            self._whose[free[mine]] = np.where(keys.numeric[mine], keys.owner[mine], ~keys.owner[mine])
+            self._count[free[mine]] = 0
+            self._used += len(mine)
+            missing = missing[~won]
+            if len(missing):
+                _, free[missing] = self._probe(keys.key[missing])
+        return found
+
+    def _rehash(self, extra: int) -> None:
+        """A table without the keys that have sunk to 0, a quarter full at most once ``extra`` keys have come."""
+        held = self._held(np.flatnonzero(self._count))
+        slots = _SMALLEST_TABLE
+        while slots < 4 * (len(held) + extra):
+            slots *= 2
+        self._clear(slots)
+        self._count[self._claim(held)] = held.count
+
+
+def _owner(whose: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Of slots that are not free."""
+    return whose ^ (whose >> 31)
+
+
+def _add(counts: NDArray[np.int64], owner: NDArray[np.integer], steps: NDArray[np.int64]) -> None:
+    """Add each step ``[what, n]`` to its owner's count ``[what, owner]``, in place."""
+    what = np.arange(len(counts))[:, None] * counts.shape[1]
+    np.add.at(counts.reshape(-1), (what + owner).ravel(), steps.ravel())

@@ -1,0 +1,138 @@
+"""Parties: the callees or callers of one pane's attempts, as distinct 64-bit keys with counts, thinned when too many.
+
+Above `EXACT_KEYS` distinct keys a tenant, only keys whose hash is small are kept: the tenant's *level* k keeps a
+2^-k share, so what is counted is multiplied by 2^k. A sample by hash can be subtracted from again, which
+HyperLogLog cannot. Neighbouring numbers, 64 at a time, share their hash, so that sequences are sampled whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.keys import U64, mix
+
+EXACT_KEYS = 32_768
+_NEIGHBOURS = np.uint64(6)  # 2^6 neighbours are sampled together
+_SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCounts:
+    """Distinct ``key`` ``[k]``, the tenant whose it is, how often it was attempted, is it a number.
+
+    ``levels``: the sampling level of each tenant whose keys were thinned.
+    """
+
+    key: U64
+    owner: NDArray[np.int32]
+    count: NDArray[np.int32]
+    numeric: NDArray[np.bool_]
+    levels: dict[int, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def empty(cls) -> "KeyCounts":
+        """No party at all."""
+        return cls(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
+
+    @classmethod
+    def of_each(
+        cls, groups: int, group: NDArray[np.intp], keys: U64, owner: NDArray[np.int32], numeric: NDArray[np.bool_]
+    ) -> list["KeyCounts"]:
+        """The distinct keys of each of so many groups of attempts, thinned to `EXACT_KEYS` a tenant; all in one go."""
+        if not len(keys):
+            return [cls.empty()] * groups
+        order = np.argsort(keys)
+        if groups > 1:  # stable, and so by key within a group; of few bytes it takes no time
+            order = order[np.argsort(group[order].astype(np.min_scalar_type(groups)), kind="stable")]
+        key, group = keys[order], group[order]
+        starts = np.flatnonzero(np.concatenate([[True], (key[1:] != key[:-1]) | (group[1:] != group[:-1])]))
+        first = order[starts]
+        counts = np.diff(starts, append=len(keys)).astype(np.int32)
+        every = cls(key[starts], owner[first], counts, numeric[first])
+        edges = group[starts].searchsorted(np.arange(groups + 1)).tolist()
+        return [every.select(slice(*edge)).bounded() for edge in pairwise(edges)]
+
+    def bounded(self) -> "KeyCounts":
+        """These distinct keys, thinned to `EXACT_KEYS` a tenant."""
+        if len(self) <= EXACT_KEYS:
+            return self
+        levels = {}
+        for tenant in np.flatnonzero(np.bincount(self.owner) > EXACT_KEYS).tolist():
+            levels[tenant] = level_for(self.key[self.owner == tenant], self.levels.get(tenant, 0))
+        return self.thinned(levels)
+
+    @classmethod
+    def joined(cls, parts: Sequence["KeyCounts"]) -> "KeyCounts":
+        """The keys of the parts one after the other, at the highest of each tenant's levels; not distinct any more."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.empty()
+        levels: dict[int, int] = {}
+        for part in parts:
+            levels |= {tenant: max(level, levels.get(tenant, 0)) for tenant, level in part.levels.items()}
+        every = cls(
+            np.concatenate([part.key for part in parts]),
+            np.concatenate([part.owner for part in parts]),
+            np.concatenate([part.count for part in parts]),
+            np.concatenate([part.numeric for part in parts]),
+        )
+        return every.thinned(levels)
+
+    def distinct(self) -> "KeyCounts":
+        """Each key once, its counts added up, ascending; fast where they come in a few ascending runs."""
+        if not len(self):
+            return self
+        order = np.argsort(self.key, kind="stable")
+        key = self.key[order]
+        starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        first = order[starts]
+        count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
+        return KeyCounts(key[starts], self.owner[first], count, self.numeric[first], self.levels)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "KeyCounts":
+        """Those keys."""
+        return KeyCounts(self.key[rows], self.owner[rows], self.count[rows], self.numeric[rows], self.levels)
+
+    def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
+        """The keys of the tenants marked in ``who``; those with a number beyond its end are not."""
+        if not len(self):
+            return self
+        owner = self.owner
+        if int(owner.max()) >= len(who):
+            owner, who = np.minimum(owner, len(who)), np.append(who, False)
+        return self.select(np.flatnonzero(who[owner]))
+
+    def negated(self) -> "KeyCounts":
+        """The same keys, to be taken away."""
+        return KeyCounts(self.key, self.owner, -self.count, self.numeric, self.levels)
+
+    def thinned(self, levels: dict[int, int]) -> "KeyCounts":
+        """What is left of these keys when the tenants' levels are (at least) these."""
+        if not levels:
+            return self
+        by_tenant = np.zeros(max(int(self.owner.max(initial=0)), *levels) + 1, np.uint64)
+        by_tenant[list(levels)] = list(levels.values())
+        kept = self.select(sampled(self.key, by_tenant[self.owner]))
+        return KeyCounts(kept.key, kept.owner, kept.count, kept.numeric, {**self.levels, **levels})
+
+
+def sampled(keys: U64, levels: U64) -> NDArray[np.bool_]:
+    """Which keys a sample of that level keeps: those whose neighbourhood's hash begins with ``level`` zero bits."""
+    hashes = mix((keys >> _NEIGHBOURS) ^ _SALT)
+    kept: NDArray[np.bool_] = (levels == 0) | ((hashes >> (np.uint64(64) - np.maximum(levels, np.uint64(1)))) == 0)
+    return kept
+
+
+def level_for(keys: U64, at_least: int, most: int | None = None) -> int:
+    """The lowest level, from ``at_least`` on, that keeps at most ``most`` of one tenant's distinct keys."""
+    level, most = at_least, EXACT_KEYS if most is None else most
+    while np.count_nonzero(sampled(keys, np.full(len(keys), level, np.uint64))) > most:
+        level += 1
+    return level

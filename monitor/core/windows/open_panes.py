@@ -1,0 +1,197 @@
+"""Unsealed: the open panes, whose calls are summed up piece by piece, so that few wait as they are for the end."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from monitor.core.calls.columns import Calls, Counted
+from monitor.core.calls.fields import Layout
+from monitor.core.windows.pane import Pane, merge, seal
+
+_TOGETHER = 4_096  # calls that are joined, and kept as densely as can be
+_MOST_ROWS = 32_768  # calls of a pane that are summed up: less at once costs more for each, more are much memory
+_MOST_NEWS = 200_000  # calls that wait for a look; above, looking anew at all that is open is cheaper
+
+
+@dataclass(slots=True)
+class _Pane:
+    """One open pane: of its first calls the sums, the others as they are.
+
+    ``first``: of each source's first call in it, the offset and the source's clock before it.
+    """
+
+    sums: list[Pane] = field(default_factory=list)
+    rows: list[Counted] = field(default_factory=list)
+    fresh: list[Calls] = field(default_factory=list)
+    count: int = 0  # all its calls
+    waiting: int = 0  # of them those that are not in the sums
+    fresh_count: int = 0
+    newest_ms: int = -1
+    first: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, calls: Calls) -> None:
+        low, high = int(calls.source.min()), int(calls.source.max())
+        for source in [low] if low == high else np.unique(calls.source).tolist():
+            if source not in self.first:
+                row = int(np.argmax(calls.source == source))
+                self.first[source] = (int(calls.offset[row]), int(calls.clock_ms[row]))
+        self.fresh.append(calls)
+        self.newest_ms = max(self.newest_ms, int(calls.end_ms.max()))
+        self.count += len(calls)
+        self.waiting += len(calls)
+        self.fresh_count += len(calls)
+        if self.fresh_count >= _TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.fresh:
+            self.rows.append(Calls.concat(self.fresh).counted())
+            self.fresh, self.fresh_count = [], 0
+
+    def take(self) -> list[Counted]:
+        """The calls that are not in the sums, which are to be added to them."""
+        self._settle()
+        rows, self.rows, self.waiting = self.rows, [], 0
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPane:
+    """What has come of an open pane, summed up, and `_Pane.first`."""
+
+    pane: Pane
+    first: dict[int, tuple[int, int]]
+
+
+class Unsealed:
+    """Open panes. A call costs about 190 bytes until it is summed up, then those of a callee that is not known yet.
+
+    Sums are kept in pieces, each at most half as large as the one before: so a call is merged as often as their number
+    doubles. ``ruled`` and ``parties`` are as in `seal`.
+    """
+
+    def __init__(self, pane_ms: int, layout: Layout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
+        self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
+        self._panes: dict[int, _Pane] = {}
+        self._count = 0
+        self._news: list[Pane] | None = None  # None: nobody has asked, or they were too many
+        self._news_count = 0
+        self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of those in no open pane
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, calls: Calls) -> None:
+        """More calls (at least one), which came after all others of their sources."""
+        self._count += len(calls)
+        number = calls.end_ms // self._pane_ms
+        if int(number.min()) == int(number.max()):
+            self._add(int(number[0]), calls)
+            return
+        order = np.argsort(number, kind="stable")
+        calls, number = calls.take(order), number[order]
+        edges = (np.flatnonzero(number[1:] != number[:-1]) + 1).tolist()
+        for start, stop in pairwise([0, *edges, len(calls)]):
+            self._add(int(number[start]), calls.take(slice(start, stop)))
+
+    def _add(self, number: int, calls: Calls) -> None:
+        pane = self._panes.setdefault(number, _Pane())
+        pane.add(calls)
+        self.newest_ms = max(self.newest_ms, pane.newest_ms)
+        if pane.waiting >= _MOST_ROWS:
+            self._sum_up([number])
+
+    def _sum_up(self, numbers: Iterable[int]) -> None:
+        """Add all calls of these panes to their sums, in one sweep."""
+        rows = [piece for number in numbers for piece in self._panes[number].take()]
+        if not rows:
+            return
+        for piece in seal(Counted.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
+            self._note(piece)
+            sums = self._panes[piece.start_ms // self._pane_ms].sums
+            sums.append(piece)
+            while len(sums) > 1 and 2 * sums[-1].weight > sums[-2].weight:
+                last = sums.pop()
+                sums[-1] = self._merged([sums[-1], last])
+
+    def _merged(self, pieces: Sequence[Pane]) -> Pane:
+        """The pane that sealing the calls of all of these pieces gives."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return merge(pieces, pieces[0].start_ms, self._parties, range(len(self._ruled))).bounded()
+
+    def ripe(self, before_ms: int) -> list[Pane]:
+        """Seal the panes that end at or before ``before_ms``, in order of time; they are open no longer."""
+        numbers = self._ripe(before_ms)
+        self._sum_up(numbers)
+        panes = [self._panes.pop(number) for number in numbers]
+        self.sealed_newest_ms = max([self.sealed_newest_ms, *(pane.newest_ms for pane in panes)])
+        self._count -= sum(pane.count for pane in panes)
+        return [self._merged(pane.sums) for pane in panes]
+
+    def _ripe(self, before_ms: int) -> list[int]:
+        return sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms)
+
+    def ripe_calls(self, before_ms: int) -> int:
+        """How many calls `ripe` would seal."""
+        return sum(self._panes[number].count for number in self._ripe(before_ms))
+
+    @property
+    def ripe_at_ms(self) -> int | None:
+        """When the first open pane ends; None when there is none."""
+        return (min(self._panes) + 1) * self._pane_ms if self._panes else None
+
+    def since(self) -> dict[int, tuple[int, int]]:
+        """For each source with open calls, of the first of them: its offset, and the source's clock before it."""
+        found: dict[int, tuple[int, int]] = {}
+        for pane in self._panes.values():
+            for source, place in pane.first.items():
+                found[source] = min(found.get(source, place), place)
+        return found
+
+    # Looking ahead ----------------------------------------------------------------------------------------------
+
+    def _note(self, piece: Pane) -> None:
+        if self._news is not None:
+            self._news.append(piece)
+            self._news_count += piece.calls
+            if self._news_count > _MOST_NEWS:
+                self._news = None
+
+    @property
+    def news_calls(self) -> int:
+        """How many calls `news` would give at the most."""
+        if self._news is None:
+            return self._count
+        return self._news_count + sum(pane.waiting for pane in self._panes.values())
+
+    def news(self) -> list[Pane] | None:
+        """All calls that have come since the last time, summed up, in pieces; None at first, or where they are many."""
+        self._sum_up(list(self._panes))
+        news, self._news, self._news_count = self._news, [], 0
+        return news
+
+    def between(self, start_ms: int, end_ms: int) -> Iterator[Pane]:
+        """What is summed up of the open panes between two times, in pieces."""
+        for number, pane in self._panes.items():
+            if start_ms <= number * self._pane_ms < end_ms:
+                yield from pane.sums
+
+    # Handing over -----------------------------------------------------------------------------------------------
+
+    def panes(self) -> list[OpenPane]:
+        """The open panes, from which `restore` makes them again."""
+        self._sum_up(list(self._panes))
+        return [OpenPane(self._merged(pane.sums), pane.first) for pane in self._panes.values()]
+
+    def restore(self, panes: Iterable[OpenPane], newest_ms: int) -> None:
+        """Become what `panes` gave when `newest_ms` was that; it must be empty."""
+        self.newest_ms = newest_ms
+        for one in panes:
+            # Of a pane that is not the newest its end will do: no window ends inside it.
+            pane_newest_ms = min(newest_ms, one.pane.start_ms + self._pane_ms - 1)
+            pane = _Pane([one.pane], count=one.pane.calls, newest_ms=pane_newest_ms, first=dict(one.first))
+            self._panes[one.pane.start_ms // self._pane_ms] = pane
+            self._count += pane.count

@@ -1,0 +1,109 @@
+"""The tally of a window that is one pane, and what it shares with those of longer windows
+(`monitor.core.windows.distinct_counts`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.windows.key_counts import KeyCounts
+
+_ONE = np.uint64(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counts of some tenants, each ``[k]``; ``over`` by limit."""
+
+    distinct: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    sequential: NDArray[np.int64]
+    over: dict[int, NDArray[np.int64]]
+
+
+class PaneTally:
+    """The counts of a window that is one pane: read off the pane's own keys when asked, nothing is kept up to date."""
+
+    def __init__(self, window_ms: int, limits: tuple[int, ...] = ()) -> None:
+        self.window_ms = window_ms
+        self._limits = limits
+        self._start_ms = 0
+        self._keys = KeyCounts.empty()
+
+    @property
+    def levels(self) -> dict[int, int]:
+        """The sampling level of each tenant, where above 0: the pane's own."""
+        return self._keys.levels
+
+    @levels.setter
+    def levels(self, levels: dict[int, int]) -> None:
+        """Nothing to take over: the pane knows."""
+
+    def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
+        """The pane of the window; any other has left."""
+        self._start_ms, self._keys = start_ms, keys
+
+    def leave(self, before_ms: int) -> None:
+        """Take away the pane if it began before ``before_ms``, the window's start."""
+        if self._start_ms < before_ms:
+            self._keys = KeyCounts.empty()
+
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> "Counted":
+        """As `Tally.ahead`: the only pane has left by then."""
+        then = PaneTally(self.window_ms)
+        then.enter(before_ms, came, 0)
+        tenants = int(who[-1]) + 1
+        over = {limit: then.over(limit, tenants)[who] for limit in self._limits}
+        return Counted(then.distinct(tenants)[who], then.numbers(tenants)[who], then.sequential(tenants)[who], over)
+
+    def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
+        """As `Tally.peak_ahead`."""
+        return busiest(came, int(who[-1]) + 1)[who]
+
+    def distinct(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys of each tenant ``[tenants]``."""
+        return self._count(np.ones(len(self._keys), np.bool_), tenants)
+
+    def numbers(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys that are numbers."""
+        return self._count(self._keys.numeric, tenants)
+
+    def sequential(self, tenants: int) -> NDArray[np.int64]:
+        """Distinct numbers whose number less 1 is there too."""
+        keys = self._keys
+        follows = np.zeros(len(keys), np.bool_)
+        follows[1:] = (keys.key[1:] == keys.key[:-1] + _ONE) & keys.numeric[1:] & keys.numeric[:-1]
+        return make_up(self._count(follows, tenants), self.numbers(tenants), keys.levels)
+
+    def over(self, limit: int, tenants: int) -> NDArray[np.int64]:
+        """Distinct keys attempted more than ``limit`` times."""
+        return self._count(self._keys.count > limit, tenants)
+
+    def peak(self, tenants: int) -> NDArray[np.int64]:
+        """The most attempts of one key."""
+        return busiest(self._keys, tenants)
+
+    def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
+        return scale(np.bincount(self._keys.owner[which], minlength=tenants), self._keys.levels)
+
+
+def busiest(keys: KeyCounts, tenants: int) -> NDArray[np.int64]:
+    """The most attempts of one key, of each tenant ``[tenants]``."""
+    most = np.zeros(tenants, np.int64)
+    np.maximum.at(most, keys.owner, keys.count)
+    return most
+
+
+def scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+    """Counts of a sample as estimates of the whole, in place."""
+    for tenant, level in levels.items():
+        counts[tenant] <<= level
+    return counts
+
+
+def make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+    """One of 64 neighbours has its predecessor outside the sample, which the estimate makes up for, in place."""
+    for tenant in levels:
+        sequential[tenant] = min(sequential[tenant] * 64 // 63, numbers[tenant])
+    return sequential

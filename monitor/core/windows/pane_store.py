@@ -1,0 +1,162 @@
+"""The stored form of closed panes: one entry for each, written once, deleted when no window needs it."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from msgspec import Struct
+
+from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.calls.string_column import Strings
+from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
+from monitor.core.windows.key_counts import KeyCounts
+from monitor.core.windows.pane import Pane
+from monitor.core.windows.window import HOUR_MS
+
+
+class SpanHead(Struct):
+    """What a window length's panes do not tell: what has left it, and the sampling levels of its tallies."""
+
+    left_ms: int
+    callee_levels: dict[int, int]
+    caller_levels: dict[int, int]
+
+
+class _StoredKeys(Struct, array_like=True):
+    key: Column
+    owner: Column
+    count: Column
+    numeric: Column
+    levels: dict[int, int]
+
+
+class _StoredPane(Struct, array_like=True):
+    """A pane. Tenants, which ascend, are stored as differences, event times from the pane's start, sums by field."""
+
+    format: int
+    start_ms: int
+    tenant: Column
+    sums: list[Column]
+    callees: _StoredKeys
+    callers: _StoredKeys
+    evidence_tenant: Column
+    evidence_time: Column
+    evidence_mask: Column
+    evidence_ids: bytes
+    evidence_sizes: Column
+
+
+class PaneStore:
+    """The sealed panes that windows still need, stored by a key that sorts by time: ``f`` fine, ``h`` hours.
+
+    Fine panes are kept from the beginning of an hour, so that an hour's evidence lies in its hour pane or in all of
+    its fine panes.
+    """
+
+    def __init__(self, fine_ms: int, coarse_ms: int) -> None:
+        self._fine_ms = fine_ms
+        self._coarse_ms = coarse_ms
+        self._stored: dict[str, deque[str]] = {"f": deque(), "h": deque()}  # keys, oldest first
+        self._fresh: dict[str, bytes] = {}
+
+    def add(self, panes: Iterable[Pane]) -> None:
+        """Panes were sealed."""
+        for pane in panes:
+            self._fresh[f"f{pane.start_ms:013d}"] = encode_pane(pane)
+
+    def add_hour(self, hour: Pane) -> None:
+        """An hour pane was made."""
+        self._fresh[f"h{hour.start_ms:013d}"] = encode_pane(hour)
+
+    def changes(self, at_ms: int) -> dict[str, bytes | None]:
+        """What is to be written or deleted (None), now that windows up to ``at_ms`` have been judged."""
+        # The running hour's fine panes will make up its hour pane, however short the fine windows are.
+        fine_from = min(at_ms - self._fine_ms, at_ms) // HOUR_MS * HOUR_MS
+        oldest = {"f": f"f{max(fine_from, 0):013d}", "h": f"h{max(at_ms - self._coarse_ms, 0):013d}"}
+        changes: dict[str, bytes | None] = {}
+        for kind, stored in self._stored.items():
+            while stored and stored[0] < oldest[kind]:
+                changes[stored.popleft()] = None
+        for key, blob in self._fresh.items():
+            if key >= oldest[key[0]]:
+                changes[key] = blob
+                self._stored[key[0]].append(key)
+        self._fresh = {}
+        return changes
+
+    def load(self, entries: Mapping[str, bytes]) -> tuple[Iterator[Pane], Iterator[Pane]]:
+        """Take over stored panes; the fine ones and the hours, each in order of time. StateFormatError.
+
+        They are unpacked as they are asked for: all at once would be a gigabyte.
+        """
+        for kind, stored in self._stored.items():
+            stored.extend(sorted(_keys_of(kind, entries)))
+        unpack = Unpacker(_StoredPane, "a stored pane")
+        fine, hours = ((_decode(unpack(entries[key])) for key in stored) for stored in self._stored.values())
+        return fine, hours
+
+    @property
+    def fine_since_ms(self) -> int | None:
+        """When the first fine pane begins; None when there is none."""
+        return int(self._stored["f"][0][1:]) if self._stored["f"] else None
+
+
+def encode_pane(pane: Pane) -> bytes:
+    """A pane as it is stored."""
+    rows = pane.evidence
+    ids = rows.call_id.packed()
+    stored = _StoredPane(
+        FORMAT,
+        pane.start_ms,
+        column(np.diff(pane.tenant, prepend=0)),
+        columns(pane.sums.T),
+        _keys(pane.callees),
+        _keys(pane.callers),
+        column(np.diff(rows.tenant, prepend=0)),
+        column(rows.end_ms - pane.start_ms),
+        column(rows.mask),
+        ids.block,
+        column(ids.size),
+    )
+    return packed(stored)
+
+
+def decode_pane(blob: bytes) -> Pane:
+    """A stored pane. StateFormatError."""
+    return _decode(Unpacker(_StoredPane, "a stored pane")(blob))
+
+
+def _decode(stored: _StoredPane) -> Pane:
+    tenant = np.cumsum(array(stored.tenant, np.int32), dtype=np.int32)
+    return Pane(
+        stored.start_ms,
+        tenant,
+        np.array([array(column, np.int64) for column in stored.sums]).T,
+        _counts(stored.callees),
+        _counts(stored.callers),
+        EvidenceRows(
+            np.cumsum(array(stored.evidence_tenant, np.int32), dtype=np.int32),
+            array(stored.evidence_time, np.int64) + stored.start_ms,
+            array(stored.evidence_mask, np.uint64),
+            Strings.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
+        ),
+    )
+
+
+def _keys(keys: KeyCounts) -> _StoredKeys:
+    columns = column(keys.key), column(keys.owner), column(keys.count), column(keys.numeric)
+    return _StoredKeys(*columns, dict(keys.levels))
+
+
+def _counts(stored: _StoredKeys) -> KeyCounts:
+    return KeyCounts(
+        array(stored.key, np.uint64),
+        array(stored.owner, np.int32),
+        array(stored.count, np.int32),
+        array(stored.numeric, np.bool_),
+        stored.levels,
+    )
+
+
+def _keys_of(kind: str, entries: Iterable[str]) -> list[str]:
+    return [key for key in entries if key[0] == kind and key[1:].isdigit()]

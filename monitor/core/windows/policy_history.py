@@ -1,0 +1,141 @@
+"""History: what the panes at hand have counted where policies have followed one another, and since when.
+
+A sealed pane never changes: it holds what the policy of its time counted. The next policy reads it by its own layout;
+what it does not hold is not there, and a rule that needs it is judged once its window holds nothing else. All of that
+follows from the policies and from when they changed, and so is the same wherever a worker was stopped.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.windows.aggregation_plan import Counting, meanings, ruled_field, rules_of
+from monitor.core.windows.pane import Pane
+from monitor.core.windows.window import FINE_MS, HOUR_MS, metrics_of
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Policy, Rule
+from monitor.policy.timeline import Era, era_at
+
+_Since = dict[object, int]
+
+
+class History:
+    """The policies up to the one in force, the last of ``eras``, and what that one can know of the time before."""
+
+    def __init__(self, eras: Sequence[Era]) -> None:
+        self.eras = tuple(eras)
+        self._countings = [Counting.of(era.policy) for era in eras]
+        first = self._countings[0]
+        # Since when there is what rules look at, by its meaning; 0: since there was anything.
+        self._fine = self._coarse = self._complaints = self._parties = 0
+        self._counted: _Since = dict.fromkeys(first.layout.names, 0)
+        self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
+        self._long_calls: _Since = dict.fromkeys(_long(first), 0)
+        for number in range(1, len(eras)):
+            self._follow(eras[number].from_ms, eras[number - 1].policy, *self._countings[number - 1 : number + 1])
+
+    def _follow(self, from_ms: int, policy: Policy, before: Counting, after: Counting) -> None:
+        fine_ms, coarse_ms = from_ms - before.fine_ms, from_ms - before.coarse_ms
+        self._fine, self._coarse = max(self._fine, fine_ms), max(self._coarse, coarse_ms)
+        self._complaints = max(self._complaints, from_ms - policy.retention_ms)
+        self._parties = self._parties if before.parties else from_ms
+        self._counted = {name: self._counted.get(name, from_ms) for name in after.layout.names}
+        ruled = meanings(after.layout, after.ruled)
+        self._fine_calls = {one: max(self._fine_calls.get(one, from_ms), fine_ms) for one in ruled}
+        self._long_calls = {one: max(self._long_calls.get(one, from_ms), coarse_ms) for one in _long(after)}
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force."""
+        return self.eras[-1].policy
+
+    @property
+    def counting(self) -> Counting:
+        """What it counts."""
+        return self._countings[-1]
+
+    def judged_from(self, rule: Rule) -> int:
+        """The first end at which the rule sees a whole window; 0 where there was no other policy before."""
+        if len(self.eras) == 1:
+            return 0
+        since = max(self._fine if rule.window_ms <= FINE_MS else self._coarse, self._complaints)
+        for name in metrics_of(rule):
+            metric = METRICS[name]
+            if metric.family == "parties":
+                since = max(since, self._parties)
+            elif metric.family == "calls":
+                layout = self.counting.layout
+                since = max(since, self._counted[layout.names[layout.field(metric.numerator, rule.params)]])
+        for counting, after in zip(self._countings, self.eras[1:], strict=False):
+            if rule.step_ms % counting.pane_ms:
+                since = max(since, after.from_ms)  # its windows would begin within panes of before
+        return max(self.eras[-1].from_ms, since + rule.window_ms)
+
+    def evidence_from(self, rule: Rule) -> int:
+        """Since when calls are kept that are evidence for the rule."""
+        layout = self.counting.layout
+        field = ruled_field(rule, layout)
+        if len(self.eras) == 1 or field[0] < 0:
+            return 0
+        return (self._fine_calls if rule.window_ms <= FINE_MS else self._long_calls)[meanings(layout, [field])[0]]
+
+    @property
+    def settled_ms(self) -> int:
+        """From then on all is judged as if there had been no policy before: whole windows, with all their evidence."""
+        if len(self.eras) == 1:
+            return 0
+        rules = rules_of(self.policy)
+        whole = [max(self.judged_from(rule), self.evidence_from(rule) + rule.window_ms) for rule in rules]
+        return max([self.eras[-1].from_ms, *whole])
+
+    def read(self, pane: Pane) -> Pane:
+        """A fine pane by the layout of the policy in force."""
+        return self._read(pane, era_at(self.eras, pane.start_ms))
+
+    def read_hour(self, hour: Pane) -> Pane:
+        """An hour pane likewise: it was made when it ended, by whoever judged that."""
+        return self._read(hour, era_at(self.eras, hour.start_ms + HOUR_MS))
+
+    def _read(self, pane: Pane, era: int) -> Pane:
+        before, after = self._countings[era], self.counting
+        if before is after or (before.layout == after.layout and before.ruled == after.ruled):
+            return pane
+        return recast(pane, before, after)
+
+
+def _long(counting: Counting) -> Iterator[object]:
+    every = meanings(counting.layout, counting.ruled)
+    yield from (every[place] for place in counting.ruled_long)
+
+
+def recast(pane: Pane, before: Counting, after: Counting) -> Pane:
+    """A pane as another policy reads it: what was not counted is zero, and what was not kept is not there."""
+    known = {name: place for place, name in enumerate(before.layout.names)}
+    sums = np.zeros((len(pane.tenant), after.layout.width), np.int64)
+    for place, name in enumerate(after.layout.names):
+        if name in known:
+            sums[:, place] = pane.sums[:, known[name]]
+    kept = {one: place for place, one in enumerate(meanings(before.layout, before.ruled))}
+    rows = pane.evidence
+    mask = np.zeros(len(rows), np.uint64)
+    for place, one in enumerate(meanings(after.layout, after.ruled)):
+        if one in kept:
+            mask |= (rows.mask >> np.uint64(kept[one]) & np.uint64(1)) << np.uint64(place)
+    some = np.flatnonzero(mask)
+    evidence = EvidenceRows(rows.tenant[some], rows.end_ms[some], mask[some], rows.call_id[some])
+    return replace(pane, sums=sums, evidence=evidence)
+
+
+def judged_later(history: History) -> dict[str, int]:
+    """The rules that are not judged from the last change of policy on, with the first end at which they are.
+
+    A rule as an override has it stands with the tenant.
+    """
+    found = {rule.id: history.judged_from(rule) for rule in history.policy.rules}
+    for override in history.policy.overrides:
+        from_ms = history.judged_from(override.rule)
+        if from_ms > found[override.rule.id]:
+            found[f"{override.rule.id} of {override.tenant}"] = from_ms
+    return {name: from_ms for name, from_ms in found.items() if from_ms > history.eras[-1].from_ms}

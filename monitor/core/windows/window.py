@@ -1,0 +1,162 @@
+"""Spans: everything that is kept up to date for one window length, and the metrics read off it."""
+
+from collections.abc import Sequence
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.fields import BIT, Layout
+from monitor.core.tenants.complaints import ComplaintWindow, Foreseen
+from monitor.core.tenants.dirty import Touched
+from monitor.core.windows.distinct_counts import Tally
+from monitor.core.windows.early_distinct_counts import PartiesAhead
+from monitor.core.windows.pane import Pane
+from monitor.core.windows.pane_distinct_counts import PaneTally
+from monitor.core.windows.running_sums import Level
+from monitor.core.windows.tenant_sums import TenantSums
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Rule
+
+Counts = NDArray[np.int64]
+_EVERYBODY = slice(None)
+
+HOUR_MS = 3_600_000
+FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours, and are made of hour panes
+
+
+class Sight:
+    """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
+
+    level: Level | TenantSums
+    callees: Tally | PaneTally | PartiesAhead | None
+    callers: Tally | PaneTally | PartiesAhead | None
+    complaints: ComplaintWindow | Foreseen
+    layout: Layout
+
+    def present(self, tenants: int, who: NDArray[np.intp] | slice = _EVERYBODY) -> NDArray[np.bool_]:
+        """Which tenants have a call or a complaint record in the window, so that rules judge them."""
+        seen: NDArray[np.bool_] = self.level.field(0, tenants)[who] > 0
+        if len(self.complaints):
+            seen |= self.complaints.count("records", tenants)[who] > 0
+        return seen
+
+    def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
+        """Numerator and denominator (None for a count) of a metric for each tenant ``[tenants]``."""
+        metric = METRICS[name]
+        denominator = None
+        if metric.denominator == "numeric_callees":
+            assert self.callees is not None
+            denominator = self.callees.numbers(tenants)
+        elif metric.denominator is not None:
+            denominator = self.level.field(self.layout.field(metric.denominator, rule.params), tenants)
+        numerator = self._numerator(metric.family, metric.numerator, rule, tenants)
+        if denominator is not None and metric.numerator == "distinct_callees":
+            numerator = np.minimum(numerator, denominator)  # an estimate might be beyond what it is a part of
+        return numerator, denominator
+
+    def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
+        if family == "calls":
+            return self.level.field(self.layout.field(name, rule.params), tenants)
+        if family == "complaints":
+            return self.complaints.count(name, tenants)
+        if name == "caller_peak":
+            assert self.callers is not None
+            return self.callers.peak(tenants)
+        assert self.callees is not None
+        if name == "distinct_callees":
+            return self.callees.distinct(tenants)
+        if name == "sequential_callees":
+            return self.callees.sequential(tenants)
+        return self.callees.over(rule.params.callee_limit, tenants)
+
+
+class Span(Sight):
+    """One window length, kept up to date. Built for the rules that use it."""
+
+    level: Level
+    complaints: ComplaintWindow
+    callees: Tally | PaneTally | None
+    callers: Tally | PaneTally | None
+
+    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: Layout) -> None:
+        self.window_ms = window_ms
+        self.fine = window_ms <= FINE_MS
+        self.steps = {rule.step_ms for rule in rules}
+        self.step_ms = gcd(*self.steps) if self.fine else HOUR_MS
+        self.coming: Sequence[Pane] = ()  # sealed panes that will enter together (`monitor.core.windows.pane_merger`)
+        self.left_ms = 0  # what happened before has left
+        self.layout = layout
+        asked = [(METRICS[name], rule.params) for rule in rules for name in metrics_of(rule)]
+        fields = set()
+        for metric, params in asked:
+            if metric.family == "calls":
+                fields.add(layout.field(metric.numerator, params))
+            if metric.denominator in ("answered", "attempts") or (metric.family == "calls" and metric.denominator):
+                fields.add(layout.field(str(metric.denominator), params))
+        names = {metric.name for metric, _ in asked}
+        self.limits = tuple(sorted({p.callee_limit for metric, p in asked if metric.name == "callee_over_limit"}))
+        self.sequences = "sequential_ratio" in names
+        self.callees = self.callers = None
+        one_pane = window_ms == pane_ms
+        if {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names:
+            self.callees = (
+                PaneTally(window_ms, self.limits) if one_pane else Tally(window_ms, self.limits, self.sequences)
+            )
+        if "caller_peak" in names:
+            self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
+        if self.callees is not None or self.callers is not None:
+            fields.add(BIT["attempts"])  # there are at most as many parties
+        self.level = Level(window_ms, sorted(fields))
+        counting = any(metric.family == "complaints" for metric, _ in asked)
+        self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
+
+    def enter(self, pane: Pane, tenants: int) -> None:
+        """All of a step enters, for a window that ends with it; ``tenants`` is how many the shard knows by now.
+
+        After a restart that may have left already.
+        """
+        if pane.start_ms < self.left_ms:
+            return
+        before_ms = pane.start_ms + self.step_ms - self.window_ms
+        self._leave(before_ms)
+        self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
+        if self.callees is not None:
+            self.callees.enter(pane.start_ms, pane.callees, tenants, before_ms)
+        if self.callers is not None:
+            self.callers.enter(pane.start_ms, pane.callers, tenants, before_ms)
+
+    def leave(self, before_ms: int) -> None:
+        """What happened before ``before_ms``, the window's start, leaves."""
+        self._leave(before_ms)
+        for tally in (self.callees, self.callers):
+            if tally is not None:
+                tally.leave(before_ms)
+
+    def _leave(self, before_ms: int) -> None:
+        self.left_ms = max(self.left_ms, before_ms)
+        self.level.leave(before_ms)
+        self.complaints.leave(before_ms)
+
+    def watch(self, touched: Touched) -> None:
+        """Tell it of the tenants of whom anything changes from now on."""
+        self.level.watched.append(touched)
+        self.complaints.watched.append(touched)
+        for tally in (self.callees, self.callers):
+            if isinstance(tally, Tally):
+                tally.watched.append(touched)
+
+    @property
+    def live(self) -> bool:
+        """Whether there is anything in the window."""
+        return self.level.records > 0 or len(self.complaints) > 0
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes whenever what is in the window changes."""
+        return self.level.version, self.complaints.version
+
+
+def metrics_of(rule: Rule) -> list[str]:
+    """The metrics that a rule looks at: its own and those of its ``also`` conditions."""
+    return [rule.metric, *(condition.metric for condition in rule.also)]

@@ -1,0 +1,128 @@
+"""Windows: sealed panes on their way into the windows of each length, what these hold, and what is stored of it."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from monitor.core.calls.evidence import Evidence
+from monitor.core.windows.aggregation_plan import rules_of
+from monitor.core.windows.pane import Pane, merge
+from monitor.core.windows.pane_merger import Gathering
+from monitor.core.windows.pane_store import PaneStore, SpanHead
+from monitor.core.windows.policy_history import History
+from monitor.core.windows.window import HOUR_MS, Span
+from monitor.policy.model import Policy
+
+
+class Windows:
+    """A span for each window length of the policy, and the evidence.
+
+    Panes are ``sealed`` until time has come to their ends. Then they gather until a step of the rules is over, and
+    enter joined to one. The panes of a former policy are read by ``history``.
+    """
+
+    def __init__(self, policy: Policy, history: History, keep_state: bool) -> None:
+        counting = history.counting
+        every_rule = rules_of(policy)
+        self._history = history
+        self._pane_ms = counting.pane_ms
+        self._ruled_long = counting.ruled_long
+        lengths = sorted({rule.window_ms for rule in policy.rules})
+        self.spans = {
+            length: Span(length, self._pane_ms, bit, [r for r in every_rule if r.window_ms == length], counting.layout)
+            for bit, length in enumerate(lengths)
+        }
+        coarse = [span for span in self.spans.values() if not span.fine]
+        fine = [span for span in self.spans.values() if span.fine]
+        self._fine = [
+            Gathering(step_ms, [span for span in fine if span.step_ms == step_ms])
+            for step_ms in sorted({span.step_ms for span in fine})
+        ]
+        self._hour = Gathering(HOUR_MS, coarse) if coarse else None
+        self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
+        self.evidence = Evidence(counting.ruled_ms)
+        self.sealed: deque[Pane] = deque()
+        self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
+
+    def seal(self, panes: Iterable[Pane]) -> None:
+        """These panes, the next ones, have ended."""
+        panes = list(panes)
+        self.sealed.extend(panes)
+        if self._store is not None:
+            self._store.add(panes)
+
+    def next_end(self, bounds: Mapping[int, int]) -> int | None:
+        """The next instant at which a pane is over, or panes enter the windows.
+
+        ``bounds`` has the last end for each step of the rules.
+        """
+        ends = [self.sealed[0].start_ms + self._pane_ms] if self.sealed else []
+        ends += [end_ms for gathering in self._gatherings if (end_ms := gathering.due(bounds)) is not None]
+        return min(ends, default=None)
+
+    def enter(self, end_ms: int, tenants: int) -> None:
+        """Panes up to ``end_ms`` gather, and enter where their step has ended; ``tenants`` is how many are known."""
+        while self.sealed and self.sealed[0].start_ms < end_ms:
+            pane = self.sealed.popleft()
+            self.evidence.add(pane.evidence, end_ms)
+            for gathering in self._gatherings:
+                gathering.panes.append(pane)
+        for gathering in self._fine:
+            gathering.enter_ended(end_ms, tenants)
+        if self._hour is not None and self._hour.ended(end_ms):
+            hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long)
+            self._hour.enter(hour, tenants)
+            if self._store is not None:
+                self._store.add_hour(hour)
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def heads(self, at_ms: int) -> dict[int, SpanHead]:
+        """What the head has of the spans, once all windows up to ``at_ms`` were judged."""
+        assert not self.sealed
+        for length, span in self.spans.items():
+            span.leave(at_ms - length)  # no window to come begins before that
+        return {
+            length: SpanHead(
+                span.left_ms,
+                span.callees.levels if span.callees else {},
+                span.callers.levels if span.callers else {},
+            )
+            for length, span in self.spans.items()
+        }
+
+    def changes(self, at_ms: int) -> dict[str, bytes | None]:
+        """The entries of panes that are to be stored since the last call, None where one is to be deleted."""
+        assert self._store is not None, "keep_state is off"
+        return self._store.changes(at_ms)
+
+    def known(self, heads: Mapping[int, SpanHead], at_ms: int) -> dict[int, SpanHead]:
+        """Those of the ``heads`` that are of its lengths; of lengths that are new, one that has let all go."""
+        return {length: heads.get(length) or SpanHead(at_ms - length, {}, {}) for length in self.spans}
+
+    def restore(self, known: Mapping[int, SpanHead], entries: Mapping[str, bytes], at_ms: int, tenants: int) -> None:
+        """Become what the ``known`` heads and the entries of panes were taken of, when ``at_ms`` had been judged."""
+        for length, span in self.spans.items():
+            if span.callees is not None:
+                span.callees.levels = dict(known[length].callee_levels)
+            if span.callers is not None:
+                span.callers.levels = dict(known[length].caller_levels)
+            span.leave(known[length].left_ms)
+        store = self._store or PaneStore(0, 0)
+        fine, hours = store.load(entries)
+        fine_since_ms = store.fine_since_ms
+        evidence = []
+        for hour in map(self._history.read_hour, hours):
+            if fine_since_ms is None or hour.start_ms + HOUR_MS <= fine_since_ms:
+                evidence.append(hour.evidence)
+            if self._hour is not None:
+                self._hour.enter(hour, tenants)
+        for pane in map(self._history.read, fine):
+            evidence.append(pane.evidence)
+            for gathering in self._fine:
+                gathering.enter_ended(pane.start_ms, tenants)
+                gathering.panes.append(pane)
+            if self._hour is not None and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > at_ms:
+                self._hour.panes.append(pane)
+        for gathering in self._fine:
+            gathering.enter_ended(at_ms, tenants)
+        self.evidence.restore(evidence, at_ms)

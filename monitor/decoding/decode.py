@@ -1,0 +1,332 @@
+"""Intake: what one source holds becomes columns of calls and waiting records, with the source's clock at each.
+
+Decoding (`Decoder`) knows nothing of time and may be done anywhere, in any order; `Source` then reads the decoded
+pieces in the order of the source; `merge` says what is late and puts several sources into the one reading order of
+section 3 of the contract.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.columns import Calls, Gathered, to_columns
+from monitor.core.calls.fields import Layout
+from monitor.core.decisions.record_handlers import Other, Waiting
+from monitor.decoding.late_line import Lateness
+from schemas import codec
+from schemas.inputs import Cdr, Record
+
+if TYPE_CHECKING:  # a worker has no need of adapters and of all that they bring
+    from monitor.adapters.base import Row
+
+_AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
+_KEPT = 4_096  # bytes of a line that is too long, for people to see: thousands of such lines must not take all memory
+_NO_VALUE = "no_value: the record has no value; expected a record as JSON"
+NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times begin in 1990)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """One piece of a source, row by row in its order.
+
+    ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
+    the rows' bytes as they came, ``line`` their line numbers (their offsets where they come from a topic).
+    ``number`` is whatever a host numbers its pieces by.
+    """
+
+    event_ms: NDArray[np.int64]
+    names: list[str]
+    calls: Calls | None
+    call_rows: NDArray[np.intp]
+    others: list[tuple[int, Other]]
+    refused: list[tuple[int, str]]
+    raw: Sequence[bytes]
+    line: NDArray[np.int64]
+    number: int = 0
+
+    def refuse(self, rows: Mapping[int, str]) -> None:
+        """Those rows are no records after all, for these reasons; what was refused before keeps its own."""
+        fresh = {row: reason for row, reason in rows.items() if self.event_ms[row] >= 0}
+        if not fresh:
+            return
+        self.refused = sorted([*self.refused, *fresh.items()])
+        self.event_ms[list(fresh)] = -1
+        self.others = [(row, record) for row, record in self.others if row not in fresh]
+        if self.calls is not None:
+            kept = self.event_ms[self.call_rows] >= 0
+            if not kept.all():
+                self.calls, self.call_rows = self.calls.take(kept), self.call_rows[kept]
+
+
+class _Parsed:
+    """Records sorted into calls and others, with their rows; a row with neither is refused or blank."""
+
+    def __init__(self) -> None:
+        self.calls = Gathered()
+        self.call_rows = np.empty(0, np.intp)
+        self.others: list[tuple[int, Other]] = []
+        self.refused: list[tuple[int, str]] = []
+        self._rows = 0
+
+    def add(self, records: Sequence[Record | None]) -> None:
+        """The next rows."""
+        cdrs = [record for record in records if type(record) is Cdr]
+        first, self._rows = self._rows, self._rows + len(records)
+        rows = np.arange(first, self._rows)
+        if len(cdrs) < len(records):
+            is_call = np.array([type(record) is Cdr for record in records], np.bool_)
+            for place in np.flatnonzero(~is_call).tolist():
+                record = records[place]
+                if record is not None and not isinstance(record, Cdr):
+                    self.others.append((first + place, record))
+            rows = rows[is_call]
+        self.call_rows = np.concatenate([self.call_rows, rows])
+        self.calls.add(cdrs)
+
+    def drop(self, kept: NDArray[np.bool_]) -> None:
+        """Number the rows anew without those that are not kept."""
+        place = np.cumsum(kept) - 1
+        self.call_rows = place[self.call_rows]
+        self.others = [(int(place[row]), record) for row, record in self.others]
+        self.refused = [(int(place[row]), reason) for row, reason in self.refused]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What decoding depends on: the columns' layout, the keys' salt, and what lies too far ahead (None: nothing).
+
+    ``later`` are the layouts of calls that end at a time or later, where a policy follows then.
+    """
+
+    layout: Layout
+    salt: np.uint64
+    not_after_ms: int | None = None
+    later: tuple[tuple[int, Layout], ...] = ()
+
+    def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
+        """JSON lines; lines of white space alone are left out."""
+        parsed, blank = self._parse(lines)
+        numbers = np.arange(first_line, first_line + len(lines))
+        if max(map(len, lines), default=0) >= codec.MAX_BYTES:
+            lines = [line[:_KEPT] if len(line) >= codec.MAX_BYTES else line for line in lines]
+        if blank:
+            kept = np.ones(len(lines), np.bool_)
+            kept[blank] = False
+            parsed.drop(kept)
+            lines = [line for line, keep in zip(lines, kept, strict=True) if keep]
+            numbers = numbers[kept]
+        return self._columns(parsed, lines, numbers, lambda row: codec.decode(lines[row]))
+
+    def messages(
+        self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
+    ) -> Decoded:
+        """The values of a topic's records; one without a value, or a blank one, is refused, for it is there.
+
+        ``skipped`` has reasons to refuse what is at some offsets without a look at it.
+        """
+        raw = cast(Sequence[bytes], values) if all(values) else [value or b"" for value in values]
+        lines, reasons = raw, {}
+        if skipped:
+            reasons = {row: skipped[o] for row, o in enumerate(offsets.tolist()) if o in skipped}
+            lines = [b"" if row in reasons else line for row, line in enumerate(raw)]
+        parsed, blank = self._parse(lines)
+        parsed.refused += [(row, reasons.get(row, _NO_VALUE)) for row in blank]
+        return self._columns(parsed, raw, offsets, lambda row: codec.decode(raw[row]))
+
+    @staticmethod
+    def _parse(lines: Sequence[bytes]) -> "tuple[_Parsed, list[int]]":
+        """The records in these lines, and which lines are blank."""
+        parsed = _Parsed()
+        blank: list[int] = []
+        for start in range(0, len(lines), _AT_ONCE):
+            some = lines[start : start + _AT_ONCE]
+            decode = codec.decoder_for(some)
+            to_come = iter(some)
+            records: list[Record | None] = []
+            while len(records) < len(some):
+                try:
+                    records.extend(map(decode, to_come))
+                except codec.DECODE_ERRORS as error:
+                    line = some[len(records)]
+                    if line.isspace() or not line:
+                        blank.append(start + len(records))
+                    else:
+                        parsed.refused.append((start + len(records), codec.explain(line, error)))
+                    records.append(None)
+            parsed.add(records)
+        return parsed, blank
+
+    def rows(self, rows: "Sequence[Row]") -> Decoded:
+        """An adapter's rows."""
+        parsed = _Parsed()
+        parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
+        parsed.add([row.record for row in rows])
+        numbers = np.array([row.line for row in rows], np.int64)
+        return self._columns(parsed, [row.raw for row in rows], numbers, lambda row: rows[row].record)
+
+    def _columns(
+        self,
+        parsed: "_Parsed",
+        raw: Sequence[bytes],
+        line: NDArray[np.int64],
+        record_of: Callable[[int], Record | None],
+    ) -> Decoded:
+        event_ms = np.full(len(raw), -1, np.int64)
+        refused = parsed.refused
+        rows = parsed.call_rows
+        names: list[str] = []
+        calls = None
+        if len(rows):
+            names, calls, valid = to_columns(parsed.calls, self.layout, self.salt, self.later)
+            if not valid.all():
+                for row in rows[~valid].tolist():
+                    record = record_of(row)  # decoded once more, for the words of the reason
+                    refused.append((row, (record is not None and codec.check(record)) or ""))
+                calls, rows = calls.take(valid), rows[valid]
+            event_ms[rows] = calls.end_ms
+        for row, record in parsed.others:
+            event_ms[row] = record.updated_ms
+        decoded = Decoded(event_ms, names, calls, rows, parsed.others, sorted(refused), raw, line)
+        if self.not_after_ms is not None:
+            refuse_later(decoded, np.int64(self.not_after_ms))
+        return decoded
+
+
+def refuse_later(decoded: Decoded, not_after_ms: NDArray[np.int64] | np.int64) -> None:
+    """Refuse the rows whose event time is beyond ``not_after_ms`` (one for all, or one for each row)."""
+    ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
+    if len(ahead):
+        limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
+        reason = "future_event: expected an event time of at most {}, got {}"
+        decoded.refuse({row: reason.format(limit[row], decoded.event_ms[row]) for row in ahead.tolist()})
+
+
+@dataclass(slots=True)
+class Placed:
+    """A decoded piece in its place in the source: the clock before and after each row ``[n]``, its offset ``[n]``."""
+
+    source: int
+    decoded: Decoded
+    before_ms: NDArray[np.int64]
+    after_ms: NDArray[np.int64]
+    offset: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+class Source:
+    """A file, or one partition of one topic: its clock is the largest event time of its valid records so far."""
+
+    def __init__(self, number: int, clock_ms: int = NO_CLOCK_MS, offset: int = 0) -> None:
+        self.number = number
+        self.clock_ms = clock_ms
+        self.offset = offset
+
+    def place(
+        self, decoded: Decoded, offset: NDArray[np.int64] | None = None, at_most_ms: NDArray[np.int64] | None = None
+    ) -> Placed:
+        """The next piece of this source.
+
+        ``offset`` ``[n]`` where offsets do not just count the rows; a row moves the clock to ``at_most_ms`` ``[n]``.
+        """
+        rows = len(decoded.event_ms)
+        if offset is None:
+            offset = np.arange(self.offset, self.offset + rows)
+        if not rows:
+            return Placed(self.number, decoded, decoded.event_ms, decoded.event_ms, offset)
+        event_ms = decoded.event_ms if at_most_ms is None else np.minimum(decoded.event_ms, at_most_ms)
+        after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)
+        before = np.concatenate([[self.clock_ms], after[:-1]])
+        self.clock_ms = int(after[-1])
+        self.offset = int(offset[-1]) + 1
+        return Placed(self.number, decoded, before, after, offset)
+
+
+@dataclass(slots=True)
+class Refused:
+    """A row that was no record: its place in the logs (as in `Waiting`), why, its bytes and its key as they came.
+
+    With ``first_offset`` it is a whole record batch, see `monitor.partition.record_batch.UnreadableRecord`.
+    """
+
+    log: tuple[int, int, int, int]
+    reason: str
+    raw: bytes | None
+    key: bytes | None = None
+    first_offset: int | None = None
+
+
+@dataclass(slots=True)
+class Late:
+    """A late call: its place in the logs, what it is sorted by, and its bytes as they came."""
+
+    log: tuple[int, int, int, int]
+    end_ms: int
+    tenant_id: str
+    call_id: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one or more sources in reading order, sorted into what is counted, what waits, and what is not taken."""
+
+    rows: int
+    names: list[str]
+    calls: Calls | None
+    waiting: list[Waiting]
+    late: list[Late]
+    refused: list[Refused]
+
+
+def merge(pieces: Sequence[tuple[Placed, int, int]], lateness: Lateness) -> Batch:
+    """The rows ``start`` to ``stop`` of each piece as one batch in reading order.
+
+    Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
+    source's clock before them, then by source, then by their place in it.
+    """
+    batch = Batch(0, [], None, [], [], [])
+    parts: list[Calls] = []
+    for placed, start, stop in pieces:
+        decoded = placed.decoded
+        batch.rows += stop - start
+        for row, reason in decoded.refused:
+            if start <= row < stop:
+                batch.refused.append(Refused(_log(placed, row), reason, decoded.raw[row]))
+        for row, record in decoded.others:
+            if start <= row < stop:
+                at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
+                batch.waiting.append(Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row]))
+        if decoded.calls is None:
+            continue
+        first, after = np.searchsorted(decoded.call_rows, [start, stop])
+        calls, rows = decoded.calls, decoded.call_rows
+        if (first, after) != (0, len(rows)):
+            calls, rows = calls.take(np.arange(first, after)), rows[first:after]
+        calls.source = np.full(len(rows), placed.source, np.int16)
+        calls.offset = placed.offset[rows]
+        calls.clock_ms = placed.before_ms[rows]
+        calls.line_ms = lateness.lines(placed.after_ms[rows])
+        late = calls.end_ms < calls.line_ms
+        if late.any():
+            for i in np.flatnonzero(late):
+                name = decoded.names[calls.tenant[i]]
+                log = _log(placed, int(rows[i]))
+                batch.late.append(Late(log, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
+            calls, rows = calls.take(~late), rows[~late]
+        calls.tenant = calls.tenant + np.int32(len(batch.names))
+        batch.names += decoded.names
+        parts.append(calls)
+    if parts:
+        batch.calls = Calls.concat(parts)
+        if len(parts) > 1:
+            batch.calls = batch.calls.take(np.lexsort((batch.calls.source, batch.calls.clock_ms)))
+    return batch
+
+
+def _log(placed: Placed, row: int) -> tuple[int, int, int, int]:
+    return int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row])

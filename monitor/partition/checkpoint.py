@@ -1,0 +1,117 @@
+"""The stored head of a partition: where it was, and what must be the same for another to go on from there."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from monitor.core.snapshot import ShardHead, entries_of
+from monitor.partition.checkpoint_fields import HEAD, InputTopic, Live, Place, packed_head
+from monitor.partition.chunking import MissingPartError
+from monitor.partition.policy_versions import EraHead
+from monitor.partition.source_position import SourceHead
+
+__all__ = [
+    "HANDOVER",
+    "HEAD",
+    "HandedOver",
+    "InputTopic",
+    "Live",
+    "MismatchError",
+    "PartitionHead",
+    "Place",
+    "mark_of",
+    "must_be_whole",
+    "packed_head",
+    "place_of",
+]
+
+HANDOVER: Final = "handover"
+"""The key of what a former owner had read and not decided."""
+
+
+class PartitionHead(Struct):
+    """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
+
+    ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
+    ``entries``: how many of the shard are stored with it; None: by an earlier release, which did not count them.
+    ``inputs`` are the topics of its sources, in their order; empty: not known yet.
+    ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
+    """
+
+    place: Place
+    policy_sha256: str
+    secret: str
+    live: Live
+    watermark_ms: int
+    published_ms: int
+    outage_ended: bool
+    control: int
+    handed_over: bool
+    sources: list[SourceHead]
+    shard: ShardHead
+    format: int
+    eras: list[EraHead] = []
+    enforce_from_ms: int = 0
+    entries: int | None = None
+    inputs: list[InputTopic] = []
+
+    def must_match(self, mine: Place, secret: str, policy_sha256: str) -> None:
+        """Whether a partition of this place, secret and policy can go on from it. MismatchError."""
+        place = self.place
+        if place.partitions != mine.partitions:
+            raise MismatchError(
+                f"the state was made with {place.partitions} partitions, the topics have {mine.partitions}: "
+                "expected the same number, for another one puts tenants elsewhere"
+            )
+        if place.number != mine.number:
+            raise MismatchError(f"the state is that of partition {place.number}, expected {mine.number}")
+        if place.partitioner != mine.partitioner:
+            raise MismatchError(
+                f"the state was made with the partitioner {place.partitioner}, expected the same, got "
+                f"{mine.partitioner}"
+            )
+        if self.secret != secret:
+            raise MismatchError("the state was made with another secret; expected the same key file")
+        if not self.eras and self.policy_sha256 != policy_sha256:
+            raise MismatchError(
+                f"the state was made under the policy {self.policy_sha256[:12]}, expected the same, got "
+                f"{policy_sha256[:12]}"
+            )
+
+
+def must_be_whole(counted: int | None, keys: Iterable[str]) -> set[str]:
+    """Those of these keys of stored blobs that are of the shard's entries. MissingPartError: fewer than ``counted``."""
+    entries = entries_of(keys)
+    if counted is not None and len(entries) < counted:
+        raise MissingPartError(f"of the {counted} entries that its head counts there are {len(entries)}")
+    return entries
+
+
+class HandedOver(Struct):
+    """Where the sources were when they were given up, and what the shard had read and not decided."""
+
+    offsets: list[int]
+    clocks_ms: list[int]
+    shard: bytes
+
+
+class MismatchError(ValueError):
+    """The stored state was made under other circumstances, under which it cannot go on."""
+
+
+class _Placed(Struct):
+    place: Place
+
+
+def place_of(records: Mapping[str, bytes]) -> Place | None:
+    """The place of the partition that these stored records are of, None where the head is not among them."""
+    packed = packed_head(records)
+    return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
+
+
+def mark_of(secret: bytes) -> str:
+    """By what a state knows the secret that it was made with."""
+    return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]

@@ -1,0 +1,106 @@
+"""Keying: whether a topic's record lies where its tenant's records belong: right topic, key and partition."""
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from monitor.decoding.input_topics import CARRIES
+from monitor.text.masking import mask_numbers
+from schemas.inputs import Cdr
+
+if TYPE_CHECKING:
+    from monitor.decoding.decode import Decoded
+
+Partitioner = Literal["murmur2", "crc32"]
+
+_SETTING = {
+    "murmur2": "murmur2 (the default of Java's client and of aiokafka; librdkafka: partitioner=murmur2_random)",
+    "crc32": "crc32 (librdkafka's default: partitioner=consistent_random)",
+}
+_MANY_TENANTS = 1_000_000  # names that are remembered to lie right; more would be a leak
+
+
+def murmur2(data: bytes) -> int:
+    """The 32-bit MurmurHash2 of Kafka's default partitioner, seed 0x9747b28c, unsigned."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = (0x9747B28C ^ len(data)) & mask
+    whole = len(data) & ~3
+    for start in range(0, whole, 4):
+        k = int.from_bytes(data[start : start + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = h * m & mask ^ k
+    if len(data) > whole:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
+    """Where a producer with that partitioner puts a record with that key."""
+    return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
+
+
+class Keying:
+    """What a record's place in the topics of partition ``number`` of ``partitions`` must be."""
+
+    def __init__(self, number: int, partitions: int, partitioner: Partitioner) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.partitioner = partitioner
+        self._at_home: set[str] = set()
+
+    def check(self, topic: str, decoded: "Decoded", keys: Sequence[bytes | None]) -> None:
+        """Refuse what does not belong into ``topic`` (a bare name) under its key, or not into this partition."""
+        faults: dict[int, str] = {}
+        if decoded.calls is not None and len(decoded.call_rows):
+            rows = decoded.call_rows
+            if Cdr not in CARRIES[topic]:
+                faults |= dict.fromkeys(rows.tolist(), self._wrong_topic(topic, "cdr"))
+            else:
+                encoded = [name.encode() for name in decoded.names]
+                tenants = decoded.calls.tenant.tolist()
+                mine = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
+                # Two comparisons in C for the usual case, in which all lie here and all keys are right.
+                if not self._all_lie_here(decoded.names) or mine != list(map(encoded.__getitem__, tenants)):
+                    for row, tenant, key in zip(rows.tolist(), tenants, mine, strict=True):
+                        if fault := self._fault(decoded.names[tenant], key):
+                            faults[row] = fault
+        for row, record in decoded.others:
+            if type(record) not in CARRIES[topic]:
+                faults[row] = self._wrong_topic(topic, str(type(record).__struct_config__.tag))
+            elif fault := self._fault(record.tenant_id, keys[row]):
+                faults[row] = fault
+        if faults:
+            decoded.refuse(faults)
+
+    def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
+        if key != tenant_id.encode():
+            given = "it has none"
+            if key is not None:
+                given = f"it is {mask_numbers(key.decode(errors='backslashreplace')[:128])!r}"
+            return f"wrong_key: expected the key to be tenant_id {tenant_id!r}, {given}"
+        if not self._lies_here(tenant_id):
+            home = partition_of(key, self.partitions, self.partitioner)
+            return (
+                f"wrong_partition: tenant_id {tenant_id!r} belongs into partition {home} of {self.partitions}, this is "
+                f"{self.number}; expected a producer whose partitioner is {_SETTING[self.partitioner]}"
+            )
+        return None
+
+    def _all_lie_here(self, tenant_ids: Sequence[str]) -> bool:
+        return self._at_home.issuperset(tenant_ids) or all(map(self._lies_here, tenant_ids))
+
+    def _lies_here(self, tenant_id: str) -> bool:
+        if tenant_id in self._at_home:
+            return True
+        if partition_of(tenant_id.encode(), self.partitions, self.partitioner) != self.number:
+            return False
+        if len(self._at_home) >= _MANY_TENANTS:
+            self._at_home.clear()
+        self._at_home.add(tenant_id)
+        return True
+
+    @staticmethod
+    def _wrong_topic(topic: str, kind: str) -> str:
+        carried = " or ".join(str(one.__struct_config__.tag) for one in CARRIES[topic])
+        return f"wrong_topic: type {kind!r} in the topic of {topic}; expected {carried}"

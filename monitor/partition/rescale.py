@@ -1,0 +1,378 @@
+"""Regrouping: the states of all partitions become those of another count of them, each tenant's where its key goes.
+
+The former ones were read to their ends and have judged up to one time. What they had read and not decided goes into the
+new ones' logs, sorted by the time at which it is decided, and before all else: to the new partition it is input that
+it has read before.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.core.snapshot import ShardHead, decode_names, encode_names
+from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
+from monitor.core.tenants.active_alert import StandingAlerts
+from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
+from monitor.core.tenants.tenant_store import decode_standings, encode_standings
+from monitor.core.windows.pane import Pane
+from monitor.core.windows.pane_store import SpanHead, decode_pane, encode_pane
+from monitor.core.windows.policy_history import History
+from monitor.core.windows.window import FINE_MS, HOUR_MS
+from monitor.decoding.input_topics import INPUTS
+from monitor.decoding.late_line import Lateness
+from monitor.partition.checkpoint import HEAD, PartitionHead, Place
+from monitor.partition.chunking import Cutter
+from monitor.partition.idleness import CALLS
+from monitor.partition.journal import Limit, Move
+from monitor.partition.key_check import partition_of
+from monitor.partition.policy_versions import POLICY, EraHead
+from monitor.partition.record_batch import Rows
+from monitor.partition.source_position import SourceHead
+from monitor.partition.task import Partition
+from monitor.policy.timeline import Era, era_at
+
+_CALLS = INPUTS.index(CALLS)
+_NO_LIMIT_MS = 100 * 366 * 86_400_000  # what was taken once is taken again
+
+
+class RegroupError(ValueError):
+    """States that cannot be regrouped as they are."""
+
+
+class Kept(NamedTuple):
+    """A record that was read and is not decided. ``at_ms`` is when it is decided; ``event_ms`` may be before that."""
+
+    at_ms: int
+    event_ms: int
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A partition as it was: its head, its other entries, and of each source what was read and is not decided."""
+
+    head: PartitionHead
+    entries: dict[str, bytes]
+    kept: Sequence[Sequence[Kept]]
+    eras: Sequence[Era]
+
+    @property
+    def history(self) -> History:
+        """The policies up to the one in force."""
+        return History(self.eras[: era_at(self.eras, self.head.watermark_ms) + 1])
+
+    @property
+    def coming(self) -> Sequence[Era]:
+        """Those that are still to come."""
+        return self.eras[era_at(self.eras, self.head.watermark_ms) + 1 :]
+
+    @classmethod
+    def of(cls, partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]]) -> "Former":
+        """That of these records, which the new ``partition`` restores, and of what it reads again in ``sources``."""
+        partition.restore(records)
+        kept = _kept(partition, sources)
+        entries = Cutter().join(records)
+        head = msgspec.msgpack.decode(entries.pop(HEAD), type=PartitionHead)
+        return cls(head, entries, kept, partition.eras)
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouped:
+    """A new partition: its entries but for the head, and of each source what is to be written before all else."""
+
+    number: int
+    entries: dict[str, bytes]
+    kept: Sequence[Sequence[Kept]]
+    head: PartitionHead
+    eras: Sequence[Era]
+
+    def head_at(
+        self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
+    ) -> PartitionHead:
+        """Its head, once what is kept lies at these offsets of its sources, whose clocks are ``clocks_ms`` then.
+
+        A source of which nothing is kept goes on at ``empty``.
+        """
+        lateness = Lateness.of(self.eras)
+        sources = [
+            _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness, self.head.live.max_ahead_ms)
+            for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
+        ]
+        return msgspec.structs.replace(self.head, sources=sources)
+
+
+def _kept(partition: Partition, sources: Sequence[Sequence[Rows]]) -> list[list[Kept]]:
+    """What the partition reads again and keeps undecided.
+
+    Feeding is asked, row by row: so it is what a worker would take, whatever rules there are for that.
+    """
+    kept: list[list[Kept]] = [[] for _ in sources]
+    for number, read in enumerate(sources):
+        if number != _CALLS:
+            for rows in read:
+                partition.feed(number, rows)
+    handover = partition.shard.handover(partition.watermark_ms)
+    assert handover is not None, "no call was read yet"
+    for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.log[2])):
+        record = waiting.record
+        kept[waiting.log[1]].append(Kept(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw))
+    calls = kept[_CALLS]
+    for rows in sources[_CALLS]:
+        for row in rows.cut(rows.offsets[1:].tolist()):
+            open_before = partition.open_calls
+            partition.feed(_CALLS, row)
+            if partition.open_calls > open_before:
+                assert row.keys is not None
+                key, value = row.keys[0] or b"", row.values[0] or b""
+                end_ms = msgspec.json.decode(value, type=_Ended).end_ms
+                calls.append(Kept(end_ms, end_ms, key, value))
+    calls.sort(key=lambda one: one.at_ms)
+    return kept
+
+
+class _Ended(msgspec.Struct):
+    end_ms: int
+
+
+def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
+    """The new partitions, one after the other. RegroupError where the former ones do not go together."""
+    _check(formers)
+    eras, pasts = _policies(formers)
+    _check_alike(formers)
+    named = {POLICY + era.policy.sha256 for era in eras}
+    policies = {key: value for former in formers for key, value in former.entries.items() if key in named}
+    names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
+    partitioner = formers[0].head.place.partitioner
+    homes = [[partition_of(name.encode(), partitions, partitioner) for name in some] for some in names]
+    for number in range(partitions):
+        mine: list[str] = []
+        numbers: list[Numbers] = []
+        for some, at in zip(names, homes, strict=True):
+            own = np.full(len(some), ELSEWHERE, np.int32)
+            here = [tenant for tenant, home in enumerate(at) if home == number]
+            own[here] = np.arange(len(mine), len(mine) + len(here))
+            mine += [some[tenant] for tenant in here]
+            numbers.append(own)
+        kept = [
+            sorted(
+                (
+                    one
+                    for former in formers
+                    for one in former.kept[source]
+                    if partition_of(one.key, partitions, partitioner) == number
+                ),
+                key=lambda one: one.at_ms,
+            )
+            for source in range(len(formers[0].kept))
+        ]
+        first = formers[0].head
+        head = msgspec.structs.replace(
+            first,
+            place=Place(number, partitions, partitioner),
+            published_ms=0,
+            outage_ended=all(former.head.outage_ended for former in formers),
+            control=0,
+            handed_over=False,
+            sources=[],
+            shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
+            format=max(former.head.format for former in formers),
+            eras=[EraHead(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
+            inputs=[],
+        )
+        entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
+        head = msgspec.structs.replace(head, entries=len(entries))
+        yield Regrouped(number, policies | entries, kept, head, eras)
+
+
+def _check(formers: Sequence[Former]) -> None:
+    first = formers[0].head
+    if [former.head.place for former in formers] != [
+        msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
+    ]:
+        raise RegroupError("the states are not those of all partitions of one count; expected each of them once")
+    for former in formers:
+        if bool(former.head.eras) != bool(first.eras):
+            raise RegroupError(
+                f"partition {former.head.place.number} has its policy in its state, or partition 0 has; expected it "
+                "in all or none: CALLWARDEN_STATE_FORMAT=3 for all workers before"
+            )
+
+
+def _check_alike(formers: Sequence[Former]) -> None:
+    """That all have judged up to one time, and under the same circumstances but for their policies."""
+    first = formers[0].head
+    apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
+    apart |= {"shard", "format", "entries"}
+    for former in formers:
+        head, number = former.head, former.head.place.number
+        for field in head.__struct_fields__:
+            if field not in apart and getattr(head, field) != getattr(first, field):
+                raise RegroupError(f"partition {number} has another {field} than partition 0; expected the same")
+        if head.published_ms >= head.watermark_ms > 0:
+            raise RegroupError(
+                f"partition {number} still makes decisions again that are out already, after its state was lost; "
+                "expected it to have passed them"
+            )
+        if head.shard.sealed_ms != first.shard.sealed_ms:
+            raise RegroupError(f"partition {number} has sealed up to another time than partition 0; expected the same")
+
+
+def _policies(formers: Sequence[Former]) -> tuple[Sequence[Era], Sequence[History | None]]:
+    """The policies of the new partitions, and by which past each former one's panes are to be read before; None: none.
+
+    Where they changed at other times in one partition than in another, a new partition can tell only the policy in
+    force: whatever is still to be judged must hang on nothing of before. RegroupError.
+    """
+    # Of policies that are of the past each knows as many as it needs; the others are the same.
+    longest = max((former.eras for former in formers), key=len)
+    if all(former.eras == longest[len(longest) - len(former.eras) :] for former in formers):
+        return longest, [None] * len(formers)
+    pasts = [former.history for former in formers]
+    first, now_ms = formers[0], min(former.head.watermark_ms for former in formers)
+    for former, past in zip(formers, pasts, strict=True):
+        number, policy = former.head.place.number, past.policy
+        if policy.sha256 != pasts[0].policy.sha256:
+            until = next((era for era in former.coming if era.policy.sha256 == pasts[0].policy.sha256), None)
+            wait = (
+                f"wait until {rfc3339(until.from_ms)}" if until else "callwarden policy apply the one that is to hold"
+            )
+            raise RegroupError(
+                f"partition {number} is under the policy {policy.sha256[:12]}, partition 0 under "
+                f"{pasts[0].policy.sha256[:12]}; expected one policy in all: {wait}"
+            )
+        if former.coming != first.coming:
+            raise RegroupError(
+                f"partition {number} has other policies to come than partition 0, or from other times on; expected the "
+                "same: callwarden policy withdraw, and apply them again once the state is moved"
+            )
+    settled_ms = max(past.settled_ms for past in pasts)
+    if settled_ms > now_ms:
+        raise RegroupError(
+            "the policy in force has begun at different times in the partitions, and some rules look at what was not "
+            f"counted before it; expected that all see whole windows, from {rfc3339(settled_ms)} on"
+        )
+    eras = [Era(max(past.eras[-1].from_ms for past in pasts), first.history.policy), *first.coming]
+    after = Lateness.of(eras)
+    for former in formers:
+        before = Lateness.of(former.eras)
+        held = [
+            source.done_ms
+            for source in former.head.sources
+            if before.line(source.done_ms) != after.line(source.done_ms)
+        ]
+        if held:
+            raise RegroupError(
+                f"partition {former.head.place.number} is held at the time from which another lateness holds; expected "
+                "records of later, as others have had"
+            )
+    return eras, pasts
+
+
+def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants: int) -> ShardHead:
+    def levels(name: str, length: int) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for head, own in zip(heads, numbers, strict=True):
+            found |= renumbered(getattr(head.spans[length], name), own)
+        return found
+
+    return msgspec.structs.replace(
+        heads[0],
+        # Nothing that was due is left, so who judged last, because there was more to judge, speaks for all.
+        at_ms=max(head.at_ms for head in heads),
+        newest_ms=max(head.newest_ms for head in heads),
+        tenants=tenants,
+        decided=None,
+        spans={
+            length: SpanHead(
+                max(head.spans[length].left_ms for head in heads),
+                levels("callee_levels", length),
+                levels("caller_levels", length),
+            )
+            for length in heads[0].spans
+        },
+    )
+
+
+def _fine_from_ms(head: ShardHead) -> int:
+    """From when on fine panes are needed.
+
+    A shard that had nothing to judge for long has older ones, and where it has them, others have hour panes alone.
+    """
+    fine_ms = max((length for length in head.spans if length <= FINE_MS), default=0)
+    return (head.at_ms - fine_ms) // HOUR_MS * HOUR_MS
+
+
+def _entries(
+    formers: Sequence[Former],
+    pasts: Sequence[History | None],
+    numbers: Sequence[Numbers],
+    names: Sequence[str],
+    fine_from_ms: int,
+) -> dict[str, bytes]:
+    entries = encode_names(names, 0)
+    alerts = StandingAlerts({}, {})
+    for former, own in zip(formers, numbers, strict=True):
+        alerts.add(
+            decode_alerts(former.entries).of({tenant: int(to) for tenant, to in enumerate(own) if to != ELSEWHERE})
+        )
+        for standing in decode_standings(former.entries):
+            if own[standing.tenant] != ELSEWHERE:
+                standing.renumber(int(own[standing.tenant]))
+                entries |= {key: value for key, value in encode_standings([standing]).items() if value is not None}
+    entries |= encode_alerts(alerts)
+    stored = sorted(
+        (key, number)
+        for number, former in enumerate(formers)
+        for key in former.entries
+        if key[0] in "fh" and key[1:].isdigit() and not (key[0] == "f" and int(key[1:]) < fine_from_ms)
+    )
+    for key, owners in groupby(stored, key=lambda one: one[0]):
+        pane = dealt(
+            (_read(key, decode_pane(formers[number].entries[key]), pasts[number]), numbers[number])
+            for _, number in owners
+        )
+        if pane is not None:
+            entries[key] = encode_pane(pane)
+    return entries
+
+
+def _read(key: str, pane: Pane, past: History | None) -> Pane:
+    if past is None:
+        return pane
+    return past.read(pane) if key[0] == "f" else past.read_hour(pane)
+
+
+def _clock_of(line_ms: int, lateness: Lateness) -> int:
+    """The least clock by which the late line is there, which it was."""
+    least, most = line_ms, line_ms + _NO_LIMIT_MS
+    return least + bisect_left(range(most - least), line_ms, key=lambda more: lateness.line(least + more))
+
+
+def _source(
+    kept: Sequence[Kept], offsets: Sequence[int], clock_ms: int, lateness: Lateness, max_ahead_ms: int
+) -> SourceHead:
+    """Where a source goes on: before what is kept, at ``offsets``, the last of which is that after it.
+
+    Its clock there is one by which none of it is late, nor is to be decided later than it was.
+    """
+    resume, end = offsets[0], offsets[-1]
+    raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]
+    moves = [*(Move(offset, _clock_of(one.at_ms, lateness)) for one, offset in raised), Move(end, clock_ms)]
+    return SourceHead(
+        resume=resume,
+        clock_ms=min(kept[0].at_ms, clock_ms) if kept else clock_ms,
+        done=end,
+        done_ms=clock_ms,
+        duplicates=b"",
+        moves=moves if kept else [],
+        limits=[Limit(resume, _NO_LIMIT_MS), Limit(end, max_ahead_ms)] if kept else [Limit(end, max_ahead_ms)],
+        skips=[],
+        fresh=[],
+    )

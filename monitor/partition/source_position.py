@@ -1,0 +1,206 @@
+"""Position: how far one source has been read, its clock there, and what was noted of it beside its records."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from monitor.decoding.decode import NO_CLOCK_MS, Decoded, Source
+from monitor.partition.journal import Limit, LostInput, Move, Note, Skip
+from monitor.partition.offset_set import Offsets
+
+
+class SourceHead(Struct):
+    """Where a source goes on: at ``resume``, with its clock there.
+
+    Below ``done`` nothing is counted or put out again; ``done_ms`` is the clock there. ``duplicates`` are the offsets
+    in ``[resume, done)`` of calls that were duplicates, as `Offsets.encode` has them; ``moves``, ``limits`` and
+    ``skips`` what was noted and matters from ``resume`` on, ``fresh`` the offsets of those skips that have not been
+    told of.
+    """
+
+    resume: int
+    clock_ms: int
+    done: int
+    done_ms: int
+    duplicates: bytes
+    moves: list[Move]
+    limits: list[Limit]
+    skips: list[Skip]
+    fresh: list[int]
+
+
+@dataclass(slots=True)
+class Position:
+    """One source: where it is, and what is kept of its past from the resume offset on.
+
+    The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
+    ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
+    ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read, and from
+    ``led`` on none was later than all before it: ``leading_ms`` is the largest event time, at most its timestamp.
+    What was noted of the source was noted before ``own_from``.
+    """
+
+    source: Source
+    limits: list[Limit]
+    done: int = 0
+    done_ms: int = NO_CLOCK_MS
+    duplicates: Offsets = field(default_factory=Offsets)
+    moves: list[Move] = field(default_factory=list)
+    moved: int = 0
+    skips: dict[int, Skip] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+    newest_ms: int = NO_CLOCK_MS
+    leading_ms: int = NO_CLOCK_MS
+    valid: int = 0
+    led: int = 0
+    own_from: int = 0
+    ended: bool = False
+
+    def go(self, offset: int) -> None:
+        """The source is at ``offset``: moves up to it take effect."""
+        while self.moved < len(self.moves) and self.moves[self.moved].offset <= offset:
+            self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
+            self.moved += 1
+
+    def reads(self, decoded: Decoded, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> None:
+        """Take note of which of these records, some at least, are valid, and which are later than all before them."""
+        valid = np.flatnonzero(decoded.event_ms >= 0)
+        if not len(valid):
+            return
+        self.valid = int(offsets[valid[-1]]) + 1
+        self.newest_ms = max(self.newest_ms, int(decoded.event_ms.max()))
+        moves_to_ms = np.minimum(decoded.event_ms, timestamps_ms)
+        last = int(moves_to_ms.argmax())
+        if moves_to_ms[last] > self.leading_ms:
+            self.leading_ms, self.led = int(moves_to_ms[last]), int(offsets[last]) + 1
+
+    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far each of the records at ``offsets`` may be ahead of its timestamp."""
+        place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
+        return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
+
+    def forget(self, resume: int) -> None:
+        """The source will not be read again before ``resume``."""
+        self.duplicates.forget(resume)
+        gone = bisect_right(self.moves[: self.moved], resume, key=_offset)
+        self.moves, self.moved = self.moves[gone:], self.moved - gone
+        self.limits = self.limits[max(bisect_right(self.limits, resume, key=_offset) - 1, 0) :]
+        self.fresh = {o for o in self.fresh if o in self.skips and self.skips[o].last >= self.source.offset}
+        self.skips = {offset: skip for offset, skip in self.skips.items() if skip.last >= resume}
+
+    def move(self, clock_ms: int) -> Move | None:
+        """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
+        if clock_ms <= self.source.clock_ms:
+            return None
+        move = Move(self.source.offset, clock_ms)
+        # Only the last one before a valid record shows: what is rejected goes by no clock.
+        while self.moves and self.moves[-1].offset >= self.valid:
+            self.moves.pop()
+        self.moved = min(self.moved, len(self.moves))
+        self.moves.append(move)
+        self.go(move.offset)
+        return move
+
+    def skip(self, skip: Skip) -> None:
+        """Refuse what the skip is of when it is read."""
+        self.skips[skip.offset] = skip
+        self.fresh.add(skip.offset)
+
+    @property
+    def follows_notes(self) -> bool:
+        """Whether its clock still goes by what former owners have noted, and not by a look of this one."""
+        return self.source.offset < self.own_from or self.moved < len(self.moves)
+
+    def skipped(self, offsets: NDArray[np.int64]) -> dict[int, Skip]:
+        """The skips of those of these offsets (ascending) that have one."""
+        found: dict[int, Skip] = {}
+        for skip in self.skips.values():
+            first, after = np.searchsorted(offsets, skip.offset), np.searchsorted(offsets, skip.last, "right")
+            found |= dict.fromkeys(offsets[first:after].tolist(), skip)
+        return found
+
+    def recall(self, notes: Iterable[Note]) -> None:
+        """What had been noted of the source, out of the clock log, before it is read."""
+        moves: dict[int, Move] = {}
+        limits: list[Limit] = []
+        for note in notes:
+            if isinstance(note, Move):
+                moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
+            elif isinstance(note, Limit):
+                limits.append(note)
+            elif isinstance(note, Skip):
+                self.skips[note.offset] = note
+            elif isinstance(note, LostInput) and note.anew:
+                moves, limits, self.skips = {}, [], {}
+        self.moves = sorted(moves.values(), key=_offset)
+        self.limits = sorted(limits, key=_offset) or self.limits
+        self.go(self.source.offset)
+
+    def limit(self, offset: int, max_ahead_ms: int) -> Limit | None:
+        """From ``offset`` on this limit holds; None where it did already."""
+        if self.limits[-1].max_ahead_ms == max_ahead_ms:
+            return None
+        self.limits.append(Limit(offset, max_ahead_ms))
+        return self.limits[-1]
+
+    def pass_over(self, offset: int) -> None:
+        """What was before ``offset`` is not there any more, or never was: the source goes on there."""
+        self.source.offset = self.valid = self.led = offset
+        if offset >= self.done:
+            self.done = offset
+            self._catch_up()
+        self.go(offset)
+
+    def take_over(self, offset: int, clock_ms: int) -> None:
+        """Go on at ``offset``, with that clock, as a former owner did."""
+        # It does not say which of what it had read was valid: moves before its place may still be needed.
+        self.source.offset, self.source.clock_ms = offset, clock_ms
+        self.valid = self.led = offset
+        self.go(offset)
+
+    def start_over(self, offset: int, max_ahead_ms: int) -> None:
+        """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
+        self.source.offset = self.done = self.valid = self.led = offset
+        self._catch_up()
+        self.duplicates, self.moves, self.moved, self.skips, self.fresh = Offsets(), [], 0, {}, set()
+        self.limits = [Limit(offset, max_ahead_ms)]
+
+    def _catch_up(self) -> None:
+        # Windows were decided by the clock at `done`. With an earlier one, calls that came too late for them would be
+        # taken for punctual, and be in none.
+        self.source.clock_ms = self.done_ms = max(self.source.clock_ms, self.done_ms)
+
+    def head(self, resume: int, clock_ms: int) -> SourceHead:
+        """What is stored: the source will be read again from ``resume`` on at the most, with that clock there."""
+        if self.source.offset >= self.done:
+            self.done, self.done_ms = self.source.offset, self.source.clock_ms
+        self.forget(resume)
+        return SourceHead(
+            resume,
+            clock_ms,
+            self.done,
+            self.done_ms,
+            self.duplicates.encode(),
+            self.moves,
+            self.limits,
+            list(self.skips.values()),
+            sorted(self.fresh),
+        )
+
+    def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
+        """Become what was stored; the limit that is another one than before, to be noted."""
+        self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
+        self.valid = self.led = head.resume
+        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, Offsets.decode(head.duplicates)
+        self.moves, self.limits = list(head.moves), list(head.limits)
+        self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
+        # A state that was brought back out of an export has limits that were noted beyond what it has read itself.
+        return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
+
+
+def _offset(note: Move | Limit) -> int:
+    return note.offset

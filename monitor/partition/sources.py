@@ -1,0 +1,222 @@
+"""Sources: how far each source of a partition was read, their clocks, and what was noted of them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from monitor.decoding.decode import NO_CLOCK_MS, Source
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Live
+from monitor.partition.idleness import CALLS, Reading, clock_ms
+from monitor.partition.journal import Limit, LostInput, Move, Note, OutageEnded, Skip
+from monitor.partition.record_batch import Rows
+from monitor.partition.source_position import Position, SourceHead
+
+_CALLS = INPUTS.index(CALLS)
+_FAR_MS = 300_000
+
+
+class OutOfPlaceError(ValueError):
+    """Rows were fed that do not follow those before them."""
+
+
+class Sources:
+    """The first ``count`` sources of `monitor.decoding.input_topics.INPUTS`, by their numbers there."""
+
+    def __init__(self, count: int, live: Live) -> None:
+        self._live = live
+        limit = Limit(0, live.max_ahead_ms)
+        self._positions = [Position(Source(number), [limit]) for number in range(count)]
+        self._outage_ended = False
+        self._notes: list[tuple[int, Note]] = [(number, limit) for number in range(count)]
+        self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    def read(self, source: int, rows: Rows) -> Iterator[tuple[Position, Rows]]:
+        """The next rows of a source, in parts before each of which its clock has moved. OutOfPlaceError."""
+        position = self._positions[source]
+        if rows.start != position.source.offset:
+            raise OutOfPlaceError(
+                f"{INPUTS[source]}: rows from {rows.start} on, but the next is {position.source.offset}"
+            )
+        coming = position.moves[position.moved :]
+        cuts = sorted({move.offset for move in coming if move.offset < rows.stop})
+        for part in rows.cut(cuts):
+            position.go(int(part.offsets[0]))
+            yield position, part
+            if source == _CALLS and position.valid > max(rows.start, position.done):
+                self._outage_ended = False
+        position.source.offset = rows.stop
+        position.go(rows.stop)
+
+    def pass_over(self, source: int, offset: int) -> None:
+        """What the source had before ``offset`` is not there any more, or never was: it goes on there."""
+        self._positions[source].pass_over(offset)
+
+    def end(self, source: int) -> None:
+        """The source has ended: its clock holds back nothing any more."""
+        self._positions[source].ended = True
+
+    # Clocks -----------------------------------------------------------------------------------------------------
+
+    def move(self, source: int, clock_ms: int) -> bool:
+        """The clock of a source that was read to its end goes on to ``clock_ms``; whether it was behind that."""
+        position = self._positions[source]
+        move = position.move(clock_ms)
+        if move is not None:
+            # Those after the last valid record show no more.
+            self._moves = {at: one for at, one in self._moves.items() if at[0] != source or at[1] < position.valid}
+            self._moves[source, move.offset] = move
+        return move is not None
+
+    def idle(self, source: int, now_ms: int, feed_current: bool) -> bool:
+        """The source is silent at ``now_ms``: its clock goes on as far as it may; whether it was behind that.
+
+        A source that is being read again is not silent, though its log may end just there: the clock was further.
+        """
+        position = self._positions[source]
+        if position.source.offset < position.done or position.follows_notes:
+            return False
+        current = feed_current or self._outage_ended
+        return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
+
+    def reading(self, source: int) -> Reading:
+        """How far it was read, and since where its records move no clock."""
+        position = self._positions[source]
+        return Reading(position.source.offset, position.led)
+
+    @property
+    def clocks_ms(self) -> list[int]:
+        """The clock of each source, 0 where there is none yet."""
+        return [position.source.clock_ms for position in self._positions]
+
+    @property
+    def least_ms(self) -> int:
+        """The least clock of those that have not ended, 0 where one has none yet or all have ended."""
+        return min((one.source.clock_ms for one in self._positions if not one.ended), default=NO_CLOCK_MS)
+
+    @property
+    def furthest_ms(self) -> int:
+        """The latest clock that one of them has, or had before it was read again."""
+        return max(max(one.source.clock_ms, one.done_ms) for one in self._positions)
+
+    def far_ahead(self, source: int) -> bool:
+        """Whether others are far behind it."""
+        return self._positions[source].source.clock_ms - min(self.clocks_ms) > _FAR_MS
+
+    # Places -----------------------------------------------------------------------------------------------------
+
+    @property
+    def offsets(self) -> list[int]:
+        """The offset at which each goes on."""
+        return [position.source.offset for position in self._positions]
+
+    @property
+    def done(self) -> list[int]:
+        """The offset of each below which nothing is counted or put out again."""
+        return [position.done for position in self._positions]
+
+    @property
+    def newest_call_ms(self) -> int | None:
+        """The largest event time of the calls that were read, None where none was."""
+        return self._positions[_CALLS].newest_ms or None
+
+    # Commands and losses ----------------------------------------------------------------------------------------
+
+    def skip(self, source: int, offset: int, reason: str, by: str = "", at_ms: int = 0) -> str | None:
+        """Refuse the record at ``offset`` when it is read; None, or why that cannot be."""
+        position = self._positions[source]
+        if offset < position.source.offset:
+            return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
+        skip = Skip(offset, reason, by, at_ms)
+        position.skip(skip)
+        self._notes.append((source, skip))
+        return None
+
+    def read_around(self, source: int, offset: int, last: int) -> int | None:
+        """What lies from ``offset``, where the source is, to ``last`` cannot be read.
+
+        The offset up to which to pass over it, where an operator had ``offset`` skipped, else None. It is noted,
+        so that a later reader of the log passes over as much, whether it can be read then or not.
+        """
+        through = self.passed_over(source, offset)
+        if through is not None:
+            return through
+        position = self._positions[source]
+        if offset not in position.skips:
+            return None
+        skip = msgspec.structs.replace(position.skips[offset], through=max(last, offset))
+        position.skip(skip)
+        self._notes.append((source, skip))
+        return skip.last
+
+    def passed_over(self, source: int, offset: int) -> int | None:
+        """Up to which offset the source was read around at ``offset``, as was noted; None where it was not."""
+        noted = [skip for skip in self._positions[source].skips.values() if skip.through is not None]
+        return max((skip.last for skip in noted if skip.offset <= offset <= skip.last), default=None)
+
+    def end_outage(self, reason: str, by: str = "", at_ms: int = 0) -> None:
+        """No calls are away: until the next one comes, a silent source of calls is waited for no longer."""
+        self._outage_ended = True
+        self._notes.append((_CALLS, OutageEnded(self._positions[_CALLS].source.offset, reason, by, at_ms)))
+
+    def lose(self, source: int, loss: LostInput) -> None:
+        """Go on without records that are gone, where the source's log begins now, with the clock that is known."""
+        position = self._positions[source]
+        self._notes.append((source, loss))
+        if loss.anew:
+            position.start_over(loss.offset, self._live.max_ahead_ms)
+            self._notes.append((source, position.limits[-1]))
+        else:
+            position.pass_over(loss.offset)
+        if position.source.clock_ms > NO_CLOCK_MS:
+            # Whoever reads the log later has not the records that had moved it.
+            self._notes.append((source, Move(loss.offset, position.source.clock_ms)))
+
+    def recall(self, source: int, notes: list[Note], end: int | None = None) -> None:
+        """What workers had noted of a source, out of the clock log, before anything is read.
+
+        ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
+        """
+        position = self._positions[source]
+        position.recall(notes)
+        if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
+            self._notes = [(of, note) for of, note in self._notes if of != source]
+        position.own_from = end or 0
+        limit = None if end is None else position.limit(end, self._live.max_ahead_ms)
+        if limit is not None:
+            self._notes.append((source, limit))
+
+    def take(self) -> list[tuple[int, Note]]:
+        """What is to be noted since the last call."""
+        taken: list[tuple[int, Note]] = [*self._notes, *((source, move) for (source, _), move in self._moves.items())]
+        self._notes, self._moves = [], {}
+        return taken
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def heads(self, since: Mapping[int, tuple[int, int]]) -> list[SourceHead]:
+        """What is stored of each: it will be read again from where it is on, or from ``since``, an offset and clock."""
+        return [
+            position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))
+            for number, position in enumerate(self._positions)
+        ]
+
+    @property
+    def outage_ended(self) -> bool:
+        """Whether no calls are away, as an operator has said: stored beside the heads."""
+        return self._outage_ended
+
+    def restore(self, heads: Iterable[SourceHead], outage_ended: bool) -> None:
+        """Become what was stored."""
+        self._notes, self._outage_ended = [], outage_ended
+        for number, (position, head) in enumerate(zip(self._positions, heads, strict=True)):
+            limit = position.restore(head, self._live.max_ahead_ms)
+            if limit is not None:
+                self._notes.append((number, limit))
+
+    def take_over(self, offsets: Iterable[int], clocks_ms: Iterable[int]) -> None:
+        """Go on where a former owner had read to."""
+        for position, offset, at_ms in zip(self._positions, offsets, clocks_ms, strict=True):
+            position.take_over(offset, at_ms)

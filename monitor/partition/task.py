@@ -1,0 +1,517 @@
+"""A partition: its sources with their clocks and one shard, which can stop anywhere and go on from a snapshot.
+
+Between snapshots nothing is stored: open panes and waiting records *are* the input since the resume offsets. After a
+restart that input is read again; what was decided, counted or put out before (below ``done``) is not a second time,
+and calls that were duplicates then, when more ids were remembered, are duplicates still.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from monitor.core.calls.keys import salt_of
+from monitor.core.codec import WRITES, format_of
+from monitor.core.decisions.record_handlers import Place as DecisionPlace
+from monitor.core.handover import Handover
+from monitor.core.policy_chain import Relay, layouts
+from monitor.core.results import Sink
+from monitor.core.shard import Shard
+from monitor.core.snapshot import ShardHead
+from monitor.core.windows.policy_history import History, judged_later
+from monitor.decoding.decode import NO_CLOCK_MS, Decoder, Late, Refused, merge
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import (
+    HANDOVER,
+    HEAD,
+    HandedOver,
+    InputTopic,
+    Live,
+    MismatchError,
+    PartitionHead,
+    Place,
+    mark_of,
+    must_be_whole,
+)
+from monitor.partition.chunking import Cutter
+from monitor.partition.journal import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
+from monitor.partition.key_check import Keying
+from monitor.partition.log_tail import valid_rows
+from monitor.partition.policy_versions import EraHead, LostPolicyError, Succession
+from monitor.partition.record_batch import Rows
+from monitor.partition.source_position import Position
+from monitor.partition.sources import Sources
+from monitor.policy.model import Policy
+from monitor.policy.timeline import Era
+from schemas.inputs import END_MS
+
+_KEEPS_POLICY = 3  # the first format that holds the policy
+_HOLDS_ENFORCE_FROM = 3  # the first format that does
+_RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
+_OUTPUT_WORK = 10  # and a record that is passed on as it came as long as so many
+_TENANT_WORK = 100  # and a tenant of whom a window's end, or a look ahead, may bring an alert or a decision
+_MOST_PASSED_ON = 5_000  # records that are passed on as they came in one transaction, and one slice of them more
+_PASSED_ON_BYTES = 4_096  # so many bytes of one weigh as much as another record
+_MOST_WAITING = 20_000  # records: more would make the transaction in which a partition is given up too large
+_MANY_CALLS = 250_000  # fifty megabytes of open calls
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was read and brought about since the last call; rows read again do not count.
+
+    ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number, None: of the partition.
+    """
+
+    sink: Sink = field(default_factory=Sink)
+    rows: int = 0
+    late: list[Late] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    duplicates: int = 0
+    notes: list[tuple[int | None, Note]] = field(default_factory=list)
+
+
+class Partition:
+    """Feeds pieces of its sources to its shard, in whatever order they come, and advances as their clocks allow.
+
+    Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. Whoever feeds it chooses the order; the decisions
+    do not depend on it but for duplicates with other content, where the first that was read stands. ``place`` None: the
+    rows come from files, without keys and topics to be looked at. ``state_format`` is what it writes; a state that was
+    in a later one stays in it, for an earlier one may not hold what is in it. What was before ``enforce_from_ms``
+    decides nothing; with which time a partition was begun is a fact of its state, and of the clock log.
+
+    Where a policy follows another, `advance` stops short of that time, and the partition is ``switching``: it is to be
+    stored, and the next one restored from that judges on. ``replaying``: one that is not stored does so by itself.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        secret: bytes = b"",
+        live: Live | None = None,
+        place: Place | None = None,
+        sources: int = len(INPUTS),
+        state_format: int = WRITES,
+        replaying: bool = False,
+        enforce_from_ms: int = 0,
+    ) -> None:
+        self.state_format = self._told_format = state_format
+        self.sources = Sources(sources, live or Live())
+        self._live = live or Live()
+        self.control = 0
+        self.inputs: list[InputTopic] = []  # stored, and compared by whoever opens it
+        self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
+        self.place = place or Place(0, 1)
+        self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
+        self._replaying = replaying
+        self._restored: tuple[ShardHead, dict[str, bytes]] | None = None
+        self._policies = Succession(policy)
+        self._secret = mark_of(secret)
+        self._salt = salt_of(secret)
+        self._judge: Shard | Relay
+        self._begun = False  # as what was restored says
+        self._enforce_from(enforce_from_ms)
+        self._take_turns()
+        self.switching = False
+        self._watermark_ms = NO_CLOCK_MS
+        self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
+        self._decided: DecisionPlace = ()  # and of what is not before that time, up to which record
+        self._most_ms = END_MS
+        self._cutter = Cutter()
+        self._entries: set[str] = set()  # the shard's, as they are stored
+        self._left: frozenset[str] = frozenset()
+        self._taken = Taken()
+        self._passed_on = 0  # the weight of what is passed on as it came, since the last `take`
+        self._notes: list[Note] = []
+        if enforce_from_ms:
+            self._notes.append(EnforceFrom(enforce_from_ms))
+        if self.state_format >= _KEEPS_POLICY:
+            self._notes.append(self._policies.note(self._policies.newest))
+        self._handed_over = False
+        self._handover_blob: bytes | None = None
+        self._published: set[str] = set()
+        self._published_ms = NO_CLOCK_MS
+
+    def _take_turns(self) -> None:
+        """Have the policy in force judge, in a replay also those that are to come."""
+        policies = self._policies
+        if self._replaying:
+            layout, later = layouts(policies.eras)
+            self._judge = Relay(policies.eras, enforce_from_ms=self.enforce_from_ms, number=policies.number)
+        else:
+            history = policies.history
+            layout, later = history.counting.layout, ()
+            self._judge = Shard(history.policy, keep_state=True, history=history)
+            self._judge.enforce_from(self.enforce_from_ms)
+        self._decoder = Decoder(layout, self._salt, None, later)
+        if self._restored is not None:
+            self._judge.restore(*self._restored)
+
+    @property
+    def shard(self) -> Shard:
+        """The shard of the policy in force."""
+        return self._judge.shard if isinstance(self._judge, Relay) else self._judge
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force; that of the state, whatever the worker's file says."""
+        return self.shard.policy
+
+    def _enforce_from(self, from_ms: int) -> None:
+        self.enforce_from_ms = from_ms
+        if from_ms:
+            self.state_format = max(self.state_format, _HOLDS_ENFORCE_FROM)
+
+    # Taking in --------------------------------------------------------------------------------------------------
+
+    def feed(self, source: int, rows: Rows) -> None:
+        """The next rows of a source. OutOfPlaceError when they are not the next."""
+        for position, part in self.sources.read(source, rows):
+            self._feed(position, part)
+
+    def _feed(self, position: Position, rows: Rows) -> None:
+        reader, done = position.source, position.done
+        skipped = position.skipped(rows.offsets) if position.skips else {}
+        reasons = {offset: f"skipped: {skip.reason}" for offset, skip in skipped.items()}
+        decoded = valid_rows(
+            rows, reader.number, self._decoder, self._keying, position.max_ahead_ms(rows.offsets), reasons
+        )
+        placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
+        batch = merge([(placed, 0, len(placed))], self._policies.lateness)
+        self._taken.rows += int((rows.offsets >= done).sum())
+        late = [late for late in batch.late if late.log[2] >= done]
+        self._taken.late += late
+        self._passed_on += sum(_weight(one.raw) for one in late)
+        for refused in batch.refused:
+            offset = refused.log[2]
+            fresh = offset in skipped and skipped[offset].offset in position.fresh
+            if offset >= done or fresh:
+                if offset in rows.unreadable:
+                    refused.first_offset = rows.unreadable[offset].first_offset
+                if rows.keys is not None:
+                    row = int(np.searchsorted(rows.offsets, offset))
+                    refused.key, refused.raw = rows.keys[row], rows.values[row]
+                self._taken.refused.append(refused)
+                self._passed_on += _weight(refused.raw)
+        position.reads(decoded, rows.offsets, rows.timestamps_ms)
+        self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
+        for waiting in batch.waiting:
+            if waiting.log[2] >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
+                self._judge.wait(waiting)
+        if batch.calls is not None:
+            known = position.duplicates
+            offsets = batch.calls.offset
+            before = known.among(offsets) if len(known) else None
+            duplicate = self._judge.apply(batch.names, batch.calls, self._watermark_ms, before)
+            if duplicate.any():
+                again = offsets[duplicate]
+                self._taken.duplicates += int((again >= done).sum())
+                known.add(again)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note that a command cannot be done, so that nobody tries once more."""
+        self._notes.append(refusal)
+
+    def lose_state(self, loss: LostState) -> None:
+        """Note that the state is made anew; it is for whoever opens the partition to do so."""
+        self._notes.append(loss)
+
+    def recall(self, source: int | None, notes: Iterable[Note], end: int | None = None) -> None:
+        """What workers had noted of a source, None: of the partition, out of the clock log, before anything is read.
+
+        ``end``: this worker goes on, and from that offset on its own limit holds; None: only what was noted holds.
+        Of the partition (``source`` None) policies hold as they were noted. PolicyError.
+        """
+        notes = list(notes)
+        if source is not None:
+            self.sources.recall(source, notes, end)
+            return
+        # As it was begun. A loss of state is for those who look for what happened.
+        begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
+        if begun or not self._begun:  # a state that was brought here tells it itself
+            self.state_format = self._told_format
+            self._enforce_from(begun[-1] if begun else 0)
+        gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
+        self._notes = [note for note in self._notes if not isinstance(note, gone)]
+        policies = [note for note in notes if isinstance(note, Switch | Withdrawal)]
+        if policies:
+            self._policies.recall(policies)
+            if any(note.from_ms == 0 for note in policies):
+                self._notes = [note for note in self._notes if not isinstance(note, Switch)]
+        self._take_turns()
+
+    def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
+        """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
+        policies = self._policies
+        if self.state_format < _KEEPS_POLICY:
+            return (
+                f"the state is written in format {self.state_format}, which has no room for a policy; expected "
+                f"{_KEEPS_POLICY}: set CALLWARDEN_STATE_FORMAT to it for all workers"
+            )
+        era = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
+        if isinstance(era, str):
+            return era
+        self._notes.append(policies.note(era, reason, by, at_ms))
+        return None
+
+    def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
+        """Those of these policies that are still to come are not to; None, or why none of them can be taken back."""
+        gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
+        if isinstance(gone, str):
+            return gone
+        self._notes += [Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms) for era in gone]
+        return None
+
+    @property
+    def _late_ms(self) -> int:
+        """Below this something was found late, though it may not be judged yet: the furthest late line of a source."""
+        return self._policies.lateness.line(self.sources.furthest_ms)
+
+    @property
+    def newest(self) -> Era:
+        """The last policy that is known, which may be still to come."""
+        return self._policies.newest
+
+    def judged_later(self) -> dict[str, int]:
+        """The rules of that one which are not judged from its time on, with the first end at which they are."""
+        return judged_later(History(self._policies.eras))
+
+    @property
+    def eras(self) -> Sequence[Era]:
+        """The policies that are known, in order of time; some may be still to come."""
+        return self._policies.eras
+
+    def clear(self, left: Iterable[str]) -> None:
+        """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
+        self._left, self._cutter = frozenset(left), Cutter()
+
+    def suppress(self, published: Mapping[str, int]) -> None:
+        """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
+        self._published = set(published)
+        self._published_ms = max(published.values(), default=NO_CLOCK_MS)
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether decisions that are out already may still be made again, so that `suppress` must know them."""
+        return self._published_ms > NO_CLOCK_MS and self._published_ms >= self._watermark_ms
+
+    # Deciding ---------------------------------------------------------------------------------------------------
+
+    @property
+    def watermark_ms(self) -> int:
+        """The least clock of the sources that have not ended, less ``lateness``; it never falls. 0: none yet."""
+        least_ms = self.sources.least_ms
+        if least_ms == NO_CLOCK_MS:
+            return self._watermark_ms
+        return max(self._watermark_ms, min(self._policies.lateness.line(least_ms), self._most_ms))
+
+    def hold(self, most_ms: int | None) -> None:
+        """Decide nothing beyond that watermark, whatever the clocks allow; None: what they allow."""
+        self._most_ms = END_MS if most_ms is None else most_ms
+
+    @property
+    def due(self) -> bool:
+        """Whether `advance` would decide anything."""
+        if self.switching:
+            return False
+        return self._ends_here is not None or self._judge.due(self.watermark_ms)
+
+    def advance(self, most: int | None = None) -> None:
+        """Decide what the clocks of the sources allow, up to a change of policy.
+
+        ``most``: only the first of it where more records or lapses are due than that, so that what comes of it can be
+        stored in one transaction. It is ``due`` then as before, for the rest. What is decided does not depend on it.
+        """
+        if self.switching:
+            return
+        coming = self._ends_here
+        if most is not None:
+            until_ms = self.watermark_ms if coming is None else coming.from_ms - 1
+            reached_ms = self.shard.advance_by(most, until_ms)
+            if reached_ms is not None:
+                self._watermark_ms = reached_ms
+                return
+        if coming is not None:
+            self.shard.close(coming.from_ms, coming.policy)
+            self._watermark_ms, self.switching = coming.from_ms, True
+            return
+        self._watermark_ms = self.watermark_ms
+        if self._watermark_ms > NO_CLOCK_MS:
+            self._judge.advance(self._watermark_ms)
+
+    @property
+    def _ends_here(self) -> Era | None:
+        """What follows, where the clocks have reached that and it is for somebody else to go on."""
+        coming = self._policies.coming
+        return coming if coming and not self._replaying and coming.from_ms <= self.watermark_ms else None
+
+    def early(self) -> None:
+        """Alert by what has been read and cannot be decided yet; to be called once what there is has been read."""
+        if not self.switching:
+            self.shard.early()
+
+    @property
+    def alerting(self) -> bool:
+        """Whether an alert has come that the outside should hear of at once."""
+        return bool(self.shard.sink.alerts)
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything at all has come that the outside must hear of."""
+        return bool(self._taken.late or self._taken.refused or self.shard.sink.refused or self.alerting)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has taken in as many records that are passed on as they came as one transaction may carry.
+
+        Refused and late ones. Whatever is fed before `take` makes the transaction larger.
+        """
+        return self._passed_on >= _MOST_PASSED_ON
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls lie in open panes."""
+        return self.shard.open_calls
+
+    def work(self, most: int) -> int:
+        """What a transaction with `advance` of ``most`` would be, as so many calls to be sealed: a microsecond each."""
+        due = self.shard.work_due(self.watermark_ms, most)
+        told = len(self._taken.refused) + len(self._taken.late)
+        judged = _TENANT_WORK * self.shard.tenants_due(self.watermark_ms)
+        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told + judged
+
+    @property
+    def early_work(self) -> int:
+        """What `early` would do, counted as `work` is."""
+        return _RECORD_WORK * self.shard.early_work
+
+    @property
+    def open_work(self) -> int:
+        """What it would be to hand over what is open and what waits, counted as `work` is."""
+        return self.shard.open_calls + _RECORD_WORK * self.shard.waiting_records
+
+    def ahead(self, source: int) -> bool:
+        """Whether more of the source would only lie in memory, where much does: others are far behind it."""
+        return self.shard.open_calls > _MANY_CALLS and self.sources.far_ahead(source)
+
+    def finish(self, last_ms: int | None = None) -> None:
+        """All sources have ended, the largest event time was ``last_ms`` (by default the latest clock)."""
+        last_ms = max(self.sources.clocks_ms) if last_ms is None else last_ms
+        if last_ms > NO_CLOCK_MS:
+            self._judge.finish(last_ms)
+
+    def take(self) -> Taken:
+        """What came of it since the last call."""
+        taken, self._taken, self._passed_on = self._taken, Taken(), 0
+        taken.notes = [*self.sources.take(), *((None, note) for note in self._notes)]
+        self._notes = []
+        taken.sink = self.shard.take()
+        if self._published:
+            taken.sink.enforcement = [one for one in taken.sink.enforcement if one.id not in self._published]
+            taken.sink.shadow = [one for one in taken.sink.shadow if one.id not in self._published]
+        taken.duplicates += taken.sink.duplicates
+        taken.refused += [Refused(r.log, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
+        return taken
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self, hand_over: bool = False) -> list[tuple[str, bytes | None]]:
+        """The records of the stored state that changed, None where one is deleted, the head last.
+
+        To be called right after `advance` and `take`: what these gave must reach the outside with it. ``hand_over``:
+        somebody else goes on, and is to be spared reading again what is not decided yet, unless it is very much.
+        """
+        heads = self.sources.heads(self.shard.open_since())
+        changes: list[tuple[str, bytes | None]] = sorted(self.shard.changes().items())
+        for key, blob in changes:
+            (self._entries.discard if blob is None else self._entries.add)(key)
+        changes += self._handover(hand_over and not self.switching)
+        eras: list[EraHead] = []
+        if self.state_format >= _KEEPS_POLICY:
+            self._policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
+            changes += self._policies.changes()
+            eras = self._policies.heads()
+        head = PartitionHead(
+            self.place,
+            self.policy.sha256,
+            self._secret,
+            self._live,
+            self._watermark_ms,
+            self._published_ms,
+            self.sources.outage_ended,
+            self.control,
+            self._handed_over,
+            heads,
+            self.shard.head(),
+            self.state_format,
+            eras,
+            self.enforce_from_ms,
+            len(self._entries),
+            self.inputs,
+        )
+        records = self._cutter.cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+        gone, self._left = self._left.difference(key for key, _ in records), frozenset()
+        return [*((key, None) for key in sorted(gone)), *records]
+
+    def _handover(self, wanted: bool) -> list[tuple[str, bytes | None]]:
+        wanted = wanted and self.shard.waiting_records <= _MOST_WAITING
+        handover = self.shard.handover(self._watermark_ms) if wanted else None
+        before, self._handed_over = self._handed_over, handover is not None
+        if handover is not None:
+            handed_over = HandedOver(self.sources.offsets, self.sources.clocks_ms, handover.encode())
+            return [(HANDOVER, msgspec.msgpack.encode(handed_over))]
+        return [(HANDOVER, None)] if before else []
+
+    def restore(self, records: Mapping[str, bytes]) -> list[int]:
+        """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
+
+        What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError;
+        MismatchError where policy, secret or place are other ones. MissingPartError: it is still new, once `clear` was
+        called.
+        """
+        blobs = self._cutter.join(records)
+        packed = blobs.pop(HEAD)
+        state_format = max(self._told_format, format_of(packed))
+        head = msgspec.msgpack.decode(packed, type=PartitionHead)
+        head.must_match(self.place, self._secret, self.policy.sha256)
+        self._entries = must_be_whole(head.entries, blobs)
+        self.state_format = state_format
+        self._taken, self._passed_on, self._notes = Taken(), 0, []
+        self.sources.restore(head.sources, head.outage_ended)
+        self._watermark_ms = self._decided_ms = head.watermark_ms
+        self._decided = head.shard.decided or ()
+        self._published_ms = head.published_ms
+        self.control = head.control
+        self.inputs = list(head.inputs)
+        blob = blobs.pop(HANDOVER, None)
+        self._handed_over = blob is not None
+        self._handover_blob = blob if head.handed_over else None
+        self._begun = True
+        self._enforce_from(head.enforce_from_ms)
+        if head.eras:
+            try:
+                self._policies = Succession.stored(head.eras, blobs, head.watermark_ms)
+            except LostPolicyError as error:
+                raise MismatchError(str(error)) from None
+        elif self.state_format >= _KEEPS_POLICY:
+            self._notes.append(self._policies.note(self._policies.newest))
+        self._restored = (head.shard, blobs)
+        self._take_turns()
+        if not self._replaying:
+            self._restored = None  # it is large
+        return self.sources.offsets
+
+    def take_over(self) -> list[int]:
+        """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
+        blob, self._handover_blob = self._handover_blob, None
+        if blob is not None:
+            handed_over = msgspec.msgpack.decode(blob, type=HandedOver)
+            self.shard.take_over(Handover.decode(handed_over.shard))
+            self.sources.take_over(handed_over.offsets, handed_over.clocks_ms)
+        return self.sources.offsets
+
+
+def _weight(raw: bytes | None) -> int:
+    return 1 + len(raw or b"") // _PASSED_ON_BYTES

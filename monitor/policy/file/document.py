@@ -1,0 +1,236 @@
+"""The shapes of a policy file: which keys, which types. What the values mean together is checked later.
+
+Every field may be missing here, so that one wrong field hides no fault of the others; `take` reports what is
+wrong, drops it, and says which keys it dropped. What is required is checked where it is used.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.policy.file.values import (
+    Confidence,
+    Count,
+    Counted,
+    Duration,
+    EscalationMode,
+    EscalationTier,
+    Extended,
+    Id,
+    Instant,
+    MetricName,
+    Number,
+    RuleMode,
+    ShortCallMs,
+    Span,
+    Term,
+    Text,
+    Timezone,
+    Truth,
+    shown,
+)
+from monitor.policy.file.yaml_source import Place
+
+
+class Raw(BaseModel):
+    """A mapping of known keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class RawParams(Raw):
+    """``with``, and a part of ``defaults``. ``short_call_s`` is read into ms."""
+
+    short_call_s: ShortCallMs | None = None
+    callee_limit: Count | None = None
+    timezone: Timezone | None = None
+
+
+class RawDefaults(RawParams):
+    """``defaults``; durations in ms."""
+
+    lateness: Duration | None = None
+    review_within: Span | None = None
+    retention: Span | None = None
+
+
+class RawCondition(Raw):
+    """One condition of ``also``."""
+
+    metric: MetricName | None = None
+    above: Number | None = None
+    below: Number | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
+
+
+class RawSettings(Raw):
+    """What of a rule an override may change."""
+
+    above: Number | None = None
+    below: Number | None = None
+    min_denominator: Count | None = None
+    confidence: Confidence = None
+    also: list[Any] | None = None
+    cooldown: Span | None = None
+    recover: Number | None = None
+    mode: RuleMode | None = None
+    freeze: Truth | None = None
+    with_: dict[str, Any] | None = None
+
+
+class RawRule(RawSettings):
+    """A rule."""
+
+    id: Id | None = None
+    behaviour: Id | None = None
+    metric: MetricName | None = None
+    window: Span | None = None
+    step: Span | None = None
+
+
+class RawOverride(RawSettings):
+    """An override."""
+
+    tenant: Id | None = None
+    rule: Id | None = None
+    owner: Text | None = None
+    reason: Text | None = None
+    expires: Instant | None = None
+
+
+class RawExemption(Raw):
+    """An exemption."""
+
+    tenant: Id | None = None
+    rules: list[Id] | None = None
+    owner: Text | None = None
+    reason: Text | None = None
+    expires: Instant | None = None
+
+
+class RawEscalation(Raw):
+    """An escalation."""
+
+    id: Id | None = None
+    count: Counted | None = None
+    at_least: Count | None = None
+    window: Span | None = None
+    tier: EscalationTier | None = None
+    mode: EscalationMode | None = None
+    freeze: Truth | None = None
+
+
+class RawBehaviour(Raw):
+    """A behaviour. A policy may change ``zh``, ``en`` and ``freeze`` alone."""
+
+    clause: Count | None = None
+    tier: Id | None = None
+    zh: Text | None = None
+    en: Text | None = None
+    freeze: Truth | None = None
+
+
+class RawTier(Raw):
+    """A tier. A policy may change ``zh``, ``en`` and ``freeze`` alone."""
+
+    zh: Text | None = None
+    en: Text | None = None
+    kind: Id | None = None
+    actions: list[Id] | None = None
+    freeze: Truth | None = None
+
+
+class RawRow(Raw):
+    """A row of the prohibited catalogue."""
+
+    key: Id | None = None
+    zh: Text | None = None
+    en: Text | None = None
+    terms: list[Term] | None = None
+    unless: list[Term] | None = None
+
+
+class RawHead(Raw):
+    """The top of a file; its parts are read one by one."""
+
+    id: Id | None = None
+    version: Id | None = None
+    extends: Extended | None = None
+    defaults: Any = None
+    tiers: Any = None
+    behaviours: Any = None
+    rules: Any = None
+    escalations: Any = None
+    overrides: Any = None
+    exemptions: Any = None
+    prohibited_businesses: Any = None
+
+
+M = TypeVar("M", bound=Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[M]):
+    """A mapping read as ``model``. ``bad`` are the keys that were dropped as faulty, ``given`` those that stand."""
+
+    model: M
+    place: Place
+    given: frozenset[str]
+    bad: frozenset[str]
+
+    def missing(self, *names: str) -> list[str]:
+        """Those of ``names`` that the file does not have at all."""
+        return [name for name in names if name not in self.given and name not in self.bad]
+
+
+def take(model: type[M], data: Any, place: Place, faults: list[Fault], fixed: dict[str, str] | None = None) -> Taken[M]:
+    """Read ``data``, a mapping at ``place``. ``fixed`` are keys that exist elsewhere, with what to say of them here."""
+    if not isinstance(data, dict):
+        faults.append(place.fault(f"a mapping of keys is wanted here, not {shown(data)}"))
+        return Taken(model(), place, frozenset(), frozenset(model.model_fields))
+    names = [name.rstrip("_") for name in model.model_fields]
+    clean: dict[str, Any] = {}
+    bad: set[str] = set()
+    for key, value in data.items():
+        at = place.child(key)
+        if key not in names:
+            faults.append(at.key_fault((fixed or {}).get(key) or f"unknown key `{key}`{did_you_mean(key, names)}"))
+            bad.add(key)
+        elif value is None and key != "confidence":
+            faults.append(at.key_fault(f"`{key}` has no value: give one, or take the key out"))
+            bad.add(key)
+        else:
+            clean["with_" if key == "with" else key] = value
+    try:
+        read = model.model_validate(clean)
+    except ValidationError as error:
+        for problem in error.errors():
+            where = problem["loc"]
+            name = str(where[0])
+            at = place.child(name.rstrip("_"), *where[1:])
+            faults.append(at.fault(_said(problem["type"], problem["msg"], problem["input"])))
+            bad.add(name.rstrip("_"))
+            clean.pop(name, None)
+        read = model.model_validate(clean)
+    given = frozenset(name.rstrip("_") for name in read.model_fields_set)
+    return Taken(read, place, given, frozenset(bad))
+
+
+def _said(kind: str, message: str, value: object) -> str:
+    if kind == "list_type":
+        return f"a list is wanted, not {shown(value)}: write it in [ ]"
+    if kind == "dict_type":
+        return f"a mapping is wanted, not {shown(value)}: write it in {{ }}"
+    return message
+
+
+def require(taken: Taken[Any], what: str, faults: list[Fault], *names: str) -> bool:
+    """Whether all of ``names`` can be read; a fault names those that the file does not have."""
+    lacking = taken.missing(*names)
+    if lacking:
+        words = ", ".join(f"`{name}`" for name in lacking)
+        faults.append(taken.place.fault(f"{what} needs {words}"))
+    return not lacking and not taken.bad & set(names)

@@ -1,0 +1,283 @@
+"""From the raw fields of a rule to a checked `Rule`: everything that must hold between its fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from monitor.policy.file.document import RawCondition, RawParams, RawSettings, Taken, require, take
+from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.policy.file.yaml_source import Place, Source
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Behaviour, Condition, Params, Rule
+from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
+
+PARTIES_MOST_MS = 48 * HOUR
+"""The tallies of callees and callers are kept for 48 hours; contract, section 7."""
+
+_OPS = ("above", "below", "at_least", "at_most")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A field's value and where it was written."""
+
+    value: Any
+    at: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What rules are checked against: the defaults, the behaviours, and the file that faults are shown in."""
+
+    params: Params
+    retention: Cell
+    behaviours: Mapping[str, Behaviour]
+    source: Source
+    faults: list[Fault]
+
+
+def cells(taken: Taken[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
+    """The fields that stand, with ``also`` as conditions and ``with`` as parameters; and the faulty keys."""
+    found: dict[str, Cell] = {}
+    bad = set(taken.bad)
+    for name in taken.given:
+        at = taken.place.child(name)
+        value = getattr(taken.model, "with_" if name == "with" else name)
+        before = len(frame.faults)
+        if name == "also":
+            value = _conditions(value, at, frame.faults)
+        elif name == "with":
+            params = take(RawParams, value, at, frame.faults)
+            value = {key: getattr(params.model, key) for key in params.given}
+        if len(frame.faults) > before:
+            bad.add(name)
+        else:
+            found[name] = Cell(value, at)
+    return found, bad
+
+
+def _conditions(items: list[Any], place: Place, faults: list[Fault]) -> list[tuple[Condition, Place]]:
+    read = []
+    for n, item in enumerate(items):
+        at = place.child(n)
+        taken = take(RawCondition, item, at, faults)
+        whole = require(taken, "a condition of `also`", faults, "metric")
+        ops = [op for op in _OPS if op in taken.given]
+        if len(ops) > 1:
+            words = " and ".join(f"`{op}`" for op in ops)
+            faults.append(
+                at.child(ops[1]).key_fault(f"a condition has one comparison, not {words}: write two conditions")
+            )
+        elif not ops and not taken.bad:
+            faults.append(at.fault("a condition of `also` needs one of `above`, `below`, `at_least`, `at_most`"))
+        elif whole and ops:
+            op = cast(Literal["above", "below", "at_least", "at_most"], ops[0])
+            read.append((Condition(str(taken.model.metric), op, getattr(taken.model, op)), at))
+    return read
+
+
+def overridden(base: Mapping[str, Cell], change: Mapping[str, Cell], faults: list[Fault]) -> dict[str, Cell] | None:
+    """The rule ``base`` with the fields of ``change``; None with a fault when the direction would turn."""
+    merged = dict(base)
+    was = "above" if "above" in base else "below"
+    other = "below" if was == "above" else "above"
+    if other in change:
+        message = f"an override cannot turn `{was}` into `{other}`: write `{was}`, or another rule"
+        faults.append(change[other].at.key_fault(message))
+        return None
+    for name in RawSettings.model_fields:
+        key = name.rstrip("_")
+        if key not in change:
+            continue
+        if key == "with" and "with" in base:
+            merged[key] = Cell({**base[key].value, **change[key].value}, change[key].at)
+        else:
+            merged[key] = change[key]
+    if was in change and "recover" not in change:
+        merged.pop("recover", None)
+    return merged
+
+
+def build(fields: Mapping[str, Cell], bad: set[str], place: Place, frame: Frame) -> Rule | None:
+    """The rule of ``fields``; None when anything is wrong, every fault of which is then in the frame."""
+    before = len(frame.faults)
+    direction = _direction(fields, bad, place, frame.faults)
+    _check_times(fields, frame)
+    _check_parties(fields, frame.faults)
+    _check_shares(fields, direction, frame.faults)
+    _check_values(fields, direction, frame.faults)
+    _check_behaviour(fields, frame)
+    needed = ("id", "behaviour", "metric", "window", "step")
+    if len(frame.faults) > before or bad or direction is None or any(name not in fields for name in needed):
+        return None
+
+    def get(name: str, default: Any) -> Any:
+        return fields[name].value if name in fields else default
+
+    threshold = fields[direction].value
+    given = get("with", {})
+    return Rule(
+        id=fields["id"].value,
+        behaviour=fields["behaviour"].value,
+        metric=fields["metric"].value,
+        direction=direction,
+        threshold=threshold,
+        window_ms=fields["window"].value,
+        step_ms=fields["step"].value,
+        min_denominator=get("min_denominator", 1),
+        confidence=get("confidence", None),
+        also=tuple(condition for condition, _ in get("also", [])),
+        cooldown_ms=get("cooldown", fields["window"].value),
+        recover=get("recover", threshold),
+        mode=get("mode", "enforce"),
+        freeze=get("freeze", False),
+        params=Params(
+            given.get("short_call_s", frame.params.short_call_ms),
+            given.get("callee_limit", frame.params.callee_limit),
+            given.get("timezone", frame.params.timezone),
+        ),
+    )
+
+
+def _direction(
+    fields: Mapping[str, Cell], bad: set[str], place: Place, faults: list[Fault]
+) -> Literal["above", "below"] | None:
+    if "above" in fields and "below" in fields:
+        faults.append(fields["below"].at.key_fault("a rule has `above` or `below`, not both: keep one"))
+        return None
+    if "above" in fields:
+        return "above"
+    if "below" in fields:
+        return "below"
+    if not bad & {"above", "below"}:
+        faults.append(place.fault("a rule needs a threshold: `above` or `below`"))
+    return None
+
+
+def _check_times(fields: Mapping[str, Cell], frame: Frame) -> None:
+    window, step, cooldown = fields.get("window"), fields.get("step"), fields.get("cooldown")
+    if step is not None:
+        if step.value % MINUTE or DAY % step.value:
+            said = f"`step` {format_duration(step.value)} must be whole minutes and divide a day, like 1m, 5m, 1h, 24h"
+            frame.faults.append(step.at.fault(said))
+        elif window is not None and window.value > PARTIES_MOST_MS and step.value % HOUR:
+            said = f"a window above 48h moves in whole hours, not by {format_duration(step.value)}: write `step: 1h`"
+            frame.faults.append(step.at.fault(said))
+        if window is not None and window.value % step.value:
+            said = f"`window` {format_duration(window.value)} must be a whole multiple of step "
+            said += f"{format_duration(step.value)}, like {_multiple(window.value, step.value)}"
+            if step.value % window.value == 0:
+                said += f"; did you mean `window: {format_duration(step.value)}` and "
+                said += f"`step: {format_duration(window.value)}`?"
+            frame.faults.append(window.at.fault(said))
+    if window is None:
+        return
+    if cooldown is not None and cooldown.value < window.value:
+        said = f"`cooldown` {format_duration(cooldown.value)} must be at least the window, "
+        said += f"{format_duration(window.value)}: the same calls count once"
+        frame.faults.append(cooldown.at.fault(said))
+    check_retention(window, frame)
+
+
+def _multiple(window: int, step: int) -> str:
+    return format_duration((window // step + 1) * step)
+
+
+def check_retention(window: Cell, frame: Frame) -> None:
+    """A window longer than ``retention`` is a fault: of the window, or of the file that shortened the retention."""
+    if window.value > frame.retention.value:
+        said = f"a window of {format_duration(window.value)} is longer than `retention`, "
+        said += f"{format_duration(frame.retention.value)}: shorten the one or lengthen the other"
+        inherited = window.at.source is not frame.source
+        frame.faults.append((frame.retention if inherited else window).at.fault(said))
+
+
+def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:
+    window = fields.get("window")
+    if window is None or window.value <= PARTIES_MOST_MS:
+        return
+    metric = fields.get("metric")
+    if metric is not None and METRICS[metric.value].family == "parties":
+        said = f"the window of `{metric.value}` is at most 48h (it counts callees or callers), "
+        faults.append(window.at.fault(f"{said}not {format_duration(window.value)}"))
+    also = fields.get("also")
+    for condition, at in also.value if also else ():
+        if METRICS[condition.metric].family == "parties":
+            said = f"`{condition.metric}` counts callees or callers, so the rule's window is at most 48h, "
+            faults.append(at.child("metric").fault(f"{said}not {format_duration(window.value)}"))
+
+
+def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
+    """A proportion lies between 0 and 1: what it is compared with must leave something on both sides (section 7)."""
+    metric, also = fields.get("metric"), fields.get("also")
+    for condition, at in also.value if also else ():
+        if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
+            value = condition.value
+            said = f"`{condition.metric}` is a share between 0 and 1, not {value:g}{_as_share(value)}"
+            faults.append(at.child(condition.op).fault(said))
+    if metric is None or direction is None or not METRICS[metric.value].proportion:
+        return
+    cell, name = fields[direction], metric.value
+    value = cell.value
+    if direction == "above" and value >= 1:
+        faults.append(cell.at.fault(f"`{name}` is a share, never above {value:g}{_as_share(value)}"))
+    elif direction == "above" and value < 0:
+        faults.append(
+            cell.at.fault(f"`{name}` is a share, always above {value:g}: a number from 0 to below 1 is wanted")
+        )
+    elif direction == "below" and value <= 0:
+        faults.append(
+            cell.at.fault(f"`{name}` is a share, never below {value:g}: a number above 0, at most 1, is wanted")
+        )
+    elif direction == "below" and value > 1:
+        faults.append(cell.at.fault(f"`{name}` is a share, always below {value:g}{_as_share(value)}"))
+    elif direction == "above" and value == 0 and "min_denominator" not in fields:
+        said = "`above: 0` is true of every tenant with one such event: write `min_denominator` beside it, or a share "
+        faults.append(cell.at.fault(f"{said}above 0, like 0.15 for 15 %"))
+
+
+def _as_share(value: float) -> str:
+    """What was probably meant by a percentage."""
+    if not 1 < value <= 100:
+        return ": a number between 0 and 1 is wanted, like 0.15 for 15 %"
+    return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"
+
+
+def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
+    metric, confidence, recover = fields.get("metric"), fields.get("confidence"), fields.get("recover")
+    proportion = metric is None or METRICS[metric.value].proportion
+    if metric is not None and confidence is not None and confidence.value is not None and not proportion:
+        said = f"`{metric.value}` is no proportion, so it has no confidence: take it out"
+        faults.append(confidence.at.key_fault(said))
+    if recover is None or direction is None:
+        return
+    threshold = fields[direction].value
+    if direction == "above" and recover.value > threshold:
+        said = (
+            f"`recover` {recover.value:g} must not be higher than `above` {threshold:g}, or the alert would never rest"
+        )
+        faults.append(recover.at.fault(said))
+    if direction == "below" and recover.value < threshold:
+        said = (
+            f"`recover` {recover.value:g} must not be lower than `below` {threshold:g}, or the alert would never rest"
+        )
+        faults.append(recover.at.fault(said))
+
+
+def _check_behaviour(fields: Mapping[str, Cell], frame: Frame) -> None:
+    behaviour = fields.get("behaviour")
+    if behaviour is None:
+        return
+    known = frame.behaviours.get(behaviour.value)
+    if known is None:
+        said = (
+            f"`{behaviour.value}` is no behaviour of the access rules{did_you_mean(behaviour.value, frame.behaviours)}"
+        )
+        frame.faults.append(behaviour.at.fault(said))
+        return
+    mode = fields.get("mode")
+    if (mode is None or mode.value == "enforce") and known.tier != "minor":
+        minor = ", ".join(f"`{b.id}`" for b in frame.behaviours.values() if b.tier == "minor")
+        said = f"a measured rule that enforces names a behaviour of tier minor ({minor}); `{known.id}` is "
+        said += f"{known.tier}: write `mode: review`"
+        frame.faults.append((mode or behaviour).at.fault(said))

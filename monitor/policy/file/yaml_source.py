@@ -1,0 +1,264 @@
+"""A policy text as plain data in which every key and value still knows its line and column.
+
+YAML 1.2 with its core schema, so `22:30` stays text and `NO` is not false; JSON is a part of it. The scalars
+are resolved here and not by ruamel, because its resolver turns dates into objects and forgets explicit tags.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from monitor.policy.file.errors import Fault, PolicyError
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 32
+MAX_VALUES = 200_000  # aliases of aliases could otherwise multiply a small file without end
+
+Path = tuple[str | int, ...]
+Mark = tuple[int, int]
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INF = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAN = {".nan", ".NaN", ".NAN"}
+_UNLIKE_JSON = re.compile("[\t\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_STR_TAG = "tag:yaml.org,2002:str"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed text. ``keys`` and ``values`` hold the mark of each path: (line, column), from 1."""
+
+    name: str
+    data: Any
+    keys: dict[Path, Mark]
+    values: dict[Path, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path in a source: where a fault is shown."""
+
+    source: Source
+    path: Path = ()
+
+    def child(self, *steps: str | int) -> "Place":
+        """The place ``steps`` further down."""
+        return Place(self.source, self.path + steps)
+
+    def fault(self, message: str) -> Fault:
+        """A fault at the value; where the path does not exist, at the nearest value above it."""
+        path = self.path
+        while path not in self.source.values:
+            path = path[:-1]
+        return Fault(self.source.name, *self.source.values[path], message)
+
+    def key_fault(self, message: str) -> Fault:
+        """A fault at the key."""
+        mark = self.source.keys.get(self.path)
+        return Fault(self.source.name, *mark, message) if mark else self.fault(message)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A scalar (``value`` is data), a list of nodes, or a list of pairs of nodes."""
+
+    kind: str
+    mark: Mark
+    value: Any = None
+    items: list["_Node"] = field(default_factory=list)
+    closed: bool = True
+
+
+def parse(text: str, name: str) -> Source:
+    """``text`` as data with places. Raises `PolicyError` for what is not one YAML 1.2 document."""
+    if len(text) > MAX_BYTES:
+        raise PolicyError([Fault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
+    text = _json_for_yaml(text.removeprefix("\ufeff"))
+    faults: list[Fault] = []
+    try:
+        root = _compose(text, name, faults)
+    except MarkedYAMLError as error:
+        raise PolicyError([*faults, _syntax_fault(error, name)]) from None
+    except YAMLError as error:  # a character that YAML forbids has a position and no mark
+        raise PolicyError([*faults, _character_fault(error, text, name)]) from None
+    if root is None:
+        raise PolicyError([Fault(name, 1, 1, "the file is empty; a policy needs at least `id` and `version`")])
+    reader = _Reader(name, faults)
+    data = reader.read(root, ())
+    if faults:
+        raise PolicyError(faults)
+    return Source(name, data, reader.keys, reader.values)
+
+
+def _json_for_yaml(text: str) -> str:
+    """JSON so that a YAML reader takes it for the same; any other text as it is.
+
+    YAML forbids tabs as indentation, and its reader some characters, or takes them for line ends. Valid JSON has tabs
+    outside of its strings alone, and those characters inside, where their escapes say the same.
+    """
+    if text.lstrip()[:1] in ("{", "[") and _UNLIKE_JSON.search(text):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        return _UNLIKE_JSON.sub(lambda found: " " if found[0] == "\t" else f"\\u{ord(found[0]):04x}", text)
+    return text
+
+
+def _syntax_fault(error: MarkedYAMLError, name: str) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = _one_line(error.problem or error.context or "syntax error")
+    if "'\\t'" in problem:
+        return Fault(name, line, column, "a tab: YAML indents with spaces, so write spaces")
+    if "expected a single document" in f"{error.context} {problem}":
+        return Fault(name, line, column, "a second document: a policy is one document, so take the `---` out")
+    context = f" ({_one_line(error.context)})" if error.context and error.problem else ""
+    return Fault(name, line, column, f"not YAML: {problem}{context}")
+
+
+def _character_fault(error: YAMLError, text: str, name: str) -> Fault:
+    position = getattr(error, "position", None)
+    if not isinstance(position, int):
+        return Fault(name, 1, 1, f"not YAML: {_one_line(error)}")
+    before = text[:position]
+    line = before.count("\n") + 1
+    return Fault(name, line, position - before.rfind("\n"), "a control character, which YAML forbids: take it out")
+
+
+def _one_line(problem: object) -> str:
+    return " ".join(str(problem).split())
+
+
+def _events(text: str) -> Iterator[Any]:
+    yaml = YAML(typ="safe", pure=True)
+    yield from yaml.parse(text)
+
+
+def _compose(text: str, name: str, faults: list[Fault]) -> _Node | None:
+    """The tree of nodes from the parser's events, by a stack, so that depth costs no recursion."""
+    roots: list[_Node] = []
+    stack: list[_Node] = []
+    anchors: dict[str, _Node] = {}
+    for event in _events(text):
+        what = type(event).__name__
+        if what not in ("ScalarEvent", "AliasEvent", "MappingStartEvent", "SequenceStartEvent"):
+            if what in ("MappingEndEvent", "SequenceEndEvent"):
+                stack.pop().closed = True
+            continue
+        mark = (event.start_mark.line + 1, event.start_mark.column + 1)
+        if what == "AliasEvent":
+            node = anchors.get(event.anchor) or _Node("scalar", mark)
+            if event.anchor not in anchors:
+                faults.append(Fault(name, *mark, f"`*{event.anchor}` is not defined above; write `&{event.anchor}`"))
+            elif not node.closed:
+                faults.append(Fault(name, *mark, f"`*{event.anchor}` lies inside itself; a policy has no loops"))
+                node = _Node("scalar", mark)
+        else:
+            node = _node(event, what, mark, name, faults)
+            if event.anchor:
+                anchors[event.anchor] = node
+        if stack:
+            stack[-1].items.append(node)
+        else:
+            roots.append(node)
+        if what in ("MappingStartEvent", "SequenceStartEvent"):
+            stack.append(node)
+            if len(stack) > MAX_DEPTH:
+                raise PolicyError([*faults, Fault(name, *mark, f"nested more than {MAX_DEPTH} deep; no policy is")])
+    if len(roots) > 1:
+        raise PolicyError(
+            [*faults, Fault(name, *roots[1].mark, "a second document: a policy is one document, so take `---` out")]
+        )
+    return roots[0] if roots and not (roots[0].kind == "scalar" and roots[0].value is None) else None
+
+
+def _node(event: Any, what: str, mark: Mark, name: str, faults: list[Fault]) -> _Node:
+    tag = str(event.tag) if event.tag is not None else None
+    if what != "ScalarEvent":
+        if tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+        return _Node("map" if what == "MappingStartEvent" else "list", mark, closed=False)
+    plain = event.implicit[0]
+    if tag not in (None, "!", _STR_TAG):
+        faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+    text = event.value
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        # JSON writes what lies above U+FFFF as two escapes; together they are a character, alone they are none.
+        try:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            faults.append(Fault(name, *mark, "half of a surrogate pair is no character: write the character itself"))
+    return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
+
+
+def _shorthand(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _scalar(text: str) -> str | int | float | bool | None:
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text) and len(text) <= 40:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INF.fullmatch(text):
+        return -math.inf if text[0] == "-" else math.inf
+    return math.nan if text in _NAN else text
+
+
+class _Reader:
+    """Turns nodes into data and notes the places; aliases are read anew at each place that they stand in."""
+
+    def __init__(self, name: str, faults: list[Fault]) -> None:
+        self.name = name
+        self.faults = faults
+        self.keys: dict[Path, Mark] = {}
+        self.values: dict[Path, Mark] = {}
+
+    def read(self, node: _Node, path: Path) -> Any:
+        if len(self.values) >= MAX_VALUES:
+            raise PolicyError([*self.faults, Fault(self.name, *node.mark, f"more than {MAX_VALUES} values")])
+        self.values[path] = node.mark
+        if node.kind == "scalar":
+            return node.value
+        if len(path) > MAX_DEPTH:
+            raise PolicyError([*self.faults, Fault(self.name, *node.mark, f"nested more than {MAX_DEPTH} deep")])
+        if node.kind == "list":
+            return [self.read(item, (*path, n)) for n, item in enumerate(node.items)]
+        return self._mapping(node, path)
+
+    def _mapping(self, node: _Node, path: Path) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key, value in zip(node.items[::2], node.items[1::2], strict=True):
+            problem = self._key_problem(key, data, path)
+            if problem:
+                self.faults.append(Fault(self.name, *key.mark, problem))
+                continue
+            self.keys[(*path, key.value)] = key.mark
+            data[key.value] = self.read(value, (*path, key.value))
+        return data
+
+    def _key_problem(self, key: _Node, data: dict[str, Any], path: Path) -> str | None:
+        if key.kind != "scalar":
+            return "a key must be a word, not a list or a mapping"
+        if not isinstance(key.value, str):
+            return f"a key must be text, not {json.dumps(key.value)}: write it in quotes"
+        if key.value == "<<":
+            return "merge keys (`<<`) are not YAML 1.2: write the fields out, or give an alias as a whole value"
+        if key.value in data:
+            line = self.keys[(*path, key.value)][0]
+            return f"`{key.value}` stands here already (line {line}): keep one of the two"
+        return None

@@ -1,0 +1,72 @@
+"""The outcome of a replay: decisions, alerts, windows and rejects, in the order of their files, and their counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from monitor.core.threshold_distance import Look
+from monitor.decoding.decode import Late, Refused
+from schemas.outputs import Alert, Enforcement, JudgedWindow
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a replay read and brought about; ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
+
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    late: int = 0
+    enforcement: int = 0
+    shadow: int = 0
+    alerts: int = 0
+    windows: int = 0
+    tenants: int = 0
+    last_event_ms: int | None = None
+    not_after_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Rejection:
+    """A rejected row: which file and line, why, and its bytes as they came."""
+
+    file: str
+    line: int
+    reason: str
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything that a replay brought about, each list in the order of its file (section 8 of the contract).
+
+    ``seen``: how far tenants were from thresholds at the end, where that was asked for.
+    """
+
+    enforcement: list[Enforcement] = field(default_factory=list)
+    shadow: list[Enforcement] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    windows: list[JudgedWindow] = field(default_factory=list)
+    late: list[bytes] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
+    seen: Look | None = None
+
+
+def settle(outcome: Outcome, late: list[Late], refused: list[Refused], names: Sequence[str]) -> None:
+    """Put everything but windows into the order of its file, and count it.
+
+    The summary has ``read`` and ``duplicates`` already; ``names`` are those of the sources, by number.
+    """
+    summary = outcome.summary
+    outcome.enforcement.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+    outcome.shadow.sort(key=lambda e: (e.data.decided_ms, e.subject, e.id))
+    outcome.alerts.sort(key=lambda a: (a.updated_ms, a.tenant_id, a.rule_id))
+    late.sort(key=lambda c: (c.end_ms, c.tenant_id, c.call_id, c.raw))
+    outcome.late = [one.raw for one in late]
+    refused.sort(key=lambda r: r.log)
+    outcome.rejected = [Rejection(names[r.log[1]], r.log[3], r.reason, r.raw or b"") for r in refused]
+    summary.rejected, summary.late = len(outcome.rejected), len(outcome.late)
+    summary.accepted = summary.read - summary.rejected - summary.late - summary.duplicates
+    summary.enforcement, summary.shadow = len(outcome.enforcement), len(outcome.shadow)
+    summary.alerts = len(outcome.alerts)

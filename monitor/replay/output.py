@@ -1,0 +1,76 @@
+"""The output directory of a replay: the files of section 8 of the contract, and what the report needs beside them."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import orjson
+
+from monitor.policy.model import Policy
+from monitor.policy.serialize import to_plain
+from monitor.replay.outcome import Outcome, Rejection
+from monitor.text.private_files import make_folder, open_private
+from schemas import codec
+from schemas.outputs import JudgedWindow, Rejected
+
+
+class WindowFile:
+    """``windows.jsonl``, written while the replay goes on: there may be more windows than memory holds."""
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self.path = folder / "windows.jsonl"
+        self._file = open_private(self.path)
+
+    def __enter__(self) -> "WindowFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, windows: Sequence[JudgedWindow]) -> None:
+        """The next windows, in order."""
+        self._file.writelines(codec.encode(window) + b"\n" for window in windows)
+
+
+def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list[Path]:
+    """Write an outcome into ``folder`` (made when absent); the paths written. OSError when that fails.
+
+    What is rejected or late holds telephone numbers: new files are for their owner alone.
+
+    ``windows`` writes the outcome's windows, too; a `WindowFile` has written them already.
+    """
+    make_folder(folder)
+    lines: dict[str, Iterable[bytes]] = {
+        "enforcement.jsonl": map(codec.encode, outcome.enforcement),
+        "alerts.jsonl": map(codec.encode, outcome.alerts),
+        "shadow.jsonl": map(codec.encode, outcome.shadow),
+        "late.jsonl": outcome.late,
+        "rejected.jsonl": (codec.encode(_rejected(one)) for one in outcome.rejected),
+    }
+    if windows:
+        lines["windows.jsonl"] = map(codec.encode, outcome.windows)
+    paths = []
+    for name, content in lines.items():
+        path = folder / name
+        with open_private(path) as file:
+            file.writelines(line + b"\n" for line in content)
+        paths.append(path)
+    pretty = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    for name, value in (("summary.json", asdict(outcome.summary)), ("policy.json", to_plain(policy))):
+        with open_private(folder / name) as file:
+            file.write(orjson.dumps(value, option=pretty))
+        paths.append(folder / name)
+    return paths
+
+
+def _rejected(rejection: Rejection) -> Rejected:
+    try:
+        return Rejected(rejection.file, rejection.line, rejection.reason, rejection.raw.decode())
+    except UnicodeDecodeError:
+        raw = base64.b64encode(rejection.raw).decode()
+        return Rejected(rejection.file, rejection.line, rejection.reason, raw, "base64")

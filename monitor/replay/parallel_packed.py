@@ -1,0 +1,75 @@
+"""A shard's part of a decoded piece, as bytes that cross from one process to another."""
+
+import pickle
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.columns import Calls
+from monitor.core.calls.string_column import Strings
+from monitor.decoding.decode import Decoded
+from monitor.replay.sharding import split
+
+
+class _Part(NamedTuple):
+    """One shard's calls of a piece, packed: ``rows`` are their rows in the piece, ``ids`` all ids in a row."""
+
+    names: list[str]
+    rows: NDArray[np.intp]
+    columns: list[NDArray[Any]]
+    ids: bytes
+    id_sizes: NDArray[np.integer]
+
+
+_PACKED = (
+    "tenant",
+    "word",
+    "end_ms",
+    "talk_ms",
+    "ring_delay_ms",
+    "id_key",
+    "callee_key",
+    "callee_numeric",
+    "caller_key",
+)
+
+
+def pack(decoded: Decoded, shards: int) -> list[bytes]:
+    """Each shard's part of a decoded piece."""
+    if decoded.calls is None:
+        return [b""] * shards
+    decoded.calls.offset = decoded.call_rows.astype(np.int64)
+    parts = []
+    for names, calls in split(decoded.names, decoded.calls, shards):
+        ids = calls.call_id.packed()
+        columns = [getattr(calls, name) for name in _PACKED]
+        part = _Part(names, calls.offset, columns, ids.block, ids.size)
+        parts.append(pickle.dumps(part, protocol=5) if len(calls) else b"")
+    return parts
+
+
+def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> Decoded:
+    """A shard's part of a piece as the piece that the shard sees: the others' rows are not in it."""
+    empty = Decoded(before_ms, [], None, np.empty(0, np.intp), [], [], _NoBytes(), before_ms)
+    if not packed:
+        return empty
+    part: _Part = pickle.loads(packed)
+    ids = Strings.in_row(part.ids, part.id_sizes)
+    zeros = np.zeros(len(ids), np.int64)
+    columns = dict(zip(_PACKED, part.columns, strict=True))
+    sources = zeros.astype(np.int16)
+    empty.calls = Calls(**columns, call_id=ids, source=sources, offset=zeros, clock_ms=zeros, line_ms=zeros)
+    empty.names, empty.call_rows = part.names, part.rows
+    return empty
+
+
+class _NoBytes(Sequence[bytes]):
+    """The bytes of rows where nobody needs them: late calls are written by the process that read the files."""
+
+    def __getitem__(self, row: Any) -> Any:
+        return b""
+
+    def __len__(self) -> int:
+        return 0

@@ -1,0 +1,207 @@
+"""The shards of a replay in several processes, which read ahead, and are told what comes next."""
+
+import multiprocessing
+import pickle
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from monitor.adapters.base import Adapter
+from monitor.core.policy_chain import layouts
+from monitor.core.results import Sink
+from monitor.core.threshold_distance import Look, Looking, merged
+from monitor.decoding.decode import Batch, Decoded, Decoder, Late, Placed
+from monitor.decoding.late_line import Lateness
+from monitor.policy.timeline import Era
+from monitor.replay.files import pieces
+from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, FINISH, PIECE, SINK, TAKE
+from monitor.replay.parallel_packed import pack
+from monitor.replay.parallel_process import Process
+from monitor.replay.sharding import shard_of
+from schemas import codec
+from schemas.inputs import Cdr
+
+_AHEAD = 3  # pieces that wait for each process, so that none is idle
+
+
+class WorkerError(RuntimeError):
+    """A process of the pool failed; its traceback is the message."""
+
+
+class _Piece(NamedTuple):
+    number: int
+    lines: list[bytes]
+    first_line: int
+
+
+class Pool:
+    """The shards of a replay in ``jobs`` processes (`monitor.replay.sharding.Shards`), which decode, too."""
+
+    def __init__(
+        self,
+        eras: Sequence[Era],
+        jobs: int,
+        windows: bool,
+        salt: np.uint64,
+        not_after_ms: int | None,
+        enforce_from_ms: int = 0,
+        looking: Looking | None = None,
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        settings = (eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
+        self._looking = looking
+        self._looks: list[Look] = []
+        self._lateness = Lateness.of(eras)
+        self._processes = [Process(context, settings) for _ in range(jobs)]
+        layout, later = layouts(eras)
+        self._own = Decoder(layout, salt, not_after_ms, later)
+        self._answers: dict[int, Any] = {}
+        self._parts: dict[int, list[bytes]] = {}
+        self._sinks: list[Sink] = []
+        self._done = 0
+        self._tenants = 0
+        self._count = 0
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.close()
+
+    def decoded(self, stream: BinaryIO, adapter: Adapter | None, piece_lines: int, streams: int) -> Iterator[Decoded]:
+        """The pieces of one of ``streams`` streams, decoded ahead of being asked for, in order."""
+        if adapter is not None:
+            rows = iter(adapter.rows(stream))
+            while piece := list(islice(rows, piece_lines)):
+                yield self._keep(self._own.rows(piece))
+            return
+        ahead: deque[_Piece] = deque()
+        most = max(1, _AHEAD * len(self._processes) // streams)
+        for first_line, lines in pieces(stream, piece_lines):
+            ahead.append(self._ask(lines, first_line))
+            if len(ahead) > most:
+                yield self._answer(ahead.popleft())
+        while ahead:
+            yield self._answer(ahead.popleft())
+
+    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+        """Take rows in reading order; the late calls among them are put into ``batch``."""
+        for placed, start, stop in ready:
+            self._tell(placed)
+            batch.late += self._late(placed, start, stop)
+        numbered = [(placed.decoded.number, start, stop) for placed, start, stop in ready]
+        for shard, process in enumerate(self._processes):
+            mine = [w for w in batch.waiting if shard_of(w.record.tenant_id, len(self._processes)) == shard]
+            process.send(TAKE, numbered, mine, watermark_ms)
+
+    def advance(self, watermark_ms: int) -> None:
+        """Decide what the watermark allows."""
+        for process in self._processes:
+            process.send(ADVANCE, watermark_ms)
+
+    def finish(self, last_ms: int | None, until_ms: int | None) -> None:
+        """The input has ended: wait for all that is still to come."""
+        for process in self._processes:
+            process.send(FINISH, last_ms, until_ms)
+        while self._done < len(self._processes):
+            self._receive()
+
+    def collect(self) -> list[Sink]:
+        """What is known by now of what was brought about since the last call."""
+        sinks, self._sinks = self._sinks, []
+        return sinks
+
+    @property
+    def tenants(self) -> int:
+        """How many tenants there were; known after `finish`."""
+        return self._tenants
+
+    @property
+    def settled(self) -> bool:
+        """Only at the end: the processes go each at its own pace."""
+        return self._done == len(self._processes)
+
+    def look(self) -> Look | None:
+        """What is to be seen of the tenants after `finish`, if that was asked for."""
+        return merged(self._looks, self._looking) if self._looking else None
+
+    # Pieces -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, lines: list[bytes], first_line: int) -> _Piece:
+        """Have a piece decoded by the process that has least to decode."""
+        self._count += 1
+        process = min(self._processes, key=lambda one: one.pieces)
+        process.pieces += 1
+        process.send(DECODE, self._count, b"\n".join(lines), first_line)
+        return _Piece(self._count, lines, first_line)
+
+    def _answer(self, piece: _Piece) -> Decoded:
+        while piece.number not in self._answers:
+            self._receive()
+        event_ms, others, refused, numbers, parts = self._answers.pop(piece.number)
+        lines = piece.lines
+        if numbers is None:
+            numbers = np.arange(piece.first_line, piece.first_line + len(lines))
+        else:
+            lines = [lines[number - piece.first_line] for number in numbers.tolist()]
+        self._parts[piece.number] = parts
+        return Decoded(event_ms, [], None, np.empty(0, np.intp), others, refused, lines, numbers, piece.number)
+
+    def _keep(self, decoded: Decoded) -> Decoded:
+        """A piece that was decoded here; it keeps its calls, so that `merge` finds the late ones."""
+        self._count += 1
+        decoded.number = self._count
+        self._parts[self._count] = pack(decoded, len(self._processes))
+        return decoded
+
+    def _tell(self, placed: Placed) -> None:
+        """Give each shard its part of a piece, once."""
+        number, first = placed.decoded.number, int(placed.offset[0])
+        for process, part in zip(self._processes, self._parts.pop(number, ()), strict=False):
+            process.send(PIECE, number, placed.source, part, placed.before_ms, placed.after_ms, first)
+
+    def _late(self, placed: Placed, start: int, stop: int) -> list[Late]:
+        """The late calls among these rows; few, so each is decoded once more for what it is sorted by."""
+        if placed.decoded.calls is not None:
+            return []
+        below = placed.decoded.event_ms < self._lateness.lines(placed.after_ms)
+        below &= placed.decoded.event_ms >= 0
+        below[[row for row, _ in placed.decoded.others]] = False
+        late = []
+        for row in (start + np.flatnonzero(below[start:stop])).tolist():
+            raw = placed.decoded.raw[row]
+            call = codec.decode(raw)
+            assert isinstance(call, Cdr)
+            log = (int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row]))
+            late.append(Late(log, call.end_ms, call.tenant_id, call.call_id, raw))
+        return late
+
+    def _receive(self) -> None:
+        """Wait until a process has said something, and take note of it."""
+        for connection in wait([process.connection for process in self._processes]):
+            process = next(one for one in self._processes if one.connection is connection)
+            try:
+                what, answer = pickle.loads(process.connection.recv_bytes())
+            except (EOFError, ConnectionResetError):
+                raise WorkerError("a process of the replay ended before its work was done") from None
+            if what == DECODED:
+                process.pieces -= 1
+                self._answers[answer[0]] = answer[1:]
+            elif what == SINK:
+                self._sinks.append(answer)
+            elif what == DONE:
+                self._sinks.append(answer[0])
+                self._tenants += answer[1]
+                if answer[2] is not None:
+                    self._looks.append(answer[2])
+                self._done += 1
+            else:
+                raise WorkerError(answer)

@@ -1,0 +1,109 @@
+"""What one process of the pool does: decode pieces of any shard, and run its own."""
+
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.decisions.record_handlers import Waiting
+from monitor.core.policy_chain import Relay, layouts
+from monitor.core.results import Sink
+from monitor.core.threshold_distance import Look, Looking, look
+from monitor.decoding.decode import Decoder, Placed, merge
+from monitor.decoding.late_line import Lateness
+from monitor.policy.timeline import Era
+from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, ERROR, FINISH, PIECE, SINK, TAKE
+from monitor.replay.parallel_packed import pack, unpack
+
+
+class Worker:
+    """What one process does: decode pieces, and run one shard."""
+
+    def __init__(
+        self,
+        eras: Sequence[Era],
+        shards: int,
+        windows: bool,
+        salt: np.uint64,
+        not_after_ms: int | None,
+        enforce_from_ms: int,
+        looking: Looking | None,
+    ) -> None:
+        self._relay = Relay(eras, windows, enforce_from_ms)
+        self._looking = looking
+        self._shards = shards
+        self._lateness = Lateness.of(eras)
+        layout, later = layouts(eras)
+        self._decoder = Decoder(layout, salt, not_after_ms, later)
+        self._pieces: dict[int, Placed] = {}
+
+    def decode(self, number: int, blob: bytes, first_line: int) -> tuple[str, Any]:
+        """Decode a piece; all of it but the calls, and the calls' packed parts."""
+        decoded = self._decoder.lines(blob.split(b"\n"), first_line)
+        blank = decoded.line if len(decoded.line) != blob.count(b"\n") + 1 else None
+        parts = pack(decoded, self._shards)
+        return DECODED, (number, decoded.event_ms, decoded.others, decoded.refused, blank, parts)
+
+    def piece(
+        self,
+        number: int,
+        source: int,
+        packed: bytes,
+        before_ms: NDArray[np.int64],
+        after_ms: NDArray[np.int64],
+        first_offset: int,
+    ) -> None:
+        """This shard's part of a piece, in its place in its source."""
+        offset = np.arange(first_offset, first_offset + len(before_ms))
+        self._pieces[number] = Placed(source, unpack(packed, before_ms), before_ms, after_ms, offset)
+
+    def take(self, ready: list[tuple[int, int, int]], waiting: list[Waiting], watermark_ms: int) -> tuple[str, Sink]:
+        """Take the rows of these pieces, in reading order."""
+        for one in waiting:
+            self._relay.wait(one)
+        batch = merge([(self._pieces[number], start, stop) for number, start, stop in ready], self._lateness)
+        for number, _, stop in ready:
+            if stop == len(self._pieces[number]):
+                del self._pieces[number]
+        sink = Sink()
+        if batch.calls is not None:
+            sink.duplicates = int(self._relay.apply(batch.names, batch.calls, watermark_ms).sum())
+        return SINK, sink
+
+    def advance(self, watermark_ms: int) -> tuple[str, Sink]:
+        """Decide what the watermark allows."""
+        self._relay.advance(watermark_ms)
+        return SINK, self._relay.take()
+
+    def finish(self, last_ms: int | None, until_ms: int | None) -> tuple[str, tuple[Sink, int, Look | None]]:
+        """The input has ended (without a record if ``last_ms`` is None)."""
+        if last_ms is not None:
+            self._relay.finish(last_ms, until_ms)
+        seen = look(self._relay.shard, self._looking) if self._looking else None
+        return DONE, (self._relay.take(), self._relay.shard.tenants, seen)
+
+
+def work(connection: Connection) -> None:
+    """A process: messages in, one after the other, answers out. The first has the settings."""
+    try:
+        worker = Worker(*pickle.loads(connection.recv_bytes()))
+        acts: dict[str, Callable[..., Any]] = {
+            DECODE: worker.decode,
+            PIECE: worker.piece,
+            TAKE: worker.take,
+            ADVANCE: worker.advance,
+            FINISH: worker.finish,
+        }
+        while True:
+            what, arguments = pickle.loads(connection.recv_bytes())
+            answer = acts[what](*arguments)
+            if answer is not None:
+                connection.send_bytes(pickle.dumps(answer, protocol=5))
+    except (EOFError, KeyboardInterrupt):
+        return  # the pool is gone
+    except BaseException:  # noqa: BLE001 - whatever it was, the pool must say so and stop
+        connection.send_bytes(pickle.dumps((ERROR, traceback.format_exc())))

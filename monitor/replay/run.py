@@ -1,0 +1,232 @@
+"""Replay: judges files of records. The oracle of everything else: the same records, the same decisions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from typing import BinaryIO
+
+import numpy as np
+
+from monitor.adapters.base import Adapter
+from monitor.core.calls.keys import salt_of
+from monitor.core.policy_chain import layouts
+from monitor.core.threshold_distance import Looking
+from monitor.decoding.decode import NO_CLOCK_MS, Decoded, Decoder, Late, Placed, Refused, Source, merge
+from monitor.decoding.late_line import Lateness
+from monitor.policy.model import Policy
+from monitor.policy.timeline import Era
+from monitor.replay.files import open_input, pieces
+from monitor.replay.outcome import Outcome, settle
+from monitor.replay.parallel_pool import Pool
+from monitor.replay.sharding import LocalShards, Shards
+from schemas.outputs import Enforcement, JudgedWindow
+
+PIECE_LINES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay has come: rows read, the watermark (None before the first), and what was decided since."""
+
+    read: int
+    watermark_ms: int | None
+    decided: Sequence[Enforcement]
+
+
+def replay(
+    paths: Sequence[str | PathLike[str]],
+    policy: Policy,
+    *,
+    windows: bool = False,
+    on_windows: Callable[[Sequence[JudgedWindow]], None] | None = None,
+    not_after_ms: int | None = None,
+    until_ms: int | None = None,
+    enforce_from_ms: int = 0,
+    adapter: Adapter | None = None,
+    shards: int = 1,
+    jobs: int = 1,
+    piece_lines: int = PIECE_LINES,
+    secret: bytes = b"",
+    looking: Looking | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    switches: Sequence[Era] = (),
+) -> Outcome:
+    """Judge files of records by a policy, and by those that follow it at their times (``switches``, in order).
+
+    Each file is a source. ``windows`` asks for every judged window; ``on_windows`` gets them, in the order of their
+    file, as soon as no earlier one can come, instead of the outcome's keeping them: there may be millions.
+    ``not_after_ms`` rejects event times beyond it; ``until_ms`` goes on judging after the last record
+    (UntilTooEarlyError when it lies before it). What was before ``enforce_from_ms`` is known and decides nothing.
+    ``shards``, ``jobs`` (processes, a shard each) and ``piece_lines``
+    change the speed alone. ``secret`` salts the keys by which numbers are counted. ``looking`` asks for a look at the
+    tenants at the end.
+    """
+    salt = salt_of(secret)
+    eras = (Era(0, policy), *switches)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(open_input(str(path))) for path in paths]
+        if jobs > 1:
+            pool = stack.enter_context(Pool(eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
+            run = _Run(pool, paths, eras, until_ms, progress, on_windows)
+            decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
+        else:
+            local = LocalShards(eras, shards, windows, looking, enforce_from_ms)
+            run = _Run(local, paths, eras, until_ms, progress, on_windows)
+            layout, later = layouts(eras)
+            decoder = Decoder(layout, salt, not_after_ms, later)
+            decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
+        run.read(decoded)
+        outcome = run.finish()
+    outcome.summary.not_after_ms = not_after_ms
+    return outcome
+
+
+class UntilTooEarlyError(ValueError):
+    """``--until`` lies before the largest event time of the input."""
+
+
+def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_lines: int) -> Iterator[Decoded]:
+    if adapter is None:
+        for first_line, lines in pieces(stream, piece_lines):
+            yield decoder.lines(lines, first_line)
+    else:
+        rows = iter(adapter.rows(stream))
+        while piece := list(islice(rows, piece_lines)):
+            yield decoder.rows(piece)
+
+
+class _Feed:
+    """A source that is being read: the piece at hand and how far into it."""
+
+    def __init__(self, number: int, decoded: Iterator[Decoded]) -> None:
+        self.source = Source(number)
+        self._decoded = decoded
+        self.piece: Placed | None = None
+        self.at = 0
+        self.next_piece()
+
+    def next_piece(self) -> None:
+        """Go on to the next piece that has rows; ``piece`` is None when there is none."""
+        self.piece, self.at = None, 0
+        for decoded in self._decoded:
+            if len(decoded.event_ms):
+                self.piece = self.source.place(decoded)
+                return
+
+    @property
+    def clock_ms(self) -> int:
+        """The clock before the next row."""
+        assert self.piece is not None
+        return int(self.piece.before_ms[self.at])
+
+
+class _Run:
+    """One replay: reads the sources in order, feeds the shards, gathers what they bring about."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        paths: Sequence[str | PathLike[str]],
+        eras: Sequence[Era],
+        until_ms: int | None,
+        progress: Callable[[Progress], None] | None,
+        on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
+    ) -> None:
+        self._on_windows = on_windows
+        self._windows: list[JudgedWindow] = []
+        self.outcome = Outcome()
+        self._shards = shards
+        self._paths = [str(path) for path in paths]
+        self._lateness = Lateness.of(eras)
+        self._until_ms = until_ms
+        self._progress = progress
+        self._late: list[Late] = []
+        self._refused: list[Refused] = []
+
+    def read(self, sources: Sequence[Iterator[Decoded]]) -> None:
+        """Read all sources to their ends, in the one reading order, and decide as far as the watermark allows."""
+        feeds = [_Feed(number, decoded) for number, decoded in enumerate(sources)]
+        watermark_ms = NO_CLOCK_MS
+        while reading := [feed for feed in feeds if feed.piece is not None]:
+            ready = _ready(reading)
+            batch = merge(ready, self._lateness)
+            self.outcome.summary.read += batch.rows
+            self._shards.take(ready, batch, watermark_ms)
+            self._late += batch.late
+            self._refused += batch.refused
+            for feed in reading:
+                if feed.piece is not None and feed.at == len(feed.piece):
+                    feed.next_piece()
+            left = [feed.clock_ms for feed in feeds if feed.piece is not None]
+            if left and min(left) > NO_CLOCK_MS:
+                watermark_ms = self._lateness.line(min(left))
+                self._shards.advance(watermark_ms)
+                self._collect(watermark_ms)
+        last_ms = max((feed.source.clock_ms for feed in feeds), default=NO_CLOCK_MS)
+        if last_ms > NO_CLOCK_MS:
+            if self._until_ms is not None and self._until_ms < last_ms:
+                raise UntilTooEarlyError(f"--until {self._until_ms} is before the largest event time {last_ms}")
+            self.outcome.summary.last_event_ms = last_ms
+            self._shards.finish(last_ms, self._until_ms)
+        self._collect(None)
+
+    def _collect(self, watermark_ms: int | None) -> None:
+        decided: list[Enforcement] = []
+        outcome = self.outcome
+        for sink in self._shards.collect():
+            decided += sink.enforcement
+            outcome.enforcement += sink.enforcement
+            outcome.shadow += sink.shadow
+            outcome.alerts += sink.alerts
+            self._windows += sink.windows
+            outcome.summary.duplicates += sink.duplicates
+            self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+        if self._on_windows is not None and self._shards.settled:
+            self._hand_over(self._on_windows)
+        if self._progress is not None:
+            self._progress(Progress(outcome.summary.read, watermark_ms, decided))
+
+    def _hand_over(self, on_windows: Callable[[Sequence[JudgedWindow]], None]) -> None:
+        self._windows.sort(key=_order_of_windows)
+        self.outcome.summary.windows += len(self._windows)
+        on_windows(self._windows)
+        self._windows = []
+
+    def finish(self) -> Outcome:
+        """The outcome, sorted and counted."""
+        outcome, summary = self.outcome, self.outcome.summary
+        if self._on_windows is None:
+            outcome.windows = sorted(self._windows, key=_order_of_windows)
+            summary.windows = len(outcome.windows)
+        else:
+            self._hand_over(self._on_windows)
+        summary.tenants = self._shards.tenants
+        outcome.seen = self._shards.look()
+        settle(outcome, self._late, self._refused, self._paths)
+        return outcome
+
+
+def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:
+    return window.end_ms, window.tenant_id, window.rule_id
+
+
+def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:
+    """What can be read now without looking at later pieces: the rest of one piece, and what others have before it.
+
+    That one is the piece whose source ends with the least clock (at a tie the first): all rows that come before
+    the end of it are at hand.
+    """
+    last = min(reading, key=lambda feed: (feed.source.clock_ms, feed.source.number))
+    ready = []
+    for feed in reading:
+        assert feed.piece is not None
+        stop = len(feed.piece)
+        if feed is not last:
+            earlier = feed.source.number < last.source.number
+            stop = int(np.searchsorted(feed.piece.before_ms, last.source.clock_ms, "right" if earlier else "left"))
+        if stop > feed.at:
+            ready.append((feed.piece, feed.at, stop))
+            feed.at = stop
+    return ready

@@ -1,1 +1,0 @@
-"""The shard: counts calls in panes, keeps each tenant's standing, decides."""

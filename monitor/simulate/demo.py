@@ -1,0 +1,142 @@
+"""The demonstration: simulated tenants are judged, and what was decided is held against the truth about them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from monitor.core.threshold_distance import Looking
+from monitor.policy.model import Policy
+from monitor.replay.outcome import Outcome
+from monitor.replay.output import write
+from monitor.replay.run import Progress, replay
+from monitor.report.page import make
+from monitor.report.standing import Standings, TenantStanding
+from monitor.simulate.labels import Label, read_labels
+from monitor.simulate.run import Summary, simulate
+from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
+from schemas.outputs import Enforcement, TierName
+
+Verdict = Literal["found", "shadow", "missed", "not yet", "touched", "taken back", "left alone"]
+_TIERS: tuple[TierName, ...] = ("severe", "major", "minor")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """One tenant: what it truly is, what was decided, and whether that was right.
+
+    ``tier`` is the gravest that was decided and not taken back. ``verdict``: a bad tenant is ``found`` by a decision,
+    seen by a ``shadow`` rule alone, ``missed``, or ``not yet`` bad within the run; an honest one ``touched`` by a
+    decision, touched by decisions that were all ``taken back``, or ``left alone``.
+    """
+
+    tenant: str
+    kind: str
+    honest: bool
+    attempts: int
+    tier: TierName | None
+    violations: int
+    frozen: bool
+    decisions: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the decisions were worth, and the files that the demonstration wrote; the report is the last."""
+
+    rows: list[TenantRow]
+    verdicts: Counter[Verdict]
+    files: list[Path]
+
+
+def prepare(out: Path, tenants: int, days: int, seed: int) -> Summary:
+    """Writes the simulated records and the labels into ``out``/input."""
+    settings = Settings(tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT)
+    return simulate(settings, out / "input")
+
+
+def judge(
+    simulated: Summary,
+    policy: Policy,
+    progress: Callable[[Progress], None] | None = None,
+    looking: Looking | None = None,
+) -> Outcome:
+    """Judges the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
+    return replay(simulated.files, policy, windows=True, progress=progress, looking=looking)
+
+
+def conclude(out: Path, simulated: Summary, policy: Policy, outcome: Outcome) -> Judgement:
+    """Writes decisions and report into ``out``, and holds the decisions against the labels."""
+    files = write(outcome, policy, out, windows=True)
+    files.append(make(out, out / "report.html"))
+    rows = rows_of(outcome, read_labels(simulated.labels), attempts_of(simulated.files))
+    return Judgement(rows, Counter(row.verdict for row in rows), [*simulated.files, simulated.labels, *files])
+
+
+def rows_of(outcome: Outcome, labels: dict[str, Label], attempts: Counter[str]) -> list[TenantRow]:
+    """One row a tenant: the bad ones first, then those that were touched, then by the number of attempts."""
+    shadow = Counter(event.subject for event in outcome.shadow)
+    standings = Standings(outcome.enforcement, (), dict(shadow))
+    rows = []
+    for tenant, label in labels.items():
+        stands = standings.tenants.get(tenant) or TenantStanding(tenant)
+        rows.append(
+            TenantRow(
+                tenant=tenant,
+                kind=label.kind,
+                honest=label.honest,
+                attempts=attempts[tenant],
+                tier=_tier(standings, stands),
+                violations=len(stands.violations),
+                frozen=bool(stands.holds),
+                decisions=len(stands.decisions),
+                verdict=_verdict(label, standings, stands),
+            )
+        )
+    return sorted(rows, key=lambda row: (row.honest, not row.decisions, -row.attempts, row.tenant))
+
+
+def attempts_of(files: Iterable[Path]) -> Counter[str]:
+    """The calls of each tenant that reached the network, one sent twice counted once."""
+    decode = msgspec.json.Decoder(_Line).decode
+    seen: set[tuple[str, str | None]] = set()
+    for path in files:
+        with path.open("rb") as lines:
+            for line in map(decode, lines):
+                if line.direction == "outbound" and line.outcome != "policy_blocked":
+                    seen.add((line.tenant_id, line.call_id))
+    return Counter(tenant for tenant, _ in seen)
+
+
+class _Line(msgspec.Struct):
+    tenant_id: str
+    call_id: str | None = None
+    direction: str | None = None
+    outcome: str | None = None
+
+
+def _held(standings: Standings, tenant: TenantStanding) -> list[Enforcement]:
+    """The decisions that were not taken back and did not lapse."""
+    made = [event for event in tenant.decisions if event.data.kind not in ("reversal", "lapse")]
+    return [event for event in made if standings.fate(event) in ("stands", "open")]
+
+
+def _tier(standings: Standings, tenant: TenantStanding) -> TierName | None:
+    held = {event.data.tier for event in _held(standings, tenant)}
+    return next((tier for tier in _TIERS if tier in held), None)
+
+
+def _verdict(label: Label, standings: Standings, tenant: TenantStanding) -> Verdict:
+    if label.honest:
+        if not tenant.decisions:
+            return "left alone"
+        return "touched" if _held(standings, tenant) else "taken back"
+    if tenant.decisions:
+        return "found"
+    if label.bad_from_ms is None:
+        return "not yet"
+    return "shadow" if tenant.shadow else "missed"

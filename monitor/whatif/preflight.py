@@ -1,0 +1,191 @@
+"""Preflight: before a policy is enforced, whether the records carry what its rules rest on, and whom they would hit."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import BinaryIO, Final
+
+from monitor.adapters.base import Adapter, Row
+from monitor.policy.model import Policy, Rule
+from monitor.replay.files import pieces
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import replay
+from schemas import codec
+from schemas.inputs import Cdr, Complaint
+
+SCANTY: Final = 0.8
+"""A field that fewer of the tenants fill says more about the platform than about the tenant that leaves it empty."""
+
+_PIECE_LINES: Final = 5_000
+_ANSWERED: Final = "answered calls"
+_CALLS: Final = "calls"
+_COMPLAINTS: Final = "complaints"
+_FIELDS: Final = {
+    "consent_id": _ANSWERED,
+    "hangup_by": _ANSWERED,
+    "ring_ms": _ANSWERED,  # an attempt that never rang has none, an answered call must have
+    "answered_by": _ANSWERED,
+    "recording_id": _ANSWERED,
+    "agent_id": _CALLS,
+    "campaign_id": _CALLS,
+    "source": _CALLS,
+    "complainant": _COMPLAINTS,
+    "caller": _COMPLAINTS,
+    "call_id": _COMPLAINTS,
+    "occurred_ms": _COMPLAINTS,
+    "channel": _COMPLAINTS,
+}
+_RESTS_ON: Final = {
+    "consent_coverage": "consent_id",
+    "callee_hangup_ratio": "hangup_by",
+    "pdd_s": "ring_ms",
+    "complainants": "complainant",
+}
+_ON_ANSWERED: Final = tuple(name for name, of in _FIELDS.items() if of is _ANSWERED)
+_ON_CALLS: Final = tuple(name for name, of in _FIELDS.items() if of is _CALLS)
+_ON_COMPLAINTS: Final = tuple(name for name, of in _FIELDS.items() if of is _COMPLAINTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How often an optional field is filled: in ``filled`` of ``total`` records of that kind (``of``).
+
+    Of the ``tenants`` that have such records, ``filled_by`` fill it in at least half of theirs.
+    """
+
+    name: str
+    of: str
+    filled: int
+    total: int
+    filled_by: int
+    tenants: int
+
+    @property
+    def share(self) -> float | None:
+        """Of records; None where no record could have it."""
+        return self.filled / self.total if self.total else None
+
+    @property
+    def tenant_share(self) -> float | None:
+        """Of tenants; None where none has such records."""
+        return self.filled_by / self.tenants if self.tenants else None
+
+    @property
+    def scanty(self) -> bool:
+        """Whether a rule over it would judge the platform's habits."""
+        return self.tenant_share is not None and self.tenant_share < SCANTY
+
+
+@dataclass(frozen=True, slots=True)
+class Breaches:
+    """The tenants that were in breach of a rule at any judged end, and the scanty fields that it rests on."""
+
+    rule: Rule
+    tenants: tuple[str, ...]
+    scanty: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """``tenants`` is how many had calls or complaints; the shares of tenants in breach are of them."""
+
+    records: int
+    rejected: int
+    tenants: int
+    fields: tuple[Filling, ...]
+    rules: tuple[Breaches, ...]
+
+
+def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Adapter | None = None) -> Preflight:
+    """Judge the files as `replay` does, with exemptions lifted, whatever the modes and cool-downs.
+
+    Raises what `replay` raises for files that cannot be read.
+    """
+    counting = Counting(adapter)
+    return look(replay(paths, unexempted(policy), adapter=counting), policy, counting)
+
+
+def unexempted(policy: Policy) -> Policy:
+    """The policy to be judged by, so that `look` sees everybody."""
+    return replace(policy, exemptions=())
+
+
+def look(outcome: Outcome, policy: Policy, counting: "Counting") -> Preflight:
+    """What a replay by the policy, exemptions lifted, came to, whose records were counted."""
+    # An alert fires at the first end in breach, cool-down, mode and standing or not, unless the tenant is exempt.
+    breaches: dict[str, set[str]] = {rule.id: set() for rule in policy.rules}
+    for alert in outcome.alerts:
+        breaches[alert.rule_id].add(alert.tenant_id)
+    fields = tuple(counting.filling())
+    scanty = {field.name for field in fields if field.scanty}
+    return Preflight(
+        records=outcome.summary.read - outcome.summary.rejected,
+        rejected=outcome.summary.rejected,
+        tenants=len(counting.tenants),
+        fields=fields,
+        rules=tuple(
+            Breaches(rule, tuple(sorted(breaches[rule.id])), tuple(name for name in _needs(rule) if name in scanty))
+            for rule in policy.rules
+        ),
+    )
+
+
+def _needs(rule: Rule) -> list[str]:
+    metrics = (rule.metric, *(condition.metric for condition in rule.also))
+    return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON))
+
+
+class Counting:
+    """Counts what is filled; as an adapter, of the rows that it lets pass: records as JSON lines, or another's."""
+
+    def __init__(self, inner: Adapter | None = None) -> None:
+        self._inner = inner
+        # By (field or kind, tenant).
+        self._filled: Counter[tuple[str, str]] = Counter()
+        self._total: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def tenants(self) -> set[str]:
+        """Those with calls or complaints."""
+        return {tenant for _, tenant in self._total}
+
+    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+        """The rows of one file."""
+        for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
+            self.see(row.record)
+            yield row
+
+    def see(self, record: object) -> None:
+        """Count a record."""
+        if isinstance(record, Cdr):
+            self._count(record, _CALLS, _ON_CALLS)
+            if record.outcome == "answered":
+                self._count(record, _ANSWERED, _ON_ANSWERED)
+        elif isinstance(record, Complaint):
+            self._count(record, _COMPLAINTS, _ON_COMPLAINTS)
+
+    def _count(self, record: Cdr | Complaint, kind: str, names: Sequence[str]) -> None:
+        self._total[kind, record.tenant_id] += 1
+        for name in names:
+            if getattr(record, name):
+                self._filled[name, record.tenant_id] += 1
+
+    def filling(self) -> Iterator[Filling]:
+        """Of every optional field."""
+        for name, of in _FIELDS.items():
+            totals = {tenant: count for (kind, tenant), count in self._total.items() if kind == of}
+            filled = {tenant: self._filled[name, tenant] for tenant in totals}
+            by = sum(2 * filled[tenant] >= total for tenant, total in totals.items())
+            yield Filling(name, of, sum(filled.values()), sum(totals.values()), by, len(totals))
+
+
+def _json_lines(stream: BinaryIO) -> Iterator[Row]:
+    for first, lines in pieces(stream, _PIECE_LINES):
+        for number, line in enumerate(lines, first):
+            if not line or line.isspace():
+                continue
+            try:
+                yield Row(number, line, codec.read(line), None)
+            except codec.Refused as refused:
+                yield Row(number, line, None, str(refused))

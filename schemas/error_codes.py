@@ -1,0 +1,77 @@
+"""Why a record is refused: the stable code words with which every reason begins, and the error that carries one."""
+
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """The code word of a reason. Programs may count by it: a word never changes its meaning and is never reused."""
+
+    NOT_UTF8 = "not_utf8"
+    """The bytes are not UTF-8, in whatever field."""
+
+    MALFORMED_JSON = "malformed_json"
+    """The text is not JSON: NaN, a trailing comma, a raw control character, a byte order mark, two values ..."""
+
+    TRUNCATED_JSON = "truncated_json"
+    """The text is JSON as far as it goes, but ends in the middle."""
+
+    LONE_SURROGATE = "lone_surrogate"
+    r"""A string escapes half a surrogate pair (``\ud800``), which is no character and cannot be written as UTF-8."""
+
+    TOO_DEEP = "too_deep"
+    """Arrays and objects are nested deeper than `schemas.codec.MAX_DEPTH`."""
+
+    TOO_LONG = "too_long"
+    """The line has `schemas.codec.MAX_BYTES` or more, white space included. Only its first 4,096 bytes are kept."""
+
+    NOT_AN_OBJECT = "not_an_object"
+    """The text is JSON, but an array, a string, a number, a boolean or null."""
+
+    MISSING_FIELD = "missing_field"
+    """A field that every record of the type must have is absent."""
+
+    UNKNOWN_TYPE = "unknown_type"
+    """``type`` is none of the input records."""
+
+    WRONG_TYPE = "wrong_type"
+    """A field has another JSON type than it must; an integer written ``1.0`` or ``1e3`` is one of these."""
+
+    WRONG_LENGTH = "wrong_length"
+    """A string is empty where it must not be, or longer than it may be, in code points; or a list is too long."""
+
+    UNKNOWN_VALUE = "unknown_value"
+    """A field holds a word that is not in its list."""
+
+    OUT_OF_RANGE = "out_of_range"
+    """A time lies outside the years 1990 to 2099."""
+
+    IMPOSSIBLE_TIMES = "impossible_times"
+    """The times of a call are not in the order start, ring, answer, end."""
+
+    ANSWER_MISMATCH = "answer_mismatch"
+    """``answer_ms`` is there though the outcome is not ``answered``, or the other way round."""
+
+    UNREADABLE = "unreadable"
+    """The decoder failed in a way that none of the others names; the reason gives the error's class."""
+
+    BAD_HEADER = "bad_header"
+    """The name of a Kafka header of the record is not UTF-8."""
+
+    MALFORMED_RECORD = "malformed_record"
+    """A record of a record batch states lengths that do not fit into it; its neighbours can be read."""
+
+    MALFORMED_BATCH = "malformed_batch"
+    """A record batch cannot be taken apart into records; the reason names its offsets."""
+
+    UNDECODABLE_BATCH = "undecodable_batch"
+    """The payload of a record batch cannot be decompressed, or its codec is unknown."""
+
+    BATCH_TOO_LARGE = "batch_too_large"
+    """A record batch holds more bytes or records, once decompressed, than are read of one."""
+
+    OLD_FORMAT = "old_format"
+    """A record batch has the format of Kafka 0.10 or earlier (magic 0 or 1)."""
+
+
+class Refused(ValueError):
+    """A record that is not taken. The message is the readable reason, one line, beginning with a `Fault`."""

@@ -1,0 +1,118 @@
+"""What an audit has found, for people to read and for programs: phone numbers masked."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.text.display import identifier, readable
+from streams.audit.compare import Difference
+from streams.audit.partition import Audited
+from streams.audit.run import Report
+
+_SHOWN = 160  # characters of a value
+
+
+def partition(one: Audited) -> Iterator[str]:
+    """How far a partition was compared, and what could not be checked of it."""
+    since = f" from {rfc3339(one.from_ms)}" if one.from_ms else ""
+    decisions = one.compared.get("enforcement")
+    if decisions is not None:
+        upto = f"up to {rfc3339(one.judged_ms)}" if one.judged_ms else "nothing was judged yet"
+        told = f"{decisions.same:,} decisions as they must be, {len(decisions.differences):,} differences"
+        shadow = one.compared["shadow"]
+        if shadow.same or shadow.differences:
+            told += f"; shadow: {shadow.same:,} and {len(shadow.differences):,}"
+        yield f"partition {one.number}{since} {upto}: {told}; {one.records:,} records judged"
+        if decisions.due:
+            yield f"  not taken yet: {decisions.due:,} decisions that the logs allow by now"
+        if decisions.later:
+            yield f"  not compared: {decisions.later:,} decisions of before or after that time"
+    for note in one.notes:
+        yield f"  {note}"
+    for why in one.unchecked:
+        yield f"partition {one.number} NOT CHECKED: {why}"
+
+
+def difference(one: Difference) -> Iterator[str]:
+    """Who, what, when, where, and which fields."""
+    kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
+    where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
+    yield f"{one.what}{kind}: {_event(one)}, {where}" + (f": {readable(one.why, _SHOWN)}" if one.why else "")
+    for change in one.changes:
+        yield f"    {change.path}: expected {_value(change.a)}, found {_value(change.b)}"
+
+
+def verdict(report: Report) -> str:
+    """The sentence at the end."""
+    decisions = sum(one.decision for one in report.differences)
+    unchecked = sum(bool(one.unchecked) for one in report.partitions)
+    if report.clean:
+        return "as it must be: no decision was lost, invented or changed in what was compared"
+    told = []
+    if report.differences:
+        told.append(f"{len(report.differences):,} differences, {decisions:,} of them of decisions")
+    if unchecked:
+        told.append(f"{unchecked:,} of {len(report.partitions):,} partitions could not be checked, or not wholly")
+    return "NOT as it must be: " + "; ".join(told)
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """All of it as JSON has it."""
+    return {
+        "clean": report.clean,
+        "records": sum(one.records for one in report.partitions),
+        "partitions": [
+            {
+                "partition": one.number,
+                "from_ms": one.from_ms,
+                "judged_ms": one.judged_ms,
+                "records": one.records,
+                "unchecked": one.unchecked,
+                "notes": one.notes,
+                **{
+                    name: {"same": compared.same, "later": compared.later, "due": compared.due}
+                    for name, compared in one.compared.items()
+                },
+            }
+            for one in report.partitions
+        ],
+        "differences": [
+            {
+                "what": one.what,
+                "decision": one.decision,
+                "topic": one.topic,
+                "partition": one.number,
+                "offset": one.offset,
+                "id": identifier(one.id),
+                "tenant_id": identifier(_of(one.event, "subject")),
+                "decided_ms": one.decided_ms,
+                "why": readable(one.why),
+                "fields": [
+                    {"path": change.path, "expected": _value(change.a), "found": _value(change.b)}
+                    for change in one.changes
+                ],
+            }
+            for one in report.differences
+        ],
+    }
+
+
+def _event(one: Difference) -> str:
+    if not isinstance(one.event, dict):
+        return "a record"
+    data = one.event.get("data")
+    data = data if isinstance(data, dict) else {}
+    what = " ".join(_of(data, name) for name in ("kind", "status", "rule_id"))
+    policy = data.get("policy")
+    under = f" under {_of(policy, 'sha256')[:12]}" if isinstance(policy, dict) else ""
+    who = f"{identifier(one.id)} tenant {identifier(_of(one.event, 'subject'))}"
+    return f"{who}, {readable(what, _SHOWN)}{under}, decided {rfc3339(one.decided_ms)}"
+
+
+def _of(event: Any, name: str) -> str:
+    return str(event.get(name, "")) if isinstance(event, dict) else ""
+
+
+def _value(value: Any) -> str:
+    return readable(json.dumps(value, ensure_ascii=False), _SHOWN)

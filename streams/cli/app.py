@@ -1,0 +1,186 @@
+"""The command `callwarden`: one file a command, imported only when that command is called."""
+
+import importlib
+import inspect
+import io
+import os
+import sys
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from streams.cli.command import Command
+from streams.cli.fatal import json_wanted, say
+from streams.cli.inputs import told
+from streams.cli.terminal import guard
+
+# `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
+# command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
+GROUPS: Final = {
+    "judge": (
+        "Files on this machine",
+        {
+            "replay": "Judge files of records, or topics, and write every decision with its reason.",
+            "backtest": "Compare two policies on the same records.",
+            "report": "Make one self-contained HTML page of a replay.",
+            "simulate": "Write labelled traffic of honest and bad tenants.",
+            "demo": "Simulate, judge with a live view, report.",
+            "map": "Check how a mapping turns a file into records.",
+        },
+    ),
+    "policy": (
+        "Policies",
+        {
+            "policy": "Check, show, compare and explain policies; have the workers decide by another.",
+        },
+    ),
+    "operate": (
+        "Operations",
+        {
+            "worker": "Judge what comes in on Kafka, as one of as many workers as one likes.",
+            "topics": "Make and check the topics of a Kafka cluster.",
+            "state": "Take the workers' state out into a file, bring it back, or to another number of partitions.",
+            "audit": "Prove that no decision was lost, invented or changed.",
+            "compare": "Say how the decisions of two workers differ.",
+            "dead-letter": "Look at records that could not be read, and write them back.",
+            "skip": "Send a record that stops its partition to the dead letters.",
+            "accept": "Let a worker go on although something is lost.",
+            "end-outage": "Say that no calls are coming, rather than that they are away.",
+            "settings": "Show all settings, where each comes from, and what it means.",
+            "schema": "Export JSON Schemas, the AsyncAPI document and the table of metrics.",
+        },
+    ),
+    "consume": (
+        "Consumers and reviews",
+        {
+            "billing": "Tell whose refunds are frozen: a reference consumer, with an API.",
+            "notify": "Tell people of alerts and decisions as they happen.",
+            "ledger": "Keep, verify and show the record of every decision, review and reversal.",
+            "reviews": "Look at decisions, and uphold or overturn them.",
+        },
+    ),
+    "develop": (
+        "Development",
+        {
+            "live": "All on a Kafka node of its own: topics, worker, traffic, decisions.",
+            "dev-kafka": "Run a real Kafka node for development, without Docker.",
+            "traffic": "Send simulated traffic to Kafka, the past day and then in real time.",
+            "tail": "Show decisions and alerts as they come out of Kafka.",
+        },
+    ),
+}
+"""The commands by the package in `streams.cli` that has them: a title for `--help`, and a line of help for each."""
+COMMANDS: Final = {name: text for _, commands in GROUPS.values() for name, text in commands.items()}
+
+
+class _Grouped(TyperGroup):
+    """Lists the commands of `--help` by group."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # of classes that typer keeps private
+        for title, commands in GROUPS.values():
+            with formatter.section(title):
+                formatter.write_dl([(name, commands[name]) for name in commands])
+
+
+def _module_of(command: str) -> str:
+    """The module of a command: one file each, in the folder of its group."""
+    group = next(group for group, (_, commands) in GROUPS.items() if command in commands)
+    return f"streams.cli.{group}.{command.replace('-', '_')}"
+
+
+def build(chosen: str | None) -> typer.Typer:
+    """The application with the ``chosen`` command loaded and every other one only named."""
+    app = typer.Typer(
+        name="callwarden",
+        cls=_Grouped,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # or `[default: 8]` in a help would be taken for markup, and vanish
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Callwarden watches the calls of a call-centre platform and acts when a tenant breaks the access rules.",
+    )
+
+    @app.callback(invoke_without_command=True)
+    def top(
+        version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+        settings: str = typer.Option(
+            "", "--settings", metavar="FILE", help="A YAML file of settings; CALLWARDEN_SETTINGS."
+        ),
+    ) -> None:
+        if settings:
+            os.environ["CALLWARDEN_SETTINGS"] = settings
+        if version:
+            from importlib.metadata import version as installed
+
+            typer.echo(f"callwarden {installed('callwarden')}")
+            raise typer.Exit
+
+    for name, text in COMMANDS.items():
+        if name != chosen:
+            app.command(name, short_help=text)(_named_only)
+            continue
+        module = importlib.import_module(_module_of(name))
+        if hasattr(module, "app"):
+            for each in module.app.registered_commands:
+                each.cls = Command
+                # Or it would be cut off where a line ends.
+                each.short_help = (inspect.getdoc(each.callback) or "").partition("\n\n")[0]
+            app.add_typer(module.app, name=name, help=text, no_args_is_help=True)
+        else:
+            app.command(name, short_help=text, cls=Command)(module.run)
+    return app
+
+
+def _named_only() -> None:
+    raise AssertionError("a command that was not chosen cannot run")
+
+
+def main() -> None:
+    """Run `callwarden`. Exit status: 0 done, 2 wrong usage or policy, 3 a dependency out of reach, 1 else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command
+    # pydantic would look for its plugins in everything that is installed, at the first model; we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    guard()
+    try:
+        build(_chosen(sys.argv[1:]))()
+    except OSError as error:
+        # A path that cannot be read or written is no fault of the program's: a sentence, not a traceback.
+        message, status = told(error)
+        say(message, status, wanted=_logs(sys.argv[1:]) and json_wanted("--json-logs" in sys.argv))
+        sys.exit(status)
+    except UnicodeEncodeError:
+        wrong = [argument for argument in sys.argv[1:] if not _is_text(argument)]
+        if not wrong:
+            raise
+        typer.echo(f"{wrong[0]!a}: that is no UTF-8; expected text", err=True)
+        sys.exit(2)
+
+
+def _logs(arguments: list[str]) -> bool:
+    """Whether the command keeps a log, on standard error."""
+    command = _chosen(arguments)
+    return command in ("worker", "billing", "notify") or (command == "ledger" and "run" in arguments)
+
+
+def _is_text(argument: str) -> bool:
+    """Not so where it holds bytes that are none of a character: as the name of a file they are fine."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _chosen(arguments: list[str]) -> str | None:
+    """The command among the arguments: the first that is no option of ours."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--settings":
+            next(rest, None)
+        elif not argument.startswith("--settings="):
+            return argument
+    return None

@@ -1,0 +1,177 @@
+"""Cases and the entries of a tenant, as people read them: in Chinese and English, numbers masked, times in UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from monitor.report import labels
+from monitor.report.labels import Label, label
+from monitor.text.display import identifier, readable
+from monitor.text.masking import mask_numbers
+from schemas.inputs import Review
+from schemas.outputs import Enforcement, Evidence
+from streams.cli.styles import STYLES
+from streams.consumers.ledger.queries.cases import Case
+from streams.reviews.claims import Claim
+
+_FATES = {
+    "pending": Label("待复核", "pending review"),
+    "final": Label("生效中", "in force"),
+    "reversed": Label("已撤销", "reversed"),
+    "lapsed": Label("已逾期失效", "lapsed"),
+}
+_FATE_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
+_VERDICTS = {"uphold": Label("维持", "upheld"), "overturn": Label("撤销", "overturned")}
+_UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
+
+
+def at(ms: int) -> str:
+    """An instant, to the second, in UTC."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def left(case: Case, now_ms: int) -> Label:
+    """How long a pending decision may still be reviewed."""
+    until_ms = case.in_force.data.review_by_ms or now_ms
+    span = until_ms - now_ms
+    if span <= 0:
+        return Label("复核期限已过，即将失效", "its time for review is over, it lapses")
+    parts: list[tuple[int, str, str]] = []
+    for unit, zh, en in _UNITS:
+        count, span = divmod(span, unit)
+        if count or parts:
+            parts.append((count, zh, en))
+    shown = parts[:2] or [(0, "分钟", "min")]
+    zh = " ".join(f"{count} {unit}" for count, unit, _ in shown)
+    en = " ".join(f"{count} {unit}" for count, _, unit in shown)
+    return Label(f"剩余 {zh}", f"{en} left")
+
+
+def case_line(case: Case, now_ms: int) -> Text:
+    """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
+    data = case.opening.data
+    text = Text(f"{identifier(case.in_force.id)}  {at(data.decided_ms)}  {identifier(data.tenant_id)}  ")
+    text.append_text(_kind(case.opening)).append(f"  [{identifier(data.rule_id)}]  ")
+    return text.append_text(fate(case, now_ms))
+
+
+def fate(case: Case, now_ms: int) -> Text:
+    """What is so now; of a pending decision the time left."""
+    zh, en = label(_FATES, case.status)
+    if case.status == "pending":
+        left_zh, left_en = left(case, now_ms)
+        zh, en = f"{zh}，{left_zh}", f"{en}, {left_en}"
+    return Text(f"{zh} / {en}", style=_FATE_STYLES[case.status])
+
+
+def event_lines(event: Enforcement) -> list[Text]:
+    """An event of the ledger: when, what, id, reason in both languages."""
+    data = event.data
+    head = Text(f"{at(data.decided_ms)}  ").append_text(_kind(event))
+    head.append(f"  [{identifier(data.rule_id)}]  {identifier(event.id)}")
+    refunds = label(labels.REFUNDS, data.refunds)
+    if data.refunds != "unaffected":
+        head.append(f"  {refunds.zh} / {refunds.en}")
+    lines = [head]
+    if data.reverses or data.supersedes:
+        what = Label("撤回", "takes back") if data.reverses else Label("取代", "supersedes")
+        lines.append(Text(f"    {what.zh} {what.en} {identifier(data.reverses or data.supersedes or '')}"))
+    return [*lines, Text(f"    {readable(data.reason.zh)}"), Text(f"    {readable(data.reason.en)}")]
+
+
+def review_lines(review: Review, took_effect: bool) -> list[Text]:
+    """A review: when, verdict, by whom, why, and whether anything came of it."""
+    verdict = label(_VERDICTS, review.verdict)
+    line = Text(f"{at(review.updated_ms)}  复核：{verdict.zh} / Review: {verdict.en}  {identifier(review.review_id)}")
+    if not took_effect:
+        line.append("  未产生决定 / nothing came of it yet, or it was rejected", style="dim")
+    by = f"    {readable(review.reviewer)}: {readable(review.reason)}"
+    return [line, Text(f"    对 on {identifier(review.enforcement_id)}"), Text(by)]
+
+
+def case_lines(case: Case, now_ms: int) -> list[Text]:
+    """All of a case: what is so now, its course, and its evidence."""
+    data = case.opening.data
+    lines = [Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(fate(case, now_ms))]
+    if case.status == "pending" and data.review_by_ms:
+        lines.append(Text(f"复核截止 review until {at(data.review_by_ms)} UTC"))
+        actions = [label(labels.ACTIONS, action) for action in data.proposed_actions]
+        zh, en = "、".join(one.zh for one in actions), ", ".join(one.en for one in actions)
+        lines.append(Text(f"维持后 when upheld: {zh} / {en}"))
+    if measure := data.measure:
+        metric = label(labels.METRIC_NAMES, measure.metric)
+        of = "" if measure.denominator is None else f" / {measure.denominator:,}"
+        lines.append(
+            Text(
+                f"{metric.zh} / {metric.en}: {measure.value} ({measure.numerator:,}{of}), "
+                f"阈值 threshold {measure.threshold}"
+            )
+        )
+    if window := data.window:
+        lines.append(Text(f"窗口 window {at(window.start_ms)} – {at(window.end_ms)} UTC"))
+    lines += _evidence(data.evidence)
+    # By their times; an event stands after the review that it came of.
+    steps = [(event.data.decided_ms, 1, event_lines(event)) for event in case.events]
+    used = {each for event in case.events for each in event.data.evidence.review_ids}
+    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used)) for one in case.reviews]
+    for *_, told in sorted(steps, key=lambda step: step[:2]):
+        lines += told
+    return lines
+
+
+def evidence_line(case: Case) -> list[Text]:
+    """How much evidence there is of each sort, and the reason, under a line of a list."""
+    evidence = case.in_force.data.evidence
+    found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
+    counts = [f"{names.zh} {names.en} {count}" for names, count in found if count]
+    reason = case.in_force.data.reason
+    told = [Text(f"    {readable(reason.zh)}"), Text(f"    {readable(reason.en)}")]
+    return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
+
+
+def claim_line(claim: Claim | None) -> list[Text]:
+    """That somebody has decided, and the decision has not come yet."""
+    if claim is None:
+        return []
+    verdict = label(_VERDICTS, claim.verdict)
+    by = f"{readable(claim.reviewer)}, {at(claim.claimed_ms)}: {readable(claim.reason)}"
+    return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
+
+
+def case_json(case: Case, claim: Claim | None, now_ms: int) -> dict[str, Any]:
+    """A case for programs: its event in force, what is so now, and who has decided what is not in force yet."""
+    data = case.in_force.data
+    pending = case.status == "pending" and data.review_by_ms is not None
+    line = {
+        "enforcement_id": case.in_force.id,
+        "status": case.status,
+        "left_ms": max(0, (data.review_by_ms or 0) - now_ms) if pending else None,
+        "event_ids": [event.id for event in case.events],
+        "claim": claim and {name: getattr(claim, name) for name in ("verdict", "claimed_ms", "sent_ms")},
+        "data": msgspec.to_builtins(data),
+    }
+    if claim:
+        line["claim"] |= {"reviewer": mask_numbers(claim.reviewer), "reason": mask_numbers(claim.reason)}
+    return line
+
+
+def _kind(event: Enforcement) -> Text:
+    data = event.data
+    zh, en = label(labels.KINDS, data.kind)
+    if data.tier:
+        tier = label(labels.TIERS, data.tier)
+        zh, en = f"{tier.zh}·{zh}", f"{tier.en} · {en}"
+    if data.status == "pending_review":
+        status = label(labels.STATUSES, data.status)
+        zh, en = f"{zh}（{status.zh}）", f"{en} ({status.en.lower()})"
+    return Text(f"{zh} {en}", style=STYLES.get(data.tier or "none", ""))
+
+
+def _evidence(evidence: Evidence) -> list[Text]:
+    lines = []
+    for name, names in labels.EVIDENCE.items():
+        if ids := getattr(evidence, name, ()):
+            lines.append(Text(f"{names.zh} / {names.en}: {', '.join(map(identifier, ids))}"))
+    return lines

@@ -1,0 +1,281 @@
+"""`callwarden ledger`: keep, verify, export and show the record of every decision, review and reversal."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap
+from streams.cli.service_options import JsonLogs, logged
+
+if TYPE_CHECKING:
+    from streams.consumers.ledger.gaps import Gaps
+    from streams.consumers.ledger.published_heads import PublishedHead
+    from streams.consumers.ledger.verify.chains import Verified
+    from streams.consumers.ledger.verify.topics import TopicComparison
+    from streams.kafka import KafkaCluster
+    from streams.kafka.api import TP
+
+app = typer.Typer()
+
+Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
+
+
+@app.command("run")
+def run(
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="FILE", help="Where heads are published. CALLWARDEN_LEDGER_HEADS.")
+    ] = None,
+    json_logs: JsonLogs = False,
+) -> None:
+    """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
+
+    Once a day (UTC) the heads of the chains go to the log, and to the file of CALLWARDEN_LEDGER_HEADS. A broker or a
+    database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
+    were kept; 1 an unforeseen error, or cut off after TERM.
+    """
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import settings_for
+    from streams.consumers.ledger.main import run_ledger
+
+    settings = settings_for(
+        {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}
+    )
+    with logged(settings, json_logs):
+        operate("ledger run", settings, lambda cluster: run_ledger(settings, cluster))
+
+
+@app.command("verify")
+def verify(
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="FILE", help="Heads as published, which the chains must contain.")
+    ] = None,
+    topic: Annotated[bool, typer.Option("--topic", help="Compare with what the topics still hold, too.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Recompute all chains: a changed, missing or reordered entry is found; with --heads a cut-off end, too.
+
+    With --topic every record of the topics, to their committed ends, must be in the ledger: what is missing or lies
+    beyond the ledger's position is a difference. A running ledger is given the time to keep what has just come.
+
+    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or the broker is away.
+    """
+    from streams.cli.cluster_session import answers, operate
+    from streams.cli.inputs import fail, settings_for
+    from streams.consumers.ledger.access import filled
+    from streams.consumers.ledger.verify.chains import verify as recompute
+    from streams.kafka.topic_names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    published = _published(heads)
+    with answers("ledger verify"), filled(settings) as ledger:
+
+        async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, TopicComparison]":
+            from streams.consumers.ledger.verify.topics import committed_ends, compare, settle
+
+            ends = await committed_ends(cluster, names)
+            await settle(ledger, ends)
+            with ledger.reading() as connection:
+                return recompute(connection, published), await compare(cluster, connection, names, ends)
+
+        if topic:
+            found, compared = operate("ledger verify", settings, with_topics)
+            found.faults += compared.faults
+        else:
+            with ledger.reading() as connection:
+                found, compared = recompute(connection, published), None
+    _tell(found)
+    if found.faults:
+        fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
+    typer.echo(_verdict(sum(head.number for head in found.heads.values()), bool(heads), compared))
+
+
+@app.command("export")
+def export(
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="A new file, in place of standard output.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of one tenant alone.")] = None,
+    with_bytes: Annotated[
+        bool, typer.Option("--bytes", help="Keys and values as they came, for recomputing hashes: not masked.")
+    ] = False,
+    database: Where = None,
+) -> None:
+    """Write all entries as JSON lines, by topic, partition and number, each with its hash.
+
+    What reviewers wrote is masked; with --bytes key and value come as they were, in base64, so that an auditor can
+    recompute the chains without this program (docs/ledger.md): reviewers' words may hold telephone numbers. A file
+    that is there is not written over: it may be what the ledger held before it was changed. Exit status: 2 no ledger,
+    or there is such a file; 3 the database is away.
+    """
+    import sys
+    from contextlib import nullcontext
+    from pathlib import Path
+
+    from streams.cli.cluster_session import answers
+    from streams.cli.inputs import settings_for
+    from streams.cli.outputs import written_new
+    from streams.consumers.ledger.access import filled
+    from streams.consumers.ledger.queries.export import lines
+
+    settings = settings_for({"ledger_database": database})
+    to = nullcontext(sys.stdout.buffer) if out is None else written_new(Path(out))
+    with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, to as file:
+        for line in lines(connection, tenant=tenant, with_bytes=with_bytes):
+            file.write(line + b"\n")
+
+
+@app.command("show")
+def show(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    database: Where = None,
+) -> None:
+    """Show a tenant's time line: where it stands, and every decision, review, reversal and lapse, in two languages.
+
+    As the ledger has it by now; telephone numbers masked. Exit status: 1 nothing is known of that tenant; 2 no
+    ledger; 3 the database is away.
+    """
+    import time
+
+    from rich.console import Console
+
+    from monitor.report import labels
+    from monitor.report.standing import Standings
+    from monitor.text.display import identifier
+    from streams.cli.cluster_session import answers
+    from streams.cli.consume.case_format import event_lines, fate, review_lines
+    from streams.cli.inputs import fail, settings_for
+    from streams.consumers.ledger.access import filled
+    from streams.consumers.ledger.queries.lookup import of_tenant
+
+    settings = settings_for({"ledger_database": database})
+    with answers("ledger show"), filled(settings) as ledger, ledger.reading() as connection:
+        events, reviews, cases = of_tenant(connection, tenant)
+    if not events and not reviews:
+        fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
+    console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
+    if events:
+        # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
+        standing = Standings(events, [], {}).tenants[events[0].subject]
+        zh, en = labels.STANDINGS[standing.standing]
+        held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
+        count = len(standing.violations)
+        console.print(f"{identifier(tenant)}  {zh} / {en}", markup=False, soft_wrap=True)
+        console.print(f"在案违规 {count} 次，退款{held_zh} / violations on record: {count}, refunds {held_en}")
+    by_id = {event_id: case for case in cases for event_id in case.ids}
+    used = {each for event in events for each in event.data.evidence.review_ids}
+    steps = [(event.data.decided_ms, 1, event_lines(event), by_id.get(event.id)) for event in events]
+    steps += [(one.updated_ms, 0, review_lines(one, one.review_id in used), None) for one in reviews]
+    for *_, lines, case in sorted(steps, key=lambda step: step[:2]):
+        if case and lines:
+            lines[0].append("  ").append_text(fate(case, now_ms))
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+
+@app.command("accept-loss")
+def accept_loss(
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept in the ledger.")],
+    who: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who says so.  [default: the login name]")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Let the ledger go on although records were deleted from a topic before they were kept.
+
+    The gap is kept for good, with who accepted it and why, and `ledger verify` tells of it. Exit status: 3 no broker,
+    or the database is away.
+    """
+    import time
+
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import fail, person, settings_for, why
+    from streams.consumers.ledger.access import database_of
+    from streams.consumers.ledger.gaps import accept, gaps
+    from streams.consumers.offsets import Overtaken
+    from streams.kafka.topic_names import Names
+
+    settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    reason, name = why(reason), person("--by", who)
+
+    def confirmed(gone: "Gaps") -> bool:
+        for tp, (first, stop) in sorted(gone.items()):
+            typer.echo(f"{tp.topic}-{tp.partition}: offsets {first} to {stop - 1} are gone")
+        return yes or typer.confirm("Go on without them?")
+
+    async def work(cluster: "KafkaCluster") -> int:
+        ledger = database_of(settings)
+        try:
+            await ledger.migrate()
+            gone = await gaps(cluster, ledger, names)
+            if gone and confirmed(gone):
+                await accept(ledger, gone, time.time_ns() // 1_000_000, name, reason)
+                return len(gone)
+            return 0 if not gone else -1
+        finally:
+            ledger.close()
+
+    try:
+        count = operate("ledger accept-loss", settings, work)
+    except Overtaken as error:
+        fail(f"callwarden ledger accept-loss: the ledger went on meanwhile ({error}); look again", 1)
+    if count < 0:
+        fail("nothing was changed", 1)
+    typer.echo(f"accepted: {count} gap{'s' * (count > 1)}" if count else "nothing is gone: nothing to accept")
+
+
+def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
+    from pathlib import Path
+
+    from streams.cli.inputs import fail
+    from streams.consumers.ledger import published_heads as heads
+
+    if path is None:
+        return {}
+    try:
+        return heads.published(heads.read(Path(path)))
+    except heads.HeadsFault as fault:
+        fail(str(fault))
+
+
+def _verdict(entries: int, heads: bool, topics: "TopicComparison | None") -> str:
+    """What was verified, and what was not. ``topics``: what they were compared with; None where they were not read."""
+    told, asked = [f"verified: {entries:,} entries"], []
+    if heads:
+        told.append("The published heads are in it")
+    else:
+        asked.append("whether an end was cut off, or a chain made anew (--heads FILE)")
+    if topics is None:
+        asked.append("what the topics hold (--topic)")
+    else:
+        told.append(f"All {topics.compared:,} records that the topics hold are in it")
+        if topics.older:
+            told.append(f"{topics.older:,} entries of before the topics begin were not compared")
+        for name, count in sorted(topics.absent.items()):
+            told.append(f"{count:,} entries of {name} were not compared: there is no such topic")
+    if asked:
+        told.append(f"Not looked at: {', '.join(asked)}")
+    return f"{'. '.join(told)}."
+
+
+def _tell(found: "Verified") -> None:
+    for tp, head in sorted(found.heads.items()):
+        typer.echo(f"{tp.topic}-{tp.partition}: {head.number:,} entries, head {head.hash.hex()}")
+    if found.unreadable:
+        typer.echo(f"{found.unreadable:,} of them cannot be read by this release; they are kept as they came")
+    if found.unlisted:
+        typer.echo(
+            f"{found.unlisted:,} of them could not be read when they were kept; this release can: `ledger show` and "
+            "`reviews` find them once `callwarden ledger run` of this release has been started"
+        )
+    for loss in found.losses:
+        typer.echo(f"known to be missing: {loss}")
+    for fault in found.faults:
+        typer.echo(fault, err=True)

@@ -1,0 +1,121 @@
+"""`callwarden notify`: tell people of alerts and decisions as they happen."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, WorkersPolicy
+from streams.cli.service_options import JsonLogs, logged
+
+if TYPE_CHECKING:
+    from monitor.policy.model import Policy
+    from streams.consumers.notify.delivery.failed_messages import GivenUp
+    from streams.settings.load import Settings
+
+
+def run(
+    bootstrap: Bootstrap = None,
+    policy: WorkersPolicy = None,
+    port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send one message of each kind to each channel, say what came back, and end.")
+    ] = False,
+    given_up: Annotated[
+        bool, typer.Option("--given-up", help="List the messages that a receiver refused for good, and end.")
+    ] = False,
+    tell_again: Annotated[
+        bool, typer.Option("--tell-again", help="Have the notifier that runs tell those after all, and end.")
+    ] = False,
+    json_logs: JsonLogs = False,
+) -> None:
+    """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
+
+    Who is told stands in environment variables: see `docs/notify.md`. What came before the first start is not told. It
+    stops on TERM; what was not delivered is, after the next start. A broker, a database and receivers that are away
+    are waited for. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
+    take a test message, or the database of what was given up is away; 1 an unforeseen error, or cut off after TERM.
+    """
+    import asyncio
+
+    from streams.cli.fatal import in_json
+    from streams.cli.inputs import fail, policy_for, settings_for
+    from streams.consumers.notify.main import run_notify
+    from streams.kafka.api import Refused
+
+    if test or given_up or tell_again:
+        in_json(wanted=False)  # answers for a person, and no log
+    if test + given_up + tell_again > 1:
+        fail("callwarden notify: --test, --given-up and --tell-again: one of them")
+    settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
+    if given_up or tell_again:
+        _of_given_up(settings, tell_again)
+        return
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+    with logged(settings, json_logs):
+        try:
+            if test:
+                asyncio.run(_try(settings, ruled))
+            else:
+                asyncio.run(run_notify(settings, ruled))
+        except Refused as error:
+            fail(f"callwarden notify: {error}")
+
+
+async def _try(settings: "Settings", policy: "Policy") -> None:
+    """Send the test messages, a line each."""
+    import aiohttp
+
+    from streams.cli.inputs import fail
+    from streams.consumers.notify.channels import configured
+    from streams.consumers.notify.main import NOBODY, now_ms
+    from streams.consumers.notify.test_messages import trial
+    from streams.kafka.api import Refused
+
+    failed = 0
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        channels = configured(settings, session, now_ms)
+        if not channels:
+            raise Refused(NOBODY)
+        async for answer in trial(channels, policy, now_ms()):
+            failed += not answer.ok
+            typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
+    if failed:
+        fail(f"not taken: {failed}", 3)
+
+
+def _of_given_up(settings: "Settings", tell_again: bool) -> None:
+    """List what was given up, or have it told again; a line each."""
+    import asyncio
+
+    from sqlalchemy import Connection
+
+    from streams.cli.cluster_session import answers
+    from streams.consumers.notify.delivery import failed_messages as givenup
+    from streams.consumers.notify.main import now_ms
+
+    def work(connection: Connection) -> tuple[list[givenup.GivenUp], int]:
+        found = givenup.given_up(connection)
+        return found, givenup.tell_again(connection, found, now_ms()) if tell_again else 0
+
+    with answers("notify"), givenup.kept(settings) as database:
+        found, revived = asyncio.run(database.run(work))
+    for one in found:
+        typer.echo(_given_up_line(one))
+    if not found:
+        typer.echo("nothing was given up")
+    elif tell_again:
+        over = len(found) - revived
+        left = f"; {over} over by now, and left" if over else ""
+        typer.echo(f"told again: {revived}, by the notifier that runs{left}")
+
+
+def _given_up_line(one: "GivenUp") -> str:
+    from datetime import UTC, datetime
+
+    from monitor.text.display import tenant_label
+
+    when = datetime.fromtimestamp(one.ended_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = one.message
+    tenant = tenant_label(message.tenant_id) if message.tenant_id else "-"
+    over = "  (over by now)" if one.over else ""
+    return f"{when}  {one.channel:<16}{message.what:<20}{tenant}  {message.title.zh} / {message.title.en}{over}"

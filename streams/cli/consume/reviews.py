@@ -1,0 +1,358 @@
+"""`callwarden reviews`: look at decisions, and uphold or overturn them."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.options import Bootstrap
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from streams.consumers.ledger.queries.cases import Case
+    from streams.consumers.ledger.queries.lookup import Wanted
+    from streams.kafka import KafkaCluster
+    from streams.reviews.claims import Again as Replacing
+    from streams.reviews.claims import Claim
+    from streams.reviews.service import Desk
+    from streams.reviews.validation import Verdict
+    from streams.settings.load import Settings
+
+app = typer.Typer()
+
+Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of this tenant.")]
+Rule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="By this rule, escalation or behaviour.")]
+From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="First decided then or later.")]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First decided before.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
+Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help="[default: the login name]")]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect.")
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="Replace verdicts that were sent long ago and came to nothing, once you agree.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_MARGIN_MS = 5 * 60_000
+_TOLD_MS = 86_400_000  # decisions that come later are of a worker that catches up: nothing is to be said by them
+_STATUSES = ("pending", "final", "reversed", "lapsed", "all")
+
+
+@app.command("list")
+def list_(
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="pending, final, reversed, lapsed or all.")
+    ] = "pending",
+    tenant: Tenant = None,
+    rule: Rule = None,
+    from_: From = None,
+    to: To = None,
+    json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """List decisions: those that wait for a review, the soonest to lapse first; with --status others, too.
+
+    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 3 no broker.
+    """
+    import orjson
+    from rich.console import Console
+
+    from streams.cli.consume.case_format import case_json, case_line, claim_line, evidence_line
+    from streams.cli.consume.review_session import look_up
+    from streams.cli.inputs import fail
+    from streams.consumers.ledger.queries.lookup import cases
+    from streams.reviews.claims import claims_on
+
+    if status not in _STATUSES:
+        fail(f"--status {status}: expected one of {', '.join(_STATUSES)}")
+    wanted = _wanted(None if status == "all" else status, tenant, rule, from_, to)
+
+    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim]]":
+        found = cases(connection, wanted)
+        return found, claims_on(connection, found)
+
+    found, claims = look_up("reviews list", _settings(bootstrap, database), look)
+    console, now_ms = Console(highlight=False), _now_ms()
+    found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
+    for case in found:
+        claim = claims.get(case.in_force.id)
+        if json_:
+            typer.echo(orjson.dumps(case_json(case, claim, now_ms)).decode())
+            continue
+        lines = [case_line(case, now_ms), *evidence_line(case), *claim_line(claim)]
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    if not found and not json_:
+        typer.echo("没有符合条件的决定 / no such decisions")
+
+
+@app.command("show")
+def show(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the decision, or of any event of its case.")],
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Show a case whole: what is so now, evidence, and every event and review with its reason, in two languages.
+
+    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 1 no such decision;
+    3 no broker.
+    """
+    from rich.console import Console
+
+    from streams.cli.consume.case_format import case_lines, claim_line
+    from streams.cli.consume.review_session import look_up
+    from streams.cli.inputs import fail
+    from streams.consumers.ledger.queries.lookup import case_of
+    from streams.reviews.claims import claims_on
+    from streams.reviews.validation import refusal
+
+    def look(connection: "Connection") -> "tuple[Case | None, dict[str, Claim]]":
+        case = case_of(connection, decision)
+        return case, claims_on(connection, [case] if case else [])
+
+    case, claims = look_up("reviews show", _settings(bootstrap, database), look)
+    if case is None:
+        fail(str(refusal(None, decision, "overturn", 0)), 1)
+    console = Console(highlight=False)
+    for line in [*case_lines(case, _now_ms()), *claim_line(claims.get(case.in_force.id))]:
+        console.print(line, soft_wrap=True)
+
+
+@app.command("uphold")
+def uphold(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Of the pending decision.")],
+    reason: Reason,
+    reviewer: Reviewer = None,
+    wait: Wait = 0,
+    again: Again = False,
+    yes: Yes = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Make a pending decision final: its actions are in force then, and it is a violation.
+
+    What the judge would reject is refused, and so is what another reviewer has decided. The command ends once the
+    broker has the verdict, and says when it takes effect: once the worker's watermark is past the present, after the
+    policy's lateness, at least. --wait waits for that. Exit status: 1 refused, or rejected by the judge; 3 no broker:
+    once it is claimed the next command sends it.
+    """
+    from streams.cli.inputs import why
+
+    settings = _settings(bootstrap, database)
+    why(reason)
+    _decide(
+        "uphold", [decision], reason, reviewer, wait, _replacing(decision, settings, yes) if again else None, settings
+    )
+
+
+@app.command("overturn")
+def overturn(
+    reason: Reason,
+    decision: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Of the decision; of an upheld one either id.")
+    ] = None,
+    rule: Rule = None,
+    tenant: Tenant = None,
+    from_: From = None,
+    to: To = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be overturned, and change nothing.")
+    ] = False,
+    yes: Yes = False,
+    reviewer: Reviewer = None,
+    wait: Wait = 0,
+    again: Again = False,
+    bootstrap: Bootstrap = None,
+    database: Where = None,
+) -> None:
+    """Take a decision back, pending or final; or, with --rule, --from and --to, all that a rule decided in that time.
+
+    The latter is for a mass mistake: it shows what it would overturn and asks; one review a decision; those that are
+    reversed or lapsed, and those that somebody has decided already, are left out, so it can be run again wherever it
+    was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: what is claimed is sent by the next
+    command.
+    """
+    from streams.cli.inputs import fail, why
+
+    settings = _settings(bootstrap, database)
+    why(reason)
+    if decision is not None:
+        if rule or tenant or from_ or to or dry_run:
+            fail("an ID is one decision: expected no --rule, --tenant, --from, --to or --dry-run beside it")
+        replacing = _replacing(decision, settings, yes) if again else None
+        _decide("overturn", [decision], reason, reviewer, wait, replacing, settings)
+        return
+    if not (rule and from_ and to):
+        fail("expected an ID; or --rule, --from and --to for all that a rule decided in that time")
+    wanted = _wanted(None, tenant, rule, from_, to)
+    ids, replacing = _chosen(wanted, settings, again)
+    if not ids:
+        typer.echo("没有需要撤销的决定 / nothing to overturn")
+        return
+    if dry_run:
+        typer.echo(f"{len(ids)} 个决定将被撤销（未执行）/ {len(ids)} would be overturned; nothing was changed")
+        return
+    if not yes:
+        typer.confirm(f"撤销以上 {len(ids)} 个决定？/ Overturn these {len(ids)}?", abort=True)
+    _decide("overturn", ids, reason, reviewer, wait, replacing, settings)
+
+
+def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
+    """The verdict on a decision that is to be replaced, if there is one, after it has been shown and agreed to."""
+    from rich.console import Console
+
+    from streams.cli.consume.case_format import claim_line
+    from streams.cli.consume.review_session import look_up
+    from streams.consumers.ledger.queries.lookup import case_of
+    from streams.reviews.claims import Again, claims_on
+
+    def look(connection: "Connection") -> "dict[str, Claim]":
+        case = case_of(connection, decision)
+        return claims_on(connection, [case] if case else [])
+
+    replacing = Again(look_up("reviews", settings, look), _patience_ms(settings))
+    for claim in replacing.seen.values():
+        if replacing.replaces(claim, _now_ms()):
+            for line in claim_line(claim):
+                Console(highlight=False).print(line, soft_wrap=True)
+            if not yes:
+                typer.confirm("以新的结论取代？/ Replace this verdict?", abort=True)
+    return replacing
+
+
+def _patience_ms(settings: "Settings") -> int:
+    """For how long something may still come of a verdict: the watermark waits for late calls, and for a feed."""
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import policy_for
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import partition_count
+    from streams.topics.policy_log import Noted, lateness_ms, noted
+
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> dict[int, Noted]:
+        return await noted(cluster, names, range(await partition_count(cluster, names)))
+
+    policy = policy_for(str(settings.policy) if settings.policy else None)
+    waits_ms = lateness_ms(operate("reviews", settings, look), policy.lateness_ms)
+    return waits_ms + settings.outage_grace_ms + _MARGIN_MS
+
+
+def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":
+    """The ids in force of the decisions to overturn, after they have been shown; and the verdicts to be replaced."""
+    from rich.console import Console
+
+    from streams.cli.consume.case_format import case_line, claim_line
+    from streams.cli.consume.review_session import look_up
+    from streams.consumers.ledger.queries.lookup import cases, resting_on
+    from streams.reviews.claims import Again, claims_on
+
+    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
+        found = [case for case in cases(connection, wanted) if case.stands]
+        return found, claims_on(connection, found), resting_on(connection, found)
+
+    found, claims, resting = look_up("reviews overturn", settings, look)
+    replacing = Again(claims, _patience_ms(settings)) if again else None
+    console, now_ms, ids = Console(highlight=False), _now_ms(), []
+    for case in found:
+        claim = claims.get(case.in_force.id)
+        for line in [case_line(case, now_ms), *claim_line(claim)]:
+            console.print(line, soft_wrap=True)
+        if claim is None or (replacing and replacing.replaces(claim, now_ms)):
+            ids.append(case.in_force.id)
+    for case in resting:
+        typer.echo(
+            f"{case.in_force.id}：最终升级决定依据其中的违规，不会自动撤销 / "
+            "a final escalation that rests on some of these; it stays until it is overturned itself"
+        )
+    return ids, replacing
+
+
+def _decide(
+    verdict: "Verdict",
+    ids: list[str],
+    reason: str,
+    reviewer: str | None,
+    wait: float,
+    again: "Replacing | None",
+    settings: "Settings",
+) -> None:
+    from rich.console import Console
+
+    from monitor.text.display import readable
+    from streams.cli.consume.case_format import event_lines
+    from streams.cli.consume.review_session import decide
+    from streams.cli.inputs import person
+    from streams.kafka.topic_names import Names
+    from streams.reviews.claims import By
+    from streams.reviews.rejections import RejectedReviews
+    from streams.reviews.service import Given, Outcomes
+
+    by: By = By(person("--reviewer", reviewer), reason)
+
+    async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes, int | None]:
+        rejections = RejectedReviews(cluster, Names(settings.input_prefix, settings.output_prefix))
+        if wait:
+            await rejections.begin()
+        given = await desk.give(ids, verdict, by, again=again)
+        for why in given.refused.values():
+            typer.echo(str(why), err=True)
+        if given.claims:
+            typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
+        outcomes = await desk.outcomes(given.claims, wait, rejections.look) if wait else Outcomes()
+        return given, outcomes, await desk.delay_ms()
+
+    given, outcomes, delay_ms = decide(f"reviews {verdict}", settings, give)
+    console = Console(highlight=False)
+    for events in outcomes.events.values():
+        for event in events:
+            for line in event_lines(event):
+                console.print(line, soft_wrap=True)
+    for event_id, why in outcomes.rejected.items():
+        typer.echo(f"{event_id}: the judge has rejected it: {why}", err=True)
+    open_ = len(given.claims) - len(outcomes.events) - len(outcomes.rejected)
+    if open_:
+        typer.echo(_waiting(open_, delay_ms))
+    if given.refused or outcomes.rejected:
+        if len(ids) > 1:  # of one decision its own line has said so
+            typer.echo(f"{len(given.refused) + len(outcomes.rejected)} of {len(ids)} not given", err=True)
+        raise typer.Exit(1)
+
+
+def _waiting(count: int, delay_ms: int | None) -> str:
+    """That verdicts have not taken effect yet, and when they will, as far as decisions tell."""
+    from monitor.text.timestamps import instant
+
+    zh, en = "待水位线越过现在时刻", "that comes once the watermark is past the present"
+    if delay_ms is not None and delay_ms < _TOLD_MS:
+        about = instant(_now_ms() + delay_ms + 60_000)  # the minute after it
+        zh, en = f"约于 {about} 生效", f"takes effect about {about}"
+    return f"{count} 个尚未生效，{zh} / {count} not decided yet: {en}; `callwarden reviews show ID` tells"
+
+
+def _settings(bootstrap: str | None, database: str | None) -> "Settings":
+    from streams.cli.inputs import settings_for
+
+    return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+
+
+def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "Wanted":
+    from streams.cli.inputs import moment
+    from streams.consumers.ledger.queries.lookup import Wanted
+
+    return Wanted(
+        status,
+        tenant,
+        rule,
+        None if from_ is None else moment("--from", from_),
+        None if to is None else moment("--to", to),
+    )
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000

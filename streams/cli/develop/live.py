@@ -1,0 +1,224 @@
+"""`callwarden live`: all of it in one terminal, on a Kafka node of its own."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from monitor.text.private_files import make_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.consumers.notify.messages.message import Message
+    from streams.dev.kafka_node import DevKafka
+    from streams.runtime.child_process import Child
+    from streams.settings.load import Settings
+
+# The built-in policy, but for how long calls may be on their way.
+POLICY = """\
+id: access-rules-live
+version: "1"
+defaults:
+  lateness: 10s
+"""
+# The worker, and those who live on what it puts out.
+BESIDE = (("worker",), ("billing",), ("ledger", "run"), ("notify",))
+# Lines of their logs that one should see.
+_TROUBLE = re.compile(rb"\[(?:warning|error|critical) *\]")
+_STOP_S = 30.0
+_LOOK_S = 0.5
+
+
+def run(
+    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
+    tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
+    partitions: Annotated[int, typer.Option(help="How many partitions each topic has.", min=1, max=64)] = 4,
+    port: Annotated[int, typer.Option(help="Kafka's port on 127.0.0.1; 0 takes any.", min=0, max=65535)] = 0,
+    alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+    logs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the logs here.  [default: a folder gone at the end]")
+    ] = None,
+    tools: Annotated[Path, typer.Option(metavar="DIR", help="Where Kafka's jars are, or go.")] = Path(".tools/kafka"),
+) -> None:
+    """Start Kafka, make the topics, start a worker, those who live on it and simulated traffic, and show decisions,
+    alerts and what the ops team is told until Ctrl-C.
+
+    The past day comes first, as fast as it can be judged; then it goes on in real time. Billing, the ledger and the
+    notifier run beside the worker. Nothing is left behind. Exit status: 1 something ended that should not have; 3 no
+    Java, no jars, or no broker.
+    """
+    import asyncio
+    import secrets
+    import tempfile
+
+    from rich.console import Console
+
+    from streams.cli.cluster_session import answers
+    from streams.cli.inputs import fail, settings_for
+    from streams.dev import kafka_jars as kafkajars
+    from streams.dev.kafka_node import DevKafka, NodeFailed, free_ports
+    from streams.runtime.signals import until_stopped
+
+    console = Console(highlight=False)
+    try:
+        kafkajars.java()
+        if kafkajars.present(tools) is None:
+            console.print(f"fetching Kafka {kafkajars.VERSION} into {tools} ...", style="dim")
+        jars = kafkajars.fetch(tools)
+        with tempfile.TemporaryDirectory(prefix="callwarden-live-") as scratch, until_stopped(), answers("live"):
+            folder = Path(scratch)
+            with DevKafka(folder / "kafka", jars, port=port) as node:
+                console.print(f"Kafka {kafkajars.VERSION} serves at {node.address}", style="dim")
+                (folder / "policy.yaml").write_text(POLICY, "utf-8")
+                settings = settings_for({"bootstrap_servers": node.address})
+                board = Board(free_ports(1)[0], secrets.token_hex(32))
+                live = Live(
+                    console, logs or folder, environment(node.address, folder, partitions, board), alerts, board
+                )
+                try:
+                    live.once("topics", "create")
+                    for command in BESIDE:
+                        live.start(*command)
+                    live.start("traffic", "--rate", str(rate), "--tenants", str(tenants), "--lateness", "10s")
+                    for what, at in pages(settings).items():
+                        console.print(f"{what}: {at}", style="dim", soft_wrap=True)
+                    asyncio.run(live.watch(settings, node))
+                finally:
+                    live.stop()
+    except (kafkajars.Missing, NodeFailed) as error:
+        fail(f"callwarden live: {error}", 3)
+    except Ended as error:
+        fail(f"callwarden live: {error}", 1)
+
+
+class Board(NamedTuple):
+    """Where the notifier's messages are taken, here, to be shown."""
+
+    port: int
+    secret: str
+
+
+def environment(address: str, folder: Path, partitions: int, board: Board) -> dict[str, str]:
+    """What the commands beside this one see: our own variables, and settings of theirs."""
+    import os
+
+    from streams.consumers.notify.webhook_receiver import address as where
+    from streams.settings.load import variable
+
+    settings = {
+        "bootstrap_servers": address,
+        "policy": str(folder / "policy.yaml"),
+        "partitions": str(partitions),
+        "replication_factor": "1",
+        "state_format": "3",  # no earlier release is beside it, and `policy apply` can be tried
+        "billing_auth": "none",  # everybody on this machine may ask
+        "ledger_heads": str(folder / "heads.jsonl"),
+        "notify_webhook_url": where(board.port),
+        "notify_webhook_secret": board.secret,
+        "notify_delay_ms": "30s",
+        "log_format": "text",
+    }
+    for name in ("billing", "ledger", "notify"):
+        settings[f"{name}_database"] = f"sqlite:///{folder / name}.db"
+    ours = {variable(field): value for field, value in settings.items()}
+    return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
+
+
+def pages(settings: "Settings") -> dict[str, str]:
+    """What can be looked at, and where."""
+    host = f"http://{settings.web_host}"
+    return {
+        "metrics of the worker": f"{host}:{settings.web_port}/metrics",
+        "whether refunds are frozen": f"{host}:{settings.billing_port}/docs",
+        "metrics of the ledger": f"{host}:{settings.ledger_port}/metrics",
+        "metrics of the notifier": f"{host}:{settings.notify_port}/metrics",
+    }
+
+
+class Ended(Exception):
+    """A command that should have gone on has ended. The message has the last lines that it wrote."""
+
+
+class Live:
+    """The commands that run beside this one, each writing into a log of its own in ``folder``, which is made."""
+
+    def __init__(
+        self, console: "Console", folder: Path, environment: dict[str, str], alerts: bool, board: Board
+    ) -> None:
+        make_folder(folder)
+        self._console, self._folder, self._environment = console, folder, environment
+        self._alerts, self._board = alerts, board
+        self._children: dict[str, Child] = {}
+
+    def once(self, *command: str) -> None:
+        """Run a command to its end. Raises `Ended` when it fails."""
+        self.start(*command)
+        if self._children.pop(command[0]).wait():
+            raise self._ended(command[0])
+
+    def start(self, *command: str) -> None:
+        """Start a command that goes on."""
+        import sys
+
+        from streams.runtime.child_process import Child
+
+        with self._log(command[0]).open("wb") as log:
+            self._children[command[0]] = Child([sys.executable, "-m", "streams.cli", *command], log, self._environment)
+
+    async def watch(self, settings: "Settings", node: "DevKafka") -> None:
+        """Show decisions, alerts, messages, all that the traffic says, and of the others their warnings and errors.
+
+        Raises `Ended` when a command or the node has.
+        """
+        import asyncio
+        from contextlib import AsyncExitStack
+
+        from streams.cli.develop.tail import show
+        from streams.consumers.notify.webhook_receiver import listening
+
+        showing = asyncio.create_task(show(self._console, settings, from_start=True, alerts=self._alerts))
+        try:
+            async with AsyncExitStack() as opened:
+                await opened.enter_async_context(listening(*self._board, self._notice))
+                logs = {name: opened.enter_context(self._log(name).open("rb")) for name in self._children}
+                while not showing.done():
+                    for name, log in logs.items():
+                        for line in log:
+                            if name == "traffic":
+                                self._say(line, "dim")
+                            elif _TROUBLE.search(line):
+                                self._say(line, "red")
+                    for name, child in self._children.items():
+                        if not child.running:
+                            raise self._ended(name)
+                    if not node.running:
+                        raise Ended(f"Kafka has ended:\n{node.last_words()}")
+                    await asyncio.wait([showing], timeout=_LOOK_S)
+            await showing
+        finally:
+            showing.cancel()
+            await asyncio.wait([showing])
+
+    def stop(self) -> None:
+        """End the commands, the last started first."""
+        while self._children:
+            name, child = self._children.popitem()
+            self._console.print(f"stopping {name}", style="dim")
+            child.stop(_STOP_S)
+
+    def _notice(self, message: "Message") -> None:
+        if message.others:
+            told = f"通知 Notice  {message.title.zh} / {message.title.en}"
+            self._console.print(told, style="cyan", markup=False, soft_wrap=True)
+
+    def _say(self, line: bytes, style: str) -> None:
+        self._console.print(line.decode(errors="replace").rstrip(), style=style, markup=False, soft_wrap=True)
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+    def _ended(self, name: str) -> Ended:
+        last = self._log(name).read_text("utf-8", "replace").splitlines()[-20:]
+        return Ended(f"`callwarden {name}` has ended:\n" + "\n".join(last))

@@ -1,0 +1,62 @@
+"""`callwarden tail`: decisions and alerts as they come out of Kafka."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.heartbeat_file import Alive, beating
+from streams.cli.options import Bootstrap
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.settings.load import Settings
+
+
+def run(
+    bootstrap: Bootstrap = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Show what is there already, too.")] = False,
+    alerts: Annotated[bool, typer.Option(help="Alerts as well as decisions.")] = True,
+    alive: Alive = None,
+) -> None:
+    """Show decisions and alerts, one line each, until Ctrl-C. Reads what is committed alone, and changes nothing.
+
+    Exit status 3: no broker.
+    """
+    from rich.console import Console
+
+    from streams.cli.cluster_session import answers
+    from streams.cli.inputs import settings_for
+    from streams.runtime.signals import run_until_stopped
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+
+    async def beat_and_show() -> None:
+        async with beating(alive):
+            await show(Console(highlight=False), settings, from_start, alerts)
+
+    with answers("tail"):
+        run_until_stopped(beat_and_show())
+
+
+async def show(console: "Console", settings: "Settings", from_start: bool, alerts: bool) -> None:
+    """Print each decision, and each alert if these are wanted, for as long as it is let."""
+    import msgspec
+
+    from schemas.outputs import Alert, Enforcement
+    from streams.cli.event_format import alert, decision
+    from streams.dev.tail import follow
+
+    enforcement = f"{settings.output_prefix}enforcement"
+    topics = [enforcement, f"{settings.output_prefix}alerts"][: 1 + alerts]
+    async for topic, value in follow(settings, topics, from_start):
+        try:
+            if topic == enforcement:
+                line = decision(msgspec.json.decode(value, type=Enforcement))
+            else:
+                line = alert(msgspec.json.decode(value, type=Alert))
+        except msgspec.DecodeError as error:
+            # Somebody else's, or a newer release's.
+            console.print(f"{topic}: a record that cannot be read: {error}", style="red", markup=False, soft_wrap=True)
+            continue
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,70 @@
+"""`callwarden traffic`: simulated traffic into Kafka, the past day at once and then in real time."""
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.heartbeat_file import Alive, beating
+from streams.cli.options import Bootstrap
+
+
+def run(
+    bootstrap: Bootstrap = None,
+    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday; nights are quiet.")] = 5.0,
+    tenants: Annotated[
+        int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
+    ] = 60,
+    days: Annotated[
+        int | None,
+        typer.Option(help="End after so many, the past one among them.  [default: no end]", min=1, max=400),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same tenants.", min=0)] = 1,
+    lateness: Annotated[
+        str, typer.Option(metavar="10s", help="Delay beyond which a call is late: that of the worker's policy.")
+    ] = "10s",
+    live: Annotated[bool, typer.Option(help="Go on in real time; without, end at the present.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also among records that are not its own.")] = False,
+    alive: Alive = None,
+) -> None:
+    """Write simulated traffic to the five input topics: the past day as fast as it can, then each record when due.
+
+    Of the past, complaints, findings, tenants and reviews come before calls, so that their clocks hold nothing back.
+    Where there are records already that are not its own it writes nothing without --yes. Exit status 3: no broker.
+    """
+    from monitor.text.durations import parse_duration
+    from streams.cli.cluster_session import answers
+    from streams.cli.inputs import fail, settings_for
+    from streams.dev.traffic import DAYS, Feed, around, look, now_ms
+    from streams.kafka.api import Refused
+    from streams.kafka.produce.keyed_producer import keyed_producer
+    from streams.runtime.signals import run_until_stopped
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    try:
+        traffic = around(
+            now_ms(), tenants=tenants, days=days or DAYS, seed=seed, rate=rate, lateness_ms=parse_duration(lateness)
+        )
+    except ValueError as error:
+        fail(f"callwarden traffic: {error}")
+
+    async def send() -> None:
+        found = await look(settings)
+        if found.others and not yes:
+            raise Refused(
+                f"{', '.join(found.others)}: there are records that are not simulated, and simulated ones would be "
+                "judged with them. Expected topics without, by CALLWARDEN_INPUT_PREFIX; or --yes, if that is meant"
+            )
+        async with beating(alive), keyed_producer(settings, "sending traffic") as producer:
+            feed = Feed(producer, traffic, settings.input_prefix, endless=days is None)
+            if not found.calls:
+                await feed.past()
+                counts = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(feed.sent.items()))
+                typer.echo(f"the past day is sent: {counts}")
+            else:
+                typer.echo("there are calls already, so the past day is left out: its calls would be late")
+            if live:
+                typer.echo(f"real time: {rate:g} calls/s in the mean of a weekday; Ctrl-C ends it")
+                await feed.live()
+
+    with answers("traffic"):
+        run_until_stopped(send())

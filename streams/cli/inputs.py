@@ -1,0 +1,131 @@
+"""What commands are told: policies, formats, times. A fault ends the command with exit status 2."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from streams.cli.fatal import say
+
+if TYPE_CHECKING:
+    from monitor.adapters.base import Adapter
+    from monitor.policy.model import Policy
+    from streams.settings.load import Settings
+
+
+_WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
+_END_OF_9999_MS = 253_402_300_800_000
+
+
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Say what is wrong and end with that exit status; 2 is wrong usage or policy."""
+    say(message, status)
+    raise typer.Exit(status)
+
+
+def policy_for(path: str | None) -> "Policy":
+    """The policy of that file, or the built-in one."""
+    from monitor.policy.file.errors import PolicyError
+    from monitor.policy.load import load
+
+    try:
+        return load(path)
+    except PolicyError as error:
+        fail(str(error))
+
+
+def settings_for(options: dict[str, object]) -> "Settings":
+    """The settings of the environment, with those options of the command line that are not None above them."""
+    from streams.settings.load import SettingsError, load
+
+    try:
+        return load(options)
+    except SettingsError as error:
+        fail(str(error))
+
+
+def told(error: OSError) -> tuple[str, int]:
+    """A path that cannot be read or written, in a sentence, and the exit status: 2 where the path is wrong, else 1."""
+    status = 2 if isinstance(error, _WRONG_PATH) else 1
+    if error.strerror is None:
+        return str(error), status
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}", status
+
+
+def why(given: str) -> str:
+    """Of ``--reason``: whoever looks at it later is to find one."""
+    if not given.strip():
+        fail("--reason: expected why; it is kept")
+    return given
+
+
+def adapter_for(name_or_path: str | None, constants: list[str]) -> "Adapter | None":
+    """The adapter of ``--format``, with the constants of ``--set``; None for files of records."""
+    if name_or_path is None:
+        if constants:
+            fail("--set: constants go with --format")
+        return None
+    from monitor.adapters import open_adapter
+    from monitor.adapters.errors import MappingError
+
+    pairs = {}
+    for constant in constants:
+        field, equals, value = constant.partition("=")
+        if not equals:
+            fail(f"--set {constant}: expected FIELD=VALUE")
+        pairs[field] = value
+    try:
+        return open_adapter(name_or_path, pairs)
+    except MappingError as error:
+        fail(str(error))
+
+
+@contextmanager
+def reading(files: Iterable[object]) -> Iterator[None]:
+    """While ``files`` are read: one that is missing, or for which the adapter is not, ends the command."""
+    from monitor.adapters.errors import MappingError
+
+    try:
+        yield
+    except MappingError as error:
+        fail(str(error))
+    except FileNotFoundError as error:
+        hint = "; expected a file of records, or - for standard input" if error.filename in map(str, files) else ""
+        fail(f"{error.filename}: no such file{hint}")
+
+
+def person(option: str, given: str | None) -> str:
+    """Who acts: as ``option`` says, telephone numbers masked, else the login name."""
+    import getpass
+
+    from monitor.text.masking import mask_numbers
+
+    if given is not None:
+        if not given.strip():
+            fail(f"{option}: expected a name")
+        return mask_numbers(given)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # such as in a container whose user has no name
+        fail(f"{option}: there is no login name here; expected a name")
+
+
+def moment(option: str, text: str, *, open_end: bool = False) -> int:
+    """A time of the command line, RFC 3339 or epoch ms, as epoch ms; 0 is before all.
+
+    ``open_end``: one after 2099, up to the year 9999, is after all, as whoever means everything writes it.
+    """
+    from monitor.text.timestamps import parse_moment
+    from schemas.inputs import END_MS, MIN_MS
+
+    try:
+        at_ms = parse_moment(text)
+    except ValueError as error:
+        fail(f"{option} {text}: {error}")
+    if at_ms and not MIN_MS <= at_ms < (_END_OF_9999_MS if open_end else END_MS):
+        fail(f"{option} {text}: expected a time in the years 1990 to 2099; epoch times are in milliseconds")
+    return at_ms

@@ -1,0 +1,210 @@
+"""`callwarden backtest`: compare two policies on the same records."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from monitor.whatif.backtest import Change, Judged, Score, Scores
+
+BUILT_IN = "access-rules"
+# As replay: a record may be this far ahead of the time of the run.
+MAX_AHEAD_MS = 300_000
+
+
+def run(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input.")
+    ],
+    against: Annotated[str, typer.Option(metavar="B", help="The policy to try.")],
+    policy: Annotated[
+        str, typer.Option(metavar="A", help="The policy in force; `access-rules` is built in.")
+    ] = BUILT_IN,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="labels.jsonl of simulate.  [default: the reviews among the records]"),
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
+    ] = None,
+    not_after: Annotated[
+        str | None,
+        typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say which tenants change tier from policy A to B and why, and how often each policy is right."""
+    import time
+
+    from monitor.whatif import backtest
+    from streams.cli.inputs import adapter_for, fail, moment, policy_for, reading, told
+
+    policies = [
+        policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
+    ]
+    adapter = adapter_for(format_, set_ or [])
+    not_after_ms = (
+        moment("--not-after", not_after, open_end=True) if not_after else time.time_ns() // 1_000_000 + MAX_AHEAD_MS
+    )
+    with reading(files):
+        for path in files:
+            path.open("rb").close()
+    try:
+        if labels:
+            truths = backtest.truths_of_labels(labels)
+        else:
+            truths = backtest.truths_of_reviews(backtest.verdicts(files) if adapter is None else ())
+    except OSError as error:
+        fail(f"callwarden backtest: {told(error)[0]}")
+    except ValueError as error:
+        fail(f"callwarden backtest: {error}")
+    with reading(files):
+        before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)
+    changed = backtest.changes(before, after)
+    scored = {
+        side: [backtest.scores(judged, truths, selection) for selection in backtest.SELECTIONS] if truths else []
+        for side, judged in (("a", before), ("b", after))
+    }
+    source = None if not truths else "labels" if labels else "reviews"
+    if as_json:
+        import orjson
+
+        result = _as_json(before, after, changed, scored, source)
+        typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(before, after, changed, scored, source)
+
+
+def _as_json(
+    before: "Judged", after: "Judged", changed: "list[Change]", scored: "dict[str, list[Scores]]", source: str | None
+) -> dict[str, Any]:
+    return {
+        "policies": {
+            side: {"id": judged.policy.id, "version": judged.policy.version, "sha256": judged.policy.sha256}
+            for side, judged in (("a", before), ("b", after))
+        },
+        "changes": [
+            {
+                "tenant_id": change.tenant_id,
+                "before": change.before,
+                "after": change.after,
+                "rules": [
+                    {
+                        "rule_id": rule.rule_id,
+                        "channel": rule.channel,
+                        "change": "appears" if rule.appears else "vanishes",
+                        "decided_ms": rule.first.decided_ms,
+                        "tier": rule.first.tier,
+                        "enforcement_id": rule.first.id,
+                        "reason": {"zh": rule.first.reason.zh, "en": rule.first.reason.en},
+                    }
+                    for rule in change.rules
+                ],
+            }
+            for change in changed
+        ],
+        "truth": source,
+        "scores": {
+            side: {
+                scores.selection: {
+                    "overall": _score(scores.overall),
+                    "kinds": {kind: {"tenants": n} | _score(score) for kind, (n, score) in scores.kinds.items()},
+                    "rules": {rule_id: _score(score) for rule_id, score in scores.rules.items()},
+                }
+                for scores in each
+            }
+            for side, each in scored.items()
+        },
+    }
+
+
+def _score(score: "Score") -> dict[str, Any]:
+    return {
+        "bad": score.bad,
+        "right": score.right,
+        "wrong": score.wrong,
+        "taken_back": score.taken_back,
+        "precision": score.precision,
+        "recall": score.recall,
+        "median_hours": score.median_hours,
+        "p90_hours": score.p90_hours,
+    }
+
+
+def _print(
+    before: "Judged", after: "Judged", changed: "list[Change]", scored: "dict[str, list[Scores]]", source: str | None
+) -> None:
+    for side, judged in (("A", before), ("B", after)):
+        ref = judged.policy
+        typer.echo(f"{side}: {ref.id} {ref.version}, {len(judged.decisions):,} decisions, sha256 {ref.sha256[:12]}")
+    typer.echo(f"{len(changed):,} tenants change tier")
+    for line in change_lines(changed):
+        typer.echo(line)
+    if source is None:
+        typer.echo("no labels and no reviews among the records: precision and recall are not known")
+    for a, b in zip(scored["a"], scored["b"], strict=True):
+        typer.echo(f"\n{a.selection} decisions, judged by {source}: A | B")
+        for line in _aligned(_score_rows(a, b)):
+            typer.echo(line)
+
+
+def _score_rows(a: "Scores", b: "Scores") -> Iterator[list[str]]:
+    yield ["", "tenants", "right", "wrong", "taken back", "precision", "recall", "median h", "p90 h"]
+    yield _cells("all bad", a.overall.bad, a.overall, b.overall)
+    for kind, (tenants, score) in a.kinds.items():
+        yield _cells(kind, tenants, score, b.kinds[kind][1])
+    for rule_id in sorted(a.rules.keys() | b.rules.keys()):
+        yield _cells(f"rule {rule_id}", None, a.rules.get(rule_id), b.rules.get(rule_id))
+
+
+def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *figures in table:
+        cells = (figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True))
+        yield "  ".join((name.ljust(widths[0]), *cells))
+
+
+def change_lines(changed: "list[Change]") -> Iterator[str]:
+    """Each tenant's tiers before and after, with the rules that make the difference."""
+    for change in changed:
+        moves = ", ".join(
+            f"{channel} {change.before[channel] or 'none'} -> {change.after[channel] or 'none'}"
+            for channel in change.before
+            if change.before[channel] != change.after[channel]
+        )
+        yield f"{change.tenant_id}: {moves}"
+        for rule in change.rules:
+            sign = "+" if rule.appears else "-"
+            yield f"  {sign} {rule.rule_id} ({rule.channel}): {rule.first.reason.zh}"
+            yield f"    {rule.first.reason.en}"
+
+
+def _cells(name: str, tenants: int | None, a: "Score | None", b: "Score | None") -> list[str]:
+    def both(value: str, share: bool = False) -> str:
+        return " | ".join(_figure(getattr(score, value) if score else None, share) for score in (a, b))
+
+    return [
+        name,
+        "" if tenants is None else f"{tenants:,}",
+        both("right"),
+        both("wrong"),
+        both("taken_back"),
+        both("precision", share=True),
+        both("recall", share=True),
+        both("median_hours"),
+        both("p90_hours"),
+    ]
+
+
+def _figure(value: float | int | None, share: bool) -> str:
+    if value is None:
+        return "-"
+    if share:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1f}"

@@ -1,0 +1,188 @@
+"""`callwarden demo`: simulate, judge with a live view, show the decisions and what they were worth, report."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import named
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from monitor.core.threshold_distance import Looking
+    from monitor.policy.model import Policy
+    from monitor.replay.outcome import Outcome
+    from monitor.simulate.demo import Judgement, TenantRow, Verdict
+
+# Of the page of metrics: who is nearest to a threshold, or beyond it.
+_SHOWN = "callwarden_tenant_threshold_ratio{"
+_SHOWN_MOST = 8
+
+
+def run(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where everything is written.", parser=named)
+    ] = Path("demo-out"),
+    tenants: Annotated[int, typer.Option(min=1, help="How many tenants; with 30 or more every kind occurs.")] = 80,
+    days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tenants and decisions.")] = 1,
+) -> None:
+    """Simulate tenants, judge them while you watch, and make the report: no Kafka, nothing to prepare.
+
+    Then the ledger, billing and the page of metrics of what was decided: what ops, finance and Grafana live on.
+    """
+    from rich.console import Console
+
+    from monitor.policy.load import load
+    from monitor.simulate.demo import conclude, judge, prepare
+    from streams.cli.inputs import settings_for
+    from streams.cli.judge.live_view import LiveView, decision_line
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    policy, looking = load(None), settings_for({}).looking
+    simulated = prepare(out, tenants, days, seed)
+    total = sum(simulated.records.values())
+    console.print(
+        f"模拟 simulated: {simulated.honest} 个守规 honest + {simulated.bad} 个违规 bad 租户 tenants, "
+        f"{days} 天 days, {total:,} 条记录 records"
+    )
+    with LiveView(console, total, plain_decisions=0) as view:
+        watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
+        outcome = judge(simulated, policy, watch, looking)
+    judgement = conclude(out, simulated, policy, outcome)
+    console.rule("决定 Decisions", align="left")
+    for event in outcome.enforcement:
+        console.print(decision_line(event, 1_000), soft_wrap=not console.is_terminal)
+    console.rule("租户 Tenants", align="left")
+    console.print(_table(judgement.rows))
+    _verdict(console, judgement)
+    kept = [
+        _ledger(console, outcome, out / "ledger.db"),
+        _refunds(console, outcome, judgement, out / "billing.db"),
+        _metrics(console, outcome, policy, looking, out / "metrics.prom"),
+    ]
+    console.rule("文件 Files", align="left")
+    for path in [*judgement.files[:-1], *kept, judgement.files[-1]]:
+        console.print(str(path), soft_wrap=True)
+    console.print(f"\n在浏览器中打开 open in a browser: {judgement.files[-1].resolve().as_uri()}", soft_wrap=True)
+
+
+def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:
+    """Keep the decisions in a ledger, as `callwarden ledger run` does, and verify it."""
+    import asyncio
+
+    from streams.consumers.offline import ledger_of
+
+    found = asyncio.run(ledger_of(outcome.enforcement, file))
+    console.rule("台账 Ledger", align="left")
+    for fault in found.faults:
+        console.print(fault, style="red", markup=False, soft_wrap=True)
+    for head in found.heads.values():
+        told = "校验通过 verified" if not found.faults else "校验失败 not verified"
+        console.print(f"{told}: {head.number} 条 entries, 链尾哈希 head {head.hash.hex()}", soft_wrap=True)
+    return file
+
+
+def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", file: Path) -> Path:
+    """Ask billing, as `callwarden billing` answers, of a banned tenant; of another where none is."""
+    import asyncio
+
+    import orjson
+
+    from streams.consumers.offline import refunds_of
+
+    rows = sorted(judgement.rows, key=lambda row: (row.tier != "severe", not row.frozen, row.tenant))
+    tenant = rows[0].tenant
+    answer = asyncio.run(refunds_of(outcome.enforcement, file, tenant))
+    console.rule("退款 Refunds", align="left")
+    console.print(f"GET /v1/refunds/{tenant}", markup=False)
+    console.print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode(), markup=False, soft_wrap=True)
+    return file
+
+
+def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "Looking", file: Path) -> Path:
+    """Write what a worker would tell Prometheus, and show who is nearest to a threshold."""
+    from streams.metrics.replay_metrics import page
+
+    file.write_bytes(page(outcome, policy, looking))
+    lines = file.read_text("utf-8").splitlines()
+    shown = [line for line in lines if line.startswith(_SHOWN)]
+    console.rule("指标 Metrics", align="left")
+    for line in shown[:_SHOWN_MOST]:
+        console.print(line, markup=False, soft_wrap=True)
+    series = sum(not line.startswith("#") for line in lines)
+    console.print(f"… {series} 个时间序列 series: {file.name}", soft_wrap=True)
+    return file
+
+
+def _table(rows: "list[TenantRow]") -> "Table":
+    """The bad tenants and the touched honest ones, one a line; the honest ones left alone together by kind."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from monitor.report.labels import TIERS, label
+    from streams.cli.styles import STYLES
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("租户\ntenant", "实为\ntruly", "外呼\nattempts", "级别\ntier", "违规\nviolations", "退款\nrefunds"):
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
+    table.add_column("决定\ndecisions", justify="right", min_width=9)
+    table.add_column("结论\nverdict", no_wrap=True)
+    for row in rows:
+        if row.verdict == "left alone":
+            continue
+        tier = Text()
+        if row.tier:
+            called = label(TIERS, row.tier)
+            tier = Text(f"{called.zh} {called.en}", style=STYLES[row.tier])
+        table.add_row(
+            row.tenant,
+            Text(row.kind, style="green" if row.honest else "red"),
+            f"{row.attempts:,}",
+            tier,
+            str(row.violations or ""),
+            "冻结 frozen" if row.frozen else "",
+            str(row.decisions or ""),
+            _WORDS[row.verdict],
+        )
+    alone = [row for row in rows if row.verdict == "left alone"]
+    kinds = Counter(row.kind for row in alone)
+    table.add_section()
+    for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
+        calls = sum(row.attempts for row in alone if row.kind == kind)
+        table.add_row(f"{count} ×", Text(kind, style="green"), f"{calls:,}", "", "", "", "", _WORDS["left alone"])
+    return table
+
+
+_NUMBERS = ("外呼\nattempts", "违规\nviolations")
+_WORDS: "dict[Verdict, str]" = {
+    "found": "已发现 found",
+    "shadow": "影子规则 shadow only",
+    "missed": "未发现 missed",
+    "not yet": "尚未违规 not yet bad",
+    "touched": "被误及 touched",
+    "taken back": "误后撤销 taken back",
+    "left alone": "未打扰 left alone",
+}
+
+
+def _verdict(console: "Console", judgement: "Judgement") -> None:
+    """How many bad tenants were found and honest ones touched, by the labels, which the judge never saw."""
+    n = judgement.verdicts
+    bad = n["found"] + n["shadow"] + n["missed"]
+    honest = n["touched"] + n["taken back"] + n["left alone"]
+    console.print()
+    console.print(
+        f"违规租户 bad tenants: 发现 found {n['found']}/{bad}, 仅影子规则 by a shadow rule only {n['shadow']}, "
+        f"未发现 missed {n['missed']}" + (f", 尚未违规 not yet bad {n['not yet']}" if n["not yet"] else "")
+    )
+    console.print(
+        f"守规租户 honest tenants: 误及 touched {n['touched']}/{honest}, "
+        f"误及后撤销 touched and taken back {n['taken back']}"
+    )

@@ -1,0 +1,133 @@
+"""`callwarden map`: check how a mapping turns a file into records; list and show the shipped ones."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from monitor.adapters.survey import Survey
+
+app = typer.Typer(no_args_is_help=True)
+
+_SHOWN = 10
+_OTHERWISE = {"reject": "rejected", "keep": "kept", "empty": "left empty", "value": "the `otherwise` value"}
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file (.gz, .zst, or - for standard input).")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="A shipped name, or a mapping file.")
+    ],
+    rows: Annotated[int | None, typer.Option(min=1, help="Look at the first N rows only.  [default: all]")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="How many records to show, numbers masked.")] = 3,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=TEXT", help="A fixed value of a field; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what a mapping makes of a file, without judging anything; exit 2 for a fault of the mapping."""
+    from dataclasses import asdict
+
+    from monitor.adapters.lines import bounded_lines
+    from monitor.adapters.mapped import MappedAdapter
+    from monitor.adapters.survey import survey
+    from monitor.replay.files import open_input
+    from streams.cli.inputs import adapter_for, reading
+
+    adapter = adapter_for(form, constants or [])
+    assert adapter is not None
+    with reading([file]), open_input(file) as stream:
+        lines = adapter.lines(stream) if isinstance(adapter, MappedAdapter) else bounded_lines(stream)
+        found = survey(adapter, lines, rows, samples)
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode())
+        return
+    for line in _told(file, found):
+        typer.echo(line)
+
+
+@app.command("list")
+def list_() -> None:
+    """Name the shipped adapters."""
+    from monitor.adapters import NAMES
+    from monitor.adapters.shipped import about
+
+    for name in NAMES:
+        typer.echo(f"{name:<12}{about(name)}")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped name; `callwarden map list` has them.")],
+) -> None:
+    """Print a shipped mapping, as a start for one's own."""
+    import sys
+
+    from monitor.adapters import NAMES
+    from monitor.adapters.shipped import described
+
+    if name not in NAMES:
+        typer.echo(f"`{name}` is not shipped; these are: {', '.join(NAMES)}", err=True)
+        raise typer.Exit(2)
+    sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
+
+
+def _told(file: str, found: "Survey") -> list[str]:
+    left = found.rows - found.records
+    lines = [f"{file}: {_n(found.rows)} rows by {found.mapping}: {_n(found.records)} become records, {_n(left)} do not"]
+    lines.append(f"  columns read: {_names(found.used)}")
+    lines.append(f"  columns not read: {_names(found.unused)}")
+    if found.first_ms is not None and found.last_ms is not None:
+        lines.append(f"  event time: {_time(found.first_ms)} to {_time(found.last_ms)}")
+        lines.append(f"  order: {_order(found)}")
+    lines.append(f"  fields never filled: {_names(found.never_filled)}")
+    part = [f"{name} {count / found.records:.1%}" for name, count in found.filled.items() if 0 < count < found.records]
+    if part:
+        lines.append(f"  fields filled in part: {', '.join(part)}")
+    for name, use in found.tables.items():
+        lines.append(f"  table of {name} ({_names(list(use.columns))})")
+        if use.never_met:
+            lines.append(f"    entries never met: {_names([repr(key) for key in use.never_met])}")
+        if use.without_entry:
+            shown = [f"{value!r} ({_n(count)} rows)" for value, count in use.without_entry.items()]
+            told = f"{_names(shown[:_SHOWN])}{_more(len(shown))}"
+            lines.append(f"    values without an entry ({_OTHERWISE[use.otherwise]}): {told}")
+    for why in found.reasons[:_SHOWN]:
+        lines.append(f"  not a record: {_n(why.rows)} rows, first at line {why.line}: {why.example}")
+    if len(found.reasons) > _SHOWN:
+        lines.append(f"  not a record: {_n(len(found.reasons) - _SHOWN)} more kinds of reason")
+    import orjson
+
+    lines.extend(f"  such as: {orjson.dumps(sample).decode()}" for sample in found.samples)
+    return lines
+
+
+def _order(found: "Survey") -> str:
+    if not found.behind:
+        return "by event time"
+    how = "replay sorts them" if found.sorts else "`sort: false` leaves them so, and the oldest will be late"
+    return (
+        f"{_n(found.steps_back)} steps back in time; {_n(found.behind)} records lie before an earlier row's, "
+        f"the furthest by {found.furthest_behind_ms / 1000:,.0f} s; {how}"
+    )
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def _more(count: int) -> str:
+    return f" and {count - _SHOWN} more" if count > _SHOWN else ""
+
+
+def _n(count: int) -> str:
+    return f"{count:,}"
+
+
+def _time(ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

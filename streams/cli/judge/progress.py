@@ -1,0 +1,70 @@
+"""The progress and the summary of a replay, for a person at a terminal or reading a log."""
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from monitor.core.decisions.enforcement_events import rfc3339
+from monitor.replay.outcome import Outcome
+from monitor.replay.run import Progress
+from monitor.text.display import readable
+from monitor.text.masking import visible
+from streams.cli.terminal import behind
+
+_EVERY_S = 0.5
+_EVERY_S_IN_A_LOG = 10.0
+_SHOWN_REJECTIONS = 5
+
+
+class Reporter:
+    """One line on standard error that says how far it has come: rewritten on a terminal, seldom repeated in a log."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._terminal = sys.stderr.isatty()
+        self._started = self._spoken = time.monotonic()
+        self._decided = 0
+
+    def __enter__(self) -> "Reporter":
+        self._started = self._spoken = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown and self._terminal:
+            behind(sys.stderr).write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def update(self, progress: Progress) -> None:
+        """Take the replay's progress and say it, if it is time to."""
+        self._decided += len(progress.decided)
+        now = time.monotonic()
+        if not self._shown or now - self._spoken < (_EVERY_S if self._terminal else _EVERY_S_IN_A_LOG):
+            return
+        self._spoken = now
+        rate = progress.read / max(now - self._started, 1e-9)
+        upto = "" if progress.watermark_ms is None else f", judged to {rfc3339(progress.watermark_ms)}"
+        line = f"{progress.read:,} records, {rate:,.0f}/s{upto}, {self._decided:,} decisions"
+        behind(sys.stderr).write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    def summary(self, outcome: Outcome, out: Path) -> None:
+        """What came of it, on standard output; the first rejections on standard error."""
+        s = outcome.summary
+        for one in outcome.rejected[:_SHOWN_REJECTIONS]:
+            sys.stderr.write(f"{visible(one.file)}:{one.line}: rejected: {readable(one.reason)}\n")
+        if s.rejected > _SHOWN_REJECTIONS:
+            sys.stderr.write(f"... and {s.rejected - _SHOWN_REJECTIONS:,} more in {out / 'rejected.jsonl'}\n")
+        print(
+            f"read {s.read:,} = accepted {s.accepted:,} + rejected {s.rejected:,}"
+            f" + duplicates {s.duplicates:,} + late {s.late:,}"
+        )
+        span = ""
+        if s.last_event_ms is not None:
+            span = f", last event {rfc3339(s.last_event_ms)}"
+        limit = "" if s.not_after_ms is None else f" (rejected beyond {rfc3339(s.not_after_ms)})"
+        print(f"tenants {s.tenants:,}{span}{limit}")
+        print(f"enforcement {s.enforcement:,}, shadow {s.shadow:,}, alerts {s.alerts:,}")
+        print(f"written to {out}/")

@@ -1,0 +1,284 @@
+"""`callwarden replay`: judge files of records, or all that the input topics hold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, named
+
+if TYPE_CHECKING:
+    from monitor.core.threshold_distance import Looking
+    from monitor.policy.model import Policy
+    from monitor.policy.timeline import Era
+    from monitor.replay.outcome import Outcome
+    from streams.cli.judge.progress import Reporter
+    from streams.kafka import KafkaCluster
+
+# A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
+_MAX_AHEAD_MS = 300_000
+
+
+def run(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the decisions are written.", parser=named)],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="Records: .jsonl, .gz, .zst, or - for standard input.")
+    ] = None,
+    from_topics: Annotated[
+        bool, typer.Option("--from-topics", help="Judge the input topics of a Kafka cluster in place of files.")
+    ] = False,
+    to_watermark: Annotated[
+        bool, typer.Option("--to-watermark", help="Of topics: only what caught-up workers have decided by now.")
+    ] = False,
+    bootstrap: Bootstrap = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy file.  [default: the built-in one; with --from-topics CALLWARDEN_POLICY before it]",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="NAME|MAPPING.yaml", help="What the files are, if not records.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A constant for the mapping; repeatable.")
+    ] = None,
+    windows: Annotated[bool, typer.Option("--windows", help="Also write every judged window.")] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Judge and lapse up to this time (RFC 3339 or epoch ms)."),
+    ] = None,
+    not_after: Annotated[
+        str | None,
+        typer.Option("--not-after", metavar="TIME", help="Reject event times beyond this.  [default: now + 5 min]"),
+    ] = None,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option("--switch", metavar="TIME=FILE", help="Another policy from an event time on; repeatable."),
+    ] = None,
+    enforce_from: Annotated[
+        str | None,
+        typer.Option("--enforce-from", metavar="TIME", help="What was before this time is known and decides nothing."),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Processes to use; the output is the same.")] = 1,
+    shards: Annotated[int, typer.Option("--shards", min=1, max=64, hidden=True)] = 1,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option("--metrics", metavar="FILE", help="Also write what it came to as Prometheus metrics.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Judge files of records and write every decision with its reason to DIR.
+
+    Each file is a source of its own; they are read side by side, the one that is behind first. Records that are
+    rejected do not fail the run: they are counted, kept in rejected.jsonl, and shown.
+
+    With --from-topics each partition of each input topic is a source, with the clocks that the workers noted; its
+    settings are the worker's environment variables. Exit status 3: no broker.
+    """
+    import time
+    from contextlib import nullcontext
+
+    from monitor.replay.output import WindowFile, write
+    from monitor.replay.run import UntilTooEarlyError, replay
+    from streams.cli.inputs import adapter_for, fail, moment, policy_for, reading
+    from streams.cli.judge.progress import Reporter
+    from streams.cli.outputs import writing
+
+    of_files = {
+        "FILE": files,
+        "--format": format_,
+        "--set": set_,
+        "--windows": windows,
+        "--until": until,
+        "--switch": switch,
+        "--not-after": not_after,
+        "--jobs": jobs > 1,
+    }
+    of_topics = {"--to-watermark": to_watermark, "--bootstrap": bootstrap}
+    if misplaced := [option for option, given in (of_files if from_topics else of_topics).items() if given]:
+        fail(f"{', '.join(misplaced)}: {'not with' if from_topics else 'only with'} --from-topics")
+    if not files and not from_topics:
+        fail("nothing to judge: expected FILE..., or --from-topics")
+    if from_topics:
+        with Reporter(shown=not quiet) as reporter:
+            outcome, ruled = _judge_topics(
+                bootstrap, policy, key_file, enforce_from, to_watermark, metrics is not None, reporter
+            )
+        with writing(out):
+            write(outcome, ruled, out, windows=False)
+            (out / "windows.jsonl").unlink(missing_ok=True)
+        _write_metrics(metrics, outcome, ruled, of_topics=True)
+        _say(outcome, reporter, out, json_)
+        return
+    files = files or []
+    ruled = policy_for(policy)
+    adapter = adapter_for(format_, set_ or [])
+    now_ms = time.time_ns() // 1_000_000
+    not_after_ms = moment("--not-after", not_after, open_end=True) if not_after is not None else now_ms + _MAX_AHEAD_MS
+    until_ms = moment("--until", until, open_end=True) if until is not None else None
+    enforce_from_ms = moment("--enforce-from", enforce_from) if enforce_from is not None else 0
+    switches = _switches(switch or [])
+    if files.count("-") > 1:
+        fail("-: standard input can be read once; expected it once")
+    try:
+        secret = key_file.read_bytes().strip() if key_file else b""
+        with (
+            writing(out),
+            reading(files),
+            Reporter(shown=not quiet) as reporter,
+            WindowFile(out) if windows else nullcontext() as window_file,
+        ):
+            outcome = replay(
+                files,
+                ruled,
+                windows=windows,
+                on_windows=window_file.write if window_file else None,
+                not_after_ms=not_after_ms,
+                until_ms=until_ms,
+                enforce_from_ms=enforce_from_ms,
+                switches=switches,
+                adapter=adapter,
+                shards=shards,
+                jobs=jobs,
+                secret=secret,
+                looking=_looking() if metrics else None,
+                progress=reporter.update,
+            )
+        ruled = switches[-1].policy if switches else ruled
+        with writing(out):
+            write(outcome, ruled, out, windows=False)
+            if not windows:
+                # Those of an earlier run into the same folder would pass for this one's.
+                (out / "windows.jsonl").unlink(missing_ok=True)
+        _write_metrics(metrics, outcome, ruled)
+    except UntilTooEarlyError as error:
+        fail(str(error))
+    _say(outcome, reporter, out, json_)
+
+
+def _switches(given: list[str]) -> "list[Era]":
+    """The policies of ``--switch``, which are given in order of time."""
+    from monitor.policy.timeline import BOUNDARY_MS, Era
+    from streams.cli.inputs import fail, moment, policy_for
+
+    eras: list[Era] = []
+    for one in given:
+        time, equals, path = one.partition("=")
+        if not equals:
+            fail(f"--switch {one}: expected TIME=FILE")
+        era = Era(moment("--switch", time), policy_for(path))
+        if era.from_ms % BOUNDARY_MS:
+            fail(f"--switch {time}: expected a multiple of five minutes, for there panes end")
+        if era.from_ms <= (eras[-1].from_ms if eras else 0):
+            fail(f"--switch {time}: expected a later time than {eras[-1].from_ms if eras else 0}")
+        eras.append(era)
+    return eras
+
+
+def _judge_topics(
+    bootstrap: str | None,
+    policy: str | None,
+    key_file: Path | None,
+    enforce_from: str | None,
+    to_watermark: bool,
+    metrics: bool,
+    reporter: "Reporter",
+) -> "tuple[Outcome, Policy]":
+    """What the topics come to, and under which policy."""
+    from monitor.partition.checkpoint import Live
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import policy_for, settings_for
+    from streams.kafka import KafkaCluster
+    from streams.kafka.topic_names import Names
+    from streams.ops.topic_replay import replay_topics
+    from streams.topics.state_inputs import check_inputs
+
+    settings = settings_for(
+        {
+            "bootstrap_servers": bootstrap,
+            "policy": policy,
+            "key_file": key_file,
+            "enforce_from_ms": enforce_from,
+        }
+    )
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+
+    def warn(warning: str) -> None:
+        typer.echo(f"warning: {warning}", err=True)
+
+    async def judge(cluster: KafkaCluster) -> "Outcome":
+        # Asked before the logs are looked at: whoever has left by then has nothing under way.
+        if at_work := await _at_work(cluster, settings.application_id):
+            warn(
+                f"{at_work}: a clock that a worker has moved is noted with its next transaction, so what came after "
+                "the last one may be judged otherwise here. To compare decisions, stop the workers first"
+            )
+        names = Names(settings.input_prefix, settings.output_prefix)
+        await check_inputs(cluster, names)
+        return await replay_topics(
+            cluster,
+            names,
+            ruled,
+            secret=settings.secret(),
+            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            partitioner=settings.partitioner,
+            enforce_from_ms=settings.enforce_from_ms or 0,
+            to_watermark=to_watermark,
+            looking=_looking() if metrics else None,
+            progress=reporter.update,
+            warn=warn,
+        )
+
+    outcome = operate("replay", settings, judge)
+    return outcome, ruled
+
+
+async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
+    """That workers are at work, or may be; None where none is."""
+    from streams.kafka.admin import members
+    from streams.kafka.api import Refused
+
+    try:
+        count = await members(cluster.questions, group)
+    except Refused as refused:
+        return f"workers may be at work ({refused})"
+    return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
+
+
+def _looking() -> "Looking":
+    from streams.cli.inputs import settings_for
+
+    return settings_for({}).looking
+
+
+def _write_metrics(path: Path | None, outcome: "Outcome", ruled: "Policy", of_topics: bool = False) -> None:
+    if path is None:
+        return
+    from streams.cli.inputs import settings_for
+    from streams.cli.outputs import writing
+    from streams.metrics.replay_metrics import page
+
+    settings = settings_for({})
+
+    def topic_of(source: str) -> str:
+        return source.rpartition("-")[0].removeprefix(settings.input_prefix) if of_topics else "files"
+
+    with writing(path):
+        path.write_bytes(page(outcome, ruled, settings.looking, topic_of))
+
+
+def _say(outcome: "Outcome", reporter: "Reporter", out: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+
+    if as_json:
+        typer.echo(orjson.dumps(asdict(outcome.summary)).decode())
+    else:
+        reporter.summary(outcome, out)

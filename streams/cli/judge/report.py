@@ -1,0 +1,27 @@
+"""`callwarden report DIR`: one self-contained HTML page of a replay."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import named
+
+
+def run(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a replay.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to write it; else DIR/report.html.", parser=named),
+    ] = None,
+) -> None:
+    """Make one self-contained HTML page of a replay: decisions, time lines, charts, what was refused and why."""
+    from monitor.report.page import make
+    from monitor.report.read import NotAReplayError
+
+    try:
+        made = make(directory, out or directory / "report.html")
+    except NotAReplayError as error:
+        typer.echo(f"callwarden report: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")

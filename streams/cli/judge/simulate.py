@@ -1,0 +1,77 @@
+"""`callwarden simulate`: write labelled traffic of honest and bad tenants."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import named
+
+
+def run(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the records and labels.jsonl.", parser=named)],
+    tenants: Annotated[
+        int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
+    ] = 200,
+    days: Annotated[int, typer.Option(help="How many days.", min=1, max=400)] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
+    calls_per_day: Annotated[
+        float | None, typer.Option(help="Calls of a weekday, all tenants together.  [default: 150 a tenant]")
+    ] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="RFC 3339 or epoch ms.")] = "2026-03-02T00:00:00+08:00",
+    late_share: Annotated[float, typer.Option(help="Share of calls that come too late.")] = 0.0005,
+    duplicate_share: Annotated[float, typer.Option(help="Share of records that come twice.")] = 0.001,
+    lateness: Annotated[
+        float, typer.Option(help="Delay in minutes beyond which a call is late.", min=0, max=100_000)
+    ] = 10.0,
+    optional: Annotated[bool, typer.Option(help="Fill consent_id, hangup_by, answered_by and ring_ms.")] = True,
+    split: Annotated[bool, typer.Option(help="One file a topic instead of records.jsonl.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+) -> None:
+    """Write labelled traffic as records of the contract: what comes in, in the order in which it arrives."""
+    import time
+
+    import orjson
+
+    from monitor.simulate.run import simulate
+    from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
+    from streams.cli.inputs import fail, moment
+    from streams.cli.outputs import writing
+
+    try:
+        settings = Settings(
+            tenants=tenants,
+            days=days,
+            seed=seed,
+            calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT if calls_per_day is None else calls_per_day,
+            start_ms=moment("--start", start),
+            lateness_ms=round(lateness * 60_000),
+            late_share=late_share,
+            duplicate_share=duplicate_share,
+            optional=optional,
+            split=split,
+        )
+    except ValueError as error:
+        fail(f"callwarden simulate: {error}")
+    began = time.perf_counter()
+    with writing(out):
+        summary = simulate(settings, out)
+    took = time.perf_counter() - began
+    lines = sum(summary.records.values())
+    if as_json:
+        shown = {
+            "records": dict(sorted(summary.records.items())),
+            "duplicates": summary.duplicates,
+            "late": summary.late,
+            "tenants": {"honest": summary.honest, "bad": summary.bad},
+            "files": [str(path) for path in summary.files],
+            "labels": str(summary.labels),
+        }
+        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        return
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.records.items()))
+    typer.echo(f"{lines:,} records ({counts}); of them {summary.duplicates:,} twice, {summary.late:,} late calls")
+    typer.echo(f"{summary.honest:,} honest and {summary.bad:,} bad tenants, {days} days, seed {seed}")
+    typer.echo(f"{took:.1f} s, {lines / max(took, 1e-9):,.0f} records/s")
+    for path in (*summary.files, summary.labels):
+        typer.echo(str(path))

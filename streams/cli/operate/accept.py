@@ -1,0 +1,98 @@
+"""`callwarden accept`: let a worker go on although something is lost."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from streams.cli.options import Bootstrap, By
+
+app = typer.Typer()
+
+Partition = Annotated[int, typer.Option("--partition", min=0, help="As the worker's refusal says.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, help="As the worker's refusal says.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it is taken.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait.")]
+
+
+@app.command("lost-state")
+def lost_state(
+    partition: Partition,
+    offset: Offset,
+    reason: Reason,
+    wait: Wait = 30,
+    no_wait: NoWait = False,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Make a partition's lost state anew out of what the input topics still have.
+
+    The worker's refusal says what that forgets. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
+    """
+    _accept("lost_state", None, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
+
+
+@app.command("lost-input")
+def lost_input(
+    topic: Annotated[str, typer.Option("--topic", metavar="TOPIC", help="As the worker's refusal says.")],
+    partition: Partition,
+    offset: Offset,
+    reason: Reason,
+    wait: Wait = 30,
+    no_wait: NoWait = False,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Go on although records that are still needed have been deleted from an input topic.
+
+    The worker's refusal says what that loses. Exit status: 1 not taken, 2 there is no such loss, 3 no broker.
+    """
+    _accept("lost_input", topic, partition, offset, reason, by, 0 if no_wait else wait, bootstrap)
+
+
+def _accept(
+    what: Literal["lost_state", "lost_input"],
+    topic: str | None,
+    partition: int,
+    offset: int,
+    reason: str,
+    by: str | None,
+    wait: float,
+    bootstrap: str | None,
+) -> None:
+    from streams.cli.cluster_session import operate, refusals, signed, silence
+    from streams.cli.inputs import fail, settings_for
+    from streams.kafka.api import Cluster, Refused
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import Answers, partition_count, tell
+    from streams.topics.control_topic import AcceptCommand
+    from streams.worker.recovery import no_such_loss
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    if topic is not None and names.source(topic) is None:
+        fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
+    command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))
+
+    async def work(cluster: Cluster) -> Answers:
+        count = await partition_count(cluster, names)
+        if partition >= count:
+            raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+        if wrong := await no_such_loss(cluster, names, partition, command):
+            raise Refused(wrong)
+        return await tell(cluster, names, settings.application_id, [partition], command, wait)
+
+    said = operate("accept", settings, work)
+    if not wait:
+        typer.echo(f"written: the worker of partition {partition} tries again when it reads the command")
+    elif said.done:
+        typer.echo(f"taken: partition {partition} is at work, and has noted so")
+    elif said.refused:
+        fail("\n".join(refusals(said)), 1)
+    else:
+        otherwise = (
+            f"not taken within {wait:g} s: partition {partition} has not gone on by it. Its worker's log and /readyz "
+            f"say why: after `partition refused` expected is exactly what that line says, and of several losses all "
+            f"are to be accepted; without a worker the command stays in {names.output('control')} until there is one"
+        )
+        fail(silence(said, otherwise), 1)

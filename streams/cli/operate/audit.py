@@ -1,0 +1,94 @@
+"""`callwarden audit`: prove that no decision was lost, invented or changed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
+
+if TYPE_CHECKING:
+    from streams.audit.partition import Audited
+    from streams.audit.run import Report
+    from streams.kafka import KafkaCluster
+
+
+def run(
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="FILE", help="The policy that the topics do not name.")
+    ] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="EXPORT", help="Begin at this state: callwarden state export.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", metavar="FILE", help="Secret that salts the keys of numbers.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="What was found as JSON.")] = False,
+    input_prefix: InputPrefix = None,
+    output_prefix: OutputPrefix = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Judge the input topics again and compare with what the workers decided: nothing missing, nothing more.
+
+    Workers may be at work meanwhile: what each partition has judged by now is compared. Whatever cannot be checked,
+    such as where topics no longer reach back, is said.
+
+    Exit status: 0 all that was due is as it must be; 1 differences, or something could not be checked; 3 no broker.
+    """
+    import time
+
+    import orjson
+
+    from monitor.partition.checkpoint import Live
+    from streams.audit import report as tell
+    from streams.audit.partition import Setup
+    from streams.audit.run import audit
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import policy_for, settings_for
+    from streams.cli.operate.state import faults
+    from streams.kafka.topic_names import Names
+    from streams.savepoint.archive import Export
+
+    settings = settings_for(
+        {
+            "policy": policy,
+            "key_file": key_file,
+            "input_prefix": input_prefix,
+            "output_prefix": output_prefix,
+            "bootstrap_servers": bootstrap,
+        }
+    )
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+
+    def told(one: "Audited") -> None:
+        if not json_:
+            for line in tell.partition(one):
+                typer.echo(line)
+
+    async def work(cluster: "KafkaCluster") -> "Report":
+        setup = Setup(
+            cluster,
+            Names(settings.input_prefix, settings.output_prefix),
+            ruled,
+            settings.secret(),
+            Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            settings.partitioner,
+        )
+        return await audit(setup, start, told)
+
+    began = time.monotonic()
+    with faults():
+        start = Export(from_) if from_ else None
+        report = operate("audit", settings, work)
+    if json_:
+        typer.echo(orjson.dumps(tell.plain(report)).decode())
+    else:
+        for one in report.differences:
+            for line in tell.difference(one):
+                typer.echo(line)
+        records = sum(one.records for one in report.partitions)
+        spent_s = time.monotonic() - began
+        typer.echo(f"{records:,} records in {spent_s:.1f} s, {records / spent_s:,.0f} a second")
+        typer.echo(tell.verdict(report))
+    if not report.clean:
+        raise typer.Exit(1)

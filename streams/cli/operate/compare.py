@@ -1,0 +1,78 @@
+"""`callwarden compare`: how the decisions of two workers differ."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
+    from streams.topics.progress import Decided
+
+
+def run(
+    prefix_a: Annotated[str, typer.Argument(metavar="PREFIX_A", help="An output prefix, such as callwarden.")],
+    prefix_b: Annotated[str, typer.Argument(metavar="PREFIX_B", help="Another, such as callwarden-canary.")],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Decisions of this time and later alone.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many differences of a kind are shown.")] = 20,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON, with every difference.")] = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Compare what the workers of two output prefixes have decided, up to where both have judged.
+
+    First by id; then what only one has decided, by tenant, rule and window. That their policies are named otherwise is
+    no difference. Exit status: 0 the same; 1 not, or there is nothing to compare; 3 no broker.
+    """
+    from monitor.whatif.event_diff import compare
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import fail, moment, settings_for
+    from streams.cli.operate.compare_format import as_json, policies, told, utc
+    from streams.kafka.topic_names import Names
+    from streams.topics.progress import decided, until_both
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    since_ms = moment("--since", since) if since is not None else 0
+
+    async def read(cluster: "KafkaCluster") -> "list[Decided]":
+        return [await decided(cluster, Names(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
+
+    a, b = operate("compare", settings, read)
+    if a.partitioner != b.partitioner:
+        which = f"{prefix_a} has {a.partitioner}, {prefix_b} {b.partitioner}"
+        fail(f"{which}: expected the same partitioner, for how far both have judged is known by partition", 1)
+    until_ms = until_both(a, b)
+    if not any(until_ms):
+        fail("nothing to compare: there is no partition that both have judged", 1)
+    events_a, events_b = a.between(since_ms, until_ms), b.between(since_ms, until_ms)
+    found = compare(events_a, events_b, ignored={"data.policy"})
+    sides = {prefix_a: policies(events_a), prefix_b: policies(events_b)}
+    if json_:
+        import orjson
+
+        head = {"a": prefix_a, "b": prefix_b, "since_ms": since_ms, "until_ms": until_ms}
+        typer.echo(orjson.dumps({**head, "policies": list(sides.values()), **as_json(found)}).decode())
+    else:
+        judged = [ms for ms in until_ms if ms]
+        typer.echo(f"{_span(utc(min(judged)), utc(max(judged)))}, as far as both have judged{_absent(a, b)}")
+        for prefix, named in sides.items():
+            typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
+        for each in told(found, prefix_a, prefix_b, limit):
+            typer.echo(each)
+        typer.echo("the same decisions" if found.equal else "not the same")
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def _span(first: str, last: str) -> str:
+    return f"up to {first}" if first == last else f"up to {first} (the last partition) ... {last} (the first)"
+
+
+def _absent(a: "Decided", b: "Decided") -> str:
+    absent = [{number for number, ms in enumerate(one.judged_ms) if not ms} for one in (a, b)]
+    if len(a.judged_ms) == len(b.judged_ms):
+        absent = [absent[0] | absent[1]]
+    told = [f"partition{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}" for some in absent if some]
+    return f"; {' and '.join(told)} not yet" if told else ""

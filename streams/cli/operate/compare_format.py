@@ -1,0 +1,114 @@
+"""A comparison of two workers' decisions, for people and as JSON."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from monitor.text.display import identifier, readable
+from monitor.whatif.event_diff import Comparison, Event, Pair, Tally
+
+_VALUE = 120
+_COUNTS = tuple(Tally.__slots__)
+
+
+def told(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:
+    """The lines: sums, then each difference, at most ``limit`` of a kind. ``a`` and ``b`` name the sides."""
+    heads = ("same", "words", "otherwise", f"only {a}", f"only {b}")
+    widths = [max(9, len(head)) for head in heads]
+    yield f"{'rule':<32} {'tier':<7}" + "".join(f"  {head:>{w}}" for head, w in zip(heads, widths, strict=True))
+    for (rule, tier), tally in found.tallies.items():
+        counts = "".join(f"  {getattr(tally, n):>{w},}" for n, w in zip(_COUNTS, widths, strict=True))
+        yield f"{readable(rule, 32):<32} {tier or '-':<7}{counts}"
+    otherwise = [pair for pair in found.changed if not pair.wording]
+    wording = [pair for pair in found.changed if pair.wording]
+    yield from _section(f"decided otherwise ({a} | {b})", _pairs([*otherwise, *found.moved]), limit)
+    yield from _section(f"in other words ({a} | {b})", _pairs(wording), limit)
+    yield from _section(f"only {a}", ([line(event)] for event in found.only_a), limit)
+    yield from _section(f"only {b}", ([line(event)] for event in found.only_b), limit)
+    for name, repeated in ((a, found.repeated_a), (b, found.repeated_b)):
+        yield from _section(f"more than once in {name}", ([identifier(one)] for one in repeated), limit)
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    """The same with every difference, for machines."""
+    return {
+        "equal": found.equal,
+        "same": found.same,
+        "rules": [
+            {"rule_id": rule, "tier": tier or None, **{name: getattr(tally, name) for name in _COUNTS}}
+            for (rule, tier), tally in found.tallies.items()
+        ],
+        "changed": [_pair_json(pair) for pair in found.changed],
+        "moved": [_pair_json(pair) for pair in found.moved],
+        "only_a": [_brief(event) for event in found.only_a],
+        "only_b": [_brief(event) for event in found.only_b],
+        "repeated_a": found.repeated_a,
+        "repeated_b": found.repeated_b,
+    }
+
+
+def line(event: Event) -> str:
+    """One decision: when (UTC), on whom, by which rule, what, and its id."""
+    data = event["data"]
+    what = " ".join(str(data.get(name)) for name in ("tier", "kind", "status") if data.get(name))
+    rule, tenant = readable(str(data.get("rule_id")), 32), identifier(str(event.get("subject")), 24)
+    return f"{utc(data['decided_ms'])}  {tenant}  [{rule}]  {what}  {identifier(str(event['id']))}"
+
+
+def utc(ms: int) -> str:
+    """A time as people write it, to the millisecond where it has any."""
+    at = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}{f'.{ms % 1000:03d}' if ms % 1000 else ''}Z"
+
+
+def policies(events: Iterable[Event]) -> list[str]:
+    """The policies under which events were decided."""
+    named = {
+        f"{policy.get('id')} {policy.get('version')} ({str(policy.get('sha256'))[:12]})"
+        for event in events
+        if isinstance(policy := event["data"].get("policy"), dict)
+    }
+    return [readable(name) for name in sorted(named)]
+
+
+def _section(title: str, entries: Iterable[Sequence[str]], limit: int) -> Iterator[str]:
+    entries = list(entries)
+    if not entries:
+        return
+    yield ""
+    yield f"{title}: {len(entries):,}"
+    for lines in entries[:limit]:
+        yield from (f"  {each}" for each in lines)
+    if len(entries) > limit:
+        yield f"  ... and {len(entries) - limit:,} more (--limit, --json)"
+
+
+def _pairs(pairs: Iterable[Pair]) -> Iterator[list[str]]:
+    for pair in sorted(pairs, key=lambda pair: int(pair.a["data"]["decided_ms"])):
+        lines = [line(pair.a)]
+        for one in pair.differences:
+            lines.append(f"  {one.path.removeprefix('data.')}: {_value(one.path, one.a)} | {_value(one.path, one.b)}")
+        yield lines
+
+
+def _value(path: str, value: Any) -> str:
+    if path.endswith("_ms") and isinstance(value, int):
+        return utc(value)
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return identifier(text, _VALUE)
+
+
+def _pair_json(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": _brief(pair.a),
+        "b": _brief(pair.b),
+        "wording": pair.wording,
+        "differences": [{"field": one.path, "a": one.a, "b": one.b} for one in pair.differences],
+    }
+
+
+def _brief(event: Event) -> dict[str, Any]:
+    names = ("rule_id", "tier", "kind", "status", "decided_ms", "window")
+    return {"id": event["id"], "tenant_id": event.get("subject"), **{n: event["data"].get(n) for n in names}}

@@ -1,0 +1,176 @@
+"""`callwarden dead-letter`: look at records that could not be read, and write them back."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap
+
+if TYPE_CHECKING:
+    from streams.ops.dead_letters import DeadLetter
+
+app = typer.Typer()
+
+_SHOWN = 200  # characters of a record
+
+Topic = Annotated[str | None, typer.Option("--topic", metavar="TOPIC", help="Those that came from this input topic.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="WORDS", help="Those whose reason contains this.")]
+Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Those of this partition.")]
+
+
+@app.command("list")
+def list_(
+    topic: Topic = None,
+    reason: Reason = None,
+    partition: Partition = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    json_: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """List dead letters, oldest first: id, time, where from, why, and the record with telephone numbers masked.
+
+    Exit status 3: no broker.
+    """
+    import orjson
+
+    from monitor.core.decisions.enforcement_events import rfc3339
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import settings_for
+    from streams.kafka.topic_names import Names
+    from streams.ops.dead_letters import read
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    letters, retried = operate(
+        "dead-letter list",
+        settings,
+        lambda cluster: read(cluster, names, lambda letter: _fits(letter, topic, reason, partition), limit),
+    )
+    for letter in letters:
+        value, why = _masked(letter.value), _one_line(letter.reason)
+        if json_:
+            line = {
+                "id": letter.id,
+                "at_ms": letter.at_ms,
+                "topic": letter.origin.topic,
+                "partition": letter.origin.partition,
+                "offset": letter.origin_offset,
+                "reason": why,
+                "retried": letter.id in retried,
+                "value": value,
+                "length": letter.length,
+                "first_offset": letter.first_offset,
+            }
+            typer.echo(orjson.dumps(line).decode())
+            continue
+        again = "  (retried)" if letter.id in retried else "  (incomplete)" if letter.incomplete else ""
+        typer.echo(f"{letter.id}  {rfc3339(letter.at_ms)}  {_place(letter)}{again}\n    {why}\n    {value}")
+    if not letters and not json_:
+        typer.echo("no dead letters")
+
+
+@app.command("retry")
+def retry(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="As `list` shows them.")] = None,
+    topic: Topic = None,
+    reason: Reason = None,
+    partition: Partition = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the newest.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Those, too, that were retried before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Write dead letters back to the input topics that they came from, as they came, to the partition of their key.
+
+    Worth it once the reason is gone. What cannot be read again becomes a new dead letter; a call that is older than
+    the policy's lateness is late by now. Exit status 3: no broker.
+    """
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import fail, settings_for
+    from streams.kafka import KafkaCluster
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import partition_count
+    from streams.ops.dead_letters import home_among, not_ours, read
+    from streams.ops.dead_letters import retry as write_back
+
+    if not (ids or topic or reason or partition is not None or all_):
+        fail("nothing chosen: expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    chosen = set(ids or ())
+
+    def wanted(letter: "DeadLetter") -> bool:
+        return (not chosen or letter.id in chosen) and _fits(letter, topic, reason, partition)
+
+    async def look(cluster: KafkaCluster) -> "tuple[list[DeadLetter], set[str], int]":
+        letters, retried = await read(cluster, names, wanted)
+        return letters, retried, await partition_count(cluster, names)
+
+    letters, retried, count = operate("dead-letter retry", settings, look)
+    if missing := sorted(chosen - {letter.id for letter in letters}):
+        fail(f"{', '.join(missing)}: no such dead letter, or the filters leave it out")
+    lost = not_ours(letters, names, count)
+    for letter in lost:
+        typer.echo(f"{letter.id}: left out: {_place(letter)} is in no input topic", err=True)
+    parts = [letter for letter in letters if letter.incomplete and letter not in lost]
+    for letter in parts:
+        typer.echo(f"{letter.id}: cannot be retried: {_printable(letter.incomplete or '')}", err=True)
+    lost += parts
+    before = [letter for letter in letters if letter.id in retried]
+    if before and not again:
+        typer.echo(
+            f"left out, retried before: {', '.join(letter.id for letter in before)}; --again takes them", err=True
+        )
+    letters = [letter for letter in letters if letter not in lost and (again or letter.id not in retried)]
+    if limit is not None:
+        letters = letters[max(len(letters) - limit, 0) :]
+    if not letters:
+        typer.echo("nothing to retry")
+        return
+    for letter in letters:
+        twice = ", which was retried before" if letter.id in retried else ""
+        typer.echo(f"{letter.id}{twice}: {_place(letter)}: {_one_line(letter.reason)}")
+    topics = ", ".join(sorted({letter.origin.topic for letter in letters}))
+    if not yes:
+        typer.confirm(f"Write {len(letters)} back to {topics}?", abort=True)
+    home = home_among(count, settings.partitioner)
+    written = operate(
+        "dead-letter retry",
+        settings,
+        lambda cluster: write_back(cluster, names, settings.application_id, letters, home, again=again),
+    )
+    if others := [letter.id for letter in letters if letter not in written]:
+        typer.echo(f"left out, another operator has retried them meanwhile: {', '.join(others)}", err=True)
+    typer.echo(f"{len(written)} written back to {topics}")
+
+
+def _fits(letter: "DeadLetter", topic: str | None, reason: str | None, partition: int | None) -> bool:
+    return (
+        (topic is None or letter.origin.topic == topic)
+        and (reason is None or reason in letter.reason)
+        and (partition is None or letter.origin.partition == partition)
+    )
+
+
+def _place(letter: "DeadLetter") -> str:
+    # The topic is a header's, and anybody's.
+    return f"{_printable(letter.origin.topic)}-{letter.origin.partition}-{letter.origin_offset}"
+
+
+def _masked(value: bytes | None) -> str:
+    if value is None:
+        return "(no value)"
+    text = _one_line(value.decode(errors="backslashreplace"))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _one_line(text: str) -> str:
+    from monitor.text.masking import mask_numbers
+
+    return _printable(mask_numbers(text))
+
+
+def _printable(text: str) -> str:
+    # What a terminal would obey rather than show is shown as Python writes it.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,63 @@
+"""`callwarden end-outage`: say that no calls are coming, rather than that they are away."""
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, By
+
+
+def run(
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
+    partition: Annotated[
+        int | None, typer.Option("--partition", min=0, help="Its worker alone.  [default: all of them]")
+    ] = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Tell the workers that the calls are not away: there are none.
+
+    Windows are then judged without waiting for the outage's grace, until the next call comes; a backlog that comes
+    after all is late. Exit status: 1 not taken by all, 3 no broker.
+    """
+    from streams.cli.cluster_session import operate, refusals, signed, silence
+    from streams.cli.inputs import fail, settings_for
+    from streams.kafka.api import Cluster, Refused
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import Answers, partition_count, tell
+    from streams.topics.control_topic import EndOutageCommand
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    wait = 0 if no_wait else wait
+    command = EndOutageCommand(**signed(reason, by))
+
+    async def work(cluster: Cluster) -> tuple[list[int], Answers]:
+        count = await partition_count(cluster, names)
+        if partition is not None and partition >= count:
+            raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+        numbers = list(range(count)) if partition is None else [partition]
+        return numbers, await tell(cluster, names, settings.application_id, numbers, command, wait)
+
+    told, said = operate("end-outage", settings, work)
+    if not wait:
+        typer.echo(f"written for {_partitions(told)}: where its worker reads it, the clock follows the broker's time")
+        return
+    if said.done:
+        typer.echo(f"taken: the clock of {_partitions(said.done)} follows the broker's time until the next call")
+    lines = refusals(said)
+    if said.silent:
+        otherwise = (
+            f"not taken within {wait:g} s: {_partitions(said.silent)}. /readyz of the workers says why; the command "
+            f"stays in {names.output('control')} and is taken when a worker opens the partition"
+        )
+        lines.append(silence(said, otherwise))
+    if lines:
+        fail("\n".join(lines), 1)
+
+
+def _partitions(numbers: list[int]) -> str:
+    return f"partition{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

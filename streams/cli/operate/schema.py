@@ -1,0 +1,73 @@
+"""`callwarden schema`: the JSON Schemas of all records, the AsyncAPI document of all topics, the table of metrics."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import named
+
+app = typer.Typer()
+
+
+@app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if absent.", parser=named)],
+) -> None:
+    """Write json/<record>.schema.json for every record, and asyncapi.json."""
+    from schemas.export import export as write
+
+    try:
+        written = write(folder)
+    except OSError as error:
+        typer.echo(f"{folder}: cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    for path in written:
+        typer.echo(path)
+
+
+@app.command("billing-pack")
+def billing_pack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made if absent.", parser=named)],
+) -> None:
+    """Write the contract pack for billing teams: golden events, what is right to answer after each, and schemas."""
+    from streams.consumers.billing.conformance.write import export as write
+
+    for path in write(folder):
+        typer.echo(path)
+
+
+@app.command("check")
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The exported files; default: those that came installed.")
+    ] = None,
+) -> None:
+    """Tell whether exported files are those that this version generates. Exit status 1 when they are not."""
+    from schemas.export import COMMITTED, differences
+
+    where = folder or COMMITTED
+    found = differences(where)
+    for line in found:
+        typer.echo(line, err=True)
+    if found:
+        typer.echo(f"To mend it: callwarden schema export {where}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{where}: the schemas are those of this version")
+
+
+@app.command("metrics")
+def metrics(
+    page: Annotated[Path, typer.Argument(metavar="FILE", help="The page, with the marks of its generated part.")],
+) -> None:
+    """Write the catalogue of metrics into a page such as docs/metrics.md."""
+    from streams.cli.inputs import fail
+    from streams.metrics.document import MarksError, rewritten
+
+    try:
+        page.write_text(rewritten(page.read_text("utf-8")), "utf-8")
+    except MarksError as error:
+        fail(f"{page}: {error}")
+    except UnicodeDecodeError:
+        fail(f"{page}: it is no UTF-8; expected a page such as docs/metrics.md")
+    typer.echo(page)

@@ -1,0 +1,36 @@
+"""`callwarden settings`: what the settings are, where each comes from, and what it means."""
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="The table of docs/live.md: defaults and meanings.")] = False,
+) -> None:
+    """Show every setting with its value, its source (default, environment, FILE:LINE:COLUMN) and its meaning.
+
+    Secrets are not shown. A setting that is wrong or unknown is told with its place. Exit status: 2 there is one.
+    """
+    from dataclasses import asdict
+
+    import orjson
+
+    from streams.cli.inputs import fail
+    from streams.cli.settings_table import markdown, rows
+    from streams.settings.load import SettingsError, read
+
+    if table:
+        typer.echo(markdown())
+        return
+    try:
+        found = list(rows(*read()))
+    except SettingsError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(orjson.dumps([asdict(row) for row in found], option=orjson.OPT_INDENT_2))
+        return
+    for row in found:
+        typer.echo(f"{row.name}={'' if row.value is None else row.value}    ({row.source})")
+        typer.echo(f"    {row.meaning}")

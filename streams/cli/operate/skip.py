@@ -1,0 +1,61 @@
+"""`callwarden skip`: have a record sent to the dead letters instead of being read."""
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, By
+
+
+def run(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="An input topic, as the worker's log names it.")],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="Its partition.")],
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Which record.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept with the dead letter, and noted.")],
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait.")] = False,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Tell the partition's worker to send one record to the dead letters instead of reading it.
+
+    For a record that stops its partition: the worker's log names it. It decides nothing then, and
+    `callwarden dead-letter retry` can bring it back. Exit status: 1 not taken, 3 no broker.
+    """
+    from streams.cli.cluster_session import operate, refusals, signed, silence
+    from streams.cli.inputs import fail, settings_for
+    from streams.kafka.api import TP, Cluster, Refused
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import Answers, tell
+    from streams.topics.control_topic import SkipCommand
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    if names.source(topic) is None:
+        fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
+    wait = 0 if no_wait else wait
+    command = SkipCommand(topic, offset, **signed(reason, by))
+
+    async def work(cluster: Cluster) -> Answers:
+        log = TP(topic, partition)
+        start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
+        if start >= end:
+            raise Refused(f"{topic}-{partition} has no records")
+        if not start <= offset < end:
+            raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
+        return await tell(cluster, names, settings.application_id, [partition], command, wait)
+
+    said = operate("skip", settings, work)
+    record = f"{topic}-{partition} offset {offset}"
+    if not wait:
+        typer.echo(f"written: {record} is skipped when the worker of partition {partition} reads the command")
+    elif said.done:
+        typer.echo(f"taken: {record} goes to the dead letters")
+    elif said.refused:
+        fail("\n".join(refusals(said)), 1)
+    else:
+        otherwise = (
+            f"not taken within {wait:g} s: {record}. The command stays in {names.output('control')} and is taken "
+            f"when a worker opens partition {partition}"
+        )
+        fail(silence(said, otherwise), 1)

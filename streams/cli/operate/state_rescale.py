@@ -1,0 +1,90 @@
+"""`callwarden state move`: bring the state to topics with another number of partitions."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.kafka import KafkaCluster
+    from streams.settings.load import Settings
+
+
+def run(
+    to_input_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What the new input topics begin with.")],
+    to_output_prefix: Annotated[str, typer.Option(metavar="PREFIX", help="What our own new topics begin with.")],
+    to_application_id: Annotated[
+        str, typer.Option(metavar="ID", help="CALLWARDEN_APPLICATION_ID of the workers on them.")
+    ],
+    undo: Annotated[bool, typer.Option("--undo", help="Have workers go on with the former topics.")] = False,
+) -> None:
+    """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
+
+    The settings are those of the workers so far. They must be stopped, and nobody may write to the inputs, old or new,
+    until it is done; see `docs/upgrades.md`. What does not fit is told before anything is written; what comes up later,
+    with the way back. After a crash it is begun again. Exit status: 2 something does not fit, 3 no broker.
+    """
+    from monitor.partition.checkpoint import Live, Place
+    from monitor.partition.task import Partition
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import fail, policy_for, settings_for
+    from streams.kafka.admin import look, members
+    from streams.kafka.api import Fenced, Refused
+    from streams.kafka.topic_admin import mismatches, partitions_for, table, told
+    from streams.kafka.topic_names import Names
+    from streams.savepoint.close import Side
+    from streams.savepoint.rescale import move
+    from streams.savepoint.rescale import undo as take_back
+    from streams.topics.state_inputs import check_inputs
+    from streams.worker.main import check_identity
+
+    old = settings_for({})
+    new = settings_for(
+        {"input_prefix": to_input_prefix, "output_prefix": to_output_prefix, "application_id": to_application_id}
+    )
+    for name in ("input_prefix", "output_prefix", "application_id"):
+        if getattr(old, name) == getattr(new, name):
+            option = f"--to-{name.replace('_', '-')}"
+            fail(f"{option}: `{getattr(new, name)}` is that of the workers so far; expected another one")
+    policy = policy_for(str(old.policy) if old.policy else None)
+    live = Live(old.idle_after_ms, old.max_ahead_ms, old.outage_grace_ms)
+
+    async def side(cluster: "KafkaCluster", settings: "Settings") -> Side:
+        if at_work := await members(cluster.questions, settings.group):
+            raise Refused(
+                f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
+            )
+        names = Names(settings.input_prefix, settings.output_prefix)
+        stored = await check_inputs(cluster, names)
+        found = await look(cluster.questions, table(settings))
+        # What lies in partitions that the state has not is carried over; new topics must fit.
+        if faults := [fault for fault in mismatches(settings, found, stored) if settings is new or not fault.grown]:
+            raise Refused(f"the topics are not as they must be\n{told(faults)}")
+        partitions = partitions_for(settings, found, stored)
+
+        def made(number: int) -> Partition:
+            place = Place(number, partitions, settings.partitioner)
+            return Partition(policy, settings.secret(), live, place, state_format=settings.state_format)
+
+        return Side(names, settings.application_id, partitions, made)
+
+    async def work(cluster: "KafkaCluster") -> None:
+        sides = await side(cluster, old), await side(cluster, new)
+        try:
+            if undo:
+                await take_back(cluster, *sides)
+            else:
+                await check_identity(new, cluster, sides[1].partitions)
+                await move(cluster, *sides, typer.echo)
+        except Fenced:
+            raise Refused(
+                "somebody else writes to a partition's state: the workers must be stopped first, then the same again"
+            ) from None
+
+    operate("state move", old, work)
+    if undo:
+        typer.echo("taken back: start the workers on the former topics; the new ones can be deleted")
+    else:
+        typer.echo(
+            f"moved: start the workers with CALLWARDEN_INPUT_PREFIX={to_input_prefix} CALLWARDEN_OUTPUT_PREFIX="
+            f"{to_output_prefix} CALLWARDEN_APPLICATION_ID={to_application_id}, then those who write to the inputs"
+        )

@@ -1,0 +1,47 @@
+"""`callwarden worker`: judge what comes in on Kafka, as one of as many workers as one likes."""
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, WorkersPolicy
+from streams.cli.service_options import JsonLogs, logged
+
+
+def run(
+    bootstrap: Bootstrap = None,
+    policy: WorkersPolicy = None,
+    web_port: Annotated[int | None, typer.Option(help="Port of /metrics, /readyz and /healthz.")] = None,
+    idle_after: Annotated[
+        str | None, typer.Option(metavar="30s", help="When a silent source's clock goes on by itself.")
+    ] = None,
+    outage_grace: Annotated[str | None, typer.Option(metavar="4h", help="How long all calls may be away.")] = None,
+    json_logs: JsonLogs = False,
+) -> None:
+    """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
+
+    All settings are environment variables, or in a file; see `docs/live.md`. A broker that is away is waited for.
+    Exit status: 2 wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an
+    unforeseen error, or cut off after TERM.
+    """
+    import asyncio
+
+    from streams.cli.inputs import fail, policy_for, settings_for
+    from streams.kafka.api import Refused
+    from streams.worker.main import run_worker
+
+    settings = settings_for(
+        {
+            "bootstrap_servers": bootstrap,
+            "policy": policy,
+            "web_port": web_port,
+            "idle_after_ms": idle_after,
+            "outage_grace_ms": outage_grace,
+        }
+    )
+    ruled = policy_for(str(settings.policy) if settings.policy else None)
+    with logged(settings, json_logs):
+        try:
+            asyncio.run(run_worker(settings, ruled))
+        except Refused as error:
+            fail(f"callwarden worker: {error}")

@@ -1,0 +1,56 @@
+"""Files that commands write once: what is of its moment, and cannot be made again, is not written over.
+
+What comes out of the same input the same again, such as a replay's folder or its page, is.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from monitor.text.private_files import open_private
+from streams.cli.inputs import fail, told
+
+
+def must_be_new(path: Path) -> None:
+    """Ends the command with exit status 2 where something of that name is there, or no folder for it."""
+    if path.is_dir():
+        fail(f"{path}: it is a folder; expected the name of a new file")
+    if path.exists():
+        fail(f"{path}: there is such a file; expected another name")
+    if not path.parent.is_dir():
+        fail(f"{path.parent}: there is no such folder; expected one that is there")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written to or below ``path`` ends the command, told by that name where it has no better one."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:  # it says itself what is wrong with what was read
+            raise
+        named = error.filename is not None and not Path(error.filename).name.startswith(f".{path.name}.")
+        fail(*told(error if named else OSError(error.errno, error.strerror, str(path))))
+
+
+@contextmanager
+def written_new(path: Path) -> Iterator[BinaryIO]:
+    """A new file, for its owner alone; until all of it is written there is none of that name.
+
+    A pipe or device is simply written to.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with writing(path), path.open("wb") as file:
+            yield file
+        return
+    must_be_new(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with writing(path):
+            with open_private(partial, "xb") as file:
+                yield file
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

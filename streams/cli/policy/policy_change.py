@@ -1,0 +1,301 @@
+"""`callwarden policy apply`, `withdraw` and `status`: change the policy of workers, take that back, see which holds."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, By
+
+if TYPE_CHECKING:
+    from monitor.partition.journal import Switch, Withdrawal
+    from monitor.policy.model import Policy
+    from monitor.policy.timeline import Era
+    from streams.kafka import KafkaCluster
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import Answers
+    from streams.settings.load import Settings
+    from streams.topics.policy_log import Noted
+
+_NO_TICK_MS = 660_000  # a worker ticks every five minutes
+_MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
+
+
+def apply(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The policy that is to hold.")],
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Event time (RFC 3339 or epoch ms).  [default: some minutes on]"),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    preview: Annotated[
+        bool, typer.Option(help="Say who would change tier: it takes as long as to judge all that the topics hold.")
+    ] = True,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Have the workers decide under another policy from an event time on, once a partition; panes and standing stay.
+
+    First it says what differs, who would change tier over the days that the topics hold, and from when each rule can
+    be judged. Exit status: 1 not taken by all or not confirmed, 2 a fault of the policy, 3 no broker.
+    """
+    import time
+
+    from monitor.policy.diff import diff
+    from monitor.policy.timeline import Era
+    from monitor.policy.warnings import notes
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import fail, moment, policy_for, settings_for, why
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import partition_count, tell
+    from streams.topics.control_topic import PolicyCommand
+    from streams.topics.policy_log import earliest, in_the_way, newest, noted
+
+    after = policy_for(file)
+    if not dry_run:
+        why(reason)
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+    now_ms = time.time_ns() // 1_000_000
+    from_ms = moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
+    if from_ms <= 0:
+        fail(f"--from {from_}: expected a time after 1970")
+
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], Era | None]":
+        found = await noted(cluster, names, range(await partition_count(cluster, names)))
+        others = {
+            number: one for number, one in found.items() if not one.switches or one.switches[-1].sha256 != after.sha256
+        }
+        return others, newest(others)
+
+    waiting, last = operate("policy apply", settings, look)
+    unnoted = ", ".join(str(number) for number, one in waiting.items() if not one.switches)
+    if not waiting:
+        typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
+        return
+    other = in_the_way(waiting, from_ms)
+    if other is not None:
+        fail(
+            f"--from {_time(from_ms)}: {_named(other)} is still to come, from {_time(other.from_ms)} on, and a policy "
+            "follows the one before it: expected a later time, or `callwarden policy withdraw` first"
+        )
+    from_ms = earliest(last, from_ms)
+    before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
+    for line in diff(before, after):
+        typer.echo(line)
+    for note in notes(after, now_ms):
+        typer.echo(f"note: {note}")
+    if preview:
+        for line in _changed_tiers(settings, names, before, after):
+            typer.echo(line)
+    for line in _judged_later(Era(0, before), Era(from_ms, after)):
+        typer.echo(line)
+    typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
+    if unnoted:
+        typer.echo(
+            f"partition {unnoted} has noted no policy so far: if its state is of format 2, the command will be "
+            "refused; CALLWARDEN_STATE_FORMAT=3 for all workers before it would be right"
+        )
+    if dry_run:
+        return
+    if not yes and not typer.confirm("Apply it?"):
+        raise typer.Exit(1)
+
+    from monitor.policy.serialize import to_plain
+    from streams.cli.cluster_session import signed
+
+    command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
+
+    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
+        said = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
+        return said, await _noted_since(cluster, names, said)
+
+    said, found = operate("policy apply", settings, work)
+    for number in said.done:
+        since = f" from {_time(found[number].switches[-1].from_ms)} on" if number in found else ""
+        typer.echo(f"taken: partition {number} decides under it{since}")
+    _all_must_take_it(said, wait, names)
+
+
+def withdraw(
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Is noted with it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait until it is taken.")] = 30,
+    by: By = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Take back the policies that were applied and are still to come: the one in force goes on.
+
+    What a partition decides under already stays there. Exit status: 1 not taken by all, 3 no broker.
+    """
+    from streams.cli.cluster_session import operate, signed
+    from streams.cli.inputs import fail, settings_for
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import partition_count, tell
+    from streams.topics.control_topic import WithdrawCommand
+    from streams.topics.policy_log import noted
+
+    if not reason:
+        fail("--reason: expected why; it is noted with it")
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> "dict[int, Noted]":
+        return await noted(cluster, names, range(await partition_count(cluster, names)))
+
+    found = operate("policy withdraw", settings, look)
+    meant = {switch.sha256 for one in found.values() for switch in one.coming}
+    if not meant:
+        typer.echo("nothing to do: no policy is still to come")
+        return
+    numbers = []
+    for number, one in found.items():
+        for switch in one.switches:
+            if switch.sha256 in meant and switch in one.coming:
+                typer.echo(
+                    f"partition {number}: {_named(switch)} is to come, from {_time(switch.from_ms)} on{_signed(switch)}"
+                )
+                numbers.append(number)
+            elif switch.sha256 in meant and switch is one.switches[-1]:
+                typer.echo(
+                    f"partition {number}: {_named(switch)} holds already, from {_time(switch.from_ms)} on, and stays"
+                )
+    if not yes and not typer.confirm("Withdraw it?"):
+        raise typer.Exit(1)
+    numbers = list(dict.fromkeys(numbers))
+    command = WithdrawCommand(tuple(sorted(meant)), **signed(reason, by))
+
+    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
+        said = await tell(cluster, names, settings.application_id, numbers, command, wait)
+        return said, await _noted_since(cluster, names, said)
+
+    said, found = operate("policy withdraw", settings, work)
+    for number in said.done:
+        holds = f", and goes on under {_named(found[number].switches[-1])}" if number in found else ""
+        typer.echo(f"taken: partition {number} has withdrawn it{holds}")
+    _all_must_take_it(said, wait, names)
+
+
+async def _noted_since(cluster: "KafkaCluster", names: "Names", said: "Answers") -> "dict[int, Noted]":
+    """What the partitions that have taken it have noted; nothing where the cluster went away since."""
+    from streams.kafka.api import Unavailable
+    from streams.topics.policy_log import noted
+
+    try:
+        return await noted(cluster, names, said.done)
+    except Unavailable:
+        return {}
+
+
+def _all_must_take_it(said: "Answers", wait: float, names: "Names") -> None:
+    """Fails where some partitions have refused the command, or not noted it."""
+    from streams.cli.cluster_session import refusals, silence
+    from streams.cli.inputs import fail
+
+    lines = refusals(said)
+    if told := ", ".join(map(str, said.silent)):
+        otherwise = (
+            f"not taken within {wait:g} s by partition {told}. Its worker's log and /readyz say why. Where no worker "
+            f"has the partition, the command stays in {names.output('control')} and is taken when one opens it"
+        )
+        lines.append(silence(said, otherwise))
+    if lines:
+        fail("\n".join(lines), 1)
+
+
+def status(bootstrap: Bootstrap = None) -> None:
+    """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too;
+    and what decisions wait for, where they do.
+
+    Exit status 3: no broker.
+    """
+    import time
+
+    from streams.cli.cluster_session import operate
+    from streams.cli.inputs import settings_for
+    from streams.kafka.topic_names import Names
+    from streams.ops.control_client import partition_count
+    from streams.topics.policy_log import noted
+    from streams.worker.wait_reasons import told
+
+    settings = settings_for({"bootstrap_servers": bootstrap})
+    names = Names(settings.input_prefix, settings.output_prefix)
+
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], tuple[int | None, dict[int, list[str]]]]":
+        numbers = range(await partition_count(cluster, names))
+        return await noted(cluster, names, numbers), await told(cluster, names, numbers)
+
+    found, (ticked_ms, waits) = operate("policy status", settings, look)
+    for number, one in found.items():
+        if not one.switches:
+            holds = "that of its worker's CALLWARDEN_POLICY holds"
+            typer.echo(f"partition {number}: none is noted (state of format 2, or none yet): {holds}")
+        for switch in one.switches:
+            since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
+            still = ", still to come" if switch in one.coming else ""
+            typer.echo(f"partition {number}: {since}{still}: {_named(switch)}{_signed(switch)}")
+        for switch, gone in one.withdrawn:
+            until = f"withdrawn, was to hold from {_time(switch.from_ms)}"
+            typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(gone)}")
+    for lines in waits.values():
+        for line in lines:
+            typer.echo(f"waiting, as of {_time(ticked_ms or 0)}: {line}")
+    if ticked_ms is None or time.time_ns() // 1_000_000 - ticked_ms > _NO_TICK_MS:
+        newest = "no worker has written a tick" if ticked_ms is None else f"the newest tick is of {_time(ticked_ms)}"
+        typer.echo(
+            f"{newest} ({names.output('clock')}): no worker is running, or its ticks are not acknowledged; its /readyz "
+            "says which. `callwarden topics check` shows what is wrong with the topic"
+        )
+
+
+def _named(switch: "Switch") -> str:
+    return f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
+
+
+def _signed(note: "Switch | Withdrawal") -> str:
+    from monitor.text.masking import mask_numbers
+
+    return f" ({mask_numbers(f'{note.by}: {note.reason}')})" if note.reason else ""
+
+
+def _changed_tiers(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:
+    """For whom the policies differ over the days that the topics hold."""
+    from monitor.partition.checkpoint import Live
+    from monitor.whatif import backtest
+    from streams.cli.cluster_session import operate
+    from streams.cli.judge.backtest import change_lines
+    from streams.ops.topic_replay import replay_topics
+
+    async def judge(cluster: "KafkaCluster") -> "list[backtest.Judged]":
+        found = []
+        for policy in (before, after):
+            outcome = await replay_topics(
+                cluster,
+                names,
+                policy,
+                secret=settings.secret(),
+                live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                partitioner=settings.partitioner,
+                follow=False,
+            )
+            found.append(backtest.judged(outcome, policy))
+        return found
+
+    changed = backtest.changes(*operate("policy apply", settings, judge))
+    yield f"{len(changed):,} tenants would change tier over what the topics hold"
+    yield from change_lines(changed)
+
+
+def _judged_later(before: "Era", after: "Era") -> Iterator[str]:
+    from monitor.core.windows.policy_history import History, judged_later
+
+    for rule, from_ms in judged_later(History([before, after])).items():
+        yield f"{rule}: judged from {_time(from_ms)} on: what it looks at was not counted before, or not for so long"
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,80 @@
+"""What settings are, for people: each with its value, where that comes from and what it means; never a secret."""
+
+import ast
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from monitor.text.durations import format_duration
+from streams.consumers.database import shown
+from streams.settings.load import Given, Settings, variable
+from streams.settings.types import DatabaseUrl, Moment
+
+_HIDDEN = "(hidden)"
+_LINK = re.compile(r"\[([a-z]+\.md)\]\(\1\)")  # between the pages of docs/, in whose table they stand, too
+_HINTS = typing.get_type_hints(Settings, include_extras=True)
+_DATABASES = {name for name, hint in _HINTS.items() if hint == DatabaseUrl}
+_MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting; ``value`` and ``default`` are None where there is none."""
+
+    name: str
+    value: str | None
+    source: str
+    default: str | None
+    meaning: str
+
+
+def rows(settings: Settings, given: Given) -> Iterator[Row]:
+    """All settings, in their order."""
+    meanings = _meanings()
+    for name, field in Settings.model_fields.items():
+        value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
+        meaning = _LINK.sub(r"docs/\1", meanings[name])
+        yield Row(variable(name), value, given.source(name), default, meaning)
+
+
+def markdown() -> str:
+    """The table of the documents: names without their beginning, defaults and meanings."""
+    meanings = _meanings()
+    lines = ["| setting | default | |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = _shown(name, field.default)
+        bare = variable(name).removeprefix("CALLWARDEN_")
+        lines.append(f"| `{bare}` | {f'`{default}`' if default else 'none'} | {meanings[name]} |")
+    return "\n".join(lines)
+
+
+def _meanings() -> dict[str, str]:
+    """What stands below each field of the settings."""
+    (settings,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(settings, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in pairwise(settings.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
+    }
+
+
+def _shown(name: str, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, SecretStr):
+        return shown(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
+    if name in _MOMENTS:
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if name.endswith("_ms"):
+        return format_duration(value)
+    return str(value)

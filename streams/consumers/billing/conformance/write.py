@@ -1,0 +1,180 @@
+"""Writes the pack: a file for each story, and the JSON Schemas of event, answer and story."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.json_schema import DIALECT, schema
+from streams.consumers.billing.api_models import Answer
+from streams.consumers.billing.conformance.delivery_orders import beside, courses
+from streams.consumers.billing.conformance.reference import RightConsumer
+from streams.consumers.billing.conformance.scenarios import Story, stories
+
+FOLDER: Final = "schemas/billing-pack"
+_BYSTANDER: Final = "bystander"
+
+
+def documents() -> dict[str, bytes]:
+    """Every file that is made by code: its path below the pack's folder, and its bytes."""
+    told = {story.name: story for story in stories()}
+    told |= {story.name: story for story in beside(told)}
+    files = {f"stories/{name}.json": _bytes(document(story)) for name, story in told.items()}
+    return files | {
+        "needed.schema.json": _bytes(_NEEDED),
+        "enforcement.schema.json": _bytes(schema("enforcement")),
+        "answer.schema.json": _bytes({"$schema": DIALECT, **Answer.model_json_schema()}),
+        "story.schema.json": _bytes(_STORY),
+    }
+
+
+def export(folder: Path) -> list[Path]:
+    """Write them below ``folder``, and remove stories that are none any more. OSError."""
+    wanted = documents()
+    for stale in (folder / "stories").glob("*.json"):
+        if f"stories/{stale.name}" not in wanted:
+            stale.unlink()
+    for name, content in wanted.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return [folder / name for name in wanted]
+
+
+def document(story: Story) -> dict[str, Any]:
+    """The file of a story."""
+    texts = {name: value.decode() for name, value in story.events.items()}
+    keys = {name: story.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
+    tenants = sorted({key for key in keys.values() if key is not None} | {_BYSTANDER})
+    return {
+        "title": {"zh": story.title_zh, "en": story.title},
+        "tenants": tenants,
+        "events": texts,
+        **({"keys": story.keys} if story.keys else {}),
+        "courses": [
+            {"name": course.name, "deliveries": _answered(course.deliveries, texts, keys, tenants)}
+            for course in courses(story)
+        ],
+    }
+
+
+def _answered(
+    deliveries: Any, texts: Mapping[str, str], keys: Mapping[str, str | None], tenants: list[str]
+) -> list[dict[str, Any]]:
+    consumer, told = RightConsumer(), []
+    for partition, event in deliveries:
+        consumer.handle(texts[event], keys[event])
+        then = {tenant: consumer.answer(tenant) for tenant in tenants}
+        refundable = {tenant: answer.pop("refundable") for tenant, answer in then.items()}
+        frozen = {tenant: answer for tenant, answer in then.items() if refundable[tenant] is False}
+        unanswered = [tenant for tenant in tenants if refundable[tenant] is None]
+        more = {"unanswered": unanswered} if unanswered else {}
+        told.append({"partition": partition, "event": event, "frozen": frozen, **more})
+    return told
+
+
+def _tenants(text: str) -> list[str]:
+    try:
+        return [json.loads(text)["subject"]]
+    except ValueError:
+        return []
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+_ID: Final = {"type": "string", "minLength": 1, "maxLength": 128}
+_ID_OR_NONE: Final = {"anyOf": [{"type": "string", "maxLength": 128}, {"type": "null"}], "default": None}
+_NEEDED: Final[dict[str, Any]] = {
+    "$schema": DIALECT,
+    "title": "What billing needs of an enforcement event",
+    "description": "Nothing else is to be asked for: unknown fields, and a newer type, are no faults.",
+    "type": "object",
+    "required": ["id", "subject", "data"],
+    "properties": {
+        "id": {**_ID, "description": "The key: an id that was handled changes nothing."},
+        "subject": {**_ID, "description": "The tenant: equal when all code points are."},
+        "data": {
+            "type": "object",
+            "required": ["refunds"],
+            "properties": {
+                "refunds": {
+                    "enum": ["frozen", "released", "unaffected"],
+                    "description": "frozen: a hold is added under the id. The other two add none.",
+                },
+                "reverses": {
+                    **_ID_OR_NONE,
+                    "description": 'The id whose hold is taken away; null, "" or left out: none.',
+                },
+                "supersedes": {**_ID_OR_NONE, "description": "The same."},
+            },
+        },
+    },
+}
+_STORY: Final[dict[str, Any]] = {
+    "$schema": DIALECT,
+    "title": "A story of the pack",
+    "type": "object",
+    "required": ["title", "tenants", "events", "courses"],
+    "additionalProperties": False,
+    "properties": {
+        "title": {
+            "type": "object",
+            "required": ["zh", "en"],
+            "properties": {"zh": {"type": "string"}, "en": {"type": "string"}},
+        },
+        "tenants": {"type": "array", "items": _ID, "description": "Whom to ask for after each delivery."},
+        "events": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "The records' values by their names here: UTF-8, to the byte.",
+        },
+        "keys": {
+            "type": "object",
+            "additionalProperties": {"anyOf": [_ID, {"type": "null"}]},
+            "description": "The keys of the records whose key is not their event's subject; null: no key.",
+        },
+        "courses": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "deliveries"],
+                "description": "To be delivered to a consumer that knows nothing yet.",
+                "properties": {
+                    "name": {"type": "string"},
+                    "deliveries": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["partition", "event", "frozen"],
+                            "properties": {
+                                "partition": {"type": "integer", "minimum": 0},
+                                "event": {"type": "string"},
+                                "unanswered": {
+                                    "type": "array",
+                                    "items": _ID,
+                                    "minItems": 1,
+                                    "description": "Who is not answered then: a record that may be about them cannot "
+                                    "be read.",
+                                },
+                                "frozen": {
+                                    "type": "object",
+                                    "description": "Whose refunds are frozen then. All others who are answered are "
+                                    "refundable.",
+                                    "additionalProperties": {
+                                        "type": "object",
+                                        "required": ["since_ms", "holds"],
+                                        "properties": {
+                                            "since_ms": {"type": "integer"},
+                                            "holds": {"type": "array", "items": _ID, "minItems": 1},
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}

@@ -1,0 +1,130 @@
+"""Billing as a process: the topic followed into the database, and the API that answers from it."""
+
+import asyncio
+import ipaddress
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from streams.consumers.billing import tokens
+from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.gaps import accept
+from streams.consumers.billing.handler import Handler
+from streams.consumers.billing.holds import Hold
+from streams.consumers.billing.lookup import Lookup
+from streams.consumers.billing.tables import POSITIONS
+from streams.consumers.billing.telemetry import Telemetry
+from streams.consumers.database import Database
+from streams.consumers.follower import Follower
+from streams.consumers.service import Followed, behind, host, pages
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP, Refused, Unavailable
+from streams.settings.load import Settings, variable
+
+log = structlog.get_logger("callwarden")
+
+_RETRY_S = 1.0
+# A thread that writes would hold answers up for 5 ms at each of their reads and writes, as Python has it.
+_SWITCH_S = 0.0005
+
+
+class Accepted(NamedTuple):
+    """A partition's records before ``offset`` are lost, and an operator says to go on there, and why."""
+
+    partition: int
+    offset: int
+    reason: str
+
+
+async def run(settings: Settings, cluster: Topics, accepted: Sequence[Accepted] = ()) -> None:
+    """Follow and answer until told to stop. Refused (`Gone` among it), Unreadable."""
+    allowed = tokens.of(settings)
+    if allowed is None and not _is_loopback(settings.web_host):
+        raise Refused(
+            f"{variable('billing_auth')}=none lets everybody ask who can reach {settings.web_host}; tokens, or a "
+            f"loopback address, such as 127.0.0.1, as {variable('web_host')}, would be right"
+        )
+    sys.setswitchinterval(_SWITCH_S)
+    database = Database(settings.billing_database.get_secret_value(), "billing")
+    try:
+        await Billing(settings, cluster, database).host(allowed, accepted)
+    finally:
+        database.close()
+
+
+class Billing:
+    """What one process is made of."""
+
+    def __init__(self, settings: Settings, cluster: Topics, database: Database) -> None:
+        self._settings, self._cluster, self._database = settings, cluster, database
+        self._topic = f"{settings.output_prefix}enforcement"
+        self._registry = CollectorRegistry()
+        self._telemetry = Telemetry(self._registry)
+        handler = Handler(self._telemetry.handled)
+        self.follower = Follower(cluster, database, POSITIONS, [self._topic], handler)
+        self._registry.register(Followed("billing", self.follower))
+        self._lookup = Lookup(database, self.follower)
+        self._has_tables = False
+
+    async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:
+        """Follow and answer."""
+        settings = self._settings
+        sources = Sources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
+        app = make(sources, allowed, pages(self._registry, self._not_ready))
+        address = (settings.web_host, settings.billing_port)
+        try:
+            timed, within_s = self._telemetry.timed(app), settings.stop_within_ms / 1000
+            await host([self._work(accepted)], timed, address, variable("billing_port"), within_s, self._registry)
+        finally:
+            self._lookup.close()
+
+    def _not_ready(self) -> str | None:
+        why = behind(self.follower, self._settings.billing_stale_after_ms / 1000)
+        if why is None and self._telemetry.unread_of_any_tenant:
+            return (
+                "records that may be about any tenant cannot be read: no tenant is answered until they are accepted; "
+                "`callwarden billing --unread` lists them"
+            )
+        return why
+
+    async def _work(self, accepted: Sequence[Accepted]) -> None:
+        await self._prepare(accepted)
+        tasks = [asyncio.create_task(work) for work in (self.follower.run(), self._telemetry.look(self._database))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in done:
+            task.result()
+
+    async def _prepare(self, accepted: Sequence[Accepted]) -> None:
+        """Make the tables and go over what was accepted; what is away is waited for."""
+        while True:
+            try:
+                await self._database.migrate()
+                self._has_tables = True
+                for gap in accepted:
+                    tp, now_ms = TP(self._topic, gap.partition), time.time_ns() // 1_000_000
+                    await accept(self._cluster, self._database, tp, gap.offset, gap.reason, now_ms)
+                return
+            except Unavailable as error:
+                log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _holds(self, tenant_id: str) -> list[Hold]:
+        if not self._has_tables:
+            raise Unavailable("the database was not reached yet")
+        return await self._lookup.holds(tenant_id)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

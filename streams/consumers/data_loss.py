@@ -1,0 +1,87 @@
+"""What is gone of a topic before it was handled: deleted, cut off, or another cluster's; and how that is noticed."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from streams.consumers.offsets import Last, hash_of
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP, OffsetGone, Refused
+
+
+class Gone(Refused):
+    """Records that were not handled yet have been deleted from the topic: what followed from them is not known.
+
+    ``start``: where the log goes on; before ``offset`` where it was made anew or, ``rewritten``, cut and written anew.
+    """
+
+    def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
+        why = f"but what is before {start} was deleted"
+        if rewritten:
+            why = (
+                "but the record that was handled last is another one now: the topic was made anew, or was cut and "
+                "written anew, or this database belongs to another cluster"
+            )
+        elif offset >= start:
+            why = f"but the topic ends at {start}: it was made anew, or this database belongs to another cluster"
+        super().__init__(f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, {why}")
+        self.tp, self.offset, self.start = tp, offset, start
+
+
+class OtherCluster(Refused):
+    """The positions in the database were kept for another cluster: its offsets say nothing of this one.
+
+    ``starts``: where each partition begins in this one.
+    """
+
+    def __init__(self, name: str, theirs: str, ours: str, starts: Mapping[TP, int]) -> None:
+        super().__init__(
+            f"the positions in this database are those of the Kafka cluster {theirs}, and this one is {ours}: an "
+            "offset of the one says nothing of the other. If an address is wrong, CALLWARDEN_BOOTSTRAP_SERVERS or "
+            f"CALLWARDEN_{name.upper()}_DATABASE is to be mended. If this cluster took the place of that one, a new, "
+            "empty database would be right: it is filled with all that the topics hold"
+        )
+        self.starts = starts
+
+
+def same_cluster(name: str, kept: Collection[str], cluster: str | None, starts: Mapping[TP, int]) -> None:
+    """Raises OtherCluster where positions were ``kept``, in the database of that name, for another cluster."""
+    others = set(kept) - {cluster}
+    if cluster is not None and others:
+        raise OtherCluster(name, min(others), cluster, starts)
+
+
+async def rewritten(topics: Topics, last: Mapping[TP, Last]) -> set[TP]:
+    """Those whose last handled record is another one now. Of what is deleted nothing is known. Unavailable, Refused."""
+
+    async def is_other(tp: TP, at: Last) -> bool:
+        try:
+            async for batch in topics.read(tp, at.offset, at.offset + 1):
+                for key, value in zip(batch.keys, batch.values, strict=True):
+                    return hash_of(key, value) != at.hash
+        except OffsetGone:
+            return False
+        return True
+
+    answers = await asyncio.gather(*(is_other(tp, at) for tp, at in last.items()))
+    return {tp for tp, other in zip(last, answers, strict=True) if other}
+
+
+def lost(
+    at: Mapping[TP, int],
+    starts: Mapping[TP, int],
+    ends: Mapping[TP, int],
+    cut: Collection[TP],
+    others: Collection[TP],
+    *,
+    to_end: bool,
+) -> dict[TP, Gone]:
+    """The partitions of which what is at ``at`` is gone. ``cut``: those that end before it; ``others``: written anew.
+
+    ``to_end``: whoever passes over what is lost does not want to hear of all that a log which was written anew has.
+    """
+    found = {}
+    for tp, offset in at.items():
+        if offset < starts[tp] or tp in cut or tp in others:
+            at_end = tp in cut or (to_end and tp in others)
+            found[tp] = Gone(tp, offset, ends[tp] if at_end else starts[tp], tp in others)
+    return found

@@ -1,0 +1,300 @@
+"""Hands the committed records of topics to a consumer, each once, in the transaction that moves its position."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import Connection
+
+from streams.consumers.data_loss import Gone, lost, rewritten, same_cluster
+from streams.consumers.database import Database
+from streams.consumers.offsets import Last, Overtaken, Positions, hash_of
+from streams.consumers.topic_reader import Topics
+from streams.consumers.watermarks import Waiting, Watermarks
+from streams.kafka.api import TP, Ends, Fetched, OffsetGone, Reader, Refused, TopicInfo, Unavailable, Unreadable
+from streams.runtime.monotonic import steady_s
+
+log = structlog.get_logger("callwarden")
+
+_POLL_S = 0.25
+_MOST = 2_000
+_SILENT_S = 10.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_LOOKS_AGAIN = 5
+_CHECK_S = 2.0
+_COUNT_S = 2.0
+
+
+class Record(NamedTuple):
+    """One record of a topic; ``timestamp_ms`` is the broker's or the producer's, as the topic is set."""
+
+    tp: TP
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+Handle = Callable[[Connection, Sequence[Record]], Callable[[], None] | None]
+"""Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
+
+
+PassOver = Callable[[Connection, Gone], Callable[[], None] | None]
+"""Hears of records that are passed over since they are gone, in that transaction. What it gives is called after it."""
+
+
+class PutBack(Unavailable):
+    """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
+
+
+class _Grown(Unavailable):
+    """A topic has more partitions than are followed, or is another one of the same name."""
+
+
+class _TooEarly(Unavailable):
+    """The broker does not know yet how far a log is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a follower is. ``as_of_ms``: all that was written by then is handled; None: that was never so.
+
+    ``as_of_s`` is the same by `steady_s`: what was not handled since then is told by that, as nobody sets it.
+    ``behind`` counts the offsets up to the high watermarks. ``waiting``: the partitions that are not at a high
+    watermark that was reported before now, those that have waited longest first.
+    """
+
+    as_of_ms: int | None
+    behind: Mapping[TP, int]
+    as_of_s: float | None = None
+    waiting: Sequence[Waiting] = ()
+
+    def overdue(self, now_s: float) -> Waiting | None:
+        """The partition that has waited for longer than transactions take; None: no answer lacks what is older."""
+        return next((each for each in self.waiting if each.overdue(now_s)), None)
+
+
+class Follower:
+    """Follows topics from their beginning, or from where it was when it last ended, for as long as it is let.
+
+    ``handle`` is called in the database's thread with the records of one transaction, those of a partition in order;
+    what it raises ends `run`. It must do nothing that the transaction does not undo. Several processes may follow with
+    one database: all read all, and each record is handled by the first of them that comes to it.
+    """
+
+    def __init__(
+        self,
+        cluster: Topics,
+        database: Database,
+        positions: Positions,
+        topics: Sequence[str],
+        handle: Handle,
+        *,
+        from_end: Collection[str] = (),
+        pass_over: PassOver | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``from_end``: the topics at whose ends begins whoever has never followed them. ``pass_over`` is
+        told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`).
+        ``before`` is awaited before all else, and again once records were read, before they are handled."""
+        self._cluster, self._database, self._positions = cluster, database, positions
+        self._topics, self._handle = list(topics), handle
+        self._from_end, self._pass_over, self._before = from_end, pass_over, before
+        self._at: dict[TP, int] = {}
+        self._watermarks: dict[TP, Watermarks] = {}
+        self._ends: dict[TP, Ends] = {}
+        self._cut_short = 0
+        self._put_back = False
+        self._described: dict[str, TopicInfo] = {}
+        self._described_s = -math.inf
+        self._checked_s = self._heard_s = time.monotonic()
+
+    def at(self) -> Mapping[TP, int]:
+        """The next offset of each partition: what is before it is committed in the database, and must still be."""
+        return dict(self._at)
+
+    def check(self, at: Mapping[TP, int], known: Mapping[TP, int]) -> None:
+        """``known``: the positions in the database, looked up after `at` gave ``at``. PutBack where they are less:
+        then nothing is known until `run` has looked where to go on."""
+        for tp, offset in at.items():
+            if (found := known.get(tp, 0)) < offset:
+                if self._at.get(tp, 0) >= offset:
+                    self._put_back = True
+                raise PutBack(f"the database is at {found} of {tp.topic}-{tp.partition}, but has been at {offset}")
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        each = [self._watermarks[tp].as_of_s for tp in self._at]
+        known = [as_of_s for as_of_s in each if as_of_s is not None]
+        # Of a partition that was added since nothing is known.
+        complete = known and len(known) == len(each) and not self._put_back
+        as_of_s = min(*known, self._described_s) if complete else None
+        return Progress(
+            as_of_ms=None if as_of_s is None else round((time.time() - steady_s() + as_of_s) * 1000),
+            behind={tp: max(0, ends.high_watermark - self._at[tp]) for tp, ends in self._ends.items()},
+            as_of_s=as_of_s,
+            waiting=sorted(self._waiting(), key=lambda each: (each.since_s, each.tp)),
+        )
+
+    def _waiting(self) -> Iterator[Waiting]:
+        for tp, at in self._at.items():
+            if (since_s := self._watermarks[tp].since_s) is not None:
+                yield Waiting(tp, at, since_s, in_transaction=self._ends[tp].last_stable <= at)
+
+    async def run(self) -> None:
+        """Follow. A broker or database that is away is waited for. Refused (`Gone` among it), Unreadable; what
+        ``handle`` raises."""
+        delay_s = _FIRST_RETRY_S
+        while True:
+            reader = self._cluster.reader()
+            try:
+                await self._begin(reader)
+                while True:
+                    await self._step(reader)
+                    delay_s = _FIRST_RETRY_S
+            except Unreadable:
+                raise
+            except (Overtaken, PutBack, _Grown) as error:
+                log.info("looking where to go on", why=str(error))
+                self._database.forget()  # a connection may be to what the database was before
+                await asyncio.sleep(_FIRST_RETRY_S)
+            except OffsetGone as error:
+                log.warning("looking where the topic begins", why=str(error))
+            except Unavailable as error:
+                log.warning("waiting", why=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _LAST_RETRY_S)
+            finally:
+                await reader.stop()
+
+    async def catch_up(self) -> None:
+        """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once:
+        also where a transaction stays open, behind which nothing can be read."""
+        now_s = steady_s()
+        while True:
+            reader = self._cluster.reader()
+            try:
+                await self._begin(reader)
+                while (as_of_s := (progress := self.progress()).as_of_s) is None or as_of_s <= now_s:
+                    open_ = next((each for each in progress.waiting if each.in_transaction), None)
+                    if open_ is not None and open_.overdue(steady_s()):
+                        raise Unavailable(open_.reason(steady_s()))
+                    await self._step(reader)
+            except (Overtaken, PutBack, OffsetGone, _Grown, _TooEarly):
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
+            finally:
+                await reader.stop()
+
+    async def _begin(self, reader: Reader) -> None:
+        """Look up where to go on, and begin to read there."""
+        if self._before is not None:
+            await self._before()
+        described_s = steady_s()
+        described = await self._describe()
+        for topic in self._topics:
+            if topic not in described:
+                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
+        # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
+        before = await self._database.run(self._positions.known)
+        starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
+        cluster = await self._cluster.cluster_id()
+        same_cluster(self._database.name, await self._database.run(self._positions.clusters), cluster, starts)
+        known = await self._database.run(self._positions.known)
+        # A partition that was added to a topic since it is followed has newer records alone.
+        ended = set(self._from_end) - {tp.topic for tp in known}
+        new = {tp: ends[tp] if tp.topic in ended else 0 for tp in tps if tp not in known}
+        at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
+        cut = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
+        self._cut_short = self._cut_short + 1 if cut else 0
+        if cut and self._cut_short < _LOOKS_AGAIN:
+            # A leader that has just taken over knows late how far its log is committed.
+            raise _TooEarly(f"{cut[0].topic}-{cut[0].partition} ends before the next record to handle")
+        last = await self._database.run(self._positions.last)
+        there = {tp: last[tp] for tp in tps if tp in last and starts[tp] <= last[tp].offset < ends[tp]}
+        others = await rewritten(self._cluster, there)
+        gone = lost(at, starts, ends, cut, others, to_end=self._pass_over is not None)
+        for each in gone.values():
+            if self._pass_over is None:
+                raise each
+            log.warning("records were deleted before they were handled", why=str(each))
+
+        def begin(connection: Connection) -> list[Callable[[], None]]:
+            self._positions.begin(connection, new, cluster)
+            left = []
+            for tp, each in gone.items():
+                self._positions.move(connection, tp, each.offset, each.start)
+                left += [self._pass_over(connection, each)] if self._pass_over is not None else []
+            return [each for each in left if each is not None]
+
+        for committed in await self._database.run(begin):
+            committed()
+        at |= {tp: each.start for tp, each in gone.items()}
+        # Of a partition that is read again from before it is not known any more when all was handled.
+        self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else Watermarks() for tp in tps}
+        self._at, self._put_back = at, False
+        self._ends = {tp: Ends(ends[tp], ends[tp], -math.inf) for tp in tps}
+        self._described, self._described_s = described, described_s
+        self._checked_s = self._heard_s = time.monotonic()
+        await reader.start(self._at)
+
+    async def _describe(self) -> dict[str, TopicInfo]:
+        """What topics there are. Of one that was made again it is stored that what was handled last is not in it:
+        records of it may have been handled already, so that nothing else would tell."""
+        found = await self._cluster.topics(self._topics)
+        again = [name for name, was in self._described.items() if name in found and found[name].id != was.id]
+        if again:
+            await self._database.run(lambda connection: self._positions.distrust(connection, again))
+        return found
+
+    def _is_known(self, tp: TP, at: int) -> bool:
+        return tp in self._watermarks and at >= self._at[tp]
+
+    async def _step(self, reader: Reader) -> None:
+        if self._put_back:
+            raise PutBack("the database was put back")
+        if time.monotonic() - self._checked_s > _CHECK_S:
+            self.check(self._at, await self._database.run(self._positions.known))
+            self._checked_s = time.monotonic()
+        if (now_s := steady_s()) - self._described_s > _COUNT_S:
+            if await self._describe() != self._described:
+                raise _Grown("a topic has other partitions than before, or was made again")
+            self._described_s = now_s
+        fetched = await reader.poll(_POLL_S, _MOST)
+        if fetched:
+            if self._before is not None:
+                await self._before()
+            committed = await self._database.run(lambda connection: self._take(connection, fetched))
+            self._at |= {tp: batch.stop for tp, batch in fetched.items()}
+            if committed is not None:
+                committed()
+        heard = False
+        for tp, ends in reader.ends().items():
+            if ends == self._ends[tp] and tp not in fetched:
+                continue
+            heard |= ends.asked_s > self._ends[tp].asked_s and self._at[tp] >= ends.last_stable
+            self._ends[tp] = ends
+            watermarks = self._watermarks[tp]
+            watermarks.reach(self._at[tp])
+            watermarks.report(ends.high_watermark, ends.asked_s)
+            watermarks.reach(self._at[tp])
+        if fetched or heard:
+            self._heard_s = time.monotonic()
+        elif time.monotonic() - self._heard_s > _SILENT_S:
+            raise await reader.why_silent()
+
+    def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> Callable[[], None] | None:
+        records = []
+        for tp in sorted(fetched):  # in one order everywhere, or two processes could wait for each other
+            batch = fetched[tp]
+            last = Last(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
+            first = self._positions.advance(connection, tp, batch.start, batch.stop, last)
+            columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
+            records += [Record(tp, *row) for row in columns if row[0] >= first]
+        return self._handle(connection, records) if records else None

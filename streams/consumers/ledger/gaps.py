@@ -1,0 +1,43 @@
+"""Goes on without records that were deleted before they were kept, and keeps that it did, who said so, and why."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from monitor.text.masking import mask_numbers
+from streams.consumers.data_loss import same_cluster
+from streams.consumers.database import Database
+from streams.consumers.ledger.journal import GapAccepted, append
+from streams.consumers.ledger.tables import LOSSES, POSITIONS
+from streams.consumers.ledger.up_to_date import topics_of
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP
+from streams.kafka.topic_names import Names
+
+Gaps = dict[TP, tuple[int, int]]
+"""Of each partition the offsets that are gone: the first, and the first that is there."""
+
+
+async def gaps(cluster: Topics, database: Database, names: Names) -> Gaps:
+    """What was deleted before it was kept. Unavailable, Refused (`OtherCluster` among it)."""
+    topics = topics_of(names)
+    counts = await cluster.partitions(topics)
+    starts = await cluster.starts([TP(topic, number) for topic in counts for number in range(counts[topic])])
+    same_cluster(database.name, await database.run(POSITIONS.clusters), await cluster.cluster_id(), starts)
+    known = await database.run(POSITIONS.known)
+    return {tp: (known.get(tp, 0), start) for tp, start in starts.items() if known.get(tp, 0) < start}
+
+
+async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: str) -> None:
+    """Go on after these gaps; telephone numbers in why are masked. Overtaken when somebody did already; Unavailable."""
+
+    def write(connection: Connection) -> None:
+        POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)
+        for tp, (first, stop) in gone.items():
+            POSITIONS.move(connection, tp, first, stop)
+        said: dict[str, Any] = {"at_ms": at_ms, "accepted_by": who, "reason": mask_numbers(reason)}
+        rows = [{**tp._asdict(), "first": first, "stop": stop, **said} for tp, (first, stop) in sorted(gone.items())]
+        connection.execute(insert(LOSSES), rows)
+        append(connection, [GapAccepted(**row) for row in rows], at_ms)
+
+    await database.run(write)

@@ -1,0 +1,128 @@
+"""`callwarden ledger run`: keeps what comes, publishes the heads once a day, and has its pages."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from streams.consumers.data_loss import Gone
+from streams.consumers.database import Database
+from streams.consumers.follower import Follower
+from streams.consumers.ledger import published_heads as heads
+from streams.consumers.ledger.access import database_of
+from streams.consumers.ledger.catch_up import follower_of, lost
+from streams.consumers.ledger.published_heads import Head
+from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.tables import JOURNAL
+from streams.consumers.ledger.up_to_date import topics_of
+from streams.consumers.ledger.writer import Keeper
+from streams.consumers.service import Followed, behind, host, pages_app
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP, Unavailable
+from streams.kafka.topic_names import Names
+from streams.metrics.factory import Known, counter, gauge
+from streams.settings.load import Settings
+
+log = structlog.get_logger("callwarden")
+
+_LOOK_S = 5.0
+_RETRY_S = 5.0
+
+
+async def run_ledger(settings: Settings, cluster: Topics) -> None:
+    """Keep the ledger until it is told to stop. Refused, Unreadable."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    database = database_of(settings)
+    registry = CollectorRegistry()
+    meters = Meters(registry, topics_of(names))
+    keeper = Keeper(meters.kept)
+    follower = follower_of(cluster, database, names, keeper)
+    registry.register(Followed("ledger", follower))
+
+    async def keep() -> None:
+        meters.begin(await _begun(database))
+        try:
+            await follower.run()
+        except Gone as error:
+            raise lost(error) from None
+
+    try:
+        app = pages_app(registry, lambda: behind(follower))
+        work = [keep(), Publisher(database, follower, settings, meters).run()]
+        address = settings.web_host, settings.ledger_port
+        await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)
+    finally:
+        database.close()
+
+
+class Meters:
+    """What Prometheus is told besides how far the consumer is."""
+
+    def __init__(self, registry: CollectorRegistry, topics: Sequence[str]) -> None:
+        self._entries = gauge("callwarden_ledger_entries", registry)
+        self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
+        for topic in topics:  # or the first one would be no increase
+            self._unreadable.labels(topic)
+        self.published = Known("callwarden_ledger_heads_published_timestamp_seconds", registry)
+
+    def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
+        """What is kept already."""
+        for head in heads_:
+            if head.topic == JOURNAL.topic:
+                continue  # other processes write it: its count here would be that of the start for ever
+            self._entries.labels(head.topic, head.partition).set(head.number)
+
+    def kept(self, tp: TP, head: Head, unread: int) -> None:
+        """See `Keeper`."""
+        self._entries.labels(tp.topic, tp.partition).set(head.number)
+        self._unreadable.labels(tp.topic).inc(unread)
+
+
+class Publisher:
+    """Publishes the heads of each day (UTC) as soon as it has begun, also of one on which it was started late."""
+
+    def __init__(self, database: Database, follower: Follower, settings: Settings, meters: Meters) -> None:
+        self._database, self._follower = database, follower
+        self._path, self._meters = settings.ledger_heads, meters
+
+    async def run(self) -> None:
+        """Look again and again, until it is cancelled. A file or database that is away is told and tried again."""
+        while True:
+            now_ms, as_of_ms = time.time_ns() // 1_000_000, self._follower.progress().as_of_ms
+            try:
+                # What was committed before the day began is in its heads.
+                if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
+                    await self.publish(now_ms)
+            except (OSError, Unavailable) as error:
+                log.error("the heads cannot be published; it is tried again", why=str(error))
+            await asyncio.sleep(_LOOK_S)
+
+    async def publish(self, now_ms: int) -> None:
+        """Publish the heads of that day, unless they are. Unavailable, OSError."""
+        day = heads.day_of(now_ms)
+        if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, day))) is not None:
+            self._meters.published.set(at_ms / 1000)
+            return
+        line = heads.Heads(day, now_ms, await self._database.run(heads.heads_of))
+        if not line.heads:
+            return
+        # Published first: a crash in between publishes twice, and never not at all.
+        if self._path:
+            heads.append(self._path, line)
+        log.info("heads published", day=day, heads=[f"{h.topic}-{h.partition} {h.number} {h.hash}" for h in line.heads])
+        await self._database.run(lambda connection: heads.note_published(connection, day, now_ms))
+        self._meters.published.set(now_ms / 1000)
+
+
+async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
+    """The heads of the ledger, which is made or brought to this release; a database that is away is waited for."""
+    while True:
+        try:
+            await database.migrate()
+            await database.run(reread)
+            return await database.run(heads.heads_of)
+        except Unavailable as error:
+            log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
+            await asyncio.sleep(_RETRY_S)

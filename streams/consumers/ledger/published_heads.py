@@ -1,0 +1,144 @@
+"""Heads: the last hash of each chain, published once a day outside the database, and compared with it."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from streams.consumers.ledger.hash_chain import beginning
+from streams.consumers.ledger.tables import ENTRIES, PUBLISHED
+from streams.consumers.sql_common import insert_new
+from streams.kafka.api import TP
+
+_HASH: Final = msgspec.Meta(pattern="^[0-9a-f]{64}$")
+
+
+class Head(NamedTuple):
+    """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
+
+    number: int
+    offset: int
+    hash: bytes
+
+
+class PublishedHead(msgspec.Struct, frozen=True, order=True):
+    """One chain when it was published."""
+
+    topic: str
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+    hash: Annotated[str, _HASH]
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """A line of the file of heads: all chains that had an entry, on a day (UTC)."""
+
+    day: str
+    at_ms: int
+    heads: tuple[PublishedHead, ...]
+
+
+class HeadsFault(ValueError):
+    """A file of heads that cannot be read. The message names file, line and column."""
+
+
+def day_of(at_ms: int) -> str:
+    """The day (UTC) of an instant, as a line of heads names it."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
+
+
+def head_of(connection: Connection, tp: TP) -> Head:
+    """The head of a partition's chain."""
+    newest = (
+        select(ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
+        .where(ENTRIES.c.topic == tp.topic, ENTRIES.c.partition == tp.partition)
+        .order_by(ENTRIES.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(newest).one_or_none()
+    return Head(row.number, row.offset, bytes.fromhex(row.hash)) if row else Head(0, -1, beginning(*tp))
+
+
+def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:
+    """The head of every chain that has an entry, by topic and partition."""
+    newest = (
+        select(ENTRIES.c.topic, ENTRIES.c.partition, func.max(ENTRIES.c.number).label("number"))
+        .group_by(ENTRIES.c.topic, ENTRIES.c.partition)
+        .subquery()
+    )
+    wanted = (
+        select(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
+        .join(
+            newest,
+            (ENTRIES.c.topic == newest.c.topic)
+            & (ENTRIES.c.partition == newest.c.partition)
+            & (ENTRIES.c.number == newest.c.number),
+        )
+        .order_by(ENTRIES.c.topic, ENTRIES.c.partition)
+    )
+    return tuple(sorted(PublishedHead(*row) for row in connection.execute(wanted)))
+
+
+def published_ms(connection: Connection, day: str) -> int | None:
+    """When the heads of that day were published; None: they were not."""
+    return connection.execute(select(PUBLISHED.c.at_ms).where(PUBLISHED.c.day == day)).scalar()
+
+
+def note_published(connection: Connection, day: str, at_ms: int) -> None:
+    """Remember that they are."""
+    connection.execute(insert_new(connection, PUBLISHED).values(day=day, at_ms=at_ms))
+
+
+def append(path: Path, heads: Heads) -> None:
+    """Append a line to the file, down to the disk. OSError."""
+    with path.open("ab") as file:
+        if file.tell() and not _ends_a_line(path):
+            file.write(b"\n")  # what a crash tore off stays as it is, and harms no line after it
+        file.write(msgspec.json.encode(heads) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> Iterator[Heads]:
+    """The lines of a file of heads. OSError; HeadsFault for what is no such line."""
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield msgspec.json.decode(line, type=Heads)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            column = _column(line)
+            raise HeadsFault(
+                f"{path}:{number}:{column}: {error}; a line that `callwarden ledger run` has written would be right"
+            ) from None
+
+
+def published(heads: Iterator[Heads]) -> dict[TP, dict[int, PublishedHead]]:
+    """By chain and number, each head as it was first published."""
+    found: dict[TP, dict[int, PublishedHead]] = {}
+    for line in heads:
+        for head in line.heads:
+            found.setdefault(TP(head.topic, head.partition), {}).setdefault(head.number, head)
+    return found
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _column(line: bytes) -> int:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        return error.colno
+    except UnicodeDecodeError as error:
+        return error.start + 1
+    return 1

@@ -1,0 +1,4 @@
+"""Queries on the ledger: cases with their history, and the export of entries.
+
+It imports the ledger's tables and `monitor`.
+"""

@@ -1,0 +1,154 @@
+"""Looks cases up in the ledger's entries."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from schemas.inputs import Review
+from schemas.outputs import Enforcement
+from streams.consumers.ledger.entries import storable
+from streams.consumers.ledger.queries.cases import Case, Status, cases_of, once
+from streams.consumers.ledger.tables import ENTRIES, LISTED, POSITIONS
+from streams.consumers.record_decoding import event_of, review_of
+
+_AT_ONCE = 400
+_NEWEST = 5
+_TAKES_BACK = ("reversal", "lapse", "review")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cases: all that is given must hold. Times are those at which a case was first decided."""
+
+    status: Status | None = None
+    tenant: str | None = None
+    rule: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+def cases(connection: Connection, wanted: Wanted) -> list[Case]:
+    """The cases that are wanted, by time and id."""
+    e, later = LISTED.c, LISTED.alias("later")
+    query = select(e.event_id).where(e.kind.is_not(None), e.kind.not_in(_TAKES_BACK), e.supersedes.is_(None))
+    if wanted.tenant is not None:
+        query = query.where(e.tenant_id == storable(wanted.tenant))
+    if wanted.rule is not None:
+        query = query.where(e.rule_id == storable(wanted.rule))
+    if wanted.from_ms is not None:
+        query = query.where(e.decided_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        query = query.where(e.decided_ms < wanted.to_ms)
+    if wanted.status == "pending":
+        # Most are decided long ago; these are few.
+        query = query.where(e.status == "pending_review")
+        for column in (later.c.supersedes, later.c.reverses):
+            query = query.where(~select(column).where(column == e.event_id).exists())
+    ids = list(dict.fromkeys(connection.execute(query).scalars()))
+    found = [case for some in _chunks(ids) for case in _with_ids(connection, some)]
+    kept = [case for case in found if wanted.status in (None, case.status)]
+    return sorted(kept, key=lambda case: (case.opening.data.decided_ms, case.opening.id))
+
+
+def case_of(connection: Connection, event_id: str) -> Case | None:
+    """The case to which an id belongs, be it of its decision, upholding, reversal or lapse."""
+    e, at = LISTED.c, storable(event_id)
+    seen = {at}
+    while True:
+        query = select(e.supersedes, e.reverses).where(e.event_id == at, e.kind != "review").limit(1)
+        row = connection.execute(query).one_or_none()
+        before = row and (row.supersedes or row.reverses)
+        if not before or before in seen:
+            found = _with_ids(connection, [at])
+            return found[0] if found else None
+        seen.add(before)
+        at = before
+
+
+def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
+    """The final escalations that name one of these decisions as evidence, and are not among them."""
+    ids = {event_id for case in chosen for event_id in case.ids}
+    found: dict[str, Case] = {}
+    for tenant in sorted({case.opening.subject for case in chosen}):
+        for case in of_tenant(connection, tenant)[2]:
+            if case.status == "final" and not ids.isdisjoint(case.in_force.data.evidence.enforcement_ids):
+                found[case.in_force.id] = case
+    return [case for event_id, case in sorted(found.items()) if event_id not in ids]
+
+
+def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[Case]]:
+    """All of a tenant: its events in the order in which they were decided, its reviews, and its cases.
+
+    That order is not the topics': after a move there are some of before, and some of since, under any prefixes.
+    """
+    query = (
+        select(LISTED.c.kind, LISTED.c.value)
+        .where(LISTED.c.tenant_id == storable(tenant))
+        .order_by(LISTED.c.topic, LISTED.c.partition, LISTED.c.number)
+    )
+    rows = connection.execute(query).all()
+    events = {event.id: event for kind, value in rows if kind != "review" for event in [event_of(value)]}
+    reviews = once(review_of(value) for kind, value in rows if kind == "review")
+    ordered = sorted(events.values(), key=lambda event: event.data.decided_ms)
+    return ordered, reviews, cases_of(ordered, reviews)
+
+
+def decision_delay_ms(connection: Connection) -> int | None:
+    """How long after their event time decisions have come of late, the median; None where there are none.
+
+    A decision comes once the watermark is past its time: so long does a verdict take, too.
+    """
+    delays: list[int] = []
+    for topic, partition in POSITIONS.known(connection):
+        newest = (
+            select(ENTRIES.c.timestamp_ms - ENTRIES.c.decided_ms)
+            .where(ENTRIES.c.topic == topic, ENTRIES.c.partition == partition, ENTRIES.c.decided_ms.is_not(None))
+            .where(ENTRIES.c.kind != "review")
+            .order_by(ENTRIES.c.number.desc())
+            .limit(_NEWEST)
+        )
+        delays += connection.execute(newest).scalars()
+    return max(0, round(median(delays))) if delays else None
+
+
+def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:
+    """What came of a review."""
+    query = (
+        select(LISTED.c.value)
+        .where(LISTED.c.review_id == storable(review_id), LISTED.c.tenant_id == storable(tenant_id))
+        .order_by(LISTED.c.number)
+    )
+    events = [event_of(value) for value in connection.execute(query).scalars()]
+    return list({event.id: event for event in events}.values())
+
+
+def _with_ids(connection: Connection, ids: Sequence[str]) -> list[Case]:
+    events = _events(connection, LISTED.c.event_id, ids)
+    upheld = _events(connection, LISTED.c.supersedes, ids)
+    named = [*ids, *(event.id for event in upheld)]
+    closings = _events(connection, LISTED.c.reverses, named)
+    return cases_of([*events, *upheld, *closings], _reviews(connection, named))
+
+
+def _events(connection: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> list[Enforcement]:
+    found = []
+    for some in _chunks(ids):
+        query = select(LISTED.c.value).where(column.in_(some), LISTED.c.kind != "review")
+        found += [event_of(value) for value in connection.execute(query).scalars()]
+    return found
+
+
+def _reviews(connection: Connection, ids: Sequence[str]) -> list[Review]:
+    found = []
+    for some in _chunks(ids):
+        query = select(LISTED.c.value).where(LISTED.c.about.in_(some)).order_by(LISTED.c.number)
+        found += [review_of(value) for value in connection.execute(query).scalars()]
+    return found
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]

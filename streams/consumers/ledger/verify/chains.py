@@ -1,0 +1,139 @@
+"""Verifies the ledger by itself: its chains recomputed, against published heads and against what they record."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from monitor.text.masking import mask_numbers
+from streams.consumers.ledger import journal
+from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.hash_chain import beginning, link
+from streams.consumers.ledger.published_heads import Head, PublishedHead
+from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, LOSSES, POSITIONS, READ, REREAD
+from streams.consumers.ledger.writer import reader_of
+from streams.kafka.api import TP
+
+_AT_ONCE = 1_000
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+@dataclass
+class Verified:
+    """What was found: each chain's head, what is wrong, and what is known to be missing.
+
+    Entries that this release cannot read are ``unreadable``; ``unlisted`` are those that it can, and no release could
+    that has kept or listed them: nobody finds them by their columns.
+    """
+
+    heads: dict[TP, Head] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    unreadable: int = 0
+    unlisted: int = 0
+
+
+def verify(connection: Connection, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
+    """All chains, from one state of the database. ``published`` heads must be found in them."""
+    found = Verified()
+    positions = POSITIONS.known(connection)
+    entries = connection.execution_options(yield_per=_AT_ONCE).execute(
+        select(ENTRIES, *(REREAD.c[name].label(f"reread_{name}") for name in ("topic", *READ)))
+        .join_from(ENTRIES, REREAD, ABOUT_ONE, isouter=True)
+        .order_by(ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number)
+    )
+    for (topic, partition), rows in groupby(entries, attrgetter("topic", "partition")):
+        tp = TP(topic, partition)
+        _verify_chain(found, tp, rows, dict(published.get(tp, {})))
+        if tp != JOURNAL and found.heads[tp].offset >= positions.get(tp, 0):
+            found.faults.append(
+                f"{chain_name(tp)}: the last entry has offset {found.heads[tp].offset}, but the position is "
+                f"{positions.get(tp, 0)}: it was set back, or entries were added"
+            )
+    for tp, last in sorted(POSITIONS.last(connection).items()):
+        offset = found.heads[tp].offset if tp in found.heads else None
+        if offset is None or offset < last.offset:
+            ends = "there is no entry" if offset is None else f"the last entry has offset {offset}"
+            found.faults.append(
+                f"{chain_name(tp)}: {ends}, but the record at offset {last.offset} was kept, as the position says: "
+                "the end was removed, or the position was changed"
+            )
+    for tp, heads in published.items():
+        if tp not in found.heads and heads:
+            found.faults.append(f"{chain_name(tp)}: no entries are left, but {max(heads)} were published")
+    found.faults += journal.differences(connection)
+    for loss in connection.execute(select(LOSSES).order_by(LOSSES.c.topic, LOSSES.c.partition, LOSSES.c.first)):
+        where = chain_name(TP(loss.topic, loss.partition))
+        found.losses.append(
+            f"{where}: offsets {loss.first} to {loss.stop - 1} were deleted before they were recorded; "
+            f"accepted by {mask_numbers(loss.accepted_by)}: {mask_numbers(loss.reason)}"
+        )
+    return found
+
+
+def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: dict[int, PublishedHead]) -> None:
+    read = reader_of(tp.topic)
+    head = Head(0, -1, beginning(*tp))
+    for row in rows:
+        where = f"{chain_name(tp)} entry {row.number} (offset {row.offset})"
+        if row.number != head.number + 1:
+            found.faults.append(f"{where}: the entry before it is {head.number}: {_missing(head.number, row.number)}")
+        if row.offset <= head.offset:
+            found.faults.append(f"{where}: its offset is not above the one before it, {head.offset}: out of order")
+        key, value = as_bytes(row.key), as_bytes(row.value)
+        expected = link(head.hash, row.offset, row.timestamp_ms, key, value).hex()
+        if row.hash != expected:
+            found.faults.append(
+                f"{where}: its hash is {row.hash}, recomputed it is {expected}: its bytes, offset or time were "
+                "changed, or what stood before it was"
+            )
+        fields = read(value)
+        found.unreadable += fields.fault is not None
+        found.unlisted += row.fault is not None and fields.fault is None and row.reread_topic is None
+        if wrong := _wrong(row, fields):
+            found.faults.append(f"{where}: {', '.join(wrong)} beside the bytes say something else than the bytes")
+        told = published.pop(row.number, None)
+        if told and (told.offset, told.hash) != (row.offset, row.hash):
+            found.faults.append(
+                f"{where}: its hash is {row.hash}, but {told.hash} (offset {told.offset}) was published: the chain "
+                "up to it is not the one that was published"
+            )
+        # On from the hash that stands there: one change is told once, not for every entry after it.
+        head = Head(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
+    found.heads[tp] = head
+    if published:
+        found.faults.append(
+            f"{chain_name(tp)}: it ends with entry {head.number}, but entry {max(published)} was published: "
+            f"{_missing(head.number, max(published) + 1)}"
+        )
+
+
+def _wrong(row: Row[Any], fields: Fields) -> list[str]:
+    """The columns that do not say what the bytes say. Releases differ in what they can read, and in what they say of
+    what they cannot: a fault is never compared, and of an entry that was kept with one its own columns say nothing."""
+    said = Fields() if row.fault is not None else fields
+    wrong = [] if said.fault else [name for name in READ if getattr(row, name) != getattr(said, name)]
+    if row.reread_topic is not None:
+        said = fields if row.fault is not None else Fields()
+        wrong += [] if said.fault else [name for name in READ if getattr(row, f"reread_{name}") != getattr(said, name)]
+    return wrong
+
+
+def chain_name(tp: TP) -> str:
+    """A chain, as people read it."""
+    return f"{tp.topic}-{tp.partition}"
+
+
+def as_bytes(data: bytes | str | None) -> bytes | None:
+    """A column of bytes."""
+    # SQLite gives what was written there behind our back, text too.
+    return data.encode() if isinstance(data, str) else data
+
+
+def _missing(before: int, after: int) -> str:
+    first, last = before + 1, after - 1
+    return f"entry {first} is missing" if first == last else f"entries {first} to {last} are missing"

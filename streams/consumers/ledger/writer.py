@@ -1,0 +1,81 @@
+"""Keeps records: appends them to the chains of their partitions, in the transaction that moves the position."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, insert
+
+from streams.consumers.follower import Record
+from streams.consumers.ledger.entries import Fields, fields_of_event, fields_of_review
+from streams.consumers.ledger.hash_chain import link
+from streams.consumers.ledger.journal import fields_of_action
+from streams.consumers.ledger.published_heads import Head, head_of
+from streams.consumers.ledger.tables import ENTRIES, JOURNAL
+from streams.consumers.ledger.up_to_date import DECISIONS
+from streams.kafka.api import TP
+
+log = structlog.get_logger("callwarden")
+
+
+def reader_of(topic: str) -> Callable[[bytes | None], Fields]:
+    """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
+    if topic == JOURNAL.topic:
+        return fields_of_action
+    return fields_of_event if topic.endswith(DECISIONS) else fields_of_review
+
+
+class Keeper:
+    """Appends records. ``told`` gets each partition's head, and how many records cannot be read, once committed."""
+
+    def __init__(self, told: Callable[[TP, Head, int], None] | None = None) -> None:
+        self._told = told
+
+    def keep(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+        """Append these. What cannot be read is kept all the same, with the fault."""
+        faults: dict[TP, list[tuple[int, str]]] = {}
+        heads: dict[TP, Head] = {}
+        for tp, some in _by_partition(records):
+            head = head_of(connection, tp)
+            read = reader_of(tp.topic)
+            rows, faults[tp] = [], []
+            for record in some:
+                hash_ = link(head.hash, record.offset, record.timestamp_ms, record.key, record.value)
+                head = Head(head.number + 1, record.offset, hash_)
+                fields = read(record.value)
+                if fields.fault:
+                    faults[tp].append((record.offset, fields.fault))
+                rows.append(_row(record, head, fields))
+            connection.execute(insert(ENTRIES), rows)
+            heads[tp] = head
+
+        def committed() -> None:
+            for tp, unread in faults.items():
+                if unread:
+                    offset, why = unread[0]
+                    log.warning("kept, and cannot be read", **tp._asdict(), records=len(unread), first=offset, why=why)
+                if self._told:
+                    self._told(tp, heads[tp], len(unread))
+
+        return committed
+
+
+def _by_partition(records: Sequence[Record]) -> Iterator[tuple[TP, list[Record]]]:
+    by_partition: dict[TP, list[Record]] = {}
+    for record in records:
+        by_partition.setdefault(record.tp, []).append(record)
+    yield from by_partition.items()
+
+
+def _row(record: Record, head: Head, fields: Fields) -> dict[str, Any]:
+    return {
+        "topic": record.tp.topic,
+        "partition": record.tp.partition,
+        "number": head.number,
+        "offset": record.offset,
+        "timestamp_ms": record.timestamp_ms,
+        "key": record.key,
+        "value": record.value,
+        "hash": head.hash.hex(),
+        **fields._asdict(),
+    }

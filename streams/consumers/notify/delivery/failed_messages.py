@@ -1,0 +1,83 @@
+"""Messages that were given up: which, and told again once somebody has mended their receiver."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from streams.consumers.database import Database, filled
+from streams.consumers.notify import outbox
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.tables import OUTBOX
+from streams.settings.load import Settings
+
+
+class GivenUp(NamedTuple):
+    """A message that a channel's receiver refused for good.
+
+    ``over``: what it was of has ended since, or more was told of that since, so that to tell it now would be wrong.
+    """
+
+    number: int
+    channel: str
+    message: Message
+    ended_ms: int
+    over: bool
+
+
+def kept(settings: Settings) -> AbstractContextManager[Database]:
+    """The notifier's database for those who come beside it. Refused where there is none; Unavailable."""
+    return filled(
+        settings.notify_database.get_secret_value(),
+        "notify",
+        OUTBOX,
+        "holds nothing of a notifier; that of the `callwarden notify` that runs, by CALLWARDEN_NOTIFY_DATABASE, would "
+        "be right",
+    )
+
+
+def given_up(connection: Connection) -> list[GivenUp]:
+    """All that were given up within a month and not told again, the oldest first."""
+    table = OUTBOX.c
+    rows = connection.execute(
+        select(table.number, table.channel, table.message, table.ended_ms)
+        .where(table.state == "given_up")
+        .order_by(table.number)
+    ).all()
+    found = [GivenUp(number, channel, outbox.decode(text), at_ms, False) for number, channel, text, at_ms in rows]
+    stands = {outbox.key(one.message): one.message for one in outbox.standing(connection)}
+    # Alertmanager's own are not reminded of any more, though they may go on.
+    forgotten = {one.message.id: one for one in found if one.channel.startswith("alertmanager")}
+    return [one._replace(over=_over(connection, one.message, stands, forgotten)) for one in found]
+
+
+def tell_again(connection: Connection, some: Sequence[GivenUp], now_ms: int) -> int:
+    """Have these delivered after all, those that are over left out; how many that are."""
+    revived = 0
+    for one in some:
+        row = update(OUTBOX).where(OUTBOX.c.number == one.number, OUTBOX.c.state == "given_up")
+        fresh = {"state": "waiting", "attempts": 0, "unattributed": 0, "next_ms": now_ms, "ended_ms": None}
+        if not one.over and connection.execute(row.values(fresh)).rowcount:
+            revived += 1
+            if one.channel.startswith("alertmanager"):
+                outbox.stands_again(connection, one.message, one.ended_ms)
+    return revived
+
+
+def _over(
+    connection: Connection, message: Message, stands: Mapping[str, Message], forgotten: Mapping[str, GivenUp]
+) -> bool:
+    now = stands.get(outbox.key(message))
+    if message.standing == "on" and now is None and message.id in forgotten:
+        return _followed(connection, forgotten[message.id])
+    return message.standing is not None and now != (message if message.standing == "on" else None)
+
+
+def _followed(connection: Connection, one: GivenUp) -> bool:
+    """Whether more was told of the same since."""
+    table, about = OUTBOX.c, outbox.key(one.message)
+    later = connection.execute(
+        select(table.message).where(table.channel == one.channel, table.number > one.number)
+    ).scalars()
+    return any(outbox.key(outbox.decode(text)) == about for text in later)

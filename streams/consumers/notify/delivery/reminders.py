@@ -1,0 +1,99 @@
+"""Reminds Alertmanager of what lasts, so that it does not take it for resolved."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from monitor.text.display import tenant_label
+from streams.consumers.database import Database
+from streams.consumers.notify import outbox
+from streams.consumers.notify.channels import Alertmanager, Failed
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.telemetry import Telemetry
+
+log = structlog.get_logger("callwarden")
+
+_EVERY_S: Final = 60.0
+_ATTEMPTS: Final = 5
+_PROBES: Final = 3
+
+
+class Reminders:
+    """Of one Alertmanager. One that it refuses five times while it takes others is given up."""
+
+    def __init__(
+        self, channel: Alertmanager, database: Database, telemetry: Telemetry, elapsed_s: Callable[[], float]
+    ) -> None:
+        self._channel, self._database, self._telemetry = channel, database, telemetry
+        self._elapsed_s = elapsed_s
+        self._next_s = -math.inf
+        self._failures = self._turn = 0
+        self._refused: Counter[str] = Counter()  # by the message's id
+
+    async def step(self) -> None:
+        """Remind it, if it is time. Raises Unavailable, of the database."""
+        if self._elapsed_s() < self._next_s:
+            return
+        standing, most = await self._database.run(outbox.standing), self._channel.at_once
+        try:
+            for at in range(0, len(standing), most):
+                await self._remind_of(standing[at : at + most])
+        except Failed as failed:
+            if not self._failures:
+                log.warning("a channel does not take reminders", channel=self._channel.name, why=str(failed))
+            self._next_s = self._elapsed_s() + max(failed.wait_s or 0.0, min(2.0**self._failures, _EVERY_S))
+            self._failures += 1
+            return
+        self._failures, self._next_s = 0, self._elapsed_s() + _EVERY_S
+
+    async def _remind_of(self, some: Sequence[Standing]) -> None:
+        """Raises Failed, of the receiver; a message that it fails at alone holds no other up."""
+        failed = await self._tried(some)
+        if failed is None:
+            return
+        if failed.receiver_alone or (len(some) == 1 and not failed.message_alone):
+            raise failed
+        if len(some) == 1:
+            await self._blame(some[0].message, failed)
+            return
+        self._turn = (self._turn + _PROBES) % len(some)
+        taken, refused = 0, list[tuple[Message, Failed]]()
+        for each in (*some[self._turn :], *some[: self._turn]):
+            why = await self._tried([each])
+            if why is None:
+                taken += 1
+            elif why.receiver_alone:
+                raise why
+            elif why.message_alone:
+                await self._blame(each.message, why)
+            else:
+                refused.append((each.message, why))
+                if not taken and len(refused) >= _PROBES:
+                    raise why  # nothing shows that it is these messages
+        if refused and not taken:
+            raise refused[0][1]
+        for message, why in refused:
+            await self._blame(message, why)
+
+    async def _tried(self, some: Sequence[Standing]) -> Failed | None:
+        try:
+            await self._channel.remind(some)
+        except Failed as failed:
+            self._telemetry.failed(self._channel.name)
+            return failed
+        for each in some:
+            self._refused.pop(each.message.id, None)
+        return None
+
+    async def _blame(self, message: Message, why: Failed) -> None:
+        self._refused[message.id] += 1
+        if self._refused[message.id] < _ATTEMPTS:
+            return
+        tenant = tenant_label(message.tenant_id) if message.tenant_id else ""
+        log.error("an alert is given up", channel=self._channel.name, what=message.what, tenant=tenant, why=str(why))
+        del self._refused[message.id]
+        await self._database.run(lambda connection: outbox.stands_no_more(connection, message))

@@ -1,0 +1,269 @@
+"""Empties the outbox to one channel: at least once, backing off while it does not answer, a flood as a digest."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from monitor.text.display import tenant_label
+from streams.consumers.database import Database
+from streams.consumers.notify import outbox
+from streams.consumers.notify.channels import Alertmanager, Channel, Failed
+from streams.consumers.notify.delivery.rate_limit import RateLimit
+from streams.consumers.notify.delivery.reminders import Reminders
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.outbox import Waiting
+from streams.consumers.notify.rules.digest import digest, plan
+from streams.consumers.notify.telemetry import Telemetry
+from streams.kafka.api import Unavailable
+
+log = structlog.get_logger("callwarden")
+
+LOOK_S: Final = 0.5
+_MOST: Final = 10_000
+_MINUTE_MS: Final = 60_000
+_LAST_RETRY_S: Final = 300.0
+_ATTEMPTS: Final = 5
+_IN_DOUBT: Final = 3
+"""After so many unattributed failures of a message others are tried, to see whether it is the message."""
+_PROBES: Final = 3
+"""So many are tried in one round."""
+
+
+class Sender:
+    """One channel's. What one cannot deliver waits in the outbox, and holds no other channel up.
+
+    A failure may be the message's fault or the receiver's. Where the answer does not show which, the message is tried
+    again; after `_IN_DOUBT` failures messages of other tenants are tried. If the receiver takes one of them and then
+    fails at the first one once more, that one is set aside, tried less and less often, and given up; if it takes none,
+    the receiver is at fault and all wait in their order. Later messages of a tenant wait for one that is set aside.
+    What is known of a message's failures is stored with it.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        database: Database,
+        clock: Callable[[], int],
+        telemetry: Telemetry,
+        elapsed_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only increases."""
+        self._channel, self._database = channel, database
+        self._clock, self._telemetry = clock, telemetry
+        self._elapsed_s = elapsed_s
+        self._limit = RateLimit(channel.name, channel.per_minute, database, clock, elapsed_s)
+        self._reminders = (
+            Reminders(channel, database, telemetry, elapsed_s) if isinstance(channel, Alertmanager) else None
+        )
+        self._failures = 0
+        self._rest_until_s = -math.inf
+        self._passed = False  # whether the last request did
+        self._suspects: dict[int, Waiting] | None = None  # see `outbox.suspects`
+        self._held: set[str] = set()  # tenants of whom a message was set aside in this step
+
+    async def run(self) -> None:
+        """Deliver, for as long as it is let."""
+        while True:
+            try:
+                await self.step()
+            except Unavailable as error:
+                log.warning("waiting", why=str(error))
+                await asyncio.sleep(5)
+            await asyncio.sleep(LOOK_S)
+
+    async def step(self) -> None:
+        """Deliver what can be delivered now. Raises Unavailable, of the database."""
+        if self._elapsed_s() < self._rest_until_s:
+            return
+        name, now_ms, room = self._channel.name, self._clock(), await self._limit.room()
+        if room is not None and room <= 0:
+            return
+        if self._suspects is None:
+            found = await self._database.run(lambda connection: outbox.suspects(connection, name))
+            self._suspects = {row.number: row for row in found}
+        self._held.clear()
+        rows = await self._database.run(lambda connection: outbox.waiting(connection, name, now_ms, _MOST))
+        try:
+            first = _first_of_tenants(rows)
+            if not self._passed and any(_in_doubt(row) for row in first):
+                await self._probe(first, room)
+            elif rows:
+                await self._deliver(rows, room)
+        except Failed as failed:
+            self._rest(failed)
+            return
+        if self._reminders is not None:
+            await self._reminders.step()
+
+    async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> None:
+        """All of these. Raises Failed where the channel is to be left alone for a while."""
+        if room is None:
+            for batch in _batches(rows, self._channel.at_once):
+                await self._send(batch)
+            return
+        planned = plan([row.message for row in rows], room)
+        by_id = {row.message.id: row for row in rows}
+        for message in planned.single:
+            await self._send([by_id[message.id]])
+        digested = [by_id[m.id] for m in planned.digested if m.tenant_id not in self._held]
+        if digested:
+            unnamed = {row.message.id for row in digested if row.attempts or _in_doubt(row)}
+            await self._send(digested, digest([row.message for row in digested], self._clock(), unnamed))
+
+    async def _probe(self, rows: Sequence[Waiting], room: int | None) -> None:
+        """The first, so that the order is kept where it passes, and those that failed least, until one passes; then
+        those that failed before it once more. Raises Failed where none passes."""
+        failed: list[tuple[Waiting, Failed]] = []
+        tried = [*rows[:1], *sorted(rows[1:], key=lambda row: row.unattributed)]
+        for row in tried[: _PROBES if room is None else min(_PROBES, room)]:
+            try:
+                await self._send([row])
+            except Failed as why:
+                if why.receiver_alone:
+                    raise
+                failed.append((row, why))
+            else:
+                break
+        else:
+            raise failed[-1][1]
+        for row, _ in failed[: None if room is None else max(0, room - len(failed) - 1)]:
+            await self._send([row._replace(unattributed=row.unattributed + 1)])
+
+    async def _send(self, rows: Sequence[Waiting], instead: Message | None = None) -> None:
+        """These, or ``instead`` of them one for all. Raises Failed where the channel is to rest for a while."""
+        rows = [row for row in rows if row.message.tenant_id not in self._held]
+        if not rows:
+            return
+        messages = [instead] if instead else [row.message for row in rows]
+        await self._limit.take()
+        try:
+            await self._channel.send(messages, [row.made_ms for row in rows][: len(messages)])
+        except Failed as failed:
+            await self._failed(rows, failed, instead is not None)
+            return
+        except Exception:
+            log.critical("a message could not be said", channel=self._channel.name, exc_info=True)
+            for row in rows:
+                await self._set_aside(row, "an unforeseen error")
+            return
+        finally:
+            self._limit.answered()
+        self._well_again()
+        numbers, now_ms = [row.number for row in rows], self._clock()
+        await self._database.run(lambda connection: outbox.ended(connection, numbers, "delivered", now_ms))
+        for message in messages:
+            self._telemetry.sent(self._channel.name, message.what)
+        await self._blame_suspects(numbers)
+
+    async def _failed(self, rows: Sequence[Waiting], failed: Failed, digested: bool) -> None:
+        """Set aside what is at fault. Raises Failed where it is not known, or the receiver is."""
+        self._telemetry.failed(self._channel.name)
+        passed, self._passed = self._passed, False
+        if failed.receiver_alone:
+            raise failed
+        if digested or (len(rows) > 1 and not failed.message_alone):
+            numbers = [row.number for row in rows]
+            await self._database.run(lambda connection: outbox.failed(connection, numbers))
+            raise failed
+        if len(rows) > 1:
+            for row in rows:
+                await self._send([row])
+            return
+        [row] = rows
+        if failed.message_alone or (passed and row.unattributed + 1 >= _IN_DOUBT and not row.attempts):
+            await self._set_aside(row, str(failed))
+            return
+        next_ms = self._clock() + _backoff_ms(row.attempts) if row.attempts else None
+        await self._database.run(lambda connection: outbox.failed(connection, [row.number], next_ms))
+        if not row.attempts:
+            raise failed
+        self._hold(row)
+        self._suspected()[row.number] = row
+
+    async def _blame_suspects(self, delivered: Sequence[int]) -> None:
+        """Others pass: what failed again meanwhile did because of itself."""
+        suspects = self._suspected()
+        for number in delivered:
+            suspects.pop(number, None)
+        for row in list(suspects.values()):
+            await self._set_aside(row, "the receiver fails at it and takes others")
+
+    async def _set_aside(self, row: Waiting, why: str) -> None:
+        """Try this one later, or not any more."""
+        self._suspected().pop(row.number, None)
+        self._hold(row)
+        now_ms, name = self._clock(), self._channel.name
+        about = {
+            "channel": name,
+            "what": row.message.what,
+            "tenant": tenant_label(row.message.tenant_id) if row.message.tenant_id else "",
+            "why": why,
+        }
+        if row.attempts + 1 < _ATTEMPTS:
+            if not row.attempts:
+                log.warning("a message is set aside", **about)
+            next_ms = now_ms + _backoff_ms(row.attempts)
+            await self._database.run(lambda connection: outbox.again(connection, row.number, next_ms))
+            return
+        log.error("a message is given up", **about)
+        self._telemetry.given_up(name)
+        await self._database.run(lambda connection: outbox.ended(connection, [row.number], "given_up", now_ms))
+        if isinstance(self._channel, Alertmanager):
+            await self._database.run(lambda connection: outbox.stands_no_more(connection, row.message))
+
+    def _suspected(self) -> dict[int, Waiting]:
+        if self._suspects is None:
+            self._suspects = {}
+        return self._suspects
+
+    def _hold(self, row: Waiting) -> None:
+        if row.message.tenant_id:
+            self._held.add(row.message.tenant_id)
+
+    def _rest(self, failed: Failed) -> None:
+        seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))
+        if not self._failures:
+            log.warning("a channel does not take messages", channel=self._channel.name, why=str(failed))
+        self._failures += 1
+        self._rest_until_s = self._elapsed_s() + seconds
+
+    def _well_again(self) -> None:
+        if self._failures:
+            log.info("a channel takes messages again", channel=self._channel.name, failed=self._failures)
+        self._failures, self._passed = 0, True
+
+
+def _in_doubt(row: Waiting) -> bool:
+    return not row.attempts and row.unattributed >= _IN_DOUBT
+
+
+def _first_of_tenants(rows: Sequence[Waiting]) -> list[Waiting]:
+    """The next message of each tenant, but for those that are known to fail."""
+    first: dict[str | int, Waiting] = {}
+    for row in rows:
+        first.setdefault(row.message.tenant_id or row.number, row)
+    return [row for row in first.values() if not row.attempts]
+
+
+def _backoff_ms(attempts: int) -> int:
+    return _MINUTE_MS << min(attempts, _ATTEMPTS - 2)
+
+
+def _batches(rows: Sequence[Waiting], most: int) -> Iterator[list[Waiting]]:
+    """In this order, at most so many at once; one that may be at fault alone."""
+    batch: list[Waiting] = []
+    for row in rows:
+        alone = row.attempts > 0 or _in_doubt(row)
+        if batch and (alone or len(batch) == most):
+            yield batch
+            batch = []
+        if alone:
+            yield [row]
+        else:
+            batch.append(row)
+    if batch:
+        yield batch

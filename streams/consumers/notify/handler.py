@@ -1,0 +1,241 @@
+"""Takes alerts and decisions in: what is known of each tenant, and what is told of it, in one transaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from monitor.text.durations import HOUR
+from monitor.text.masking import mask_numbers
+from schemas.outputs import Alert, Enforcement
+from streams.consumers.data_loss import Gone
+from streams.consumers.database import is_away
+from streams.consumers.follower import Record
+from streams.consumers.notify import outbox, tenants
+from streams.consumers.notify.messages.data_loss_message import records_lost
+from streams.consumers.notify.rules.digest import summary
+from streams.consumers.notify.rules.notification_rules import Said, Silent
+from streams.consumers.notify.rules.rules_by_policy import Desks
+from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.templates import lapse_soon
+from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
+from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.record_decoding import Unread, alert_of, event_of
+from streams.consumers.sql_common import insert_new
+
+log = structlog.get_logger("callwarden")
+
+_AT_ONCE: Final = 500
+
+
+class Consumer:
+    """What `streams.consumers.follower.Follower` hands records to, and what looks at the clock.
+
+    ``channels`` are the names of those who are told; ``clock`` gives epoch ms. All methods but the constructor are
+    called in the database's thread, in a transaction.
+    """
+
+    def __init__(
+        self,
+        desks: Desks,
+        manners: Manners,
+        channels: Collection[str],
+        enforcement: str,
+        clock: Callable[[], int],
+        telemetry: Telemetry,
+        summary_hour: int = 9,
+    ) -> None:
+        self._desks, self._manners, self._channels = desks, manners, list(channels)
+        self._enforcement, self._clock = enforcement, clock
+        self._summary_hour = summary_hour
+        self._telemetry = telemetry
+        self._forgot_ms = 0
+
+    def handle(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+        """Take records in. Those from before the notifier's first start are known, but nobody hears of them.
+
+        Gives what is to be done after the commit.
+        """
+        now_ms = self._clock()
+        began_ms = self._begin(connection, now_ms)
+        read, rejected = [], []
+        for record in records:
+            try:
+                read.append((record, self._decode(record)))
+            except Unread as error:
+                reason = mask_numbers(str(error))
+                log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
+                rejected.append((record, reason))
+        known = tenants.load(connection, {_tenant_of(decoded) for _, decoded in read})
+        for record, decoded in read:
+            tenant_id = _tenant_of(decoded)
+            before = msgspec.json.encode(known[tenant_id])
+            try:
+                with connection.begin_nested():
+                    self._take(connection, record, decoded, known[tenant_id], began_ms, now_ms)
+            except Exception as error:
+                if isinstance(error, DBAPIError) and is_away(error):
+                    raise  # no record's fault: it is waited for, and tried again
+                # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
+                at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
+                log.critical("a record could not be handled", **at, exc_info=True)
+                known[tenant_id] = msgspec.json.decode(before, type=Tenant)
+                rejected.append((record, f"an unforeseen error: {type(error).__name__}"))
+        tenants.save(connection, known)
+        _reject(connection, rejected)
+        return lambda: self._telemetry.rejected(len(rejected))
+
+    def gone(self, connection: Connection, gone: Gone) -> Callable[[], None]:
+        """Records were deleted before they were handled: people hear that, and it goes on.
+
+        Gives what is to be done after the commit.
+        """
+        now_ms, of_alerts = self._clock(), gone.tp.topic != self._enforcement
+        if of_alerts:
+            # That something is over may have been among them.
+            tenants.end_alerts(connection, self._channels, now_ms)
+        outbox.put(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
+        return self._telemetry.lost
+
+    def tick(self, connection: Connection, current: bool = True) -> None:
+        """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day.
+
+        While it is not ``current``, what is unread may say that an alert is over, or a decision reviewed.
+        """
+        now_ms = self._clock()
+        self._begin(connection, now_ms)
+        if current:
+            self._due(connection, now_ms)
+            self._lapses(connection, now_ms)
+        self._summarise(connection, now_ms)
+        if now_ms - self._forgot_ms >= HOUR:
+            outbox.forget(connection, now_ms)
+            self._forgot_ms = now_ms
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _due(self, connection: Connection, now_ms: int) -> None:
+        due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
+        known, desk = tenants.load(connection, set(connection.execute(due).scalars())), self._desks.now(now_ms)
+        for tenant_id, tenant in known.items():
+            self._tell(connection, desk.tick(tenant_id, tenant, now_ms), now_ms)
+        tenants.save(connection, known)
+
+    def _decode(self, record: Record) -> Alert | Enforcement:
+        return event_of(record.value) if record.tp.topic == self._enforcement else alert_of(record.value)
+
+    def _take(
+        self,
+        connection: Connection,
+        record: Record,
+        decoded: Alert | Enforcement,
+        tenant: Tenant,
+        began_ms: int,
+        now_ms: int,
+    ) -> None:
+        past, tenant_id = record.timestamp_ms < began_ms, _tenant_of(decoded)
+        at_ms = record.timestamp_ms if past else now_ms
+        if isinstance(decoded, Alert):
+            said = self._desks.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
+        else:
+            said = self._desks.of_decision(record.tp.partition, decoded).decision(tenant_id, tenant, decoded, at_ms)
+            self._pend(connection, decoded)
+        if not past:
+            self._tell(connection, said, now_ms)
+
+    def _tell(self, connection: Connection, said: Said, now_ms: int) -> None:
+        outbox.put(connection, said.messages, self._channels, now_ms)
+        if said.silent:
+            connection.execute(insert(SILENT), [_row(each) for each in said.silent])
+
+    def _pend(self, connection: Connection, event: Enforcement) -> None:
+        """Keep the register of pending decisions."""
+        data = event.data
+        for old in (data.supersedes, data.reverses, event.id):
+            if old is not None:
+                connection.execute(delete(PENDING).where(PENDING.c.id == old))
+        if data.status == "pending_review" and data.review_by_ms is not None:
+            connection.execute(
+                insert(PENDING).values(
+                    id=event.id,
+                    tenant_id=event.subject,
+                    behaviour=data.behaviour,
+                    kind=data.kind,
+                    review_by_ms=data.review_by_ms,
+                    told=False,
+                )
+            )
+
+    def _lapses(self, connection: Connection, now_ms: int) -> None:
+        table, before_ms = PENDING.c, self._manners.before_lapse_ms
+        rows = connection.execute(
+            select(table.id, table.tenant_id, table.behaviour, table.kind, table.review_by_ms).where(
+                table.told.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
+            )
+        )
+        soon = about_to_lapse([Pending(*row) for row in rows], now_ms, before_ms)
+        # The topic may be behind: what should have lapsed already is not about to.
+        telling = [each for each in soon if each.review_by_ms > now_ms]
+        if telling:
+            outbox.put(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
+        for at in range(0, len(soon), _AT_ONCE):
+            ids = [each.id for each in soon[at : at + _AT_ONCE]]
+            connection.execute(PENDING.update().where(table.id.in_(ids)).values(told=True))
+
+    def _summarise(self, connection: Connection, now_ms: int) -> None:
+        at_ms = _clock(connection, "summary")
+        timezone = self._desks.now(now_ms).policy.params.timezone
+        next_ms = next_summary_ms(now_ms, self._summary_hour, timezone)
+        if at_ms is not None and now_ms < at_ms <= next_ms:
+            return
+        _set_clock(connection, "summary", next_ms)
+        if at_ms is None or now_ms < at_ms:  # later than the next one: the clock was ahead then
+            return
+        columns = [column for column in SILENT.c if column.name != "number"]
+        rows = connection.execute(select(*columns).order_by(SILENT.c.number)).all()
+        if rows:
+            silent = [Silent(*row) for row in rows]
+            outbox.put(connection, [summary(silent, now_ms)], self._channels, now_ms)
+            connection.execute(delete(SILENT))
+
+    def _begin(self, connection: Connection, now_ms: int) -> int:
+        """When the notifier was first started with this database."""
+        policy = None if self._desks.begun is None else f"policy {self._desks.begun}"[:32]
+        if policy is not None and _clock(connection, policy) is None:
+            # Of what fired under another policy that was not switched to no word may come: all has begun anew.
+            tenants.end_alerts(connection, self._channels, now_ms)
+            connection.execute(delete(CLOCK).where(CLOCK.c.name.startswith("policy ")))
+            _set_clock(connection, policy, now_ms)
+        began_ms = _clock(connection, "began")
+        if began_ms is None or now_ms < began_ms:  # the clock was ahead then, and nobody would hear of what comes now
+            _set_clock(connection, "began", began_ms := now_ms)
+        return began_ms
+
+
+def _tenant_of(record: Alert | Enforcement) -> str:
+    return record.tenant_id if isinstance(record, Alert) else record.subject
+
+
+def _reject(connection: Connection, rejected: Sequence[tuple[Record, str]]) -> None:
+    rows = [{**record.tp._asdict(), "offset": record.offset, "reason": reason} for record, reason in rejected]
+    if rows:
+        # After a topic was made anew there may be one of that place.
+        connection.execute(insert_new(connection, REJECTED), rows)
+
+
+def _row(silent: Silent) -> dict[str, object]:
+    return {name: getattr(silent, name) for name in ("tenant_id", "behaviour", "what", "severity", "at_ms", "ref")}
+
+
+def _clock(connection: Connection, name: str) -> int | None:
+    return connection.execute(select(CLOCK.c.at_ms).where(CLOCK.c.name == name)).scalar()
+
+
+def _set_clock(connection: Connection, name: str, at_ms: int) -> None:
+    connection.execute(delete(CLOCK).where(CLOCK.c.name == name))
+    connection.execute(insert(CLOCK).values(name=name, at_ms=at_ms))

@@ -1,0 +1,118 @@
+"""Runs the notifier: it follows the topics, looks at the clock, and empties the outbox, each channel by itself."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+import aiohttp
+import structlog
+
+from monitor.policy.model import Policy
+from streams.consumers.database import Database
+from streams.consumers.follower import Follower
+from streams.consumers.notify import outbox
+from streams.consumers.notify.channels import configured
+from streams.consumers.notify.delivery.sender import Sender
+from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.policy_watch import PolicyLog
+from streams.consumers.notify.rules.rules_by_policy import Desks
+from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.tables import POSITIONS
+from streams.consumers.notify.telemetry import NOTHING, Telemetry
+from streams.consumers.service import Followed, behind, host, pages_app
+from streams.kafka import KafkaCluster
+from streams.kafka.api import Refused, Unavailable
+from streams.settings.load import Settings
+
+log = structlog.get_logger("callwarden")
+
+_TICK_S: Final = 1.0
+_RETRY_S: Final = 5.0
+
+
+async def run_notify(settings: Settings, policy: Policy) -> None:
+    """Notify until TERM or Ctrl-C. A broker, a database and receivers that are away are waited for. Raises Refused."""
+    manners = Manners(
+        settings.notify_severity, settings.notify_delay_ms, settings.notify_quiet_ms, settings.notify_before_lapse_ms
+    )
+    topics = [settings.output_prefix + name for name in ("enforcement", "alerts")]
+    database = Database(settings.notify_database.get_secret_value(), "notify")
+    cluster = KafkaCluster(settings)
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        channels = configured(settings, session, now_ms)
+        if not channels:
+            raise Refused(NOBODY)
+        names = [channel.name for channel in channels]
+        telemetry, desks = Telemetry(names, now_ms), Desks(policy, manners)
+        policies = PolicyLog(cluster, settings.output_prefix + "clock", desks)
+        consumer = Consumer(
+            desks, manners, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
+        )
+        follower = Follower(
+            cluster,
+            database,
+            POSITIONS,
+            topics,
+            consumer.handle,
+            from_end=topics[1:],
+            pass_over=consumer.gone,
+            before=policies.refresh,
+        )
+        telemetry.registry.register(Followed("notify", follower))
+        try:
+            await _migrated(database)
+            work = [
+                follower.run(),
+                watch(database, consumer, telemetry, names, lambda: behind(follower) is None),
+                *(Sender(channel, database, now_ms, telemetry).run() for channel in channels),
+            ]
+            app = pages_app(telemetry.registry, lambda: behind(follower))
+            address = settings.web_host, settings.notify_port
+            within_s, registry = settings.stop_within_ms / 1000, telemetry.registry
+            await host(work, app, address, "CALLWARDEN_NOTIFY_PORT", within_s, registry)
+        finally:
+            await cluster.stop()
+            database.close()
+
+
+NOBODY: Final = (
+    "nobody is told: no channel is set; CALLWARDEN_NOTIFY_ALERTMANAGER_URLS, _DINGTALK_URL, _FEISHU_URL, _WECOM_URL, "
+    "or _WEBHOOK_URL with _WEBHOOK_SECRET would be right"
+)
+
+
+def now_ms() -> int:
+    """The system's time."""
+    return time.time_ns() // 1_000_000
+
+
+async def _migrated(database: Database) -> None:
+    while True:
+        try:
+            return await database.migrate()
+        except Unavailable as error:
+            log.warning("waiting", why=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+
+async def watch(
+    database: Database, consumer: Consumer, telemetry: Telemetry, names: Iterable[str], current: Callable[[], bool]
+) -> None:
+    """Look at the clock, and at what waits, for as long as it is let. ``current``: whether all that is written is
+    known."""
+    nobody_s: set[str] = set()
+    while True:
+        try:
+            await database.run(partial(consumer.tick, current=current()))
+            queues = await database.run(outbox.queues)
+        except Unavailable as error:
+            log.warning("waiting", why=str(error))
+            await asyncio.sleep(_RETRY_S)
+            continue
+        telemetry.queues = dict.fromkeys(names, NOTHING) | queues
+        for channel in queues.keys() - set(names) - nobody_s:
+            nobody_s.add(channel)
+            log.warning("messages wait for a channel that is not set any more", channel=channel)
+        await asyncio.sleep(_TICK_S)

@@ -1,0 +1,22 @@
+"""The message that records of a topic were deleted before anybody was told of them."""
+
+from monitor.text.masking import mask_numbers
+from schemas.outputs import Reason
+from streams.consumers.data_loss import Gone
+from streams.consumers.notify.messages.message import Message
+
+
+def records_lost(gone: Gone, of_alerts: bool, now_ms: int) -> Message:
+    """``of_alerts``: what fired before is taken for over; else how tenants stand may not be known."""
+    what = mask_numbers(str(gone))
+    next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
+    if of_alerts:
+        next_ = Reason("后续：此前的预警一律视为已结束", "Next: the alerts told before are taken for over")
+    return Message(
+        id=f"lost:{gone.tp.topic}:{gone.tp.partition}:{gone.offset}:{now_ms}",
+        what="records_lost",
+        severity="critical",
+        at_ms=now_ms,
+        title=Reason("有关租户的记录在通知之前已被删除", "Records were deleted before anybody was told of them"),
+        lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
+    )

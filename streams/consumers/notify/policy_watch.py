@@ -1,0 +1,87 @@
+"""Reads on in the clock log, so that people are told by the policies that the workers decide by."""
+
+from typing import Final
+
+import structlog
+
+from monitor.partition.journal import Switch
+from monitor.policy.load import PolicyError, from_plain
+from monitor.policy.model import Policy
+from streams.consumers.notify.rules.rules_by_policy import Desks
+from streams.consumers.topic_reader import Topics
+from streams.kafka.api import TP, OffsetGone, Refused, Unavailable, Unreadable
+from streams.topics.policy_log import changes
+
+log = structlog.get_logger("callwarden")
+
+_NOT_READ: Final = "the policies that the workers have noted cannot be read: people are told by those that are known"
+
+
+class PolicyLog:
+    """Keeps ``desks`` at what stands in the topic ``clock``.
+
+    What cannot be read there stops nobody from being told: the log says so, once.
+    """
+
+    def __init__(self, cluster: Topics, clock: str, desks: Desks) -> None:
+        self._cluster, self._clock, self._desks = cluster, clock, desks
+        self._at: dict[TP, int] = {}
+        self._standing: dict[int, dict[int, Switch]] = {}
+        self._said: set[str] = set()
+        self._told = False
+        desks.begun = None
+
+    async def refresh(self) -> None:
+        """Read what was noted by now. Unavailable."""
+        changed = False
+        try:
+            ends = await self._ends()
+            for tp, end in ends.items():
+                changed = await self._read(tp, end) or changed
+        except Refused as error:
+            self._say(_NOT_READ, str(error))
+        if changed or not self._told:
+            self._desks.follow({number: self._policies(number) for number in self._standing})
+            self._told = True
+
+    async def _ends(self) -> dict[TP, int]:
+        if not self._at:
+            count = (await self._cluster.partitions([self._clock])).get(self._clock, 0)
+            self._at = await self._cluster.starts([TP(self._clock, number) for number in range(count)])
+            self._standing = {number: {} for number in range(count)}
+        ends = await self._cluster.ends(list(self._at))
+        if any(ends[tp] < at for tp, at in self._at.items()):  # it was made anew
+            self._at = {}
+            return await self._ends()
+        return ends
+
+    async def _read(self, tp: TP, end: int) -> bool:
+        """Whether something was noted since."""
+        changed, start = False, self._at[tp]
+        if start == end:
+            return False
+        try:
+            async for _ in changes(self._cluster, tp, start, end, self._standing[tp.partition]):
+                changed = True
+        except (Refused, Unreadable) as error:
+            self._say(_NOT_READ, str(error))
+        except OffsetGone as error:
+            self._at = {}
+            raise Unavailable(str(error)) from None
+        else:
+            self._at[tp] = end
+        return changed
+
+    def _policies(self, number: int) -> list[tuple[int, Policy]]:
+        found = []
+        for from_ms, switch in sorted(self._standing[number].items()):
+            try:
+                found.append((from_ms, from_plain(switch.policy, switch.sha256)))
+            except PolicyError as error:
+                self._say("a policy that this release cannot read: people are told by the one before it", str(error))
+        return found
+
+    def _say(self, what: str, why: str) -> None:
+        if why not in self._said:
+            self._said.add(why)
+            log.warning(what, why=why)

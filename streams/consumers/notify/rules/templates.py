@@ -1,0 +1,303 @@
+"""What messages say, in Chinese and English: what happened, the numbers, how the tenant stands, what happens next."""
+
+from collections.abc import Sequence
+
+from monitor.policy.metrics import METRICS
+from monitor.policy.model import Escalation, Policy
+from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
+from monitor.report import labels
+from monitor.report.labels import Label, label
+from monitor.text.display import readable, tenant_label
+from monitor.text.timestamps import instant
+from schemas.outputs import Alert, Enforcement, Measure, Reason
+from streams.consumers.notify.messages.labels import WHAT
+from streams.consumers.notify.messages.message import Item, Message, Severity, What
+from streams.consumers.notify.rules.tenant_state import Case, Tenant, Thread
+
+
+class Words:
+    """The messages about one tenant, under a policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def fires(self, tenant_id: str, tenant: Tenant, behaviour: str, tier: str, thread: Thread, now_ms: int) -> Message:
+        """A thread fires."""
+        severity = thread.severity
+        alert_id, alert = next((id_, each) for id_, each in thread.firing.items() if each.severity == severity)
+        rules = sorted({each.rule_id for each in thread.firing.values()})
+        level = label(labels.SEVERITIES, severity)
+        lines = [alert.reason, *_figures(alert.measure)]
+        if len(rules) > 1:
+            lines.append(Reason(f"触发的规则：{'、'.join(rules)}", f"Rules in breach: {', '.join(rules)}"))
+        lines += [
+            self._standing(tenant),
+            Reason(
+                "后续：窗口结束后由规则判定；预警可能提前，也可能解除",
+                "Next: the rule decides once its window has ended; an alert is early and may be taken back",
+            ),
+        ]
+        return Message(
+            id=f"alert:{alert_id}:{now_ms}",
+            what="alert",
+            severity=severity,
+            at_ms=alert.at_ms,
+            title=_title(Label(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
+            lines=tuple(lines),
+            tenant_id=tenant_id,
+            behaviour=behaviour,
+            tier=tier,
+            refs=tuple(thread.firing),
+            standing="on",
+        )
+
+    def over(self, tenant_id: str, tenant: Tenant, behaviour: str, tier: str, alert: Alert) -> Message:
+        """Nothing of a thread fires any more."""
+        return Message(
+            id=f"over:{alert.alert_id}:{tenant.threads[behaviour].told_ms}",
+            what="alert",
+            severity=tenant.threads[behaviour].told or alert.severity,
+            at_ms=alert.updated_ms,
+            title=_title(Label("预警解除", "Alert resolved"), tenant_id, behaviour),
+            lines=(fit(alert.reason), *_figures(alert.measure), self._standing(tenant)),
+            tenant_id=tenant_id,
+            behaviour=behaviour,
+            tier=tier,
+            refs=(alert.alert_id,),
+            standing="off",
+        )
+
+    def superseded(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+        """The thread goes on as a worse one."""
+        return self._ends(
+            f"worse:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
+        )
+
+    def outlasted(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+        """It has fired for so long without a word that it is taken for over."""
+        return self._ends(
+            f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
+        )
+
+    def unheard(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
+        """The time for a review of the thread's decisions is over, and nothing was heard of what became of them."""
+        id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{now_ms}"
+        return self._ends(id_, "pending", tenant_id, behaviour, tier, severity, now_ms)
+
+    def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
+        """No decision of the thread waits for review any more, since that event."""
+        id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"
+        return self._ends(id_, "pending", event.subject, behaviour, tier, severity, event.data.decided_ms)
+
+    def decided(self, tenant: Tenant, event: Enforcement, what: What, severity: Severity) -> Message:
+        """Something was decided."""
+        data = event.data
+        kind = label(labels.KINDS, data.kind)
+        zh, en = kind
+        if data.tier and data.kind not in ("reversal", "lapse"):
+            tier = label(labels.TIERS, data.tier)
+            zh, en = f"{tier.zh}·{zh}", f"{tier.en} · {en}"
+        if what == "pending":
+            zh, en = f"{zh}（待复核）", f"{en} (pending review)"
+        return Message(
+            id=f"decision:{event.id}",
+            what=what,
+            severity=severity,
+            at_ms=data.decided_ms,
+            title=_title(Label(zh, en), event.subject, data.behaviour),
+            lines=(
+                fit(data.reason),
+                *_figures(data.measure),
+                self._standing(tenant),
+                self._next(tenant, event),
+            ),
+            tenant_id=event.subject,
+            behaviour=data.behaviour,
+            tier=data.tier or "none",
+            refs=(event.id,),
+            standing="on" if what == "pending" else None,
+        )
+
+    def hollow(self, tenant_id: str, tenant: Tenant, id_: str, case: Case, at_ms: int) -> Message:
+        """A final escalation has lost the violations that it rests on."""
+        left, least = case.left or 0, case.at_least or 0
+        lines = (
+            Reason(
+                f"生效的“{case.rule_id}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
+                f"Of the violations that the final decision by “{case.rule_id}” rests on, only {left} "
+                f"{'is' if left == 1 else 'are'} left unreversed, fewer than {least}",
+            ),
+            self._standing(tenant),
+            Reason(
+                f"后续：该决定不会自动撤销，须有人查看：callwarden reviews show {id_}",
+                f"Next: it is not reversed by itself, a person must look: callwarden reviews show {id_}",
+            ),
+        )
+        return Message(
+            id=f"hollow:{id_}",
+            what="escalation_hollow",
+            severity="critical",
+            at_ms=at_ms,
+            title=_title(WHAT["escalation_hollow"], tenant_id, case.behaviour),
+            lines=lines,
+            tenant_id=tenant_id,
+            behaviour=case.behaviour,
+            refs=(id_,),
+        )
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _ends(
+        self, id_: str, what: What, tenant_id: str, behaviour: str, tier: str, severity: Severity, at_ms: int
+    ) -> Message:
+        return Message(
+            id=id_,
+            what=what,
+            severity=severity,
+            at_ms=at_ms,
+            title=_title(WHAT[what], tenant_id, behaviour),
+            tenant_id=tenant_id,
+            behaviour=behaviour,
+            tier=tier,
+            standing="off",
+            others=False,
+        )
+
+    def _standing(self, tenant: Tenant) -> Reason:
+        """What is on record, what waits, what stands, what holds refunds."""
+        cases = tenant.cases.values()
+        pending = sum(case.pending for case in cases)
+        holds = sum(case.frozen for case in cases)
+        stopped = label(labels.STANDINGS, {"ban": "banned", "termination": "terminated"}.get(tenant.stopped or "", ""))
+        zh = f"租户现状：在案违规 {count(tenant.on_record)} 次，待复核 {count(pending)} 件，退款冻结 {count(holds)} 项"
+        en = (
+            f"Standing: {count(tenant.on_record)} violation{_s(tenant.on_record)} on record, {count(pending)} pending, "
+            f"{count(holds)} hold{_s(holds)} on refunds"
+        )
+        return Reason(f"{zh}，{stopped.zh}", f"{en}, {stopped.en.lower()}") if stopped.zh else Reason(zh, en)
+
+    def _next(self, tenant: Tenant, event: Enforcement) -> Reason:
+        """What happens next, by itself or by people's doing."""
+        data = event.data
+        if data.status == "pending_review":
+            by = instant(data.review_by_ms) if data.review_by_ms is not None else "?"
+            return Reason(
+                f"后续：须在 {by} 前复核（callwarden reviews show {event.id}），否则自动失效",
+                f"Next: review it by {by} (callwarden reviews show {event.id}), or it lapses",
+            )
+        if data.kind in ("reversal", "lapse"):
+            holds = sum(case.frozen for case in tenant.cases.values())
+            if data.refunds == "released" and not holds:
+                return Reason("后续：退款冻结已全部解除", "Next: no hold on refunds is left")
+            return Reason("后续：该决定不再有效", "Next: the decision has no effect any more")
+        if tenant.stopped:
+            return Reason(
+                "后续：在其撤销之前，度量规则与升级规则不再对该租户作出决定",
+                "Next: until it is reversed, measured rules and escalations decide nothing more for this tenant",
+            )
+        nearest = self._nearest(tenant, data.decided_ms) if "record_violation" in data.actions else None
+        if nearest is None:
+            return Reason("后续：无", "Next: nothing by itself")
+        escalation, counted = nearest
+        tier = self._policy.tiers[escalation.tier]
+        kind = label(labels.KINDS, tier.kind)
+        long_zh, long_en = span(escalation.window_ms)
+        review_zh, review_en = ("（须人工复核）", " (for review)") if escalation.mode == "review" else ("", "")
+        return Reason(
+            f"后续：{long_zh}内满 {escalation.at_least} 次违规即{kind.zh}{review_zh}，已计 {counted} 次",
+            f"Next: {escalation.at_least} violations within {long_en} bring {kind.en.lower()}{review_en}; "
+            f"counted so far: {counted}",
+        )
+
+    def _nearest(self, tenant: Tenant, at_ms: int) -> tuple[Escalation, int] | None:
+        """The escalation that the fewest violations are missing for, and how many count for it already."""
+        counted = [
+            (
+                escalation,
+                sum(
+                    at_ms - escalation.window_ms < violation.decided_ms and escalation.id not in violation.used_by
+                    for violation in tenant.violations
+                ),
+            )
+            for escalation in self._policy.escalations
+        ]
+        return min(counted, key=lambda pair: pair[0].at_least - pair[1], default=None)
+
+
+def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -> Message:
+    """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), the first to lapse first."""
+    items = tuple(
+        Item(
+            tenant_id,
+            behaviour,
+            "critical" if kind in ("termination", "ban") else "warning",
+            Reason(
+                f"{instant(by_ms)} 失效：租户 {tenant_label(tenant_id)}，{label(labels.KINDS, kind).zh}，"
+                f"{label(labels.BEHAVIOURS, behaviour).zh}",
+                f"lapses {instant(by_ms)}: tenant {tenant_label(tenant_id)}, {label(labels.KINDS, kind).en.lower()}, "
+                f"{label(labels.BEHAVIOURS, behaviour).en.lower()}",
+            ),
+            id_,
+        )
+        for id_, tenant_id, behaviour, kind, by_ms in pending
+    )
+    n = len(items)
+    return Message(
+        id=f"lapse:{items[0].ref}:{now_ms}",
+        what="lapse_soon",
+        severity=max((item.severity for item in items), key=("warning", "critical").index),
+        at_ms=now_ms,
+        title=Reason(
+            f"{count(n)} 件待复核决定即将失效", f"{count(n)} pending decision{_s(n)} about to lapse without a review"
+        ),
+        lines=(
+            Reason(
+                "后续：callwarden reviews list 查看并复核，否则自动失效", "Next: callwarden reviews list; or they lapse"
+            ),
+        ),
+        items=items,
+        refs=tuple(item.ref or "" for item in items),
+    )
+
+
+def _title(what: Label, tenant_id: str, behaviour: str) -> Reason:
+    name = label(labels.BEHAVIOURS, behaviour)
+    return Reason(
+        f"{what.zh}：租户 {tenant_label(tenant_id)}，{readable(name.zh, 80)}",
+        f"{what.en}: tenant {tenant_label(tenant_id)}, {readable(name.en, 80).lower()}",
+    )
+
+
+def _figures(measure: Measure | None) -> list[Reason]:
+    """The measure beside its threshold."""
+    if measure is None or measure.value is None:
+        return []
+    name = label(labels.METRIC_NAMES, measure.metric)
+    value_zh, value_en = _amount(measure.metric, measure.value, measure.threshold)
+    limit_zh, limit_en = _amount(measure.metric, measure.threshold, None)
+    return [
+        Reason(
+            f"指标：{name.zh} {value_zh}，阈值 {limit_zh}",
+            f"Measure: {name.en.lower() if name.en[1:2].islower() else name.en} {value_en}, threshold {limit_en}",
+        )
+    ]
+
+
+def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
+    """A value, rounded so that it lies on its side of what it stands ``beside``, or a threshold as it is."""
+    known = METRICS.get(metric)
+    unit = known.unit if known else "count"
+    if unit == "ratio":
+        text = exact_percent(value) if beside is None else rounded_percent(value, (beside, 1.0))
+        return f"{text}%", f"{text} %"
+    text = exact(value) if beside is None or unit != "seconds" else rounded(value, (beside,))
+    return (f"{text} 秒", f"{text} s") if unit == "seconds" else (text, text)
+
+
+def fit(reason: Reason) -> Reason:
+    """A sentence from the topic, fit to be shown and kept: numbers masked, and not too long."""
+    return Reason(readable(reason.zh, 500), readable(reason.en, 800))
+
+
+def _s(n: int) -> str:
+    return "" if n == 1 else "s"

@@ -1,0 +1,143 @@
+"""One message of each kind, to see that a channel works and what it looks like there."""
+
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from monitor.policy.model import Policy
+from monitor.text.durations import DAY, HOUR
+from schemas.outputs import (
+    Action,
+    Alert,
+    Enforcement,
+    EnforcementData,
+    Evidence,
+    Measure,
+    PolicyRef,
+    Reason,
+    TierName,
+    Window,
+)
+from streams.consumers.data_loss import Gone
+from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.notify.messages.data_loss_message import records_lost
+from streams.consumers.notify.messages.message import Message
+from streams.consumers.notify.rules.digest import digest, summary
+from streams.consumers.notify.rules.notification_rules import REPEATED, Desk, Silent
+from streams.consumers.notify.rules.templates import Words, lapse_soon
+from streams.consumers.notify.rules.tenant_state import Case, Tenant
+from streams.consumers.notify.rules.throttle import Manners
+from streams.kafka.api import TP
+
+TENANT = "callwarden-test"
+_REASON = Reason("这是一条测试消息，并无此事", "This is a test, nothing happened")
+_MEASURE = Measure("short_call_ratio", 50, 100, 0.5, 0.25, 0.41)
+
+
+_TIERS: Final[dict[str, TierName | None]] = {"termination": "major", "ban": "severe", "admission_rejected": None}
+_ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
+    "warning": ("warn", "record_violation"),
+    "ban": ("ban_account", "record_violation", "forbid_refunds", "reserve_legal_action"),
+    "admission_rejected": ("reject_numbers",),
+}
+
+
+class Answer(NamedTuple):
+    """What a channel's receiver said to a message."""
+
+    channel: str
+    what: str
+    ok: bool
+    said: str
+
+
+async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[Answer]:
+    """Send one of each kind to each channel."""
+    for channel in channels:
+        for message in samples(policy, now_ms):
+            if not message.others and not channel.name.startswith("alertmanager"):
+                continue
+            what = f"{message.what} over" if message.standing == "off" else message.what
+            try:
+                said = await channel.send([message], [now_ms])
+            except Failed as failed:
+                yield Answer(channel.name, what, False, str(failed))
+            else:
+                yield Answer(channel.name, what, True, said)
+
+
+def samples(policy: Policy, now_ms: int) -> list[Message]:
+    """One message of each kind, marked as a test."""
+    desk, tenant = Desk(policy, Manners(delay_ms=0)), Tenant()
+    rule = next(rule for rule in policy.rules if rule.mode != "shadow") if policy.rules else None
+    rule_id = rule.id if rule else "blind_calling"
+    said = desk.alert(TENANT, tenant, _alert(rule_id, "firing", now_ms), now_ms)
+    said.messages += desk.tick(TENANT, tenant, now_ms).messages
+    said.messages += desk.alert(TENANT, tenant, _alert(rule_id, "resolved", now_ms), now_ms).messages
+    for event in (
+        _event("test-warning", "warning", now_ms, measure=_MEASURE),
+        _event("test-pending", "termination", now_ms, behaviour=REPEATED, status="pending_review"),
+        _event("test-termination", "termination", now_ms, behaviour=REPEATED, supersedes="test-pending"),
+        _event("test-reversal", "reversal", now_ms, behaviour=REPEATED, reverses="test-termination"),
+        _event("test-ban", "ban", now_ms, behaviour="verified_fraud_complaint"),
+        _event("test-application", "admission_rejected", now_ms, behaviour="banned_applicant"),
+    ):
+        said.messages += desk.decision(TENANT, tenant, event, now_ms).messages
+    fallen = Case("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
+    messages = [
+        *said.messages,
+        lapse_soon([("test-pending", TENANT, REPEATED, "termination", now_ms + DAY)], now_ms),
+        Words(policy).hollow(TENANT, tenant, "test-escalation", fallen, now_ms),
+        records_lost(Gone(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
+        summary([Silent(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
+        digest([message for message in said.messages if message.others], now_ms),
+    ]
+    return [_marked(message) for message in messages]
+
+
+def _marked(message: Message) -> Message:
+    title = Reason(f"【测试】{message.title.zh}", f"[Test] {message.title.en}")
+    fields = {name: getattr(message, name) for name in message.__struct_fields__}
+    return Message(**fields | {"title": title})
+
+
+def _alert(rule_id: str, state: str, now_ms: int) -> Alert:
+    return Alert(
+        "test-alert", TENANT, rule_id, "warning", state, _MEASURE, now_ms, now_ms, None, _REASON  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _event(
+    id_: str,
+    kind: str,
+    now_ms: int,
+    *,
+    behaviour: str = "blind_calling",
+    status: str = "final",
+    measure: Measure | None = None,
+    supersedes: str | None = None,
+    reverses: str | None = None,
+) -> Enforcement:
+    frozen = kind in ("termination", "ban")
+    data = EnforcementData(
+        tenant_id=TENANT,
+        kind=kind,  # type: ignore[arg-type]
+        status=status,  # type: ignore[arg-type]
+        behaviour=behaviour,
+        clause={"blind_calling": 6, "verified_fraud_complaint": 1}.get(behaviour),
+        tier=_TIERS.get(kind, "minor"),
+        actions=_ACTIONS.get(kind, ()),
+        proposed_actions=(),
+        refunds="released" if reverses else "frozen" if frozen else "unaffected",
+        rule_id="repeated-violations" if behaviour == REPEATED else behaviour,
+        policy=PolicyRef("test", "1", ""),
+        decided_ms=now_ms,
+        review_by_ms=now_ms + 7 * DAY if status == "pending_review" else None,
+        window=Window(now_ms - 24 * HOUR, now_ms) if measure else None,
+        measure=measure,
+        evidence=Evidence(),
+        violations_on_record=1,
+        reverses=reverses,
+        supersedes=supersedes,
+        reason=_REASON,
+    )
+    return Enforcement(id=id_, subject=TENANT, time="", data=data)

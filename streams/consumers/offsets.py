@@ -1,0 +1,147 @@
+"""Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    ScalarSelect,
+    String,
+    Table,
+    cast,
+    func,
+    select,
+    update,
+)
+
+from streams.consumers.sql_common import insert_new, of_partition
+from streams.kafka.api import TP
+
+
+class Overtaken(Exception):
+    """Another process with the same database has moved a position."""
+
+
+class Last(NamedTuple):
+    """The last record that was handled, by which a log is known again that was cut and written anew."""
+
+    offset: int
+    hash: str
+
+
+def hash_of(key: bytes | None, value: bytes | None) -> str:
+    """The hash of a record."""
+    parts = [b"-" if part is None else b"%d:%b" % (len(part), part) for part in (key, value)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def position_table(metadata: MetaData, name: str) -> Table:
+    """The table of the consumer of that name."""
+    return Table(
+        f"{name}_position",
+        metadata,
+        *of_partition(),
+        Column("next", BigInteger, nullable=False),
+        Column("last_offset", BigInteger),
+        Column("last_hash", String(64)),
+        Column("cluster", String(255)),
+    )
+
+
+def read_text(text: str | None) -> dict[TP, int]:
+    """What `Positions.as_text` gave."""
+    parts = [each.split(":") for each in (text or "").split(",") if each]
+    return {TP(topic, int(partition)): int(at) for topic, partition, at in parts}
+
+
+class Positions:
+    """The next offset of each partition, and the last record before it."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def known(self, connection: Connection) -> dict[TP, int]:
+        """All that are known."""
+        rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
+        return {TP(topic, partition): at for topic, partition, at in rows}
+
+    def last(self, connection: Connection) -> dict[TP, Last]:
+        """The last record that was handled, of the partitions of which one was."""
+        c = self._table.c
+        rows = connection.execute(select(c.topic, c.partition, c.last_offset, c.last_hash))
+        return {TP(topic, partition): Last(at, hashed) for topic, partition, at, hashed in rows if at is not None}
+
+    def as_text(self) -> ScalarSelect[str | None]:
+        """All that are known in one value, so that another statement can tell which state it has seen."""
+        c = self._table.c
+        each = c.topic + ":" + cast(c.partition, String) + ":" + cast(c.next, String)
+        return select(func.aggregate_strings(each, ",")).scalar_subquery()
+
+    def clusters(self, connection: Connection) -> set[str]:
+        """For which clusters positions were kept. Of those that an earlier release has kept that is not known."""
+        cluster = self._table.c.cluster
+        return set(connection.execute(select(cluster).where(cluster.is_not(None)).distinct()).scalars())
+
+    def begin(self, connection: Connection, first: dict[TP, int], cluster: str | None) -> None:
+        """Begin with these partitions, unless they have been begun with; all positions are that cluster's from now on.
+
+        A position of which it is not known whose it is becomes that cluster's, too.
+        """
+        rows = [{**tp._asdict(), "next": at, "cluster": cluster} for tp, at in first.items()]
+        if rows:
+            connection.execute(insert_new(connection, self._table), rows)
+        column = self._table.c.cluster
+        connection.execute(update(self._table).where(column.is_(None)).values(cluster=cluster))
+
+    def distrust(self, connection: Connection, topics: Sequence[str]) -> None:
+        """The last records of these topics are not those of the logs that bear their names now."""
+        c = self._table.c
+        connection.execute(
+            update(self._table).where(c.topic.in_(topics), c.last_offset.is_not(None)).values(last_hash="")
+        )
+
+    def raise_to(self, connection: Connection, at: Mapping[TP, int]) -> None:
+        """Move each forward to at least this offset, whoever else moves it; for what may be looked at twice."""
+        if not at:
+            return
+        rows = [{**tp._asdict(), "next": offset} for tp, offset in at.items()]
+        connection.execute(insert_new(connection, self._table), rows)
+        c = self._table.c
+        for tp, offset in at.items():
+            here = (c.topic == tp.topic, c.partition == tp.partition, c.next < offset)
+            connection.execute(update(self._table).where(*here).values(next=offset))
+
+    def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
+        """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""
+        self._must_move(connection, tp, start, {"next": stop, "last_offset": None, "last_hash": None})
+
+    def advance(self, connection: Connection, tp: TP, start: int, stop: int, last: Last | None = None) -> int:
+        """Go on from ``stop``; from where on the records, of which ``last`` is the last, are to be handled now.
+
+        That is beyond ``start``, at ``stop`` or even further, where another process with the same database has handled
+        them. Raises Overtaken where those before ``start`` are not handled.
+        """
+        values = {"next": stop} | ({"last_offset": last.offset, "last_hash": last.hash} if last else {})
+        if self._moved(connection, tp, start, values):
+            return start
+        table = self._table
+        here = (table.c.topic == tp.topic, table.c.partition == tp.partition)
+        at = connection.execute(select(table.c.next).where(*here).with_for_update()).scalar_one_or_none()
+        if at is None or at < start:
+            raise Overtaken(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
+        if at < stop:
+            self._must_move(connection, tp, at, values)
+        return int(at)
+
+    def _must_move(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> None:
+        if not self._moved(connection, tp, start, values):
+            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+
+    def _moved(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> bool:
+        table = self._table
+        here = (table.c.topic == tp.topic, table.c.partition == tp.partition, table.c.next == start)
+        return connection.execute(update(table).where(*here).values(values)).rowcount == 1

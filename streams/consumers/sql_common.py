@@ -1,0 +1,42 @@
+"""What the consumers' tables have in common: a partition, records that cannot be read, rows that may be there."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table
+
+from streams.consumers.sql_text import AnyText
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+
+def of_partition() -> list[Column[Any]]:
+    """The partition of a topic, as the first columns of a primary key."""
+    return [
+        Column("topic", String(249), primary_key=True),
+        Column("partition", Integer, primary_key=True, autoincrement=False),
+    ]
+
+
+def rejected_table(metadata: MetaData, name: str) -> Table:
+    """Where the consumer of that name notes records that it cannot read."""
+    return Table(
+        f"{name}_rejected",
+        metadata,
+        *of_partition(),
+        Column("offset", BigInteger, primary_key=True, autoincrement=False),
+        Column("reason", AnyText, nullable=False),
+    )
+
+
+def insert_new(connection: Connection, table: Table) -> "PostgresqlInsert | SqliteInsert":
+    """An insert that leaves rows whose key is there already as they are."""
+    # Imported here: each is as large as all the rest that a command needs of a database.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()

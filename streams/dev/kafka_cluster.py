@@ -1,0 +1,83 @@
+"""A real Apache Kafka cluster of several nodes on one machine, for development and tests."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from streams.dev.kafka_node import HOST, START_S, STOP_S, DevKafka, Member, cluster_id, free_ports
+
+_HEAP = "512m"
+_LOOK_S = 0.5
+
+
+class DevCluster:
+    """``brokers`` nodes, each of which is broker and controller; their storage is in ``data``, with several in
+    ``data/1``, ``data/2`` and so on.
+
+    Topics have three replicas (fewer with fewer nodes), and a write is acknowledged once all but one have it. ``port``
+    is the first node's, the others have those that follow; 0 takes any free ones. ``properties`` as in `DevKafka`.
+    As a context it starts and stops.
+    """
+
+    def __init__(
+        self, data: Path, jars: Path, brokers: int, *, port: int = 0, properties: Mapping[str, str] | None = None
+    ) -> None:
+        numbers = range(1, brokers + 1)
+        controllers = {number: f"{HOST}:{free}" for number, free in zip(numbers, free_ports(brokers), strict=True)}
+        own = cluster_id()
+        self.nodes = {
+            number: DevKafka(
+                data / str(number) if brokers > 1 else data,
+                jars,
+                port=port + number - 1 if port else 0,
+                properties=properties,
+                member=Member(number, controllers, own, _HEAP),
+            )
+            for number in numbers
+        }
+
+    @property
+    def address(self) -> str:
+        """`bootstrap.servers`: all nodes."""
+        return ",".join(node.address for node in self.nodes.values())
+
+    def start(self, timeout_s: float = START_S) -> None:
+        """Start all nodes that do not run, and wait until each serves. Raises `Missing`, `NodeFailed`."""
+        starting = [node for node in self.nodes.values() if not node.running]
+        try:
+            for node in starting:
+                node.launch()
+            for node in starting:
+                node.wait_until_it_serves(timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """End all nodes in good order; by force after ``timeout_s`` each."""
+        with ThreadPoolExecutor(len(self.nodes)) as threads:
+            list(threads.map(lambda node: node.stop(timeout_s), self.nodes.values()))
+
+    def kill(self) -> None:
+        """End all nodes as a power cut would."""
+        for node in self.nodes.values():
+            node.kill()
+
+    def wait(self) -> DevKafka:
+        """Wait until one of the nodes ends by itself; that node."""
+        while True:
+            for node in self.nodes.values():
+                if not node.running:
+                    return node
+            time.sleep(_LOOK_S)
+
+    def __enter__(self) -> "DevCluster":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,90 @@
+"""What a Kafka node of one's own needs: Java and Apache Kafka's jars, found, or fetched by Maven."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+VERSION = "4.4.0"
+# Apache Kafka 4 runs on Java 17 and later.
+OLDEST_JAVA = 17
+# Where `make tools` and `callwarden dev-kafka` keep the jars, from the folder in which they are called.
+FOLDER = Path(".tools") / "kafka"
+
+_DEPENDENCIES = (
+    ("org.apache.kafka", "kafka_2.13", VERSION),
+    ("org.apache.kafka", "kafka-tools", VERSION),
+    ("org.slf4j", "slf4j-simple", "1.7.36"),
+)
+_POM = """\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>callwarden</groupId>
+  <artifactId>kafka-jars</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+{}
+  </dependencies>
+</project>
+"""
+_DEPENDENCY = "    <dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+_ON_DEBIAN = "on Debian and Ubuntu: apt-get install"
+
+
+class Missing(Exception):
+    """Something that the node needs is not here. The message says what, and how to get it."""
+
+
+def java() -> str:
+    """The `java` to run Kafka with: that of JAVA_HOME, else of PATH. Raises `Missing` for none and for an old one."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    found = found or shutil.which("java")
+    wanted = f"Kafka {VERSION} needs Java {OLDEST_JAVA} or newer; {_ON_DEBIAN} openjdk-17-jre-headless"
+    if found is None:
+        raise Missing(f"there is no `java` in JAVA_HOME or on PATH. {wanted}")
+    told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', told)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise Missing(f"{found} is {told.partition(chr(10))[0] or 'not a Java that tells its version'}. {wanted}")
+    return found
+
+
+def present(folder: Path = FOLDER) -> Path | None:
+    """The folder of the jars, when they have been fetched into ``folder``."""
+    jars = folder / VERSION
+    return jars if jars.is_dir() else None
+
+
+def fetch(folder: Path = FOLDER) -> Path:
+    """The folder of the jars, fetched by Maven into ``folder`` if they are not there yet (60 MB).
+
+    Raises `Missing` when Maven is not here, or could not fetch them.
+    """
+    jars = folder / VERSION
+    if jars.is_dir():
+        return jars
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Missing(
+            f"Kafka's jars are not in {jars}, and there is no `mvn` on PATH to fetch them; {_ON_DEBIAN} maven"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Renamed only when complete, so that a fetch that was cut off, or two at a time, leave no half a folder.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        pom, new = Path(scratch) / "pom.xml", Path(scratch).absolute() / "jars"
+        pom.write_text(_POM.format("\n".join(_DEPENDENCY.format(*each) for each in _DEPENDENCIES)), "utf-8")
+        command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={new}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "it gave no reason")
+            raise Missing(f"Maven could not fetch Kafka {VERSION} into {jars}: {reason}")
+        try:
+            new.rename(jars)
+        except OSError:
+            if not jars.is_dir():
+                raise
+    return jars

@@ -1,0 +1,69 @@
+"""Follows topics to whose records people look: every partition, without a group, committed records alone."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+import structlog
+
+from streams.kafka import KafkaCluster
+from streams.kafka.api import TP, OffsetGone, Refused, Unreadable
+from streams.settings.load import Settings
+
+log = structlog.get_logger("callwarden")
+
+_POLL_S = 0.25
+_MOST = 2_000
+
+
+class Seen(NamedTuple):
+    """One record of a topic."""
+
+    topic: str
+    value: bytes
+
+
+async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncIterator[Seen]:
+    """What these topics hold, with ``from_start``, and what comes: for as long as it is asked for.
+
+    The order is that of each partition. Raises `Unavailable` and `Refused`; a broker that goes away later is waited
+    for. What cannot be read is passed over, with its place in the log.
+    """
+    cluster = KafkaCluster(settings)
+    try:
+        counts = await cluster.partitions(topics)
+        for topic in topics:
+            if topic not in counts:
+                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
+        at = await (cluster.starts if from_start else cluster.ends)(tps)
+        while True:
+            async with aclosing(_follow(cluster, at)) as some:
+                async for seen in some:
+                    yield seen
+    finally:
+        await cluster.stop()
+
+
+async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Seen]:
+    """What comes from ``at`` on, which moves with it, until a log cannot be read on there."""
+    reader = cluster.reader()
+    try:
+        await reader.start(at)
+        while True:
+            for tp, fetched in (await reader.poll(_POLL_S, _MOST)).items():
+                at[tp] = fetched.stop
+                for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                    bad = fetched.unreadable.get(offset)
+                    if bad is not None and bad.first_offset is not None:
+                        log.warning("passed over", topic=tp.topic, partition=tp.partition, why=bad.reason)
+                    elif value is not None:
+                        yield Seen(tp.topic, value)
+    except Unreadable as damaged:
+        log.warning("passed over", why=str(damaged))
+        at[damaged.tp] = damaged.last + 1
+    except OffsetGone as gone:
+        log.warning("the log begins anew", why=str(gone))
+        at |= await cluster.starts([gone.tp])
+    finally:
+        await reader.stop()

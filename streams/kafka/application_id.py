@@ -1,0 +1,55 @@
+"""Identity: an application id is that of one output prefix, whose writers a worker of another one would cut off."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from streams.kafka.topic_names import Names
+from streams.settings.load import Settings
+
+USUAL: Final = "callwarden"
+"""The application id of workers that were told none, before it followed the output prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group: what each of its members reads, and the topics in which it has been anywhere."""
+
+    members: tuple[frozenset[str], ...] = ()
+    committed: frozenset[str] = frozenset()
+
+
+def mistaken(settings: Settings, mine: Group, usual: Group, begun: bool) -> str | None:
+    """Why a worker under these settings must not start; None where it may.
+
+    ``mine`` is the group of its application id, ``usual`` that of `USUAL`; ``begun``: its own topics hold something.
+    """
+    names = Names(settings.input_prefix, settings.output_prefix)
+    control, own = names.output("control"), settings.application_id
+    strangers = [member for member in mine.members if control not in member]
+    if strangers:
+        return (
+            f"workers of the application id {own} put out elsewhere: they listen to {_controls(strangers)}, and not to "
+            f"{control}. Under one id each would cut off the other. {_RIGHT}"
+        )
+    if not begun and not mine.members and mine.committed.intersection(names.inputs):
+        return (
+            f"the application id {own} has judged these inputs before, and {names.output('state')}, "
+            f"{names.output('enforcement')} and {names.output('clock')} are empty: it is that of workers that put out "
+            f"elsewhere, and would cut them off. {_RIGHT}. If there are none any more: kafka-consumer-groups.sh "
+            f"--bootstrap-server {settings.bootstrap_servers} --delete --group {own}"
+        )
+    if own != USUAL and any(control in member for member in usual.members):
+        return (
+            f"workers of the application id {USUAL} put out to {control} already; under {own} nothing would keep both "
+            f"from deciding. CALLWARDEN_APPLICATION_ID={USUAL} would be right"
+        )
+    return None
+
+
+_RIGHT = "One of its own as CALLWARDEN_APPLICATION_ID would be right, or none: then it follows CALLWARDEN_OUTPUT_PREFIX"
+
+
+def _controls(members: Iterable[frozenset[str]]) -> str:
+    heard = {topic for member in members for topic in member}
+    return ", ".join(sorted(topic for topic in heard if topic.endswith("control")) or sorted(heard))

@@ -1,0 +1,111 @@
+"""Fetched records as columns."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.partition.record_batch import UnreadableRecord
+from streams.kafka.api import Fetched
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Columns:
+    """Records in offset order, as columns; offsets and timestamps in pieces, ``headers`` only where they are wanted.
+
+    ``unreadable``: those that are no records, by their offsets. ``beside``: a thread reads what follows, see
+    `streams.kafka.fetch.columnar_fetch.settled`; a client takes these columns for something then, though they may be
+    empty.
+    """
+
+    __slots__ = ("beside", "headers", "keys", "offsets", "timestamps_ms", "unreadable", "values")
+
+    def __init__(self) -> None:
+        self.offsets: list[NDArray[np.int64]] = []
+        self.timestamps_ms: list[NDArray[np.int64]] = []
+        self.keys: list[bytes | None] = []
+        self.values: list[bytes | None] = []
+        self.headers: list[Headers] = []
+        self.unreadable: dict[int, UnreadableRecord] = {}
+        self.beside: asyncio.Future[Any] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.values) or self.beside is not None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def add(self, rows: Sequence[Any], at_ms: int | None, *, offsets: bool, headers: bool) -> None:
+        """Put aiokafka's records, some at least, behind those that are here; ``at_ms`` is the timestamp of them all.
+
+        ``offsets`` and ``headers``: whether these are wanted.
+        """
+        if offsets:
+            self.offsets.append(np.array([row.offset for row in rows], np.int64))
+        if at_ms is None:
+            self.timestamps_ms.append(np.array([row.timestamp for row in rows], np.int64))
+        else:
+            self.timestamps_ms.append(np.full(len(rows), at_ms, np.int64))
+        self.keys += [row.key for row in rows]
+        self.values += [row.value for row in rows]
+        if headers:
+            self.headers += [tuple(row.headers) for row in rows]
+
+    def extend(self, other: "Columns") -> None:
+        """Put the records of ``other`` behind those that are here."""
+        self.offsets += other.offsets
+        self.timestamps_ms += other.timestamps_ms
+        self.keys += other.keys
+        self.values += other.values
+        if other.headers:
+            self.headers += other.headers
+        if other.unreadable:
+            self.unreadable |= other.unreadable
+
+    def part(self, start: int, stop: int) -> "Columns":
+        """The records from the ``start``-th to before the ``stop``-th."""
+        if (start, stop) == (0, len(self)):
+            return self
+        part = Columns()
+        part.offsets = [joined(self.offsets)[start:stop]]
+        part.timestamps_ms = [joined(self.timestamps_ms)[start:stop]]
+        part.keys, part.values = self.keys[start:stop], self.values[start:stop]
+        part.headers = self.headers[start:stop]
+        if self.unreadable:
+            within = set(part.offsets[0].tolist())
+            part.unreadable = {offset: one for offset, one in self.unreadable.items() if offset in within}
+        return part
+
+
+def columns(start: int, stop: int, records: Columns | Sequence[Any]) -> Fetched:
+    """``records`` (an empty list where there are none), fetched from ``start``, with position ``stop`` after them."""
+    if not isinstance(records, Columns):
+        records = Columns()
+    offsets, timestamps_ms = joined(records.offsets), joined(records.timestamps_ms)
+    return Fetched(start, stop, offsets, timestamps_ms, records.keys, records.values, records.unreadable)
+
+
+def before(fetched: Fetched, stop: int) -> Fetched:
+    """What of ``fetched`` lies below offset ``stop``."""
+    if fetched.stop <= stop:
+        return fetched
+    count = int(np.searchsorted(fetched.offsets, stop))
+    return Fetched(
+        fetched.start,
+        stop,
+        fetched.offsets[:count],
+        fetched.timestamps_ms[:count],
+        fetched.keys[:count],
+        fetched.values[:count],
+        fetched.unreadable,
+    )
+
+
+def joined(pieces: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The pieces as one column."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate(pieces) if pieces else np.empty(0, np.int64)

@@ -1,0 +1,299 @@
+"""The records in a record batch: aiokafka's parser where it can, and one of our own where that raises.
+
+What comes of a batch depends on its bytes alone. A batch that can be cut into records by their lengths gives each good
+one, and each bad one for itself; one that cannot is refused whole (`RefusedBatchError`). aiokafka's parser is never
+given compressed data, nor more than a piece of `_PIECE_BYTES` at once: a header is 2 bytes there and 70 in memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final, NamedTuple
+
+import numpy as np
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from monitor.partition.record_batch import UnreadableRecord
+from schemas.error_codes import Fault
+from streams.kafka.fetch.decompress import GZIP, MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
+from streams.kafka.fetch.record_batch import ATTRIBUTES_AT, CODEC_MASK, COUNT_AT, HEADER_BYTES, LOG_APPEND_TIME, Batch
+from streams.kafka.fetch.record_columns import Columns, joined
+
+MAX_RECORDS: Final = 131_072
+"""The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put into one."""
+
+MAX_HEADERS: Final = 200_000
+"""The most Kafka headers of all records of a batch above a megabyte, or that aiokafka's parser cannot read."""
+
+# The shortest valid record has some seventy bytes. A batch of many that are far shorter is not a producer's, and each
+# of them would be a dead letter.
+_MANY_RECORDS: Final = 1_000
+_LEAST_MEAN_BYTES: Final = 32
+_PIECE_BYTES: Final = 1 << 20
+# Records are garbage-collected objects: fewer of them at once than set the collector off, and it never runs for them.
+_AT_ONCE: Final = 400
+_SIGN, _WRAP = 1 << 63, (1 << 64) - 1
+
+
+_MANY_AT_ONCE: Final = 5_000
+_LARGE_GZIP: Final = 8 << 10
+
+
+def takes_long(batch: Batch) -> bool:
+    """Whether `records_of` may hold whoever calls it for more than some 40 ms: many records, or what gzip may inflate.
+
+    The other codecs make `MAX_BYTES` in less. 8 KB of gzip are 8 MB at the most.
+    """
+    large = batch.codec == GZIP and batch.end - batch.start > _LARGE_GZIP
+    return batch.magic == 2 and (large or _MANY_AT_ONCE < batch.records <= MAX_RECORDS)
+
+
+class RefusedBatchError(ValueError):
+    """A batch is refused whole; the message begins with a `Fault`. ``cost``: how many bytes were made of it."""
+
+    def __init__(self, fault: Fault, why: str, cost: int = 0) -> None:
+        super().__init__(f"{fault}: {why}")
+        self.cost = cost
+
+
+class _TornError(ValueError):
+    """The records cannot be cut out of the payload."""
+
+
+class _MalformedError(_TornError):
+    """A record, or the length before it, is not as it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """``count`` records in ``[start, end)`` of the buffer."""
+
+    start: int
+    end: int
+    count: int
+
+
+def records_of(data: bytes, batch: Batch, *, headers: bool = False) -> tuple[Columns, int]:
+    """The records of ``batch``, of which some may be unreadable, and how many bytes were made of it.
+
+    RefusedBatchError.
+    """
+    if batch.magic != 2:
+        raise RefusedBatchError(Fault.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
+    if not 0 <= batch.records <= batch.last - batch.base + 1:
+        stated = f"it states {batch.records} records in {batch.last - batch.base + 1} offsets"
+        raise RefusedBatchError(Fault.MALFORMED_BATCH, stated)
+    if batch.records > MAX_RECORDS:
+        why = f"it states {batch.records:,} records; expected at most {MAX_RECORDS:,}"
+        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why)
+    payload = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
+    try:
+        buffer = decompress(batch.codec, payload, HEADER_BYTES)
+    except TooLargeError as error:
+        why = f"{error}; expected at most {MAX_BYTES:,} decompressed"
+        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why, error.cost) from None
+    except UndecodableError as error:
+        raise RefusedBatchError(Fault.UNDECODABLE_BATCH, str(error), error.cost) from None
+    end = len(buffer) - PADDING
+    cost = end - HEADER_BYTES
+    if batch.records > _MANY_RECORDS and cost < _LEAST_MEAN_BYTES * batch.records:
+        why = f"it has {batch.records:,} records in {cost:,} bytes; expected {_LEAST_MEAN_BYTES} or more for each"
+        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why, cost)
+    buffer[:HEADER_BYTES] = data[batch.start : batch.start + HEADER_BYTES]
+    buffer[ATTRIBUTES_AT] &= ~CODEC_MASK & 0xFF
+    try:
+        return _Parser(buffer, end, batch, headers).parse(), cost
+    except _TornError as error:
+        raise RefusedBatchError(Fault.MALFORMED_BATCH, str(error), cost) from None
+
+
+class _Parser:
+    """Of one batch: its header and payload lie in the buffer, uncompressed, up to ``end``."""
+
+    def __init__(self, buffer: memoryview, end: int, batch: Batch, headers: bool) -> None:
+        self._buffer, self._end, self._batch, self._with_headers = buffer, end, batch, headers
+        self._columns = Columns()
+        self._dense = batch.records == batch.last - batch.base + 1
+        self._appended_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else None
+        self._unreadable: dict[int, UnreadableRecord] = {}  # by row
+        self._headers = 0
+
+    def parse(self) -> Columns:
+        batch = self._batch
+        if self._end - HEADER_BYTES <= _PIECE_BYTES:
+            if not self._fast(self._buffer[: self._end], counting=False):
+                for piece in list(self._pieces()):  # whether it can be cut at all shows at its end
+                    self._slow(piece)
+        else:
+            for piece in list(self._pieces()):
+                if piece.end - piece.start > _PIECE_BYTES or not self._fast(self._alone(piece), counting=True):
+                    self._slow(piece)
+        columns = self._columns
+        if self._dense:
+            # As many records as offsets: what each says of its own is not asked.
+            columns.offsets = [np.arange(batch.base, batch.last + 1, dtype=np.int64)]
+            if not self._unreadable:
+                return columns
+        offsets = joined(columns.offsets)
+        if not self._dense and len(offsets):
+            inside = offsets[0] >= batch.base and offsets[-1] <= batch.last
+            if not inside or bool((np.diff(offsets) <= 0).any()):
+                raise _TornError("its records are not in the order of their offsets, or beyond those of the batch")
+        columns.unreadable = {int(offsets[row]): one for row, one in self._unreadable.items()}
+        return columns
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """The records, by their lengths, in pieces of at most `_PIECE_BYTES`; a larger one alone. _TornError."""
+        buffer, end = self._buffer, self._end
+        at = start = HEADER_BYTES
+        count = 0
+        for _ in range(self._batch.records):
+            length, body = _varint(buffer, at, end)
+            after = body + length
+            if length < 0 or after > end:
+                raise _TornError(f"a record states the length {length}, and {end - body} bytes are left")
+            if count and after - start > _PIECE_BYTES:
+                yield _Piece(start, at, count)
+                start, count = at, 0
+            at, count = after, count + 1
+        if at != end:
+            raise _TornError(f"{end - at} bytes follow the last of its {self._batch.records} records")
+        if count:
+            yield _Piece(start, at, count)
+
+    def _alone(self, piece: _Piece) -> memoryview:
+        """A piece as a batch of its own, with padding behind it."""
+        alone = bytearray(HEADER_BYTES + piece.end - piece.start + PADDING)
+        alone[:HEADER_BYTES] = self._buffer[:HEADER_BYTES]
+        alone[COUNT_AT:HEADER_BYTES] = piece.count.to_bytes(4)
+        alone[HEADER_BYTES:-PADDING] = self._buffer[piece.start : piece.end]
+        return memoryview(alone)[:-PADDING]
+
+    def _fast(self, buffer: memoryview, *, counting: bool) -> bool:
+        """Read a batch, or a piece of one, by aiokafka's parser; False, and nothing is read, where it raises."""
+        read, headers = Columns(), 0
+        try:
+            rows = chain(DefaultRecordBatch(buffer))  # one lets itself be iterated once
+            while some := list(islice(rows, _AT_ONCE)):
+                read.add(some, self._appended_ms, offsets=not self._dense, headers=self._with_headers)
+                if counting:
+                    headers += sum([len(row.headers) for row in some])
+        except Exception:  # noqa: BLE001 - whatever it finds, it is looked for again by ourselves
+            return False
+        if headers:
+            self._count_headers(headers)
+        if len(self._columns):
+            self._columns.extend(read)
+        else:
+            self._columns = read
+        return True
+
+    def _count_headers(self, more: int) -> None:
+        self._headers += more
+        if self._headers > MAX_HEADERS:
+            raise _TornError(f"its records have more than {MAX_HEADERS:,} headers")
+
+    def _slow(self, piece: _Piece) -> None:
+        """Read a piece record by record."""
+        at, read = piece.start, Columns()
+        offsets: list[int] = []
+        timestamps_ms: list[int] = []
+        for _ in range(piece.count):
+            length, body = _varint(self._buffer, at, self._end)
+            at = body + length
+            one = self._one(body, at)
+            if one.why is not None:
+                self._unreadable[len(self._columns) + len(read)] = UnreadableRecord(one.why)
+            offsets.append(one.offset)
+            timestamps_ms.append(one.timestamp_ms)
+            read.keys.append(one.key)
+            read.values.append(one.value)
+            read.headers.append(one.headers)
+        read.timestamps_ms = [np.array(timestamps_ms, np.int64)]
+        if not self._dense:
+            read.offsets = [np.array(offsets, np.int64)]
+        if not self._with_headers:
+            read.headers.clear()
+        self._columns.extend(read)
+
+    def _one(self, start: int, end: int) -> "_Record":
+        """The record in ``[start, end)``, as strictly as aiokafka's parser reads it. _TornError."""
+        buffer = self._buffer
+        timestamp_ms, offset = self._appended_ms or 0, None
+        try:
+            _, at = _varint(buffer, start, end)
+            delta_ms, at = _varint(buffer, at, end)
+            if self._appended_ms is None:
+                timestamp_ms = _int64(int.from_bytes(buffer[27:35], signed=True) + delta_ms)
+            delta, at = _varint(buffer, at, end)
+            offset = _int64(self._batch.base + delta)
+            key, at = _bytes(buffer, at, end)
+            value, at = _bytes(buffer, at, end)
+            headers, bad, at = self._headers_of(at, end)
+            if at != end:
+                raise _MalformedError(f"{end - at} bytes follow its headers")
+        except _MalformedError as error:
+            if offset is None and not self._dense:
+                raise _TornError(f"a record does not say at which offset it is: {error}") from None
+            raw = bytes(buffer[start:end])
+            return _Record(offset or 0, timestamp_ms, None, raw, (), f"{Fault.MALFORMED_RECORD}: {error}")
+        return _Record(offset, timestamp_ms, key, value, headers, bad)
+
+    def _headers_of(self, at: int, end: int) -> "tuple[tuple[tuple[str, bytes | None], ...], str | None, int]":
+        """The headers, what is wrong with a name, and the place behind them. _MalformedError, _TornError."""
+        buffer = self._buffer
+        count, at = _varint(buffer, at, end)
+        if not 0 <= count <= (end - at) // 2:
+            raise _MalformedError(f"it states {count} headers, and {end - at} bytes are left")
+        self._count_headers(count)
+        headers: list[tuple[str, bytes | None]] = []
+        bad = None
+        for _ in range(count):
+            raw, at = _bytes(buffer, at, end)
+            if raw is None:
+                raise _MalformedError("a header has no name")
+            value, at = _bytes(buffer, at, end)
+            try:
+                name = raw.decode()
+            except UnicodeDecodeError as error:
+                name = raw.decode(errors="backslashreplace")
+                bad = bad or f"{Fault.BAD_HEADER}: the name of a header is not UTF-8 at byte {error.start}"
+            headers.append((name, value))
+        return tuple(headers), bad, at
+
+
+class _Record(NamedTuple):
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    why: str | None
+
+
+def _varint(buffer: memoryview, at: int, end: int) -> tuple[int, int]:
+    """The number at ``at``, zigzag of 64 bits at most, and the place behind it. _MalformedError."""
+    value = shift = 0
+    while at < end and shift <= 63:
+        byte = buffer[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            value &= _WRAP
+            return value >> 1 ^ -(value & 1), at
+        shift += 7
+    raise _MalformedError("a number of it is cut short" if at >= end else "a number of it has more than 64 bits")
+
+
+def _bytes(buffer: memoryview, at: int, end: int) -> tuple[bytes | None, int]:
+    """The bytes at ``at``, led by their length; None where that is negative. _MalformedError."""
+    length, at = _varint(buffer, at, end)
+    if length < 0:
+        return None, at
+    if length > end - at:
+        raise _MalformedError(f"a part of it states the length {length}, and {end - at} bytes are left")
+    return bytes(buffer[at : at + length]), at + length
+
+
+def _int64(value: int) -> int:
+    return (value + _SIGN & _WRAP) - _SIGN

@@ -1,0 +1,96 @@
+"""Questions to a cluster, asked over connections that are shared, and made anew after a failure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.kafka.api import TopicInfo
+from streams.kafka.clients import Clients, close
+from streams.kafka.metadata.topics_with_ids import describe
+
+_ASK_S = 15.0
+_STOP_S = 5.0
+REQUEST_MS = 10_000
+
+T = TypeVar("T")
+
+
+class Questions:
+    """Belongs to the event loop in which the first question is asked."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._lock = asyncio.Lock()
+        self._connected: tuple[AIOKafkaConsumer, AIOKafkaAdminClient] | None = None
+        self._counts: dict[str, int] = {}
+
+    async def ask(self, doing: str, question: Callable[[AIOKafkaConsumer, AIOKafkaAdminClient], Awaitable[T]]) -> T:
+        """The answer to ``question``. Raises Unavailable and Refused, which say that we were ``doing`` it."""
+        used = None
+        try:
+            async with asyncio.timeout(_ASK_S):
+                used = await self._connect()
+                return await question(*used)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if used is self._connected:  # or another question has failed on it before, and there are new ones
+                await self.stop()
+            raise await self._clients.why(error, doing) from None
+
+    async def partitions(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of the topics has; those that do not exist are left out."""
+
+        return {topic: info.partitions for topic, info in (await self.topics(topics)).items()}
+
+    async def topics(self, names: Collection[str]) -> dict[str, TopicInfo]:
+        """How many partitions each of the topics has, and its id; those that do not exist are left out."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, TopicInfo]:
+            return await describe(admin, names)
+
+        found = await self.ask("looking at the topics", look)
+        for topic in names:
+            self._counts.pop(topic, None)
+        self._counts |= {topic: info.partitions for topic, info in found.items()}
+        return {topic: found[topic] for topic in names if topic in found}
+
+    async def cluster_id(self) -> str | None:
+        """The cluster's own id; None where it has none."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> str | None:
+            return (await admin.describe_cluster()).get("cluster_id") or None
+
+        return await self.ask("asking which cluster it is", look)
+
+    async def exist(self, topic: str, partition: int) -> bool:
+        """Whether there is that partition. That there is one is remembered."""
+        if partition >= self._counts.get(topic, 0):
+            await self.partitions([topic])
+        return partition < self._counts.get(topic, 0)
+
+    async def stop(self) -> None:
+        """Close the connections; the next question makes new ones."""
+        connected, self._connected = self._connected, None
+        if connected is not None:
+            # Both at once: an interrupt while the first is closed would leave the other coroutine never awaited.
+            await asyncio.gather(close(connected[0].stop(), _STOP_S), close(connected[1].close(), _STOP_S))
+
+    async def _connect(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:
+        async with self._lock:
+            if self._connected is None:
+                made: Any = (
+                    self._clients.asker(request_timeout_ms=REQUEST_MS),
+                    AIOKafkaAdminClient(**self._clients.common(), request_timeout_ms=REQUEST_MS),
+                )
+                try:
+                    for client in made:
+                        await client.start()
+                except BaseException:
+                    await close(made[0].stop(), _STOP_S)
+                    await close(made[1].close(), _STOP_S)
+                    raise
+                self._connected = made
+            return self._connected

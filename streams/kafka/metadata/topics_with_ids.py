@@ -1,0 +1,139 @@
+"""Topics with their ids: metadata requests of version 10 (Kafka 2.8), where aiokafka 0.14 stops at version 5.
+
+Asking does not create a topic, whatever the broker is set to.
+"""
+
+from collections.abc import Collection
+from io import BytesIO
+from typing import Any, Final
+from uuid import UUID
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    LeaderNotAvailableError,
+    NoError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+from streams.kafka.api import TopicInfo
+
+_ANY: Final = bytes(16)  # no id: the topic is named
+_EXISTS: Final = (NoError, LeaderNotAvailableError)
+_ABSENT: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
+
+
+class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # aiokafka has no types
+    """16 bytes."""
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return value
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> bytes:
+        return data.read(16)
+
+
+class _Response(Response):  # type: ignore[misc]  # as above
+    API_KEY = 3
+    API_VERSION = 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("topic", CompactString("utf-8")),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _Struct(RequestStruct):  # type: ignore[misc]  # as above
+    FLEXIBLE_VERSION = True
+    API_KEY = 3
+    API_VERSION = 10
+    RESPONSE_TYPE = _Response
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
+    API_KEY = 3
+
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: type[_Struct]) -> _Struct:
+        return request_struct_class([(_ANY, topic, {}) for topic in self._topics], False, False, False, {})
+
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> _Struct:
+        """As every request; a broker that is too old is named."""
+        try:
+            prepared: _Struct = super().prepare(versions)
+            return prepared
+        except NotImplementedError:
+            raise IncompatibleBrokerVersion("the broker has no topic ids: expected Kafka 2.8 or later") from None
+
+
+async def describe(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, TopicInfo]:
+    """Those of the topics that exist and that we may see. Raises KafkaError."""
+    answer: Any = await admin._send_request(_Request(topics))
+    found = {}
+    for code, topic, topic_id, _internal, partitions, *_ in answer.topics:
+        error = for_code(code)
+        if error in _EXISTS:
+            found[topic] = TopicInfo(len(partitions), str(UUID(bytes=topic_id)))
+        elif error not in _ABSENT:
+            raise error(topic)
+    return found

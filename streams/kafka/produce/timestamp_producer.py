@@ -1,0 +1,46 @@
+"""Single records outside of transactions, for the timestamps that the broker gives them."""
+
+import asyncio
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.kafka.api import Out, Refused
+from streams.kafka.clients import Clients, close
+from streams.kafka.errors import translated
+
+_WITHIN_S = 5.0
+_STOP_S = 5.0
+_LOG_APPEND_TIME = 1
+
+
+class Stamps:
+    """A producer that is made with the first record, and again after a failure."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._producer: AIOKafkaProducer | None = None
+
+    async def stamp(self, out: Out) -> int:
+        """See `streams.kafka.api.Cluster.stamp`."""
+        doing = f"writing to {out.topic}"
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                if self._producer is None:
+                    self._producer = AIOKafkaProducer(**self._clients.common(), request_timeout_ms=5_000)
+                    await self._producer.start()
+                sent = await self._producer.send_and_wait(
+                    out.topic, out.value, key=out.key, partition=out.partition, headers=list(out.headers)
+                )
+        except (KafkaError, AssertionError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise translated(error, doing) from None
+        if sent.timestamp_type != _LOG_APPEND_TIME or sent.timestamp is None:
+            raise Refused(f"{doing}: expected message.timestamp.type=LogAppendTime; `callwarden topics check` mends it")
+        return int(sent.timestamp)
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await close(producer.stop(), _STOP_S)

@@ -1,0 +1,268 @@
+"""What the topics must be like, as a table; what of that is not so, and the command that mends it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.text.durations import DAY, HOUR, format_duration
+from streams.kafka.topic_changes import GROWN_PAGE
+from streams.kafka.topic_names import OUTPUTS, Names
+from streams.settings.load import Settings, variable
+
+_ENDLESS: Final = "-1"
+_MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
+_IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
+
+
+class Judged(Enum):
+    """How a topic's setting is compared with the one in the table."""
+
+    EXACTLY = "exactly"
+    AT_LEAST = "at least"  # -1 is endless
+    FREELY = "as one likes"  # `topics create` sets it, and that is all
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A setting of a topic by Kafka's name, and what happens where it is not kept."""
+
+    name: str
+    value: str
+    judged: Judged
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic by its bare name and its full one, with its settings."""
+
+    name: str
+    topic: str
+    configs: tuple[Config, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A topic as it is. ``configs`` has the value of each setting in the table."""
+
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What is wrong with a topic, and how to mend it, or that nothing does.
+
+    ``grown``: it has more partitions than the others; workers go on with those that all topics have.
+    """
+
+    topic: str
+    wrong: str
+    mend: str
+    grown: bool = False
+
+
+def told(faults: Iterable[Mismatch]) -> str:
+    """All of them for people to read; topics with the same fault and the same remedy are named together."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        same.setdefault((fault.wrong, fault.mend), []).append(fault.topic)
+    return "\n".join(f"{', '.join(topics)}: {wrong}\n  {mend}" for (wrong, mend), topics in same.items())
+
+
+def _exactly(name: str, value: str, otherwise: str) -> Config:
+    return Config(name, value, Judged.EXACTLY, otherwise)
+
+
+def _at_least(name: str, value: int | str, otherwise: str) -> Config:
+    return Config(name, str(value), Judged.AT_LEAST, otherwise)
+
+
+def _freely(**configs: float | str) -> tuple[Config, ...]:
+    return tuple(Config(name.replace("_", "."), str(value), Judged.FREELY) for name, value in configs.items())
+
+
+def _kept(policy: str, otherwise: str) -> Config:
+    return _exactly("cleanup.policy", policy, otherwise)
+
+
+_DELETE = _kept("delete", "compaction would drop all but a tenant's newest record")
+_BY_TIME_ALONE = _exactly("retention.bytes", _ENDLESS, "records would go before their time")
+_LOG_TIME = _exactly("message.timestamp.type", "LogAppendTime", "a producer whose clock is wrong would move ours")
+_FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail, and its partition stop")
+_NEVER_CUT = _exactly(
+    "unclean.leader.election.enable",
+    "false",
+    "a broker that was behind could become the leader and cut off what was committed",
+)
+
+
+def table(settings: Settings) -> list[Wanted]:
+    """All topics of section 1 of the contract, inputs first."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    inputs = (
+        _DELETE,
+        _at_least("retention.ms", settings.input_retention_ms, "what was decided could not be judged again"),
+        _BY_TIME_ALONE,
+        _LOG_TIME,
+    )
+    for_good = (_at_least("retention.ms", _ENDLESS, "decisions could not be accounted for"), _BY_TIME_ALONE)
+    outputs: dict[str, tuple[Config, ...]] = {
+        "control": (
+            _DELETE,
+            _at_least("retention.ms", 400 * DAY, "a command could be gone before it is obeyed"),
+            _BY_TIME_ALONE,
+            _LOG_TIME,
+            _NEVER_CUT,
+        ),
+        "state": (
+            _kept("compact", "the state would be lost by and by, or never shrink"),
+            _FITS,
+            _NEVER_CUT,
+            # The cleaner leaves the newest segment alone: small ones, so that there is little to read at the start.
+            *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
+        ),
+        "clock": (_DELETE, *for_good, _LOG_TIME, _FITS, _NEVER_CUT),
+        "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
+        "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
+        "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
+        # Whatever the inputs take: of a record that is larger than `streams.topics.transaction_records` allows, the head is written.
+        "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
+        "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
+    }
+    return [
+        *(
+            Wanted(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
+            for name, topic in zip(INPUTS, names.inputs, strict=True)
+        ),
+        *(Wanted(name, names.output(name), outputs[name]) for name in OUTPUTS),
+    ]
+
+
+def judged_names(wanted: Iterable[Wanted]) -> list[str]:
+    """The settings that `mismatches` needs of every topic."""
+    return sorted({config.name for topic in wanted for config in topic.configs if config.judged is not Judged.FREELY})
+
+
+def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> int:
+    """How many partitions all topics must have.
+
+    As many as the state was made with (``stored``), whatever its topic has by now; before there is one, as many as its
+    topic has; before there is that, as many as the platform has given its own topics; else what the settings say.
+    """
+    if stored is not None:
+        return stored
+    names = Names(settings.input_prefix, settings.output_prefix)
+    state = found.get(names.output("state"))
+    if state is not None:
+        return state.partitions
+    counts = {found[topic].partitions for topic in names.inputs if topic in found}
+    return counts.pop() if len(counts) == 1 else settings.partitions
+
+
+def at_odds(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+    """Why no number of partitions would be right for what is to be made: the inputs' own differ. None where one is."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
+    if names.output("state") in found or len(set(counts.values())) <= 1:
+        return None
+    tool = f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers}"
+    return (
+        "the input topics must have the same number of partitions, and have: "
+        f"{', '.join(f'{topic} {count}' for topic, count in counts.items())}.\n"
+        f"  Where one is empty: {tool} --delete --topic TOPIC; then: callwarden topics create. Where none is: new "
+        "ones, by CALLWARDEN_INPUT_PREFIX"
+    )
+
+
+def run_together(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+    """Which prefix would run into the names of the topics that are to be made, where it has none yet. None: neither."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    ours = [names.output(name) for name in OUTPUTS]
+    for field, prefix, topics in (
+        ("input_prefix", settings.input_prefix, names.inputs),
+        ("output_prefix", settings.output_prefix, ours),
+    ):
+        if prefix[-1:].isalnum() and not any(topic in found for topic in topics):
+            return (
+                f"with the prefix `{prefix}` topics would be called {topics[0]}, {topics[1]} and so on; `{prefix}.` "
+                f"would be right, as {variable(field)} or by --{field.replace('_', '-')}"
+            )
+    return None
+
+
+def mismatches(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> list[Mismatch]:
+    """All that is not as it must be, in the order of the table. ``found`` has the topics that exist.
+
+    ``stored`` is the number of partitions that the state was made with, None: there is no state.
+    """
+    wanted, servers = table(settings), settings.bootstrap_servers
+    partitions = partitions_for(settings, found, stored)
+    faults = []
+    for topic in wanted:
+        existing = found.get(topic.topic)
+        if existing is None:
+            faults.append(Mismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
+            continue
+        if existing.partitions != partitions:
+            faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
+        configs = [config for config in topic.configs if config.judged is not Judged.FREELY]
+        for fault in _of_configs(topic.topic, configs, existing.configs, servers):
+            meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
+            faults.append(replace(fault, mend=fault.mend + _IF_MEANT) if meant else fault)
+    return faults
+
+
+def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored: bool) -> Mismatch:
+    wrong = f"it has {are} partitions, and must have {should_be}, like all the others"
+    tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
+    if stored and are > should_be:
+        read = topic.name in INPUTS or topic.name == "control"
+        mend = (
+            f"Kafka takes no partitions away, and what lies in those from {should_be} on is not read: "
+            f"callwarden state move, see {GROWN_PAGE}"
+            if read
+            else f"Nothing has to be done: those from {should_be} on are not used"
+        )
+        return Mismatch(topic.topic, wrong, mend, grown=True)
+    if are < should_be and (stored or topic.name not in INPUTS):
+        return Mismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
+    why = "a tenant's records would lie in two partitions" if are < should_be else "Kafka takes no partitions away"
+    return Mismatch(
+        topic.topic,
+        wrong,
+        f"It cannot be mended where records lie in it: {why}. Then begin anew under other names, by "
+        "CALLWARDEN_INPUT_PREFIX, CALLWARDEN_OUTPUT_PREFIX and CALLWARDEN_APPLICATION_ID.\n"
+        f"  Where it is empty: {tool} --delete; then: callwarden topics create",
+    )
+
+
+def _of_configs(topic: str, configs: Iterable[Config], are: Mapping[str, str], servers: str) -> Iterator[Mismatch]:
+    tool = f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic}"
+    for config in configs:
+        value = are[config.name]
+        if _holds(config, value):
+            continue
+        least = "at least " if config.judged is Judged.AT_LEAST and config.value != _ENDLESS else ""
+        yield Mismatch(
+            topic,
+            f"{config.name} is {_said(config.name, value)}, and must be {least}{_said(config.name, config.value)}: "
+            f"{config.otherwise}",
+            f"To mend it: {tool} --add-config {config.name}={config.value}",
+        )
+
+
+def _holds(config: Config, value: str) -> bool:
+    if config.judged is Judged.EXACTLY or not value.lstrip("-").isdigit():
+        return value == config.value
+    return value == _ENDLESS or (config.value != _ENDLESS and int(value) >= int(config.value))
+
+
+def _said(name: str, value: str) -> str:
+    if name.startswith("retention.") and value == _ENDLESS:
+        return f"{value} (endless)"
+    if name == "retention.ms" and value.isdigit():
+        return f"{value} ({format_duration(int(value))})"
+    return value

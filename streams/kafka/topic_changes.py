@@ -1,0 +1,78 @@
+"""Whether the topics are still those with which a worker began: deleted, created again, given more partitions."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from streams.kafka.api import TopicInfo
+from streams.kafka.topic_names import Names
+
+GROWN_PAGE: Final = "docs/runbook.md#a-topic-has-more-partitions"
+_REREAD: Final = ("control", "state")  # with the inputs, the topics of ours that owners have a position in
+
+
+class TopicWatch:
+    """Compares what the broker says of the topics, look by look.
+
+    A fault counts once two looks in a row have seen it: a broker that has just started may not know every topic yet.
+    ``halting`` are the faults with which no partition can work, ``unread`` those that leave records unread; each by its
+    topic, in one sentence that says what to do. ``suspected``: the last look saw a fault for the first time.
+    """
+
+    def __init__(self, names: Names, partitions: int) -> None:
+        self._names, self._partitions = names, partitions
+        self._ids: dict[str, str] = {}
+        self._seen: dict[str, str] = {}
+        self.halting: dict[str, str] = {}
+        self.unread: dict[str, str] = {}
+        self.suspected = False
+
+    @property
+    def faults(self) -> list[str]:
+        """All of them."""
+        return [*self.halting.values(), *self.unread.values()]
+
+    def look(self, found: Mapping[str, TopicInfo]) -> bool:
+        """Take in those of the topics that exist; whether one that owners read was created again since last time."""
+        halting, unread = self._halting(found), self._unread(found)
+        seen = {**halting, **unread}
+        self.halting = {topic: why for topic, why in halting.items() if self._seen.get(topic) == why}
+        self.unread = {topic: why for topic, why in unread.items() if self._seen.get(topic) == why}
+        self.suspected = seen != self._seen
+        self._seen = seen
+        read = [*self._names.inputs, *map(self._names.output, _REREAD)]
+        recreated = any(t in found and self._ids.get(t, found[t].id) != found[t].id for t in read)
+        self._ids |= {topic: one.id for topic, one in found.items()}
+        return recreated
+
+    def _halting(self, found: Mapping[str, TopicInfo]) -> dict[str, str]:
+        faults = {}
+        for topic in self._names.all:
+            if topic not in found:
+                faults[topic] = f"{topic} does not exist: it was deleted. {self._restored(topic)}"
+            elif found[topic].partitions < self._partitions:
+                faults[topic] = (
+                    f"{topic} has {found[topic].partitions} partitions, the others have {self._partitions}: it was "
+                    f"created again with fewer. kafka-topics.sh --alter --topic {topic} --partitions {self._partitions}"
+                )
+        return faults
+
+    def _restored(self, topic: str) -> str:
+        create = "`callwarden topics create` creates it"
+        if topic in self._names.inputs:
+            return f"{create}, empty; then accept for each partition what its refusal names"
+        if topic == self._names.output("state"):
+            return (
+                f"{create}, empty; then `callwarden state import FILE` with the workers stopped, or without an export "
+                "`callwarden accept lost-state` for each partition, as its refusal says"
+            )
+        return f"{create}, empty"
+
+    def _unread(self, found: Mapping[str, TopicInfo]) -> dict[str, str]:
+        count = self._partitions
+        return {
+            topic: f"{topic} has {found[topic].partitions} partitions, the state was made with {count}: records in "
+            f"partitions {count} and above are not read, and tenants whose partition changed are rejected "
+            f"(wrong_partition). See {GROWN_PAGE}"
+            for topic in (*self._names.inputs, self._names.output("control"))
+            if topic in found and found[topic].partitions > count
+        }

@@ -1,0 +1,71 @@
+"""Courses: what an enforcement event means for its case, and under which labels it is counted."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from monitor.policy.file.resolve import RESERVED
+from monitor.policy.model import Policy
+from schemas.outputs import Enforcement
+
+Course = Literal["decided", "referred", "upheld", "overturned", "withdrawn", "lapsed"]
+Labels = tuple[str, str, str, str, str, str]
+"""Rule, tier, mode, kind, status, course."""
+
+
+def course_of(event: Enforcement) -> Course:
+    """What the event did to its case. ``overturned``: by a review; ``withdrawn``: its complaint or finding, or those of
+    the violations that it stood on, were dismissed."""
+    data = event.data
+    if data.kind == "lapse":
+        return "lapsed"
+    if data.kind == "reversal":
+        return "overturned" if data.evidence.review_ids else "withdrawn"
+    if data.supersedes is not None:
+        return "upheld"
+    return "decided" if data.status == "final" else "referred"
+
+
+class Courses:
+    """The labels of a policy's decisions."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._modes: dict[str, str] = {}
+        self.follow(policy)
+
+    def follow(self, policy: Policy) -> None:
+        """Decisions of that policy come, beside what becomes of those of the one before."""
+        self._policy = policy
+        self._modes |= {rule.id: rule.mode for rule in policy.rules}
+        self._modes |= {escalation.id: escalation.mode for escalation in policy.escalations}
+
+    def labels(self, event: Enforcement, shadow: bool = False) -> Labels:
+        """Those of an event, or of a shadow decision."""
+        data = event.data
+        mode = "shadow" if shadow else self._modes.get(data.rule_id, "record")
+        return data.rule_id, data.tier or "none", mode, data.kind, data.status, course_of(event)
+
+    def expected(self) -> Iterator[Labels]:
+        """What may be expected to come."""
+        policy = self._policy
+        behaviours = policy.behaviours
+        ruled = [(rule.id, behaviours[rule.behaviour].tier, rule.mode) for rule in policy.rules]
+        ruled += [(escalation.id, escalation.tier, escalation.mode) for escalation in policy.escalations]
+        for rule_id, tier, mode in ruled:
+            yield from _courses(rule_id, tier, policy.tiers[tier].kind, mode)
+        for name, behaviour in behaviours.items():
+            yield from _courses(name, behaviour.tier, policy.tiers[behaviour.tier].kind, "record")
+        for name in RESERVED[:2]:
+            yield from _courses(name, "none", "admission_rejected", "record")
+
+
+def _courses(rule_id: str, tier: str, kind: str, mode: str) -> Iterator[Labels]:
+    if mode in ("enforce", "record", "shadow"):
+        yield rule_id, tier, mode, kind, "final", "decided"
+    if mode in ("review", "record"):
+        yield rule_id, tier, mode, kind, "pending_review", "referred"
+        yield rule_id, tier, mode, kind, "final", "upheld"
+        yield rule_id, tier, mode, "lapse", "final", "lapsed"
+    if mode != "shadow":
+        yield rule_id, tier, mode, "reversal", "final", "overturned"
+    if mode == "record":
+        yield rule_id, tier, mode, "reversal", "final", "withdrawn"

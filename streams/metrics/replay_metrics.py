@@ -1,0 +1,45 @@
+"""A replay's page of metrics: what a worker that had judged the same records would tell of them."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
+
+from monitor.core.threshold_distance import Look, Looking
+from monitor.policy.model import Policy
+from monitor.replay.outcome import Outcome
+from streams.metrics.decision_counters import Counted
+from streams.metrics.factory import gauge
+from streams.metrics.tenant_collector import shown
+
+_FILES = "files"
+
+
+def page(
+    outcome: Outcome, policy: Policy, looking: Looking, topic_of: Callable[[str], str] = lambda source: _FILES
+) -> bytes:
+    """The page in Prometheus' text format. The replay must have been asked to look.
+
+    ``topic_of`` names the input topic that a source of rejected rows is a part of.
+    """
+    assert outcome.seen is not None
+    registry = CollectorRegistry()
+    counted, summary = Counted(policy, registry), outcome.summary
+    counted.read(summary.read, summary.duplicates, summary.late)
+    for rejection in outcome.rejected:
+        counted.rejected(topic_of(rejection.file), rejection.reason)
+    counted.decided(counted.counts(outcome.enforcement, outcome.shadow, outcome.alerts))
+    if summary.last_event_ms is not None:
+        gauge("callwarden_last_event_timestamp_seconds", registry).set(summary.last_event_ms / 1000)
+    registry.register(_Seen(outcome.seen, looking))
+    return generate_latest(registry)
+
+
+class _Seen(Collector):
+    """A look that was taken before."""
+
+    def __init__(self, seen: Look, looking: Looking) -> None:
+        self._seen, self._looking = seen, looking
+
+    def collect(self) -> Iterator[Metric]:
+        return shown(self._seen, self._looking)

@@ -1,0 +1,183 @@
+"""The metrics of those who judge: workers, and replays."""
+
+from monitor.core.threshold_distance import BUCKETS
+from streams.metrics.spec import LATENCIES, Entry, Label, Program
+
+_INPUT = Label("topic", "the 5 input topics without their prefix; `files` in a replay of files")
+_PARTITION = Label("partition", "the partitions that this worker has")
+_REASON = Label("reason", "the code words of refusals, about 30")
+_RULE = Label("rule", "the policy's measured rules")
+_DECIDING = Label("rule", "the policy's rules, escalations and behaviours")
+_TENANT = Label("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
+_JUDGING: tuple[Program, ...] = ("worker", "replay")
+
+JUDGING: tuple[Entry, ...] = (
+    # Throughput, and what was not taken.
+    Entry("callwarden_records_total", "counter", "records", "Records read, those read again not counted", (), _JUDGING),
+    Entry("callwarden_duplicates_total", "counter", "records", "Records that came twice", (), _JUDGING),
+    Entry("callwarden_late_total", "counter", "records", "Calls too late for any window", (), _JUDGING),
+    Entry(
+        "callwarden_rejected_total",
+        "counter",
+        "records",
+        "Records that were refused; a worker sends them to the dead letters",
+        (_INPUT, _REASON),
+        _JUDGING,
+    ),
+    # What came of it.
+    Entry(
+        "callwarden_decisions_total",
+        "counter",
+        "decisions",
+        "Enforcement events and shadow decisions, by what became of the case",
+        (
+            _DECIDING,
+            Label("tier", "minor, major, severe, none"),
+            Label(
+                "mode", "enforce, review, shadow: the rule's in the policy; record: a complaint, finding or application"
+            ),
+            Label("kind", "warning, termination, ban, admission_rejected, reversal, lapse"),
+            Label("status", "final, pending_review"),
+            Label("course", "decided, referred, upheld, overturned, withdrawn, lapsed"),
+        ),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_alerts_total",
+        "counter",
+        "alerts",
+        "Alerts sent; one that is told again with its decision counts again",
+        (_RULE, Label("severity", "info, warning, critical"), Label("state", "firing, resolved")),
+        _JUDGING,
+    ),
+    Entry("callwarden_alerts_firing", "gauge", "tenants", "Tenants whose alert of the rule stands", (_RULE,), _JUDGING),
+    Entry(
+        "callwarden_pending_decisions",
+        "gauge",
+        "decisions",
+        "Decisions that wait for a review",
+        (_DECIDING,),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_pending_review_by_timestamp_seconds",
+        "gauge",
+        "Unix time",
+        "When the first of the rule's pending decisions lapses; absent where none is pending",
+        (_DECIDING,),
+        _JUDGING,
+    ),
+    # Tenants and thresholds.
+    Entry("callwarden_tenants", "gauge", "tenants", "Tenants seen so far", (), _JUDGING),
+    Entry(
+        "callwarden_threshold_ratio",
+        "histogram",
+        "ratio",
+        "How far the tenants with a record in the rule's window are on the way to its threshold now; not cumulative",
+        (_RULE,),
+        _JUDGING,
+        BUCKETS,
+    ),
+    Entry(
+        "callwarden_tenant_threshold_ratio",
+        "gauge",
+        "ratio",
+        "How far one tenant is on the way to the rule's threshold: 1 is at it, 10 ten times over or more",
+        (_TENANT, _RULE),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_tenant_value",
+        "gauge",
+        "that of the metric",
+        "The rule's metric for one tenant, in the window as last judged",
+        (_TENANT, _RULE, Label("metric", "one a rule")),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_tenant_threshold",
+        "gauge",
+        "that of the metric",
+        "The rule's threshold for one tenant, an override's where one is in force",
+        (_TENANT, _RULE, Label("metric", "one a rule")),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_tenant_calls",
+        "gauge",
+        "calls",
+        "Call records of one tenant in the longest window up to a day",
+        (_TENANT,),
+        _JUDGING,
+    ),
+    Entry(
+        "callwarden_tenant_pairs_left_out",
+        "gauge",
+        "pairs",
+        "Pairs of tenant and rule that are near a threshold and not told of, for there are too many",
+        (),
+        _JUDGING,
+    ),
+    # How far it is.
+    Entry(
+        "callwarden_watermark_timestamp_seconds",
+        "gauge",
+        "Unix time",
+        "The watermark: what happened before is decided. The delay is `time()` less this",
+        (_PARTITION,),
+    ),
+    Entry(
+        "callwarden_last_event_timestamp_seconds",
+        "gauge",
+        "Unix time",
+        "The largest event time of a replay's input",
+        (),
+        ("replay",),
+    ),
+    Entry(
+        "callwarden_clock_timestamp_seconds",
+        "gauge",
+        "Unix time",
+        "The clock of a source: the largest event time of its records, or the broker's time while it is silent. "
+        "The watermark is the least of a partition's five, less the lateness",
+        (_INPUT, _PARTITION),
+    ),
+    Entry("callwarden_lag_records", "gauge", "records", "Records not read yet", (_INPUT, _PARTITION)),
+    Entry("callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "For how long no call has come in any partition"),
+    Entry(
+        "callwarden_silent_seconds",
+        "gauge",
+        "seconds",
+        "For how long no record of the topic has come in the partitions that this worker has",
+        (_INPUT,),
+    ),
+    # Whether it is well.
+    Entry(
+        "callwarden_partition",
+        "gauge",
+        "0 or 1",
+        "1 for what a partition is",
+        (_PARTITION, Label("phase", "opening, running, refused, stopped, unfit")),
+    ),
+    Entry("callwarden_transaction_seconds", "histogram", "seconds", "Time of a transaction", buckets=LATENCIES),
+    Entry("callwarden_transactions_failed_total", "counter", "transactions", "Transactions that failed, or may have"),
+    Entry(
+        "callwarden_opening_seconds",
+        "histogram",
+        "seconds",
+        "Time to open a partition, its state read: recovery after a crash or a move",
+        buckets=LATENCIES,
+    ),
+    Entry("callwarden_broker_away", "gauge", "0 or 1", "1 while the broker cannot be reached"),
+    Entry(
+        "callwarden_topic_faults", "gauge", "topics", "Topics that are missing, or have another number of partitions"
+    ),
+    Entry(
+        "callwarden_host_clock_ahead_seconds",
+        "gauge",
+        "seconds",
+        "By how much the clock of the worker's host is ahead of the broker's, at least; negative: behind",
+    ),
+    Entry("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
+    Entry("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),
+)

@@ -1,0 +1,208 @@
+"""What an operator tells the workers: writes commands into the control topic, and sees whether they were taken."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+
+from monitor.partition.journal import Note, Refusal
+from streams.kafka.api import TP, Cluster, Fenced, OffsetGone, Out, Refused, Unavailable, Writer
+from streams.kafka.topic_names import Names
+from streams.topics.control_topic import (
+    AcceptCommand,
+    Command,
+    EndOutageCommand,
+    PolicyCommand,
+    SkipCommand,
+    WithdrawCommand,
+    says_done,
+    says_refused,
+)
+from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick, must_fit
+
+_LOOK_S = 0.5
+
+
+class Unconfirmed(Unavailable):
+    """Something was sent, and whether it was written or taken is not known. The same can be sent again without harm.
+
+    ``look``: how to see whether it was.
+    """
+
+    def __init__(self, why: str, look: str = "To give the same command again does no harm") -> None:
+        super().__init__(why)
+        self.look = look
+
+
+class Displaced(Unconfirmed):
+    """Another operator's command was being written at the same time: whether this one was is not known."""
+
+
+@asynccontextmanager
+async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
+    """A writer for an operator's transactions, started. Unavailable, Refused.
+
+    All operators of an application share a transactional id: what an earlier one has written can be seen by whoever
+    has such a writer, and of two at once, one is told so.
+    """
+    writer = cluster.writer(f"{application_id}-operator")
+    try:
+        await writer.start()
+        yield writer
+    except Fenced:
+        raise Displaced("another operator's command was being written; whether this one was is not known") from None
+    finally:
+        await writer.stop()
+
+
+async def commit(writer: Writer, records: Sequence[Out]) -> int:
+    """Write the records in one transaction; the offset of the last. Unconfirmed once it was tried; Fenced, Refused."""
+    try:
+        return await writer.commit(records, {})
+    except Unavailable as error:
+        raise Unconfirmed(str(error)) from None
+
+
+async def write(cluster: Cluster, application_id: str, records: Sequence[Out]) -> int:
+    """Write the records in one transaction; the offset of the last.
+
+    Unavailable: nothing was sent; Unconfirmed, or Displaced where another operator was writing; Refused.
+    """
+    async with operator(cluster, application_id) as writer:
+        return await commit(writer, records)
+
+
+async def send(
+    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command
+) -> list[TP]:
+    """Write a command for the owners of these partition numbers; where it was written.
+
+    Unavailable: nothing was sent; Unconfirmed, Refused.
+    """
+    topic, value = names.output("control"), msgspec.json.encode(command)
+    outs = [Out(topic, number, str(number).encode(), value) for number in numbers]
+    must_fit(outs)
+    try:
+        await write(cluster, application_id, outs)
+    except Unconfirmed as error:
+        raise Unconfirmed(str(error), how_to_look(command)) from None
+    return [TP(topic, number) for number in numbers]
+
+
+async def partition_count(cluster: Cluster, names: Names) -> int:
+    """How many partitions workers work on. Unavailable; Refused where the control topic does not exist.
+
+    Of topics one of which was given more, as many as the others have.
+    """
+    topic = names.output("control")
+    counts = await cluster.partitions([topic, names.output("state")])
+    if topic not in counts:
+        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+    return min(counts.values())
+
+
+def how_to_look(command: Command) -> str:
+    """How to see later whether it was taken."""
+    match command:
+        case PolicyCommand() | WithdrawCommand():
+            shows = "`callwarden policy status` shows whether it was taken"
+        case SkipCommand():
+            shows = "`callwarden dead-letter list` shows the record once it was taken"
+        case AcceptCommand():
+            shows = "/readyz of the partition's worker does not name the loss any more once it was taken"
+        case EndOutageCommand():
+            shows = "the workers log `command taken` once it was taken"
+    return f"{shows}; to give the same command again does no harm"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the owners of partitions said of a command: who has done it, who cannot and why, who says nothing.
+
+    ``away``: why their answers could not be looked for, where that was so until the end; ``look``: how to see later.
+    """
+
+    done: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    silent: list[int] = field(default_factory=list)
+    away: str = ""
+    look: str = ""
+
+
+class Watch:
+    """Looks for the owner's answer: its note of the command, in what comes into its log after the watch began."""
+
+    def __init__(self, cluster: Cluster, names: Names, number: int, command: Command) -> None:
+        self._cluster, self._names, self._command = cluster, names, command
+        self._clock, self._control = TP(names.output("clock"), number), TP(names.output("control"), number)
+        self._at = self._sent = 0
+        self.away = ""
+
+    async def begin(self) -> None:
+        """To be called before the command is sent."""
+        ends = await self._cluster.ends([self._clock, self._control])
+        self._at, self._sent = ends[self._clock], ends[self._control]
+
+    async def answer(self, within_s: float) -> Note | None:
+        """What comes in time: a `Refusal`, or another note that says that it is done.
+
+        A broker that goes away meanwhile is waited for as long; ``away`` says why where it has not come back by then.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while True:
+            note = None
+            try:
+                note, self.away = await self._look(), ""
+            except (Unavailable, Refused, OffsetGone) as error:
+                self.away = str(error)
+            if note is not None or loop.time() >= until:
+                return note
+            await asyncio.sleep(_LOOK_S)
+
+    async def _look(self) -> Note | None:
+        end = (await self._cluster.ends([self._clock]))[self._clock]
+        async for fetched in self._cluster.read(self._clock, self._at, end):
+            for value in fetched.values:
+                if is_tick(value):
+                    continue
+                try:
+                    source, note = decode_note(value or b"")
+                except NO_NOTE:
+                    continue  # somebody else's, or a newer release's: it is no answer to us
+                topic = None if source is None else self._names.inputs[source]
+                if says_done(note, topic, self._command) or self._refuses(note):
+                    return note
+        self._at = end  # only now: what was not read to its end is read again
+        return None
+
+    def _refuses(self, note: Note) -> bool:
+        return (
+            isinstance(note, Refusal) and note.offset >= self._sent and says_refused(note, note.offset, self._command)
+        )
+
+
+async def tell(
+    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command, within_s: float
+) -> Answers:
+    """Write a command for the owners of these partition numbers; what they have noted of it in time.
+
+    With ``within_s`` 0 nobody is waited for. Unavailable: nothing was sent; Unconfirmed, Refused.
+    """
+    watches = [Watch(cluster, names, number, command) for number in numbers]
+    for each in watches:
+        await each.begin()
+    await send(cluster, names, application_id, numbers, command)
+    notes = await asyncio.gather(*(each.answer(within_s) for each in watches)) if within_s else [None] * len(watches)
+    away = next((each.away for each in watches if each.away), "")
+    answers = Answers(away=away, look=how_to_look(command))
+    for number, note in zip(numbers, notes, strict=True):
+        if note is None:
+            answers.silent.append(number)
+        elif isinstance(note, Refusal):
+            answers.refused[number] = note.why
+        else:
+            answers.done.append(number)
+    return answers

@@ -1,0 +1,165 @@
+"""Dead letters: what could not be read, as the dead-letter topic has it, and its way back.
+
+Whoever writes a letter back leaves a mark in the dead-letter topic, in the same transaction: a record without a value,
+with the header ``retried``, the letter's offset in that partition. So what was retried once is known to everybody.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from monitor.partition.key_check import Partitioner, partition_of
+from streams.kafka import KafkaCluster
+from streams.kafka.api import TP, Out, Refused
+from streams.kafka.range_reader import WholeRecord
+from streams.kafka.topic_names import Names
+from streams.ops.control_client import Unconfirmed, commit, operator
+
+_AT_ONCE = 500  # letters in one transaction
+_LOOK = "`callwarden dead-letter list` marks what was written back; the same command again leaves that out"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was refused: where it came from and why, and at which offset of the dead letters it lies.
+
+    With ``length`` the value is the head of one of so many bytes; with ``first_offset`` it is a record batch from that
+    offset to ``origin_offset`` that could not be taken apart.
+    """
+
+    number: int
+    offset: int
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    origin: TP
+    origin_offset: int
+    length: int | None = None
+    first_offset: int | None = None
+
+    @property
+    def incomplete(self) -> str | None:
+        """Why it is not the record itself, and where that is; None where it is."""
+        if self.first_offset is None and self.length is None:
+            return None
+        what = "a record batch that could not be taken apart" if self.length is None else "the head of what came"
+        if self.length is not None:
+            what += f", {len(self.value or b''):,} of {self.length:,} bytes"
+        first = self.origin_offset if self.first_offset is None else self.first_offset
+        return (
+            f"it is {what}. As long as the topic keeps it, it is at kafka-console-consumer.sh --topic "
+            f"{self.origin.topic} --partition {self.origin.partition} --offset {first} --max-messages "
+            f"{self.origin_offset - first + 1}"
+        )
+
+    @property
+    def id(self) -> str:
+        """By which an operator names it: partition and offset."""
+        return f"{self.number}-{self.offset}"
+
+
+async def read(
+    cluster: KafkaCluster, names: Names, wanted: Callable[[DeadLetter], bool], most: int | None = None
+) -> tuple[list[DeadLetter], set[str]]:
+    """The letters that are wanted, the newest ``most``, oldest first; and the ids of all that were retried.
+
+    Unavailable, Refused, OffsetGone.
+    """
+    topic = names.output("dead-letter")
+    counts = await cluster.partitions([topic])
+    if topic not in counts:
+        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+    tps = [TP(topic, number) for number in range(counts[topic])]
+    starts, ends = await cluster.starts(tps), await cluster.ends(tps)
+    letters: list[DeadLetter] = []
+    retried: set[str] = set()
+    for tp in tps:
+        here: list[DeadLetter] = []
+        async for records in cluster.records(tp, starts[tp], ends[tp]):
+            for record in records:
+                headers = {name: value.decode(errors="replace") for name, value in record.headers}
+                if "retried" in headers:
+                    retried.add(f"{tp.partition}-{headers['retried']}")
+                elif wanted(letter := _letter(record, headers)):
+                    here.append(letter)
+            here = _newest(here, most)
+        letters += here
+    return _newest(sorted(letters, key=lambda letter: (letter.at_ms, letter.number, letter.offset)), most), retried
+
+
+def _newest(letters: list[DeadLetter], most: int | None) -> list[DeadLetter]:
+    return letters if most is None else letters[max(len(letters) - most, 0) :]
+
+
+def _letter(record: WholeRecord, headers: dict[str, str]) -> DeadLetter:
+    def number(name: str) -> int:
+        text = headers.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() else -1
+
+    return DeadLetter(
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        headers.get("reason") or record.unreadable or "",
+        TP(headers.get("topic", ""), number("partition")),
+        number("offset"),
+        number("length") if "length" in headers else None,
+        number("first_offset") if "first_offset" in headers else None,
+    )
+
+
+async def retry(
+    cluster: KafkaCluster,
+    names: Names,
+    application_id: str,
+    letters: Sequence[DeadLetter],
+    home: "Home",
+    *,
+    again: bool = False,
+) -> list[DeadLetter]:
+    """Write each letter back to its input topic, and mark it, both or neither; those that were written.
+
+    Left out are those that another operator has written back since they were read, unless they are wanted ``again``.
+    Unavailable: nothing was sent; Unconfirmed, Refused, OffsetGone.
+    """
+    topic = names.output("dead-letter")
+    async with operator(cluster, application_id) as writer:
+        # From here on no other operator writes unnoticed.
+        _, retried = await read(cluster, names, lambda letter: False)
+        letters = [letter for letter in letters if (again or letter.id not in retried) and not letter.incomplete]
+        for start in range(0, len(letters), _AT_ONCE):
+            outs: list[Out] = []
+            for letter in letters[start : start + _AT_ONCE]:
+                origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
+                outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
+                mark = (("retried", str(letter.offset).encode()),)
+                outs.append(Out(topic, letter.number, letter.key, None, mark))
+            try:
+                await commit(writer, outs)
+            except Unconfirmed as error:
+                raise Unconfirmed(str(error), _LOOK) from None
+    return letters
+
+
+Home = Callable[[DeadLetter], int]
+"""To which partition of its topic a letter goes back."""
+
+
+def home_among(partitions: int, partitioner: Partitioner) -> Home:
+    """Where the letter's key belongs; without a key where it came from."""
+
+    def home(letter: DeadLetter) -> int:
+        return letter.origin.partition if letter.key is None else partition_of(letter.key, partitions, partitioner)
+
+    return home
+
+
+def not_ours(letters: Iterable[DeadLetter], names: Names, partitions: int) -> list[DeadLetter]:
+    """Letters that cannot go back: they do not name an input topic and one of its partitions."""
+    return [
+        letter
+        for letter in letters
+        if names.source(letter.origin.topic) is None or not 0 <= letter.origin.partition < partitions
+    ]

@@ -1,0 +1,223 @@
+"""Replay from topics: judges everything that the input topics hold, with the clocks as the workers noted them."""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import numpy as np
+
+from monitor.core.threshold_distance import Looking, look, merged
+from monitor.decoding.decode import NO_CLOCK_MS, Late
+from monitor.decoding.decode import Refused as RefusedRow
+from monitor.partition.checkpoint import Live, Place
+from monitor.partition.journal import EnforceFrom, Note, Switch, Withdrawal
+from monitor.partition.key_check import Partitioner
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
+from monitor.policy.load import PolicyError
+from monitor.policy.model import Policy
+from monitor.replay.outcome import Outcome, settle
+from monitor.replay.run import Progress
+from streams.kafka.api import TP, Cluster, Fetched, Refused, Unreadable
+from streams.kafka.topic_changes import GROWN_PAGE
+from streams.kafka.topic_names import Names
+from streams.topics import clock_topic as clocklog
+
+_SLICE_ROWS = 5_000
+
+
+async def replay_topics(
+    cluster: Cluster,
+    names: Names,
+    policy: Policy,
+    *,
+    secret: bytes = b"",
+    live: Live | None = None,
+    partitioner: Partitioner = "murmur2",
+    enforce_from_ms: int = 0,
+    to_watermark: bool = False,
+    follow: bool = True,
+    looking: Looking | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
+
+    The policies are those that the clock log notes; ``policy`` is the first where none is noted to be, and the only one
+    unless they are to be followed: then all that there is decides, too, whenever enforcement begins.
+
+    ``live`` and ``enforce_from_ms`` hold where the clock log does not say otherwise. ``to_watermark`` stops where the
+    clocks of the logs allow no more: that is what workers that have caught up have decided. Otherwise the logs are
+    taken to have ended, and all is decided, as in a replay of files. ``looking`` asks for a look at the tenants at the
+    end. ``warn`` is told of records that are not there any more. While workers are at work, clocks that they have moved
+    since their last transactions are not noted yet: what came after these may be judged otherwise than they will.
+    Unavailable, Refused, OffsetGone of the cluster.
+    """
+    count = await partitions_of(cluster, names)
+    for topic, there in (await cluster.partitions(names.inputs)).items():
+        if there > count and warn is not None:
+            warn(f"{topic} has {there} partitions, {count} are judged: what the others hold is not; see {GROWN_PAGE}")
+    inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
+    clocks = [TP(names.output("clock"), number) for number in range(count)]
+    starts = await cluster.starts([*inputs, *clocks])
+    # The clock log is looked at last: then it has every note on what is read of the inputs, but for those that a
+    # worker which is at work has in memory, or in a transaction that is under way.
+    ends = await cluster.ends(inputs)
+    ends |= await cluster.ends(clocks)
+    run = _Run(policy, count, progress)
+    for number in range(count):
+        place = Place(number, count, partitioner)
+        partition = Partition(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
+        for source, topic in enumerate(names.inputs):
+            start = starts[TP(topic, number)]
+            partition.sources.pass_over(source, start)
+            if start > 0 and warn is not None:
+                warn(f"{topic}-{number} begins at offset {start}: what was before it is gone, and is not judged")
+        await recall(cluster, clocks[number], starts[clocks[number]], ends[clocks[number]], partition, follow)
+        if partition.enforce_from_ms != enforce_from_ms and warn is not None:
+            warn(
+                f"partition {number} was begun to enforce from {partition.enforce_from_ms or 'the beginning'}, as is "
+                f"noted in {clocks[number].topic}, and is judged so, not from {enforce_from_ms or 'the beginning'}"
+            )
+        await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
+    outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
+    if looking is not None:
+        outcome.seen = merged([look(partition.shard, looking) for partition in run.partitions], looking)
+    return outcome
+
+
+async def partitions_of(cluster: Cluster, names: Names) -> int:
+    """How many partitions there are. Refused where topics are missing or do not fit together.
+
+    Records in the partitions that an input has beyond that are read by no worker.
+    """
+    wanted = [*names.inputs, names.output("clock")]
+    counts = await cluster.partitions(wanted)
+    missing = [topic for topic in wanted if topic not in counts]
+    if missing:
+        raise Refused(f"there is no topic {', '.join(missing)}; `callwarden topics create` makes it")
+    if min(counts.values()) < counts[wanted[-1]]:
+        told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise Refused(f"expected the same number of partitions in all topics; {told}")
+    return counts[wanted[-1]]
+
+
+async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition, follow: bool = True) -> None:
+    """Tell the partition what the clock log has between ``start`` and ``end``, of policies too if it is to ``follow``.
+
+    Refused where it cannot be read.
+    """
+    notes: defaultdict[int | None, list[Note]] = defaultdict(list)
+    async for _, source, note in clocklog.noted(cluster, clock, start, end):
+        if follow or not isinstance(note, Switch | Withdrawal | EnforceFrom):
+            notes[source].append(note)
+    if notes:
+        notes[None] += []  # no note of how it was begun is one, too
+    try:
+        for source, noted in notes.items():
+            partition.recall(source, noted)
+    except PolicyError as error:
+        raise Refused(f"{clock.topic}: expected policies that this release can read: {error}") from None
+
+
+async def reread(
+    cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: Partition
+) -> AsyncIterator[None]:
+    """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
+    whoever asks may advance it. What is damaged is passed over where an operator had it skipped; else Unreadable."""
+    logs: dict[int, AsyncIterator[Fetched]] = {
+        source: cluster.read(tp, partition.sources.offsets[source], ends[tp]) for source, tp in enumerate(tps)
+    }
+    async with AsyncExitStack() as opened:
+        for log in logs.values():
+            opened.push_async_callback(_close, log)
+        while logs:
+            # The source that is behind holds the watermark back: what others have would only wait in memory.
+            source = min(logs, key=lambda source: (partition.sources.clocks_ms[source], source))
+            try:
+                fetched = await anext(logs[source], None)
+            except Unreadable as torn:
+                through = partition.sources.passed_over(source, torn.offset)
+                if through is None:
+                    raise
+                fetched = torn.passed_over(partition.sources.offsets[source], through)
+                logs[source] = cluster.read(tps[source], through + 1, ends[tps[source]])
+                opened.push_async_callback(_close, logs[source])
+            if fetched is None:
+                del logs[source]
+                stop = max(partition.sources.offsets[source], ends[tps[source]])
+                partition.feed(source, _nothing(partition.sources.offsets[source], stop))
+            else:
+                offsets = fetched.offsets
+                rows = fetched.rows
+                for piece in rows.cut(offsets[_SLICE_ROWS::_SLICE_ROWS].tolist()) or [rows]:
+                    partition.feed(source, piece)
+            yield
+
+
+async def _close(log: AsyncIterator[Fetched]) -> None:
+    """One after the other, as long as there is a loop: whoever is interrupted would else leave that to its end."""
+    if isinstance(log, AsyncGenerator):
+        await log.aclose()
+
+
+class _Run:
+    """What the partitions of one replay bring about, one after the other."""
+
+    def __init__(self, policy: Policy, count: int, progress: Callable[[Progress], None] | None) -> None:
+        self._outcome = Outcome()
+        self._count = count
+        self._progress = progress
+        self.partitions: list[Partition] = []
+        self._late: list[Late] = []
+        self._refused: list[RefusedRow] = []
+
+    async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: Partition) -> None:
+        """Feed the next partition with all that its logs (those of its sources, in order) hold."""
+        self.partitions.append(partition)
+        async for _ in reread(cluster, tps, ends, partition):
+            if partition.due:
+                partition.advance()
+                self._collect(partition)
+
+    def finish(self, sources: list[str], to_watermark: bool) -> Outcome:
+        """The outcome; ``sources`` are the names of all topics' partitions, topic by topic."""
+        last_ms = max((partition.last_ms for partition in self.partitions), default=NO_CLOCK_MS)
+        summary = self._outcome.summary
+        for partition in self.partitions:
+            if to_watermark:
+                partition.advance()
+            else:
+                partition.finish(last_ms)
+            self._collect(partition)
+            summary.tenants += partition.shard.tenants
+        summary.last_event_ms = last_ms if last_ms > NO_CLOCK_MS else None
+        settle(self._outcome, self._late, self._refused, sources)
+        return self._outcome
+
+    def _collect(self, partition: Partition) -> None:
+        taken, outcome = partition.take(), self._outcome
+        outcome.enforcement += taken.sink.enforcement
+        outcome.shadow += taken.sink.shadow
+        outcome.alerts += taken.sink.alerts
+        outcome.summary.read += taken.rows
+        outcome.summary.duplicates += taken.duplicates
+        number = self.partitions.index(partition)
+        rows: list[Late | RefusedRow] = [*taken.late, *taken.refused]
+        for one in rows:
+            # A source is one partition of one topic, here among those of all numbers.
+            before_ms, source, offset, line = one.log
+            one.log = (before_ms, source * self._count + number, offset, line)
+        self._late += taken.late
+        self._refused += taken.refused
+        if self._progress is not None:
+            watermark_ms = partition.watermark_ms
+            decided = taken.sink.enforcement
+            self._progress(
+                Progress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
+            )
+
+
+def _nothing(start: int, stop: int) -> Rows:
+    """No rows, up to the end of a log: what was noted there takes effect."""
+    return Rows(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])

@@ -1,0 +1,66 @@
+"""Verdicts: whether one can be given, in the judge's own terms, and the record that carries it. Pure."""
+
+from typing import Literal
+
+from monitor.core.tenants.ids import review_id
+from monitor.text.masking import mask_numbers
+from monitor.text.timestamps import instant
+from schemas import codec
+from schemas.inputs import Review
+from streams.consumers.ledger.queries.cases import Case
+
+Verdict = Literal["uphold", "overturn"]
+
+
+class NotGiven(ValueError):
+    """A verdict that cannot be given. The message says why."""
+
+
+def refusal(case: Case | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
+    """Why the judge would reject this verdict on the decision that is ``named`` so; None where it would take it."""
+    if case is None:
+        return f"{named}: no such decision in the ledger; an id as `callwarden reviews list` shows would be right"
+    if case.closing:
+        closing = case.closing.data
+        what = "lapsed" if closing.kind == "lapse" else "was reversed"
+        if named == case.closing.id:
+            return f"{named} is a {closing.kind}, and takes {case.in_force.id} back: it cannot be reviewed"
+        who = _by(case.review_behind(case.closing))
+        return f"{named} {what} at {instant(closing.decided_ms)}{who}; there is nothing to change"
+    if verdict == "uphold" and case.status == "final":
+        upheld = f", upheld{_by(case.review_behind(case.upheld))}" if case.upheld else ""
+        return f"{named} is final already{upheld}; it can be overturned"
+    until_ms = case.in_force.data.review_by_ms
+    if case.status == "pending" and until_ms is not None and now_ms >= until_ms:
+        return f"{named} could be reviewed until {instant(until_ms)}: it lapses"
+    return None
+
+
+def review_of(case: Case, verdict: Verdict, reviewer: str, reason: str, now_ms: int) -> Review:
+    """The record of a verdict on the decision in force. NotGiven for words that do not fit into one.
+
+    Telephone numbers in the words are masked here: the record goes into topics and ledger for good.
+    """
+    in_force = case.in_force
+    fields = {
+        "type": "review",
+        "review_id": review_id(in_force.subject, in_force.id, verdict),
+        "enforcement_id": in_force.id,
+        "tenant_id": in_force.subject,
+        "verdict": verdict,
+        "reviewer": mask_numbers(reviewer),
+        "reason": mask_numbers(reason),
+        "updated_ms": now_ms,
+    }
+    if not reviewer.strip() or not reason.strip():
+        raise NotGiven("who decides, and why, are kept with the verdict: neither may be empty")
+    try:
+        record = codec.convert(fields)
+    except codec.Refused as error:
+        raise NotGiven(str(error)) from None
+    assert isinstance(record, Review)
+    return record
+
+
+def _by(review: Review | None) -> str:
+    return f" by {mask_numbers(review.reviewer)} ({mask_numbers(review.reason)})" if review else ""

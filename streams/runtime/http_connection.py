@@ -1,0 +1,224 @@
+"""HTTP connections of strangers: each has deadlines, all together have a limit, and none writes a traceback.
+
+uvicorn has a deadline for idle connections alone, and no limit that keeps the system's descriptors.
+"""
+
+import asyncio
+import enum
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Literal, Protocol
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from streams.runtime.log_limiter import SparseLog
+
+_LINGER_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server allows. ``header_s``: from the first byte of a request, or from the connection, to the end of its
+    header. ``request_s``: from there until its response is sent. ``idle_s``: between two requests."""
+
+    connections: int
+    header_s: float = 10.0
+    request_s: float = 30.0
+    idle_s: float = 30.0
+    header_bytes: int = 16_384
+    body_bytes: int = 65_536
+
+
+class Phase(enum.Enum):
+    """What a connection waits for."""
+
+    HEADER = "the header of a request"
+    REQUEST = "the rest of a request, or its response"
+    IDLE = "the next request"
+    CLOSING = "what was sent last"
+
+
+class Guarded(Protocol):
+    """A connection as `Connections` sees it."""
+
+    deadline_s: float
+
+    def expire(self) -> None:
+        """Its deadline is over."""
+        ...
+
+    def abort(self) -> None:
+        """Close it at once."""
+        ...
+
+
+Refusals = Callable[[Literal["limit", "deadline", "unreadable"]], None]
+"""Told of each connection that is closed unserved, and why."""
+
+
+class Connections:
+    """The connections of one server. Beyond the limit the one that has waited longest for a request gives way to a new
+    one, so that who asks at once is served however many connections others hold open."""
+
+    def __init__(self, limits: Limits, now_s: Callable[[], float], log: SparseLog, refused: Refusals) -> None:
+        self.limits, self.now_s, self.log, self.refused = limits, now_s, log, refused
+        self._waiting: dict[Guarded, None] = {}  # in the order in which they began to wait
+        self._open: set[Guarded] = set()
+
+    def __iter__(self) -> Iterator[Guarded]:
+        return iter(list(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Guarded) -> bool:
+        """Whether a new connection may stay. It waits for its first request then."""
+        if len(self._open) >= self.limits.connections:
+            self.log.warn("too many HTTP connections: those that send no request are closed", limit=len(self._open))
+            self.refused("limit")
+            longest = next(iter(self._waiting), None)
+            if longest is None:
+                return False
+            self.remove(longest)
+            longest.abort()
+        self._open.add(connection)
+        self._waiting[connection] = None
+        return True
+
+    def waits(self, connection: Guarded, waits: bool) -> None:
+        """Whether it waits for a request from now on."""
+        if not waits:
+            self._waiting.pop(connection, None)
+        elif connection in self._open:
+            self._waiting.setdefault(connection)
+
+    def remove(self, connection: Guarded) -> None:
+        """It is closed."""
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def sweep(self) -> None:
+        """Expire the connections whose deadline is over."""
+        now_s = self.now_s()
+        for connection in [each for each in self._open if each.deadline_s <= now_s]:
+            connection.expire()
+
+
+class Connection(H11Protocol):
+    """One connection: uvicorn's, with deadlines. What it cannot read is answered with a 4xx and closed."""
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._all, self._limits = connections, connections.limits
+        self._seconds = {
+            Phase.HEADER: self._limits.header_s,
+            Phase.REQUEST: self._limits.request_s,
+            Phase.IDLE: self._limits.idle_s,
+            Phase.CLOSING: _LINGER_S,
+        }
+        self.phase = Phase.HEADER
+        self._request: object = None
+        self._has_sent = False
+        self.deadline_s = connections.now_s() + self._limits.header_s
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if not self._all.admit(self):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are being served; ask again")
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._has_sent = True
+        super().data_received(data)
+        self._look(data_came=True)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look(data_came=False)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._look(data_came=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.remove(self)
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        if self.transport.is_closing():
+            self.abort()
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn while it handles an error of h11's."""
+        error = sys.exception()
+        hint = getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST)
+        # What h11 says behind the colon quotes the request, which may hold a tenant's id.
+        kind = str(error).partition(":")[0]
+        self._all.log.warn("an HTTP request that cannot be read is refused", why=kind, status=int(hint))
+        self._all.refused("unreadable")
+        self._refuse(HTTPStatus(hint), "the request cannot be read")
+
+    def expire(self) -> None:
+        """Say so where that can be read, and close."""
+        if self.phase is Phase.CLOSING or self.transport.is_closing():
+            return self.abort()
+        phase, cycle = self.phase, self.cycle
+        if phase is not Phase.IDLE:
+            waited_s = self._seconds[phase]
+            self._all.log.warn("an HTTP connection is closed: it waits too long", waits_for=phase.value, s=waited_s)
+            self._all.refused("deadline")
+        answered = cycle is not None and cycle.response_started and phase is Phase.REQUEST
+        if phase is Phase.IDLE or answered or not self._has_sent:
+            return self.abort()
+        return self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is lost."""
+        self._end_request()
+        self.transport.abort()
+
+    def _look(self, *, data_came: bool) -> None:
+        """Find out what it waits for now, and until when."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            phase = Phase.CLOSING
+        elif cycle is not None and self._is_under_way(cycle):
+            phase = Phase.REQUEST
+        elif data_came and self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            phase = Phase.HEADER
+        else:
+            phase = self.phase if cycle is None else Phase.IDLE
+        if phase is not self.phase or cycle is not self._request:
+            self.phase, self._request = phase, cycle
+            self.deadline_s = self._all.now_s() + self._seconds[phase]
+            self._all.waits(self, phase in (Phase.HEADER, Phase.IDLE))
+
+    def _is_under_way(self, cycle: Any) -> bool:
+        """Whether the response is not sent, or not taken by the client, or the request is still coming."""
+        return not cycle.response_complete or self.flow.write_paused or self.conn.their_state is h11.SEND_BODY
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        """Answer with ``status``, unless an answer has begun, and close."""
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        self._end_request()
+        if not begun:
+            body = f"{status} {status.phrase}: {why}\n".encode()
+            head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+            self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        self.transport.close()
+        self.phase, self.deadline_s = Phase.CLOSING, self._all.now_s() + _LINGER_S
+        self._all.waits(self, False)
+
+    def _end_request(self) -> None:
+        """What is sent to a request that is under way is dropped, as when the client has gone."""
+        self._unset_keepalive_if_required()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.flow.resume_writing()

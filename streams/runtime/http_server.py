@@ -1,0 +1,152 @@
+"""The HTTP server of all programs: their pages, billing's API, and the receiver of the webhook."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streams.runtime.http_connection import Connection, Connections, Limits, Refusals
+from streams.runtime.log_limiter import SparseLog
+from streams.runtime.monotonic import steady_s
+
+_STOP_S: Final = 5
+_SWEEP_S: Final = 1.0
+# So many connections the system accepts at once, before any limit of ours is looked at.
+_BACKLOG: Final = 128
+_MOST: Final = 512
+_LEAST: Final = 16
+# For the broker, the database, files, and connections that are accepted at once.
+_KEPT_FREE: Final = 256
+_ACCEPT_FAILED: Final = "socket.accept() out of system resource"
+
+
+def usual_limits() -> Limits:
+    """The limits of a server in this process: at most half of the descriptors that it may have are connections."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = _MOST if soft == resource.RLIM_INFINITY else (soft - _KEPT_FREE) // 2
+    return Limits(connections=max(_LEAST, min(_MOST, free)))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. OSError.
+
+    Made with its protocol, which connections inherit: asyncio sets TCP_NODELAY only on those that have it, and without
+    it an answer in two pieces waits for the client's delayed acknowledgement, 40 ms.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class Server(uvicorn.Server):
+    """Serves an ASGI application until ``should_exit`` is set. It leaves the signals to the program, which they would
+    end before its database is closed."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits | None = None,
+        *,
+        refused: Refusals = lambda reason: None,
+        sweep_s: float = _SWEEP_S,
+        now_s: Callable[[], float] = steady_s,
+    ) -> None:
+        """``refused`` is told of each connection that is closed unserved. ``sweep_s``: how often deadlines are looked
+        at, which are by ``now_s``."""
+        limits = limits or usual_limits()
+        self._log, self._sweep_s = SparseLog(now_s), sweep_s
+        self.guarded = Connections(limits, now_s, self._log, refused)
+
+        def connection(**given: Any) -> Connection:
+            return Connection(self.guarded, **given)
+
+        config = uvicorn.Config(
+            _within(app, limits.body_bytes),
+            http=connection,  # type: ignore[arg-type]  # whatever makes a protocol will do, says its code
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            backlog=_BACKLOG,
+            timeout_keep_alive=max(1, round(limits.idle_s)),
+            timeout_graceful_shutdown=_STOP_S,
+            h11_max_incomplete_event_size=limits.header_bytes,
+        )
+        super().__init__(config)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve at these sockets, which are closed afterwards."""
+        loop = asyncio.get_running_loop()
+        former = loop.get_exception_handler()
+        loop.set_exception_handler(self._heard)
+        sweeping = asyncio.create_task(self._sweep(), name="http-deadlines")
+        try:
+            await super().serve(sockets)
+        finally:
+            sweeping.cancel()
+            loop.set_exception_handler(former)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            self.guarded.sweep()
+
+    def _heard(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """asyncio tells a hundred times a second, each time with a traceback, that there is no descriptor left."""
+        if context.get("message") == _ACCEPT_FAILED:
+            self._log.warn("no HTTP connection can be accepted", why=str(context.get("exception")))
+        else:
+            loop.default_exception_handler(context)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _within(app: ASGIApp, most_bytes: int) -> ASGIApp:
+    """The application, without requests with a larger body, and not told of as faulty when a client goes."""
+
+    async def within(scope: Scope, receive: Receive, send: Send) -> None:
+        come, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal come
+            message = await receive()
+            come += len(message.get("body", b""))
+            return message if come <= most_bytes else {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            if come <= most_bytes:
+                begun = True
+                await send(message)
+
+        announced = [int(value) for name, value in scope["headers"] if name == b"content-length"]
+        if max(announced, default=0) <= most_bytes:
+            with contextlib.suppress(ClientDisconnect):
+                await app(scope, counted, sending)
+            if begun or come <= most_bytes:
+                return
+        body = f"413 Content Too Large: at most {most_bytes} bytes would be right\n".encode()
+        headers = [
+            (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
+        ]  # fmt: skip
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return within

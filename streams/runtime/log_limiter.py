@@ -1,0 +1,30 @@
+"""Log lines that strangers can cause: one a minute of each kind, with the count of those that were left out."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from streams.runtime.monotonic import steady_s
+
+log = structlog.get_logger("callwarden")
+
+_APART_S: Final = 60.0
+
+
+class SparseLog:
+    """Warnings by their event, of each at most one within a minute; the next one says how many were left out."""
+
+    def __init__(self, now_s: Callable[[], float] = steady_s) -> None:
+        self._now_s = now_s
+        self._last_s: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def warn(self, event: str, **fields: Any) -> None:
+        """Log it, or count it. ``event`` is one of a few constants: what strangers choose belongs in no event."""
+        now_s = self._now_s()
+        if now_s - self._last_s.get(event, -_APART_S) < _APART_S:
+            self._left_out[event] = self._left_out.get(event, 0) + 1
+            return
+        self._last_s[event] = now_s
+        log.warning(event, **fields, left_out=self._left_out.pop(event, 0))

@@ -1,0 +1,120 @@
+"""Log lines: readable or JSON, the libraries' as ours, without what variables held and what errors quote of records."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from monitor.text.masking import mask_numbers, visible_lines
+
+
+def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
+    """Lines on standard error, ``text`` or ``json`` (``auto``: text at a terminal), the libraries' errors as ours.
+
+    ``log_level`` is of our own lines. Tracebacks show neither what variables held nor the messages of errors that may
+    quote a record.
+    """
+    stream = sys.stderr
+    render: Any = structlog.processors.JSONRenderer()
+    if log_format == "text" or (log_format == "auto" and sys.stderr.isatty()):
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        # The colours are ours: they go by what makes the text of others visible, as `_show` has done.
+        stream = getattr(stream, "rich_proxied_file", stream)
+    processors = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_masked_traceback),
+        _show,
+        render,
+    ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
+        logger_factory=lambda *_: _Lines(stream),
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, _mask_event],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+        )
+    )
+    # The libraries tell of every lost connection in many lines; the engine tells of it in one. What they have to say
+    # below errors quotes records.
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def _show(_: Any, __: str, event: Any) -> Any:
+    """No text of a line acts on a terminal."""
+    return {key: visible_lines(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class _Lines(structlog.PrintLogger):
+    """A line that cannot be written, since the disk is full or its reader has gone, is lost, and no more than it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+WITHHELD: Final = "(not shown: it may quote a record)"
+# Their messages speak of code or of the system, not of data.
+_SPEAKABLE = (
+    AttributeError,
+    ImportError,
+    MemoryError,
+    NameError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ZeroDivisionError,
+)
+# Theirs are sentences for people, made without what records hold but for numbers, or of the connection to a broker.
+_SPEAKERS = ("aiokafka", "monitor", "schemas", "streams")
+
+
+def _masked_traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    shown = "".join(traceback.format_exception(*exc_info)).rstrip()
+    unspeakable = [error for error in _all(exc_info[1], set()) if not _may_be_shown(error)]
+    said = [(f": {error}", f": {WITHHELD}") for error in unspeakable if str(error)]
+    said += [(note, WITHHELD) for error in unspeakable for note in getattr(error, "__notes__", ())]
+    return mask_numbers(_without(shown, said))
+
+
+def _without(text: str, said: list[tuple[str, str]]) -> str:
+    for what, instead in sorted(said, key=lambda one: -len(one[0])):  # one may quote another
+        text = text.replace(what, instead)
+    return text
+
+
+def _may_be_shown(error: BaseException) -> bool:
+    return isinstance(error, _SPEAKABLE) or type(error).__module__.partition(".")[0] in _SPEAKERS
+
+
+def _all(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    """An error, and those that led to it or lie in it; what is told first may quote what is told last."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+        yield from _all(other, seen)
+
+
+def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Libraries put the errors of our code into their own sentences."""
+    event, record = str(line["event"]), line.get("_record")
+    error = record.exc_info[1] if record is not None and record.exc_info else None
+    unspeakable = [one for one in _all(error, set()) if not _may_be_shown(one)]
+    said = [(text, type(one).__name__) for one in unspeakable for text in (repr(one), str(one)) if text]
+    return {**line, "event": mask_numbers(_without(event, said))}

@@ -1,0 +1,186 @@
+"""The file of an export: all partitions' states, one after the other, so that a torn or changed file is refused.
+
+One zstd frame with its own checksum. In it are records, each led by its length in four bytes, big-endian: a `Header`;
+for each partition a `_Partition` and its entries, each a key and a value; at the end a `_Whole`. All are msgpack maps
+with a ``type``, but for the entries, which are arrays of two. ``sha256`` is that of all bytes before the record that
+has it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from streams.topics.partition_state import Part
+
+VERSION: Final = 1
+_LENGTH: Final = 4
+_MOST: Final = 64 << 20  # what claims to be longer than any record is none
+
+
+class ExportError(ValueError):
+    """A file that is no export, is of another version, is not whole, or was changed."""
+
+
+class Header(Struct, tag="export"):
+    """What the file says of itself. ``made_ms`` is system time."""
+
+    made_ms: int
+    input_prefix: str
+    output_prefix: str
+    partitions: int
+    version: int = VERSION
+
+
+class _Partition(Struct, tag="partition"):
+    number: int
+    entries: int
+    ends: dict[str, tuple[int, int]]
+
+
+class _Whole(Struct, tag="whole"):
+    sha256: bytes
+
+
+_Lead = Header | _Partition | _Whole
+
+
+class Writer:
+    """Writes an export; until `close` there is no file of that name, and afterwards it is on the disk."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}")
+        # It holds keys made of phone numbers: nobody else is to read it.
+        self._file = os.fdopen(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        self._packed = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(self._file, closefd=False)
+        self._sha = hashlib.sha256()
+        self._put(msgspec.msgpack.encode(header))
+
+    def add(self, part: Part) -> None:
+        """The next partition."""
+        self._put(msgspec.msgpack.encode(_Partition(part.number, len(part.entries), dict(part.ends))))
+        for entry in sorted(part.entries.items()):
+            self._put(msgspec.msgpack.encode(entry))
+
+    def _put(self, record: bytes) -> None:
+        framed = len(record).to_bytes(_LENGTH, "big") + record
+        self._sha.update(framed)
+        self._packed.write(framed)
+
+    def close(self) -> None:
+        """All partitions are written."""
+        self._put(msgspec.msgpack.encode(_Whole(self._sha.digest())))
+        self._packed.close()  # type: ignore[no-untyped-call]
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.replace(self._path)
+
+    def abandon(self) -> None:
+        """Leave no file behind."""
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def write(path: Path, header: Header, parts: Iterable[Part]) -> None:
+    """Write an export of these partitions."""
+    writer = Writer(path, header)
+    try:
+        for part in parts:
+            writer.add(part)
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+class Export:
+    """An export that is read, as often as one likes, one partition in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the header alone. ExportError; OSError."""
+        self.path = path
+        with path.open("rb") as file:
+            self.header = _Records(path, file).header()
+
+    def parts(self) -> Iterator[Part]:
+        """The partitions in order. ExportError, perhaps only when some have been given: see `check`."""
+        with self.path.open("rb") as file:
+            records = _Records(self.path, file)
+            records.header()
+            yield from records.parts(self.header.partitions)
+
+    def check(self) -> None:
+        """Read all of it. ExportError where it is not whole, or was changed."""
+        for _ in self.parts():
+            pass
+
+
+class _Records:
+    """The records of a file, in their order."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        # Across frames: what somebody has put behind the end is an error, too.
+        self._bytes = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+        self._sha = hashlib.sha256()
+
+    def header(self) -> Header:
+        try:
+            header = msgspec.msgpack.decode(self._next(), type=_Lead)
+        except (ExportError, msgspec.DecodeError, UnicodeDecodeError):
+            header = None
+        if not isinstance(header, Header):
+            raise ExportError(f"{self._path}: expected what `callwarden state export` writes")
+        if header.version != VERSION:
+            raise ExportError(
+                f"{self._path}: it is of version {header.version}; this release reads version {VERSION}: the release "
+                "that wrote it would be right"
+            )
+        return header
+
+    def parts(self, count: int) -> Iterator[Part]:
+        for number in range(count):
+            lead = self._decoded(self._next(), _Lead)
+            if not isinstance(lead, _Partition) or lead.number != number:
+                raise self._changed(f"partition {number} is not where it should be")
+            entries = dict(self._decoded(self._next(), tuple[str, bytes]) for _ in range(lead.entries))
+            yield Part(lead.number, entries, lead.ends)
+        sha256 = self._sha.digest()
+        whole = self._decoded(self._next(), _Lead)
+        if not isinstance(whole, _Whole) or whole.sha256 != sha256:
+            raise self._changed("its checksum is another one")
+        if self._read(1):
+            raise self._changed("something stands behind its end")
+
+    def _next(self) -> bytes:
+        lead = self._read(_LENGTH)
+        length = int.from_bytes(lead, "big")
+        if length > _MOST:
+            raise self._changed("a record has no length that there can be")
+        record = self._read(length)
+        if len(lead) < _LENGTH or len(record) < length:
+            raise self._changed("it ends in the midst")
+        self._sha.update(lead + record)
+        return record
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._bytes.read(size)
+        except zstandard.ZstdError as error:
+            raise self._changed(str(error)) from None
+
+    def _decoded(self, record: bytes, kind: Any) -> Any:
+        try:
+            return msgspec.msgpack.decode(record, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._changed(str(error)) from None
+
+    def _changed(self, why: str) -> ExportError:
+        return ExportError(f"{self._path}: it is torn or was changed ({why}); an export that is whole would be right")

@@ -1,0 +1,201 @@
+"""Closes partitions for a move: read to their ends, all clocks made equal, and marked, in one last transaction each."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.idleness import CALLS
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition, Taken
+from streams.kafka.api import TP, Cluster, Out, Refused, Writer
+from streams.kafka.topic_names import Names
+from streams.topics import transaction_records as emit
+from streams.topics.moved_marker import MARK, Moved, mark_of
+from streams.topics.state_topic import part_of
+from streams.worker.recovery import OpeningRefused, open_partition
+
+MOST_UNREAD = 500_000
+"""More unread records are for the workers to read: all calls lie in memory until the clocks are known."""
+
+_CALLS = INPUTS.index(CALLS)
+
+
+class Side:
+    """The topics on one side of a move; ``new`` makes a partition of a number, as a worker would."""
+
+    def __init__(self, names: Names, application_id: str, partitions: int, new: Callable[[int], Partition]) -> None:
+        self.names, self.application_id, self.partitions, self.new = names, application_id, partitions, new
+
+    def inputs(self, number: int) -> list[TP]:
+        """Those of a partition."""
+        return [TP(topic, number) for topic in self.names.inputs]
+
+    @asynccontextmanager
+    async def writer(self, cluster: Cluster, number: int) -> AsyncIterator[Writer]:
+        """The one who writes to a partition; whoever did before cannot any more, and all that it had begun is ended."""
+        writer = cluster.writer(f"{self.application_id}-{number}")
+        try:
+            await writer.start()
+            yield writer
+        finally:
+            await writer.stop()
+
+
+class Closing:
+    """The partitions of ``old`` on their way to ``new``. No worker may be at work.
+
+    What it does may be Refused; Unavailable, Fenced: to be begun again.
+    """
+
+    def __init__(self, cluster: Cluster, old: Side, new: Side) -> None:
+        self._cluster, self._old, self._new = cluster, old, new
+        self._open = set(range(old.partitions))
+
+    @property
+    def begun(self) -> bool:
+        """Whether a partition is closed."""
+        return len(self._open) < self._old.partitions
+
+    @property
+    def ended(self) -> bool:
+        """Whether all are."""
+        return not self._open
+
+    async def mark(self) -> Moved:
+        """The mark that all partitions are to carry; it is theirs that an earlier attempt has closed.
+
+        The calls' clock becomes the latest that there is in any partition, as of a partition without calls while others
+        have some; the others' the latest of all.
+        """
+        marks = await marks_of(self._cluster, self._old)
+        found = next(iter(marks.values()), None)
+        names, partitions = self._new.names, self._new.partitions
+        if found is not None and not found.leads_to(names, partitions):
+            raise Refused(elsewhere(found))
+        self._open -= marks.keys()
+        return found or Moved(names.input_prefix, names.output_prefix, partitions, await self._clocks())
+
+    async def _clocks(self) -> tuple[int, ...]:
+        cluster, old, clocks = self._cluster, self._old, []
+        for number in range(old.partitions):
+            async with old.writer(cluster, number):
+                clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
+        calls_ms = max(some[_CALLS] for some in clocks)
+        if not calls_ms:
+            raise Refused(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
+        others_ms = max(max(some) for some in clocks)
+        return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
+
+    async def records(self, number: int, moved: Moved) -> dict[str, bytes]:
+        """What the state of a partition holds once it is closed, be it or not; nothing is written."""
+        cluster, old = self._cluster, self._old
+        async with old.writer(cluster, number):
+            records = dict((await part_of(cluster, old.names, number)).entries)
+            if number not in self._open:
+                if mark_of(records) != moved:
+                    raise Refused(f"partition {number} is not closed any more; expected nobody to write to its state")
+                return records
+            partition = await _read_on(cluster, old, number)
+            while True:
+                for key, value in _brought_to(partition, moved)[1]:
+                    if value is None:
+                        records.pop(key, None)
+                    else:
+                        records[key] = value
+                if not partition.switching:
+                    return records
+                partition = old.new(number)
+                partition.restore(records)
+                await _read_inputs(cluster, old, number, partition)
+
+    async def close(self, moved: Moved) -> None:
+        """Close those that are not."""
+        cluster, old = self._cluster, self._old
+        for number in sorted(self._open):
+            while number in self._open:  # where another policy comes into force on the way, as often as that
+                async with old.writer(cluster, number) as writer:
+                    partition = await _read_on(cluster, old, number)
+                    taken, state = _brought_to(partition, moved)
+                    done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
+                    await writer.commit(emit.records(old.names, number, taken, state), done)
+                    if not partition.switching:
+                        self._open.remove(number)
+
+
+async def marks_of(cluster: Cluster, old: Side) -> dict[int, Moved]:
+    """The marks of the partitions that are closed."""
+    marks = {}
+    for number in range(old.partitions):
+        async with old.writer(cluster, number):  # what an earlier attempt had begun is ended
+            mark = mark_of((await part_of(cluster, old.names, number)).entries)
+        if mark is not None:
+            marks[number] = mark
+    return marks
+
+
+def elsewhere(found: Moved) -> str:
+    """Why a state that was moved there is neither moved to another place nor taken back from one."""
+    return (
+        f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected "
+        f"--to-input-prefix {found.input_prefix} --to-output-prefix {found.output_prefix}, to go on with that or, with "
+        "--undo, to take it back"
+    )
+
+
+async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
+    """A partition as its state has it, that has read its inputs to their ends."""
+    partition = old.new(number)
+    try:
+        opened = await open_partition(cluster, old.names, number, partition)
+    except OpeningRefused as refused:
+        raise Refused(str(refused)) from None
+    if opened.commands:
+        raise Refused(
+            f"partition {number}: the commands from offset {opened.commands[0][0]} of {old.names.output('control')} on "
+            "were not taken; expected a worker to have taken them before it was stopped"
+        )
+    partition.control = opened.control_end
+    await _read_inputs(cluster, old, number, partition)
+    return partition
+
+
+async def _read_inputs(cluster: Cluster, old: Side, number: int, partition: Partition) -> None:
+    inputs = old.inputs(number)
+    ends = await cluster.ends(inputs)
+    unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.sources.offsets, strict=True))
+    if unread > MOST_UNREAD:
+        raise Refused(f"partition {number}: {unread:,} records are not read; expected workers to have read them")
+    for source, pieces in enumerate(await rows_of(cluster, inputs, partition.sources.offsets)):
+        for rows in pieces:
+            partition.feed(source, rows)
+
+
+def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[str, bytes | None]]]:
+    """What a partition brings about on its way to the common clocks, and what is stored; once it is there, the mark."""
+    for source, clock_ms in enumerate(moved.clocks_ms):
+        partition.sources.move(source, clock_ms)
+    partition.advance()
+    taken = partition.take()
+    return taken, [*(() if partition.switching else moved.records()), *partition.snapshot()]
+
+
+async def rows_of(
+    cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int], stops: Sequence[int] | None = None
+) -> list[list[Rows]]:
+    """What each of the inputs has from its offset on, up to its stop, None: to its end."""
+    ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
+    return [
+        [one.rows async for one in cluster.read(tp, offset, ends[tp])]
+        for tp, offset in zip(inputs, offsets, strict=True)
+    ]
+
+
+async def open_again(cluster: Cluster, old: Side) -> None:
+    """Take the marks away: workers go on here."""
+    for number in range(old.partitions):
+        async with old.writer(cluster, number) as writer:
+            entries = (await part_of(cluster, old.names, number)).entries
+            marked = [key for key in entries if key.startswith(f"{MARK}/")]
+            if marked:
+                state = old.names.output("state")
+                await writer.commit([Out(state, number, key.encode(), None) for key in marked], {})

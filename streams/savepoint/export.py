@@ -1,0 +1,48 @@
+"""Writes the state of all partitions to a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from monitor.partition.chunking import MissingPartError
+from streams.kafka.api import Cluster, Refused
+from streams.kafka.topic_names import Names
+from streams.savepoint.archive import Header, Writer
+from streams.topics.partition_state import Part
+from streams.topics.state_inputs import check_inputs
+from streams.topics.state_topic import part_of
+
+
+async def export(
+    cluster: Cluster, names: Names, path: Path, made_ms: int, told: Callable[[Part], None] = lambda part: None
+) -> Header:
+    """Write all partitions to ``path``; ``told`` of each. Unavailable, Refused of the cluster; OSError.
+
+    A partition without a state, where nothing was ever decided, has no entries. Refused where none has any.
+    """
+    topic = names.output("state")
+    counts = await cluster.partitions([topic])
+    if topic not in counts:
+        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+    header = Header(made_ms, names.input_prefix, names.output_prefix, counts[topic])
+    await check_inputs(cluster, names)  # or the file would name inputs that are not the state's
+    writer, empty = Writer(path, header), True
+    try:
+        for number in range(header.partitions):
+            part = await part_of(cluster, names, number)
+            try:
+                empty = part.judged is None and empty
+            except (MissingPartError, msgspec.DecodeError) as error:
+                raise Refused(
+                    f"{topic}-{number} is not whole: {error}; expected all of it, under a head that can be read"
+                ) from None
+            writer.add(part)
+            told(part)
+        if empty:
+            raise Refused(f"there is nothing in {topic}: expected a state, which a worker writes when it first decides")
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    return header

@@ -1,0 +1,295 @@
+"""Moves the state to topics with another number of partitions, by tenant; what was not decided is read there again.
+
+It may be begun again at any time: the former partitions are closed once, what lies in the new topics already is gone on
+from, and a new partition has no head, so that no worker takes it for one, until all else of it is there.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from monitor.core.codec import StateFormatError
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import HEAD, MismatchError, PartitionHead
+from monitor.partition.chunking import Cutter, MissingPartError
+from monitor.partition.idleness import CALLS
+from monitor.partition.journal import Limit, Move, Switch
+from monitor.partition.record_batch import Rows
+from monitor.partition.rescale import Former, Kept, Regrouped, RegroupError, regroup
+from monitor.partition.task import Partition
+from monitor.policy.load import to_plain
+from streams.kafka.api import TP, Cluster, Out, Refused, Unavailable
+from streams.savepoint.close import Closing, Side, elsewhere, marks_of, open_again, rows_of
+from streams.savepoint.stray_records import Pair, Strays, find_strays
+from streams.topics.moved_marker import Moved, mark_of
+from streams.topics.state_inputs import current_inputs
+from streams.topics.state_topic import part_of
+from streams.topics.transaction_records import encode_note
+
+_CALLS = INPUTS.index(CALLS)
+_BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
+
+
+async def move(cluster: Cluster, old: Side, new: Side, told: Callable[[str], None]) -> None:
+    """Move the state. No worker may be at work on either side, and nobody may write to the inputs of either.
+
+    Refused where something does not fit: before anything is written as far as it is known by then, else with the way
+    back; Unavailable, Fenced: to be begun again.
+    """
+    closing = Closing(cluster, old, new)
+    moved = await closing.mark()
+    strays = await find_strays(cluster, old, new.partitions)
+    if closing.ended and (why := await _gone_on(cluster, old, new, strays)):
+        raise Refused(f"{why}: the move is done")
+    try:
+        formers = await _close(cluster, old, new, closing, moved, strays, told)
+        for number, former in enumerate(formers):
+            await _check_quiet(cluster, old.inputs(number), former)
+        for made in regroup(formers, new.partitions):
+            await _make(cluster, new, made, moved, strays.of(made.number))
+            again = sum(map(len, made.kept))
+            told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
+        if strays.count:
+            told(f"carried over: {strays.count:,} records of partitions {old.partitions} and above, read by no worker")
+    except (Refused, RegroupError, MismatchError, StateFormatError, MissingPartError) as error:
+        back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
+        raise Refused(f"{error}{back}") from None
+
+
+async def _close(
+    cluster: Cluster,
+    old: Side,
+    new: Side,
+    closing: Closing,
+    moved: Moved,
+    strays: Strays,
+    told: Callable[[str], None],
+) -> list[Former]:
+    """The former partitions, closed, once it is known that the new ones can be made of them."""
+    formers, digests = [], []
+    for number in range(old.partitions):
+        records = await closing.records(number, moved)
+        formers.append(await _former(cluster, old, number, records))
+        digests.append(_digest(records))
+    if not closing.ended:
+        for number, former in enumerate(formers):
+            await _check_quiet(cluster, old.inputs(number), former)
+        for made in regroup(formers, new.partitions):
+            await _try(cluster, new, made, moved, strays.of(made.number))
+        await closing.close(moved)
+        for number, digest in enumerate(digests):
+            records = await closing.records(number, moved)
+            if _digest(records) != digest:  # something came before it was closed
+                formers[number] = await _former(cluster, old, number, records)
+    told(f"closed: {old.partitions} partitions, all judged up to one time")
+    return formers
+
+
+async def undo(cluster: Cluster, old: Side, new: Side) -> None:
+    """Have workers go on with the old topics. Refused where some have gone on with the new ones."""
+    for mark in (await marks_of(cluster, old)).values():
+        if not mark.leads_to(new.names, new.partitions):
+            raise Refused(elsewhere(mark))
+    if why := await _gone_on(cluster, old, new, await find_strays(cluster, old, new.partitions)):
+        raise Refused(f"{why}: that would be decided again here, or lost")
+    await open_again(cluster, old)
+
+
+def _back(new: Side) -> str:
+    names = new.names
+    return (
+        f"callwarden state move --undo --to-input-prefix {names.input_prefix} --to-output-prefix {names.output_prefix} "
+        f"--to-application-id {new.application_id}"
+    )
+
+
+async def _gone_on(cluster: Cluster, old: Side, new: Side, strays: Strays) -> str | None:
+    """What has happened in the new topics since the state was moved there, None: nothing that matters."""
+    parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
+    moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and mark_of(part.entries)}
+    for number in range(new.partitions) if moved_at else ():
+        judged = (await part_of(cluster, new.names, number)).judged
+        if judged is None:
+            continue
+        if judged.watermark_ms not in moved_at:
+            return f"workers have gone on with {new.names.output('state')}-{number}"
+        if judged.control:
+            return f"workers have taken commands from {new.names.output('control')}-{number}"
+        for tp, source, laid in zip(new.inputs(number), judged.sources, strays.of(number), strict=True):
+            if (came := await _came(cluster, tp, source.done) - len(laid)) > 0:
+                return f"{tp.topic}-{number} got {came} records"
+    return None
+
+
+async def _former(cluster: Cluster, old: Side, number: int, records: dict[str, bytes]) -> Former:
+    sources = await rows_of(cluster, old.inputs(number), old.new(number).restore(records))
+    return Former.of(old.new(number), records, sources)
+
+
+def _digest(records: Mapping[str, bytes]) -> bytes:
+    """By which one state is known from another."""
+    seen = hashlib.sha256()
+    for key, value in sorted(records.items()):
+        seen.update(f"{key} {len(value)} ".encode())
+        seen.update(value)
+    return seen.digest()
+
+
+async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: Former) -> None:
+    """Refused where somebody still writes."""
+    for tp, source in zip(inputs, former.head.sources, strict=True):
+        if came := await _came(cluster, tp, source.done):
+            raise Refused(
+                f"{tp.topic}-{tp.partition} got {came} records meanwhile: somebody still writes to it. Have that "
+                "stopped, a worker read them, and the move begun anew"
+            )
+
+
+async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
+    """How many records there are from an offset on."""
+    [pieces] = await rows_of(cluster, [tp], [offset])
+    return sum(map(len, pieces))
+
+
+async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
+    """Refused unless a new partition can be made; nothing is written."""
+    number, names = made.number, new.names
+    async with new.writer(cluster, number):
+        if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
+            raise Refused(
+                f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
+            )
+        for tp, some, more in zip(new.inputs(number), made.kept, strays, strict=True):
+            await _laid(cluster, tp, [*_pairs(some), *more])
+    offsets = [list(range(len(some))) for some in made.kept]
+    head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
+    _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
+
+
+def _pairs(kept: Sequence[Kept]) -> list[Pair]:
+    return [(one.key, one.value) for one in kept]
+
+
+def _rows(kept: Sequence[Kept]) -> Rows:
+    """As they would be read from the beginning of a topic."""
+    count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
+    keys, values = [one.key for one in kept], [one.value for one in kept]
+    return Rows(0, count, np.arange(count), times_ms, values, keys)
+
+
+def _stored(made: Regrouped, head: PartitionHead) -> dict[str, bytes]:
+    """The records of a new partition's state."""
+    cut = Cutter().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
+    return {key: value for key, value in cut if value is not None}
+
+
+async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
+    number, names, inputs = made.number, new.names, new.inputs(made.number)
+    # Behind what was read before lies what was not: to the new partition it is new input.
+    lie = [[*_pairs(some), *more] for some, more in zip(made.kept, strays, strict=True)]
+    async with new.writer(cluster, number) as writer:
+        for tp, pairs in zip(inputs, lie, strict=True):
+            missing = pairs[len(await _laid(cluster, tp, pairs)) :]
+            for batch in _batches([Out(*tp, key, value) for key, value in missing]):
+                await writer.commit(batch, {})
+    async with new.writer(cluster, number) as writer:  # anew: all that was written can be seen then
+        laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
+        if list(map(len, laid)) != list(map(len, lie)):
+            raise Unavailable(f"partition {number}: not all that was written can be read yet")
+        ends = await cluster.ends(inputs)
+        counts = list(map(len, made.kept))
+        offsets = [at[:count] for at, count in zip(laid, counts, strict=True)]
+        empty = [at[0] if at else ends[tp] for tp, at in zip(inputs, laid, strict=True)]
+        head = made.head_at(offsets, empty, moved.clocks_ms)
+        head = msgspec.structs.replace(head, inputs=await current_inputs(cluster, names))
+        records = _stored(made, head)
+        resume, done = [source.resume for source in head.sources], [source.done for source in head.sources]
+        rows = await rows_of(cluster, inputs, resume, done)
+        _prove(new.new(number), records, rows, made, moved)
+        state = names.output("state")
+        there = (await part_of(cluster, names, number)).entries
+        if {k: v for k, v in there.items() if _of_head(k)} == {k: v for k, v in records.items() if _of_head(k)}:
+            return
+        if any(map(_of_head, there)):
+            raise Refused(
+                f"{state}-{number} has a state that is not of this move, but of another attempt or of workers that "
+                "were at work on it; expected none: the new topics made anew"
+            )
+        entries = [Out(state, number, key.encode(), None) for key in there if key not in records]
+        entries += [Out(state, number, key.encode(), value) for key, value in records.items() if not _of_head(key)]
+        for batch in _batches(entries):
+            await writer.commit(batch, {})
+        last = [Out(names.output("clock"), number, str(number).encode(), note) for note in _notes(made, head)]
+        last += [Out(state, number, key.encode(), value) for key, value in records.items() if _of_head(key)]
+        await writer.commit(last, {})
+
+
+def _of_head(key: str) -> bool:
+    return key.startswith(f"{HEAD}/")
+
+
+async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
+    """At which offsets of a new topic these records lie, as far as they do. Refused: there is more."""
+    start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+    offsets: list[int] = []
+    found: list[tuple[bytes | None, bytes | None]] = []
+    async for one in cluster.read(tp, start, end):
+        offsets += one.offsets.tolist()
+        found += zip(one.keys, one.values, strict=True)
+    if found != list(pairs[: len(found)]):
+        raise Refused(
+            f"{tp.topic}-{tp.partition} has records already that are not of this move: expected nobody to write to it "
+            "before. Have that stopped, and make the new topics anew"
+        )
+    return offsets
+
+
+def _prove(
+    partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]], made: Regrouped, moved: Moved
+) -> None:
+    """Refused unless a worker that restores this and reads its inputs has what was kept, and nothing is due."""
+    partition.restore(records)
+    waiting = [one.at_ms for source, some in enumerate(made.kept) if source != _CALLS for one in some]
+    for source, pieces in enumerate(sources):
+        for rows in pieces if source != _CALLS else ():
+            partition.feed(source, rows)
+    handover = partition.shard.handover(partition.watermark_ms)
+    assert handover is not None, "no call was read yet"
+    for rows in sources[_CALLS]:
+        partition.feed(_CALLS, rows)
+    proven = (
+        sorted(one.at_ms for one in handover.waiting) == sorted(waiting)
+        and partition.open_calls == len(made.kept[_CALLS])
+        and tuple(partition.sources.clocks_ms) == moved.clocks_ms
+        and not partition.due
+    )
+    if not proven:
+        raise Refused(
+            f"partition {made.number}: what would be stored does not say what the former partitions do, so it is not. "
+            "That is a fault of callwarden: please report it"
+        )
+
+
+def _notes(made: Regrouped, head: PartitionHead) -> Iterator[bytes]:
+    """What the new clock log begins with, as if the new topics had been there all along."""
+    for era in made.eras if head.eras else ():
+        yield encode_note(None, Switch(era.from_ms, era.policy.sha256, to_plain(era.policy)))
+    for source, known in enumerate(head.sources):
+        notes: list[Move | Limit] = [*known.moves, *known.limits]
+        for note in notes:
+            yield encode_note(source, note)
+
+
+def _batches(outs: Sequence[Out]) -> Iterator[list[Out]]:
+    batch: list[Out] = []
+    size = 0
+    for out in outs:
+        batch.append(out)
+        size += len(out.value or b"") + len(out.key or b"")
+        if size > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,178 @@
+"""Reads the settings: of the command line, of the environment, of a file, in this order; once, and validated whole.
+
+SettingsError (ValueError)
+    carries all faults, each a line `CALLWARDEN_X: what is wrong, what would be right`, or `FILE:LINE:COLUMN: x: ...`
+"""
+
+import difflib
+import os
+import re
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from monitor.policy.file.errors import PolicyError
+from streams.settings.model import ASKED_FOR_BY, PREFIX, Settings, variable
+
+__all__ = ["NOT_SETTINGS", "Given", "Settings", "SettingsError", "load", "read", "variable"]
+
+FILE: Final = PREFIX + "SETTINGS"
+"""The variable that names the file."""
+NOT_SETTINGS: Final = frozenset(
+    PREFIX + name
+    for name in ("PSEUDONYM_KEY", "REQUIRE_SERVICES", "TEST_ATTACK_S", "TEST_BROKER", "TEST_NOW_MS", "TEST_SEED")
+)
+"""Variables that begin like settings and are read elsewhere: by mappings, and by the tests."""
+# What Kubernetes puts into every container of a namespace that has a service by our name.
+_OF_A_SERVICE = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?$")
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used. ``faults`` are all of their faults, a line each."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(slots=True)
+class Given:
+    """What was given, by the names of fields: ``values`` as they stand there, ``sources`` where."""
+
+    values: dict[str, object] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, value: object, source: str) -> None:
+        """A value stands above one that was given before."""
+        self.values[name], self.sources[name] = value, source
+
+    def source(self, name: str) -> str:
+        """`default`, `environment`, an option, or FILE:LINE:COLUMN."""
+        return self.sources.get(name, "default")
+
+    def at(self, name: str) -> str:
+        """What a fault of it is told by: its place; of what was not given, that of what does not go without it."""
+        source = self.source(name if name in self.sources else ASKED_FOR_BY.get(name, name))
+        if source in ("default", "environment"):
+            return variable(name)
+        return source if source.startswith("--") else f"{source}: {_in_file(name)}"
+
+
+def load(options: Mapping[str, object] | None = None) -> Settings:
+    """The settings of the file that the environment names, those of the environment above them, and above these those
+    of the command line. Raises SettingsError with all faults.
+
+    ``options`` are by the names of fields; None is an option that was not given.
+    """
+    return read(options)[0]
+
+
+def read(options: Mapping[str, object] | None = None) -> tuple[Settings, Given]:
+    """As `load`, and what of it was given, and where."""
+    given = Given()
+    faults = [*_unknown(os.environ), *_of_file(given)]
+    environment = {name.upper(): value for name, value in os.environ.items() if value}
+    for name in Settings.model_fields:
+        if variable(name) in environment:
+            given.add(name, environment[variable(name)], "environment")
+        if (value := (options or {}).get(name)) is not None:
+            given.add(name, value, _option(name))
+    aliases = {variable(name).lower(): name for name in Settings.model_fields}
+    try:
+        settings = Settings(**{alias: given.values[of] for alias, of in aliases.items() if of in given.values})  # type: ignore[arg-type]
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            at = str(fault["loc"][0])
+            name = aliases.get(at, at)  # a default that is wrong is told by its field
+            told = fault.get("ctx", {}).get("error", fault["msg"])
+            faults.append(f"{given.at(name)}: {told}")
+        raise SettingsError(faults) from None
+    try:
+        settings.ssl_context()
+    except ssl.SSLError as error:
+        files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
+        faults.append(f"{', '.join(map(given.at, files))}: {_pem(error)}")
+    if faults:
+        raise SettingsError(faults)
+    return settings, given
+
+
+def _option(name: str) -> str:
+    # As the commands have it: `--port` of `callwarden ledger run` is CALLWARDEN_LEDGER_PORT.
+    option = "bootstrap" if name == "bootstrap_servers" else re.sub("^(billing|ledger|notify)_|_ms$", "", name)
+    return f"--{option.replace('_', '-')}"
+
+
+def _pem(error: ssl.SSLError) -> str:
+    return (
+        f"not all can be read ({error.reason or error}); files in PEM, the key with its own certificate, would be right"
+    )
+
+
+def _of_file(given: Given) -> Iterator[str]:
+    """Add what the file gives; what is wrong with it."""
+    path = os.environ.get(FILE)
+    if not path:
+        return
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        yield (
+            f"{path}: cannot be read ({why}); the path of a file with lines `name: value` would be right, as {FILE} or "
+            "by --settings"
+        )
+        return
+    if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
+        return
+    from monitor.policy.file.yaml_source import parse
+
+    try:
+        source = parse(text, path)
+    except PolicyError as error:
+        yield from map(str, error.faults)
+        return
+    if not isinstance(source.data, dict):
+        yield f"{path}:1:1: no settings; lines `name: value` would be right"
+        return
+    fields = {_in_file(name): name for name in Settings.model_fields}
+    for key, value in source.data.items():
+        at = "{}:{}:{}".format(path, *source.keys[(key,)])
+        place = "{}:{}:{}".format(path, *source.values[(key,)])
+        if key not in fields:
+            yield f"{at}: {key}: unknown; {_nearest(str(key), list(fields))} would be right"
+        elif isinstance(value, dict | list):
+            yield f"{place}: {key}: one value would be right, as the environment has it"
+        elif value is not None and value != "":
+            given.add(fields[key], _as_written(value), place)
+
+
+def _in_file(name: str) -> str:
+    return variable(name).removeprefix(PREFIX).lower()
+
+
+def _as_written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """A setting under a name that nobody reads would be passed over without a word."""
+    known = {FILE, *map(variable, Settings.model_fields)}
+    bare = sorted(name.removeprefix(PREFIX) for name in known)
+    for name, value in sorted(environment.items()):
+        upper = name.upper()
+        if not upper.startswith(PREFIX.rstrip("_")) or upper in known or upper in NOT_SETTINGS:
+            continue
+        if _OF_A_SERVICE.search(upper) or value.startswith(("tcp://", "udp://")):
+            continue
+        yield f"{name}: unknown; {_nearest(upper, bare, PREFIX)} would be right"
+
+
+def _nearest(word: str, known: list[str], prefix: str = "") -> str:
+    bare = word.upper().removeprefix(PREFIX.rstrip("_")).lstrip("_")
+    near = difflib.get_close_matches(bare if prefix else bare.lower(), known, 1)
+    return prefix + near[0] if near else "one that docs/live.md lists"

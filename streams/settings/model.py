@@ -1,0 +1,301 @@
+"""The settings of all commands on a cluster: what each may be, what it is by default, and what it means."""
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from monitor.core.formats import WRITES
+from monitor.text.durations import DAY, HOUR, MINUTE, SECOND, format_duration
+from streams.settings.types import (
+    AppendedFile,
+    DatabaseUrl,
+    File,
+    KafkaName,
+    Link,
+    Moment,
+    Partitioner,
+    Servers,
+    StateFormat,
+    TopicPrefix,
+    WebAddress,
+    WebAddresses,
+    decimal,
+    duration,
+    one_of,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from monitor.core.threshold_distance import Looking
+
+PREFIX: Final = "CALLWARDEN_"
+ASKED_FOR_BY: Final = {
+    "sasl_user": "security",
+    "sasl_password": "security",
+    "notify_webhook_secret": "notify_webhook_url",
+}
+"""Which other setting is in the way of a default."""
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field: durations are written with their unit, so its name has none."""
+    return PREFIX + field.removesuffix("_ms").upper()
+
+
+class Settings(BaseSettings):
+    """All settings of the shell. Durations are ms here, and written `90s`, `5m`, `24h`, `30d`.
+
+    Each is the environment variable `variable(name)`, or a line of a file; what stands below it is its meaning, for
+    people. `streams.settings.load.load` reads them, and says what is wrong in the user's words.
+    """
+
+    # Docstrings of fields are read by `streams.cli.settings_table`, where they are shown: to find them parses this file.
+    # Aliases alone: by their bare names, SSL_CERT_FILE and the like would be taken from the environment, too.
+    model_config = SettingsConfigDict(
+        alias_generator=lambda field: variable(field).lower(),
+        env_ignore_empty=True,
+        frozen=True,
+        validate_default=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    # The cluster.
+    bootstrap_servers: Servers = "127.0.0.1:9092"
+    """Kafka: `HOST:PORT`, several parted by commas."""
+    security: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    ] = "PLAINTEXT"
+    """`SSL` is TLS, `SASL_PLAINTEXT` a login without TLS, `SASL_SSL` both."""
+    ssl_ca_file: File = None
+    """Who signed the brokers' certificates, PEM; none: whom the system trusts."""
+    ssl_cert_file: File = None
+    """Our certificate, PEM, where brokers ask for one."""
+    ssl_key_file: File = None
+    """Its key, PEM, where it does not stand in the same file."""
+    ssl_key_password: SecretStr | None = None
+    """The key's password."""
+    sasl_plain_in_clear: Annotated[Literal["no", "yes"], one_of("no", "yes", change=str.lower)] = "no"
+    """`yes`: PLAIN goes without TLS, too, the password readable for whoever sees the network."""
+    sasl_mechanism: Annotated[
+        Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"], one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+    ] = "SCRAM-SHA-512"
+    """Or `SCRAM-SHA-256`, `PLAIN`."""
+    sasl_user: str | None = None
+    """Who logs in."""
+    sasl_password: SecretStr | None = None
+    """With which password."""
+
+    # Who we are there.
+    input_prefix: TopicPrefix = "callwarden."
+    """What the input topics' names begin with."""
+    output_prefix: TopicPrefix = "callwarden."
+    """What the names of our topics begin with; another makes a canary ([canary.md](canary.md))."""
+    application_id: KafkaName = ""
+    """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
+    session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
+    """How soon a worker that died is missed: so long its partitions stand still."""
+    heartbeat_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 1 * SECOND
+    """How often a worker says that it is there, and hears of a rebalance; at most a third of the session timeout."""
+
+    # What decides; it is kept with the state.
+    policy: File = None
+    """The policy file; none: the built-in policy."""
+    key_file: File = None
+    """Its content salts keys of numbers and ids, the same for all workers and audits; none: a public salt (README)."""
+    partitioner: Annotated[Partitioner, one_of("murmur2", "crc32", change=str.lower)] = "murmur2"
+    """How producers place keys; `crc32` for those that cannot change."""
+    idle_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 30 * SECOND
+    """After how long a silent source's clock goes on by itself."""
+    max_ahead_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 5 * MINUTE
+    """How far a record may be ahead of its Kafka timestamp."""
+    outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
+    """How long all calls may be away without being late."""
+    enforce_from_ms: Moment = None
+    """With which time a state is begun: what was before it is known and decides nothing ([canary.md](canary.md))."""
+    state_format: StateFormat = WRITES
+    """In which format state is written; the default is one that the release before this one can go on with."""
+
+    # How it runs, and what it tells of itself.
+    web_host: str = "127.0.0.1"
+    """Where pages for machines are served: `/healthz`, `/readyz`, `/metrics`."""
+    web_port: Annotated[int, whole(1, 65535)] = 6066
+    """The worker's port."""
+    ready_lag: Annotated[int, whole(0, 999_999_999)] = 100_000
+    """With more records of a topic's partition to be read, `/readyz` of a worker says that it is not ready."""
+    stop_within_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 20 * SECOND
+    """After TERM a program has ended within that time, whatever hangs."""
+    log_format: Annotated[Literal["auto", "json", "text"], one_of("auto", "json", "text", change=str.lower)] = "auto"
+    """`json` or `text`; `auto`: text at a terminal, JSON elsewhere."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error", change=str.lower)
+    ] = "info"
+    """The least that is logged: `debug`, `info`, `warning`, `error`."""
+    metrics_near: Annotated[float, decimal(0.1, 10.0)] = 0.8
+    """Of which single tenants `/metrics` tells ([metrics.md](metrics.md)): how near a threshold."""
+    metrics_busiest: Annotated[int, whole(0, 1_000)] = 20
+    """How many of the busiest."""
+    metrics_pairs: Annotated[int, whole(0, 100_000)] = 1_000
+    """Pairs of tenant and rule at most."""
+
+    # Of those who live on the outputs: where they keep what they know, each its own or all in one; and their pages.
+    billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")
+    """Or `postgresql://USER:PASSWORD@HOST/NAME`."""
+    billing_port: Annotated[int, whole(1, 65535)] = 6067
+    """Billing's API and pages for machines."""
+    billing_auth: Annotated[Literal["token", "none"], one_of("token", "none", change=str.lower)] = "token"
+    """`none`: everybody may ask, at a loopback address alone."""
+    billing_token: SecretStr | None = None
+    """Who may ask whether refunds are frozen: tokens, parted by commas."""
+    billing_token_file: File = None
+    """The same, a token a line."""
+    billing_stale_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
+    """How old what is known may be, before there is no answer."""
+    ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
+    """Or PostgreSQL: [ledger.md](ledger.md)."""
+    ledger_port: Annotated[int, whole(1, 65535)] = 6068
+    """The ledger's pages for machines."""
+    ledger_heads: AppendedFile = None
+    """The file to which the heads of the ledger's chains are appended once a day; none: they are in its log alone."""
+    notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
+    """Or PostgreSQL: [notify.md](notify.md), as all that follows of the notifier."""
+    notify_port: Annotated[int, whole(1, 65535)] = 6069
+    """The notifier's pages for machines."""
+    notify_alertmanager_urls: WebAddresses = None
+    """Alertmanagers, parted by commas: each is told."""
+    notify_dingtalk_url: WebAddress = None
+    """DingTalk's robot."""
+    notify_dingtalk_secret: SecretStr | None = None
+    """Its secret."""
+    notify_feishu_url: WebAddress = None
+    """Feishu's robot."""
+    notify_feishu_secret: SecretStr | None = None
+    """Its secret."""
+    notify_wecom_url: WebAddress = None
+    """WeCom's robot, with its key."""
+    notify_webhook_url: WebAddress = None
+    """A webhook of yours."""
+    notify_webhook_secret: SecretStr | None = None
+    """What its messages are signed with."""
+    notify_link: Link = None
+    """A page of yours about a tenant, `https://HOST/.../{tenant}`."""
+    notify_severity: Annotated[
+        Literal["info", "warning", "critical"], one_of("info", "warning", "critical", change=str.lower)
+    ] = "warning"
+    """The least of an alert that is told: `info`, `warning`, `critical`."""
+    notify_delay_ms: Annotated[int, duration(0, 1 * DAY)] = 5 * MINUTE
+    """How long an alert waits for the decision that it announces."""
+    notify_quiet_ms: Annotated[int, duration(1 * MINUTE, 90 * DAY)] = 7 * DAY
+    """For how long the same is not told again."""
+    notify_before_lapse_ms: Annotated[int, duration(1 * MINUTE, 30 * DAY)] = 1 * DAY
+    """How long before a decision lapses that is told."""
+    notify_summary_hour: Annotated[int, whole(0, 23)] = 9
+    """When the summary of the day comes, in the policy's time zone."""
+    notify_per_minute: Annotated[int, whole(2, 20)] = 10
+    """Messages a minute for each robot."""
+
+    # What `topics create` makes.
+    partitions: Annotated[int, whole(1, 10_000)] = 8
+    """With how many partitions topics are made."""
+    replication_factor: Annotated[int, whole(1, 100)] = 3
+    """In how many copies."""
+    input_retention_ms: Annotated[int, duration(1 * HOUR, 36_500 * DAY)] = 30 * DAY
+    """How long inputs are kept, and no shorter."""
+
+    @field_validator("application_id", mode="before")
+    @classmethod
+    def _of_the_output_prefix(cls, given: object, info: ValidationInfo) -> object:
+        # Who puts out elsewhere is somebody else, and must not pass for these writers.
+        return given or str(info.data.get("output_prefix", "")).removesuffix(".") or "callwarden"
+
+    @field_validator("heartbeat_ms")
+    @classmethod
+    def _several_a_session(cls, heartbeat_ms: int, info: ValidationInfo) -> int:
+        session_ms = info.data.get("session_timeout_ms")
+        if session_ms is not None and heartbeat_ms * 3 > session_ms:
+            most = session_ms // 3 // SECOND * SECOND
+            raise ValueError(
+                f"`{format_duration(heartbeat_ms)}` is more than a third of the session timeout "
+                f"({format_duration(session_ms)}): one lost heartbeat would end the session; "
+                f"at most {format_duration(most)} would be right"
+            )
+        return heartbeat_ms
+
+    @field_validator("ssl_ca_file", "ssl_cert_file")
+    @classmethod
+    def _with_ssl_only(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        security = info.data.get("security")
+        if path is not None and security in ("PLAINTEXT", "SASL_PLAINTEXT"):
+            raise ValueError(f"{security} uses no certificates; SSL or SASL_SSL as CALLWARDEN_SECURITY would be right")
+        return path
+
+    @field_validator("ssl_key_file")
+    @classmethod
+    def _with_certificate_only(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("ssl_cert_file", path) is None:
+            raise ValueError("a key needs its certificate; CALLWARDEN_SSL_CERT_FILE as well would be right")
+        return path
+
+    @field_validator("sasl_mechanism")
+    @classmethod
+    def _readable_if_asked_for(cls, mechanism: str, info: ValidationInfo) -> str:
+        open_to_all = mechanism == "PLAIN" and info.data.get("security") == "SASL_PLAINTEXT"
+        if open_to_all and info.data.get("sasl_plain_in_clear") == "no":
+            raise ValueError(
+                "PLAIN without TLS shows the password to whoever sees the network; SASL_SSL as CALLWARDEN_SECURITY "
+                "would be right, or SCRAM-SHA-512; CALLWARDEN_SASL_PLAIN_IN_CLEAR=yes where that is meant"
+            )
+        return mechanism
+
+    @field_validator("sasl_user", "sasl_password")
+    @classmethod
+    def _where_there_is_a_login(cls, value: Any, info: ValidationInfo) -> Any:
+        login = info.data.get("security") in ("SASL_PLAINTEXT", "SASL_SSL")
+        if login and not value:
+            raise ValueError(f"absent; {info.data['security']} needs CALLWARDEN_SASL_USER and CALLWARDEN_SASL_PASSWORD")
+        return value or None
+
+    @field_validator("notify_dingtalk_secret", "notify_feishu_secret", "notify_webhook_secret")
+    @classmethod
+    def _with_its_address(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = str(info.field_name).replace("_secret", "_url")
+        if not secret and info.data.get(url) and info.field_name == "notify_webhook_secret":
+            raise ValueError(f"absent; without it nobody could tell who calls {variable(url)}")
+        if secret and url in info.data and info.data[url] is None:
+            raise ValueError(f"a secret without its address; {variable(url)} as well would be right")
+        return secret or None
+
+    def alertmanagers(self) -> list[SecretStr]:
+        """The addresses of all Alertmanagers."""
+        urls = self.notify_alertmanager_urls
+        return [SecretStr(url) for url in urls.get_secret_value().split(",")] if urls else []
+
+    @property
+    def group(self) -> str:
+        """The consumer group of all workers of this application."""
+        return self.application_id
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What TLS needs, None without TLS. Raises OSError for files that are no certificates or keys."""
+        if self.security not in ("SSL", "SASL_SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_ca_file)
+        if self.ssl_cert_file is not None:
+            password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
+            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file, password)
+        return context
+
+    @property
+    def looking(self) -> "Looking":
+        """Of which single tenants metrics tell."""
+        from monitor.core.threshold_distance import Looking
+
+        return Looking(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
+
+    def secret(self) -> bytes:
+        """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""
+        return self.key_file.read_bytes().strip() if self.key_file else b""

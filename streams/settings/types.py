@@ -1,0 +1,177 @@
+"""The values that settings may have: each is read from text, and refused with what would be right."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, SecretStr
+
+from monitor.core.formats import READS, WRITES
+from monitor.text.durations import format_duration, parse_duration
+from monitor.text.timestamps import parse_moment
+
+_YEAR_1990_MS: Final = 631_152_000_000
+_YEAR_2100_MS: Final = 4_102_444_800_000
+_LONGEST_TOPIC: Final = 249  # of Kafka's
+_OURS: Final = len("dead-letter")
+
+
+def duration(least: int, most: int) -> BeforeValidator:
+    """A duration as the policy writes them, between two of ms, as ms."""
+
+    def read(value: object) -> int:
+        ms = value if isinstance(value, int) else parse_duration(str(value).strip())
+        if not least <= ms <= most:
+            limits = f"{format_duration(least)} to {format_duration(most)}"
+            raise ValueError(f"`{format_duration(ms)}` is not allowed; {limits} would be right")
+        return ms
+
+    return BeforeValidator(read)
+
+
+def whole(least: int, most: int) -> BeforeValidator:
+    """A whole number between two."""
+
+    def read(value: object) -> int:
+        text = str(value).strip()
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(f"`{text}` is not allowed; a whole number from {least} to {most} would be right")
+        return int(text)
+
+    return BeforeValidator(read)
+
+
+def _state_format(value: object) -> int:
+    text = str(value).strip()
+    if text not in map(str, READS):
+        raise ValueError(
+            f"`{text}` is not a format that this release writes; {WRITES}, which the release before it reads, too, "
+            f"or {READS[-1]} would be right"
+        )
+    return int(text)
+
+
+def _moment(value: object) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    try:
+        ms = parse_moment(str(value).strip())
+    except ValueError as error:
+        raise ValueError(f"`{value}` is no time: {error}") from None
+    if not _YEAR_1990_MS <= ms < _YEAR_2100_MS:
+        raise ValueError(f"`{value}` is not allowed; a time in the years 1990 to 2099 would be right")
+    return ms
+
+
+def decimal(least: float, most: float) -> BeforeValidator:
+    """A number between two."""
+
+    def read(value: object) -> float:
+        text = str(value).strip()
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
+            raise ValueError(f"`{text}` is not allowed; a number from {least:g} to {most:g} would be right")
+        return float(text)
+
+    return BeforeValidator(read)
+
+
+def one_of(*choices: str, change: Callable[[str], str] = str.upper) -> BeforeValidator:
+    """One of some words, which ``change`` brings into their own form."""
+
+    def read(value: object) -> str:
+        chosen = change(str(value).strip())
+        if chosen not in choices:
+            raise ValueError(f"`{value}` is unknown; one of {', '.join(choices)} would be right")
+        return chosen
+
+    return BeforeValidator(read)
+
+
+def _name(value: object) -> str:
+    text = str(value)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text):
+        raise ValueError(f"`{text}` is no name for Kafka; 1 to 200 of letters, digits, `.`, `_` and `-` would be right")
+    return text
+
+
+def _topic_prefix(value: object) -> str:
+    text, most = str(value), _LONGEST_TOPIC - _OURS
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{0,{most}}}", text):
+        raise ValueError(
+            f"`{text}` cannot begin a topic's name; at most {most} of letters, digits, `.`, `_` and `-` would be right"
+        )
+    return text
+
+
+def _servers(value: object) -> str:
+    servers = [server.strip() for server in str(value).split(",")]
+    for server in servers:
+        _, _, port = server.rpartition(":")
+        if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}", server) or not 0 < int(port) < 65536:
+            raise ValueError(f"`{server}` is no server; HOST:PORT would be right, several parted by commas")
+    return ",".join(servers)
+
+
+def _file(value: object) -> Path | None:
+    if value is None or value == "":
+        return None
+    path = Path(str(value))
+    if not path.is_file():
+        raise ValueError(f"`{path}` is no file that can be seen here; the path of a file would be right")
+    return path
+
+
+def _appended(value: object) -> Path | None:
+    if value is None or value == "":
+        return None
+    path = Path(str(value))
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"`{path}` cannot be a file; the path of one in a folder that is there would be right")
+    return path
+
+
+def _database(value: object) -> SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text):
+        # Not shown: it may hold a password.
+        raise ValueError(
+            "no address of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME would be right"
+        )
+    return SecretStr(text)
+
+
+def _web(value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "").strip()
+    if text and not re.fullmatch(r"https?://[^\s/?#]+([/?]\S*)?", text):
+        raise ValueError("no address of the web; https://HOST/PATH would be right")  # not shown: it holds a key
+    return SecretStr(text) if text else None
+
+
+def _webs(value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+    addresses = [each.strip() for each in text.split(",") if each.strip()]
+    for address in addresses:
+        _web(address)
+    return SecretStr(",".join(addresses)) if addresses else None
+
+
+def _link(value: object) -> str | None:
+    text = str(value or "").strip()
+    if text and not (re.fullmatch(r"https?://\S+", text) and "{tenant}" in text):
+        raise ValueError(f"`{text}` leads to no tenant; https://HOST/.../{{tenant}} would be right")
+    return text or None
+
+
+Partitioner = Literal["murmur2", "crc32"]
+KafkaName = Annotated[str, BeforeValidator(_name)]
+TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
+Servers = Annotated[str, BeforeValidator(_servers)]
+Moment = Annotated[int | None, BeforeValidator(_moment)]
+StateFormat = Annotated[int, BeforeValidator(_state_format)]
+File = Annotated[Path | None, BeforeValidator(_file)]
+AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]
+WebAddress = Annotated[SecretStr | None, BeforeValidator(_web)]
+WebAddresses = Annotated[SecretStr | None, BeforeValidator(_webs)]
+Link = Annotated[str | None, BeforeValidator(_link)]

@@ -1,0 +1,44 @@
+"""The clock log read again: what the owners of a partition noted there."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import structlog
+
+from monitor.partition.journal import Note
+from streams.kafka.api import TP, Fetched, Refused
+from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick
+
+log = structlog.get_logger("callwarden")
+
+
+class Log(Protocol):
+    """A cluster, as far as it is needed to read."""
+
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+        """See `streams.kafka.api.Cluster`."""
+        ...
+
+
+async def noted(
+    cluster: Log, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
+) -> AsyncIterator[tuple[int, int | None, Note]]:
+    """Each note between these offsets, without ticks: its offset, its source's number (None: the partition), the note.
+
+    ``having``: only those in whose bytes one of these is; the others are not decoded. Unavailable; Refused where a note
+    cannot be read.
+    """
+    async for fetched in cluster.read(clock, start, end):
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            if is_tick(value) or not any(some in (value or b"") for some in having):
+                continue
+            at = f"{clock.topic}-{clock.partition} offset {offset}"
+            if offset in fetched.unreadable:
+                # Not even another release writes such a record: it is somebody else's.
+                log.warning("passed over: no note", at=at, why=fetched.unreadable[offset].reason)
+                continue
+            try:
+                source, note = decode_note(value or b"")
+            except NO_NOTE as error:
+                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+            yield offset, source, note

@@ -1,0 +1,169 @@
+"""The operator's commands, as the control topic has them. Partition n's are for the owner of partition n.
+
+Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; its owner notes so in the clock log.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from monitor.partition.journal import LostInput, LostState, Note, OutageEnded, Refusal, Skip, Switch, Withdrawal
+from schemas.inputs import END_MS
+from streams.kafka.topic_names import Names
+
+if TYPE_CHECKING:
+    from monitor.partition.task import Partition
+    from streams.kafka.api import Fetched
+
+MAX_TEXT: Final = 4_096
+"""The most characters of what a command says in words: it is noted, and a note must fit into one record."""
+
+MAX_POLICY_BYTES: Final = 900_000
+"""The most bytes of a policy, resolved and as JSON: the note of it must fit into one record."""
+
+Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Time = Annotated[int, Meta(ge=0, le=END_MS)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+
+
+class SkipCommand(Struct, frozen=True, tag="skip"):
+    """Send the record at ``offset`` of this partition of ``topic`` to the dead letters instead of reading it."""
+
+    topic: Text
+    offset: Offset
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
+
+
+class AcceptCommand(Struct, frozen=True, tag="accept"):
+    """Go on although something is lost.
+
+    ``offset`` is the one that the refusal named, so that an old acceptance never covers a new loss: for
+    ``lost_input`` that at which ``topic`` begins now, for ``lost_state`` that at which enforcement ends.
+    """
+
+    what: Literal["lost_input", "lost_state"]
+    offset: Offset
+    reason: Text
+    topic: Text | None = None
+    by: Text = ""
+    at_ms: Time = 0
+
+
+class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
+    """The calls are not away, there are none: let the clock follow the broker's time until the next call comes."""
+
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
+
+
+class PolicyCommand(Struct, frozen=True, tag="policy"):
+    """Decide under this policy what is of ``from_ms`` or later, or of the first time from there on that can still be.
+
+    ``policy`` is the resolved policy as `monitor.policy.serialize` writes it, ``sha256`` its hash.
+    """
+
+    policy: dict[str, Any]
+    sha256: Text
+    from_ms: Time
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
+
+
+class WithdrawCommand(Struct, frozen=True, tag="withdraw"):
+    """Take back those of these policies, by their hashes, that are still to come."""
+
+    sha256s: Annotated[tuple[Text, ...], Meta(max_length=100)]
+    reason: Text
+    by: Text = ""
+    at_ms: Time = 0
+
+
+Command = SkipCommand | AcceptCommand | EndOutageCommand | PolicyCommand | WithdrawCommand
+
+_DECODER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+
+
+def decode_command(value: bytes | None) -> Command | str:
+    """The command in a record's value, or what is wrong with it."""
+    try:
+        return _DECODER.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+
+
+def commands_in(fetched: "Fetched") -> list[tuple[int, Command | str]]:
+    """The commands that were fetched, with their offsets; of a record that is none, what is wrong with it."""
+    found: list[tuple[int, Command | str]] = []
+    for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+        bad = fetched.unreadable.get(offset)
+        found.append((offset, decode_command(value) if bad is None else bad.reason))
+    return found
+
+
+def carry_out(
+    command: Command | str, partition: "Partition", names: Names, accepted: Sequence[AcceptCommand]
+) -> str | None:
+    """Have the partition do what `decode_command` gave; None, or why it cannot be.
+
+    ``accepted`` are the acceptances that were used when it was opened: at any other time there is nothing to accept.
+    """
+    match command:
+        case SkipCommand():
+            source = names.source(command.topic)
+            if source is None:
+                return f"topic {command.topic!r} is no input; expected one of {', '.join(names.inputs)}"
+            return partition.sources.skip(source, command.offset, command.reason, command.by, command.at_ms)
+        case EndOutageCommand():
+            partition.sources.end_outage(command.reason, command.by, command.at_ms)
+            return None
+        case PolicyCommand():
+            size = len(msgspec.json.encode(command.policy))
+            if size > MAX_POLICY_BYTES:
+                return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}: it is noted"
+            told = command.reason, command.by, command.at_ms
+            return partition.switch(command.policy, command.sha256, command.from_ms, *told)
+        case WithdrawCommand():
+            return partition.withdraw(command.sha256s, command.reason, command.by, command.at_ms)
+        case AcceptCommand():
+            if command in accepted:
+                return None
+            return f"{command.what} at offset {command.offset}: there is no such loss; expected what a refusal names"
+        case str():
+            return command
+
+
+def refusal(offset: int, command: Command | str, why: str) -> Refusal:
+    """What is noted of a command at that offset of the control log that could not be carried out."""
+    by, at_ms = _signed(command)
+    return Refusal(offset, why[:MAX_TEXT], by, at_ms)
+
+
+def says_refused(note: Note, offset: int, command: Command | str) -> bool:
+    """Whether the note is what the partition's owner said of this command, which it could not carry out."""
+    return isinstance(note, Refusal) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
+
+
+def _signed(command: Command | str) -> tuple[str, int]:
+    return ("", 0) if isinstance(command, str) else (command.by, command.at_ms)
+
+
+def says_done(note: Note, topic: str | None, command: Command | str) -> bool:
+    """Whether the note, of that topic if of any, is what the partition's owner says of this command once it is done."""
+    match note, command:
+        case Skip(), SkipCommand():
+            return (topic, note.offset) == (command.topic, command.offset)
+        case ((LostInput() | LostState()), AcceptCommand()):
+            return (topic, note.offset) == (command.topic, command.offset)
+        case Switch(), PolicyCommand():
+            return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
+        case Withdrawal(), WithdrawCommand():
+            return note.sha256 in command.sha256s and (note.by, note.at_ms) == (command.by, command.at_ms)
+        case OutageEnded(), EndOutageCommand():
+            return (note.by, note.at_ms) == (command.by, command.at_ms)
+    return False

@@ -1,0 +1,106 @@
+"""What the workers of an output prefix have decided: their events, and how far each partition has judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+
+import msgspec
+from msgspec import Struct
+
+from monitor.partition.checkpoint import Place, packed_head
+from monitor.partition.key_check import Partitioner, partition_of
+from monitor.whatif.event_diff import Event
+from streams.kafka.api import TP, Cluster, Refused
+from streams.kafka.topic_names import Names
+from streams.topics.state_entries import newest_entries
+
+
+class Judged(Struct):
+    """What a stored head tells of its partition: how far it has judged, and by which partitioner it has its tenants."""
+
+    watermark_ms: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """``events`` of all partitions in their logs' order; up to ``judged_ms`` (by partition) there are no others."""
+
+    events: list[Event]
+    judged_ms: list[int]
+    partitioner: Partitioner = "murmur2"
+
+    def between(self, from_ms: int, until_ms: Sequence[int]) -> list[Event]:
+        """The events decided from then on and before ``until_ms``, by where tenants lie in so many partitions."""
+        found = []
+        for event in self.events:
+            number = partition_of(str(event.get("subject")).encode(), len(until_ms), self.partitioner)
+            if from_ms <= event["data"]["decided_ms"] < until_ms[number]:
+                found.append(event)
+        return found
+
+
+def until_both(a: Decided, b: Decided) -> list[int]:
+    """Up to when both have judged: what either decides before that, it has decided.
+
+    By partition; of other counts, by as many partitions as both counts divide, for a partition of that many lies in
+    one of either's.
+    """
+    count = lcm(len(a.judged_ms), len(b.judged_ms))
+    return [min(one.judged_ms[number % len(one.judged_ms)] for one in (a, b)) for number in range(count)]
+
+
+async def decided(cluster: Cluster, names: Names) -> Decided:
+    """All that stands committed. Refused where topics are missing, or an event cannot be read; Unavailable."""
+    enforcement, state = names.output("enforcement"), names.output("state")
+    counts = await cluster.partitions([enforcement, state])
+    if missing := [topic for topic in (enforcement, state) if topic not in counts]:
+        raise Refused(
+            f"there is no topic {', '.join(missing)}; an output prefix as workers have it, with the dot that it ends "
+            f"in, would be right"
+        )
+    numbers = range(counts[enforcement])
+    # The heads first: what these tell of is in the events' log by then.
+    heads = [await _judged(cluster, TP(state, number)) for number in numbers]
+    events: list[Event] = []
+    for number in numbers:
+        tp = TP(enforcement, number)
+        start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+        async for fetched in cluster.read(tp, start, end):
+            for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+                events.append(_event(f"{tp.topic}-{number} offset {offset}", value))
+    judged = [0 if head is None else head.watermark_ms for head in heads]
+    partitioners = [head.place.partitioner for head in heads if head is not None]  # no worker takes a mixture
+    return Decided(events, judged, partitioners[0] if partitioners else "murmur2")
+
+
+async def judged_ms(cluster: Cluster, state: TP) -> int:
+    """Up to when the partition has judged, 0 where it has not begun."""
+    judged = await _judged(cluster, state)
+    return 0 if judged is None else judged.watermark_ms
+
+
+async def _judged(cluster: Cluster, state: TP) -> Judged | None:
+    packed = packed_head(await newest_entries(cluster, state))
+    return None if packed is None else msgspec.msgpack.decode(packed, type=Judged)
+
+
+def _event(at: str, value: bytes | None) -> Event:
+    try:
+        _CORE.decode(value or b"")
+        event: Event = msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(f"{at}: expected an enforcement event: {error}") from None
+    return event
+
+
+class _CoreData(Struct):
+    decided_ms: int
+
+
+class _Core(Struct):
+    id: str
+    data: _CoreData
+
+
+_CORE = msgspec.json.Decoder(_Core)

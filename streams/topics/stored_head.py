@@ -1,0 +1,29 @@
+"""What a stored head tells of how far its partition has judged."""
+
+from msgspec import Struct
+
+from monitor.partition.checkpoint_fields import InputTopic, Live, Place
+
+
+class SourcePlace(Struct):
+    """Where a source is to be read on, and below which offset nothing is decided again."""
+
+    resume: int
+    done: int
+
+
+class Judged(Struct):
+    """What a stored head of any format tells: how far its partition has judged, and under which circumstances."""
+
+    format: int
+    place: Place
+    policy_sha256: str
+    secret: str
+    live: Live
+    watermark_ms: int
+    published_ms: int
+    control: int
+    handed_over: bool
+    sources: list[SourcePlace]
+    entries: int | None = None
+    inputs: list[InputTopic] = []

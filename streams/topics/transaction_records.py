@@ -1,0 +1,141 @@
+"""What a partition brought about, as the records of one transaction."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import orjson
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.journal import Note
+from monitor.text.masking import mask_numbers
+from schemas import codec
+from schemas.outputs import Enforcement
+from streams.kafka.api import Out, Refused
+from streams.kafka.topic_names import Names
+
+if TYPE_CHECKING:
+    from monitor.partition.task import Taken
+
+MAX_RECORD_BYTES: Final = 980_000
+"""The most bytes of key, value and headers of a record that we write: uncompressed, a batch of a megabyte has room."""
+
+MAX_COPY_BYTES: Final = 900_000
+"""Of a record that is written as it came, late or refused, so much is kept; of its key at most `MAX_KEY_BYTES`."""
+
+MAX_KEY_BYTES: Final = 65_536
+MAX_REASON: Final = 4_096
+_MAX_HEADERS_BYTES: Final = 20_000  # a reason in four bytes a character, and the others
+
+Headers = dict[str, str | int]
+_TICK: Final = b'{"type":"tick"'
+
+EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
+"""Those of a decision."""
+
+
+def records(names: Names, number: int, taken: "Taken", state: Sequence[tuple[str, bytes | None]]) -> list[Out]:
+    """Decisions, alerts, late and rejected records, notes, and the state that goes with them, its head last."""
+    sink = taken.sink
+    outs: list[Out] = []
+    outs += _events(names.output("enforcement"), number, sink.enforcement)
+    outs += _events(names.output("shadow"), number, sink.shadow)
+    outs += [Out(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in sink.alerts]
+    for late in taken.late:
+        out = Out(names.output("late"), number, late.tenant_id.encode(), late.raw)
+        outs.append(_bounded(out, _place(names, number, late.log)))
+    for refused in taken.refused:
+        headers: Headers = {"reason": refused.reason[:MAX_REASON], **_place(names, number, refused.log)}
+        if refused.first_offset is not None:  # a whole batch
+            headers["first_offset"] = refused.first_offset
+        out = Out(names.output("dead-letter"), number, refused.key, refused.raw, _stamped(headers))
+        outs.append(_bounded(out, headers))
+    clock = names.output("clock")
+    outs += [Out(clock, number, str(number).encode(), encode_note(source, note)) for source, note in taken.notes]
+    outs += [Out(names.output("state"), number, key.encode(), value) for key, value in state]
+    must_fit(outs)
+    return outs
+
+
+def must_fit(outs: Iterable[Out]) -> None:
+    """Whether a broker takes each of these records. Refused: which it does not, before it is asked."""
+    for out in outs:
+        if (size := _size(out)) > MAX_RECORD_BYTES:
+            key = mask_numbers((out.key or b"").decode(errors="backslashreplace")[:128])
+            raise Refused(
+                f"a record for {out.topic}-{out.partition} under the key {key!r} has {size:,} bytes; expected at most "
+                f"{MAX_RECORD_BYTES:,}, for a broker takes no more than a megabyte"
+            )
+
+
+def _size(out: Out) -> int:
+    return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(value) for name, value in out.headers)
+
+
+def _place(names: Names, number: int, log: tuple[int, int, int, int]) -> Headers:
+    return {"topic": names.inputs[log[1]], "partition": number, "offset": log[2]}
+
+
+def _stamped(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, str(value).encode()) for name, value in headers.items())
+
+
+def _bounded(out: Out, headers: Headers) -> Out:
+    """The record as it came; where it is too large for that, the heads of its key and value, and headers that say so.
+
+    With its sender's compression it may have been small enough for its topic, and with ours be too large for any.
+    """
+    if _size(out) <= MAX_COPY_BYTES:
+        return out
+    key, value = out.key, out.value or b""
+    headers = {**headers, "length": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+    if key is not None and len(key) > MAX_KEY_BYTES:
+        headers |= {"key_length": len(key), "key_sha256": hashlib.sha256(key).hexdigest()}
+        key = key[:MAX_KEY_BYTES]
+    head = value[: MAX_COPY_BYTES - len(key or b"") - _MAX_HEADERS_BYTES]
+    return Out(out.topic, out.partition, key, head, _stamped(headers))
+
+
+def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Out]:
+    return [Out(topic, number, e.subject.encode(), codec.encode(e), EVENT_HEADERS) for e in events]
+
+
+def encode_note(source: int | None, note: Note) -> bytes:
+    """A note as the clock log has it: its type, the source's bare name (null: of the partition), and its fields."""
+    fields = msgspec.to_builtins(note)
+    return orjson.dumps({"type": fields.pop("type"), "source": None if source is None else INPUTS[source], **fields})
+
+
+NO_NOTE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError)
+"""What `decode_note` raises of bytes that are no note."""
+
+
+class Tick(msgspec.Struct, tag="tick"):
+    """A record of the clock log that is no note: when its host believed to write it, and what partitions wait for."""
+
+    host_ms: int
+    waits: dict[int, list[str]] = {}
+    source: None = None  # as of a note of the whole partition
+
+
+def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
+    """See `Tick`."""
+    return msgspec.json.encode(Tick(host_ms, dict(waits)))
+
+
+def decode_tick(value: bytes) -> Tick:
+    """See `is_tick`. msgspec.DecodeError."""
+    return msgspec.json.decode(value, type=Tick)
+
+
+def is_tick(value: bytes | None) -> bool:
+    """Whether a record of the clock log is a tick, and no note."""
+    return value is not None and value.startswith(_TICK)
+
+
+def decode_note(value: bytes) -> tuple[int | None, Note]:
+    """A note of the clock log with its source's number, None: of the partition. `NO_NOTE`."""
+    fields = msgspec.json.decode(value, type=dict)
+    name = fields.pop("source")
+    return None if name is None else INPUTS.index(name), msgspec.convert(fields, type=Note)

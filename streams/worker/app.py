@@ -1,0 +1,146 @@
+"""The worker's Faust app: the engine as a service, the agents, and pages for machines."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import faust
+from mode import Service
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from streams.metrics.factory import about_process, http_refusals
+from streams.runtime.http_server import Server, listen
+from streams.worker.agents import App, add_agents
+from streams.worker.consumer_loop import Engine
+from streams.worker.context import Setup
+from streams.worker.metrics import Telemetry
+
+_STUCK_S = 60.0  # the longest that a round takes is far below
+
+
+class EngineService(Service):
+    """Makes the engine, and runs it for as long as the app runs; an error that comes out of either ends the app."""
+
+    def __init__(self, make: Callable[[], Awaitable[Engine]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.engine: Engine | None = None
+        self._make = make
+        self._running: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Begin."""
+        self._running = asyncio.create_task(self._run(), name="engine")
+
+    async def _run(self) -> None:
+        self.engine = await self._make()
+        await self.engine.run()
+
+    @property
+    def not_healthy(self) -> str | None:
+        """Why it gets nowhere any more, so that only another start helps; None while it turns."""
+        if self._running is None or self._running.done():
+            return "the engine does not run"
+        stuck_s = self.engine.stuck_s if self.engine is not None else 0.0
+        return f"the engine's loop has not turned for {stuck_s:.0f} s" if stuck_s > _STUCK_S else None
+
+    @Service.task
+    async def _watch(self) -> None:
+        assert self._running is not None
+        await asyncio.shield(self._running)
+
+    async def crash(self, reason: BaseException) -> None:
+        """End the app, and keep to ourselves why: mode would log it, and who runs the app tells of it, too."""
+        root = self.beacon.root
+        cast(Service, root.data if root is not None else self)._crash(reason)
+
+    async def on_stop(self) -> None:
+        """End: commit what is due, leave the group."""
+        if self._running is None:
+            return
+        if self.engine is None:
+            self._running.cancel()
+        else:
+            self.engine.stop()
+        await asyncio.wait([self._running])
+
+
+def make_app(setup: Setup) -> tuple[faust.App, Engine]:
+    """The app of a worker whose setup is known, ready to be started, without pages; and its engine."""
+    app = _new_app(setup.application_id)
+    engine = Engine(setup, add_agents(app))
+
+    async def made() -> Engine:
+        return engine
+
+    app.service(EngineService(made))  # type: ignore[arg-type]  # an instance will do, says its code
+    return app, engine
+
+
+class PagesService(Service):
+    """The worker's pages as a service, with the server that all programs have; Faust's own has no deadlines."""
+
+    def __init__(self, pages: ASGIApp, host: str, port: int, registry: CollectorRegistry, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._server, self._address = Server(pages, refused=http_refusals(registry)), (host, port)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Begin. OSError where they cannot be served there."""
+        self._serving = asyncio.create_task(self._server.serve([listen(*self._address)]), name="pages")
+
+    @Service.task
+    async def _watch(self) -> None:
+        assert self._serving is not None
+        await asyncio.shield(self._serving)
+
+    async def on_stop(self) -> None:
+        """End, and close their connections."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
+
+def make_worker(
+    application_id: str, telemetry: Telemetry, set_up: Callable[[], Awaitable[Setup]], host: str, port: int
+) -> faust.App:
+    """The app of a worker, which sets itself up once it has started; ``/healthz``, ``/readyz`` and ``/metrics`` are
+    served from the start, at ``host`` and ``port``."""
+    app = _new_app(
+        application_id, web_bind=host, web_port=port
+    )  # Faust serves nothing there: who reports errors reads it
+    deliver = add_agents(app)
+
+    async def make() -> Engine:
+        return Engine(await set_up(), deliver)
+
+    service = EngineService(make)
+
+    async def healthz(_: Request) -> Response:
+        why = service.not_healthy
+        return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
+
+    async def readyz(_: Request) -> Response:
+        engine = service.engine
+        why = engine.not_ready if engine is not None else ["the broker is away"]
+        notices = engine.notices if engine is not None else []
+        lines = [*(why or ["ready"]), *notices]
+        return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why else 200)
+
+    about_process(telemetry.registry)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(telemetry.registry), media_type="text/plain; version=0.0.4")
+
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    for each in (PagesService(Starlette(routes=routes), host, port, telemetry.registry), service):
+        app.service(each)  # type: ignore[arg-type]  # as above
+    return app
+
+
+def _new_app(application_id: str, **web: Any) -> App:
+    return App(application_id, broker="kafka://", store="memory://", web_enabled=False, web_in_thread=False, **web)

@@ -1,0 +1,98 @@
+"""The feed of calls as a whole, as one worker sees it: whether calls of the present come in some partition."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.checkpoint import Place
+from monitor.partition.idleness import CALLS, Silence, feed_is_current
+from monitor.partition.log_tail import Tail
+from streams.kafka.api import TP, OffsetGone, Unreadable
+from streams.worker.context import Setup
+from streams.worker.partition_owner import Owner
+
+log = structlog.get_logger("callwarden")
+
+_TAIL_ROWS = 50  # the most records of a partition of others that are read with one look
+_TELL_AGAIN_MS = 3_600_000
+
+
+class CallFeed:
+    """All partitions of the topic of calls; of those that other workers own, the last few records are read."""
+
+    def __init__(self, setup: Setup, silence: Silence[TP]) -> None:
+        topic = setup.names.inputs[INPUTS.index(CALLS)]
+        self.tps = [TP(topic, number) for number in range(setup.partitions)]
+        self._setup, self._silence = setup, silence
+        self._tails: dict[TP, Tail] = {}
+        self._silent_ms = 0
+        self._told_ms: int | None = None
+
+    async def is_current(self, mine: Mapping[int, Owner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
+        """Whether calls of the present come in every partition that is not silent, and one at least is not.
+
+        ``mine`` are this worker's owners. A partition that brings only rejected or old records is silent. Asked for
+        nothing where no partition of ours is silent: False then. Unavailable.
+        """
+        owned = {tp: mine[tp.partition] for tp in self.tps if tp.partition in mine}
+        if not any(self._silence.silent(tp, owner.reading(tp)) for tp, owner in owned.items()):
+            readings = [(tp, owned[tp].reading(tp) if tp in owned else None) for tp in self.tps]
+            self._silent_ms = min((self._silence.quiet(*one).for_ms for one in readings), default=0)
+            return False
+        newest: list[int | None] = []
+        silent_ms: list[int] = []
+        for tp in self.tps:
+            quiet_ms, newest_ms = await self._look(tp, owned.get(tp), ends[tp])
+            silent_ms.append(quiet_ms)
+            if quiet_ms < self._silence.idle_after_ms:
+                newest.append(newest_ms)
+                if now_ms is None or not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
+                    break
+        self._silent_ms = min(silent_ms, default=0)
+        return now_ms is not None and feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
+
+    async def _look(self, tp: TP, owner: Owner | None, end: int) -> tuple[int, int | None]:
+        """For how long a partition has been silent, and the event time of its newest call, where one is known."""
+        reading = owner.reading(tp) if owner is not None else None
+        known = owner.partition.sources.newest_call_ms if owner is not None and owner.partition is not None else None
+        if known is not None or self._silence.silent(tp, reading):
+            return self._silence.quiet(tp, reading).for_ms, known
+        tail = await self._tail(tp, end)
+        return self._silence.quiet(tp, reading or tail.reading).for_ms, tail.newest_ms
+
+    async def _tail(self, tp: TP, end: int) -> Tail:
+        """What is known of the last records of a partition, up to ``end``."""
+        setup = self._setup
+        tail = self._tails.get(tp)
+        if tail is None:
+            place = Place(tp.partition, setup.partitions, setup.partitioner)
+            tail = self._tails[tp] = Tail(setup.policy, setup.secret, place, setup.live.max_ahead_ms)
+        before = tail.reading.position
+        if before == end:
+            return tail
+        start = (await setup.cluster.starts([tp]))[tp]
+        at = max(end - _TAIL_ROWS, start, before if before <= end else 0)
+        tail.begin(at)
+        try:
+            async for fetched in setup.cluster.read(tp, at, end):
+                tail.read(fetched.rows)
+        except (OffsetGone, Unreadable):
+            pass  # it is for its owner to report; nothing valid can be read there
+        tail.end(end)
+        return tail
+
+    def tell_of_outage(self) -> None:
+        """Say for how long no call has come in any partition, as the last look has it."""
+        now_ms = self._setup.broker_clock.steady_ms()
+        away = self._silent_ms >= self._silence.idle_after_ms
+        self._setup.telemetry.feed_silent(self._silent_ms / 1000)
+        if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):
+            log.warning(
+                "no call comes in any partition; windows wait for the outage's grace",
+                silent_s=self._silent_ms // 1000,
+                grace_s=self._setup.live.outage_grace_ms // 1000,
+            )
+            self._told_ms = now_ms
+        elif not away:
+            self._told_ms = None

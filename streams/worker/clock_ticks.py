@@ -1,0 +1,124 @@
+"""Ticks: records that a worker writes to the clock log to learn the broker's time from their acknowledgements.
+
+Idle clocks go by it, not by the host's. Ticks decide nothing: whoever reads the clock log passes over them.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import structlog
+
+from monitor.core.decisions.enforcement_events import rfc3339
+from streams.kafka.api import Out, Refused, Unavailable
+from streams.runtime.monotonic import BrokerClock, Moment
+from streams.topics import transaction_records as emit
+from streams.worker.context import Setup
+
+log = structlog.get_logger("callwarden")
+
+_SETTLED_S = 300.0  # between two ticks, where the last two agree
+_UNSETTLED_S = 30.0  # where they do not; less for a shorter `idle_after`
+_GOOD_S = 900.0  # a tick is gone by for so long
+_STUCK_S = 60.0
+_SKEWED_MS = 1_000
+_TELL_AGAIN_S = 3_600.0
+
+
+class _Waiting(NamedTuple):
+    at_s: float
+    host_ms: int
+
+
+class Ticks:
+    """Keeps a worker's `BrokerClock` right, by one tick at a time."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._unsettled_s = min(setup.live.idle_after_ms / 1000, _UNSETTLED_S)
+        self._ticking: asyncio.Task[None] | None = None
+        self._tried_s: float | None = None
+        self._ticked_s: float | None = None
+        self._waiting: _Waiting | None = None  # since when a tick is wanted and none is acknowledged
+        self._why = ""
+        self._waits: dict[int, list[str]] = {}
+        self._waits_told: dict[int, list[str]] = {}
+        self._told_s: dict[str, float] = {}
+
+    def look(self, number: int | None, waits: Mapping[int, list[str]]) -> None:
+        """Begin a tick if one is due, into the clock log of partition ``number``; None: this worker has none.
+
+        It carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.
+        """
+        self._waits = {number: list(lines) for number, lines in waits.items()}
+        clock, now_s = self._setup.broker_clock, asyncio.get_running_loop().time()
+        if self._ticked_s is not None and now_s - self._ticked_s > _GOOD_S:
+            clock.forget()
+        if number is None:
+            self._waiting = None
+        elif self._due(clock, now_s):
+            self._waiting = self._waiting or _Waiting(now_s, self._setup.now_ms())
+            self._tried_s = now_s
+            self._ticking = asyncio.create_task(self._tick(number), name="tick")
+
+    def _due(self, clock: BrokerClock, now_s: float) -> bool:
+        if self._ticking is not None and not self._ticking.done():
+            return False
+        if self._tried_s is None or clock.at_ms(0) is None:
+            return self._tried_s is None or now_s - self._tried_s >= self._unsettled_s / 3
+        settled = clock.settled and self._waits == self._waits_told
+        return now_s - self._tried_s >= (_SETTLED_S if settled else self._unsettled_s)
+
+    async def _tick(self, number: int) -> None:
+        setup = self._setup
+        sent, waits = self._moment(), self._waits
+        value = emit.encode_tick(sent.host_ms, waits)
+        tick = Out(setup.names.output("clock"), number, str(number).encode(), value)
+        try:
+            broker_ms = await setup.cluster.stamp(tick)
+        except (Unavailable, Refused) as error:
+            self._why = str(error)
+            if isinstance(error, Refused):
+                self._tell("the clock log takes no tick; clocks of silent sources stand", why=self._why)
+            return
+        setup.broker_clock.tick(sent, self._moment(), broker_ms)
+        self._waits_told = waits
+        self._ticked_s, self._waiting = asyncio.get_running_loop().time(), None
+        skew_ms = setup.broker_clock.skew_ms or 0
+        setup.telemetry.skew(skew_ms / 1000)
+        if abs(skew_ms) > _SKEWED_MS:
+            self._tell("the clock of this host differs from the broker's", ahead_s=skew_ms / 1000)
+
+    def _moment(self) -> Moment:
+        return Moment(self._setup.now_ms(), self._setup.broker_clock.steady_ms())
+
+    def _tell(self, event: str, **more: object) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if event not in self._told_s or now_s - self._told_s[event] >= _TELL_AGAIN_S:
+            self._told_s[event] = now_s
+            log.warning(event, **more)
+
+    @property
+    def notices(self) -> list[str]:
+        """What an operator should know of it, a sentence each."""
+        said = []
+        if self._waiting is not None and asyncio.get_running_loop().time() - self._waiting.at_s > _STUCK_S:
+            why = f" ({self._why})" if self._why else ""
+            said.append(
+                f"no tick in {self._setup.names.output('clock')} has been acknowledged since "
+                f"{rfc3339(self._waiting.host_ms)}{why}: clocks of silent sources stand still soon, or do; "
+                "`callwarden topics check` shows what is wrong with the topic"
+            )
+        skew_ms = self._setup.broker_clock.skew_ms or 0
+        if abs(skew_ms) > _SKEWED_MS:
+            said.append(
+                f"the clock of this host is {abs(skew_ms) / 1000:.1f} s {'ahead of' if skew_ms > 0 else 'behind'} the "
+                "broker's; nothing is decided by it, but `chronyc tracking` should show why"
+            )
+        return said
+
+    async def stop(self) -> None:
+        """Begin no more."""
+        if self._ticking is not None and not self._ticking.done():
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])

@@ -1,0 +1,314 @@
+"""The engine: one consumer for all partitions that a worker owns, and an owner for each partition number."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.idleness import CALLS
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
+from streams.kafka.api import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
+from streams.worker.context import Phase, Setup
+from streams.worker.idle_clocks import IdleClocks
+from streams.worker.partition_owner import Owner
+from streams.worker.topic_guard import TopicGuard
+
+log = structlog.get_logger("callwarden")
+
+# What is taken in at once, in the event loop: 70 ms of work where all calls are rejected, which are the dearest.
+SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
+_POLL_ROWS = 20_000
+_POLL_S = 0.2
+_BUSY_POLL_S = 0.02  # where a partition will take more in a moment
+_FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
+_UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_CONFIRM_S = 1.0  # what is seen of the topics for the first time is looked at again
+_PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one source for an agent to process; ``done`` tells the engine when it has, or why not."""
+
+    owner: Owner
+    partition: Partition
+    source: int
+    rows: Rows | None
+    done: asyncio.Future[None]
+
+    def process(self) -> None:
+        """Count them."""
+        # A Faust stream holds its last value until the next one comes; thousands of records must not wait with it.
+        rows, self.rows = self.rows, None
+        if rows is None or self.done.done():
+            return
+        try:
+            self.owner.feed(self.partition, self.source, rows)
+        except Exception as error:  # noqa: BLE001 - the engine stops the partition, loudly
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+
+Deliver = Callable[[Batch], Awaitable[None]]
+"""Hands a batch to whoever processes batches of its source."""
+
+
+class Engine:
+    """Reads for the partitions that the group gives it, and has their owners decide.
+
+    ``run`` works until ``stop``; an error that stops more than a partition comes out of ``run``.
+    """
+
+    def __init__(self, setup: Setup, deliver: Deliver) -> None:
+        self._setup = setup
+        self._deliver = deliver
+        self.owners: dict[int, Owner] = {}
+        self._assigned: set[int] = set()
+        self._parked_ms: dict[int, int] = {}
+        topics = [*setup.names.inputs, setup.names.output("control")]
+        self._consumer: Consumer = setup.cluster.consumer(topics)
+        self._stopping = asyncio.Event()
+        self._joined = False
+        self._clocks = IdleClocks(setup, self.owners, self._assigned, self._consumer.undecided)
+        self._topics = TopicGuard(setup, self.owners, self._assigned)
+        self._away = False
+        self._shared_out = False  # since it last joined, the group has said which partitions are ours
+        self._turned_s: float | None = None
+        self._unanswered_s = 0.0
+
+    async def run(self) -> None:
+        """Join the group and work until `stop` is called."""
+        try:
+            if await self._join():
+                await self._work()
+        finally:
+            await self._consumer.stop()
+
+    async def _work(self) -> None:
+        looking = asyncio.create_task(self._look_on(), name="look")
+        try:
+            while not self._stopping.is_set():
+                self._turned_s = asyncio.get_running_loop().time()
+                if looking.done():
+                    looking.result()
+                await self._round()
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+            await self._clocks.stop()
+            self._stopping.set()  # whatever has ended the loop: nothing is opened any more
+            await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
+
+    def stop(self) -> None:
+        """Ask `run` to end: what is due is committed, and the group is left."""
+        self._stopping.set()
+
+    @property
+    def standing_still(self) -> dict[int, str]:
+        """The partitions that do not work, each with the reason."""
+        owned = ((number, self.owners[number]) for number in sorted(self._assigned))
+        return {n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not Phase.RUNNING}
+
+    @property
+    def not_ready(self) -> list[str]:
+        """Why it is not ready, a line each: the broker, the group, its partitions, or what is still to be read."""
+        if self._away or not self._joined:
+            return ["the broker is away"]
+        if self._unanswered_s > _UNANSWERED_S:
+            return [f"the broker has not answered for {self._unanswered_s:.0f} s"]
+        if not self._shared_out:
+            return ["the group is sharing out the partitions"]
+        still = self._topics.watch.faults
+        if not self._topics.watch.halting:
+            still += [f"partition {number}: {why}" for number, why in self.standing_still.items()]
+        if still or self._clocks.behind is None:
+            return still or ["how far it is behind is not known yet"]
+        most = self._setup.ready_lag
+        return [
+            f"{tp.topic}-{tp.partition}: {records} records to go; at {most} it is ready"
+            for tp, records in self._clocks.behind.items()
+            if records > most and tp.partition in self._assigned
+        ]
+
+    @property
+    def notices(self) -> list[str]:
+        """What an operator should know though it is ready, a sentence each; none while the broker does not answer.
+
+        Whether calls come cannot be known then, and to end an outage by what was known before would make them late.
+        """
+        blind = self._away or self._unanswered_s > _UNANSWERED_S
+        return [] if blind else self._clocks.notices
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long its loop has not turned."""
+        return 0.0 if self._turned_s is None else asyncio.get_running_loop().time() - self._turned_s
+
+    async def _join(self) -> bool:
+        """Join the group, however long the broker is away; whether it did before `stop`."""
+        delay_s = _FIRST_RETRY_S
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            while True:
+                joining = asyncio.create_task(self._consumer.start(Listener(self._revoked, self._assign)))
+                await asyncio.wait([joining, stopped], return_when=asyncio.FIRST_COMPLETED)
+                if not joining.done():
+                    joining.cancel()
+                    await asyncio.wait([joining])
+                    return False
+                try:
+                    joining.result()
+                except Unavailable as error:
+                    self._broker(str(error))
+                    await asyncio.wait([stopped], timeout=delay_s)
+                    delay_s = min(2 * delay_s, _LAST_RETRY_S)
+                else:
+                    self._broker(None)
+                    self._joined = True
+                    return True
+                if stopped.done():
+                    return False
+        finally:
+            stopped.cancel()
+
+    def _broker(self, why: str | None) -> None:
+        """The broker is there (None), or why not: told once."""
+        if why is not None and not self._away:
+            log.warning("the broker is away; waiting for it", why=why)
+        if why is None and self._away:
+            log.info("the broker is back")
+        self._away = why is not None
+        self._setup.telemetry.broker(self._away)
+
+    # The group --------------------------------------------------------------------------------------------------
+
+    async def _assign(self, tps: frozenset[TP]) -> None:
+        if self._stopping.is_set():
+            return
+        self._shared_out = True
+        for number in sorted({tp.partition for tp in tps} - self._assigned):
+            owner = self.owners.get(number)
+            if owner is None:
+                owner = self.owners[number] = Owner(number, self._setup, self._consumer)
+            self._assigned.add(number)
+            self._topics.begin(owner, tps)
+
+    async def _revoked(self, tps: frozenset[TP]) -> None:
+        self._shared_out, self._clocks.behind = False, None
+        numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
+        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.broker_clock.steady_ms())
+        self._assigned.difference_update(numbers)
+        await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
+
+    # Reading and deciding ---------------------------------------------------------------------------------------
+
+    async def _round(self) -> None:
+        owners = [self.owners[number] for number in sorted(self._assigned)]
+        wanted = [tp for owner in owners for tp in owner.wanted]
+        fetched: dict[TP, Fetched] = {}
+        try:
+            # With nothing wanted, too: only who polls learns that its membership has failed.
+            fetched = await self._consumer.poll(wanted, _patience_s(owners), _POLL_ROWS)
+        except OffsetGone as gone:
+            if gone.tp in wanted:
+                owner = self.owners[gone.tp.partition]
+                if gone.tp in owner.wanted:
+                    log.warning("a log begins anew, its partition is opened again", why=str(gone))
+                    owner.forget()
+                    owner.begin(self._setup.rest_s)
+        except Unreadable as torn:
+            if torn.tp in wanted:
+                around = self.owners[torn.tp.partition].torn(torn)
+                fetched = {} if around is None else {torn.tp: around}
+        except Unavailable as error:
+            self._broker(str(error))
+            await asyncio.sleep(1.0)
+        # Known only now: what had come by then, after a stop of this process perhaps, has been looked at.
+        self._unanswered_s = max(self._consumer.unanswered_s, self._clocks.unanswered_s)
+        read = 0
+        held = [one for owner in owners for one in owner.held()]
+        for tp, batch in (*held, *fetched.items()):
+            read += len(batch)
+            await self._take(tp, batch)
+        for owner in owners:
+            if owner.number in self._assigned:
+                owner.tick()
+        if 0 < read < _FEW_ROWS:
+            await asyncio.sleep(_LINGER_S)
+
+    async def _take(self, tp: TP, fetched: Fetched) -> None:
+        owner = self.owners.get(tp.partition)
+        if owner is None or tp.partition not in self._assigned:
+            return  # sought again when it is opened
+        rest: Fetched | None = fetched
+        if owner.takes:
+            rest = await self._hand_on(owner, tp, fetched)
+        if rest is not None:
+            owner.hold(tp, rest)
+        elif owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
+            # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
+            self._setup.telemetry.stale()
+            self._consumer.seek(tp, owner.next_offset(tp))
+
+    async def _hand_on(self, owner: Owner, tp: TP, fetched: Fetched) -> Fetched | None:
+        """Feed it slice by slice; what is left where the partition can take no more before its next transaction."""
+        if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
+            return None
+        source = self._setup.names.source(tp.topic)
+        if source is None:
+            owner.control(fetched)
+            return None
+        partition = owner.partition
+        most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
+        for rows in owner.slices(tp, fetched, most, SLICE_BYTES):
+            if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
+                return None
+            if not owner.takes:
+                return fetched.after(rows.start)
+            batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
+            await self._deliver(batch)
+            try:
+                await batch.done
+            except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+                if partition is owner.partition:
+                    owner.failed(tp, rows, error)
+                return None
+        return None
+
+    # Silent sources ---------------------------------------------------------------------------------------------
+
+    async def _look_on(self) -> None:
+        every_s = min(self._setup.live.idle_after_ms / 6, 5_000) / 1000
+        while True:
+            await asyncio.sleep(min(every_s, _CONFIRM_S) if self._topics.watch.suspected else every_s)
+            try:
+                if await self._topics.look(self._consumer.assignment()):
+                    await self._clocks.look()
+                else:
+                    self._clocks.blind()
+            except Unavailable as error:
+                self._clocks.blind()
+                self._broker(str(error))
+            else:
+                self._broker(None)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """The memory of partitions that went to others is kept for a while only."""
+        now_ms = self._setup.broker_clock.steady_ms()
+        for number in set(self.owners) - self._assigned:
+            if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
+                del self.owners[number]
+
+
+def _patience_s(owners: Iterable[Owner]) -> float:
+    """How long to wait for more records: not at all where some are held that can be taken now."""
+    owners = list(owners)
+    if any(owner.holds and owner.takes for owner in owners):
+        return 0.0
+    return _POLL_S if all(owner.takes for owner in owners) else _BUSY_POLL_S

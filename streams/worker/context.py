@@ -1,0 +1,97 @@
+"""What all owners of a worker share, and what an owner can be doing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import structlog
+
+from monitor.core.codec import WRITES
+from monitor.partition.checkpoint import Live, Place
+from monitor.partition.key_check import Partitioner
+from monitor.partition.task import Partition
+from monitor.policy.model import Policy
+from streams.kafka.api import Cluster
+from streams.kafka.topic_names import Names
+from streams.runtime.monotonic import BrokerClock
+from streams.worker.metrics import Telemetry
+
+log = structlog.get_logger("callwarden")
+
+
+class Phase(Enum):
+    """What an owner is doing."""
+
+    OPENING = "opening"
+    RUNNING = "running"
+    PARKED = "parked"  # revoked, its memory kept for a quick return
+    REFUSED = "refused"  # the operator must decide
+    STOPPED = "stopped"  # an error that nobody foresaw
+    UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all owners of a worker share. ``now_ms`` is the host's clock, by which nothing is decided, ``broker_clock``
+    the broker's time, which is what idle clocks follow. ``rest_s`` is how long to wait after a failure.
+
+    ``state_format`` is the format in which state is written where it is not in a later one already, ``ready_lag`` how
+    many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time from which a partition
+    that is begun decides. ``large`` is held by the owner that decides on many calls in a thread: two at once would take
+    twice the memory, and no less time.
+    """
+
+    cluster: Cluster
+    names: Names
+    policy: Policy
+    secret: bytes
+    live: Live
+    partitions: int
+    partitioner: Partitioner
+    application_id: str
+    rest_s: float
+    now_ms: Callable[[], int]
+    telemetry: Telemetry
+    state_format: int = WRITES
+    ready_lag: int = 100_000
+    enforce_from_ms: int = 0
+    broker_clock: BrokerClock = field(default_factory=BrokerClock)
+    large: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def partition(self, number: int) -> Partition:
+        """A new partition, as this worker was told."""
+        return Partition(
+            self.policy,
+            self.secret,
+            self.live,
+            Place(number, self.partitions, self.partitioner),
+            state_format=self.state_format,
+            enforce_from_ms=self.enforce_from_ms,
+        )
+
+    def log_differences(self, partition: Partition) -> None:
+        """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
+        number = partition.place.number
+        if partition.state_format > self.state_format:
+            log.warning(
+                "state stays in the later format, for the earlier one may not hold what is in it",
+                partition=number,
+                format=partition.state_format,
+                told=self.state_format,
+            )
+        known = [era.policy.sha256 for era in partition.eras]
+        if self.policy.sha256 not in known[-2:]:
+            log.warning(
+                "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",
+                partition=number,
+                policy=partition.policy.sha256[:12],
+                file=self.policy.sha256[:12],
+            )
+        if partition.enforce_from_ms != self.enforce_from_ms:
+            log.warning(
+                "it was begun to enforce from another time, and goes on so",
+                partition=number,
+                from_ms=partition.enforce_from_ms,
+                told_ms=self.enforce_from_ms,
+            )

@@ -1,0 +1,85 @@
+"""Idle clocks: looks at the ends of a worker's input logs, and moves the clocks of the sources that are silent."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Set
+
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.idleness import Silence
+from streams.kafka.api import TP
+from streams.worker.call_feed import CallFeed
+from streams.worker.clock_ticks import Ticks
+from streams.worker.context import Phase, Setup
+from streams.worker.partition_owner import Owner
+from streams.worker.wait_reasons import Waits
+
+
+class IdleClocks:
+    """Of the ``owners`` of the partition numbers that are ``assigned``, as they are at each look.
+
+    ``undecided`` gives the first offsets of open transactions. ``behind`` is how many records of each log were to be
+    read at the last look, None before the first.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        owners: Mapping[int, Owner],
+        assigned: Set[int],
+        undecided: Callable[[], Mapping[TP, int]],
+    ) -> None:
+        self._setup, self._owners, self._assigned, self._undecided = setup, owners, assigned, undecided
+        self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
+        self._feed = CallFeed(setup, self._silence)
+        self._ticks = Ticks(setup)
+        self._waits = Waits(setup, self._silence)
+        self._asked_s: float | None = None
+        self.behind: dict[TP, int] | None = None
+
+    @property
+    def unanswered_s(self) -> float:
+        """For how long the look that is under way has been waiting for the broker's answer."""
+        return 0.0 if self._asked_s is None else asyncio.get_running_loop().time() - self._asked_s
+
+    @property
+    def notices(self) -> list[str]:
+        """What an operator should know, a sentence each."""
+        waiting = [line for number in sorted(self._waits.sentences) for line in self._waits.sentences[number]]
+        return [*self._ticks.notices, *waiting]
+
+    async def stop(self) -> None:
+        """Look no more."""
+        await self._ticks.stop()
+
+    def blind(self) -> None:
+        """A look failed."""
+        self._silence.blind()
+
+    async def look(self) -> None:
+        """Look at the ends of the logs, and move the clocks of those that were silent for long enough. Unavailable."""
+        setup, names = self._setup, self._setup.names
+        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not Phase.UNFIT)
+        inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
+        began_ms = setup.broker_clock.steady_ms()  # what comes during the look must not find the clock ahead of it
+        self._asked_s = asyncio.get_running_loop().time()
+        try:
+            ends = await setup.cluster.ends(sorted({*self._feed.tps, *inputs}))
+        finally:
+            self._asked_s = None
+        self._silence.look(round(asyncio.get_running_loop().time() * 1000), ends)
+        now_ms = setup.broker_clock.at_ms(began_ms)
+        current = await self._feed.is_current(self._mine(), ends, now_ms)
+        for owner in self._mine().values():
+            owner.idle(self._silence, ends, now_ms, current)
+        owned = {tp: self._owners[tp.partition] for tp in inputs if tp.partition in self._assigned}
+        self.behind = {tp: ends[tp] - owner.next_offset(tp) for tp, owner in owned.items() if owner.partition}
+        self._feed.tell_of_outage()
+        for topic, name in zip(INPUTS, names.inputs, strict=True):
+            quiet = [self._silence.quiet(tp, owner.reading(tp)) for tp, owner in owned.items() if tp.topic == name]
+            setup.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
+
+        running = [number for number, owner in self._mine().items() if owner.phase is Phase.RUNNING]
+        self._waits.look(self._mine(), ends, self._undecided())
+        self._ticks.look(running[0] if running else None, self._waits.sentences)
+
+    def _mine(self) -> dict[int, Owner]:
+        return {number: self._owners[number] for number in sorted(self._assigned)}

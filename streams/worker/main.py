@@ -1,0 +1,183 @@
+"""Runs a worker: its Faust app, which waits for broker and topics, until it is told to stop or cannot go on."""
+
+import asyncio
+import ctypes
+import gc
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+import faust
+import structlog
+
+from monitor.partition.checkpoint import Live
+from monitor.policy.model import Policy
+from monitor.text.durations import DAY, format_duration
+from streams.kafka import KafkaCluster
+from streams.kafka.admin import look, look_at_group
+from streams.kafka.api import TP, Refused, Unavailable
+from streams.kafka.application_id import USUAL, Group, mistaken
+from streams.kafka.topic_admin import Existing, mismatches, partitions_for, table, told
+from streams.kafka.topic_names import Names
+from streams.runtime.shutdown import told_to_stop
+from streams.settings.load import Settings, variable
+from streams.topics.state_inputs import check_inputs
+from streams.worker.app import make_worker
+from streams.worker.context import Setup
+from streams.worker.metrics import Telemetry
+
+log = structlog.get_logger("callwarden")
+
+T = TypeVar("T")
+
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_FAR_MS = 30 * DAY
+_MANY_OBJECTS = 10_000
+_FULL = 2  # the generation that a full collection is of
+_M_ARENA_MAX = -8  # as in malloc.h of glibc
+
+
+async def partition_count(
+    settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]], stored: int | None = None
+) -> int:
+    """How many partitions there are to work on, once the broker is there. Refused when a topic is not as it must be.
+
+    ``look`` tells what topics there are; it may raise Unavailable. ``stored`` is the number of partitions that the
+    state was made with: of topics that have more than that, those that all have are worked on.
+    """
+    found = await _once_there(look)
+    faults = mismatches(settings, found, stored)
+    grown = [fault for fault in faults if fault.grown]
+    if len(grown) < len(faults):
+        raise Refused(f"the topics are not as they must be\n{told(faults)}")
+    for fault in grown:
+        log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, mend=fault.mend)
+    return partitions_for(settings, found, stored)
+
+
+async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
+    """The broker's answer, however long it is away."""
+    delay_s = _FIRST_RETRY_S
+    while True:
+        try:
+            return await ask()
+        except Unavailable as error:
+            log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
+        await asyncio.sleep(delay_s)
+        delay_s = min(2 * delay_s, _LAST_RETRY_S)
+
+
+async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:
+    """Refused when the application id is that of workers that put out elsewhere. Unavailable."""
+    names = Names(settings.input_prefix, settings.output_prefix)
+    own = [TP(names.output(name), n) for name in ("state", "enforcement", "clock") for n in range(partitions)]
+    mine = await look_at_group(cluster.questions, settings.application_id)
+    usual = Group()
+    if settings.application_id != USUAL:
+        with suppress(Refused):  # who may not look at it is not in it
+            usual = await look_at_group(cluster.questions, USUAL)
+    why = mistaken(settings, mine, usual, begun=any((await cluster.ends(own)).values()))
+    if why:
+        raise Refused(why)
+
+
+async def run_worker(settings: Settings, policy: Policy) -> None:
+    """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
+    if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
+        # It could not be changed later.
+        raise Refused(
+            f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
+            "would be decided; a time that is nearer would be right"
+        )
+    collect_seldom()
+    share_memory()
+    cluster, telemetry = KafkaCluster(settings), Telemetry(policy, settings.looking)
+    telemetry.broker(away=True)  # until it has answered
+
+    async def set_up() -> Setup:
+        names = Names(settings.input_prefix, settings.output_prefix)
+        stored = await _once_there(lambda: check_inputs(cluster, names))
+        partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)), stored)
+        await _once_there(lambda: check_identity(settings, cluster, partitions))
+        return Setup(
+            cluster=cluster,
+            names=names,
+            policy=policy,
+            secret=settings.secret(),
+            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            partitions=partitions,
+            partitioner=settings.partitioner,
+            application_id=settings.application_id,
+            rest_s=2 * settings.heartbeat_ms / 1000,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            telemetry=telemetry,
+            state_format=settings.state_format,
+            ready_lag=settings.ready_lag,
+            enforce_from_ms=settings.enforce_from_ms or 0,
+        )
+
+    try:
+        app = make_worker(settings.application_id, telemetry, set_up, settings.web_host, settings.web_port)
+        await serve(app, settings.stop_within_ms / 1000)
+    finally:
+        await cluster.stop()
+
+
+def collect_seldom() -> None:
+    """Have the garbage collector pass over all that is loaded by now, and look for cycles seldom.
+
+    Records come and go in hundreds, without cycles; by default that has it run each time. And it never looks at an
+    object again that has outlived a full collection: at 100,000 tenants there are millions, and all of them at once
+    would hold every thread for a second. A cycle of such objects is not found any more; what a state is made of has
+    none.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_MANY_OBJECTS, 4, 1)
+    if _pass_over not in gc.callbacks:
+        gc.callbacks.append(_pass_over)
+
+
+def _pass_over(phase: str, info: dict[str, int]) -> None:
+    """After each full collection pass over what is left."""
+    if phase == "stop" and info["generation"] == _FULL:
+        gc.freeze()
+
+
+def share_memory() -> None:
+    """Have all threads take memory from one place, where the system's library can be told so (glibc).
+
+    By default each has its own, and keeps what it has had: a thread that sealed a large pane would, and then the next.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+async def serve(app: faust.App, stop_within_s: float) -> None:
+    """Run the app; on Ctrl-C or TERM, whenever they come, end in order, or be cut off after ``stop_within_s``.
+
+    Refused when its pages cannot be served; what ended the app.
+    """
+    with told_to_stop(stop_within_s) as stopping:
+        await _serve(app, stopping)
+
+
+async def _serve(app: faust.App, stopping: asyncio.Event) -> None:
+    try:
+        await app.start()
+    except OSError as error:
+        await app.stop()
+        raise Refused(
+            f"/healthz, /readyz and /metrics cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
+            f"{error.strerror or error}; a free CALLWARDEN_WEB_PORT, at an address of this machine as "
+            "CALLWARDEN_WEB_HOST, would be right"
+        ) from None
+    told = asyncio.create_task(stopping.wait())
+    ended = asyncio.create_task(app.wait_until_stopped())
+    await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
+    for task in (told, ended):
+        task.cancel()
+    await app.stop()
+    if app.crash_reason is not None:
+        raise app.crash_reason

@@ -1,0 +1,139 @@
+"""What a worker tells Prometheus of itself. Counters grow when a transaction is committed, never when rows are read."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from monitor.core.shard import Shard
+from monitor.core.threshold_distance import Looking
+from monitor.decoding.decode import NO_CLOCK_MS
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.task import Taken
+from monitor.policy.model import Policy
+from streams.metrics.decision_counters import Counted, DecisionCounts
+from streams.metrics.factory import Children, counter, gauge, histogram
+from streams.metrics.tenant_collector import Tenants
+
+_PHASES = ("opening", "running", "refused", "stopped", "unfit")
+
+
+class Counts(NamedTuple):
+    """What a transaction brings, in numbers; ``refused`` by topic and code word."""
+
+    rows: int
+    duplicates: int
+    late: int
+    refused: Counter[tuple[str, str]]
+    decided: DecisionCounts
+
+
+class Telemetry:
+    """The worker's metrics, in a registry of their own."""
+
+    def __init__(self, policy: Policy, looking: Looking | None = None) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._counted = Counted(policy, registry)
+        self._counted.expect_refusals()
+        self._tenants = Tenants(looking or Looking())
+        registry.register(self._tenants)
+        self._failed = counter("callwarden_transactions_failed_total", registry)
+        self._took = histogram("callwarden_transaction_seconds", registry)
+        self._opening = histogram("callwarden_opening_seconds", registry)
+        self._phase = Children(gauge("callwarden_partition", registry))
+        self._watermark = Children(gauge("callwarden_watermark_timestamp_seconds", registry))
+        self._clock = Children(gauge("callwarden_clock_timestamp_seconds", registry))
+        self._lag = Children(gauge("callwarden_lag_records", registry))
+        self._feed_silent = gauge("callwarden_cdr_feed_silent_seconds", registry)
+        self._silent = gauge("callwarden_silent_seconds", registry)
+        self._away = gauge("callwarden_broker_away", registry)
+        self._topic_faults = gauge("callwarden_topic_faults", registry)
+        self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
+        self._stale = counter("callwarden_stale_batches_total", registry)
+
+    def counts(self, taken: Taken) -> Counts:
+        """What was ``taken``, in numbers; it changes nothing, and a thread may do it."""
+        return Counts(
+            taken.rows,
+            taken.duplicates,
+            len(taken.late),
+            Counter((INPUTS[one.log[1]], one.reason.partition(":")[0]) for one in taken.refused),
+            self._counted.counts(taken.sink.enforcement, taken.sink.shadow, taken.sink.alerts),
+        )
+
+    def committed(self, number: int, counts: Counts, watermark_ms: int, took_s: float) -> None:
+        """A transaction was committed with so much."""
+        self._counted.read(counts.rows, counts.duplicates, counts.late)
+        for (topic, reason), times in counts.refused.items():
+            self._counted.rejected(topic, reason, times)
+        self._counted.decided(counts.decided)
+        self.watermark(number, watermark_ms)
+        self._took.observe(took_s)
+
+    def watermark(self, number: int, watermark_ms: int) -> None:
+        """How far a partition's clocks allow it to decide; it moves on where there is nothing to decide, too."""
+        if watermark_ms > NO_CLOCK_MS:
+            self._watermark.of(number).set(watermark_ms / 1000)
+
+    def transaction_failed(self) -> None:
+        """A transaction failed, or may have."""
+        self._failed.inc()
+
+    def opened(self, number: int, took_s: float, reader: Callable[[], Shard | None]) -> None:
+        """A partition runs; ``reader`` gives its shard, None while a thread works on it."""
+        self._opening.observe(took_s)
+        shard = reader()
+        if shard is not None:
+            self._counted.follow(shard.policy)
+        self._tenants.show(number, reader)
+
+    def phase(self, number: int, phase: str) -> None:
+        """What a partition is now."""
+        for one in _PHASES:
+            self._phase.of(number, one).set(one == phase)
+        if phase != "running":
+            self._tenants.hide(number)
+
+    def gone(self, number: int) -> None:
+        """The partition went to another worker, which tells of it from now on."""
+        self._tenants.hide(number)
+        for children in (self._watermark, self._clock, self._phase, self._lag):
+            children.remove({"partition": str(number)})
+
+    def clock(self, topic: str, number: int, clock_ms: int) -> None:
+        """Where the clock of a source is: the least one holds its partition's watermark."""
+        if clock_ms > NO_CLOCK_MS:
+            self._clock.of(topic, number).set(clock_ms / 1000)
+
+    def lag(self, topic: str, number: int, records: int) -> None:
+        """How far reading is behind the end of a log."""
+        self._lag.of(topic, number).set(records)
+
+    def feed_silent(self, seconds: float) -> None:
+        """For how long every partition of the calls has been silent."""
+        self._feed_silent.set(seconds)
+
+    def silent(self, topic: str, seconds: float | None) -> None:
+        """For how long the partitions of a topic that this worker has have been silent, None: it has none."""
+        if seconds is None:
+            self._silent.remove_by_labels({"topic": topic})
+        else:
+            self._silent.labels(topic).set(seconds)
+
+    def broker(self, away: bool) -> None:
+        """Whether the broker cannot be reached."""
+        self._away.set(away)
+
+    def topic_faults(self, count: int) -> None:
+        """How many topics are missing, or have another number of partitions."""
+        self._topic_faults.set(count)
+
+    def skew(self, ahead_s: float) -> None:
+        """By how much the host's clock is ahead of the broker's, negative: behind."""
+        self._skew.set(ahead_s)
+
+    def stale(self) -> None:
+        """A batch came that was fetched for another position."""
+        self._stale.inc()

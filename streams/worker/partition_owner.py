@@ -1,0 +1,559 @@
+"""The owner of one partition number: opens its state, feeds what was read, and commits what was decided.
+
+One transaction carries everything that an advance brought about together with the state in which it was brought
+about, so that both are there or neither. After a transaction that failed, or may have, the memory is worth nothing:
+the state is read anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from monitor.core.decisions.record_handlers import UndecidableError
+from monitor.core.shard import Shard
+from monitor.decoding.input_topics import INPUTS
+from monitor.partition.idleness import Reading, Silence
+from monitor.partition.record_batch import Rows
+from monitor.partition.task import Partition
+from streams.kafka.api import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Unreadable, Writer
+from streams.topics import transaction_records as emit
+from streams.topics.control_topic import AcceptCommand, Command, PolicyCommand, carry_out, commands_in, refusal
+from streams.worker.context import Phase, Setup
+from streams.worker.recovery import Opened, OpeningRefused, open_partition
+
+log = structlog.get_logger("callwarden")
+
+_LARGE = 50_000  # work, as calls of panes that end: too much to be decided and stored in the event loop
+_MOST_AT_ONCE = 5_000  # records, or lapses, that are decided and stored in one transaction
+_LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
+_LOOK_REST = 10.0  # and so many times as long as it took is waited before the next
+_QUIET_S = 1.0  # a partition of which nothing has come for so long was read to its end: others may take turns with it
+_SOON_S = 1.0  # what nobody waits for is committed within this time
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
+_PRESENT_MS = 10_000  # what came so recently is of the present
+_FREED_AT_ONCE = 20_000  # records of a transaction that is over
+_LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
+
+_T = TypeVar("_T")
+_STANDING_STILL = (Phase.REFUSED, Phase.STOPPED)  # until the operator has spoken
+
+
+class Owner:
+    """One partition number of all topics, for as long as this worker has it."""
+
+    def __init__(self, number: int, setup: Setup, consumer: Consumer) -> None:
+        self.number = number
+        self.phase = Phase.OPENING
+        self.busy = False  # a thread works on the partition
+        self.control_next = 0
+        self.why = ""
+        self._setup = setup
+        self._consumer = consumer
+        self._tps = setup.names.of(number)
+        self._partition: Partition | None = None
+        self._writer: Writer | None = None
+        self._state_end = -1
+        self._opening: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._waiting_since: float | None = None
+        self._control_moved = False
+        self._held: list[tuple[TP, Fetched]] = []
+        self._probe: tuple[TP, int, int] | None = None
+        self._fed = False
+        self._fed_s = self._looked_s = 0.0
+        self._look_after_s = _LOOK_S
+        self._caught_up = False
+
+    # Coming and going -------------------------------------------------------------------------------------------
+
+    def begin(self, after_s: float = 0.0) -> None:
+        """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
+        self._show(Phase.OPENING)
+        self._consumer.pause(self._tps)
+        self._held = []
+        if self._opening is not None:
+            self._opening.cancel()
+        under_way = [task for task in (self._opening, self._committing, self._leaving) if task is not None]
+        self._opening = asyncio.create_task(self._open(after_s, under_way), name=f"open-{self.number}")
+
+    def refuse(self, why: str) -> None:
+        """The partition is ours from now on, and cannot be opened whatever the operator says to it."""
+        if (self.phase, self.why) == (Phase.UNFIT, why):
+            return
+        if self._opening is not None:
+            self._opening.cancel()
+        self.why = why
+        self.forget()
+        self._show(Phase.UNFIT)
+        self._consumer.pause(self._tps)
+        log.error("partition refused", partition=self.number, why=why)
+
+    async def give_up(self) -> None:
+        """The partition goes to somebody else: end what runs, and keep the memory for a quick return.
+
+        Whoever asks again while that goes on waits for the same; it does not end with who asked.
+        """
+        if self.phase is not Phase.PARKED:
+            before, self.phase = self.phase, Phase.PARKED
+            self._leaving = asyncio.create_task(self._leave(before, self._leaving), name=f"leave-{self.number}")
+        if self._leaving is not None:
+            await asyncio.shield(self._leaving)
+
+    async def _leave(self, before: Phase, earlier: asyncio.Task[None] | None) -> None:
+        if before is Phase.RUNNING:
+            log.info("partition handed over", partition=self.number)
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                if self._committing is not None:
+                    await asyncio.wait([self._committing])
+                if before is Phase.RUNNING and self._partition is not None:
+                    # What is due is decided, and what was read is handed over: the next owner need not read it again.
+                    await self._commit(hand_over=True)
+        except TimeoutError:
+            # The broker is away, perhaps: the others must not wait, and whether it was committed nobody knows.
+            if self._committing is not None:
+                self._committing.cancel()
+                await asyncio.wait([self._committing])
+            self.forget()
+        if self._writer is not None:
+            await self._writer.stop()
+            self._writer = None
+        self.phase = Phase.PARKED
+        self._setup.telemetry.gone(self.number)
+
+    async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
+        if under_way:
+            await asyncio.wait(under_way)
+        self._show(Phase.OPENING)
+        await asyncio.sleep(after_s)
+        delay, refused = _FIRST_RETRY_S, False
+        while True:
+            try:
+                await self._open_once()
+            except (Unavailable, Fenced) as error:
+                log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LAST_RETRY_S)
+            except OpeningRefused as error:
+                # A former owner that reads on while the present one commits sees half of that: look again.
+                if refused:
+                    self._halt(Phase.REFUSED, str(error))
+                    return
+                refused = True
+                await asyncio.sleep(self._setup.rest_s)
+            except Refused as error:
+                self._halt(Phase.REFUSED, str(error))
+                return
+            except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+                self._fault("opening", error)
+                return
+            else:
+                return
+
+    async def _open_once(self) -> None:
+        setup, control = self._setup, self._tps[-1]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # Should this fail, the operator's commands from here on are listened to.
+        self.control_next = (await setup.cluster.ends([control]))[control]
+        if self._writer is not None:
+            await self._writer.stop()
+        self._writer = setup.cluster.writer(f"{setup.application_id}-{self.number}")
+        await self._writer.start()
+        if not await self._still_mine():
+            self._partition = None
+            try:
+                opened = await open_partition(setup.cluster, setup.names, self.number, setup.partition(self.number))
+            except OpeningRefused as refused:
+                self.control_next = refused.control_end
+                raise
+            setup.log_differences(opened.partition)
+            self._adopt(opened)
+        assert self._partition is not None
+        self.control_next = self._partition.control
+        offsets = [*self._partition.sources.offsets, self.control_next]
+        for tp, offset in zip(self._tps, offsets, strict=True):
+            self._consumer.seek(tp, offset)
+        self._show(Phase.RUNNING)
+        self._consumer.resume(self._tps)
+        setup.telemetry.opened(self.number, loop.time() - began, self._readable)
+        log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
+
+    def _readable(self) -> Shard | None:
+        """What may be looked at between two of its acts."""
+        return None if self.busy or self._partition is None else self._partition.shard
+
+    def _adopt(self, opened: Opened) -> None:
+        self._partition = opened.partition
+        self._state_end = opened.state_end
+        self._caught_up = False
+        self._fed = True  # what was handed over, perhaps, and not looked at
+        for offset, command in opened.commands:
+            self._command(offset, command, opened.accepted)
+        self._partition.control = opened.control_end
+
+    async def _still_mine(self) -> bool:
+        """Whether the memory is what the stored state says, because nobody has written since."""
+        if self._partition is None:
+            return False
+        state = TP(self._setup.names.output("state"), self.number)
+        end = (await self._setup.cluster.ends([state]))[state]
+        async for fetched in self._setup.cluster.read(state, self._state_end, end):
+            if len(fetched):
+                return False
+        return True
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> list[TP]:
+        """What is to be read for it now; of a partition that stands still the operator's commands alone."""
+        partition = self._partition
+        if self.phase is Phase.RUNNING and partition is not None:
+            if self.busy:
+                return []
+            *inputs, control = self._tps
+            if partition.full or self._held:
+                return [control]
+            return [*(tp for source, tp in enumerate(inputs) if not partition.ahead(source)), control]
+        if self.phase in _STANDING_STILL:
+            return self._tps[-1:]
+        return []
+
+    def listens(self, tp: TP) -> bool:
+        """Whether it has use for what has come of ``tp``."""
+        return self.phase is Phase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
+
+    @property
+    def takes(self) -> bool:
+        """Whether the partition can take more now: no thread works on it, and the next transaction has room."""
+        return not self.busy and not (self._partition is not None and self._partition.full)
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is kept."""
+        return bool(self._held)
+
+    def hold(self, tp: TP, fetched: Fetched) -> None:
+        """Keep what came while the partition could not take it: nothing more is fetched of it meanwhile."""
+        self._held.append((tp, fetched))
+
+    def held(self) -> list[tuple[TP, Fetched]]:
+        """What was kept, in its order, once the partition can take it again."""
+        if not self.takes:
+            return []
+        held, self._held = self._held, []
+        return held
+
+    def next_offset(self, tp: TP) -> int:
+        """From where ``tp`` is to be read on."""
+        source = self._setup.names.source(tp.topic)
+        if source is None or self._partition is None:
+            return self.control_next
+        return self._partition.sources.offsets[source]
+
+    def reading(self, tp: TP) -> Reading | None:
+        """How far an input has been read; None where nothing is known of it but its end."""
+        source = self._setup.names.source(tp.topic)
+        return None if self._partition is None or source is None else self._partition.sources.reading(source)
+
+    def slices(self, tp: TP, fetched: Fetched, most: int, most_bytes: int) -> list[Rows]:
+        """What was fetched, as pieces of at most ``most`` rows, and of so many bytes where a row has not more.
+
+        Row by row where an error is being looked for.
+        """
+        rows = fetched.rows
+        if self._probe is not None and self._probe[0] == tp:
+            _, first, last = self._probe
+            if fetched.start >= last:
+                self._probe = None  # this time there was no error
+            elif fetched.stop > first:
+                most = 1
+        cuts = _cuts(fetched.values, most, most_bytes)
+        return rows.cut(fetched.offsets[cuts].tolist()) if cuts else [rows]
+
+    def feed(self, partition: Partition, source: int, rows: Rows) -> None:
+        """The next rows, for the ``partition`` that they were fetched for: not for one opened since.
+
+        Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
+        """
+        if partition is not self._partition or self.busy or rows.start != partition.sources.offsets[source]:
+            return
+        partition.feed(source, rows)
+        self._fed, self._fed_s = True, asyncio.get_running_loop().time()
+        if len(rows):
+            now_ms = self._setup.broker_clock.rough_ms
+            self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
+
+    @property
+    def partition(self) -> Partition | None:
+        """What it has in memory."""
+        return self._partition
+
+    def failed(self, tp: TP, rows: Rows, error: BaseException) -> None:
+        """Feeding raised an error that nobody foresaw: find the record, then stop."""
+        if len(rows) > 1:
+            # Open again and read the same rows one by one: then the error names its record.
+            self._probe = (tp, int(rows.offsets[0]), rows.stop)
+            self.forget()
+            self.begin()
+            return
+        self._probe = None
+        offset = int(rows.offsets[0]) if len(rows) else rows.stop
+        self._fault(f"{tp.topic} offset {offset}", error)
+
+    def control(self, fetched: Fetched) -> None:
+        """Commands have come."""
+        with self._guard(f"{self._tps[-1].topic} offset {fetched.start}"):
+            self._control(fetched)
+
+    def _control(self, fetched: Fetched) -> None:
+        self.control_next = fetched.stop
+        if self.phase is not Phase.RUNNING:
+            if len(fetched):
+                self.forget()
+                self.begin()
+            return
+        for offset, command in commands_in(fetched):
+            self._command(offset, command)
+        assert self._partition is not None
+        self._partition.control = fetched.stop
+
+    def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
+        """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
+        assert self._partition is not None
+        self._control_moved = True
+        wrong = carry_out(command, self._partition, self._setup.names, accepted)
+        if wrong is None and isinstance(command, PolicyCommand):
+            era, later = self._partition.newest, self._partition.judged_later()
+            told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
+            log.info("another policy will hold", partition=self.number, **told_of)
+        if wrong:
+            self._partition.refuse(refusal(offset, command, wrong))
+            log.error("command refused", partition=self.number, offset=offset, why=wrong)
+        else:
+            log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
+
+    def idle(self, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
+        """Move the clocks of the sources that are silent, by a look at the logs' ``ends``.
+
+        The look began at ``now_ms`` of the broker's time; None: that is not known, and no clock moves.
+        """
+        if self.phase is not Phase.RUNNING or self._partition is None or self.busy:
+            return
+        with self._guard("moving the clock of a silent source"):
+            self._idle(self._partition, silence, ends, now_ms, feed_current)
+
+    def _idle(
+        self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool
+    ) -> None:
+        telemetry = self._setup.telemetry
+        for source, offset in enumerate(partition.sources.offsets):
+            tp = self._tps[source]
+            if tp in ends:
+                telemetry.lag(INPUTS[source], self.number, max(ends[tp] - offset, 0))
+                quiet = silence.quiet(tp, partition.sources.reading(source))
+                if now_ms is not None and quiet.for_ms >= silence.idle_after_ms:
+                    partition.sources.idle(source, now_ms - quiet.ago_ms, feed_current)
+        for topic, at_ms in zip(INPUTS, partition.sources.clocks_ms, strict=True):
+            telemetry.clock(topic, self.number, at_ms)
+        telemetry.watermark(self.number, partition.watermark_ms)
+
+    def torn(self, torn: Unreadable) -> Fetched | None:
+        """A log of it is damaged: the row that stands for what an operator had skipped; else the partition stops."""
+        tp, partition = torn.tp, self._partition
+        if tp not in self.wanted:
+            return None  # what was read of it then is of no use any more
+        if tp == self._tps[-1]:
+            self.refuse(  # and no command can be heard
+                f"{torn}. To go on without the commands up to there: kafka-delete-records.sh with offset "
+                f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then start the worker again"
+            )
+            return None
+        source = self._setup.names.source(tp.topic)
+        if partition is None or source is None:
+            return None
+        if torn.offset != partition.sources.offsets[source]:
+            self._consumer.seek(tp, partition.sources.offsets[source])
+            return None
+        through = partition.sources.read_around(source, torn.offset, torn.last)
+        if through is None:
+            why = f"{torn}. To read around it: callwarden skip {tp.topic} {tp.partition} {torn.offset} --reason WHY"
+            log.error("partition stopped: its log is damaged", partition=self.number, why=why)
+            self._halt(Phase.STOPPED, why)
+            return None
+        log.warning("reading around what is damaged", partition=self.number, through=through, why=str(torn))
+        self._consumer.seek(tp, through + 1)
+        return torn.passed_over(torn.offset, through)
+
+    # Deciding ---------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Begin a transaction when there is something for one."""
+        if self.phase is not Phase.RUNNING or self._partition is None:
+            return
+        if self._committing is not None and not self._committing.done():
+            return
+        with self._guard("looking ahead"):
+            self._tick(self._partition)
+
+    def _tick(self, partition: Partition) -> None:
+        now = asyncio.get_running_loop().time()
+        present = self._caught_up or now - self._fed_s >= _QUIET_S
+        if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
+            # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
+            self._fed = False
+            if partition.early_work > _LARGE:
+                self._committing = asyncio.create_task(self._look(partition), name=f"look-{self.number}")
+                return
+            partition.early()
+            self._looked(now)
+        if partition.pending or self._control_moved:
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
+        if partition.due or partition.alerting or partition.full or waited:
+            self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
+
+    def _looked(self, began_s: float) -> None:
+        """A look ahead that began then has ended: it takes a small share of the time, however long it takes."""
+        self._looked_s = asyncio.get_running_loop().time()
+        self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
+
+    async def _look(self, partition: Partition) -> None:
+        """Look ahead beside the event loop."""
+        began_s = asyncio.get_running_loop().time()
+        with self._guard("looking ahead"):
+            await self._beside(Partition.early, partition)
+            self._looked(began_s)
+
+    async def _beside(self, work: Callable[..., _T], partition: Partition, *more: bool) -> _T | None:
+        """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
+        async with self._setup.large:
+            if partition is not self._partition:
+                return None
+            self.busy = True
+            try:
+                return await asyncio.to_thread(work, partition, *more)
+            finally:
+                self.busy = False
+
+    async def _commit(self, hand_over: bool = False) -> None:
+        assert self._partition is not None
+        assert self._writer is not None
+        partition, writer, setup = self._partition, self._writer, self._setup
+        loop = asyncio.get_running_loop()
+        try:
+            work = partition.work(_MOST_AT_ONCE) + (partition.open_work if hand_over else 0)
+            if work > _LARGE:
+                decided = await self._beside(self._decide, partition, hand_over)
+                if decided is None:
+                    return
+                outs, count = decided
+            else:
+                outs, count = self._decide(partition, hand_over)
+            done = dict(zip(self._tps, partition.sources.done, strict=False))
+            began, before = loop.time(), self._state_end
+            self._state_end = await writer.commit(outs, done) + 1
+            while len(outs) > _FREED_AT_ONCE:  # hundreds of thousands take their time
+                del outs[-_FREED_AT_ONCE:]
+                await asyncio.sleep(0)
+        except (Fenced, Unavailable) as error:
+            log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
+            setup.telemetry.transaction_failed()
+            self.forget()
+            if self.phase is Phase.RUNNING:
+                # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
+                self.begin(setup.rest_s)
+        except Refused as error:
+            self._halt(Phase.REFUSED, str(error))
+        except UndecidableError as error:
+            _, source, offset, _ = error.log
+            self._fault(f"{self._tps[source].topic} offset {offset}", error.__cause__ or error)
+        except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+            self._fault("deciding", error)
+        else:
+            count(loop.time() - began)
+            if partition.switching:
+                # Another policy holds from here on. The state is read anew by it, and what is open is read again.
+                self._again()
+            elif self._state_end <= before:
+                log.error("the log of the state was made anew, its partition is opened again", partition=self.number)
+                self._again()
+
+    def _again(self) -> None:
+        self.forget()
+        if self.phase is Phase.RUNNING:
+            self.begin()
+
+    def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
+        partition.advance(_MOST_AT_ONCE)
+        taken = partition.take()
+        state = partition.snapshot(hand_over)
+        self._waiting_since, self._control_moved = None, False
+        outs = emit.records(self._setup.names, self.number, taken, state)
+        counts = self._setup.telemetry.counts(taken)
+        return outs, partial(self._setup.telemetry.committed, self.number, counts, partition.watermark_ms)
+
+    def forget(self) -> None:
+        """What is in memory is worth nothing any more."""
+        self._partition = None
+        self._held = []
+        self._state_end = -1
+        self._waiting_since, self._control_moved = None, False
+
+    # Standing still ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _guard(self, at: str) -> Iterator[None]:
+        """An error in here stops this partition, and not the worker, and then the next."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - stops this partition, loudly
+            self._fault(at, error)
+
+    def _fault(self, at: str, error: BaseException) -> None:
+        read = (
+            dict(zip(self._setup.names.inputs, self._partition.sources.offsets, strict=True))
+            if self._partition
+            else None
+        )
+        log.error("partition stopped by an unforeseen error", partition=self.number, at=at, read=read, exc_info=error)
+        self._halt(Phase.STOPPED, f"{at}: {type(error).__name__}")
+
+    def _halt(self, phase: Phase, why: str) -> None:
+        self.why = why
+        self.forget()
+        self._show(phase)
+        if phase is Phase.REFUSED:
+            log.error("partition refused", partition=self.number, why=why)
+        self._consumer.pause(self._tps)
+        control = self._tps[-1]
+        self._consumer.seek(control, self.control_next)
+        self._consumer.resume([control])
+
+    def _show(self, phase: Phase) -> None:
+        self.phase = phase
+        if phase is Phase.RUNNING:
+            self.why = ""
+        self._setup.telemetry.phase(self.number, phase.value)
+
+
+def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
+    """The rows at which pieces begin, but for the first, of at most so many rows and bytes."""
+    cuts, first, size = [], 0, 0
+    for row, value in enumerate(values):
+        size += len(value or b"")
+        if row - first >= most or (size > most_bytes and row > first):
+            cuts.append(row)
+            first, size = row, len(value or b"")
+    return cuts

@@ -1,0 +1,335 @@
+"""Opening a partition: its stored state is read and checked against the logs, and what does not fit is refused."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from monitor.core.codec import StateFormatError
+from monitor.partition.checkpoint import HEAD, MismatchError, place_of
+from monitor.partition.chunking import MissingPartError
+from monitor.partition.journal import LostInput, LostState, Note
+from monitor.partition.task import Partition
+from monitor.policy.load import PolicyError
+from streams.kafka.api import TP, Cluster
+from streams.kafka.topic_names import Names
+from streams.topics import clock_topic as clocklog
+from streams.topics.control_topic import AcceptCommand, Command, SkipCommand, commands_in, says_done, says_refused
+from streams.topics.moved_marker import mark_of
+from streams.topics.state_entries import newest_entries, read_entries
+from streams.topics.state_inputs import current_inputs, other_inputs
+from streams.topics.state_topic import part_of
+from streams.topics.transaction_records import is_tick
+
+_AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, which is a day at most
+
+Commands = list[tuple[int, Command | str]]
+Notes = dict[int | None, list[Note]]
+
+_LARGE_STATE = 1_000_000  # bytes, compressed: more takes too long to be restored in the event loop
+
+
+class OpeningRefused(Exception):
+    """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do.
+
+    ``control_end``: the operator's commands before it were looked at.
+    """
+
+    control_end = 0
+
+
+@dataclass(slots=True)
+class Opened:
+    """A partition at the offsets from which its sources are to be read on.
+
+    ``state_end`` is the end of the state's log: while nothing comes after it, nobody else has written.
+    ``commands`` are those that were not done yet, with their offsets; ``control_end`` is the offset after them.
+    ``accepted`` are those of them by which it went on.
+    """
+
+    partition: Partition
+    state_end: int
+    control_end: int
+    commands: Commands = field(default_factory=list)
+    accepted: list[AcceptCommand] = field(default_factory=list)
+
+
+class _Acceptances:
+    """What the operator has accepted, and which of it was needed."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._given = [command for _, command in commands if isinstance(command, AcceptCommand)]
+        self.used: list[AcceptCommand] = []
+
+    def covering(self, what: str, offset: int, topic: str | None = None) -> AcceptCommand | None:
+        """The newest that accepts this loss and no other."""
+        for given in reversed(self._given):
+            if given.what == what and given.offset == offset and (topic is None or given.topic == topic):
+                self.used.append(given)
+                return given
+        return None
+
+
+async def open_partition(cluster: Cluster, names: Names, number: int, partition: Partition) -> Opened:
+    """Bring the new ``partition`` to where the stored state and the operator's commands say that it is.
+
+    The caller's writer must have been started: before that, a former owner could still write. OpeningRefused;
+    Unavailable, Refused of the cluster.
+    """
+    inputs = [TP(topic, number) for topic in names.inputs]
+    state, control = TP(names.output("state"), number), TP(names.output("control"), number)
+    starts = await cluster.starts([*inputs, state, control])
+    ends = await cluster.ends([*inputs, state, control])
+    found = await current_inputs(cluster, names)
+    try:
+        stored: dict[str, bytes] = {}
+        await read_entries(cluster, state, starts[state], ends[state], stored)
+        _check_moved(stored)
+        large = sum(map(len, stored.values())) > _LARGE_STATE
+        lost = await asyncio.to_thread(_restore, partition, stored) if large else _restore(partition, stored)
+        if wrong := other_inputs(partition.inputs, names):
+            raise OpeningRefused(wrong)
+        known = partition.inputs or found
+        # Of one that was never read nothing can be lost.
+        read = [done > 0 for done in partition.sources.done]
+        recreated = [was != now and some for was, now, some in zip(known, found, read, strict=True)]
+        if lost is not None:
+            partition.clear(stored)
+        elif partition.rebuilding:
+            await suppress_published(cluster, names, number, partition)
+        commands = await read_commands(cluster, control, partition.control, starts[control], ends[control])
+        accepted = _Acceptances(commands)
+        if lost is not None:
+            notes = await _begin(cluster, names, number, partition, accepted, starts, ends, lost)
+            commands = not_done(commands, notes, names)
+        whole = not any(recreated) and all(
+            partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs)
+        )
+        # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
+        if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
+            if large:
+                await asyncio.to_thread(Partition.take_over, partition)
+            else:
+                partition.take_over()
+        for source, tp in enumerate(inputs):
+            _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
+        partition.inputs = found
+    except OpeningRefused as refused:
+        refused.args = (f"partition {number}: {refused}",)
+        refused.control_end = ends[control]
+        raise
+    return Opened(partition, ends[state], ends[control], commands, accepted.used)
+
+
+def _check_moved(stored: Mapping[str, bytes]) -> None:
+    """What was moved is gone on with elsewhere: whoever went on here, too, would decide it twice."""
+    moved = mark_of(stored)
+    if moved is not None:
+        raise OpeningRefused(
+            f"its state was moved to {moved.output_prefix}*, with {moved.partitions} partitions; expected workers with "
+            "those settings. If none has gone on there: callwarden state move --undo"
+        )
+
+
+def _restore(partition: Partition, stored: Mapping[str, bytes]) -> str | None:
+    """None, or where there is no state that could be restored, how much of it there is."""
+    if f"{HEAD}/0" not in stored:
+        return "has none"
+    try:
+        partition.restore(stored)
+    except MissingPartError as error:
+        return f"has not all of it ({error})"
+    except (StateFormatError, MismatchError) as error:
+        raise OpeningRefused(str(error)) from None
+    return None
+
+
+async def read_commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
+    """The commands from ``done`` on; all, where the topic was made anew. Unavailable, Refused of the cluster."""
+    commands: Commands = []
+    async for fetched in cluster.read(control, max(done, start) if done <= end else start, end):
+        commands += commands_in(fetched)
+    return commands
+
+
+async def _begin(
+    cluster: Cluster,
+    names: Names,
+    number: int,
+    partition: Partition,
+    accepted: _Acceptances,
+    starts: Mapping[TP, int],
+    ends: Mapping[TP, int],
+    lost: str,
+) -> Notes:
+    """There is no state: all is read from its beginning, unless decisions were made already. What was noted then."""
+    inputs = [TP(topic, number) for topic in names.inputs]
+    await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
+    for source, tp in enumerate(inputs):
+        partition.sources.pass_over(source, starts[tp])
+    enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
+    decided = await cluster.ends([enforcement, clock])
+    if not await _any(cluster, enforcement, decided[enforcement]) and not await _noted(cluster, clock, decided[clock]):
+        return {}
+    offset = decided[enforcement]
+    accept = accepted.covering("lost_state", offset)
+    if accept is None:
+        raise OpeningRefused(
+            f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
+            "Expected the state. It can be made anew from all records that the input topics still have, with the "
+            "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
+            "records that are no longer there is forgotten: violations, standing terminations and bans, open windows; "
+            "late and rejected records may be put out again. To accept that: "
+            f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
+        )
+    partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
+    notes: Notes = {None: []}
+    async for _, of, note in clocklog.noted(cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]):
+        notes.setdefault(of, []).append(note)
+    try:
+        for of, noted in notes.items():
+            partition.recall(of, noted, None if of is None else ends[inputs[of]])
+    except PolicyError as error:
+        raise OpeningRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
+    await suppress_published(cluster, names, number, partition)
+    return notes
+
+
+def not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
+    """Those after the last that was noted to be done, or refused: the others were, too.
+
+    A policy that another has followed since would follow that one otherwise; one that was refused because of the
+    state's format would be taken by a worker that was told another one since.
+    """
+    every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
+    done = [
+        place
+        for place, (offset, command) in enumerate(commands, 1)
+        if any(says_done(note, topic, command) or says_refused(note, offset, command) for note, topic in every)
+    ]
+    return commands[max(done, default=0) :]
+
+
+async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
+    """No state is made beside one that was made with another number of partitions: its tenants may be ours now."""
+    place = place_of(await newest_entries(cluster, first))
+    if place is not None and place.partitions != partitions:
+        raise OpeningRefused(
+            f"it has no state, and that of partition 0 was made with {place.partitions} partitions; the topics have "
+            f"{partitions}: expected the same number, for another one puts tenants elsewhere, where nothing is known "
+            "of them"
+        )
+
+
+async def no_such_loss(cluster: Cluster, names: Names, number: int, command: AcceptCommand) -> str | None:
+    """Why there is no such loss to be accepted, as far as that can be seen from outside; None where there may be one.
+
+    Unavailable, Refused of the cluster.
+    """
+    enforcement = TP(names.output("enforcement"), number)
+    try:
+        known = (await part_of(cluster, names, number)).judged
+    except (MissingPartError, msgspec.DecodeError):
+        known = None  # what is left of it is not the state: that may be the very loss
+    if command.topic is None:
+        if known is not None:
+            return f"partition {number} has its state: nothing is lost"
+        expected, where = (await cluster.ends([enforcement]))[enforcement], f"{enforcement.topic}-{number} ends"
+    else:
+        tp = TP(command.topic, number)
+        expected, where = (await cluster.starts([tp]))[tp], f"{tp.topic}-{number} begins"
+        if known is not None and not known.handed_over:
+            source = names.inputs.index(tp.topic)
+            at, end = known.sources[source], (await cluster.ends([tp]))[tp]
+            same = not known.inputs or not at.done or known.inputs[source] in await current_inputs(cluster, names)
+            if same and expected <= at.resume <= end and at.done <= end:
+                return f"{where} at offset {expected}, and is needed from {at.resume} on: nothing is lost"
+    if command.offset == expected:
+        return None
+    return f"--offset {command.offset}: {where} at {expected} now; expected that, as the worker's newest refusal says"
+
+
+async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:
+    """Tell the partition what was published before its state was lost."""
+    partition.suppress(await published(cluster, names, number))
+
+
+async def published(cluster: Cluster, names: Names, number: int) -> dict[str, int]:
+    """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``.
+
+    What claims to have been decided well after it was written is no worker's: a state that waited until it has passed
+    that time would be made anew for ever. The audit calls it invented.
+    """
+    published: dict[str, int] = {}
+    for topic in ("enforcement", "shadow"):
+        tp = TP(names.output(topic), number)
+        start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
+        async for fetched in cluster.read(tp, start, end):
+            for value, written_ms in zip(fetched.values, fetched.timestamps_ms.tolist(), strict=True):
+                try:
+                    event = _EVENT.decode(value or b"{}")
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    continue  # somebody else writes there: it is none of ours
+                if event.data.decided_ms <= written_ms + _AHEAD_MS:
+                    published[event.id] = event.data.decided_ms
+    return published
+
+
+class _EventData(msgspec.Struct):
+    decided_ms: int = 0
+
+
+class _Event(msgspec.Struct):
+    id: str = ""
+    data: _EventData = msgspec.field(default_factory=_EventData)
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
+    start = (await cluster.starts([tp]))[tp]
+    async for fetched in cluster.read(tp, start, end):
+        if len(fetched):
+            return True
+    return False
+
+
+async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
+    """Whether the clock log has a note: ticks are written before there is any state, too."""
+    start = (await cluster.starts([clock]))[clock]
+    async for fetched in cluster.read(clock, start, end):
+        if not all(map(is_tick, fetched.values)):
+            return True
+    return False
+
+
+def _check_source(
+    partition: Partition, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
+) -> None:
+    """The log must still have what is to be read again, and what was read. ``recreated``: its topic has another id."""
+    resume, done = partition.sources.offsets[source], partition.sources.done[source]
+    if start <= resume <= end and done <= end and not recreated:
+        return
+    anew = recreated or start <= resume
+    if not anew:
+        what = f"{tp.topic} begins at offset {start}, but its records from {resume} on are needed"
+        loss = f"what the {start - resume} offsets between held is in no window and decides nothing"
+    else:
+        what = (
+            f"{tp.topic} was deleted and created again (it has another topic id), after records up to {done} were read"
+            if recreated
+            else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or made anew"
+        )
+        loss = (
+            f"it is read from its beginning, offset {start}, as if it were the first time, and what the offsets from "
+            f"{resume} to {done} held is missing where it was not decided yet: in the windows that are open"
+        )
+    accept = accepted.covering("lost_input", start, tp.topic)
+    if accept is None:
+        raise OpeningRefused(
+            f"{what}. If that is accepted, {loss}. To accept it: "
+            f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
+        )
+    partition.sources.lose(source, LostInput(start, resume, anew, accept.reason, accept.by, accept.at_ms))

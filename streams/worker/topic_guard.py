@@ -1,0 +1,52 @@
+"""Stops partitions while a topic is missing, and opens them again once all are there or one was created again."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from streams.kafka.api import TP
+from streams.kafka.topic_changes import TopicWatch
+from streams.worker.context import Setup
+from streams.worker.partition_owner import Owner
+
+log = structlog.get_logger("callwarden")
+
+
+class TopicGuard:
+    """Has the owners of the ``assigned`` partitions do what the look at the topics demands."""
+
+    def __init__(self, setup: Setup, owners: Mapping[int, Owner], assigned: set[int]) -> None:
+        self._setup, self._owners, self._assigned = setup, owners, assigned
+        self._halted: set[int] = set()  # partitions that were refused because of the topics
+        self.watch = TopicWatch(setup.names, setup.partitions)
+
+    def begin(self, owner: Owner, assigned: frozenset[TP]) -> None:
+        """Open a partition that was assigned, or refuse it where one of its topics is missing."""
+        missing = [f"{tp.topic}-{tp.partition}" for tp in self._setup.names.of(owner.number) if tp not in assigned]
+        if self.watch.halting or missing:
+            self._halted.add(owner.number)
+            owner.refuse("; ".join(self.watch.halting.values()) or f"there is no {', '.join(missing)}")
+        else:
+            self._halted.discard(owner.number)
+            owner.begin()
+
+    async def look(self, assigned: frozenset[TP]) -> bool:
+        """Look at the topics; whether all that there must be are there. Unavailable, Refused of the cluster."""
+        watch, before = self.watch, self.watch.faults
+        recreated = watch.look(await self._setup.cluster.topics(self._setup.names.all))
+        if watch.faults != before:
+            self._setup.telemetry.topic_faults(len(watch.faults))
+            for why in watch.faults:
+                log.error("a topic is not as it must be", why=why)
+            if not watch.faults:
+                log.info("all topics are as they must be")
+        for owner in [self._owners[number] for number in sorted(self._assigned)]:
+            number = owner.number
+            if watch.halting:
+                self._halted.add(number)
+                owner.refuse("; ".join(watch.halting.values()))
+            elif (recreated or number in self._halted) and assigned.issuperset(self._setup.names.of(number)):
+                self._halted.discard(number)
+                owner.forget()
+                owner.begin()
+        return not watch.halting and not watch.suspected
