@@ -39,11 +39,12 @@ demo: setup ## Simulate tenants, judge them before your eyes, and make the repor
 live: setup ## Kafka, topics, a worker, simulated traffic, decisions scrolling: all in this terminal; ARGS are handed on.
 	@$(BIN)/callwarden live $(ARGS)
 
-lint: setup ## Style, types, import contracts.
+lint: setup ## Style, types, import contracts, layout.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/check-layout
 
 test: setup lint ## The fast suite, side by side on all cores: no service, no browser; ARGS go to pytest.
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m '$(FAST)' $(ARGS)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 from schemas.json_schema import RECORDS, components, example
 
 VERSION: Final = "3.0.0"
@@ -179,7 +179,9 @@ _OWN: Final[dict[str, dict[str, Any]]] = {
                 "reason": {
                     "type": "string",
                     "description": "Why, in UTF-8: a stable code word, a colon, then which field, which value and what "
-                    "was expected. Telephone numbers are masked. The reader's code words: " + ", ".join(Fault) + ".",
+                    "was expected. Telephone numbers are masked. The reader's code words: "
+                    + ", ".join(ErrorCode)
+                    + ".",
                 },
                 "topic": {"type": "string", "description": "Where the record is, in UTF-8: its topic."},
                 "partition": {"type": "string", "description": "Its partition, in decimal digits."},

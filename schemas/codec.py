@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.error_codes import Fault, Refused
+from schemas.error_codes import ErrorCode, InvalidRecordError
 from schemas.error_messages import explain, explain_object, not_utf8
 from schemas.inputs import Application, Cdr, Complaint, Finding, Record, Review, Tenant
 
@@ -24,8 +24,8 @@ __all__ = [
     "DECODE_ERRORS",
     "MAX_BYTES",
     "MAX_DEPTH",
-    "Fault",
-    "Refused",
+    "ErrorCode",
+    "InvalidRecordError",
     "check",
     "convert",
     "decode",
@@ -45,7 +45,7 @@ DECODER: Final = msgspec.json.Decoder[Record](Record)
 decode = DECODER.decode
 """One record from its bytes, or one of `DECODE_ERRORS`. About half a microsecond."""
 
-DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused)
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidRecordError)
 """All that `decode` and the decoders of `decoder_for` raise; hand the error to `explain`."""
 
 # Far above what a record can need, far below what every supported Python can decode under a deep stack
@@ -77,7 +77,7 @@ def decoder_for(lines: Sequence[bytes]) -> Callable[[bytes], Record]:
 
 def _decode_with_care(raw: bytes) -> Record:
     if reason := flaw(raw):
-        raise Refused(reason)
+        raise InvalidRecordError(reason)
     record: Record = decode(raw)
     return record
 
@@ -85,11 +85,11 @@ def _decode_with_care(raw: bytes) -> Record:
 def flaw(raw: bytes) -> str | None:
     """What makes ``raw`` unfit although `decode` may take it: length, bytes that are not UTF-8, too deep nesting."""
     if len(raw) >= MAX_BYTES:
-        return f"{Fault.TOO_LONG}: the line has {MAX_BYTES:,} bytes or more; expected a record"
+        return f"{ErrorCode.TOO_LONG}: the line has {MAX_BYTES:,} bytes or more; expected a record"
     if not raw.isascii() and (reason := not_utf8(raw)):
         return reason
     if len(raw) > _SHALLOW_BYTES and (depth := _depth(raw)) > MAX_DEPTH:
-        return f"{Fault.TOO_DEEP}: arrays and objects are nested {depth} deep; expected at most {MAX_DEPTH}"
+        return f"{ErrorCode.TOO_DEEP}: arrays and objects are nested {depth} deep; expected at most {MAX_DEPTH}"
     return None
 
 
@@ -118,7 +118,7 @@ def check(record: Record) -> str | None:
     if (record.outcome == "answered") is not bool(record.answer_ms):
         given = f"is {record.answer_ms}" if record.answer_ms else "is missing"
         return (
-            f"{Fault.ANSWER_MISMATCH}: outcome is {record.outcome} but answer_ms {given}; "
+            f"{ErrorCode.ANSWER_MISMATCH}: outcome is {record.outcome} but answer_ms {given}; "
             "expected answer_ms exactly when outcome is answered"
         )
     return None
@@ -133,34 +133,38 @@ def _impossible(record: Cdr) -> str:
         if getattr(record, name):
             before, then = name, value
     return (
-        f"{Fault.IMPOSSIBLE_TIMES}: {name} {value} lies {then - value} ms before {before} {then}; "
+        f"{ErrorCode.IMPOSSIBLE_TIMES}: {name} {value} lies {then - value} ms before {before} {then}; "
         "expected start_ms <= ring_ms <= answer_ms <= end_ms"
     )
 
 
 def read(raw: bytes) -> Record:
-    """The record in ``raw``, checked in every way that needs no other record. Raises `Refused` with the reason."""
+    """The record in ``raw``, checked in every way that needs no other record. Raises `InvalidRecordError` with the
+    reason.
+    """
     try:
         record = _decode_with_care(raw)
     except DECODE_ERRORS as error:
-        raise Refused(explain(raw, error)) from None
+        raise InvalidRecordError(explain(raw, error)) from None
     if reason := check(record):
-        raise Refused(reason)
+        raise InvalidRecordError(reason)
     return record
 
 
 def convert(obj: Mapping[str, Any]) -> Record:
-    """The record in a mapping of Python values, as strictly as from JSON, checked. Raises `Refused`."""
+    """The record in a mapping of Python values, as strictly as from JSON, checked. Raises `InvalidRecordError`."""
     try:
         record: Record = msgspec.convert(obj, _struct_for(obj))
         # Python strings, unlike JSON, can hold half a surrogate pair; it shows when they are written.
         encode(record)
     except UnicodeEncodeError:
-        raise Refused(f"{Fault.LONE_SURROGATE}: {_surrogate_field(obj)}; expected whole characters") from None
+        raise InvalidRecordError(
+            f"{ErrorCode.LONE_SURROGATE}: {_surrogate_field(obj)}; expected whole characters"
+        ) from None
     except (msgspec.ValidationError, RecursionError) as error:
-        raise Refused(explain_object(obj, error)) from None
+        raise InvalidRecordError(explain_object(obj, error)) from None
     if reason := check(record):
-        raise Refused(reason)
+        raise InvalidRecordError(reason)
     return record
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Fault(StrEnum):
+class ErrorCode(StrEnum):
     """The code word of a reason. Programs may count by it: a word never changes its meaning and is never reused."""
 
     NOT_UTF8 = "not_utf8"
@@ -73,5 +73,5 @@ class Fault(StrEnum):
     """A record batch has the format of Kafka 0.10 or earlier (magic 0 or 1)."""
 
 
-class Refused(ValueError):
-    """A record that is not taken. The message is the readable reason, one line, beginning with a `Fault`."""
+class InvalidRecordError(ValueError):
+    """A record that is not taken. The message is the readable reason, one line, beginning with a `ErrorCode`."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.error_codes import Fault, Refused
+from schemas.error_codes import ErrorCode, InvalidRecordError
 from schemas.inputs import END_MS, MIN_MS, Record
 
 MASK: Final = "•"
@@ -21,10 +21,10 @@ NUMBER_FIELDS: Final = frozenset({"caller", "callee", "numbers", "complainant"})
 # As many digits may be a telephone number wherever they stand; an instant in a field of times is the exception.
 NUMBER_DIGITS: Final = 7
 
-Lookup = Callable[[str, int | None], "Given | None"]
+Lookup = Callable[[str, int | None], "ReceivedValue | None"]
 
 
-class Given(msgspec.Struct, frozen=True):
+class ReceivedValue(msgspec.Struct, frozen=True):
     """A value as it came: its JSON kind, its text (strings: their characters), and the length of a string."""
 
     kind: str
@@ -52,14 +52,14 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def explain(raw: bytes, error: Exception) -> str:
-    """Why ``raw`` was refused, from the ``error`` of decoding it: one line beginning with a `Fault`.
+    """Why ``raw`` was refused, from the ``error`` of decoding it: one line beginning with a `ErrorCode`.
 
     Never raises, whatever the bytes.
     """
     try:
         return _explain(raw, error)
     except Exception as another:  # noqa: BLE001 - a reason must never stop a run, whatever the input
-        return f"{Fault.UNREADABLE}: {type(error).__name__}, and explaining it failed with {type(another).__name__}"
+        return f"{ErrorCode.UNREADABLE}: {type(error).__name__}, and explaining it failed with {type(another).__name__}"
 
 
 def explain_object(obj: object, error: Exception) -> str:
@@ -69,9 +69,9 @@ def explain_object(obj: object, error: Exception) -> str:
             return _invalid(str(error), lambda field, item: _in_object(obj, field, item))
         if isinstance(error, RecursionError):
             return _too_deep()
-        return f"{Fault.UNREADABLE}: {type(error).__name__}"
+        return f"{ErrorCode.UNREADABLE}: {type(error).__name__}"
     except Exception as another:  # noqa: BLE001 - a reason must never stop a run, whatever the object
-        return f"{Fault.UNREADABLE}: {type(error).__name__}, and explaining it failed with {type(another).__name__}"
+        return f"{ErrorCode.UNREADABLE}: {type(error).__name__}, and explaining it failed with {type(another).__name__}"
 
 
 def not_utf8(raw: bytes) -> str | None:
@@ -80,19 +80,18 @@ def not_utf8(raw: bytes) -> str | None:
         raw.decode()
     except UnicodeDecodeError as error:
         hint = "; it looks like UTF-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        return (
-            f"{Fault.NOT_UTF8}: byte {error.start} is 0x{raw[error.start]:02x} ({error.reason}){hint}; expected UTF-8"
-        )
+        found = f"byte {error.start} is 0x{raw[error.start]:02x} ({error.reason}){hint}"
+        return f"{ErrorCode.NOT_UTF8}: {found}; expected UTF-8"
     return None
 
 
 def _explain(raw: bytes, error: Exception) -> str:
-    if isinstance(error, Refused):
+    if isinstance(error, InvalidRecordError):
         return str(error)
     if isinstance(error, RecursionError):
         return _too_deep()
     if not isinstance(error, UnicodeDecodeError | msgspec.DecodeError):
-        return f"{Fault.UNREADABLE}: {type(error).__name__}"
+        return f"{ErrorCode.UNREADABLE}: {type(error).__name__}"
     if reason := not_utf8(raw):
         return reason
     if isinstance(error, msgspec.ValidationError):
@@ -106,24 +105,30 @@ def _explain(raw: bytes, error: Exception) -> str:
 
 
 def _too_deep() -> str:
-    return f"{Fault.TOO_DEEP}: arrays and objects are nested too deep; expected a flat record"
+    return f"{ErrorCode.TOO_DEEP}: arrays and objects are nested too deep; expected a flat record"
 
 
 def _malformed(raw: bytes, message: str) -> str:
     if raw.startswith(b"\xef\xbb\xbf"):
-        return f"{Fault.MALFORMED_JSON}: it begins with a byte order mark (EF BB BF); expected JSON without one"
+        return f"{ErrorCode.MALFORMED_JSON}: it begins with a byte order mark (EF BB BF); expected JSON without one"
     if not raw.strip(b" \t\r\n"):
-        return f"{Fault.TRUNCATED_JSON}: it is empty; expected one JSON object"
+        return f"{ErrorCode.TRUNCATED_JSON}: it is empty; expected one JSON object"
     found = _BYTE.match(message)
     if found is None:
         # The decoder takes a lone surrogate for a truncation where the other half would reach over the end.
         if _LAST_HALF.search(raw[-16:]):
-            return f"{Fault.LONE_SURROGATE}: half a surrogate pair is escaped near the end; expected whole characters"
-        return f"{Fault.TRUNCATED_JSON}: it ends in the middle, after {len(raw)} bytes; expected one whole JSON object"
+            return (
+                f"{ErrorCode.LONE_SURROGATE}: half a surrogate pair is escaped near the end; expected whole characters"
+            )
+        return (
+            f"{ErrorCode.TRUNCATED_JSON}: it ends in the middle, after {len(raw)} bytes; expected one whole JSON object"
+        )
     what, at = found.groups()
     if "utf-16 surrogate" in what:
-        return f"{Fault.LONE_SURROGATE}: half a surrogate pair is escaped before byte {at}; expected whole characters"
-    return f"{Fault.MALFORMED_JSON}: {what} at byte {at}; expected one JSON object"
+        return (
+            f"{ErrorCode.LONE_SURROGATE}: half a surrogate pair is escaped before byte {at}; expected whole characters"
+        )
+    return f"{ErrorCode.MALFORMED_JSON}: {what} at byte {at}; expected one JSON object"
 
 
 def _invalid(message: str, lookup: Lookup) -> str:
@@ -132,11 +137,13 @@ def _invalid(message: str, lookup: Lookup) -> str:
     if missing := _MISSING.search(message):
         field = missing.group(1)
         whose = f"the {tag}" if tag in EXPECTED else "the record"
-        return f"{Fault.MISSING_FIELD}: {whose} has no {field}; expected {_expected(tag, field)}"
+        return f"{ErrorCode.MISSING_FIELD}: {whose} has no {field}; expected {_expected(tag, field)}"
     path = _PATH.search(message)
     if path is None:
         kind = re.search(r"got `(\w+)`", message)
-        return f"{Fault.NOT_AN_OBJECT}: it is {_article(kind.group(1) if kind else 'value')}; expected one JSON object"
+        return (
+            f"{ErrorCode.NOT_AN_OBJECT}: it is {_article(kind.group(1) if kind else 'value')}; expected one JSON object"
+        )
     field, item = path.group(1), path.group(2)
     given = lookup(field, int(item) if item else None)
     place = f"{field}[{item}]" if item else field
@@ -146,24 +153,24 @@ def _invalid(message: str, lookup: Lookup) -> str:
     return f"{fault}: {place} {shown}; expected {expected.rpartition(_EACH)[2] if item else expected}"
 
 
-def _fault(message: str, field: str, given: Given | None) -> Fault:
+def _fault(message: str, field: str, given: ReceivedValue | None) -> ErrorCode:
     if message.startswith("Invalid value") and field == "type":
-        return Fault.UNKNOWN_TYPE
+        return ErrorCode.UNKNOWN_TYPE
     if message.startswith("Invalid enum value"):
         # A time may be "" and nothing else that is a string; the decoder speaks of an enumeration there.
-        return Fault.WRONG_TYPE if field.endswith("_ms") else Fault.UNKNOWN_VALUE
+        return ErrorCode.WRONG_TYPE if field.endswith("_ms") else ErrorCode.UNKNOWN_VALUE
     if " of length " in message:
-        return Fault.WRONG_LENGTH
+        return ErrorCode.WRONG_LENGTH
     if message.startswith(("Expected `int` >", "Expected `int` <")):
-        return Fault.OUT_OF_RANGE
+        return ErrorCode.OUT_OF_RANGE
     # An integer of more digits than a float holds is taken for a float.
     whole = given is not None and given.kind == "a number" and _INTEGER.fullmatch(given.text)
-    return Fault.OUT_OF_RANGE if whole and field.endswith("_ms") else Fault.WRONG_TYPE
+    return ErrorCode.OUT_OF_RANGE if whole and field.endswith("_ms") else ErrorCode.WRONG_TYPE
 
 
-def show(field: str, given: Given, fault: Fault = Fault.WRONG_TYPE) -> str:
+def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TYPE) -> str:
     """The value of ``field`` for people: short, on one line, telephone numbers masked."""
-    if given.kind == "an array" and fault is Fault.WRONG_LENGTH:
+    if given.kind == "an array" and fault is ErrorCode.WRONG_LENGTH:
         return f"an array of {given.text} items"
     if given.kind in ("an array", "an object", "null"):
         return given.kind
@@ -176,7 +183,7 @@ def show(field: str, given: Given, fault: Fault = Fault.WRONG_TYPE) -> str:
         if not (field.endswith("_ms") and _is_time(text)):
             text = _hide_digits(text)
     if given.kind != "a string":
-        return f"{_printable(text)} ({given.kind})" if fault is Fault.WRONG_TYPE else _printable(text)
+        return f"{_printable(text)} ({given.kind})" if fault is ErrorCode.WRONG_TYPE else _printable(text)
     length = f" ({len(given.text)} characters)" if len(given.text) > SHOWN or field in NUMBER_FIELDS else ""
     return f'"{_printable(json.dumps(text, ensure_ascii=False)[1:-1])}"{length}'
 
@@ -203,7 +210,7 @@ def _article(kind: str) -> str:
     )
 
 
-def _in_bytes(raw: bytes, field: str, item: int | None) -> Given | None:
+def _in_bytes(raw: bytes, field: str, item: int | None) -> ReceivedValue | None:
     """The value of ``field`` in ``raw``; None where it cannot be told, as when the field is there twice."""
     try:
         value = _FIELDS.decode(raw).get(field)
@@ -217,28 +224,28 @@ def _in_bytes(raw: bytes, field: str, item: int | None) -> Given | None:
     text = bytes(value).strip().decode(errors="replace")
     kind = _KINDS.get(text[:1], "a number")
     if kind == "an array":
-        return Given(kind, str(len(_ITEMS.decode(value))))
-    return Given(kind, str(msgspec.json.decode(value)) if kind == "a string" else text[: SHOWN * 2])
+        return ReceivedValue(kind, str(len(_ITEMS.decode(value))))
+    return ReceivedValue(kind, str(msgspec.json.decode(value)) if kind == "a string" else text[: SHOWN * 2])
 
 
-def _in_object(obj: object, field: str, item: int | None) -> Given | None:
+def _in_object(obj: object, field: str, item: int | None) -> ReceivedValue | None:
     if not isinstance(obj, Mapping) or field not in obj:
         return None
     value: Any = obj[field]
     if item is not None:
         value = value[item]
     if isinstance(value, str):
-        return Given("a string", value)
+        return ReceivedValue("a string", value)
     if isinstance(value, bool):
-        return Given("a boolean", str(value).lower())
+        return ReceivedValue("a boolean", str(value).lower())
     if isinstance(value, int | float):
-        return Given("a number", repr(value)[: SHOWN * 2])
+        return ReceivedValue("a number", repr(value)[: SHOWN * 2])
     if value is None:
-        return Given("null", "null")
+        return ReceivedValue("null", "null")
     if isinstance(value, list | tuple):
-        return Given("an array", str(len(value)))
+        return ReceivedValue("an array", str(len(value)))
     kind = "an object" if isinstance(value, Mapping) else ""
-    return Given(kind or "another value", type(value).__name__)
+    return ReceivedValue(kind or "another value", type(value).__name__)
 
 
 def _expected(tag: str, field: str) -> str:

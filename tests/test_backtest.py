@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from monitor.whatif.backtest import (
-    Judged,
+    PolicyOutcome,
     Truth,
     changes,
     decisions_of,
@@ -65,8 +65,8 @@ def event(
     return Enforcement(id=id, subject=tenant, time="2026-03-02T00:00:00Z", data=data)
 
 
-def judged(enforcement: list[Enforcement], shadow: list[Enforcement] | None = None) -> Judged:
-    return Judged(REF, tuple(decisions_of(enforcement, shadow or [])))
+def judged(enforcement: list[Enforcement], shadow: list[Enforcement] | None = None) -> PolicyOutcome:
+    return PolicyOutcome(REF, tuple(decisions_of(enforcement, shadow or [])))
 
 
 def test_a_tenant_whose_rule_vanishes_and_another_appears_is_named_with_both_reasons() -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from schemas.inputs import Review
 from streams.cli.app import build
 
@@ -34,7 +34,7 @@ escalations: []
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     print("seed", SEED)
     made = tmp_path_factory.mktemp("backtest")
-    simulate(Settings(tenants=30, days=1, seed=SEED, calls_per_day=9_000), made)
+    simulate(SimulationSettings(tenants=30, days=1, seed=SEED, calls_per_day=9_000), made)
     (made / "harsh.yaml").write_text(HARSH)
     return made
 

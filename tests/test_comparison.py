@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from monitor.whatif.event_diff import Difference, Event, Tally, compare
+from monitor.whatif.event_diff import Event, FieldDifference, RuleComparison, compare
 
 HOUR = 3_600_000
 
@@ -20,7 +20,7 @@ def test_the_same_events_in_any_order_are_no_difference() -> None:
     events = [event(f"e{n}", n * HOUR) for n in range(5)]
     found = compare(events, events[::-1])
     assert found.equal
-    assert (found.same, found.tallies) == (5, {("short", "minor"): Tally(same=5)})
+    assert (found.same, found.tallies) == (5, {("short", "minor"): RuleComparison(same=5)})
 
 
 def test_a_field_that_differs_is_named_and_words_are_told_from_decisions() -> None:
@@ -30,22 +30,22 @@ def test_a_field_that_differs_is_named_and_words_are_told_from_decisions() -> No
     b = [event("e1", **words), event("e2", 11 * HOUR, **more, **words), event("e3", 12 * HOUR)]
     found = compare(a, b)
     assert [pair.differences for pair in found.changed] == [
-        (Difference("data.reason.en", "much", "plenty"),),
+        (FieldDifference("data.reason.en", "much", "plenty"),),
         (
-            Difference("data.measure.value", 0.5, 0.75),
-            Difference("data.measure.bound", None, 0.1),
-            Difference("data.reason.en", "much", "plenty"),
+            FieldDifference("data.measure.value", 0.5, 0.75),
+            FieldDifference("data.measure.bound", None, 0.1),
+            FieldDifference("data.reason.en", "much", "plenty"),
         ),
     ]
     assert [pair.wording for pair in found.changed] == [True, False]
-    assert found.tallies == {("short", "minor"): Tally(same=1, wording=1, otherwise=1)}
+    assert found.tallies == {("short", "minor"): RuleComparison(same=1, wording=1, otherwise=1)}
     assert not found.equal
 
 
 def test_a_count_that_became_a_fraction_is_a_difference() -> None:
     """The bytes differ."""
     (pair,) = compare([event("e1", measure={"value": 3})], [event("e1", measure={"value": 3.0})]).changed
-    assert pair.differences == (Difference("data.measure.value", 3, 3.0),)
+    assert pair.differences == (FieldDifference("data.measure.value", 3, 3.0),)
 
 
 def test_what_is_ignored_is_no_difference() -> None:
@@ -68,8 +68,8 @@ def test_decisions_of_one_rule_on_the_same_calls_are_told_together_the_nearest_f
     assert [e["id"] for e in found.only_a] == ["a3", "a2"]
     assert [e["id"] for e in found.only_b] == ["b3", "b1"]
     assert found.tallies == {
-        ("another", "minor"): Tally(only_b=1),
-        ("short", "minor"): Tally(otherwise=1, only_a=2, only_b=1),
+        ("another", "minor"): RuleComparison(only_b=1),
+        ("short", "minor"): RuleComparison(otherwise=1, only_a=2, only_b=1),
     }
 
 
@@ -84,7 +84,7 @@ def test_other_decisions_without_a_window_are_about_the_same_at_the_same_instant
     b = [event("b1", 5, window=None, status="pending_review"), event("b2", 8, window=None)]
     found = compare(a, b)
     assert [(pair.a["id"], pair.differences) for pair in found.moved] == [
-        ("a1", (Difference("data.status", "final", "pending_review"),))
+        ("a1", (FieldDifference("data.status", "final", "pending_review"),))
     ]
     assert [e["id"] for e in found.only_a + found.only_b] == ["a2", "b2"]
 
@@ -125,7 +125,7 @@ def test_every_event_is_told_of_once_whatever_there_is() -> None:
         assert both + len(found.only_a) == len(a)
         assert both + len(found.only_b) == len(b)
         assert found.equal == (sorted(map(str, a)) == sorted(map(str, b)))
-        sums = [sum(getattr(tally, name) for tally in found.tallies.values()) for name in Tally.__slots__]
+        sums = [sum(getattr(tally, name) for tally in found.tallies.values()) for name in RuleComparison.__slots__]
         assert sums[0] + sums[1] + sums[2] == both
         assert sums[3:] == [len(found.only_a), len(found.only_b)]
         back = compare(b, a)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from monitor.replay.outcome import Outcome
 from monitor.simulate.demo import attempts_of, rows_of
-from monitor.simulate.labels import Label
+from monitor.simulate.labels import TruthLabel
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 from streams.cli.app import build
 
@@ -87,7 +87,8 @@ def test_plain_output_carries_no_terminal_codes(told: tuple[Path, str]) -> None:
 def test_the_table_has_every_tenant_once(told: tuple[Path, str]) -> None:
     out, text = told
     labels = [
-        msgspec.json.decode(line, type=Label) for line in (out / "input" / "labels.jsonl").read_bytes().splitlines()
+        msgspec.json.decode(line, type=TruthLabel)
+        for line in (out / "input" / "labels.jsonl").read_bytes().splitlines()
     ]
     table = text.split("租户 Tenants", 1)[1].split("违规租户", 1)[0]
     alone = sum(int(line.split("×")[0]) for line in table.splitlines() if "×" in line)
@@ -111,7 +112,7 @@ def decision(n: int, tenant: str, kind: str = "warning", **changes: object) -> E
 
 def test_a_tenant_is_called_what_its_label_and_its_decisions_make_it() -> None:
     labels = {
-        name: Label(name, "kind", honest, None if name == "later" else 5, None, None)
+        name: TruthLabel(name, "kind", honest, None if name == "later" else 5, None, None)
         for name, honest in (
             ("found", False), ("shadowed", False), ("missed", False), ("later", False),
             ("touched", True), ("corrected", True), ("alone", True),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from monitor.decoding.decode import NO_CLOCK_MS
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from oracle.ahead import Ahead, Told
 from oracle.generate import lines_of, scenario
@@ -53,7 +53,9 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
     files = lines_of(made)
     rules = rulebook(made.policy)
     model = Ahead(rules)
-    partition = Partition(loads(json.dumps(made.policy), "policy.json"), live=Live(max_ahead_ms=0), sources=len(files))
+    partition = StreamTask(
+        loads(json.dumps(made.policy), "policy.json"), live=DecidingSettings(max_ahead_ms=0), sources=len(files)
+    )
     partition.early()
     open_ids: set[str] = set()
     before = [0] * len(files)
@@ -65,7 +67,7 @@ def test_alerts_come_at_the_first_look_that_can_see_them(seed: int) -> None:
     for source, at in pieces(files, rng):
         start, stop, before = before[source], at[source], at
         stamps = np.full(stop - start, made.not_after_ms)
-        partition.feed(source, Rows(start, stop, np.arange(start, stop), stamps, files[source][start:stop]))
+        partition.feed(source, RecordBatch(start, stop, np.arange(start, stop), stamps, files[source][start:stop]))
         read = [lines[:place] for lines, place in zip(files, at, strict=True)]
         model.have_read(read_files(read, rules.lateness, made.not_after_ms))
         if rng.random() < 0.7:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.policy.load import load
-from monitor.replay.files import DamagedFileError, open_input, pieces
+from monitor.replay.files import DamagedFileError, line_chunks, open_input
 from monitor.replay.run import replay
 from schemas.codec import MAX_BYTES
 
@@ -35,7 +35,7 @@ def read(path: Path | str, size: int = 5_000) -> list[bytes]:
     """All lines, their numbers held to be one after the other."""
     out: list[bytes] = []
     with open_input(str(path)) as stream:
-        for first, lines in pieces(stream, size):
+        for first, lines in line_chunks(stream, size):
             assert first == len(out) + 1
             assert 1 <= len(lines) <= size
             out += lines

@@ -2,13 +2,20 @@
 
 import pytest
 
-from monitor.partition.watermark_holds import Hold, SourceState, Why, held_by, open_transaction, sentence
+from monitor.partition.watermark_holds import (
+    HoldReason,
+    SourceState,
+    WatermarkHold,
+    held_by,
+    open_transaction,
+    sentence,
+)
 
 NOW, MINUTE, HOUR = 1_772_452_800_000, 60_000, 3_600_000
 PRESENT = SourceState(NOW, silent=True, unread=0)
 
 
-def held(calls: SourceState, *others: SourceState, last_ms: int = NOW) -> Hold | None:
+def held(calls: SourceState, *others: SourceState, last_ms: int = NOW) -> WatermarkHold | None:
     return held_by([calls, *others], NOW, 30_000, 10 * MINUTE, 4 * HOUR, last_ms)
 
 
@@ -16,18 +23,18 @@ def test_silent_calls_wait_for_the_grace_while_something_waits() -> None:
     away = SourceState(NOW - 4 * HOUR, silent=True, unread=0)
     last_ms = NOW - HOUR
     until_ms = last_ms + 10 * MINUTE + 4 * HOUR
-    assert held(away, PRESENT, last_ms=last_ms) == Hold(0, Why.OUTAGE_GRACE, NOW - 4 * HOUR, until_ms)
+    assert held(away, PRESENT, last_ms=last_ms) == WatermarkHold(0, HoldReason.OUTAGE_GRACE, NOW - 4 * HOUR, until_ms)
     assert held(away, PRESENT, last_ms=NOW - 5 * HOUR) is None, "all is decided"
     assert held(away, PRESENT, last_ms=0) is None, "nothing was read"
 
 
 def test_the_source_whose_clock_is_least_is_the_one() -> None:
     late = SourceState(NOW - HOUR, silent=False, unread=0)
-    assert held(PRESENT, PRESENT, late, SourceState(NOW - MINUTE, silent=False, unread=9)) == Hold(
-        2, Why.OLD_RECORDS, NOW - HOUR
+    assert held(PRESENT, PRESENT, late, SourceState(NOW - MINUTE, silent=False, unread=9)) == WatermarkHold(
+        2, HoldReason.OLD_RECORDS, NOW - HOUR
     )
-    assert held(PRESENT, SourceState(NOW - 2 * HOUR, silent=False, unread=7), late) == Hold(
-        1, Why.UNREAD, NOW - 2 * HOUR
+    assert held(PRESENT, SourceState(NOW - 2 * HOUR, silent=False, unread=7), late) == WatermarkHold(
+        1, HoldReason.UNREAD, NOW - 2 * HOUR
     )
 
 
@@ -38,14 +45,14 @@ def test_what_is_as_usual_is_not_told(silent: bool) -> None:
 
 
 def test_each_sentence_has_its_partition_and_its_command() -> None:
-    grace = sentence(Hold(0, Why.OUTAGE_GRACE, NOW - 4 * HOUR, NOW), "callwarden.cdr", 3, NOW)
+    grace = sentence(WatermarkHold(0, HoldReason.OUTAGE_GRACE, NOW - 4 * HOUR, NOW), "callwarden.cdr", 3, NOW)
     assert grace.startswith("partition 3: no call comes in any partition")
     assert "until 2026-03-02T12:00:00" in grace
     assert grace.endswith("callwarden end-outage --reason WHY")
-    old = sentence(Hold(1, Why.OLD_RECORDS, NOW), "callwarden.complaints", 3, NOW)
+    old = sentence(WatermarkHold(1, HoldReason.OLD_RECORDS, NOW), "callwarden.complaints", 3, NOW)
     assert "callwarden.complaints holds decisions back: its clock is at 2026-03-02T12:00:00" in old
     assert "from the beginning" not in old
-    assert "the beginning" in sentence(Hold(1, Why.UNREAD, 0), "callwarden.complaints", 3, NOW)
+    assert "the beginning" in sentence(WatermarkHold(1, HoldReason.UNREAD, 0), "callwarden.complaints", 3, NOW)
     assert open_transaction("callwarden.cdr", 3, 17, NOW).endswith(
         "abort --topic callwarden.cdr --partition 3 --start-offset 17"
     )

@@ -1,69 +1,69 @@
 """A silent source's clock follows broker time only where nothing can be held up."""
 
-from monitor.partition.idleness import Quiet, Reading, Silence, clock_ms, feed_is_current
+from monitor.partition.idleness import QuietSource, ReadProgress, SilentSources, clock_ms, feed_is_current
 
 
-def looked(silence: Silence[str], ends: list[tuple[int, int]]) -> Silence[str]:
+def looked(silence: SilentSources[str], ends: list[tuple[int, int]]) -> SilentSources[str]:
     for at_ms, end in ends:
         silence.look(at_ms, {"log": end})
     return silence
 
 
 def test_a_log_is_silent_after_its_time_and_only_when_read_to_its_end() -> None:
-    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_000, 5_000)])
-    assert not silence.silent("log", Reading(7, 7))
+    silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_000, 5_000)])
+    assert not silence.silent("log", ReadProgress(7, 7))
     silence.look(30_000, {"log": 7})
-    assert silence.silent("log", Reading(7, 7))
-    assert not silence.silent("log", Reading(6, 6))
-    assert not silence.silent("log", Reading(8, 8)), "a valid record has come and was read since the look"
-    assert silence.silent("log", Reading(8, 7)), "what has come since is rejected"
-    assert not silence.silent("another", Reading(0, 0))
+    assert silence.silent("log", ReadProgress(7, 7))
+    assert not silence.silent("log", ReadProgress(6, 6))
+    assert not silence.silent("log", ReadProgress(8, 8)), "a valid record has come and was read since the look"
+    assert silence.silent("log", ReadProgress(8, 7)), "what has come since is rejected"
+    assert not silence.silent("another", ReadProgress(0, 0))
 
 
 def test_a_record_begins_the_wait_anew() -> None:
-    silence = looked(Silence(30_000), [(at_ms, 7 if at_ms < 20_000 else 8) for at_ms in range(0, 45_001, 5_000)])
-    assert silence.quiet("log") == Quiet(25_000, 0)
-    assert not silence.silent("log", Reading(8, 8))
+    silence = looked(SilentSources(30_000), [(at_ms, 7 if at_ms < 20_000 else 8) for at_ms in range(0, 45_001, 5_000)])
+    assert silence.quiet("log") == QuietSource(25_000, 0)
+    assert not silence.silent("log", ReadProgress(8, 8))
 
 
 def test_a_log_that_grows_by_what_is_rejected_is_silent() -> None:
     """With a ping every 29 s, and with one that comes before each look."""
     pings = [(at_ms, 7 + at_ms // 29_000) for at_ms in range(0, 600_001, 5_000)]
-    silence = looked(Silence(30_000), pings)
-    assert silence.quiet("log", Reading(27, 7)) == Quiet(600_000, 0)
-    assert silence.quiet("log", Reading(27, 27)).for_ms < 30_000, "one of the last was valid"
-    flood = looked(Silence(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 600_001, 5_000)])
-    assert flood.quiet("log", Reading(600_007, 7)) == Quiet(600_000, 0)
+    silence = looked(SilentSources(30_000), pings)
+    assert silence.quiet("log", ReadProgress(27, 7)) == QuietSource(600_000, 0)
+    assert silence.quiet("log", ReadProgress(27, 27)).for_ms < 30_000, "one of the last was valid"
+    flood = looked(SilentSources(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 600_001, 5_000)])
+    assert flood.quiet("log", ReadProgress(600_007, 7)) == QuietSource(600_000, 0)
 
 
 def test_a_log_that_grows_faster_than_a_look_finds_it_read_is_silent_up_to_where_it_was_read() -> None:
-    silence = looked(Silence(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 60_001, 5_000)])
-    assert silence.quiet("log", Reading(50_100, 7)) == Quiet(50_000, 10_000)
-    assert silence.quiet("log", Reading(50_100, 30_000)) == Quiet(20_000, 10_000)
-    assert not silence.silent("log", Reading(20_000, 7)), "too far behind"
+    silence = looked(SilentSources(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 60_001, 5_000)])
+    assert silence.quiet("log", ReadProgress(50_100, 7)) == QuietSource(50_000, 10_000)
+    assert silence.quiet("log", ReadProgress(50_100, 30_000)) == QuietSource(20_000, 10_000)
+    assert not silence.silent("log", ReadProgress(20_000, 7)), "too far behind"
 
 
 def test_the_looks_at_a_log_that_never_rests_take_no_memory() -> None:
-    silence = looked(Silence(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 5_000_001, 5_000)])
+    silence = looked(SilentSources(30_000), [(at_ms, 7 + at_ms) for at_ms in range(0, 5_000_001, 5_000)])
     assert len(silence._seen["log"]) < 100
-    assert silence.silent("log", Reading(5_000_007, 7))
-    assert silence.quiet("log", Reading(5_000_007, 4_970_000)) == Quiet(30_000, 0)
+    assert silence.silent("log", ReadProgress(5_000_007, 7))
+    assert silence.quiet("log", ReadProgress(5_000_007, 4_970_000)) == QuietSource(30_000, 0)
 
 
 def test_what_could_not_be_seen_is_not_silence() -> None:
-    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
+    silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.blind()
-    assert not silence.silent("log", Reading(7, 7))
+    assert not silence.silent("log", ReadProgress(7, 7))
     silence.look(35_000, {"log": 7})
-    assert not silence.silent("log", Reading(7, 7))
+    assert not silence.silent("log", ReadProgress(7, 7))
 
 
 def test_a_gap_between_looks_is_not_silence() -> None:
     """A process that was stopped for three hours comes back and finds all as it was: its own doing."""
-    silence = looked(Silence(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
+    silence = looked(SilentSources(30_000), [(at_ms, 7) for at_ms in range(0, 30_001, 5_000)])
     silence.look(10_800_000, {"log": 7})
-    assert not silence.silent("log", Reading(7, 7))
-    assert silence.quiet("log") == Quiet(0, 0)
+    assert not silence.silent("log", ReadProgress(7, 7))
+    assert silence.quiet("log") == QuietSource(0, 0)
 
 
 def test_calls_wait_for_the_grace_while_their_feed_may_be_away() -> None:

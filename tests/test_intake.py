@@ -9,18 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters.base import Row
-from monitor.core.calls.fields import Layout
-from monitor.decoding.decode import NO_CLOCK_MS, Batch, Decoded, Decoder, Placed, Source, merge
-from monitor.decoding.late_line import Lateness
+from monitor.adapters.base import InputRow
+from monitor.core.calls.fields import FieldLayout
+from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, MergedRows, PlacedRows, Source, merge
+from monitor.decoding.late_line import LateLine
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Record
 
 T0 = 1_772_409_600_000
-LAYOUT = Layout((6_000,), ("Asia/Shanghai",))
+LAYOUT = FieldLayout((6_000,), ("Asia/Shanghai",))
 DECODER = Decoder(LAYOUT, np.uint64(0))
 LATENESS = 50
-LATE = Lateness(LATENESS)
+LATE = LateLine(LATENESS)
 tries = settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -81,7 +81,7 @@ def naive(files: list[list[bytes]], not_after_ms: int | None = None) -> Naive:
         out.order.append((source, at[source]))
         try:
             record: Record = codec.read(line)
-        except codec.Refused:
+        except codec.InvalidRecordError:
             out.refused.append((source, at[source]))
             continue
         time = codec.event_time(record)
@@ -99,11 +99,11 @@ def naive(files: list[list[bytes]], not_after_ms: int | None = None) -> Naive:
     return out
 
 
-def placed(files: list[list[bytes]], decoder: Decoder = DECODER) -> list[Placed]:
+def placed(files: list[list[bytes]], decoder: Decoder = DECODER) -> list[PlacedRows]:
     return [Source(number).place(decoder.lines(lines, 1)) for number, lines in enumerate(files)]
 
 
-def rows_of(batch: Batch) -> list[tuple[str, str, int, int]]:
+def rows_of(batch: MergedRows) -> list[tuple[str, str, int, int]]:
     if batch.calls is None:
         return []
     calls = batch.calls
@@ -111,7 +111,7 @@ def rows_of(batch: Batch) -> list[tuple[str, str, int, int]]:
     return list(zip(calls.call_id.tolist(), names, calls.source.tolist(), calls.line_ms.tolist(), strict=True))
 
 
-def check(batches: list[Batch], expected: Naive) -> None:
+def check(batches: list[MergedRows], expected: Naive) -> None:
     """The batches, one after the other, hold what the naive reader read, in its order."""
     assert sum(batch.rows for batch in batches) == len(expected.order)
     assert [row for batch in batches for row in rows_of(batch)] == expected.calls
@@ -251,10 +251,10 @@ def test_rows_of_an_adapter_come_with_their_own_line_numbers_and_bytes() -> None
     good, other = codec.read(call("a", T0)), codec.read(complaint("p", T0))
     impossible = Cdr("b", "acme", "outbound", "1", "2", T0 + 1, T0, "busy")
     rows = [
-        Row(5, b"five", good, None),
-        Row(3, b"three", None, "bad_row: why"),
-        Row(9, b"nine", other, None),
-        Row(4, b"four", impossible, None),
+        InputRow(5, b"five", good, None),
+        InputRow(3, b"three", None, "bad_row: why"),
+        InputRow(9, b"nine", other, None),
+        InputRow(4, b"four", impossible, None),
     ]
     decoded = DECODER.rows(rows)
     assert decoded.line.tolist() == [5, 3, 9, 4]
@@ -266,7 +266,7 @@ def test_rows_of_an_adapter_come_with_their_own_line_numbers_and_bytes() -> None
 
 def test_nothing_gives_nothing() -> None:
     for lines in ([], [b"", b"  "]):
-        decoded: Decoded = DECODER.lines(lines, 1)
+        decoded: DecodedRows = DECODER.lines(lines, 1)
         piece = Source(0).place(decoded)
         assert len(piece) == 0
         assert merge([(piece, 0, 0)], LATE).rows == 0

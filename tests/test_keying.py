@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.core.shard import Shard
-from monitor.decoding.decode import Decoded, Decoder
-from monitor.partition.key_check import Keying, murmur2, partition_of
+from monitor.decoding.decode import DecodedRows, Decoder
+from monitor.partition.key_check import KeyCheck, murmur2, partition_of
 from monitor.policy.load import load
 from schemas import codec
 from schemas.examples import EXAMPLES
@@ -16,7 +16,7 @@ CALL = codec.encode(EXAMPLES["cdr"])
 TENANT = EXAMPLES["cdr"].tenant_id  # type: ignore[attr-defined]
 
 
-def decoded(*values: bytes) -> Decoded:
+def decoded(*values: bytes) -> DecodedRows:
     layout = Shard(load(None)).layout
     return Decoder(layout, np.uint64(1)).messages(values, np.arange(len(values)), {})
 
@@ -42,7 +42,7 @@ def test_murmur2_is_that_of_aiokafka(seed: int) -> None:
 def test_a_key_that_is_not_the_tenant_is_refused_with_its_number_masked() -> None:
     tenant = TENANT
     piece = decoded(CALL, CALL, CALL)
-    Keying(0, 1, "murmur2").check("cdr", piece, [tenant.encode(), None, b"+8613812345678"])
+    KeyCheck(0, 1, "murmur2").check("cdr", piece, [tenant.encode(), None, b"+8613812345678"])
     assert [row for row, _ in piece.refused] == [1, 2]
     assert piece.refused[0][1] == f"wrong_key: expected the key to be tenant_id {tenant!r}, it has none"
     assert piece.refused[1][1].startswith("wrong_key: ")
@@ -55,8 +55,8 @@ def test_a_record_off_its_partition_names_the_setting_to_change() -> None:
     tenant = TENANT
     home = partition_of(tenant.encode(), 8, "murmur2")
     right, wrong = decoded(CALL), decoded(CALL)
-    Keying(home, 8, "murmur2").check("cdr", right, [tenant.encode()])
-    Keying((home + 1) % 8, 8, "murmur2").check("cdr", wrong, [tenant.encode()])
+    KeyCheck(home, 8, "murmur2").check("cdr", right, [tenant.encode()])
+    KeyCheck((home + 1) % 8, 8, "murmur2").check("cdr", wrong, [tenant.encode()])
     assert right.refused == []
     ((_, reason),) = wrong.refused
     assert reason.startswith(f"wrong_partition: tenant_id {tenant!r} belongs into partition {home} of 8")
@@ -67,9 +67,9 @@ def test_a_record_of_another_topic_is_refused() -> None:
     review = codec.encode(EXAMPLES["review"])
     tenant = EXAMPLES["review"].tenant_id.encode()  # type: ignore[attr-defined]
     piece = decoded(review)
-    Keying(0, 1, "murmur2").check("complaints", piece, [tenant])
+    KeyCheck(0, 1, "murmur2").check("complaints", piece, [tenant])
     assert piece.refused == [(0, "wrong_topic: type 'review' in the topic of complaints; expected complaint")]
     assert piece.others == []
     calls = decoded(CALL)
-    Keying(0, 1, "murmur2").check("reviews", calls, [TENANT.encode()])
+    KeyCheck(0, 1, "murmur2").check("reviews", calls, [TENANT.encode()])
     assert calls.refused == [(0, "wrong_topic: type 'cdr' in the topic of reviews; expected review")]

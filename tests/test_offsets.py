@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 
-from monitor.partition.checkpoint import Live
-from monitor.partition.offset_set import Offsets
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.offset_set import OffsetSet
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import load
 from schemas import codec
 from schemas.examples import EXAMPLES
@@ -21,7 +21,7 @@ def test_they_are_those_of_a_set(seed: int) -> None:
     """Added in order or again, let go from the front, stored and read."""
     print(f"seed {seed}")
     rng = random.Random(seed)
-    known, offsets, at = set[int](), Offsets(), 1_000_000
+    known, offsets, at = set[int](), OffsetSet(), 1_000_000
     for _ in range(40):
         some = sorted(rng.sample(range(at, at + 50), rng.randrange(20)))
         offsets.add(np.array(some, np.int64))
@@ -32,7 +32,7 @@ def test_they_are_those_of_a_set(seed: int) -> None:
             offsets.forget(before)
             known = {one for one in known if one >= before}
         if rng.random() < 0.3:
-            offsets = Offsets.decode(offsets.encode())
+            offsets = OffsetSet.decode(offsets.encode())
         asked = np.array(sorted(rng.sample(range(at - 200, at + 100), 60)), np.int64)
         assert offsets.among(asked).tolist() == [one in known for one in asked.tolist()]
         assert len(offsets) == len(known)
@@ -40,11 +40,11 @@ def test_they_are_those_of_a_set(seed: int) -> None:
 
 def test_a_call_that_is_sent_again_and_again_does_not_fill_the_stored_head() -> None:
     """It is written with each transaction."""
-    partition = Partition(load(None), live=Live(max_ahead_ms=0), sources=1)
+    partition = StreamTask(load(None), live=DecidingSettings(max_ahead_ms=0), sources=1)
     value = codec.encode(EXAMPLES["cdr"])
     count = 50_000
     offsets = np.arange(count)
-    partition.feed(0, Rows(0, count, offsets, np.full(count, 4 * T0), [value] * count))
+    partition.feed(0, RecordBatch(0, count, offsets, np.full(count, 4 * T0), [value] * count))
     assert len(partition.sources._positions[0].duplicates) == count - 1
     (head,) = [blob for key, blob in partition.snapshot() if key == "head/0"]
     assert head is not None

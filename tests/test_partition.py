@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from monitor.core.codec import StateFormatError
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.sources import OutOfPlaceError
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.sources import MisplacedRecordError
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay.run import replay
@@ -23,11 +23,13 @@ from schemas import codec
 from schemas.inputs import Cdr
 
 
-def rows_of(before: int, lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int) -> Rows:
+def rows_of(
+    before: int, lines: list[bytes], offsets: list[int], start: int, stop: int, not_after_ms: int
+) -> RecordBatch:
     """Those lines as rows of a topic, whose timestamps forbid event times beyond ``not_after_ms``."""
     after = offsets[stop] if stop < len(offsets) else offsets[-1] + 1
     stamps = np.full(stop - start, not_after_ms)
-    return Rows(before, after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
+    return RecordBatch(before, after, np.array(offsets[start:stop], np.int64), stamps, lines[start:stop])
 
 
 def interrupted(
@@ -38,8 +40,8 @@ def interrupted(
     ``early`` is how often an early look is taken. Often only some of the records that are due are decided at once.
     """
 
-    def new() -> Partition:
-        return Partition(policy, live=Live(max_ahead_ms=0), sources=len(files))
+    def new() -> StreamTask:
+        return StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=len(files))
 
     # Offsets of a topic have gaps where transactions end and where compaction has been.
     offsets = [sorted(rng.sample(range(2 * len(lines) + 1), len(lines))) for lines in files]
@@ -190,7 +192,7 @@ def test_what_was_a_duplicate_is_one_when_its_id_is_forgotten() -> None:
     lines = [call("a", 0), call("b", 6), call("a", 9), call("c", 16), call("d", 30)]
 
     def decided(restart_at: int | None) -> tuple[int, int]:
-        partition, stored = Partition(policy, live=Live(max_ahead_ms=0), sources=1), dict[str, bytes]()
+        partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1), dict[str, bytes]()
         events = duplicates = 0
         for row in range(len(lines)):
             partition.feed(0, rows_of(row, lines, list(range(5)), row, row + 1, start_ms + 60 * minute))
@@ -199,7 +201,7 @@ def test_what_was_a_duplicate_is_one_when_its_id_is_forgotten() -> None:
             events, duplicates = events + len(taken.sink.enforcement), duplicates + taken.duplicates
             if row == restart_at:
                 stored = {key: value for key, value in partition.snapshot() if value is not None}
-                partition = Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+                partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1)
                 (resume,) = partition.restore(stored)
                 assert resume == 1, "not what was to be shown"
                 partition.feed(0, rows_of(1, lines, list(range(5)), 1, row + 1, start_ms + 60 * minute))
@@ -213,7 +215,7 @@ def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch
     made = scenario(1)
     policy = loads(json.dumps(made.policy), "policy.json")
     (lines, *_) = lines_of(made)
-    partition = Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1)
     partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, len(lines), made.not_after_ms))
     partition.advance()
     partition.take()
@@ -227,17 +229,17 @@ def test_too_many_open_calls_are_not_handed_over(monkeypatch: pytest.MonkeyPatch
 
 def test_a_head_of_another_format_is_refused() -> None:
     policy = loads(json.dumps(scenario(1).policy), "policy.json")
-    ((key, head),) = Partition(policy).snapshot()
+    ((key, head),) = StreamTask(policy).snapshot()
     assert head is not None
     later = msgspec.msgpack.decode(head[2:]) | {"format": 99}
     with pytest.raises(StateFormatError, match="format 99"):
-        Partition(policy).restore({key: head[:2] + msgspec.msgpack.encode(later)})
+        StreamTask(policy).restore({key: head[:2] + msgspec.msgpack.encode(later)})
 
 
 def test_rows_that_do_not_follow_are_not_taken() -> None:
     policy = loads(json.dumps(scenario(1).policy), "policy.json")
-    partition = Partition(policy)
-    with pytest.raises(OutOfPlaceError, match="rows from 5 on, but the next is 0"):
+    partition = StreamTask(policy)
+    with pytest.raises(MisplacedRecordError, match="rows from 5 on, but the next is 0"):
         partition.feed(0, rows_of(5, [b"{}"], [5], 0, 1, 0))
     assert partition.sources.offsets[0] == 0
     assert partition.take().refused == []
@@ -249,8 +251,8 @@ def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:
     policy = loads(json.dumps(made.policy), "policy.json")
     (lines, *_) = lines_of(made)
 
-    def new() -> Partition:
-        return Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+    def new() -> StreamTask:
+        return StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1)
 
     first = new()
     first.feed(0, rows_of(0, lines, list(range(len(lines))), 0, len(lines), made.not_after_ms))

@@ -11,10 +11,18 @@ import pytest
 
 from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_MOVE_NOTED, Change, broken
 from monitor.decoding.input_topics import CARRIES, INPUTS
-from monitor.partition.checkpoint import Live, MismatchError, Place
-from monitor.partition.journal import EnforceFrom, Limit, LostInput, Move, Note, Skip, Switch
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition, Taken
+from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity
+from monitor.partition.journal import (
+    ClockAdvance,
+    EnforceFrom,
+    LostInput,
+    MaxAheadChange,
+    Note,
+    PolicyChange,
+    SkippedRecord,
+)
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from oracle.generate import scenario
@@ -39,11 +47,11 @@ def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
     return loads(json.dumps(made.policy), "policy.json"), sources, made.not_after_ms
 
 
-def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> Rows:
-    return Rows(start, stop, np.arange(start, stop), np.full(stop - start, stamp_ms), lines[start:stop])
+def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> RecordBatch:
+    return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, stamp_ms), lines[start:stop])
 
 
-def outcome(taken: list[Taken]) -> dict[str, Any]:
+def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     return {
         "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.sink.enforcement),
         "late": sorted(late.raw for t in taken for late in t.late),
@@ -58,13 +66,13 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     policy, sources, not_after_ms = sources_of(seed)
     rng = random.Random(seed)
     print(f"seed {seed}")
-    live = Live(max_ahead_ms=0)
+    live = DecidingSettings(max_ahead_ms=0)
     # Every other partition decides from somewhere in the midst of it on; who goes on with it is told something else.
     times = sorted(at_ms for line in sources[0] if isinstance(at_ms := _event_ms(line), int))
     from_ms = times[len(times) // 3] if seed % 2 and times else 0
-    partition = Partition(policy, live=live, enforce_from_ms=from_ms)
+    partition = StreamTask(policy, live=live, enforce_from_ms=from_ms)
     stored: dict[str, bytes] = {}
-    kept: list[Taken] = []
+    kept: list[TaskOutput] = []
     committed = [0] * len(INPUTS)
     moved = restarts = 0
 
@@ -91,8 +99,8 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
             committed = partition.sources.offsets
         if rng.random() < 0.08 and stored:
             restarts += 1
-            live = Live(max_ahead_ms=rng.choice((0, 0, 1_000)))
-            partition = Partition(policy, live=live, enforce_from_ms=rng.choice((0, from_ms + 1)))
+            live = DecidingSettings(max_ahead_ms=rng.choice((0, 0, 1_000)))
+            partition = StreamTask(policy, live=live, enforce_from_ms=rng.choice((0, from_ms + 1)))
             partition.restore(stored)
             assert partition.enforce_from_ms == from_ms
             for number in rng.sample(range(len(INPUTS)), len(INPUTS)):
@@ -106,9 +114,9 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
         for source, note in taken.notes:
             notes.setdefault(source, []).append(note)
     # The policy is noted, too, where the state is of a format that holds it.
-    assert [type(note) for note in notes.get(None, [])] == [EnforceFrom, Switch] * (from_ms > 0)
+    assert [type(note) for note in notes.get(None, [])] == [EnforceFrom, PolicyChange] * (from_ms > 0)
     assert partition.state_format == (3 if from_ms else 2), "what a successor is told changes no state"
-    judge = Partition(policy, live=Live(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
+    judge = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
     for source, noted in {None: [], **notes}.items():
         judge.recall(source, noted)
     for source, lines in enumerate(sources):
@@ -119,38 +127,44 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     assert moved > 0
     assert all(event.data.decided_ms >= from_ms for taken in kept for event in taken.sink.enforcement)
     kinds = {type(note) for noted in notes.values() for note in noted}
-    assert kinds >= {Move, Limit}
-    assert Skip in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
+    assert kinds >= {ClockAdvance, MaxAheadChange}
+    assert SkippedRecord in kinds or not any(r[2].startswith("skipped: ") for r in outcome(kept)["refused"])
 
 
 def test_a_record_that_was_read_cannot_be_skipped() -> None:
     policy, sources, not_after_ms = sources_of(1)
-    partition = Partition(policy, live=Live(max_ahead_ms=0))
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
     partition.feed(0, rows(sources[0], 0, 5, not_after_ms))
     assert partition.sources.skip(0, 4, "too late") == "the record at offset 4 was read already; the next is at 5"
     assert partition.sources.skip(0, 5, "it is broken") is None
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
     assert [(r.log[2], r.reason) for r in taken.refused if r.log[2] == 5] == [(5, "skipped: it is broken")]
-    assert (0, Skip(5, "it is broken")) in taken.notes
+    assert (0, SkippedRecord(5, "it is broken")) in taken.notes
 
 
 def test_what_was_noted_of_a_log_that_was_made_anew_is_not_of_the_new_one() -> None:
     policy, _, _ = sources_of(1)
-    partition = Partition(policy)
+    partition = StreamTask(policy)
     loss = LostInput(0, 40, anew=True, reason="a test")
-    noted: list[Note] = [Limit(0, 5), Move(0, T0), Skip(1, "of the old log"), Move(2, 2 * T0), loss]
-    partition.recall(0, [*noted, Limit(0, 7), Move(0, T0 + 9)])
+    noted: list[Note] = [
+        MaxAheadChange(0, 5),
+        ClockAdvance(0, T0),
+        SkippedRecord(1, "of the old log"),
+        ClockAdvance(2, 2 * T0),
+        loss,
+    ]
+    partition.recall(0, [*noted, MaxAheadChange(0, 7), ClockAdvance(0, T0 + 9)])
     assert partition.sources.clocks_ms[0] == T0 + 9
-    partition.feed(0, Rows(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
+    partition.feed(0, RecordBatch(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
     assert partition.sources.clocks_ms[0] == T0 + 9
     assert not any(refused.reason.startswith("skipped") for refused in partition.take().refused)
 
 
 def test_a_record_without_a_value_is_refused() -> None:
     policy, _, _ = sources_of(1)
-    partition = Partition(policy)
-    partition.feed(0, Rows(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
+    partition = StreamTask(policy)
+    partition.feed(0, RecordBatch(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
     refused = partition.take().refused
     assert [r.log[2] for r in refused] == [0, 1, 2]
     assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
@@ -162,10 +176,10 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     call = next(line for line in sources[0] if b'"cdr"' in line and isinstance(_event_ms(line), int))
     event_ms = _event_ms(call)
     assert event_ms is not None
-    partition = Partition(policy, live=Live(max_ahead_ms=1_000))
-    partition.feed(0, Rows(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=1_000))
+    partition.feed(0, RecordBatch(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
     assert partition.sources.clocks_ms[0] == event_ms - 500
-    partition.feed(0, Rows(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
+    partition.feed(0, RecordBatch(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
     (refused,) = partition.take().refused
     assert refused.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
 
@@ -173,36 +187,38 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
 def _event_ms(line: bytes) -> int | None:
     try:
         return codec.event_time(codec.read(line))
-    except codec.Refused:
+    except codec.InvalidRecordError:
         return None
 
 
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"place": Place(1, 8)}, "made with 4 partitions, the topics have 8"),
-        ({"place": Place(2, 4)}, "that of partition 1, expected 2"),
-        ({"place": Place(1, 4, "crc32")}, "partitioner murmur2"),
-        ({"place": Place(1, 4), "secret": b"another"}, "another secret"),
+        ({"place": PartitionIdentity(1, 8)}, "made with 4 partitions, the topics have 8"),
+        ({"place": PartitionIdentity(2, 4)}, "that of partition 1, expected 2"),
+        ({"place": PartitionIdentity(1, 4, "crc32")}, "partitioner murmur2"),
+        ({"place": PartitionIdentity(1, 4), "secret": b"another"}, "another secret"),
     ],
 )
 def test_a_state_of_other_circumstances_is_refused(other: dict[str, Any], words: str) -> None:
     policy, _, _ = sources_of(1)
-    stored = {key: value for key, value in Partition(policy, place=Place(1, 4)).snapshot() if value is not None}
+    stored = {
+        key: value for key, value in StreamTask(policy, place=PartitionIdentity(1, 4)).snapshot() if value is not None
+    }
     with pytest.raises(MismatchError, match=words):
-        Partition(policy, **other).restore(stored)
+        StreamTask(policy, **other).restore(stored)
     with pytest.raises(MismatchError, match="under the policy"):
-        Partition(sources_of(2)[0], place=Place(1, 4)).restore(stored)
+        StreamTask(sources_of(2)[0], place=PartitionIdentity(1, 4)).restore(stored)
 
 
-def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[Partition, int, int]:
+def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[StreamTask, int, int]:
     """A partition that has stored its state after reading all of source 0, and is restored; its resume and done."""
-    partition, stored = Partition(policy, live=Live(max_ahead_ms=0)), dict[str, bytes]()
+    partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0)), dict[str, bytes]()
     partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
     partition.advance()
     assert partition.take().refused
     stored = {key: value for key, value in partition.snapshot() if value is not None}
-    partition = Partition(policy, live=Live(max_ahead_ms=0))
+    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
     partition.restore(stored)
     return partition, partition.sources.offsets[0], partition.sources.done[0]
 
@@ -230,16 +246,18 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     assert done > 2
 
 
-def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> Rows:
+def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> RecordBatch:
     """Calls that ended then, as rows from ``start`` on."""
     lines = [
         codec.encode(Cdr(f"{name}{start + n}", "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
         for n, at_ms in enumerate(times_ms)
     ]
-    return Rows(start, start + len(lines), np.arange(start, start + len(lines)), np.full(len(lines), stamp_ms), lines)
+    return RecordBatch(
+        start, start + len(lines), np.arange(start, start + len(lines)), np.full(len(lines), stamp_ms), lines
+    )
 
 
-def commit(partition: Partition, stored: dict[str, bytes], hand_over: bool = False) -> Taken:
+def commit(partition: StreamTask, stored: dict[str, bytes], hand_over: bool = False) -> TaskOutput:
     """What a transaction does."""
     partition.advance()
     taken = partition.take()
@@ -254,8 +272,8 @@ T0, MINUTE = 1_772_409_600_000, 60_000
 POLICY = sources_of(1)[0]
 
 
-def new(max_ahead_ms: int = 60 * MINUTE) -> Partition:
-    return Partition(POLICY, live=Live(max_ahead_ms=max_ahead_ms))
+def new(max_ahead_ms: int = 60 * MINUTE) -> StreamTask:
+    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=max_ahead_ms))
 
 
 @pytest.mark.parametrize("commits_first", [True, False])
@@ -320,8 +338,8 @@ def test_each_move_before_a_valid_record_is_noted() -> None:
     for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
         partition.sources.move(0, at_ms)
         partition.feed(0, calls_at([T0 + MINUTE], offset, at_ms))
-    moves = [note for _, note in partition.sources.take() if isinstance(note, Move)]
-    assert moves == [Move(1, T0 + 60 * MINUTE), Move(2, T0 + 120 * MINUTE)]
+    moves = [note for _, note in partition.sources.take() if isinstance(note, ClockAdvance)]
+    assert moves == [ClockAdvance(1, T0 + 60 * MINUTE), ClockAdvance(2, T0 + 120 * MINUTE)]
 
 
 @pytest.mark.parametrize(
@@ -347,13 +365,13 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
     rebuilt.recall(0, [note for source, note in log if source == 0], 2)
     judge = new()
 
-    def feed(partition: Partition) -> int:
+    def feed(partition: StreamTask) -> int:
         partition.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
         partition.feed(0, calls_at([T0 + 4 * MINUTE], 2, T0 + MINUTE))
         return len(partition.take().refused)
 
     taken = rebuilt.take()
-    assert [note for source, note in taken.notes if source == 0] == [Limit(2, MINUTE)]
+    assert [note for source, note in taken.notes if source == 0] == [MaxAheadChange(2, MINUTE)]
     log += taken.notes
     judge.recall(0, [note for source, note in log if source == 0])
     assert feed(rebuilt) == feed(judge) == 1
@@ -362,11 +380,11 @@ def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_on
 def test_a_state_that_was_brought_elsewhere_knows_by_itself_from_when_it_decides() -> None:
     """The clock log there does not tell."""
     policy, _, _ = sources_of(1)
-    stored = {key: value for key, value in Partition(policy, enforce_from_ms=T0).snapshot() if value is not None}
-    partition = Partition(policy, replaying=True)
+    stored = {key: value for key, value in StreamTask(policy, enforce_from_ms=T0).snapshot() if value is not None}
+    partition = StreamTask(policy, replaying=True)
     partition.restore(stored)
     partition.recall(None, [])
     assert partition.enforce_from_ms == T0
-    begun = Partition(policy, enforce_from_ms=T0)
+    begun = StreamTask(policy, enforce_from_ms=T0)
     begun.recall(None, [])
     assert begun.enforce_from_ms == 0, "a log that does not tell is of a partition that was begun without"

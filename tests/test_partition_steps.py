@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from schemas import codec
 from streams.worker.partition_owner import _LARGE as LARGE
@@ -46,17 +46,17 @@ def lines() -> list[bytes]:
     return [json.dumps(one).encode() for one in some]
 
 
-def partition() -> Partition:
-    return Partition(POLICY, live=Live(max_ahead_ms=0), sources=1)
+def partition() -> StreamTask:
+    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=0), sources=1)
 
 
-def feed(one: Partition, values: list[bytes]) -> None:
+def feed(one: StreamTask, values: list[bytes]) -> None:
     start = one.sources.offsets[0]
     rows = values[start:]
-    one.feed(0, Rows(start, len(values), np.arange(start, len(values)), np.full(len(rows), T0 + 30 * DAY), rows))
+    one.feed(0, RecordBatch(start, len(values), np.arange(start, len(values)), np.full(len(rows), T0 + 30 * DAY), rows))
 
 
-def decided(one: Partition) -> list[bytes]:
+def decided(one: StreamTask) -> list[bytes]:
     return [codec.encode(event) for event in one.take().sink.enforcement]
 
 
@@ -145,7 +145,7 @@ def call(tenant: str, at_ms: int) -> bytes:
 
 def test_whoever_many_alerts_may_come_of_is_looked_at_and_judged_by_a_thread() -> None:
     """A look ahead at 20,000 tenants in breach held the event loop for 2 s; their alerts' ends, without a call, too."""
-    one = Partition(ALERTING, live=Live(max_ahead_ms=0), sources=1)
+    one = StreamTask(ALERTING, live=DecidingSettings(max_ahead_ms=0), sources=1)
     begin = T0 // 300_000 * 300_000
     values = [call(f"t{n}", begin + 1_000) for n in range(TENANTS)]
     feed(one, values)

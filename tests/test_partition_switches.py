@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from test_partition import bytes_of, rows_of
 
-from monitor.partition.checkpoint import Live
-from monitor.partition.journal import Switch, Withdrawal
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import PolicyChange, PolicyWithdrawal
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from monitor.policy.timeline import BOUNDARY_MS, Era
+from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
 from monitor.replay.run import replay
 from oracle.generate import DAY, Scenario, lines_of, scenario
 from oracle.switched import Change, changes
@@ -37,8 +37,10 @@ class Course:
         self.partition = self.new()
         self.restarts = self.turns = self.withdrawn = 0
 
-    def new(self) -> Partition:
-        return Partition(self.policy, live=Live(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT)
+    def new(self) -> StreamTask:
+        return StreamTask(
+            self.policy, live=DecidingSettings(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT
+        )
 
     def read(self, source: int, stop: int) -> None:
         before, at = self.partition.sources.offsets[source], self.at[source]
@@ -131,26 +133,26 @@ class Course:
         }
 
     @property
-    def switches(self) -> list[Switch]:
+    def switches(self) -> list[PolicyChange]:
         """What was noted, and not withdrawn."""
-        found: list[Switch] = []
+        found: list[PolicyChange] = []
         for note in (note for taken in self.kept for _, note in taken.notes):
-            if isinstance(note, Switch):
+            if isinstance(note, PolicyChange):
                 found.append(note)
-            elif isinstance(note, Withdrawal):
+            elif isinstance(note, PolicyWithdrawal):
                 (gone,) = [one for one in found if (one.from_ms, one.sha256) == (note.from_ms, note.sha256)]
                 found.remove(gone)
         return found
 
 
-def told(made: Scenario, policy: Policy, switches: list[Switch], folder: Path) -> dict[str, Any]:
+def told(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: Path) -> dict[str, Any]:
     """What a replay says that knows the switches from the first."""
     paths = []
     for number, lines in enumerate(lines_of(made)):
         path = folder / f"{number}.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
-    eras = [Era(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
+    eras = [PolicyVersion(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
     out = replay(paths, policy, not_after_ms=made.not_after_ms, switches=eras)
     places = {str(path): number for number, path in enumerate(paths)}
     return {
@@ -216,7 +218,7 @@ def call(name: str, minutes: int) -> bytes:
     return json.dumps(made | {"caller": "1", "callee": "2"} | times).encode()
 
 
-def store(partition: Partition, stored: dict[str, bytes]) -> None:
+def store(partition: StreamTask, stored: dict[str, bytes]) -> None:
     for key, value in partition.snapshot():
         stored.pop(key, None)
         if value is not None:
@@ -231,8 +233,8 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
     stored: dict[str, bytes] = {}
     decided: list[int] = []
 
-    def new() -> Partition:
-        made = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    def new() -> StreamTask:
+        made = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
         if stored:
             made.restore(stored)
         return made
@@ -273,7 +275,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
     before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
     lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
     stored: dict[str, bytes] = {}
-    partition = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
     for policy, minutes in ((after, 20), (before, 40)):
         assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
     decided = 0
@@ -283,7 +285,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         partition.advance()
         decided += len(partition.take().sink.enforcement)
         store(partition, stored)
-        partition = Partition(before, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+        partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
         partition.restore(stored)
     assert decided == 9, "all that the lateness allows"
 
@@ -292,7 +294,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     """Its lateness is another: the late line has gone by it, though nothing has been judged under it."""
     before, after = policy_of("60m"), policy_of("1m")
     lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
-    partition = Partition(before, live=Live(max_ahead_ms=0), sources=2, state_format=FORMAT)
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2, state_format=FORMAT)
     assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
     partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, 1, T + 300 * MINUTE))
     assert partition.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
@@ -308,7 +310,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
 def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
     """An audit tells a state that was exported all that was ever noted, also what led to it."""
     first, *others = [policy_of("10m", above=n) for n in range(4)]
-    partition = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
     notes: list[Any] = []
     stored: list[dict[str, bytes]] = []
     lines = [call(f"c{n}", n) for n in range(0, 200, 5)]
@@ -329,7 +331,7 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
             partition.advance()
             if partition.switching:
                 keep()
-                partition = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT)
+                partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
                 partition.restore(kept)
         keep()
 
@@ -358,7 +360,7 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
     wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in course]
     assert len(stored) > 12
     for records in stored:
-        again = Partition(first, live=Live(max_ahead_ms=0), sources=1, state_format=FORMAT, replaying=True)
+        again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT, replaying=True)
         again.restore(records)
         again.recall(None, notes)
         found = [(era.from_ms, era.policy.sha256) for era in again.eras]

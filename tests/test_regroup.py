@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 
 from monitor.decoding.input_topics import CARRIES, INPUTS
-from monitor.partition.checkpoint import HEAD, Live, Place
-from monitor.partition.chunking import Cutter
+from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdentity
+from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import partition_of
-from monitor.partition.record_batch import Rows
-from monitor.partition.rescale import Former, Regrouped, RegroupError, regroup
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.rescale import RescaledPartition, RescaleError, SourcePartition, regroup
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.serialize import sha256
-from monitor.policy.timeline import Era, boundary
+from monitor.policy.timeline import PolicyVersion, next_change_ms
 from monitor.replay.run import replay
 from oracle.generate import lines_of, scenario
 from schemas import codec
 from schemas.inputs import Cdr
 
-LIVE = Live(max_ahead_ms=0)
+LIVE = DecidingSettings(max_ahead_ms=0)
 FLAVOURS = ("disputes", "identities", "measured", "ratios", "long", "boundary")
 
 Line = tuple[int, bytes, bytes]  # source, key, value
@@ -59,18 +59,18 @@ class Logs:
         self.stored: list[dict[str, bytes]] = [{} for _ in range(count)]
         self.said: list[bytes] = []
 
-    def new(self, number: int) -> Partition:
-        return Partition(self.policy, b"secret", LIVE, Place(number, self.count), state_format=3)
+    def new(self, number: int) -> StreamTask:
+        return StreamTask(self.policy, b"secret", LIVE, PartitionIdentity(number, self.count), state_format=3)
 
     def write(self, source: int, key: bytes, value: bytes) -> int:
         self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value))
         return number
 
-    def rows(self, number: int, source: int, start: int) -> Rows:
+    def rows(self, number: int, source: int, start: int) -> RecordBatch:
         some = self.logs[number][source][start:]
         stop = start + len(some)
         stamps = np.full(len(some), self.not_after_ms)
-        return Rows(start, stop, np.arange(start, stop), stamps, [v for _, v in some], [k for k, _ in some])
+        return RecordBatch(start, stop, np.arange(start, stop), stamps, [v for _, v in some], [k for k, _ in some])
 
     def read(self, number: int) -> None:
         one = self.partitions[number]
@@ -122,7 +122,7 @@ def moved(old: Logs, count: int) -> Logs:
         again = old.new(number)
         again.restore(old.stored[number])
         sources = [[old.rows(number, source, offset)] for source, offset in enumerate(again.sources.offsets)]
-        formers.append(Former.of(old.new(number), old.stored[number], sources))
+        formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
         assert len(formers[-1].kept[0]) == old.partitions[number].open_calls
     new = Logs(old.policy, count, old.not_after_ms)
     for regrouped in regroup(formers, count):
@@ -131,7 +131,7 @@ def moved(old: Logs, count: int) -> Logs:
     return new
 
 
-def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
+def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     offsets = []
     for source, some in enumerate(made.kept):
         for one in some:
@@ -139,7 +139,7 @@ def place(new: Logs, made: Regrouped, clocks_ms: list[int]) -> None:
         offsets.append(list(range(len(some))))
     head = made.head_at(offsets, [0] * len(INPUTS), clocks_ms)
     blobs = [*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))]
-    new.stored[made.number] = {key: value for key, value in Cutter().cut(blobs) if value is not None}
+    new.stored[made.number] = {key: value for key, value in Chunker().cut(blobs) if value is not None}
     new.restart(made.number)
     one = new.partitions[made.number]
     new.read(made.number)
@@ -171,7 +171,7 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
         if place_in_log == switched_at:
             for number in range(logs.count):
                 logs.read(number)
-            from_ms = boundary(
+            from_ms = next_change_ms(
                 max(max(one.sources.clocks_ms) for one in logs.partitions) + rng.choice((300_000, 3_600_000))
             )
             for one in logs.partitions:
@@ -194,7 +194,9 @@ def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> No
     said += logs.said
     path = tmp_path / "all.jsonl"
     path.write_bytes(b"".join(value + b"\n" for _, _, value in lines))
-    whole = replay([path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=[Era(from_ms, second)])
+    whole = replay(
+        [path], policy, not_after_ms=not_after_ms, until_ms=until_ms, switches=[PolicyVersion(from_ms, second)]
+    )
     assert whole.late == []
     wanted = sorted(msgspec.json.encode(event) for event in (*whole.enforcement, *whole.shadow))
     assert sorted(said) == wanted
@@ -218,7 +220,7 @@ REFUSALS = ("expected one policy in all", "other policies to come", "is held at 
 def moved_or_why(old: Logs, count: int) -> Logs | str:
     try:
         return moved(old, count)
-    except RegroupError as error:
+    except RescaleError as error:
         return str(error)
 
 
@@ -230,7 +232,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     policy, lines, not_after_ms = delivered(seed, rng)
     count = rng.choice((2, 3))
     logs, said = Logs(policy, count, not_after_ms), list[bytes]()
-    switches: list[list[Era]] = [[] for _ in range(count)]
+    switches: list[list[PolicyVersion]] = [[] for _ in range(count)]
     cuts = sorted(rng.sample(range(len(lines) // 4, len(lines) * 2 // 3), rng.choice((1, 2))))
     at, went = rng.randint(cuts[-1], len(lines)), False
     for place_in_log, (source, key, value) in enumerate(lines):

@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 import pytest
 
-from monitor.core.calls.evidence import Evidence, EvidenceRows
-from monitor.core.threshold_distance import Looking
+from monitor.core.calls.evidence import EvidenceRows, NewestCalls
+from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.load import load, to_plain
 from monitor.policy.metrics import METRICS
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from oracle import judge
 from oracle.compare import as_output, differences
 from oracle.generate import MARCH_2, Scenario, permuted, scenario, short_names, solve
@@ -58,13 +58,13 @@ def by_replay(made: Scenario) -> dict[str, Any]:
 @contextmanager
 def cramped() -> Iterator[None]:
     """What is tidied up after thousands of calls is tidied up at every step: remembered ids, evidence."""
-    add = Evidence.add
+    add = NewestCalls.add
 
-    def thinning(self: Evidence, rows: EvidenceRows, end_ms: int) -> None:
+    def thinning(self: NewestCalls, rows: EvidenceRows, end_ms: int) -> None:
         self._thin_at = 0
         add(self, rows, end_ms)
 
-    with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16), patch.object(Evidence, "add", thinning):
+    with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16), patch.object(NewestCalls, "add", thinning):
         yield
 
 
@@ -106,7 +106,7 @@ def test_no_number_of_a_policy_is_too_large_or_too_small_to_be_judged(seed: int)
         if rule.get("confidence"):
             rule["confidence"] = rng.choice((0.5, 0.9999999999999999))
     compare(made)
-    run(made.files, made.policy, looking=Looking(near=0.0, busiest=100, most=100))
+    run(made.files, made.policy, looking=DistanceOptions(near=0.0, busiest=100, most=100))
 
 
 @pytest.mark.soak
@@ -124,16 +124,18 @@ def test_replay_does_not_decide_otherwise_on_two_thousand_records(seed: int) -> 
 
 @pytest.mark.parametrize("seed", [1])
 def test_replay_does_not_decide_otherwise_on_simulated_traffic(seed: int, tmp_path: Path) -> None:
-    compare(simulated(tmp_path, Settings(tenants=6, days=1, seed=seed, calls_per_day=120, split=True)))
+    compare(simulated(tmp_path, SimulationSettings(tenants=6, days=1, seed=seed, calls_per_day=120, split=True)))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_replay_does_not_decide_otherwise_on_simulated_days(seed: int, tmp_path: Path) -> None:
-    compare(simulated(tmp_path, Settings(tenants=20, days=3, seed=seed, calls_per_day=1_500, split=seed % 2 == 0)))
+    compare(
+        simulated(tmp_path, SimulationSettings(tenants=20, days=3, seed=seed, calls_per_day=1_500, split=seed % 2 == 0))
+    )
 
 
-def simulated(folder: Path, settings: Settings) -> Scenario:
+def simulated(folder: Path, settings: SimulationSettings) -> Scenario:
     """Simulated traffic under the built-in policy; its reviews name the product's ids, which become names."""
     paths = simulate(settings, folder).files
     files = [path.read_text(encoding="utf-8").splitlines() for path in paths]

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.policy.load import load
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 
 
 def replay(records: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -19,7 +19,7 @@ def replay(records: Path, out: Path, *more: str) -> subprocess.CompletedProcess[
 
 
 def test_the_page_is_what_the_replay_came_to_however_many_processes_judged(tmp_path: Path) -> None:
-    simulate(Settings(tenants=60, days=1, seed=1, calls_per_day=4_000), tmp_path)
+    simulate(SimulationSettings(tenants=60, days=1, seed=1, calls_per_day=4_000), tmp_path)
     records = tmp_path / "records.jsonl"
     with records.open("a") as stream:
         stream.write('{"type": "cdr", "call_id": 7}\nno json\n')
@@ -43,7 +43,7 @@ def test_the_page_is_what_the_replay_came_to_however_many_processes_judged(tmp_p
 
 
 def test_settings_bound_the_page_of_a_replay_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate(Settings(tenants=40, days=1, seed=1, calls_per_day=4_000), tmp_path)
+    simulate(SimulationSettings(tenants=40, days=1, seed=1, calls_per_day=4_000), tmp_path)
     monkeypatch.setenv("CALLWARDEN_METRICS_PAIRS", "0")
     monkeypatch.setenv("CALLWARDEN_METRICS_BUSIEST", "0")
     done = replay(tmp_path / "records.jsonl", tmp_path / "out", "--metrics", str(tmp_path / "page.txt"))

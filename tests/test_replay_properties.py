@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
 from monitor.replay.output import write
 from monitor.replay.run import replay
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from oracle.generate import Scenario, permuted, scenario, short_names
 from oracle.product import run
 from oracle.worked import resolve
@@ -72,7 +72,7 @@ def with_ids_resolved(made: Scenario) -> list[list[str]]:
 def valid(line: str) -> bool:
     try:
         codec.read(line.encode())
-    except codec.Refused:
+    except codec.InvalidRecordError:
         return False
     return True
 
@@ -159,7 +159,7 @@ def test_tenants_of_whom_nothing_was_taken_are_not_counted_however_the_input_is_
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[list[bytes]]:
     """A day of simulated tenants: calls in one file, the rest in others."""
     folder = tmp_path_factory.mktemp("simulated")
-    made = simulate(Settings(tenants=12, days=1, seed=7, calls_per_day=2_000, split=True), folder)
+    made = simulate(SimulationSettings(tenants=12, days=1, seed=7, calls_per_day=2_000, split=True), folder)
     return [path.read_bytes().splitlines() for path in made.files]
 
 
@@ -226,12 +226,12 @@ def check_jobs(seed: int, jobs: int, folder: Path) -> None:
 def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[bytes]]:
     """Sources read side by side in pieces, the partition made anew from its snapshot after any of them."""
 
-    def rows(source: int, start: int, stop: int) -> Rows:
-        return Rows(start, stop, np.arange(start, stop), np.full(stop - start, FAR), files[source][start:stop])
+    def rows(source: int, start: int, stop: int) -> RecordBatch:
+        return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, FAR), files[source][start:stop])
 
     kept: list[Any] = []
     stored: dict[str, bytes] = {}
-    partition, at, restarts = Partition(policy, sources=len(files)), [0] * len(files), 0
+    partition, at, restarts = StreamTask(policy, sources=len(files)), [0] * len(files), 0
     while any(place < len(lines) for place, lines in zip(at, files, strict=True)):
         source = rng.choice([n for n, lines in enumerate(files) if at[n] < len(lines)])
         stop = min(len(files[source]), at[source] + rng.choice((1, 50, 700)))
@@ -246,7 +246,7 @@ def stopped(policy: Policy, files: Files, rng: random.Random) -> dict[str, list[
             kept.append(partition.take())
             changes = dict(partition.snapshot())
             stored = {key: blob for key, blob in {**stored, **changes}.items() if blob is not None}
-            partition = Partition(policy, sources=len(files))
+            partition = StreamTask(policy, sources=len(files))
             for number, place in enumerate(partition.restore(stored)):
                 partition.feed(number, rows(number, place, at[number]))
     partition.finish()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from monitor.partition.chunking import PART_BYTES, Cutter, MissingPartError
+from monitor.partition.chunking import PART_BYTES, Chunker, MissingChunkError
 
 
 def kept(log: dict[str, bytes], records: list[tuple[str, bytes | None]]) -> dict[str, bytes]:
@@ -18,7 +18,7 @@ def kept(log: dict[str, bytes], records: list[tuple[str, bytes | None]]) -> dict
 def test_what_was_stored_comes_back_and_no_part_is_left_behind() -> None:
     print("seed 5")
     rng = random.Random(5)
-    cutter, log, wanted = Cutter(), dict[str, bytes](), dict[str, bytes]()
+    cutter, log, wanted = Chunker(), dict[str, bytes](), dict[str, bytes]()
     for turn in range(60):
         key = rng.choice("abc")
         size = rng.choice((0, 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES))
@@ -30,14 +30,14 @@ def test_what_was_stored_comes_back_and_no_part_is_left_behind() -> None:
         if blob is not None:
             wanted[key] = blob
         if turn % 7 == 0:
-            cutter = Cutter()
+            cutter = Chunker()
             assert cutter.join(log) == wanted
-    assert Cutter().join(log) == wanted
+    assert Chunker().join(log) == wanted
     assert len(log) == sum(max(1, -(-len(blob) // PART_BYTES)) for blob in wanted.values())
 
 
 def test_a_part_that_is_missing_is_named() -> None:
-    log = kept({}, Cutter().cut([("pane", bytes(2 * PART_BYTES))]))
+    log = kept({}, Chunker().cut([("pane", bytes(2 * PART_BYTES))]))
     del log["pane/1"]
-    with pytest.raises(MissingPartError, match="pane/1"):
-        Cutter().join(log)
+    with pytest.raises(MissingChunkError, match="pane/1"):
+        Chunker().join(log)

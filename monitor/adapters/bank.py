@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from monitor.adapters.base import Row
-from monitor.adapters.errors import Flaw, MappingError, Reject, shown
+from monitor.adapters.base import InputRow
+from monitor.adapters.errors import MappingError, Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapping.spec import Dialect
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import pseudonym
 from monitor.adapters.values.times import to_ms, zone
-from monitor.policy.file.errors import Fault
+from monitor.policy.file.errors import PolicyFault
 from monitor.text.masking import mask_numbers
-from schemas.codec import Refused, convert
-from schemas.error_codes import Fault as Word
+from schemas.codec import InvalidRecordError, convert
+from schemas.error_codes import ErrorCode as Word
 from schemas.inputs import Cdr
 
 NAME: Final = "bank-calls"
@@ -56,26 +56,26 @@ class BankAdapter:
         self._zone = zone(_ZONE)
         self._days: dict[str, datetime] = {}
 
-    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time; those without a record first. Raises `MappingError` on another file's header."""
         return iter(sorted(self.file_rows(bounded_lines(stream)), key=_event_ms))
 
-    def file_rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
+    def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
         """The rows in the order of the file."""
         source = CsvRows(lines, _DIALECT, "ascii")
         if source.unread:
             raise _none_of_it(f"the file's header cannot be read: {source.unread}")
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
-            header = shown(mask_numbers(",".join(source.names)))
+            header = quoted_value(mask_numbers(",".join(source.names)))
             raise _none_of_it(f"the file has no column {', '.join(absent)}; its header is {header}")
         index = [source.names.index(column) for column in COLUMNS] if source.names else []
         for line, raw in source.records():
             try:
                 cells = source.cells(raw)
-                yield Row(line, raw, convert(self._data(_Call(*(cells[n].strip() for n in index)))), None)
-            except (Reject, Refused) as error:
-                yield Row(line, raw, None, str(error))
+                yield InputRow(line, raw, convert(self._data(_Call(*(cells[n].strip() for n in index)))), None)
+            except (Reject, InvalidRecordError) as error:
+                yield InputRow(line, raw, None, str(error))
 
     def _data(self, call: "_Call") -> dict[str, Any]:
         entry = _seconds("vru_entry", call.vru_entry)
@@ -91,7 +91,7 @@ class BankAdapter:
         elif call.outcome == "PHANTOM":
             end, outcome = max(waited, ser_exit) if served else waited, "failed"
         else:
-            raise Reject(f"{Word.UNKNOWN_VALUE}: outcome: {shown(call.outcome)} is none of AGENT, HANG, PHANTOM")
+            raise Reject(f"{Word.UNKNOWN_VALUE}: outcome: {quoted_value(call.outcome)} is none of AGENT, HANG, PHANTOM")
         data: dict[str, Any] = {
             "type": "cdr",
             "call_id": f"{call.line}-{call.call_id}",
@@ -118,7 +118,9 @@ class BankAdapter:
             try:
                 day = self._days[date] = datetime.strptime(date, "%y%m%d")
             except ValueError:
-                raise Reject(f"{Flaw.UNREADABLE_TIME}: date: {shown(date)} is no date of the form yymmdd") from None
+                raise Reject(
+                    f"{RowErrorCode.UNREADABLE_TIME}: date: {quoted_value(date)} is no date of the form yymmdd"
+                ) from None
         return to_ms(day + timedelta(seconds=seconds), self._zone)
 
 
@@ -138,10 +140,10 @@ class _Call(NamedTuple):
 
 
 def _none_of_it(why: str) -> MappingError:
-    return MappingError([Fault(NAME, 1, 1, why)])
+    return MappingError([PolicyFault(NAME, 1, 1, why)])
 
 
-def _event_ms(row: Row) -> int:
+def _event_ms(row: InputRow) -> int:
     return row.record.end_ms if isinstance(row.record, Cdr) else 0
 
 
@@ -149,9 +151,9 @@ def _seconds(name: str, text: str) -> int:
     hours, _, rest = text.partition(":")
     minutes, _, seconds = rest.partition(":")
     if not all(part.isascii() and part.isdigit() and len(part) <= 2 for part in (hours, minutes, seconds)):
-        raise Reject(f"{Flaw.UNREADABLE_TIME}: {name}: {shown(text)} is no time of the form h:mm:ss")
+        raise Reject(f"{RowErrorCode.UNREADABLE_TIME}: {name}: {quoted_value(text)} is no time of the form h:mm:ss")
     if int(hours) >= 48 or int(minutes) >= 60 or int(seconds) >= 60:
-        raise Reject(f"{Flaw.UNREADABLE_TIME}: {name}: {shown(text)} is no time of a day")
+        raise Reject(f"{RowErrorCode.UNREADABLE_TIME}: {name}: {quoted_value(text)} is no time of a day")
     return int(hours) * 3_600 + int(minutes) * 60 + int(seconds)
 
 

@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from schemas.inputs import Record
 
 
-class Row(NamedTuple):
+class InputRow(NamedTuple):
     """One input row: its line number from 1, its bytes as they came, and a record or the reason for refusal.
 
     Exactly one of ``record`` and ``reason`` is None.
@@ -24,6 +24,6 @@ class Adapter(Protocol):
     Rows come sorted by event time (stable) where the source does not sort them itself, so that none is late.
     """
 
-    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows of one file."""
         ...

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 from monitor.adapters.errors import Reject
 from schemas import codec
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 
 _KEPT: Final = 4_096
 _BLOCK: Final = 1 << 20
@@ -36,4 +36,4 @@ def _long(line: bytes, stream: BinaryIO) -> bytes:
 def must_be_whole(raw: bytes) -> None:
     """Reject where a row is a `LongLine`."""
     if isinstance(raw, LongLine):
-        raise Reject(f"{Fault.TOO_LONG}: the line has {codec.MAX_BYTES:,} bytes or more; expected a row")
+        raise Reject(f"{ErrorCode.TOO_LONG}: the line has {codec.MAX_BYTES:,} bytes or more; expected a row")

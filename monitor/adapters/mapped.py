@@ -6,15 +6,15 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from monitor.adapters.base import Row
+from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError, Reject
 from monitor.adapters.lines import bounded_lines
-from monitor.adapters.mapping.compile_fields import Cells, Fields
+from monitor.adapters.mapping.compile_fields import Cells, CompiledFields
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.json_rows import JsonRows
-from monitor.policy.file.errors import Fault, did_you_mean
-from schemas.codec import Refused, convert
+from monitor.policy.file.errors import PolicyFault, did_you_mean
+from schemas.codec import InvalidRecordError, convert
 
 # The place of rows without an event time: before all others, in the order of the file.
 _FIRST: Final = -(1 << 62)
@@ -32,7 +32,7 @@ class MappedAdapter:
         self.mapping = mapping
         self._key = key
 
-    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows by event time, then by the mapping's ``arrival``, then as the file has them.
 
         Rows without an event time come first. Raises `MappingError` if the file lacks a column of the mapping.
@@ -46,19 +46,19 @@ class MappedAdapter:
         """
         return iter(stream) if self.mapping.form == "json" else bounded_lines(stream)
 
-    def rows_of(self, lines: Iterable[bytes]) -> Iterator[Row]:
+    def rows_of(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
         """`rows` of physical lines with their line ends."""
-        reader = Reader(self.mapping, lines, self._key)
+        reader = MappedRows(self.mapping, lines, self._key)
         if not self.mapping.sort:
             return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
         return self._sorted(reader)
 
-    def file_rows(self, lines: Iterable[bytes]) -> Iterator[Row]:
+    def file_rows(self, lines: Iterable[bytes]) -> Iterator[InputRow]:
         """The rows in the order of the file; nothing is kept."""
-        reader = Reader(self.mapping, lines, self._key)
+        reader = MappedRows(self.mapping, lines, self._key)
         return (reader.row(line, raw, n) for n, (line, raw) in enumerate(reader.records(), 1))
 
-    def _sorted(self, reader: "Reader") -> Iterator[Row]:
+    def _sorted(self, reader: "MappedRows") -> Iterator[InputRow]:
         raws: list[bytes] = []
         lines, times, ties = array.array("q"), array.array("q"), array.array("q")
         for line, raw in reader.records():
@@ -73,7 +73,7 @@ class MappedAdapter:
             yield reader.row(lines[n], raws[n], int(n) + 1)
 
 
-class Reader:
+class MappedRows:
     """A mapping bound to one file: its columns found, its fields compiled."""
 
     def __init__(self, mapping: Mapping, lines: Iterable[bytes], key: bytes) -> None:
@@ -84,7 +84,7 @@ class Reader:
             self.names = self._source.names
             if self._source.unread:
                 message = f"the file's header cannot be read: {self._source.unread}"
-                raise MappingError([Fault(mapping.name, 1, 1, message)])
+                raise MappingError([PolicyFault(mapping.name, 1, 1, message)])
             self._complain(mapping, columns)
             index = {name: n for n, name in reversed([*enumerate(self.names)])}
             self._missing = [column for column in columns if column not in index]
@@ -99,7 +99,7 @@ class Reader:
         index[ROW] = width + len(self._missing)
         self.index = index
         self._extended = bool(self._missing) or ROW in mapping.marks
-        self.fields = Fields(mapping, index, key)
+        self.fields = CompiledFields(mapping, index, key)
         arrival = mapping.arrival
         self._tie: Callable[[Cells], int] = _tie(index[arrival.column], arrival.descending) if arrival else _no_tie
 
@@ -136,12 +136,12 @@ class Reader:
             return _FIRST, 0
         return event_ms, self._tie(cells)
 
-    def row(self, line: int, raw: bytes, number: int) -> Row:
+    def row(self, line: int, raw: bytes, number: int) -> InputRow:
         """The row as a record or a reason."""
         try:
-            return Row(line, raw, convert(self.fields.data(self.cells(raw, number))), None)
-        except (Reject, Refused) as error:
-            return Row(line, raw, None, str(error))
+            return InputRow(line, raw, convert(self.fields.data(self.cells(raw, number))), None)
+        except (Reject, InvalidRecordError) as error:
+            return InputRow(line, raw, None, str(error))
 
 
 _LIMIT: Final = 1 << 61

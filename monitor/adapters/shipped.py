@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from monitor.adapters import bank
-from monitor.adapters.base import Adapter, Row
-from monitor.adapters.errors import MappingError, shown
+from monitor.adapters.base import Adapter, InputRow
+from monitor.adapters.errors import MappingError, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping, record_fields
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
-from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
@@ -41,11 +41,11 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MappingError([Fault(name, 1, 1, f"a mapping is UTF-8; byte {error.start + 1} is not")]) from None
+        raise MappingError([PolicyFault(name, 1, 1, f"a mapping is UTF-8; byte {error.start + 1} is not")]) from None
     except OSError as error:
         near = did_you_mean(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else ""
         message = f"no mapping file: {error.strerror or error}{near}"
-        raise MappingError([Fault(name, 1, 1, message)]) from None
+        raise MappingError([PolicyFault(name, 1, 1, message)]) from None
     return MappedAdapter(read_mapping(text, name, constants), key)
 
 
@@ -76,7 +76,7 @@ class ByHeader:
         self.mappings = mappings
         self._key = key
 
-    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """As `MappedAdapter.rows`; raises `MappingError` when no mapping fits the header."""
         chosen, lines = self.chosen(bounded_lines(stream))
         return chosen.rows_of(lines)
@@ -94,14 +94,14 @@ class ByHeader:
                 return MappedAdapter(mapping, self._key), chain(head, stream)
         forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
         name = self.mappings[0].name
-        header = shown(mask_numbers(",".join(names)))
-        raise MappingError([Fault(name, 1, 1, f"the header {header} is none of its own: {forms}")])
+        header = quoted_value(mask_numbers(",".join(names)))
+        raise MappingError([PolicyFault(name, 1, 1, f"the header {header} is none of its own: {forms}")])
 
 
 def _checked(constants: dict[str, str]) -> dict[str, str]:
     fields = record_fields(Cdr)
     faults = [
-        Fault(f"{bank.NAME} --set", 1, 1, f"a cdr has no field `{name}`{did_you_mean(name, fields)}")
+        PolicyFault(f"{bank.NAME} --set", 1, 1, f"a cdr has no field `{name}`{did_you_mean(name, fields)}")
         for name in constants
         if name not in fields
     ]

@@ -11,9 +11,9 @@ import msgspec
 import orjson
 
 from monitor.adapters.bank import COLUMNS, BankAdapter
-from monitor.adapters.base import Adapter, Row
+from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import Reject
-from monitor.adapters.mapped import MappedAdapter, Reader
+from monitor.adapters.mapped import MappedAdapter, MappedRows
 from monitor.adapters.mapping.compile_fields import Cells, all_hold, source_text
 from monitor.adapters.mapping.read import record_fields
 from monitor.adapters.mapping.spec import ROW, Mapping
@@ -31,7 +31,7 @@ _VALUE: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[0-9]+""")
 
 
 @dataclass(slots=True)
-class Why:
+class ReasonCount:
     """One kind of reason: an example of it, how many rows have it, and the first line that does."""
 
     example: str
@@ -61,7 +61,7 @@ class Survey:
     used: list[str] = field(default_factory=list)
     rows: int = 0
     records: int = 0
-    reasons: list[Why] = field(default_factory=list)
+    reasons: list[ReasonCount] = field(default_factory=list)
     tables: dict[str, TableUse] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
     first_ms: int | None = None
@@ -107,12 +107,12 @@ class _Seen:
     def __init__(self, found: Survey, samples: int, record_type: type[Any]) -> None:
         self.found = found
         self._samples = samples
-        self._reasons: dict[str, Why] = {}
+        self._reasons: dict[str, ReasonCount] = {}
         self._filled: Counter[str] = Counter()
         self._fields = tuple(record_fields(record_type))
         self._before_ms = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: InputRow) -> None:
         found = self.found
         found.rows += 1
         if row.record is None:
@@ -135,7 +135,7 @@ class _Seen:
         kind = _VALUE.sub("…", reason)
         if kind not in self._reasons and len(self._reasons) >= _KINDS:
             kind = reason = _OTHER
-        why = self._reasons.setdefault(kind, Why(mask_numbers(reason), 0, line))
+        why = self._reasons.setdefault(kind, ReasonCount(mask_numbers(reason), 0, line))
         why.rows += 1
 
     def finish(self) -> Survey:
@@ -147,7 +147,7 @@ class _Seen:
 class _Mapped:
     def __init__(self, adapter: MappedAdapter, lines: Iterable[bytes], samples: int) -> None:
         self._mapping = adapter.mapping
-        self._reader = Reader(self._mapping, lines, b"dry run")
+        self._reader = MappedRows(self._mapping, lines, b"dry run")
         used = [column for column in self._mapping.columns if column != ROW]
         columns = list(self._reader.names) if self._mapping.form == "csv" else []
         found = Survey(self._mapping.name, columns, used, sorts=self._mapping.sort)
@@ -191,7 +191,7 @@ class _Mapped:
 
 
 class _TableCount:
-    def __init__(self, mapping: Mapping, reader: Reader, name: str) -> None:
+    def __init__(self, mapping: Mapping, reader: MappedRows, name: str) -> None:
         value = mapping.fields[name]
         self.field = name
         self._columns = value.columns

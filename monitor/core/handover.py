@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.keys import U64
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, packed
-from monitor.core.decisions.record_handlers import Waiting
+from monitor.core.decisions.record_handlers import PendingRecord
 from monitor.core.windows.open_panes import OpenPane
 from monitor.core.windows.pane_store import decode_pane, encode_pane
 from schemas import codec
@@ -50,7 +50,7 @@ class Handover(Struct):
     newest_ms: int
     panes: list[OpenPane]
     seen: tuple[U64, NDArray[np.int64]]
-    waiting: list[Waiting]
+    waiting: list[PendingRecord]
 
     def encode(self) -> bytes:
         """As it is stored."""
@@ -71,7 +71,7 @@ class Handover(Struct):
         )
 
 
-def _waiting(stored: Iterable[_StoredWaiting]) -> Iterable[Waiting]:
+def _waiting(stored: Iterable[_StoredWaiting]) -> Iterable[PendingRecord]:
     for one in stored:
         record = codec.decode(one.record)
-        yield Waiting.of(record, one.at_ms, one.log, one.raw)  # a call never waits
+        yield PendingRecord.of(record, one.at_ms, one.log, one.raw)  # a call never waits

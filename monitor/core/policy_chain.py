@@ -6,26 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.fields import Layout
-from monitor.core.decisions.record_handlers import Waiting
-from monitor.core.results import Sink
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.results import Output
 from monitor.core.shard import Shard
-from monitor.core.snapshot import ShardHead
-from monitor.core.windows.aggregation_plan import Counting
-from monitor.core.windows.policy_history import History
+from monitor.core.snapshot import ShardCheckpoint
+from monitor.core.windows.aggregation_plan import AggregationPlan
+from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window import HOUR_MS
-from monitor.policy.timeline import Era
+from monitor.policy.timeline import PolicyVersion
 
 
-class Relay:
+class PolicyChain:
     """Judges by each of ``eras`` what is of its time. All of them are known before anything is read.
 
-    ``number`` is that of the era at first. Calls are to be laid out for the policy of their event time (`layouts`).
-    Until the last policy is in force, what a shard would store is kept in memory, for the next goes on from that.
+    ``number`` is that of the era at first. Calls are to be laid out for the policy of their event time
+    (`field_layouts`). Until the last policy is in force, what a shard would store is kept in memory, for the next goes
+    on from that.
     """
 
     def __init__(
-        self, eras: Sequence[Era], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
+        self, eras: Sequence[PolicyVersion], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
     ) -> None:
         self._eras = tuple(eras)
         self._enforce_from_ms = enforce_from_ms
@@ -33,10 +34,10 @@ class Relay:
         self._number = number
         self._entries: dict[str, bytes] = {}
         self._kept_ms = 0
-        self.shard = self._make(Sink())
+        self.shard = self._make(Output())
 
-    def _make(self, sink: Sink) -> Shard:
-        history = History(self._eras[: self._number + 1])
+    def _make(self, sink: Output) -> Shard:
+        history = FieldAvailability(self._eras[: self._number + 1])
         shard = Shard(history.policy, self._keep_windows, self._coming is not None, history, sink)
         shard.enforce_from(self._enforce_from_ms)
         if self._coming is not None:
@@ -44,10 +45,10 @@ class Relay:
         return shard
 
     @property
-    def _coming(self) -> Era | None:
+    def _coming(self) -> PolicyVersion | None:
         return self._eras[self._number + 1] if self._number + 1 < len(self._eras) else None
 
-    def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
+    def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
         """Go on from what a shard has stored, as `Shard.restore` does."""
         self.shard.restore(head, entries)
         if self._coming is not None:
@@ -59,7 +60,7 @@ class Relay:
         """Take calls, as `Shard.apply` does."""
         return self.shard.apply(names, calls, watermark_ms, known_duplicate)
 
-    def wait(self, waiting: Waiting) -> None:
+    def wait(self, waiting: PendingRecord) -> None:
         """Take a record that is not a call."""
         self.shard.wait(waiting)
 
@@ -83,17 +84,17 @@ class Relay:
             self._switch(self._coming, last_ms if until_ms is None else None)
         self.shard.finish(last_ms, until_ms)
 
-    def _last_end(self, coming: Era, last_ms: int, until_ms: int | None) -> int:
+    def _last_end(self, coming: PolicyVersion, last_ms: int, until_ms: int | None) -> int:
         if until_ms is not None:
             return until_ms
         steps = {rule.step_ms for policy in (self.shard.policy, coming.policy) for rule in policy.rules}
         return max([last_ms, *((last_ms // step_ms + 1) * step_ms for step_ms in steps)])
 
-    def take(self) -> Sink:
+    def take(self) -> Output:
         """What was brought about since the last call."""
         return self.shard.take()
 
-    def _switch(self, coming: Era, last_ms: int | None = None) -> None:
+    def _switch(self, coming: PolicyVersion, last_ms: int | None = None) -> None:
         former = self.shard
         former.close(coming.from_ms, coming.policy, last_ms)
         self._keep()
@@ -110,7 +111,7 @@ class Relay:
                 self._entries[key] = blob
 
 
-def layouts(eras: Sequence[Era]) -> tuple[Layout, tuple[tuple[int, Layout], ...]]:
+def field_layouts(eras: Sequence[PolicyVersion]) -> tuple[FieldLayout, tuple[tuple[int, FieldLayout], ...]]:
     """How calls are laid out for a relay: the layout at first, and those of calls that end at a time or later."""
-    first, *later = [Counting.of(era.policy).layout for era in eras]
+    first, *later = [AggregationPlan.of(era.policy).layout for era in eras]
     return first, tuple((era.from_ms, layout) for era, layout in zip(eras[1:], later, strict=True))

@@ -6,11 +6,11 @@ from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 
 @dataclass(slots=True)
-class Refusal:
+class RefusedRecord:
     """A record that was valid but came to nothing when its turn came.
 
-    ``log`` is its place in the logs, as in `monitor.core.decisions.record_handlers.Waiting`, ``raw`` its bytes as they
-    came.
+    ``log`` is its place in the logs, as in `monitor.core.decisions.record_handlers.PendingRecord`, ``raw`` its bytes as
+    they came.
     """
 
     log: tuple[int, int, int, int]
@@ -20,14 +20,14 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class Sink:
+class Output:
     """Decisions and what goes with them, in decision order; ``duplicates`` counts records that were repeated."""
 
     enforcement: list[Enforcement] = field(default_factory=list)
     shadow: list[Enforcement] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     windows: list[JudgedWindow] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[RefusedRecord] = field(default_factory=list)
     duplicates: int = 0
 
     def mark(self) -> tuple[int, int, int]:

@@ -21,26 +21,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.alerts.early_alerts import Early
+from monitor.core.alerts.early_alerts import EarlyAlerts
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.dedup import Seen
+from monitor.core.calls.dedup import Deduplicator
 from monitor.core.codec import check_format
-from monitor.core.decisions.cooldowns import Gates
-from monitor.core.decisions.lifecycle import Decisions
-from monitor.core.decisions.record_handlers import Place, Records, Waiting
+from monitor.core.decisions.cooldowns import Cooldowns
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.record_handlers import PendingRecord, Place, RecordHandlers
 from monitor.core.handover import MOST_CALLS, Handover
-from monitor.core.results import Sink
-from monitor.core.rules.evaluator import Judge
-from monitor.core.rules.rule_state import Docket
-from monitor.core.snapshot import ShardHead, decode_names, encode_names
-from monitor.core.tenants.tenant_records import Standings
+from monitor.core.results import Output
+from monitor.core.rules.evaluator import RuleEvaluator
+from monitor.core.rules.rule_state import RuleState
+from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.tenants.tenant_store import decode_standings, encode_standings
-from monitor.core.windows.open_panes import Unsealed
-from monitor.core.windows.policy_history import History
-from monitor.core.windows.window_set import Windows
+from monitor.core.windows.open_panes import OpenPanes
+from monitor.core.windows.policy_history import FieldAvailability
+from monitor.core.windows.window_set import WindowSet
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
-from monitor.policy.timeline import Era
+from monitor.policy.timeline import PolicyVersion
 
 
 class Shard:
@@ -57,24 +57,24 @@ class Shard:
         policy: Policy,
         keep_windows: bool = False,
         keep_state: bool = False,
-        history: History | None = None,
-        sink: Sink | None = None,
+        history: FieldAvailability | None = None,
+        sink: Output | None = None,
     ) -> None:
         self.policy = policy
-        history = history or History([Era(0, policy)])
+        history = history or FieldAvailability([PolicyVersion(0, policy)])
         counting = history.counting
         self.layout = counting.layout
         self._steps = sorted({rule.step_ms for rule in policy.rules})
         self.pane_ms = counting.pane_ms
-        self.sink = sink or Sink()
+        self.sink = sink or Output()
         self._index: dict[str, int] = {}
         self._names: list[str] = []
         self._stored_names = 0
-        self._standings = Standings(self._names)
-        self._windows = Windows(policy, history, keep_state)
-        gates = Gates()
-        self._decisions = Decisions(policy, self._standings, gates, self.sink)
-        self._records = Records(
+        self._standings = TenantRecords(self._names)
+        self._windows = WindowSet(policy, history, keep_state)
+        gates = Cooldowns()
+        self._decisions = DecisionLifecycle(policy, self._standings, gates, self.sink)
+        self._records = RecordHandlers(
             policy,
             Catalogue(policy.catalogue),
             self._decisions,
@@ -83,7 +83,7 @@ class Shard:
             self._tenant,
             self.sink,
         )
-        self._judge = Judge(
+        self._judge = RuleEvaluator(
             policy,
             self.layout,
             self._windows.spans,
@@ -95,13 +95,13 @@ class Shard:
             self.sink,
             keep_windows,
         )
-        self._seen = Seen()
-        self._unsealed = Unsealed(self.pane_ms, self.layout, counting.ruled, counting.parties)
+        self._seen = Deduplicator()
+        self._unsealed = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
         self._sealed_ms = 0  # what ended before is sealed
         self._at_ms = 0  # the last window end that was judged
         self._beyond_ms: int | None = None
         self._beyond: list[Calls] = []  # that ended then or later: for the shard that follows
-        self._early: Early | None = None  # made when it is first asked for, which replay never does
+        self._early: EarlyAlerts | None = None  # made when it is first asked for, which replay never does
 
     def enforce_from(self, from_ms: int) -> None:
         """What was before ``from_ms`` is known and counted, and decides nothing; to be called before all else."""
@@ -143,7 +143,7 @@ class Shard:
         if len(calls):
             self._unsealed.add(calls)
 
-    def wait(self, waiting: Waiting) -> None:
+    def wait(self, waiting: PendingRecord) -> None:
         """Take a record that is not a call; it is decided at its event time."""
         # Numbered as it is read: an early look then changes no order.
         tenant = self._tenant(waiting.record.tenant_id)
@@ -223,7 +223,7 @@ class Shard:
         It changes nothing but alerts; a host calls it, or not, whenever it has taken in what there was to read.
         """
         if self._early is None:
-            self._early = Early(
+            self._early = EarlyAlerts(
                 self.policy,
                 self.layout,
                 self._judge.dockets,
@@ -270,9 +270,9 @@ class Shard:
         """The last end at which rules of each step are judged where the input has ended."""
         return {step_ms: (last_ms // step_ms + 1) * step_ms for step_ms in self._steps}
 
-    def take(self) -> Sink:
+    def take(self) -> Output:
         """What was brought about since the last call."""
-        taken = Sink(
+        taken = Output(
             self.sink.enforcement,
             self.sink.shadow,
             self.sink.alerts,
@@ -341,7 +341,7 @@ class Shard:
         return self._names
 
     @property
-    def dockets(self) -> Sequence[Docket]:
+    def dockets(self) -> Sequence[RuleState]:
         """The rules with what was judged last, to be read and not changed."""
         return self._judge.dockets
 
@@ -370,12 +370,12 @@ class Shard:
             first[source] = min(first.get(source, place), place)
         return first
 
-    def head(self) -> ShardHead:
+    def head(self) -> ShardCheckpoint:
         """What is stored every time; to be encoded before the shard goes on.
 
         Like `changes` to be called when all that the watermark allows has been decided.
         """
-        return ShardHead(
+        return ShardCheckpoint(
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,
             newest_ms=self._unsealed.sealed_newest_ms,
@@ -393,7 +393,7 @@ class Shard:
         changes |= self._judge.alert_changes()
         return changes
 
-    def restore(self, head: ShardHead, entries: Mapping[str, bytes]) -> None:
+    def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
         """Become what `head` and all `changes` so far were taken of; the shard must be new, its policy the same.
 
         Or the one that follows, when the former shard was closed.
@@ -434,7 +434,7 @@ class Shard:
         for waiting in handover.waiting:
             self.wait(waiting)
 
-    def succeed(self, former: "Shard", head: ShardHead, entries: Mapping[str, bytes]) -> None:
+    def succeed(self, former: "Shard", head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
         """Go on from a shard in memory that was closed: from what it stored, and with what it had read beyond.
 
         The calls that it kept aside have been laid out for this shard.

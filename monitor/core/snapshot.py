@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from monitor.core.codec import FORMAT, StateFormatError, Unpacker, packed
 from monitor.core.tenants.tenant_store import page_of
-from monitor.core.windows.pane_store import SpanHead
+from monitor.core.windows.pane_store import WindowCheckpoint
 
 NAMES_TOGETHER: Final = 1_000
 
 
-class ShardHead(Struct):
+class ShardCheckpoint(Struct):
     """What a shard is besides its entries: how far it has judged and sealed, how many tenants it knows.
 
     ``newest_ms`` is the largest event time of the sealed calls: how far looks ahead reach. ``decided`` is the place in
@@ -28,7 +28,7 @@ class ShardHead(Struct):
     sealed_ms: int
     newest_ms: int
     tenants: int
-    spans: dict[int, SpanHead]
+    spans: dict[int, WindowCheckpoint]
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
     format: int = FORMAT
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.rules.conditions import Floats, Rows, values
-from monitor.core.rules.rule_state import Docket
+from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import wilson_bound
 from monitor.core.shard import Shard
-from monitor.core.windows.window import Counts, Span
+from monitor.core.windows.window import Counts, SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Params, Rule
 
@@ -32,7 +32,7 @@ _AT_LEAST_AT_MOST = ("at_least", "at_most")
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class DistanceOptions:
     """What is told of single tenants: of pairs of tenant and rule those from the share ``near`` on, and those of the
     ``busiest`` tenants by calls; at most ``most`` pairs, the nearest first."""
 
@@ -42,7 +42,7 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class NearTenant:
     """One tenant and rule: the share, the value of the rule's own metric, which may be NaN, and the tenant's calls."""
 
     share: float
@@ -61,7 +61,7 @@ class Spread:
 
 
 @dataclass(slots=True)
-class Look:
+class ThresholdDistances:
     """What was seen of one shard, or of several.
 
     ``near`` are the nearest first; ``left_out`` counts the pairs that are near and not among them. ``busiest`` are
@@ -70,25 +70,25 @@ class Look:
     """
 
     tenants: int = 0
-    near: list[Near] = field(default_factory=list)
+    near: list[NearTenant] = field(default_factory=list)
     left_out: int = 0
     busiest: list[tuple[int, str]] = field(default_factory=list)
-    theirs: list[Near] = field(default_factory=list)
+    theirs: list[NearTenant] = field(default_factory=list)
     spread: dict[str, Spread] = field(default_factory=dict)
     firing: dict[str, int] = field(default_factory=dict)
     pending: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def look(shard: Shard, looking: Looking) -> Look:
+def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistances:
     """Look at a shard between two of its acts; nothing is changed. The cost is that of judging every rule once."""
     names = shard.names
     tenants = len(names)
-    seen = Look(tenants, pending=shard.pending())
+    seen = ThresholdDistances(tenants, pending=shard.pending())
     counting = _widest([docket.span for docket in shard.dockets])
     calls = np.zeros(tenants, np.int64) if counting is None else counting.level.field(0, tenants)
     busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
     seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
-    readings: dict[Span, _Reading] = {}
+    readings: dict[SlidingWindow, _Reading] = {}
     for docket in shard.dockets:
         reading = readings.setdefault(docket.span, _Reading(docket.span, tenants))
         who, share, value, rules = _shares(docket, reading, shard.at_ms, tenants)
@@ -101,13 +101,13 @@ def look(shard: Shard, looking: Looking) -> Look:
         for into, rows in ((seen.near, told), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
             for row, tenant in zip(rows.tolist(), who[rows].tolist(), strict=True):
                 rule = rules.get(tenant, docket.rule)
-                into.append(Near(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
+                into.append(NearTenant(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
     return _cut(seen, looking)
 
 
-def merged(looks: Sequence[Look], looking: Looking) -> Look:
+def merge_distances(looks: Sequence[ThresholdDistances], looking: DistanceOptions) -> ThresholdDistances:
     """Several shards' as one, within the same bounds. Their tenants are different ones."""
-    whole = Look()
+    whole = ThresholdDistances()
     for one in looks:
         whole.tenants += one.tenants
         whole.near += one.near
@@ -126,7 +126,7 @@ def merged(looks: Sequence[Look], looking: Looking) -> Look:
     return _cut(whole, looking)
 
 
-def _cut(seen: Look, looking: Looking) -> Look:
+def _cut(seen: ThresholdDistances, looking: DistanceOptions) -> ThresholdDistances:
     """The same, with as many single tenants as may be told of."""
     seen.near.sort(key=_nearest_first)
     seen.left_out += len(seen.near[looking.most :])
@@ -137,11 +137,11 @@ def _cut(seen: Look, looking: Looking) -> Look:
     return seen
 
 
-def _nearest_first(near: Near) -> tuple[float, str, str]:
+def _nearest_first(near: NearTenant) -> tuple[float, str, str]:
     return -near.share, near.tenant_id, near.rule.id
 
 
-def pairs(seen: Look, looking: Looking) -> list[Near]:
+def pairs(seen: ThresholdDistances, looking: DistanceOptions) -> list[NearTenant]:
     """All that is told of single tenants: those near a threshold, then what is left room for of the busiest."""
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     for near in seen.theirs:
@@ -154,7 +154,7 @@ def pairs(seen: Look, looking: Looking) -> list[Near]:
 class _Reading:
     """What one span shows of the tenants with a record in it, ``who``, ascending; each metric is looked up once."""
 
-    def __init__(self, span: Span, tenants: int) -> None:
+    def __init__(self, span: SlidingWindow, tenants: int) -> None:
         self._span, self._tenants = span, tenants
         self._counts: dict[tuple[str, Params], tuple[Counts, Counts | None]] = {}
         self._values: dict[tuple[str, Params], Floats] = {}
@@ -207,7 +207,7 @@ def _way(op: str, value: Floats, limit: float) -> Floats:
 
 
 def _shares(
-    docket: Docket, reading: _Reading, at_ms: int, tenants: int
+    docket: RuleState, reading: _Reading, at_ms: int, tenants: int
 ) -> tuple[Rows, Floats, Floats, Mapping[int, Rule]]:
     """Of whom something is told, the share and the value of each, and the rules of those with an override."""
     rule, who = docket.rule, reading.who
@@ -233,7 +233,7 @@ def _first(by: NDArray[np.number], rows: Rows, most: int) -> Rows:
     return rows
 
 
-def _widest(spans: Iterable[Span]) -> Span | None:
+def _widest(spans: Iterable[SlidingWindow]) -> SlidingWindow | None:
     """The longest window up to a day, or the shortest of all, by whose calls tenants are busy."""
     known = sorted(spans, key=attrgetter("window_ms"))
     within = [span for span in known if span.window_ms <= _DAY_MS]

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls, Gathered, to_columns
-from monitor.core.calls.fields import Layout
-from monitor.core.decisions.record_handlers import Other, Waiting
-from monitor.decoding.late_line import Lateness
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.decisions.record_handlers import Other, PendingRecord
+from monitor.decoding.late_line import LateLine
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
 if TYPE_CHECKING:  # a worker has no need of adapters and of all that they bring
-    from monitor.adapters.base import Row
+    from monitor.adapters.base import InputRow
 
 _AT_ONCE = 512  # lines decoded and taken apart together, so that the records stay in the processor's cache
 _KEPT = 4_096  # bytes of a line that is too long, for people to see: thousands of such lines must not take all memory
@@ -29,7 +29,7 @@ NO_CLOCK_MS = 0  # the clock of a source without a record yet: before all (times
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedRows:
     """One piece of a source, row by row in its order.
 
     ``event_ms`` ``[n]`` is -1 for rows that are no record. ``call_rows`` says which row each call is. ``raw`` are
@@ -101,12 +101,12 @@ class Decoder:
     ``later`` are the layouts of calls that end at a time or later, where a policy follows then.
     """
 
-    layout: Layout
+    layout: FieldLayout
     salt: np.uint64
     not_after_ms: int | None = None
-    later: tuple[tuple[int, Layout], ...] = ()
+    later: tuple[tuple[int, FieldLayout], ...] = ()
 
-    def lines(self, lines: Sequence[bytes], first_line: int) -> Decoded:
+    def lines(self, lines: Sequence[bytes], first_line: int) -> DecodedRows:
         """JSON lines; lines of white space alone are left out."""
         parsed, blank = self._parse(lines)
         numbers = np.arange(first_line, first_line + len(lines))
@@ -122,7 +122,7 @@ class Decoder:
 
     def messages(
         self, values: Sequence[bytes | None], offsets: NDArray[np.int64], skipped: Mapping[int, str]
-    ) -> Decoded:
+    ) -> DecodedRows:
         """The values of a topic's records; one without a value, or a blank one, is refused, for it is there.
 
         ``skipped`` has reasons to refuse what is at some offsets without a look at it.
@@ -159,7 +159,7 @@ class Decoder:
             parsed.add(records)
         return parsed, blank
 
-    def rows(self, rows: "Sequence[Row]") -> Decoded:
+    def rows(self, rows: "Sequence[InputRow]") -> DecodedRows:
         """An adapter's rows."""
         parsed = _Parsed()
         parsed.refused = [(place, row.reason) for place, row in enumerate(rows) if row.reason is not None]
@@ -173,7 +173,7 @@ class Decoder:
         raw: Sequence[bytes],
         line: NDArray[np.int64],
         record_of: Callable[[int], Record | None],
-    ) -> Decoded:
+    ) -> DecodedRows:
         event_ms = np.full(len(raw), -1, np.int64)
         refused = parsed.refused
         rows = parsed.call_rows
@@ -189,13 +189,13 @@ class Decoder:
             event_ms[rows] = calls.end_ms
         for row, record in parsed.others:
             event_ms[row] = record.updated_ms
-        decoded = Decoded(event_ms, names, calls, rows, parsed.others, sorted(refused), raw, line)
+        decoded = DecodedRows(event_ms, names, calls, rows, parsed.others, sorted(refused), raw, line)
         if self.not_after_ms is not None:
             refuse_later(decoded, np.int64(self.not_after_ms))
         return decoded
 
 
-def refuse_later(decoded: Decoded, not_after_ms: NDArray[np.int64] | np.int64) -> None:
+def refuse_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:
     """Refuse the rows whose event time is beyond ``not_after_ms`` (one for all, or one for each row)."""
     ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
     if len(ahead):
@@ -205,11 +205,11 @@ def refuse_later(decoded: Decoded, not_after_ms: NDArray[np.int64] | np.int64) -
 
 
 @dataclass(slots=True)
-class Placed:
+class PlacedRows:
     """A decoded piece in its place in the source: the clock before and after each row ``[n]``, its offset ``[n]``."""
 
     source: int
-    decoded: Decoded
+    decoded: DecodedRows
     before_ms: NDArray[np.int64]
     after_ms: NDArray[np.int64]
     offset: NDArray[np.int64]
@@ -227,8 +227,8 @@ class Source:
         self.offset = offset
 
     def place(
-        self, decoded: Decoded, offset: NDArray[np.int64] | None = None, at_most_ms: NDArray[np.int64] | None = None
-    ) -> Placed:
+        self, decoded: DecodedRows, offset: NDArray[np.int64] | None = None, at_most_ms: NDArray[np.int64] | None = None
+    ) -> PlacedRows:
         """The next piece of this source.
 
         ``offset`` ``[n]`` where offsets do not just count the rows; a row moves the clock to ``at_most_ms`` ``[n]``.
@@ -237,18 +237,18 @@ class Source:
         if offset is None:
             offset = np.arange(self.offset, self.offset + rows)
         if not rows:
-            return Placed(self.number, decoded, decoded.event_ms, decoded.event_ms, offset)
+            return PlacedRows(self.number, decoded, decoded.event_ms, decoded.event_ms, offset)
         event_ms = decoded.event_ms if at_most_ms is None else np.minimum(decoded.event_ms, at_most_ms)
         after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)
         before = np.concatenate([[self.clock_ms], after[:-1]])
         self.clock_ms = int(after[-1])
         self.offset = int(offset[-1]) + 1
-        return Placed(self.number, decoded, before, after, offset)
+        return PlacedRows(self.number, decoded, before, after, offset)
 
 
 @dataclass(slots=True)
-class Refused:
-    """A row that was no record: its place in the logs (as in `Waiting`), why, its bytes and its key as they came.
+class RejectedRow:
+    """A row that was no record: its place in the logs (as in `PendingRecord`), why, its bytes and its key as they came.
 
     With ``first_offset`` it is a whole record batch, see `monitor.partition.record_batch.UnreadableRecord`.
     """
@@ -261,7 +261,7 @@ class Refused:
 
 
 @dataclass(slots=True)
-class Late:
+class LateCall:
     """A late call: its place in the logs, what it is sorted by, and its bytes as they came."""
 
     log: tuple[int, int, int, int]
@@ -272,35 +272,35 @@ class Late:
 
 
 @dataclass(slots=True)
-class Batch:
+class MergedRows:
     """Rows of one or more sources in reading order, sorted into what is counted, what waits, and what is not taken."""
 
     rows: int
     names: list[str]
     calls: Calls | None
-    waiting: list[Waiting]
-    late: list[Late]
-    refused: list[Refused]
+    waiting: list[PendingRecord]
+    late: list[LateCall]
+    refused: list[RejectedRow]
 
 
-def merge(pieces: Sequence[tuple[Placed, int, int]], lateness: Lateness) -> Batch:
+def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> MergedRows:
     """The rows ``start`` to ``stop`` of each piece as one batch in reading order.
 
     Reading always goes on in the source whose clock is least, at a tie in the first: so rows are ordered by their
     source's clock before them, then by source, then by their place in it.
     """
-    batch = Batch(0, [], None, [], [], [])
+    batch = MergedRows(0, [], None, [], [], [])
     parts: list[Calls] = []
     for placed, start, stop in pieces:
         decoded = placed.decoded
         batch.rows += stop - start
         for row, reason in decoded.refused:
             if start <= row < stop:
-                batch.refused.append(Refused(_log(placed, row), reason, decoded.raw[row]))
+                batch.refused.append(RejectedRow(_log(placed, row), reason, decoded.raw[row]))
         for row, record in decoded.others:
             if start <= row < stop:
                 at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
-                batch.waiting.append(Waiting.of(record, at_ms, _log(placed, row), decoded.raw[row]))
+                batch.waiting.append(PendingRecord.of(record, at_ms, _log(placed, row), decoded.raw[row]))
         if decoded.calls is None:
             continue
         first, after = np.searchsorted(decoded.call_rows, [start, stop])
@@ -316,7 +316,7 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness: Lateness) -> Batc
             for i in np.flatnonzero(late):
                 name = decoded.names[calls.tenant[i]]
                 log = _log(placed, int(rows[i]))
-                batch.late.append(Late(log, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
+                batch.late.append(LateCall(log, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
             calls, rows = calls.take(~late), rows[~late]
         calls.tenant = calls.tenant + np.int32(len(batch.names))
         batch.names += decoded.names
@@ -328,5 +328,5 @@ def merge(pieces: Sequence[tuple[Placed, int, int]], lateness: Lateness) -> Batc
     return batch
 
 
-def _log(placed: Placed, row: int) -> tuple[int, int, int, int]:
+def _log(placed: PlacedRows, row: int) -> tuple[int, int, int, int]:
     return int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row])

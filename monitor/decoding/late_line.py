@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.policy.timeline import Era
+from monitor.policy.timeline import PolicyVersion
 
 
 @dataclass(frozen=True, slots=True)
-class Lateness:
+class LateLine:
     """A source's late line is its clock less ``first_ms``; ``later`` has other values with the time that they are of.
 
     A line is an event time itself: up to that time it goes by the value before, and from there on by the new one. It
@@ -21,7 +21,7 @@ class Lateness:
     later: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, eras: Sequence[Era]) -> "Lateness":
+    def of(cls, eras: Sequence[PolicyVersion]) -> "LateLine":
         """That of policies, one after the other."""
         first, *later = eras
         return cls(first.policy.lateness_ms, tuple((era.from_ms, era.policy.lateness_ms) for era in later))

@@ -7,32 +7,32 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from monitor.core.snapshot import ShardHead, entries_of
-from monitor.partition.checkpoint_fields import HEAD, InputTopic, Live, Place, packed_head
-from monitor.partition.chunking import MissingPartError
-from monitor.partition.policy_versions import EraHead
+from monitor.core.snapshot import ShardCheckpoint, entries_of
+from monitor.partition.checkpoint_fields import HEAD, DecidingSettings, InputTopic, PartitionIdentity, packed_head
+from monitor.partition.chunking import MissingChunkError
+from monitor.partition.policy_versions import PolicyVersionRef
 from monitor.partition.source_position import SourceHead
 
 __all__ = [
     "HANDOVER",
     "HEAD",
-    "HandedOver",
+    "CheckpointMetadata",
+    "DecidingSettings",
     "InputTopic",
-    "Live",
     "MismatchError",
-    "PartitionHead",
-    "Place",
-    "mark_of",
+    "PartitionHandover",
+    "PartitionIdentity",
     "must_be_whole",
     "packed_head",
     "place_of",
+    "secret_fingerprint",
 ]
 
 HANDOVER: Final = "handover"
 """The key of what a former owner had read and not decided."""
 
 
-class PartitionHead(Struct):
+class CheckpointMetadata(Struct):
     """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
@@ -41,24 +41,24 @@ class PartitionHead(Struct):
     ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
     """
 
-    place: Place
+    place: PartitionIdentity
     policy_sha256: str
     secret: str
-    live: Live
+    live: DecidingSettings
     watermark_ms: int
     published_ms: int
     outage_ended: bool
     control: int
     handed_over: bool
     sources: list[SourceHead]
-    shard: ShardHead
+    shard: ShardCheckpoint
     format: int
-    eras: list[EraHead] = []
+    eras: list[PolicyVersionRef] = []
     enforce_from_ms: int = 0
     entries: int | None = None
     inputs: list[InputTopic] = []
 
-    def must_match(self, mine: Place, secret: str, policy_sha256: str) -> None:
+    def must_match(self, mine: PartitionIdentity, secret: str, policy_sha256: str) -> None:
         """Whether a partition of this place, secret and policy can go on from it. MismatchError."""
         place = self.place
         if place.partitions != mine.partitions:
@@ -86,11 +86,11 @@ def must_be_whole(counted: int | None, keys: Iterable[str]) -> set[str]:
     """Those of these keys of stored blobs that are of the shard's entries. MissingPartError: fewer than ``counted``."""
     entries = entries_of(keys)
     if counted is not None and len(entries) < counted:
-        raise MissingPartError(f"of the {counted} entries that its head counts there are {len(entries)}")
+        raise MissingChunkError(f"of the {counted} entries that its head counts there are {len(entries)}")
     return entries
 
 
-class HandedOver(Struct):
+class PartitionHandover(Struct):
     """Where the sources were when they were given up, and what the shard had read and not decided."""
 
     offsets: list[int]
@@ -103,15 +103,15 @@ class MismatchError(ValueError):
 
 
 class _Placed(Struct):
-    place: Place
+    place: PartitionIdentity
 
 
-def place_of(records: Mapping[str, bytes]) -> Place | None:
+def place_of(records: Mapping[str, bytes]) -> PartitionIdentity | None:
     """The place of the partition that these stored records are of, None where the head is not among them."""
     packed = packed_head(records)
     return None if packed is None else msgspec.msgpack.decode(packed, type=_Placed).place
 
 
-def mark_of(secret: bytes) -> str:
+def secret_fingerprint(secret: bytes) -> str:
     """By what a state knows the secret that it was made with."""
     return hashlib.sha256(b"callwarden " + secret).hexdigest()[:16]

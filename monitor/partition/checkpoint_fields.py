@@ -9,14 +9,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from monitor.partition.chunking import Cutter
+from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import Partitioner
 
 HEAD: Final = "head"
 """Its key. It is written last: what it names is there when it is."""
 
 
-class Live(Struct, frozen=True):
+class DecidingSettings(Struct, frozen=True):
     """The worker's settings that decide: ``max_ahead`` (`monitor.partition.source_position`), the others in
     `monitor.partition.idleness`.
     """
@@ -26,7 +26,7 @@ class Live(Struct, frozen=True):
     outage_grace_ms: int = 14_400_000
 
 
-class Place(Struct, frozen=True):
+class PartitionIdentity(Struct, frozen=True):
     """Which partition this is, of how many, and how producers place keys."""
 
     number: int
@@ -43,4 +43,4 @@ class InputTopic(Struct, frozen=True):
 
 def packed_head(records: Mapping[str, bytes]) -> bytes | None:
     """The head as it is among these stored records, None where it is not. MissingPartError."""
-    return Cutter().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)
+    return Chunker().join({key: value for key, value in records.items() if key.startswith(f"{HEAD}/")}).get(HEAD)

@@ -9,7 +9,7 @@ PART_BYTES: Final = 900_000
 _COUNT_BYTES: Final = 2
 
 
-class Cutter:
+class Chunker:
     """Cuts blobs into parts ``<key>/<number>``, each led by the count of parts, and deletes parts that are no more."""
 
     def __init__(self) -> None:
@@ -43,11 +43,13 @@ class Cutter:
             try:
                 blobs[key] = b"".join(records[f"{key}/{number}"][_COUNT_BYTES:] for number in range(count))
             except KeyError as missing:
-                raise MissingPartError(f"the stored state lacks {missing.args[0]}, of {count} parts of {key}") from None
+                raise MissingChunkError(
+                    f"the stored state lacks {missing.args[0]}, of {count} parts of {key}"
+                ) from None
             if count > 1:
                 self._parts[key] = count
         return blobs
 
 
-class MissingPartError(ValueError):
+class MissingChunkError(ValueError):
     """What was stored is not whole."""

@@ -12,7 +12,7 @@ _MOST_LOOKS = 40  # different ends of one log that are kept; a reader further be
 K = TypeVar("K", bound=Hashable)
 
 
-class Reading(NamedTuple):
+class ReadProgress(NamedTuple):
     """How far a log has been read: everything before ``position``, and no valid record from ``led`` on had an event
     time later than all before it."""
 
@@ -20,7 +20,7 @@ class Reading(NamedTuple):
     led: int
 
 
-class Quiet(NamedTuple):
+class QuietSource(NamedTuple):
     """For how long a log has brought no valid record of a later event time, up to ``ago_ms`` before the last look."""
 
     for_ms: int = 0
@@ -36,7 +36,7 @@ class _Seen:
     last_ms: int
 
 
-class Silence(Generic[K]):
+class SilentSources(Generic[K]):
     """Which logs are silent: over ``idle_after``, look after look, they brought no valid record of a later event time.
 
     What counts is what was read, not that a log grew: rejected records, aborted transactions and markers are silence.
@@ -77,23 +77,23 @@ class Silence(Generic[K]):
         """A look failed."""
         self._seen = {}
 
-    def quiet(self, log: K, reading: Reading | None = None) -> Quiet:
+    def quiet(self, log: K, reading: ReadProgress | None = None) -> QuietSource:
         """For how long the log has been silent, as far as it was read; without ``reading``, by its ends alone.
 
         Records behind the last look count only once the next look has seen them.
         """
         seen = self._seen.get(log)
         if not seen or self._looked_ms is None:
-            return Quiet()
+            return QuietSource()
         position, led = reading if reading is not None else (seen[-1].end, seen[-1].end)
         while reading is not None and len(seen) > 1 and seen[0].end < led:
             del seen[0]  # a record of a later time has come since
         read = [one for one in seen if led <= one.end <= position]
         if not read:
-            return Quiet()
-        return Quiet(read[-1].last_ms - read[0].first_ms, self._looked_ms - read[-1].last_ms)
+            return QuietSource()
+        return QuietSource(read[-1].last_ms - read[0].first_ms, self._looked_ms - read[-1].last_ms)
 
-    def silent(self, log: K, reading: Reading | None = None) -> bool:
+    def silent(self, log: K, reading: ReadProgress | None = None) -> bool:
         """Whether the log has been silent for long enough."""
         return self.quiet(log, reading).for_ms >= self.idle_after_ms > 0
 

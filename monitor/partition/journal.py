@@ -8,21 +8,21 @@ from typing import Any
 from msgspec import Struct
 
 
-class Move(Struct, frozen=True, tag="move"):
+class ClockAdvance(Struct, frozen=True, tag="move"):
     """The source was silent: its clock went on to ``clock_ms`` before the record at ``offset``."""
 
     offset: int
     clock_ms: int
 
 
-class Limit(Struct, frozen=True, tag="limit"):
+class MaxAheadChange(Struct, frozen=True, tag="limit"):
     """From ``offset`` on, records may be ``max_ahead_ms`` ahead of their timestamps."""
 
     offset: int
     max_ahead_ms: int
 
 
-class Skip(Struct, frozen=True, tag="skip"):
+class SkippedRecord(Struct, frozen=True, tag="skip"):
     """The operator had the record at ``offset`` refused, or all from there to ``through``, which could not be read."""
 
     offset: int
@@ -69,7 +69,7 @@ class LostState(Struct, frozen=True, tag="lost_state"):
     at_ms: int = 0
 
 
-class Switch(Struct, frozen=True, tag="policy"):
+class PolicyChange(Struct, frozen=True, tag="policy"):
     """Windows that end at ``from_ms`` or later, and records of then or later, are decided under this policy.
 
     ``policy`` is the resolved policy as `monitor.policy.serialize` writes it, ``sha256`` its hash, as events name it.
@@ -84,7 +84,7 @@ class Switch(Struct, frozen=True, tag="policy"):
     at_ms: int = 0
 
 
-class Withdrawal(Struct, frozen=True, tag="withdraw"):
+class PolicyWithdrawal(Struct, frozen=True, tag="withdraw"):
     """The policy that was to hold from ``from_ms`` on is not to: it was still to come, and has decided nothing."""
 
     from_ms: int
@@ -100,7 +100,7 @@ class EnforceFrom(Struct, frozen=True, tag="enforce_from"):
     from_ms: int
 
 
-class Refusal(Struct, frozen=True, tag="refused"):
+class RefusedCommand(Struct, frozen=True, tag="refused"):
     """The operator's command at ``offset`` of the control log cannot be done, and is done with.
 
     ``by`` and ``at_ms`` are the command's.
@@ -112,5 +112,18 @@ class Refusal(Struct, frozen=True, tag="refused"):
     at_ms: int = 0
 
 
-Note = Move | Limit | Skip | OutageEnded | LostInput | LostState | Switch | Withdrawal | EnforceFrom | Refusal
-"""Those of the partition (`LostState`, `Switch`, `Withdrawal`, `EnforceFrom`, `Refusal`) stand without a source."""
+Note = (
+    ClockAdvance
+    | MaxAheadChange
+    | SkippedRecord
+    | OutageEnded
+    | LostInput
+    | LostState
+    | PolicyChange
+    | PolicyWithdrawal
+    | EnforceFrom
+    | RefusedCommand
+)
+"""Those of the partition (`LostState`, `PolicyChange`, `PolicyWithdrawal`, `EnforceFrom`, `RefusedCommand`) stand
+without a source.
+"""

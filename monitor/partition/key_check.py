@@ -9,7 +9,7 @@ from monitor.text.masking import mask_numbers
 from schemas.inputs import Cdr
 
 if TYPE_CHECKING:
-    from monitor.decoding.decode import Decoded
+    from monitor.decoding.decode import DecodedRows
 
 Partitioner = Literal["murmur2", "crc32"]
 
@@ -40,7 +40,7 @@ def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
     return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
 
 
-class Keying:
+class KeyCheck:
     """What a record's place in the topics of partition ``number`` of ``partitions`` must be."""
 
     def __init__(self, number: int, partitions: int, partitioner: Partitioner) -> None:
@@ -49,7 +49,7 @@ class Keying:
         self.partitioner = partitioner
         self._at_home: set[str] = set()
 
-    def check(self, topic: str, decoded: "Decoded", keys: Sequence[bytes | None]) -> None:
+    def check(self, topic: str, decoded: "DecodedRows", keys: Sequence[bytes | None]) -> None:
         """Refuse what does not belong into ``topic`` (a bare name) under its key, or not into this partition."""
         faults: dict[int, str] = {}
         if decoded.calls is not None and len(decoded.call_rows):

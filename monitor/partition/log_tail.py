@@ -6,27 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.keys import salt_of
-from monitor.core.windows.aggregation_plan import Counting
-from monitor.decoding.decode import Decoded, Decoder, Source, refuse_later
+from monitor.core.windows.aggregation_plan import AggregationPlan
+from monitor.decoding.decode import DecodedRows, Decoder, Source, refuse_later
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Place
-from monitor.partition.idleness import CALLS, Reading
-from monitor.partition.key_check import Keying
-from monitor.partition.record_batch import Rows
-from monitor.partition.source_position import Position
+from monitor.partition.checkpoint import PartitionIdentity
+from monitor.partition.idleness import CALLS, ReadProgress
+from monitor.partition.key_check import KeyCheck
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.source_position import SourceProgress
 from monitor.policy.model import Policy
 
 _CALLS = INPUTS.index(CALLS)
 
 
 def valid_rows(
-    rows: Rows,
+    rows: RecordBatch,
     source: int,
     decoder: Decoder,
-    keying: Keying | None,
+    keying: KeyCheck | None,
     max_ahead_ms: NDArray[np.int64] | int,
     skipped: Mapping[int, str],
-) -> Decoded:
+) -> DecodedRows:
     """The rows decoded; refused is what cannot be read, lies in the wrong place, is too far ahead, or ``skipped``."""
     reasons = {offset: one.reason for offset, one in rows.unreadable.items()} | dict(skipped)
     decoded = decoder.messages(rows.values, rows.offsets, reasons)
@@ -36,25 +36,25 @@ def valid_rows(
     return decoded
 
 
-class Tail:
+class LogTail:
     """The end of a log of calls that somebody else owns, of which a few records are read with each look at it.
 
     It judges them as their owner does. What lies between two of its pieces is taken to be like them.
     """
 
-    def __init__(self, policy: Policy, secret: bytes, place: Place, max_ahead_ms: int) -> None:
-        self._decoder = Decoder(Counting.of(policy).layout, salt_of(secret))
-        self._keying = Keying(place.number, place.partitions, place.partitioner)
+    def __init__(self, policy: Policy, secret: bytes, place: PartitionIdentity, max_ahead_ms: int) -> None:
+        self._decoder = Decoder(AggregationPlan.of(policy).layout, salt_of(secret))
+        self._keying = KeyCheck(place.number, place.partitions, place.partitioner)
         self._max_ahead_ms = max_ahead_ms
-        self._at = Position(Source(_CALLS), [])
+        self._at = SourceProgress(Source(_CALLS), [])
         self._begun = False
 
     def begin(self, start: int) -> None:
         """The next rows are from ``start`` on; what is before it at the first time may be later than all before."""
         if not self._begun or start < self._at.source.offset:
-            self._at, self._begun = Position(Source(_CALLS), [], led=start), True
+            self._at, self._begun = SourceProgress(Source(_CALLS), [], led=start), True
 
-    def read(self, rows: Rows) -> None:
+    def read(self, rows: RecordBatch) -> None:
         """The next rows, after `begin`."""
         if len(rows):
             decoded = valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
@@ -66,9 +66,9 @@ class Tail:
         self._at.source.offset = offset
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ReadProgress:
         """How far it was read."""
-        return Reading(self._at.source.offset, self._at.led)
+        return ReadProgress(self._at.source.offset, self._at.led)
 
     @property
     def newest_ms(self) -> int | None:

@@ -15,7 +15,7 @@ class _Stored(Struct, array_like=True):
     gaps: Column
 
 
-class Offsets:
+class OffsetSet:
     """A set of offsets that come in ascending order as a rule, and leave in it. Memory: 8 bytes each."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Offsets:
         return packed(_Stored(FORMAT, int(known[0]), column(np.diff(known))))
 
     @classmethod
-    def decode(cls, data: bytes) -> "Offsets":
+    def decode(cls, data: bytes) -> "OffsetSet":
         """What was stored. StateFormatError."""
         offsets = cls()
         if data:

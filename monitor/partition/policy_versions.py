@@ -7,40 +7,40 @@ import msgspec
 import zstandard
 from msgspec import Struct
 
-from monitor.core.windows.policy_history import History
+from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window import HOUR_MS
-from monitor.decoding.late_line import Lateness
-from monitor.partition.journal import Switch, Withdrawal
+from monitor.decoding.late_line import LateLine
+from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
-from monitor.policy.timeline import Era, boundary, era_at
+from monitor.policy.timeline import PolicyVersion, era_at, next_change_ms
 
 POLICY: Final = "policy-"
 """What the keys of policies begin with."""
 
 
-class EraHead(Struct):
+class PolicyVersionRef(Struct):
     """From when a policy holds, and its hash, under which its text is stored beside the head."""
 
     from_ms: int
     sha256: str
 
 
-class Succession:
+class PolicyVersions:
     """Eras in order of time. Those before the one in force are kept as long as panes of theirs are needed."""
 
     def __init__(self, policy: Policy) -> None:
-        self.eras = [Era(0, policy)]
-        self.lateness = Lateness.of(self.eras)
+        self.eras = [PolicyVersion(0, policy)]
+        self.lateness = LateLine.of(self.eras)
         self._number = 0
         self._stored: set[str] = set()
 
     @classmethod
-    def stored(cls, heads: Iterable[EraHead], blobs: Mapping[str, bytes], at_ms: int) -> "Succession":
+    def stored(cls, heads: Iterable[PolicyVersionRef], blobs: Mapping[str, bytes], at_ms: int) -> "PolicyVersions":
         """What was stored when all before ``at_ms`` was decided. LostPolicyError."""
-        eras = [Era(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
+        eras = [PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
         made = cls(eras[0].policy)
-        made.eras, made.lateness = eras, Lateness.of(eras)
+        made.eras, made.lateness = eras, LateLine.of(eras)
         made._number = era_at(eras, at_ms)
         made._stored = {era.policy.sha256 for era in eras}
         return made
@@ -56,25 +56,27 @@ class Succession:
         return self.eras[self._number].policy
 
     @property
-    def newest(self) -> Era:
+    def newest(self) -> PolicyVersion:
         """The last that is known, which may be still to come."""
         return self.eras[-1]
 
     @property
-    def coming(self) -> Era | None:
+    def coming(self) -> PolicyVersion | None:
         """The next."""
         return self.eras[self._number + 1] if self._number + 1 < len(self.eras) else None
 
     @property
-    def history(self) -> History:
+    def history(self) -> FieldAvailability:
         """Those up to the one in force."""
-        return History(self.eras[: self._number + 1])
+        return FieldAvailability(self.eras[: self._number + 1])
 
-    def note(self, era: Era, reason: str = "", by: str = "", at_ms: int = 0) -> Switch:
+    def note(self, era: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
         """What the clock log says of an era."""
-        return Switch(era.from_ms, era.policy.sha256, to_plain(era.policy), reason, by, at_ms)
+        return PolicyChange(era.from_ms, era.policy.sha256, to_plain(era.policy), reason, by, at_ms)
 
-    def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int) -> Era | str:
+    def switch(
+        self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int
+    ) -> PolicyVersion | str:
         """The policy holds from ``from_ms``, or the first boundary from there on by which nothing is decided already.
 
         All before ``judged_ms`` was decided, and all below ``late_ms`` found late, by the policy before. The era, or
@@ -88,12 +90,12 @@ class Succession:
             return f"the policy cannot be read by this release: {error}"
         # What lies below a source's late line was found late by the policy before, though it is not judged yet.
         after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
-        era = Era(boundary(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
+        era = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
         self.eras.append(era)
-        self.lateness = Lateness.of(self.eras)
+        self.lateness = LateLine.of(self.eras)
         return era
 
-    def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[Era] | str:
+    def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[PolicyVersion] | str:
         """Take back those of these that are still to come: nothing has been decided, or found late, by them.
 
         ``judged_ms`` and ``late_ms`` as for `switch`. Those that are taken back, or why there is none.
@@ -104,7 +106,7 @@ class Succession:
             touched = self._touches_late(era.policy, before.policy) and era.from_ms <= late_ms
             if era.policy.sha256 in sha256s and era.from_ms > judged_ms and not touched:
                 gone.append(self.eras.pop(place))
-        self.lateness = Lateness.of(self.eras)
+        self.lateness = LateLine.of(self.eras)
         begun = [f"{era.policy.sha256[:12]} from {era.from_ms} on" for era in self.eras if era.policy.sha256 in sha256s]
         if begun and not gone:
             return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
@@ -114,31 +116,31 @@ class Succession:
     def _touches_late(after: Policy, before: Policy) -> bool:
         return after.lateness_ms != before.lateness_ms
 
-    def recall(self, notes: Sequence[Switch | Withdrawal]) -> None:
+    def recall(self, notes: Sequence[PolicyChange | PolicyWithdrawal]) -> None:
         """Add what was noted, in its order; where nothing was restored, what was noted as the first is. PolicyError.
 
         The notes may be those that led to what was restored, too, and what that has forgotten may be among them.
         """
-        first = next((note for note in notes if isinstance(note, Switch) and note.from_ms == 0), None)
+        first = next((note for note in notes if isinstance(note, PolicyChange) and note.from_ms == 0), None)
         if first is not None and not self._stored:
             self.eras = [_noted(first)]
         past = self.eras[: self._number + 1]
         coming = {era.from_ms: era for era in self.eras[self._number + 1 :]}
         for note in notes:
             known = coming.get(note.from_ms)
-            if isinstance(note, Withdrawal):
+            if isinstance(note, PolicyWithdrawal):
                 if known is not None and known.policy.sha256 == note.sha256:
                     del coming[note.from_ms]
             elif known is None and note.from_ms > past[-1].from_ms:
                 coming[note.from_ms] = _noted(note)
         self.eras = past + [coming[from_ms] for from_ms in sorted(coming)]
-        self.lateness = Lateness.of(self.eras)
+        self.lateness = LateLine.of(self.eras)
 
     # State ------------------------------------------------------------------------------------------------------
 
-    def heads(self) -> list[EraHead]:
+    def heads(self) -> list[PolicyVersionRef]:
         """What the head has of them."""
-        return [EraHead(era.from_ms, era.policy.sha256) for era in self.eras]
+        return [PolicyVersionRef(era.from_ms, era.policy.sha256) for era in self.eras]
 
     def changes(self) -> list[tuple[str, bytes | None]]:
         """The entries with their texts that are to be stored since the last call, None where one is to be deleted."""
@@ -162,7 +164,7 @@ class Succession:
                 return  # panes are stored from the beginning of an hour on
             del self.eras[0]
             self._number -= 1
-            self.lateness = Lateness.of(self.eras)
+            self.lateness = LateLine.of(self.eras)
 
 
 class LostPolicyError(ValueError):
@@ -179,8 +181,8 @@ def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:
         raise LostPolicyError(f"the stored policy cannot be read by this release: {error}") from None
 
 
-def _noted(switch: Switch) -> Era:
-    return Era(switch.from_ms, from_plain(switch.policy, switch.sha256))
+def _noted(switch: PolicyChange) -> PolicyVersion:
+    return PolicyVersion(switch.from_ms, from_plain(switch.policy, switch.sha256))
 
 
 def _key(sha256: str) -> str:

@@ -22,7 +22,7 @@ class UnreadableRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RecordBatch:
     """Consecutive records of one source ``[n]``, in its order; ``start`` and ``stop`` are the positions around them.
 
     Offsets need not be dense. ``timestamps_ms`` are the broker's. ``keys`` None: they are not looked at.
@@ -40,17 +40,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def cut(self, at: Iterable[int]) -> "list[Rows]":
+    def cut(self, at: Iterable[int]) -> "list[RecordBatch]":
         """These rows, parted before the first row at or above each of these offsets (ascending)."""
         edges = [0, *self.offsets.searchsorted(list(at)).tolist(), len(self)]
-        parts: list[Rows] = []
+        parts: list[RecordBatch] = []
         for start, stop in pairwise(edges):
             if start < stop:
                 keys = None if self.keys is None else self.keys[start:stop]
                 before = parts[-1].stop if parts else self.start
                 after = self.stop if stop == len(self) else int(self.offsets[stop])
                 parts.append(
-                    Rows(
+                    RecordBatch(
                         before,
                         after,
                         self.offsets[start:stop],

@@ -15,37 +15,37 @@ import msgspec
 import numpy as np
 
 from monitor.core.decisions.enforcement_events import rfc3339
-from monitor.core.snapshot import ShardHead, decode_names, encode_names
+from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers, dealt, renumbered
 from monitor.core.tenants.active_alert import StandingAlerts
 from monitor.core.tenants.alert_store import decode_alerts, encode_alerts
 from monitor.core.tenants.tenant_store import decode_standings, encode_standings
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.pane_store import SpanHead, decode_pane, encode_pane
-from monitor.core.windows.policy_history import History
+from monitor.core.windows.pane_store import WindowCheckpoint, decode_pane, encode_pane
+from monitor.core.windows.policy_history import FieldAvailability
 from monitor.core.windows.window import FINE_MS, HOUR_MS
 from monitor.decoding.input_topics import INPUTS
-from monitor.decoding.late_line import Lateness
-from monitor.partition.checkpoint import HEAD, PartitionHead, Place
-from monitor.partition.chunking import Cutter
+from monitor.decoding.late_line import LateLine
+from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity
+from monitor.partition.chunking import Chunker
 from monitor.partition.idleness import CALLS
-from monitor.partition.journal import Limit, Move
+from monitor.partition.journal import ClockAdvance, MaxAheadChange
 from monitor.partition.key_check import partition_of
-from monitor.partition.policy_versions import POLICY, EraHead
-from monitor.partition.record_batch import Rows
+from monitor.partition.policy_versions import POLICY, PolicyVersionRef
+from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead
-from monitor.partition.task import Partition
-from monitor.policy.timeline import Era, era_at
+from monitor.partition.task import StreamTask
+from monitor.policy.timeline import PolicyVersion, era_at
 
 _CALLS = INPUTS.index(CALLS)
 _NO_LIMIT_MS = 100 * 366 * 86_400_000  # what was taken once is taken again
 
 
-class RegroupError(ValueError):
+class RescaleError(ValueError):
     """States that cannot be regrouped as they are."""
 
 
-class Kept(NamedTuple):
+class KeptTopics(NamedTuple):
     """A record that was read and is not decided. ``at_ms`` is when it is decided; ``event_ms`` may be before that."""
 
     at_ms: int
@@ -55,52 +55,54 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class SourcePartition:
     """A partition as it was: its head, its other entries, and of each source what was read and is not decided."""
 
-    head: PartitionHead
+    head: CheckpointMetadata
     entries: dict[str, bytes]
-    kept: Sequence[Sequence[Kept]]
-    eras: Sequence[Era]
+    kept: Sequence[Sequence[KeptTopics]]
+    eras: Sequence[PolicyVersion]
 
     @property
-    def history(self) -> History:
+    def history(self) -> FieldAvailability:
         """The policies up to the one in force."""
-        return History(self.eras[: era_at(self.eras, self.head.watermark_ms) + 1])
+        return FieldAvailability(self.eras[: era_at(self.eras, self.head.watermark_ms) + 1])
 
     @property
-    def coming(self) -> Sequence[Era]:
+    def coming(self) -> Sequence[PolicyVersion]:
         """Those that are still to come."""
         return self.eras[era_at(self.eras, self.head.watermark_ms) + 1 :]
 
     @classmethod
-    def of(cls, partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]]) -> "Former":
+    def of(
+        cls, partition: StreamTask, records: dict[str, bytes], sources: Sequence[Sequence[RecordBatch]]
+    ) -> "SourcePartition":
         """That of these records, which the new ``partition`` restores, and of what it reads again in ``sources``."""
         partition.restore(records)
         kept = _kept(partition, sources)
-        entries = Cutter().join(records)
-        head = msgspec.msgpack.decode(entries.pop(HEAD), type=PartitionHead)
+        entries = Chunker().join(records)
+        head = msgspec.msgpack.decode(entries.pop(HEAD), type=CheckpointMetadata)
         return cls(head, entries, kept, partition.eras)
 
 
 @dataclass(frozen=True, slots=True)
-class Regrouped:
+class RescaledPartition:
     """A new partition: its entries but for the head, and of each source what is to be written before all else."""
 
     number: int
     entries: dict[str, bytes]
-    kept: Sequence[Sequence[Kept]]
-    head: PartitionHead
-    eras: Sequence[Era]
+    kept: Sequence[Sequence[KeptTopics]]
+    head: CheckpointMetadata
+    eras: Sequence[PolicyVersion]
 
     def head_at(
         self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
-    ) -> PartitionHead:
+    ) -> CheckpointMetadata:
         """Its head, once what is kept lies at these offsets of its sources, whose clocks are ``clocks_ms`` then.
 
         A source of which nothing is kept goes on at ``empty``.
         """
-        lateness = Lateness.of(self.eras)
+        lateness = LateLine.of(self.eras)
         sources = [
             _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness, self.head.live.max_ahead_ms)
             for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
@@ -108,12 +110,12 @@ class Regrouped:
         return msgspec.structs.replace(self.head, sources=sources)
 
 
-def _kept(partition: Partition, sources: Sequence[Sequence[Rows]]) -> list[list[Kept]]:
+def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> list[list[KeptTopics]]:
     """What the partition reads again and keeps undecided.
 
     Feeding is asked, row by row: so it is what a worker would take, whatever rules there are for that.
     """
-    kept: list[list[Kept]] = [[] for _ in sources]
+    kept: list[list[KeptTopics]] = [[] for _ in sources]
     for number, read in enumerate(sources):
         if number != _CALLS:
             for rows in read:
@@ -122,7 +124,9 @@ def _kept(partition: Partition, sources: Sequence[Sequence[Rows]]) -> list[list[
     assert handover is not None, "no call was read yet"
     for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.log[2])):
         record = waiting.record
-        kept[waiting.log[1]].append(Kept(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw))
+        kept[waiting.log[1]].append(
+            KeptTopics(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw)
+        )
     calls = kept[_CALLS]
     for rows in sources[_CALLS]:
         for row in rows.cut(rows.offsets[1:].tolist()):
@@ -132,7 +136,7 @@ def _kept(partition: Partition, sources: Sequence[Sequence[Rows]]) -> list[list[
                 assert row.keys is not None
                 key, value = row.keys[0] or b"", row.values[0] or b""
                 end_ms = msgspec.json.decode(value, type=_Ended).end_ms
-                calls.append(Kept(end_ms, end_ms, key, value))
+                calls.append(KeptTopics(end_ms, end_ms, key, value))
     calls.sort(key=lambda one: one.at_ms)
     return kept
 
@@ -141,7 +145,7 @@ class _Ended(msgspec.Struct):
     end_ms: int
 
 
-def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
+def regroup(formers: Sequence[SourcePartition], partitions: int) -> Iterator[RescaledPartition]:
     """The new partitions, one after the other. RegroupError where the former ones do not go together."""
     _check(formers)
     eras, pasts = _policies(formers)
@@ -175,7 +179,7 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
         first = formers[0].head
         head = msgspec.structs.replace(
             first,
-            place=Place(number, partitions, partitioner),
+            place=PartitionIdentity(number, partitions, partitioner),
             published_ms=0,
             outage_ended=all(former.head.outage_ended for former in formers),
             control=0,
@@ -183,29 +187,29 @@ def regroup(formers: Sequence[Former], partitions: int) -> Iterator[Regrouped]:
             sources=[],
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
             format=max(former.head.format for former in formers),
-            eras=[EraHead(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
+            eras=[PolicyVersionRef(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
             inputs=[],
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))
-        yield Regrouped(number, policies | entries, kept, head, eras)
+        yield RescaledPartition(number, policies | entries, kept, head, eras)
 
 
-def _check(formers: Sequence[Former]) -> None:
+def _check(formers: Sequence[SourcePartition]) -> None:
     first = formers[0].head
     if [former.head.place for former in formers] != [
         msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
     ]:
-        raise RegroupError("the states are not those of all partitions of one count; expected each of them once")
+        raise RescaleError("the states are not those of all partitions of one count; expected each of them once")
     for former in formers:
         if bool(former.head.eras) != bool(first.eras):
-            raise RegroupError(
+            raise RescaleError(
                 f"partition {former.head.place.number} has its policy in its state, or partition 0 has; expected it "
                 "in all or none: CALLWARDEN_STATE_FORMAT=3 for all workers before"
             )
 
 
-def _check_alike(formers: Sequence[Former]) -> None:
+def _check_alike(formers: Sequence[SourcePartition]) -> None:
     """That all have judged up to one time, and under the same circumstances but for their policies."""
     first = formers[0].head
     apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
@@ -214,17 +218,17 @@ def _check_alike(formers: Sequence[Former]) -> None:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:
             if field not in apart and getattr(head, field) != getattr(first, field):
-                raise RegroupError(f"partition {number} has another {field} than partition 0; expected the same")
+                raise RescaleError(f"partition {number} has another {field} than partition 0; expected the same")
         if head.published_ms >= head.watermark_ms > 0:
-            raise RegroupError(
+            raise RescaleError(
                 f"partition {number} still makes decisions again that are out already, after its state was lost; "
                 "expected it to have passed them"
             )
         if head.shard.sealed_ms != first.shard.sealed_ms:
-            raise RegroupError(f"partition {number} has sealed up to another time than partition 0; expected the same")
+            raise RescaleError(f"partition {number} has sealed up to another time than partition 0; expected the same")
 
 
-def _policies(formers: Sequence[Former]) -> tuple[Sequence[Era], Sequence[History | None]]:
+def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersion], Sequence[FieldAvailability | None]]:
     """The policies of the new partitions, and by which past each former one's panes are to be read before; None: none.
 
     Where they changed at other times in one partition than in another, a new partition can tell only the policy in
@@ -243,39 +247,39 @@ def _policies(formers: Sequence[Former]) -> tuple[Sequence[Era], Sequence[Histor
             wait = (
                 f"wait until {rfc3339(until.from_ms)}" if until else "callwarden policy apply the one that is to hold"
             )
-            raise RegroupError(
+            raise RescaleError(
                 f"partition {number} is under the policy {policy.sha256[:12]}, partition 0 under "
                 f"{pasts[0].policy.sha256[:12]}; expected one policy in all: {wait}"
             )
         if former.coming != first.coming:
-            raise RegroupError(
+            raise RescaleError(
                 f"partition {number} has other policies to come than partition 0, or from other times on; expected the "
                 "same: callwarden policy withdraw, and apply them again once the state is moved"
             )
     settled_ms = max(past.settled_ms for past in pasts)
     if settled_ms > now_ms:
-        raise RegroupError(
+        raise RescaleError(
             "the policy in force has begun at different times in the partitions, and some rules look at what was not "
             f"counted before it; expected that all see whole windows, from {rfc3339(settled_ms)} on"
         )
-    eras = [Era(max(past.eras[-1].from_ms for past in pasts), first.history.policy), *first.coming]
-    after = Lateness.of(eras)
+    eras = [PolicyVersion(max(past.eras[-1].from_ms for past in pasts), first.history.policy), *first.coming]
+    after = LateLine.of(eras)
     for former in formers:
-        before = Lateness.of(former.eras)
+        before = LateLine.of(former.eras)
         held = [
             source.done_ms
             for source in former.head.sources
             if before.line(source.done_ms) != after.line(source.done_ms)
         ]
         if held:
-            raise RegroupError(
+            raise RescaleError(
                 f"partition {former.head.place.number} is held at the time from which another lateness holds; expected "
                 "records of later, as others have had"
             )
     return eras, pasts
 
 
-def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants: int) -> ShardHead:
+def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], tenants: int) -> ShardCheckpoint:
     def levels(name: str, length: int) -> dict[int, int]:
         found: dict[int, int] = {}
         for head, own in zip(heads, numbers, strict=True):
@@ -290,7 +294,7 @@ def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants:
         tenants=tenants,
         decided=None,
         spans={
-            length: SpanHead(
+            length: WindowCheckpoint(
                 max(head.spans[length].left_ms for head in heads),
                 levels("callee_levels", length),
                 levels("caller_levels", length),
@@ -300,7 +304,7 @@ def _shard_head(heads: Sequence[ShardHead], numbers: Sequence[Numbers], tenants:
     )
 
 
-def _fine_from_ms(head: ShardHead) -> int:
+def _fine_from_ms(head: ShardCheckpoint) -> int:
     """From when on fine panes are needed.
 
     A shard that had nothing to judge for long has older ones, and where it has them, others have hour panes alone.
@@ -310,8 +314,8 @@ def _fine_from_ms(head: ShardHead) -> int:
 
 
 def _entries(
-    formers: Sequence[Former],
-    pasts: Sequence[History | None],
+    formers: Sequence[SourcePartition],
+    pasts: Sequence[FieldAvailability | None],
     numbers: Sequence[Numbers],
     names: Sequence[str],
     fine_from_ms: int,
@@ -343,20 +347,20 @@ def _entries(
     return entries
 
 
-def _read(key: str, pane: Pane, past: History | None) -> Pane:
+def _read(key: str, pane: Pane, past: FieldAvailability | None) -> Pane:
     if past is None:
         return pane
     return past.read(pane) if key[0] == "f" else past.read_hour(pane)
 
 
-def _clock_of(line_ms: int, lateness: Lateness) -> int:
+def _clock_of(line_ms: int, lateness: LateLine) -> int:
     """The least clock by which the late line is there, which it was."""
     least, most = line_ms, line_ms + _NO_LIMIT_MS
     return least + bisect_left(range(most - least), line_ms, key=lambda more: lateness.line(least + more))
 
 
 def _source(
-    kept: Sequence[Kept], offsets: Sequence[int], clock_ms: int, lateness: Lateness, max_ahead_ms: int
+    kept: Sequence[KeptTopics], offsets: Sequence[int], clock_ms: int, lateness: LateLine, max_ahead_ms: int
 ) -> SourceHead:
     """Where a source goes on: before what is kept, at ``offsets``, the last of which is that after it.
 
@@ -364,7 +368,10 @@ def _source(
     """
     resume, end = offsets[0], offsets[-1]
     raised = [(one, offset) for one, offset in zip(kept, offsets, strict=False) if one.at_ms > one.event_ms]
-    moves = [*(Move(offset, _clock_of(one.at_ms, lateness)) for one, offset in raised), Move(end, clock_ms)]
+    moves = [
+        *(ClockAdvance(offset, _clock_of(one.at_ms, lateness)) for one, offset in raised),
+        ClockAdvance(end, clock_ms),
+    ]
     return SourceHead(
         resume=resume,
         clock_ms=min(kept[0].at_ms, clock_ms) if kept else clock_ms,
@@ -372,7 +379,9 @@ def _source(
         done_ms=clock_ms,
         duplicates=b"",
         moves=moves if kept else [],
-        limits=[Limit(resume, _NO_LIMIT_MS), Limit(end, max_ahead_ms)] if kept else [Limit(end, max_ahead_ms)],
+        limits=[MaxAheadChange(resume, _NO_LIMIT_MS), MaxAheadChange(end, max_ahead_ms)]
+        if kept
+        else [MaxAheadChange(end, max_ahead_ms)],
         skips=[],
         fresh=[],
     )

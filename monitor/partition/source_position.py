@@ -8,16 +8,16 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from monitor.decoding.decode import NO_CLOCK_MS, Decoded, Source
-from monitor.partition.journal import Limit, LostInput, Move, Note, Skip
-from monitor.partition.offset_set import Offsets
+from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Source
+from monitor.partition.journal import ClockAdvance, LostInput, MaxAheadChange, Note, SkippedRecord
+from monitor.partition.offset_set import OffsetSet
 
 
 class SourceHead(Struct):
     """Where a source goes on: at ``resume``, with its clock there.
 
     Below ``done`` nothing is counted or put out again; ``done_ms`` is the clock there. ``duplicates`` are the offsets
-    in ``[resume, done)`` of calls that were duplicates, as `Offsets.encode` has them; ``moves``, ``limits`` and
+    in ``[resume, done)`` of calls that were duplicates, as `OffsetSet.encode` has them; ``moves``, ``limits`` and
     ``skips`` what was noted and matters from ``resume`` on, ``fresh`` the offsets of those skips that have not been
     told of.
     """
@@ -27,14 +27,14 @@ class SourceHead(Struct):
     done: int
     done_ms: int
     duplicates: bytes
-    moves: list[Move]
-    limits: list[Limit]
-    skips: list[Skip]
+    moves: list[ClockAdvance]
+    limits: list[MaxAheadChange]
+    skips: list[SkippedRecord]
     fresh: list[int]
 
 
 @dataclass(slots=True)
-class Position:
+class SourceProgress:
     """One source: where it is, and what is kept of its past from the resume offset on.
 
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
@@ -45,13 +45,13 @@ class Position:
     """
 
     source: Source
-    limits: list[Limit]
+    limits: list[MaxAheadChange]
     done: int = 0
     done_ms: int = NO_CLOCK_MS
-    duplicates: Offsets = field(default_factory=Offsets)
-    moves: list[Move] = field(default_factory=list)
+    duplicates: OffsetSet = field(default_factory=OffsetSet)
+    moves: list[ClockAdvance] = field(default_factory=list)
     moved: int = 0
-    skips: dict[int, Skip] = field(default_factory=dict)
+    skips: dict[int, SkippedRecord] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
     newest_ms: int = NO_CLOCK_MS
     leading_ms: int = NO_CLOCK_MS
@@ -66,7 +66,7 @@ class Position:
             self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
             self.moved += 1
 
-    def reads(self, decoded: Decoded, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> None:
+    def reads(self, decoded: DecodedRows, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> None:
         """Take note of which of these records, some at least, are valid, and which are later than all before them."""
         valid = np.flatnonzero(decoded.event_ms >= 0)
         if not len(valid):
@@ -92,11 +92,11 @@ class Position:
         self.fresh = {o for o in self.fresh if o in self.skips and self.skips[o].last >= self.source.offset}
         self.skips = {offset: skip for offset, skip in self.skips.items() if skip.last >= resume}
 
-    def move(self, clock_ms: int) -> Move | None:
+    def move(self, clock_ms: int) -> ClockAdvance | None:
         """The clock goes on to ``clock_ms`` at this offset; None where it was there already."""
         if clock_ms <= self.source.clock_ms:
             return None
-        move = Move(self.source.offset, clock_ms)
+        move = ClockAdvance(self.source.offset, clock_ms)
         # Only the last one before a valid record shows: what is rejected goes by no clock.
         while self.moves and self.moves[-1].offset >= self.valid:
             self.moves.pop()
@@ -105,7 +105,7 @@ class Position:
         self.go(move.offset)
         return move
 
-    def skip(self, skip: Skip) -> None:
+    def skip(self, skip: SkippedRecord) -> None:
         """Refuse what the skip is of when it is read."""
         self.skips[skip.offset] = skip
         self.fresh.add(skip.offset)
@@ -115,9 +115,9 @@ class Position:
         """Whether its clock still goes by what former owners have noted, and not by a look of this one."""
         return self.source.offset < self.own_from or self.moved < len(self.moves)
 
-    def skipped(self, offsets: NDArray[np.int64]) -> dict[int, Skip]:
+    def skipped(self, offsets: NDArray[np.int64]) -> dict[int, SkippedRecord]:
         """The skips of those of these offsets (ascending) that have one."""
-        found: dict[int, Skip] = {}
+        found: dict[int, SkippedRecord] = {}
         for skip in self.skips.values():
             first, after = np.searchsorted(offsets, skip.offset), np.searchsorted(offsets, skip.last, "right")
             found |= dict.fromkeys(offsets[first:after].tolist(), skip)
@@ -125,14 +125,14 @@ class Position:
 
     def recall(self, notes: Iterable[Note]) -> None:
         """What had been noted of the source, out of the clock log, before it is read."""
-        moves: dict[int, Move] = {}
-        limits: list[Limit] = []
+        moves: dict[int, ClockAdvance] = {}
+        limits: list[MaxAheadChange] = []
         for note in notes:
-            if isinstance(note, Move):
+            if isinstance(note, ClockAdvance):
                 moves[note.offset] = max(note, moves.get(note.offset, note), key=lambda move: move.clock_ms)
-            elif isinstance(note, Limit):
+            elif isinstance(note, MaxAheadChange):
                 limits.append(note)
-            elif isinstance(note, Skip):
+            elif isinstance(note, SkippedRecord):
                 self.skips[note.offset] = note
             elif isinstance(note, LostInput) and note.anew:
                 moves, limits, self.skips = {}, [], {}
@@ -140,11 +140,11 @@ class Position:
         self.limits = sorted(limits, key=_offset) or self.limits
         self.go(self.source.offset)
 
-    def limit(self, offset: int, max_ahead_ms: int) -> Limit | None:
+    def limit(self, offset: int, max_ahead_ms: int) -> MaxAheadChange | None:
         """From ``offset`` on this limit holds; None where it did already."""
         if self.limits[-1].max_ahead_ms == max_ahead_ms:
             return None
-        self.limits.append(Limit(offset, max_ahead_ms))
+        self.limits.append(MaxAheadChange(offset, max_ahead_ms))
         return self.limits[-1]
 
     def pass_over(self, offset: int) -> None:
@@ -166,8 +166,8 @@ class Position:
         """The log was made anew and begins at ``offset``: what was known of offsets is of another log."""
         self.source.offset = self.done = self.valid = self.led = offset
         self._catch_up()
-        self.duplicates, self.moves, self.moved, self.skips, self.fresh = Offsets(), [], 0, {}, set()
-        self.limits = [Limit(offset, max_ahead_ms)]
+        self.duplicates, self.moves, self.moved, self.skips, self.fresh = OffsetSet(), [], 0, {}, set()
+        self.limits = [MaxAheadChange(offset, max_ahead_ms)]
 
     def _catch_up(self) -> None:
         # Windows were decided by the clock at `done`. With an earlier one, calls that came too late for them would be
@@ -191,16 +191,16 @@ class Position:
             sorted(self.fresh),
         )
 
-    def restore(self, head: SourceHead, max_ahead_ms: int) -> Limit | None:
+    def restore(self, head: SourceHead, max_ahead_ms: int) -> MaxAheadChange | None:
         """Become what was stored; the limit that is another one than before, to be noted."""
         self.source.offset, self.source.clock_ms = head.resume, head.clock_ms
         self.valid = self.led = head.resume
-        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, Offsets.decode(head.duplicates)
+        self.done, self.done_ms, self.duplicates = head.done, head.done_ms, OffsetSet.decode(head.duplicates)
         self.moves, self.limits = list(head.moves), list(head.limits)
         self.skips, self.fresh = {skip.offset: skip for skip in head.skips}, set(head.fresh)
         # A state that was brought back out of an export has limits that were noted beyond what it has read itself.
         return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
 
 
-def _offset(note: Move | Limit) -> int:
+def _offset(note: ClockAdvance | MaxAheadChange) -> int:
     return note.offset

@@ -6,38 +6,38 @@ import msgspec
 
 from monitor.decoding.decode import NO_CLOCK_MS, Source
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
-from monitor.partition.idleness import CALLS, Reading, clock_ms
-from monitor.partition.journal import Limit, LostInput, Move, Note, OutageEnded, Skip
-from monitor.partition.record_batch import Rows
-from monitor.partition.source_position import Position, SourceHead
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.idleness import CALLS, ReadProgress, clock_ms
+from monitor.partition.journal import ClockAdvance, LostInput, MaxAheadChange, Note, OutageEnded, SkippedRecord
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.source_position import SourceHead, SourceProgress
 
 _CALLS = INPUTS.index(CALLS)
 _FAR_MS = 300_000
 
 
-class OutOfPlaceError(ValueError):
+class MisplacedRecordError(ValueError):
     """Rows were fed that do not follow those before them."""
 
 
 class Sources:
     """The first ``count`` sources of `monitor.decoding.input_topics.INPUTS`, by their numbers there."""
 
-    def __init__(self, count: int, live: Live) -> None:
+    def __init__(self, count: int, live: DecidingSettings) -> None:
         self._live = live
-        limit = Limit(0, live.max_ahead_ms)
-        self._positions = [Position(Source(number), [limit]) for number in range(count)]
+        limit = MaxAheadChange(0, live.max_ahead_ms)
+        self._positions = [SourceProgress(Source(number), [limit]) for number in range(count)]
         self._outage_ended = False
         self._notes: list[tuple[int, Note]] = [(number, limit) for number in range(count)]
-        self._moves: dict[tuple[int, int], Move] = {}  # since the last `take`, by source and offset
+        self._moves: dict[tuple[int, int], ClockAdvance] = {}  # since the last `take`, by source and offset
 
     # Reading ----------------------------------------------------------------------------------------------------
 
-    def read(self, source: int, rows: Rows) -> Iterator[tuple[Position, Rows]]:
+    def read(self, source: int, rows: RecordBatch) -> Iterator[tuple[SourceProgress, RecordBatch]]:
         """The next rows of a source, in parts before each of which its clock has moved. OutOfPlaceError."""
         position = self._positions[source]
         if rows.start != position.source.offset:
-            raise OutOfPlaceError(
+            raise MisplacedRecordError(
                 f"{INPUTS[source]}: rows from {rows.start} on, but the next is {position.source.offset}"
             )
         coming = position.moves[position.moved :]
@@ -81,10 +81,10 @@ class Sources:
         current = feed_current or self._outage_ended
         return self.move(source, clock_ms(INPUTS[source], now_ms, self._live.outage_grace_ms, current))
 
-    def reading(self, source: int) -> Reading:
+    def reading(self, source: int) -> ReadProgress:
         """How far it was read, and since where its records move no clock."""
         position = self._positions[source]
-        return Reading(position.source.offset, position.led)
+        return ReadProgress(position.source.offset, position.led)
 
     @property
     def clocks_ms(self) -> list[int]:
@@ -129,7 +129,7 @@ class Sources:
         position = self._positions[source]
         if offset < position.source.offset:
             return f"the record at offset {offset} was read already; the next is at {position.source.offset}"
-        skip = Skip(offset, reason, by, at_ms)
+        skip = SkippedRecord(offset, reason, by, at_ms)
         position.skip(skip)
         self._notes.append((source, skip))
         return None
@@ -172,7 +172,7 @@ class Sources:
             position.pass_over(loss.offset)
         if position.source.clock_ms > NO_CLOCK_MS:
             # Whoever reads the log later has not the records that had moved it.
-            self._notes.append((source, Move(loss.offset, position.source.clock_ms)))
+            self._notes.append((source, ClockAdvance(loss.offset, position.source.clock_ms)))
 
     def recall(self, source: int, notes: list[Note], end: int | None = None) -> None:
         """What workers had noted of a source, out of the clock log, before anything is read.
@@ -181,7 +181,7 @@ class Sources:
         """
         position = self._positions[source]
         position.recall(notes)
-        if any(isinstance(note, Limit) for note in notes):  # they stand for the one that it began with
+        if any(isinstance(note, MaxAheadChange) for note in notes):  # they stand for the one that it began with
             self._notes = [(of, note) for of, note in self._notes if of != source]
         position.own_from = end or 0
         limit = None if end is None else position.limit(end, self._live.max_ahead_ms)

@@ -16,35 +16,35 @@ from monitor.core.calls.keys import salt_of
 from monitor.core.codec import WRITES, format_of
 from monitor.core.decisions.record_handlers import Place as DecisionPlace
 from monitor.core.handover import Handover
-from monitor.core.policy_chain import Relay, layouts
-from monitor.core.results import Sink
+from monitor.core.policy_chain import PolicyChain, field_layouts
+from monitor.core.results import Output
 from monitor.core.shard import Shard
-from monitor.core.snapshot import ShardHead
-from monitor.core.windows.policy_history import History, judged_later
-from monitor.decoding.decode import NO_CLOCK_MS, Decoder, Late, Refused, merge
+from monitor.core.snapshot import ShardCheckpoint
+from monitor.core.windows.policy_history import FieldAvailability, judged_later
+from monitor.decoding.decode import NO_CLOCK_MS, Decoder, LateCall, RejectedRow, merge
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import (
     HANDOVER,
     HEAD,
-    HandedOver,
+    CheckpointMetadata,
+    DecidingSettings,
     InputTopic,
-    Live,
     MismatchError,
-    PartitionHead,
-    Place,
-    mark_of,
+    PartitionHandover,
+    PartitionIdentity,
     must_be_whole,
+    secret_fingerprint,
 )
-from monitor.partition.chunking import Cutter
-from monitor.partition.journal import EnforceFrom, LostState, Note, Refusal, Switch, Withdrawal
-from monitor.partition.key_check import Keying
+from monitor.partition.chunking import Chunker
+from monitor.partition.journal import EnforceFrom, LostState, Note, PolicyChange, PolicyWithdrawal, RefusedCommand
+from monitor.partition.key_check import KeyCheck
 from monitor.partition.log_tail import valid_rows
-from monitor.partition.policy_versions import EraHead, LostPolicyError, Succession
-from monitor.partition.record_batch import Rows
-from monitor.partition.source_position import Position
+from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.source_position import SourceProgress
 from monitor.partition.sources import Sources
 from monitor.policy.model import Policy
-from monitor.policy.timeline import Era
+from monitor.policy.timeline import PolicyVersion
 from schemas.inputs import END_MS
 
 _KEEPS_POLICY = 3  # the first format that holds the policy
@@ -59,21 +59,21 @@ _MANY_CALLS = 250_000  # fifty megabytes of open calls
 
 
 @dataclass(slots=True)
-class Taken:
+class TaskOutput:
     """What was read and brought about since the last call; rows read again do not count.
 
     ``refused`` are those of the ``sink``, too; ``notes`` stand with their source's number, None: of the partition.
     """
 
-    sink: Sink = field(default_factory=Sink)
+    sink: Output = field(default_factory=Output)
     rows: int = 0
-    late: list[Late] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    late: list[LateCall] = field(default_factory=list)
+    refused: list[RejectedRow] = field(default_factory=list)
     duplicates: int = 0
     notes: list[tuple[int | None, Note]] = field(default_factory=list)
 
 
-class Partition:
+class StreamTask:
     """Feeds pieces of its sources to its shard, in whatever order they come, and advances as their clocks allow.
 
     Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. Whoever feeds it chooses the order; the decisions
@@ -90,27 +90,27 @@ class Partition:
         self,
         policy: Policy,
         secret: bytes = b"",
-        live: Live | None = None,
-        place: Place | None = None,
+        live: DecidingSettings | None = None,
+        place: PartitionIdentity | None = None,
         sources: int = len(INPUTS),
         state_format: int = WRITES,
         replaying: bool = False,
         enforce_from_ms: int = 0,
     ) -> None:
         self.state_format = self._told_format = state_format
-        self.sources = Sources(sources, live or Live())
-        self._live = live or Live()
+        self.sources = Sources(sources, live or DecidingSettings())
+        self._live = live or DecidingSettings()
         self.control = 0
         self.inputs: list[InputTopic] = []  # stored, and compared by whoever opens it
         self.last_ms = NO_CLOCK_MS  # the largest event time that was taken in
-        self.place = place or Place(0, 1)
-        self._keying = Keying(place.number, place.partitions, place.partitioner) if place else None
+        self.place = place or PartitionIdentity(0, 1)
+        self._keying = KeyCheck(place.number, place.partitions, place.partitioner) if place else None
         self._replaying = replaying
-        self._restored: tuple[ShardHead, dict[str, bytes]] | None = None
-        self._policies = Succession(policy)
-        self._secret = mark_of(secret)
+        self._restored: tuple[ShardCheckpoint, dict[str, bytes]] | None = None
+        self._policies = PolicyVersions(policy)
+        self._secret = secret_fingerprint(secret)
         self._salt = salt_of(secret)
-        self._judge: Shard | Relay
+        self._judge: Shard | PolicyChain
         self._begun = False  # as what was restored says
         self._enforce_from(enforce_from_ms)
         self._take_turns()
@@ -119,10 +119,10 @@ class Partition:
         self._decided_ms = NO_CLOCK_MS  # what was decided before the restart
         self._decided: DecisionPlace = ()  # and of what is not before that time, up to which record
         self._most_ms = END_MS
-        self._cutter = Cutter()
+        self._cutter = Chunker()
         self._entries: set[str] = set()  # the shard's, as they are stored
         self._left: frozenset[str] = frozenset()
-        self._taken = Taken()
+        self._taken = TaskOutput()
         self._passed_on = 0  # the weight of what is passed on as it came, since the last `take`
         self._notes: list[Note] = []
         if enforce_from_ms:
@@ -138,8 +138,8 @@ class Partition:
         """Have the policy in force judge, in a replay also those that are to come."""
         policies = self._policies
         if self._replaying:
-            layout, later = layouts(policies.eras)
-            self._judge = Relay(policies.eras, enforce_from_ms=self.enforce_from_ms, number=policies.number)
+            layout, later = field_layouts(policies.eras)
+            self._judge = PolicyChain(policies.eras, enforce_from_ms=self.enforce_from_ms, number=policies.number)
         else:
             history = policies.history
             layout, later = history.counting.layout, ()
@@ -152,7 +152,7 @@ class Partition:
     @property
     def shard(self) -> Shard:
         """The shard of the policy in force."""
-        return self._judge.shard if isinstance(self._judge, Relay) else self._judge
+        return self._judge.shard if isinstance(self._judge, PolicyChain) else self._judge
 
     @property
     def policy(self) -> Policy:
@@ -166,12 +166,12 @@ class Partition:
 
     # Taking in --------------------------------------------------------------------------------------------------
 
-    def feed(self, source: int, rows: Rows) -> None:
+    def feed(self, source: int, rows: RecordBatch) -> None:
         """The next rows of a source. OutOfPlaceError when they are not the next."""
         for position, part in self.sources.read(source, rows):
             self._feed(position, part)
 
-    def _feed(self, position: Position, rows: Rows) -> None:
+    def _feed(self, position: SourceProgress, rows: RecordBatch) -> None:
         reader, done = position.source, position.done
         skipped = position.skipped(rows.offsets) if position.skips else {}
         reasons = {offset: f"skipped: {skip.reason}" for offset, skip in skipped.items()}
@@ -210,7 +210,7 @@ class Partition:
                 self._taken.duplicates += int((again >= done).sum())
                 known.add(again)
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RefusedCommand) -> None:
         """Note that a command cannot be done, so that nobody tries once more."""
         self._notes.append(refusal)
 
@@ -233,13 +233,13 @@ class Partition:
         if begun or not self._begun:  # a state that was brought here tells it itself
             self.state_format = self._told_format
             self._enforce_from(begun[-1] if begun else 0)
-        gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | Switch
+        gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | PolicyChange
         self._notes = [note for note in self._notes if not isinstance(note, gone)]
-        policies = [note for note in notes if isinstance(note, Switch | Withdrawal)]
+        policies = [note for note in notes if isinstance(note, PolicyChange | PolicyWithdrawal)]
         if policies:
             self._policies.recall(policies)
             if any(note.from_ms == 0 for note in policies):
-                self._notes = [note for note in self._notes if not isinstance(note, Switch)]
+                self._notes = [note for note in self._notes if not isinstance(note, PolicyChange)]
         self._take_turns()
 
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
@@ -261,7 +261,7 @@ class Partition:
         gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
         if isinstance(gone, str):
             return gone
-        self._notes += [Withdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms) for era in gone]
+        self._notes += [PolicyWithdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms) for era in gone]
         return None
 
     @property
@@ -270,22 +270,22 @@ class Partition:
         return self._policies.lateness.line(self.sources.furthest_ms)
 
     @property
-    def newest(self) -> Era:
+    def newest(self) -> PolicyVersion:
         """The last policy that is known, which may be still to come."""
         return self._policies.newest
 
     def judged_later(self) -> dict[str, int]:
         """The rules of that one which are not judged from its time on, with the first end at which they are."""
-        return judged_later(History(self._policies.eras))
+        return judged_later(FieldAvailability(self._policies.eras))
 
     @property
-    def eras(self) -> Sequence[Era]:
+    def eras(self) -> Sequence[PolicyVersion]:
         """The policies that are known, in order of time; some may be still to come."""
         return self._policies.eras
 
     def clear(self, left: Iterable[str]) -> None:
         """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
-        self._left, self._cutter = frozenset(left), Cutter()
+        self._left, self._cutter = frozenset(left), Chunker()
 
     def suppress(self, published: Mapping[str, int]) -> None:
         """These decisions (id and ``decided_ms``) are out already: they are made again, but not put out."""
@@ -342,7 +342,7 @@ class Partition:
             self._judge.advance(self._watermark_ms)
 
     @property
-    def _ends_here(self) -> Era | None:
+    def _ends_here(self) -> PolicyVersion | None:
         """What follows, where the clocks have reached that and it is for somebody else to go on."""
         coming = self._policies.coming
         return coming if coming and not self._replaying and coming.from_ms <= self.watermark_ms else None
@@ -402,9 +402,9 @@ class Partition:
         if last_ms > NO_CLOCK_MS:
             self._judge.finish(last_ms)
 
-    def take(self) -> Taken:
+    def take(self) -> TaskOutput:
         """What came of it since the last call."""
-        taken, self._taken, self._passed_on = self._taken, Taken(), 0
+        taken, self._taken, self._passed_on = self._taken, TaskOutput(), 0
         taken.notes = [*self.sources.take(), *((None, note) for note in self._notes)]
         self._notes = []
         taken.sink = self.shard.take()
@@ -412,7 +412,7 @@ class Partition:
             taken.sink.enforcement = [one for one in taken.sink.enforcement if one.id not in self._published]
             taken.sink.shadow = [one for one in taken.sink.shadow if one.id not in self._published]
         taken.duplicates += taken.sink.duplicates
-        taken.refused += [Refused(r.log, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
+        taken.refused += [RejectedRow(r.log, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
         return taken
 
     # State ------------------------------------------------------------------------------------------------------
@@ -428,12 +428,12 @@ class Partition:
         for key, blob in changes:
             (self._entries.discard if blob is None else self._entries.add)(key)
         changes += self._handover(hand_over and not self.switching)
-        eras: list[EraHead] = []
+        eras: list[PolicyVersionRef] = []
         if self.state_format >= _KEEPS_POLICY:
             self._policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
             changes += self._policies.changes()
             eras = self._policies.heads()
-        head = PartitionHead(
+        head = CheckpointMetadata(
             self.place,
             self.policy.sha256,
             self._secret,
@@ -460,7 +460,7 @@ class Partition:
         handover = self.shard.handover(self._watermark_ms) if wanted else None
         before, self._handed_over = self._handed_over, handover is not None
         if handover is not None:
-            handed_over = HandedOver(self.sources.offsets, self.sources.clocks_ms, handover.encode())
+            handed_over = PartitionHandover(self.sources.offsets, self.sources.clocks_ms, handover.encode())
             return [(HANDOVER, msgspec.msgpack.encode(handed_over))]
         return [(HANDOVER, None)] if before else []
 
@@ -474,11 +474,11 @@ class Partition:
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
         state_format = max(self._told_format, format_of(packed))
-        head = msgspec.msgpack.decode(packed, type=PartitionHead)
+        head = msgspec.msgpack.decode(packed, type=CheckpointMetadata)
         head.must_match(self.place, self._secret, self.policy.sha256)
         self._entries = must_be_whole(head.entries, blobs)
         self.state_format = state_format
-        self._taken, self._passed_on, self._notes = Taken(), 0, []
+        self._taken, self._passed_on, self._notes = TaskOutput(), 0, []
         self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms
         self._decided = head.shard.decided or ()
@@ -492,7 +492,7 @@ class Partition:
         self._enforce_from(head.enforce_from_ms)
         if head.eras:
             try:
-                self._policies = Succession.stored(head.eras, blobs, head.watermark_ms)
+                self._policies = PolicyVersions.stored(head.eras, blobs, head.watermark_ms)
             except LostPolicyError as error:
                 raise MismatchError(str(error)) from None
         elif self.state_format >= _KEEPS_POLICY:
@@ -507,7 +507,7 @@ class Partition:
         """Go on where a former owner stopped in good order, if it did; the offsets at which the sources go on then."""
         blob, self._handover_blob = self._handover_blob, None
         if blob is not None:
-            handed_over = msgspec.msgpack.decode(blob, type=HandedOver)
+            handed_over = msgspec.msgpack.decode(blob, type=PartitionHandover)
             self.shard.take_over(Handover.decode(handed_over.shard))
             self.sources.take_over(handed_over.offsets, handed_over.clocks_ms)
         return self.sources.offsets

@@ -13,7 +13,7 @@ USUAL_MS = 120_000
 """A watermark that is behind the present by ``idle_after``, the lateness and so much waits for nothing special."""
 
 
-class Why(Enum):
+class HoldReason(Enum):
     """Why a source holds it back."""
 
     OUTAGE_GRACE = "outage_grace"  # no call comes anywhere: the feed may be away
@@ -31,21 +31,21 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class WatermarkHold:
     """``source``, by its number in `monitor.decoding.input_topics.INPUTS`, holds the watermark back.
 
     ``until_ms`` is when all that has been read will be decided at the latest, where that can be told.
     """
 
     source: int
-    why: Why
+    why: HoldReason
     clock_ms: int
     until_ms: int | None = None
 
 
 def held_by(
     sources: Sequence[SourceState], now_ms: int, idle_after_ms: int, lateness_ms: int, grace_ms: int, last_ms: int
-) -> Hold | None:
+) -> WatermarkHold | None:
     """What holds the watermark back at ``now_ms``; None where nothing does, beyond what is usual.
 
     ``last_ms`` is the largest event time that was read: where all up to it is decided, nothing waits for the grace.
@@ -55,31 +55,31 @@ def held_by(
     if least.clock_ms >= now_ms - idle_after_ms - USUAL_MS:
         return None
     if least.unread:
-        return Hold(source, Why.UNREAD, least.clock_ms)
+        return WatermarkHold(source, HoldReason.UNREAD, least.clock_ms)
     if not least.silent:
-        return Hold(source, Why.OLD_RECORDS, least.clock_ms)
+        return WatermarkHold(source, HoldReason.OLD_RECORDS, least.clock_ms)
     if INPUTS[source] != CALLS or last_ms < least.clock_ms - lateness_ms or last_ms == NO_CLOCK_MS:
         return None  # its clock is about to move, or nothing waits
-    return Hold(source, Why.OUTAGE_GRACE, least.clock_ms, last_ms + lateness_ms + grace_ms)
+    return WatermarkHold(source, HoldReason.OUTAGE_GRACE, least.clock_ms, last_ms + lateness_ms + grace_ms)
 
 
-def sentence(hold: Hold, topic: str, number: int, since_ms: int) -> str:
+def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str:
     """One for an operator; ``topic`` is the source's full name, which has held decisions back since ``since_ms``."""
     clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
     match hold.why:
-        case Why.OUTAGE_GRACE:
+        case HoldReason.OUTAGE_GRACE:
             return (
                 f"partition {number}: no call comes in any partition, and decisions wait for calls that may be away, "
                 f"until {rfc3339(hold.until_ms or 0)} at the latest; if none are away: "
                 "callwarden end-outage --reason WHY"
             )
-        case Why.OLD_RECORDS:
+        case HoldReason.OLD_RECORDS:
             return (
                 f"partition {number}: {topic} holds decisions back: its clock is at {clock}, behind since "
                 f"{rfc3339(since_ms)}, for its records have times of then; have its writer catch up, or stop it: "
                 "a silent source is not waited for"
             )
-        case Why.UNREAD:
+        case HoldReason.UNREAD:
             return (
                 f"partition {number}: {topic} is not read to its end, and decisions wait for it beyond {clock}; "
                 "start more workers where callwarden_lag_records grows"

@@ -22,7 +22,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class CatalogueHit:
     """A term found in a text; ``unless`` is the row's word that took it away, or None where it stands."""
 
     row: CatalogueRow
@@ -78,11 +78,11 @@ class Catalogue:
                 likely = Match(hit.row, hit.term, False)
         return likely
 
-    def explain(self, text: str) -> list[Hit]:
+    def explain(self, text: str) -> list[CatalogueHit]:
         """Every term found, rows in file order, the longest term of a row first, also those taken away."""
         return list(self._hits(text))
 
-    def _hits(self, text: str) -> Iterator[Hit]:
+    def _hits(self, text: str) -> Iterator[CatalogueHit]:
         written = _Written(text)
         compared = written.compared
         beginnings = {compared[i : i + length] for i in range(len(compared)) for length in (1, 2)}
@@ -92,11 +92,11 @@ class Catalogue:
             term, as_written = words.terms[place]
             if term == compared:
                 # The whole text is the term: nothing adjoins it, and no `unless` applies.
-                yield Hit(words.row, as_written, True, None)
+                yield CatalogueHit(words.row, as_written, True, None)
             elif written.contains(term):
                 if row not in taken:
                     taken[row] = next((word for form, word in words.unless if written.contains(form)), None)
-                yield Hit(words.row, as_written, False, taken[row])
+                yield CatalogueHit(words.row, as_written, False, taken[row])
 
 
 class _Written:

@@ -32,14 +32,14 @@ _MODES_EN = {
 }
 
 
-class Words(NamedTuple):
+class RuleDescription(NamedTuple):
     """The same in Chinese and English."""
 
     zh: str
     en: str
 
 
-def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Words:
+def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> RuleDescription:
     """What the rule looks for and what follows, one sentence each."""
     conditions = [_condition(rule.metric, rule.direction, rule.threshold, rule.params)]
     conditions += [_condition(c.metric, c.op, c.value, rule.params) for c in rule.also]
@@ -58,20 +58,20 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Words:
     zh += f"此后 {_duration_zh(rule.cooldown_ms)}内不重复"
     en += f": clause {behaviour.clause}, {behaviour.en} ({tier.en}); {_MODES_EN[rule.mode]}; "
     en += f"quiet for {format_duration(rule.cooldown_ms)} after"
-    return Words(zh, en)
+    return RuleDescription(zh, en)
 
 
-def escalation_words(escalation: Escalation, tier: Tier) -> Words:
+def escalation_words(escalation: Escalation, tier: Tier) -> RuleDescription:
     """What the escalation counts and what follows."""
     n = escalation.at_least
     zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规：{tier.zh}，{_MODES_ZH[escalation.mode]}"
     zh += "（平台内部规则，非接入规范条款）"
     en = f"{n} violations within {format_duration(escalation.window_ms)}: {tier.en}; {_MODES_EN[escalation.mode]}"
     en += " (the house's rule, not a clause of the access rules)"
-    return Words(zh, en)
+    return RuleDescription(zh, en)
 
 
-def _condition(name: str, op: str, value: float, params: Params) -> Words:
+def _condition(name: str, op: str, value: float, params: Params) -> RuleDescription:
     metric = METRICS[name]
     zh, en = metric.zh, metric.en
     if name == "short_call_ratio":
@@ -87,11 +87,13 @@ def _condition(name: str, op: str, value: float, params: Params) -> Words:
         share = f"{value * 100:.6g} %"
         of_zh, of_en = _of_zh(metric), _of_en(metric)
         if metric.family == "calls":
-            return Words(f"{of_zh}中{zh}的占比{_OPS_ZH[op]} {share}", f"of {of_en}, {_SHARES_EN[op]} {share} {en}")
-        return Words(f"{zh}与{of_zh}之比{_OPS_ZH[op]} {share}", f"{en} {_OPS_EN[op]} {share} of {of_en}")
+            return RuleDescription(
+                f"{of_zh}中{zh}的占比{_OPS_ZH[op]} {share}", f"of {of_en}, {_SHARES_EN[op]} {share} {en}"
+            )
+        return RuleDescription(f"{zh}与{of_zh}之比{_OPS_ZH[op]} {share}", f"{en} {_OPS_EN[op]} {share} of {of_en}")
     if metric.unit == "count":
-        return Words(f"{zh}{_OPS_ZH[op]} {value:,.6g}", f"{_COUNTS_EN[op]} {value:,.6g} {en}")
-    return Words(f"{zh}{_OPS_ZH[op]} {value:,.6g} 秒", f"{en} {_OPS_EN[op]} {value:,.6g} s")
+        return RuleDescription(f"{zh}{_OPS_ZH[op]} {value:,.6g}", f"{_COUNTS_EN[op]} {value:,.6g} {en}")
+    return RuleDescription(f"{zh}{_OPS_ZH[op]} {value:,.6g} 秒", f"{en} {_OPS_EN[op]} {value:,.6g} s")
 
 
 def _of_zh(metric: Metric) -> str:

@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from monitor.policy.file.errors import Fault, PolicyError
+from monitor.policy.file.errors import PolicyError, PolicyFault
 from monitor.policy.file.resolve import Document, read_document, resolve
 from monitor.policy.file.rules import Cell
-from monitor.policy.file.yaml_source import MAX_BYTES, Place, Source, parse
+from monitor.policy.file.yaml_source import MAX_BYTES, YamlPath, YamlSource, parse
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
@@ -31,14 +31,14 @@ def load(path: str | None) -> Policy:
             raw = stream.read(4 * MAX_BYTES + 1)
     except OSError as error:
         said = f"cannot be read: {error.strerror or error}"
-        raise PolicyError([Fault(path, 1, 1, said)]) from None
+        raise PolicyError([PolicyFault(path, 1, 1, said)]) from None
     return loads(_decode(raw, path), path)
 
 
 def loads(text: str, name: str) -> Policy:
     """The policy in ``text``, called ``name`` in faults. Raises `PolicyError` with every fault."""
     source = parse(text, name)
-    faults: list[Fault] = []
+    faults: list[PolicyFault] = []
     own = read_document(source, faults)
     return resolve(own, _built_in_document(), faults)
 
@@ -52,12 +52,12 @@ def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
 def _from_text(text: str, sha256: str) -> Policy:
     # Not as a file is read: with every value written out it may be longer than a file may be, and YAML takes its time.
     name = f"policy {sha256[:12]}"
-    faults: list[Fault] = []
-    own = read_document(Source(name, json.loads(text), {}, {(): (1, 1)}), faults)
+    faults: list[PolicyFault] = []
+    own = read_document(YamlSource(name, json.loads(text), {}, {(): (1, 1)}), faults)
     policy = resolve(own, _built_in_document(), faults)
     if policy.sha256 != sha256:
         said = f"its hash is {policy.sha256[:12]}: expected the text that was stored under {sha256[:12]}"
-        raise PolicyError([Fault(name, 1, 1, said)])
+        raise PolicyError([PolicyFault(name, 1, 1, said)])
     return policy
 
 
@@ -69,7 +69,7 @@ def _decode(raw: bytes, path: str) -> str:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         byte = raw[error.start]
         said = f"byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
-        raise PolicyError([Fault(path, line, column, said)]) from None
+        raise PolicyError([PolicyFault(path, line, column, said)]) from None
 
 
 @cache
@@ -82,10 +82,10 @@ def _built_in() -> Policy:
 def _built_in_document() -> Document:
     """The access rules with the catalogue, which stands in a file of its own."""
     folder = files("monitor.policy")
-    faults: list[Fault] = []
+    faults: list[PolicyFault] = []
     document = read_document(parse((folder / BUILT_IN).read_text("utf-8"), BUILT_IN), faults)
     catalogue = parse((folder / CATALOGUE).read_text("utf-8"), CATALOGUE)
     if faults:
         raise PolicyError(faults)
-    document.sections["prohibited_businesses"] = Cell(catalogue.data, Place(catalogue))
+    document.sections["prohibited_businesses"] = Cell(catalogue.data, YamlPath(catalogue))
     return document

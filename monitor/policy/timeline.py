@@ -11,18 +11,18 @@ BOUNDARY_MS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
+class PolicyVersion:
     """Windows that end at ``from_ms`` or later, and records of then or later, are decided under ``policy``."""
 
     from_ms: int
     policy: Policy
 
 
-def boundary(at_ms: int) -> int:
+def next_change_ms(at_ms: int) -> int:
     """The first time from ``at_ms`` on at which a policy can change."""
     return -(-at_ms // BOUNDARY_MS) * BOUNDARY_MS
 
 
-def era_at(eras: Sequence[Era], at_ms: int) -> int:
+def era_at(eras: Sequence[PolicyVersion], at_ms: int) -> int:
     """Which of the eras, in order of time, that instant is of."""
     return max(sum(era.from_ms <= at_ms for era in eras) - 1, 0)

@@ -98,7 +98,7 @@ class _Frames:
         return bytes(some)
 
 
-def pieces(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
+def line_chunks(stream: BinaryIO, lines: int) -> Iterator[tuple[int, list[bytes]]]:
     """Pieces of at most ``lines`` lines (without their line feed), each with the number of its first line, from 1.
 
     A line above `MAX_LINE` keeps its first `MAX_LINE` bytes, so that it is refused like any other bad line. Where those

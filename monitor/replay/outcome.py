@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from monitor.core.threshold_distance import Look
-from monitor.decoding.decode import Late, Refused
+from monitor.core.threshold_distance import ThresholdDistances
+from monitor.decoding.decode import LateCall, RejectedRow
 from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 
 @dataclass(slots=True)
-class Summary:
+class ReplaySummary:
     """What a replay read and brought about; ``read`` = ``accepted`` + ``rejected`` + ``duplicates`` + ``late``."""
 
     read: int = 0
@@ -49,11 +49,11 @@ class Outcome:
     windows: list[JudgedWindow] = field(default_factory=list)
     late: list[bytes] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
-    summary: Summary = field(default_factory=Summary)
-    seen: Look | None = None
+    summary: ReplaySummary = field(default_factory=ReplaySummary)
+    seen: ThresholdDistances | None = None
 
 
-def settle(outcome: Outcome, late: list[Late], refused: list[Refused], names: Sequence[str]) -> None:
+def order_and_count(outcome: Outcome, late: list[LateCall], refused: list[RejectedRow], names: Sequence[str]) -> None:
     """Put everything but windows into the order of its file, and count it.
 
     The summary has ``read`` and ``duplicates`` already; ``names`` are those of the sources, by number.

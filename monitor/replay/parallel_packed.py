@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.string_column import Strings
-from monitor.decoding.decode import Decoded
+from monitor.core.calls.string_column import StringColumn
+from monitor.decoding.decode import DecodedRows
 from monitor.replay.sharding import split
 
 
@@ -36,7 +36,7 @@ _PACKED = (
 )
 
 
-def pack(decoded: Decoded, shards: int) -> list[bytes]:
+def pack(decoded: DecodedRows, shards: int) -> list[bytes]:
     """Each shard's part of a decoded piece."""
     if decoded.calls is None:
         return [b""] * shards
@@ -50,13 +50,13 @@ def pack(decoded: Decoded, shards: int) -> list[bytes]:
     return parts
 
 
-def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> Decoded:
+def unpack(packed: bytes, before_ms: NDArray[np.int64]) -> DecodedRows:
     """A shard's part of a piece as the piece that the shard sees: the others' rows are not in it."""
-    empty = Decoded(before_ms, [], None, np.empty(0, np.intp), [], [], _NoBytes(), before_ms)
+    empty = DecodedRows(before_ms, [], None, np.empty(0, np.intp), [], [], _NoBytes(), before_ms)
     if not packed:
         return empty
     part: _Part = pickle.loads(packed)
-    ids = Strings.in_row(part.ids, part.id_sizes)
+    ids = StringColumn.in_row(part.ids, part.id_sizes)
     zeros = np.zeros(len(ids), np.int64)
     columns = dict(zip(_PACKED, part.columns, strict=True))
     sources = zeros.astype(np.int16)

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from monitor.adapters.base import Adapter
-from monitor.core.policy_chain import layouts
-from monitor.core.results import Sink
-from monitor.core.threshold_distance import Look, Looking, merged
-from monitor.decoding.decode import Batch, Decoded, Decoder, Late, Placed
-from monitor.decoding.late_line import Lateness
-from monitor.policy.timeline import Era
-from monitor.replay.files import pieces
+from monitor.core.policy_chain import field_layouts
+from monitor.core.results import Output
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, merge_distances
+from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, PlacedRows
+from monitor.decoding.late_line import LateLine
+from monitor.policy.timeline import PolicyVersion
+from monitor.replay.files import line_chunks
 from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, FINISH, PIECE, SINK, TAKE
 from monitor.replay.parallel_packed import pack
 from monitor.replay.parallel_process import Process
@@ -44,25 +44,25 @@ class Pool:
 
     def __init__(
         self,
-        eras: Sequence[Era],
+        eras: Sequence[PolicyVersion],
         jobs: int,
         windows: bool,
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int = 0,
-        looking: Looking | None = None,
+        looking: DistanceOptions | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         settings = (eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
         self._looking = looking
-        self._looks: list[Look] = []
-        self._lateness = Lateness.of(eras)
+        self._looks: list[ThresholdDistances] = []
+        self._lateness = LateLine.of(eras)
         self._processes = [Process(context, settings) for _ in range(jobs)]
-        layout, later = layouts(eras)
+        layout, later = field_layouts(eras)
         self._own = Decoder(layout, salt, not_after_ms, later)
         self._answers: dict[int, Any] = {}
         self._parts: dict[int, list[bytes]] = {}
-        self._sinks: list[Sink] = []
+        self._sinks: list[Output] = []
         self._done = 0
         self._tenants = 0
         self._count = 0
@@ -76,7 +76,9 @@ class Pool:
         for process in self._processes:
             process.close()
 
-    def decoded(self, stream: BinaryIO, adapter: Adapter | None, piece_lines: int, streams: int) -> Iterator[Decoded]:
+    def decoded(
+        self, stream: BinaryIO, adapter: Adapter | None, piece_lines: int, streams: int
+    ) -> Iterator[DecodedRows]:
         """The pieces of one of ``streams`` streams, decoded ahead of being asked for, in order."""
         if adapter is not None:
             rows = iter(adapter.rows(stream))
@@ -85,14 +87,14 @@ class Pool:
             return
         ahead: deque[_Piece] = deque()
         most = max(1, _AHEAD * len(self._processes) // streams)
-        for first_line, lines in pieces(stream, piece_lines):
+        for first_line, lines in line_chunks(stream, piece_lines):
             ahead.append(self._ask(lines, first_line))
             if len(ahead) > most:
                 yield self._answer(ahead.popleft())
         while ahead:
             yield self._answer(ahead.popleft())
 
-    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+    def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order; the late calls among them are put into ``batch``."""
         for placed, start, stop in ready:
             self._tell(placed)
@@ -114,7 +116,7 @@ class Pool:
         while self._done < len(self._processes):
             self._receive()
 
-    def collect(self) -> list[Sink]:
+    def collect(self) -> list[Output]:
         """What is known by now of what was brought about since the last call."""
         sinks, self._sinks = self._sinks, []
         return sinks
@@ -129,9 +131,9 @@ class Pool:
         """Only at the end: the processes go each at its own pace."""
         return self._done == len(self._processes)
 
-    def look(self) -> Look | None:
+    def look(self) -> ThresholdDistances | None:
         """What is to be seen of the tenants after `finish`, if that was asked for."""
-        return merged(self._looks, self._looking) if self._looking else None
+        return merge_distances(self._looks, self._looking) if self._looking else None
 
     # Pieces -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class Pool:
         process.send(DECODE, self._count, b"\n".join(lines), first_line)
         return _Piece(self._count, lines, first_line)
 
-    def _answer(self, piece: _Piece) -> Decoded:
+    def _answer(self, piece: _Piece) -> DecodedRows:
         while piece.number not in self._answers:
             self._receive()
         event_ms, others, refused, numbers, parts = self._answers.pop(piece.number)
@@ -153,22 +155,22 @@ class Pool:
         else:
             lines = [lines[number - piece.first_line] for number in numbers.tolist()]
         self._parts[piece.number] = parts
-        return Decoded(event_ms, [], None, np.empty(0, np.intp), others, refused, lines, numbers, piece.number)
+        return DecodedRows(event_ms, [], None, np.empty(0, np.intp), others, refused, lines, numbers, piece.number)
 
-    def _keep(self, decoded: Decoded) -> Decoded:
+    def _keep(self, decoded: DecodedRows) -> DecodedRows:
         """A piece that was decoded here; it keeps its calls, so that `merge` finds the late ones."""
         self._count += 1
         decoded.number = self._count
         self._parts[self._count] = pack(decoded, len(self._processes))
         return decoded
 
-    def _tell(self, placed: Placed) -> None:
+    def _tell(self, placed: PlacedRows) -> None:
         """Give each shard its part of a piece, once."""
         number, first = placed.decoded.number, int(placed.offset[0])
         for process, part in zip(self._processes, self._parts.pop(number, ()), strict=False):
             process.send(PIECE, number, placed.source, part, placed.before_ms, placed.after_ms, first)
 
-    def _late(self, placed: Placed, start: int, stop: int) -> list[Late]:
+    def _late(self, placed: PlacedRows, start: int, stop: int) -> list[LateCall]:
         """The late calls among these rows; few, so each is decoded once more for what it is sorted by."""
         if placed.decoded.calls is not None:
             return []
@@ -181,7 +183,7 @@ class Pool:
             call = codec.decode(raw)
             assert isinstance(call, Cdr)
             log = (int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row]))
-            late.append(Late(log, call.end_ms, call.tenant_id, call.call_id, raw))
+            late.append(LateCall(log, call.end_ms, call.tenant_id, call.call_id, raw))
         return late
 
     def _receive(self) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.decisions.record_handlers import Waiting
-from monitor.core.policy_chain import Relay, layouts
-from monitor.core.results import Sink
-from monitor.core.threshold_distance import Look, Looking, look
-from monitor.decoding.decode import Decoder, Placed, merge
-from monitor.decoding.late_line import Lateness
-from monitor.policy.timeline import Era
+from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.policy_chain import PolicyChain, field_layouts
+from monitor.core.results import Output
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances
+from monitor.decoding.decode import Decoder, PlacedRows, merge
+from monitor.decoding.late_line import LateLine
+from monitor.policy.timeline import PolicyVersion
 from monitor.replay.parallel_messages import ADVANCE, DECODE, DECODED, DONE, ERROR, FINISH, PIECE, SINK, TAKE
 from monitor.replay.parallel_packed import pack, unpack
 
@@ -25,21 +25,21 @@ class Worker:
 
     def __init__(
         self,
-        eras: Sequence[Era],
+        eras: Sequence[PolicyVersion],
         shards: int,
         windows: bool,
         salt: np.uint64,
         not_after_ms: int | None,
         enforce_from_ms: int,
-        looking: Looking | None,
+        looking: DistanceOptions | None,
     ) -> None:
-        self._relay = Relay(eras, windows, enforce_from_ms)
+        self._relay = PolicyChain(eras, windows, enforce_from_ms)
         self._looking = looking
         self._shards = shards
-        self._lateness = Lateness.of(eras)
-        layout, later = layouts(eras)
+        self._lateness = LateLine.of(eras)
+        layout, later = field_layouts(eras)
         self._decoder = Decoder(layout, salt, not_after_ms, later)
-        self._pieces: dict[int, Placed] = {}
+        self._pieces: dict[int, PlacedRows] = {}
 
     def decode(self, number: int, blob: bytes, first_line: int) -> tuple[str, Any]:
         """Decode a piece; all of it but the calls, and the calls' packed parts."""
@@ -59,9 +59,11 @@ class Worker:
     ) -> None:
         """This shard's part of a piece, in its place in its source."""
         offset = np.arange(first_offset, first_offset + len(before_ms))
-        self._pieces[number] = Placed(source, unpack(packed, before_ms), before_ms, after_ms, offset)
+        self._pieces[number] = PlacedRows(source, unpack(packed, before_ms), before_ms, after_ms, offset)
 
-    def take(self, ready: list[tuple[int, int, int]], waiting: list[Waiting], watermark_ms: int) -> tuple[str, Sink]:
+    def take(
+        self, ready: list[tuple[int, int, int]], waiting: list[PendingRecord], watermark_ms: int
+    ) -> tuple[str, Output]:
         """Take the rows of these pieces, in reading order."""
         for one in waiting:
             self._relay.wait(one)
@@ -69,21 +71,23 @@ class Worker:
         for number, _, stop in ready:
             if stop == len(self._pieces[number]):
                 del self._pieces[number]
-        sink = Sink()
+        sink = Output()
         if batch.calls is not None:
             sink.duplicates = int(self._relay.apply(batch.names, batch.calls, watermark_ms).sum())
         return SINK, sink
 
-    def advance(self, watermark_ms: int) -> tuple[str, Sink]:
+    def advance(self, watermark_ms: int) -> tuple[str, Output]:
         """Decide what the watermark allows."""
         self._relay.advance(watermark_ms)
         return SINK, self._relay.take()
 
-    def finish(self, last_ms: int | None, until_ms: int | None) -> tuple[str, tuple[Sink, int, Look | None]]:
+    def finish(
+        self, last_ms: int | None, until_ms: int | None
+    ) -> tuple[str, tuple[Output, int, ThresholdDistances | None]]:
         """The input has ended (without a record if ``last_ms`` is None)."""
         if last_ms is not None:
             self._relay.finish(last_ms, until_ms)
-        seen = look(self._relay.shard, self._looking) if self._looking else None
+        seen = measure_distances(self._relay.shard, self._looking) if self._looking else None
         return DONE, (self._relay.take(), self._relay.shard.tenants, seen)
 
 

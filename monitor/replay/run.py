@@ -11,14 +11,14 @@ import numpy as np
 
 from monitor.adapters.base import Adapter
 from monitor.core.calls.keys import salt_of
-from monitor.core.policy_chain import layouts
-from monitor.core.threshold_distance import Looking
-from monitor.decoding.decode import NO_CLOCK_MS, Decoded, Decoder, Late, Placed, Refused, Source, merge
-from monitor.decoding.late_line import Lateness
+from monitor.core.policy_chain import field_layouts
+from monitor.core.threshold_distance import DistanceOptions
+from monitor.decoding.decode import NO_CLOCK_MS, DecodedRows, Decoder, LateCall, PlacedRows, RejectedRow, Source, merge
+from monitor.decoding.late_line import LateLine
 from monitor.policy.model import Policy
-from monitor.policy.timeline import Era
-from monitor.replay.files import open_input, pieces
-from monitor.replay.outcome import Outcome, settle
+from monitor.policy.timeline import PolicyVersion
+from monitor.replay.files import line_chunks, open_input
+from monitor.replay.outcome import Outcome, order_and_count
 from monitor.replay.parallel_pool import Pool
 from monitor.replay.sharding import LocalShards, Shards
 from schemas.outputs import Enforcement, JudgedWindow
@@ -27,7 +27,7 @@ PIECE_LINES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReplayProgress:
     """How far a replay has come: rows read, the watermark (None before the first), and what was decided since."""
 
     read: int
@@ -49,9 +49,9 @@ def replay(
     jobs: int = 1,
     piece_lines: int = PIECE_LINES,
     secret: bytes = b"",
-    looking: Looking | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    switches: Sequence[Era] = (),
+    looking: DistanceOptions | None = None,
+    progress: Callable[[ReplayProgress], None] | None = None,
+    switches: Sequence[PolicyVersion] = (),
 ) -> Outcome:
     """Judge files of records by a policy, and by those that follow it at their times (``switches``, in order).
 
@@ -64,7 +64,7 @@ def replay(
     tenants at the end.
     """
     salt = salt_of(secret)
-    eras = (Era(0, policy), *switches)
+    eras = (PolicyVersion(0, policy), *switches)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         if jobs > 1:
@@ -74,7 +74,7 @@ def replay(
         else:
             local = LocalShards(eras, shards, windows, looking, enforce_from_ms)
             run = _Run(local, paths, eras, until_ms, progress, on_windows)
-            layout, later = layouts(eras)
+            layout, later = field_layouts(eras)
             decoder = Decoder(layout, salt, not_after_ms, later)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
         run.read(decoded)
@@ -87,9 +87,9 @@ class UntilTooEarlyError(ValueError):
     """``--until`` lies before the largest event time of the input."""
 
 
-def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_lines: int) -> Iterator[Decoded]:
+def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_lines: int) -> Iterator[DecodedRows]:
     if adapter is None:
-        for first_line, lines in pieces(stream, piece_lines):
+        for first_line, lines in line_chunks(stream, piece_lines):
             yield decoder.lines(lines, first_line)
     else:
         rows = iter(adapter.rows(stream))
@@ -100,10 +100,10 @@ def _decoded(stream: BinaryIO, decoder: Decoder, adapter: Adapter | None, piece_
 class _Feed:
     """A source that is being read: the piece at hand and how far into it."""
 
-    def __init__(self, number: int, decoded: Iterator[Decoded]) -> None:
+    def __init__(self, number: int, decoded: Iterator[DecodedRows]) -> None:
         self.source = Source(number)
         self._decoded = decoded
-        self.piece: Placed | None = None
+        self.piece: PlacedRows | None = None
         self.at = 0
         self.next_piece()
 
@@ -129,9 +129,9 @@ class _Run:
         self,
         shards: Shards,
         paths: Sequence[str | PathLike[str]],
-        eras: Sequence[Era],
+        eras: Sequence[PolicyVersion],
         until_ms: int | None,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[ReplayProgress], None] | None,
         on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
     ) -> None:
         self._on_windows = on_windows
@@ -139,13 +139,13 @@ class _Run:
         self.outcome = Outcome()
         self._shards = shards
         self._paths = [str(path) for path in paths]
-        self._lateness = Lateness.of(eras)
+        self._lateness = LateLine.of(eras)
         self._until_ms = until_ms
         self._progress = progress
-        self._late: list[Late] = []
-        self._refused: list[Refused] = []
+        self._late: list[LateCall] = []
+        self._refused: list[RejectedRow] = []
 
-    def read(self, sources: Sequence[Iterator[Decoded]]) -> None:
+    def read(self, sources: Sequence[Iterator[DecodedRows]]) -> None:
         """Read all sources to their ends, in the one reading order, and decide as far as the watermark allows."""
         feeds = [_Feed(number, decoded) for number, decoded in enumerate(sources)]
         watermark_ms = NO_CLOCK_MS
@@ -182,11 +182,11 @@ class _Run:
             outcome.alerts += sink.alerts
             self._windows += sink.windows
             outcome.summary.duplicates += sink.duplicates
-            self._refused += [Refused(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+            self._refused += [RejectedRow(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
         if self._on_windows is not None and self._shards.settled:
             self._hand_over(self._on_windows)
         if self._progress is not None:
-            self._progress(Progress(outcome.summary.read, watermark_ms, decided))
+            self._progress(ReplayProgress(outcome.summary.read, watermark_ms, decided))
 
     def _hand_over(self, on_windows: Callable[[Sequence[JudgedWindow]], None]) -> None:
         self._windows.sort(key=_order_of_windows)
@@ -204,7 +204,7 @@ class _Run:
             self._hand_over(self._on_windows)
         summary.tenants = self._shards.tenants
         outcome.seen = self._shards.look()
-        settle(outcome, self._late, self._refused, self._paths)
+        order_and_count(outcome, self._late, self._refused, self._paths)
         return outcome
 
 
@@ -212,7 +212,7 @@ def _order_of_windows(window: JudgedWindow) -> tuple[int, str, str]:
     return window.end_ms, window.tenant_id, window.rule_id
 
 
-def _ready(reading: Sequence[_Feed]) -> list[tuple[Placed, int, int]]:
+def _ready(reading: Sequence[_Feed]) -> list[tuple[PlacedRows, int, int]]:
     """What can be read now without looking at later pieces: the rest of one piece, and what others have before it.
 
     That one is the piece whose source ends with the least clock (at a tie the first): all rows that come before

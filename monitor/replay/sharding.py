@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from monitor.core.calls.columns import Calls
-from monitor.core.policy_chain import Relay
-from monitor.core.results import Sink
-from monitor.core.threshold_distance import Look, Looking, look, merged
-from monitor.decoding.decode import Batch, Placed
-from monitor.policy.timeline import Era
+from monitor.core.policy_chain import PolicyChain
+from monitor.core.results import Output
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, measure_distances, merge_distances
+from monitor.decoding.decode import MergedRows, PlacedRows
+from monitor.policy.timeline import PolicyVersion
 
 
 def shard_of(tenant_id: str, shards: int) -> int:
@@ -36,7 +36,7 @@ def split(names: list[str], calls: Calls, shards: int) -> list[tuple[list[str], 
 class Shards(Protocol):
     """Where the calls and records of a replay go: the shards in this process, or in others (`monitor.replay`)."""
 
-    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+    def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order: ``batch`` is the merged ``ready``; ``watermark_ms`` is that before them."""
         ...
 
@@ -48,7 +48,7 @@ class Shards(Protocol):
         """The input has ended."""
         ...
 
-    def collect(self) -> list[Sink]:
+    def collect(self) -> list[Output]:
         """What has been brought about since the last call, or is known of it by now; after `finish` all of it."""
         ...
 
@@ -62,7 +62,7 @@ class Shards(Protocol):
         """Whether all shards have decided equally far, so that no window is still to come before those collected."""
         ...
 
-    def look(self) -> Look | None:
+    def look(self) -> ThresholdDistances | None:
         """What is to be seen of the tenants after `finish`, if that was asked for."""
         ...
 
@@ -72,17 +72,17 @@ class LocalShards:
 
     def __init__(
         self,
-        eras: Sequence[Era],
+        eras: Sequence[PolicyVersion],
         shards: int,
         windows: bool,
-        looking: Looking | None = None,
+        looking: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
     ) -> None:
-        self.shards = [Relay(eras, windows, enforce_from_ms) for _ in range(shards)]
+        self.shards = [PolicyChain(eras, windows, enforce_from_ms) for _ in range(shards)]
         self._looking = looking
         self._duplicates = 0
 
-    def take(self, ready: Sequence[tuple[Placed, int, int]], batch: Batch, watermark_ms: int) -> None:
+    def take(self, ready: Sequence[tuple[PlacedRows, int, int]], batch: MergedRows, watermark_ms: int) -> None:
         """Take rows in reading order."""
         count = len(self.shards)
         for waiting in batch.waiting:
@@ -103,7 +103,7 @@ class LocalShards:
         for shard in self.shards:
             shard.finish(last_ms, until_ms)
 
-    def collect(self) -> list[Sink]:
+    def collect(self) -> list[Output]:
         """What has been brought about since the last call."""
         sinks = [shard.take() for shard in self.shards]
         sinks[0].duplicates += self._duplicates
@@ -120,7 +120,11 @@ class LocalShards:
         """Always: they advance together."""
         return True
 
-    def look(self) -> Look | None:
+    def look(self) -> ThresholdDistances | None:
         """What is to be seen of the tenants."""
         looking = self._looking
-        return merged([look(relay.shard, looking) for relay in self.shards], looking) if looking else None
+        return (
+            merge_distances([measure_distances(relay.shard, looking) for relay in self.shards], looking)
+            if looking
+            else None
+        )

@@ -9,7 +9,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Condition, Rule
 from monitor.report import labels
 from monitor.report.charts import Charts, Series
-from monitor.report.labels import Label, label
+from monitor.report.labels import BilingualLabel, label
 from monitor.report.read import Replay
 from monitor.report.views import Viewer, duration, quantity
 from monitor.text.display import identifier
@@ -58,10 +58,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _condition(condition: Condition) -> Label:
+def _condition(condition: Condition) -> BilingualLabel:
     name = label(labels.METRIC_NAMES, condition.metric)
     said = f"{_SIGNS[condition.op]} {quantity(condition.metric, condition.value)}"
-    return Label(f"{name.zh} {said}", f"{name.en[:1].lower()}{name.en[1:]} {said}")
+    return BilingualLabel(f"{name.zh} {said}", f"{name.en[:1].lower()}{name.en[1:]} {said}")
 
 
 def _series(series: Series, events: list[Enforcement], viewer: Viewer, base: int) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from markupsafe import Markup
 from monitor.report import labels
 from monitor.report.charts import Charts, collect
 from monitor.report.data import chart_json
-from monitor.report.labels import Label, label
-from monitor.report.read import Replay, read
-from monitor.report.standing import Standings, TenantStanding
+from monitor.report.labels import BilingualLabel, label
+from monitor.report.read import Replay, read_replay
+from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.report.timeline import Axis, strip
-from monitor.report.views import Clock, Names, Viewer, number
+from monitor.report.views import Clock, DisplayNames, Viewer, number
 from monitor.text.display import identifier, party, raw_line, readable
 from schemas.inputs import Cdr
 
@@ -39,7 +39,7 @@ _COUNTS = ("read", "accepted", "rejected", "duplicates", "late")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportSection:
     """The rows of a section that fit, how many there are in all, and how many were left out."""
 
     rows: list[Markup]
@@ -56,7 +56,7 @@ def make(directory: Path, out: Path) -> Path:
 
     The same directory gives the same bytes. The file appears whole or not at all.
     """
-    html = render(read(directory), plotly_script())
+    html = render(read_replay(directory), plotly_script())
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
@@ -88,8 +88,8 @@ def render(replay: Replay, plotly: str) -> str:
     environment.globals.update(L=labels, label=label, number=number)
     rows: Any = environment.get_template("rows.html.j2").module
     zone = replay.policy.params.timezone if replay.policy else "UTC"
-    clock, names = Clock(ZoneInfo(zone)), Names()
-    standings = Standings(replay.decisions, replay.alerts, replay.shadow_tenants)
+    clock, names = Clock(ZoneInfo(zone)), DisplayNames()
+    standings = TenantSummaries(replay.decisions, replay.alerts, replay.shadow_tenants)
     ranked = standings.ranked()
     viewer = Viewer(replay.policy, clock, names, standings, replay.end_ms)
     newest, shadow = replay.decisions[::-1], list(replay.shadow)[::-1]
@@ -101,7 +101,7 @@ def render(replay: Replay, plotly: str) -> str:
         # Nothing may link to what was cut: once more, knowing what is there.
         kept = newest[: len(decisions.rows)]
         viewer.anchors = {event.id: viewer.anchors[event.id] for event in kept}
-        decisions = Part([Markup(rows.decision(viewer.decision(event), False)) for event in kept], len(newest))
+        decisions = ReportSection([Markup(rows.decision(viewer.decision(event), False)) for event in kept], len(newest))
     charts = _charts(replay, ranked)
     axis = Axis.of(replay, charts, clock)
     firing = sorted(replay.alerts, key=lambda a: (a.state != "firing", -a.updated_ms, a.tenant_id, a.rule_id))
@@ -139,7 +139,7 @@ def render(replay: Replay, plotly: str) -> str:
     )
 
 
-def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> Part:
+def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> ReportSection:
     """As many rows, from the first, as the part's budget holds; one row more than nothing even where it is huge."""
     rows: list[Markup] = []
     left = BUDGETS[part]
@@ -149,7 +149,7 @@ def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> Part:
         if left < 0:
             break
         rows.append(row)
-    return Part(rows, len(items))
+    return ReportSection(rows, len(items))
 
 
 def _charts(replay: Replay, ranked: list[TenantStanding]) -> Charts | None:
@@ -201,7 +201,7 @@ def _raw(line: Any) -> str:
     return raw_line(base64.b64decode(line.raw[:8192]).decode(errors="replace"))
 
 
-def _late(call: Cdr, clock: Clock, names: Names) -> dict[str, Any]:
+def _late(call: Cdr, clock: Clock, names: DisplayNames) -> dict[str, Any]:
     return {
         "at": clock.local(call.end_ms),
         "tenant": names(call.tenant_id),
@@ -227,11 +227,11 @@ def _tiles(replay: Replay, ranked: list[TenantStanding]) -> list[dict[str, Any]]
             final[data.tier] += 1
     made = [{"code": tier, "label": label(labels.TIERS, tier), "value": n} for tier, n in final.items()]
     more = (
-        ("pending", Label("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
-        ("frozen", Label("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
-        ("touched", Label("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
-        ("firing", Label("仍在预警", "Alerts still firing"), sum(a.state == "firing" for a in replay.alerts)),
-        ("shadow", Label("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
+        ("pending", BilingualLabel("待复核", "Pending review"), sum(len(t.open) for t in ranked)),
+        ("frozen", BilingualLabel("冻结退款的租户", "Tenants with refunds frozen"), sum(bool(t.holds) for t in ranked)),
+        ("touched", BilingualLabel("被处理的租户", "Tenants decided on"), sum(bool(t.decisions) for t in ranked)),
+        ("firing", BilingualLabel("仍在预警", "Alerts still firing"), sum(a.state == "firing" for a in replay.alerts)),
+        ("shadow", BilingualLabel("影子决定", "Shadow decisions"), replay.shadow_rules.total()),
     )
     return made + [{"code": code, "label": name, "value": n} for code, name, n in more]
 

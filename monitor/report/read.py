@@ -64,7 +64,7 @@ class Replay:
     end_ms: int
 
 
-def read(directory: Path) -> Replay:
+def read_replay(directory: Path) -> Replay:
     """The replay in ``directory``; raises `NotAReplayError`. Memory: about 2 KB a decision, samples else."""
     if not (directory / "enforcement.jsonl").is_file():
         raise NotAReplayError(f"{directory}: holds no enforcement.jsonl; name the --out directory of a replay")

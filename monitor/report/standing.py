@@ -42,7 +42,7 @@ class TenantStanding:
         return "clear" if self.decisions or self.shadow else "watched"
 
 
-class Standings:
+class TenantSummaries:
     """All tenants with a decision, an alert or a shadow decision, and the fate of every decision."""
 
     def __init__(self, decisions: Iterable[Enforcement], alerts: Iterable[Alert], shadow: dict[str, int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from monitor.report import labels
 from monitor.report.charts import Charts
-from monitor.report.labels import Label, label
+from monitor.report.labels import BilingualLabel, label
 from monitor.report.read import Replay
 from monitor.report.standing import TenantStanding
 from monitor.report.views import Clock, Viewer
@@ -59,7 +59,7 @@ def strip(tenant: TenantStanding, viewer: Viewer, axis: Axis) -> dict[str, Any]:
         tip = viewer.alert(alert)
         bars.append(
             {"left": left, "width": round(max(axis.at(end) - left, 0.4), 2), "severity": alert.severity,
-             "tip": Label(*(f"{severity} {tip.rule} {tip.since}" for severity in tip.severity_label))}
+             "tip": BilingualLabel(*(f"{severity} {tip.rule} {tip.since}" for severity in tip.severity_label))}
         )  # fmt: skip
     marks = []
     for event in decisions:
@@ -70,7 +70,9 @@ def strip(tenant: TenantStanding, viewer: Viewer, axis: Axis) -> dict[str, Any]:
         marks.append(
             {"left": axis.at(data.decided_ms), "tier": data.tier or "none", "kind": data.kind, "status": data.status,
              "anchor": viewer.anchors.get(event.id),
-             "tip": Label(f"{at} {kind.zh}（{tier.zh}，{status.zh}）", f"{at} {kind.en} ({tier.en}, {status.en})")}
+             "tip": BilingualLabel(
+                f"{at} {kind.zh}（{tier.zh}，{status.zh}）", f"{at} {kind.en} ({tier.en}, {status.en})"
+            )}
         )  # fmt: skip
     return {"bars": bars, "marks": marks, "cut": _cut(tenant.decisions, MARKS) + _cut(tenant.alerts, BARS)}
 

@@ -8,17 +8,17 @@ from zoneinfo import ZoneInfo
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy
 from monitor.report import labels
-from monitor.report.labels import Label, label
-from monitor.report.standing import Fate, Standings
+from monitor.report.labels import BilingualLabel, label
+from monitor.report.standing import Fate, TenantSummaries
 from monitor.text.display import identifier, readable
 from schemas.outputs import Alert, Enforcement, Measure, Window
 
 FATES = {
     "stands": None,
     "open": None,
-    "upheld": Label("已复核维持", "Upheld"),
-    "reversed": Label("已撤销", "Reversed"),
-    "lapsed": Label("已失效", "Lapsed"),
+    "upheld": BilingualLabel("已复核维持", "Upheld"),
+    "reversed": BilingualLabel("已撤销", "Reversed"),
+    "lapsed": BilingualLabel("已失效", "Lapsed"),
 }
 
 
@@ -43,7 +43,7 @@ class Clock:
         return ms + (int(offset.total_seconds()) * 1000 if offset else 0)
 
 
-class Names:
+class DisplayNames:
     """Tenants as they are shown. Where masking or cutting changed an id, a running number tells it from the others."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Names:
 class EvidenceView:
     """One kind of evidence: its ids, each with the place on the page that shows it, if one does."""
 
-    label: Label
+    label: BilingualLabel
     ids: list[tuple[str, str | None]]
 
 
@@ -69,7 +69,7 @@ class MeasureView:
     """A measure in words: ``200 / 1,031 = 19.4 %`` against its threshold."""
 
     metric: str
-    name: Label
+    name: BilingualLabel
     counts: str
     value: str
     threshold: str
@@ -86,29 +86,29 @@ class DecisionView:
     at: str
     at_utc: str
     tier: str
-    tier_label: Label
+    tier_label: BilingualLabel
     kind: str
-    kind_label: Label
+    kind_label: BilingualLabel
     status: str
-    status_label: Label
+    status_label: BilingualLabel
     fate: Fate
-    fate_label: Label | None
-    behaviour: Label
+    fate_label: BilingualLabel | None
+    behaviour: BilingualLabel
     clause: int | None
     rule: str
     refunds: str
-    refunds_label: Label
-    actions: list[Label]
-    proposed: list[Label]
-    reason: Label
+    refunds_label: BilingualLabel
+    actions: list[BilingualLabel]
+    proposed: list[BilingualLabel]
+    reason: BilingualLabel
     window: str | None
     measure: MeasureView | None
     evidence: list[EvidenceView]
     violations: int
     review_by: str | None
-    left: Label | None
+    left: BilingualLabel | None
     overdue: bool
-    links: list[tuple[Label, str, str | None]]
+    links: list[tuple[BilingualLabel, str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +118,13 @@ class AlertView:
     tenant: str
     rule: str
     severity: str
-    severity_label: Label
+    severity_label: BilingualLabel
     firing: bool
     since: str
     until: str | None
-    lasted: Label
+    lasted: BilingualLabel
     measure: MeasureView | None
-    reason: Label
+    reason: BilingualLabel
     decision: str | None
 
 
@@ -143,13 +143,13 @@ def quantity(metric: str, value: float | None) -> str:
     return f"{number(value)} s" if unit == "seconds" else number(value)
 
 
-def duration(ms: int) -> Label:
+def duration(ms: int) -> BilingualLabel:
     """A span in its two largest units: ``2 天 4 小时``, ``2 d 4 h``."""
     minutes = max(ms, 0) // 60_000
     parts = ((minutes // 1440, "天", "d"), (minutes // 60 % 24, "小时", "h"), (minutes % 60, "分钟", "min"))
     first = next((n for n, part in enumerate(parts) if part[0]), 2)
     shown = [part for n, part in enumerate(parts[first : first + 2]) if part[0] or n == 0]
-    return Label(" ".join(f"{n} {zh}" for n, zh, _ in shown), " ".join(f"{n} {en}" for n, _, en in shown))
+    return BilingualLabel(" ".join(f"{n} {zh}" for n, zh, _ in shown), " ".join(f"{n} {en}" for n, _, en in shown))
 
 
 def measure_view(measure: Measure | None) -> MeasureView | None:
@@ -172,7 +172,9 @@ def measure_view(measure: Measure | None) -> MeasureView | None:
 class Viewer:
     """Turns decisions and alerts into views; knows the policy, the clock, the names and every decision's anchor."""
 
-    def __init__(self, policy: Policy | None, clock: Clock, names: Names, standings: Standings, end_ms: int) -> None:
+    def __init__(
+        self, policy: Policy | None, clock: Clock, names: DisplayNames, standings: TenantSummaries, end_ms: int
+    ) -> None:
         self.policy, self.clock, self.names, self.standings, self.end_ms = policy, clock, names, standings, end_ms
         self.anchors: dict[str, str] = {}
 
@@ -211,7 +213,7 @@ class Viewer:
             refunds_label=label(labels.REFUNDS, data.refunds),
             actions=[label(labels.ACTIONS, a) for a in data.actions],
             proposed=[label(labels.ACTIONS, a) for a in data.proposed_actions],
-            reason=Label(readable(data.reason.zh), readable(data.reason.en)),
+            reason=BilingualLabel(readable(data.reason.zh), readable(data.reason.en)),
             window=self._window(data.window),
             measure=measure_view(data.measure),
             evidence=[e for e in evidence if e.ids],
@@ -222,8 +224,8 @@ class Viewer:
             links=[
                 (name, identifier(other), self.anchors.get(other))
                 for name, other in (
-                    (Label("撤销", "Reverses"), data.reverses),
-                    (Label("取代", "Supersedes"), data.supersedes),
+                    (BilingualLabel("撤销", "Reverses"), data.reverses),
+                    (BilingualLabel("取代", "Supersedes"), data.supersedes),
                 )
                 if other is not None
             ],
@@ -242,15 +244,15 @@ class Viewer:
             until=None if firing else self.clock.local(alert.updated_ms),
             lasted=duration((self.end_ms if firing else alert.updated_ms) - alert.since_ms),
             measure=measure_view(alert.measure),
-            reason=Label(readable(alert.reason.zh), readable(alert.reason.en)),
+            reason=BilingualLabel(readable(alert.reason.zh), readable(alert.reason.en)),
             decision=self.anchors.get(alert.enforcement_id or ""),
         )
 
     def _window(self, window: Window | None) -> str | None:
         return None if window is None else f"[{self.clock.local(window.start_ms)}, {self.clock.local(window.end_ms)})"
 
-    def _behaviour(self, code: str) -> Label:
+    def _behaviour(self, code: str) -> BilingualLabel:
         wording = self.policy.behaviours.get(code) if self.policy else None
         if wording is not None and code not in labels.BEHAVIOURS:
-            return Label(readable(wording.zh), readable(wording.en))
+            return BilingualLabel(readable(wording.zh), readable(wording.en))
         return label(labels.BEHAVIOURS, code)

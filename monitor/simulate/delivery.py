@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from monitor.simulate.tenants.population import Ints
 
 # In time is at most this part of the allowed lateness after the event; late at least this long beyond it, because
@@ -25,7 +25,7 @@ class Deliveries:
     late: int
 
 
-def deliver(event_ms: Ints, settings: Settings, rng: np.random.Generator) -> Deliveries:
+def deliver(event_ms: Ints, settings: SimulationSettings, rng: np.random.Generator) -> Deliveries:
     """Arrivals of calls with these event times.
 
     Most come within seconds and some within minutes; ``late_share`` of them come beyond the lateness, and of the

@@ -8,16 +8,16 @@ from typing import Literal
 
 import msgspec
 
-from monitor.core.threshold_distance import Looking
+from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
 from monitor.replay.output import write
-from monitor.replay.run import Progress, replay
+from monitor.replay.run import ReplayProgress, replay
 from monitor.report.page import make
-from monitor.report.standing import Standings, TenantStanding
-from monitor.simulate.labels import Label, read_labels
-from monitor.simulate.run import Summary, simulate
-from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
+from monitor.report.standing import TenantStanding, TenantSummaries
+from monitor.simulate.labels import TruthLabel, read_labels
+from monitor.simulate.run import SimulationSummary, simulate
+from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
 from schemas.outputs import Enforcement, TierName
 
 Verdict = Literal["found", "shadow", "missed", "not yet", "touched", "taken back", "left alone"]
@@ -53,23 +53,25 @@ class Judgement:
     files: list[Path]
 
 
-def prepare(out: Path, tenants: int, days: int, seed: int) -> Summary:
+def prepare(out: Path, tenants: int, days: int, seed: int) -> SimulationSummary:
     """Writes the simulated records and the labels into ``out``/input."""
-    settings = Settings(tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT)
+    settings = SimulationSettings(
+        tenants=tenants, days=days, seed=seed, calls_per_day=tenants * DEFAULT_CALLS_PER_TENANT
+    )
     return simulate(settings, out / "input")
 
 
-def judge(
-    simulated: Summary,
+def judge_simulation(
+    simulated: SimulationSummary,
     policy: Policy,
-    progress: Callable[[Progress], None] | None = None,
-    looking: Looking | None = None,
+    progress: Callable[[ReplayProgress], None] | None = None,
+    looking: DistanceOptions | None = None,
 ) -> Outcome:
     """Judges the simulated records, keeping every window for the report's charts; ``looking`` as in `replay`."""
     return replay(simulated.files, policy, windows=True, progress=progress, looking=looking)
 
 
-def conclude(out: Path, simulated: Summary, policy: Policy, outcome: Outcome) -> Judgement:
+def conclude(out: Path, simulated: SimulationSummary, policy: Policy, outcome: Outcome) -> Judgement:
     """Writes decisions and report into ``out``, and holds the decisions against the labels."""
     files = write(outcome, policy, out, windows=True)
     files.append(make(out, out / "report.html"))
@@ -77,10 +79,10 @@ def conclude(out: Path, simulated: Summary, policy: Policy, outcome: Outcome) ->
     return Judgement(rows, Counter(row.verdict for row in rows), [*simulated.files, simulated.labels, *files])
 
 
-def rows_of(outcome: Outcome, labels: dict[str, Label], attempts: Counter[str]) -> list[TenantRow]:
+def rows_of(outcome: Outcome, labels: dict[str, TruthLabel], attempts: Counter[str]) -> list[TenantRow]:
     """One row a tenant: the bad ones first, then those that were touched, then by the number of attempts."""
     shadow = Counter(event.subject for event in outcome.shadow)
-    standings = Standings(outcome.enforcement, (), dict(shadow))
+    standings = TenantSummaries(outcome.enforcement, (), dict(shadow))
     rows = []
     for tenant, label in labels.items():
         stands = standings.tenants.get(tenant) or TenantStanding(tenant)
@@ -119,18 +121,18 @@ class _Line(msgspec.Struct):
     outcome: str | None = None
 
 
-def _held(standings: Standings, tenant: TenantStanding) -> list[Enforcement]:
+def _held(standings: TenantSummaries, tenant: TenantStanding) -> list[Enforcement]:
     """The decisions that were not taken back and did not lapse."""
     made = [event for event in tenant.decisions if event.data.kind not in ("reversal", "lapse")]
     return [event for event in made if standings.fate(event) in ("stands", "open")]
 
 
-def _tier(standings: Standings, tenant: TenantStanding) -> TierName | None:
+def _tier(standings: TenantSummaries, tenant: TenantStanding) -> TierName | None:
     held = {event.data.tier for event in _held(standings, tenant)}
     return next((tier for tier in _TIERS if tier in held), None)
 
 
-def _verdict(label: Label, standings: Standings, tenant: TenantStanding) -> Verdict:
+def _verdict(label: TruthLabel, standings: TenantSummaries, tenant: TenantStanding) -> Verdict:
     if label.honest:
         if not tenant.decisions:
             return "left alone"

@@ -9,7 +9,7 @@ from monitor.simulate.tenants.population import Population
 from monitor.simulate.tenants.traffic import NONE, Traffic
 
 
-class Label(msgspec.Struct, frozen=True):
+class TruthLabel(msgspec.Struct, frozen=True):
     """What a tenant is. ``bad_from_ms`` is its first bad call or the first record of what it did.
 
     ``found_by`` is the metric or behaviour that should show it, ``tier`` the highest tier that should follow.
@@ -24,29 +24,31 @@ class Label(msgspec.Struct, frozen=True):
     tier: str | None
 
 
-def labels_of(population: Population, traffic: Traffic, cases: Cases) -> list[Label]:
+def labels_of(population: Population, traffic: Traffic, cases: Cases) -> list[TruthLabel]:
     """One label a tenant, in the order of the tenants' ids."""
     labels = []
     for i, (tenant_id, kind) in enumerate(zip(population.ids, population.kinds, strict=True)):
         call = int(traffic.first_bad_ms[i])
         starts = [ms for ms in (None if call == NONE else call, cases.first_bad_ms.get(i)) if ms is not None]
-        labels.append(Label(tenant_id, kind.name, kind.honest, min(starts, default=None), kind.found_by, kind.tier))
+        labels.append(
+            TruthLabel(tenant_id, kind.name, kind.honest, min(starts, default=None), kind.found_by, kind.tier)
+        )
     return labels
 
 
-def write_labels(labels: list[Label], path: Path) -> None:
+def write_labels(labels: list[TruthLabel], path: Path) -> None:
     """Write them as JSON lines."""
     path.write_bytes(b"".join(msgspec.json.encode(label) + b"\n" for label in labels))
 
 
-def read_labels(path: Path) -> dict[str, Label]:
+def read_labels(path: Path) -> dict[str, TruthLabel]:
     """The labels of a file by tenant id. Raises `ValueError` naming the line that is not a label."""
     labels = {}
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            label = msgspec.json.decode(line, type=Label)
+            label = msgspec.json.decode(line, type=TruthLabel)
         except msgspec.DecodeError as error:
             raise ValueError(f"{path}:{number}: {error}; expected a line of labels.jsonl") from error
         labels[label.tenant_id] = label

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monitor.simulate.tenants.population import Population
 from monitor.simulate.tenants.profiles import OUTCOMES
-from monitor.simulate.tenants.traffic import NONE, ONE_CONSENT, Calls, mix64
+from monitor.simulate.tenants.traffic import NONE, ONE_CONSENT, SimulatedCalls, mix64
 
 HANGUP = ("", "caller", "callee", "system")
 ANSWERED_BY = ("", "human", "machine")
@@ -40,7 +40,7 @@ class CallLines:
     def _who(hangup: str, by: str) -> str:
         return (f',"hangup_by":"{hangup}"' if hangup else "") + (f',"answered_by":"{by}"' if by else "")
 
-    def __call__(self, calls: Calls) -> Lines:
+    def __call__(self, calls: SimulatedCalls) -> Lines:
         """One line a call, in the calls' order, each with its line feed."""
         tail = ((calls.outcome * len(HANGUP) + calls.hangup) * len(ANSWERED_BY) + calls.answered_by) * 2 + calls.inbound
         tenants = self.tenants[calls.tenant]

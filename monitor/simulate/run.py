@@ -10,13 +10,13 @@ import numpy as np
 
 from monitor.simulate.arrivals import Arrivals, Way
 from monitor.simulate.delivery import deliver
-from monitor.simulate.labels import Label, labels_of, write_labels
+from monitor.simulate.labels import TruthLabel, labels_of, write_labels
 from monitor.simulate.lines import CallLines
-from monitor.simulate.settings import HOUR_MS, Settings
+from monitor.simulate.settings import HOUR_MS, SimulationSettings
 from monitor.simulate.tenants.cases import Cases
 from monitor.simulate.tenants.population import populate
 from monitor.simulate.tenants.traffic import Traffic
-from monitor.simulate.writer import Writer
+from monitor.simulate.writer import RecordWriter
 from schemas.inputs import Record
 
 # Records that are not calls come within this time of their event: those who write them do so at once.
@@ -24,7 +24,7 @@ PROMPT_MS = 15_000
 
 
 @dataclass(slots=True)
-class Summary:
+class SimulationSummary:
     """What was written. ``records`` counts lines by type, those sent twice included."""
 
     records: Counter[str] = field(default_factory=Counter)
@@ -39,11 +39,11 @@ class Summary:
 class Run:
     """The records of one run, the same for the same settings. ``summary`` counts those that were made so far."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SimulationSettings) -> None:
         streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(settings.seed).spawn(4)]
         self.settings = settings
         self.population = populate(settings, streams[0])
-        self.summary = Summary()
+        self.summary = SimulationSummary()
         self._traffic = Traffic(self.population, streams[1], settings.mark)
         self._cases = Cases(self.population, settings, streams[2])
         self._arrivals = streams[3]
@@ -76,7 +76,7 @@ class Run:
             yield self._way.due(hour_ms + HOUR_MS)
         yield self._way.due(np.iinfo(np.int64).max)
 
-    def labels(self) -> list[Label]:
+    def labels(self) -> list[TruthLabel]:
         """The truth about each tenant, as far as the run has come."""
         return labels_of(self.population, self._traffic, self._cases)
 
@@ -94,14 +94,16 @@ class Run:
                 self.summary.duplicates += 1
 
 
-def simulate(settings: Settings, folder: Path, progress: Callable[[float], None] | None = None) -> Summary:
+def simulate(
+    settings: SimulationSettings, folder: Path, progress: Callable[[float], None] | None = None
+) -> SimulationSummary:
     """Write the records of a run into ``folder``, and ``labels.jsonl`` beside them.
 
     The files are the same bytes for the same settings. ``progress`` is told the part done, once an hour of the run.
     """
     run = Run(settings)
     summary = run.summary
-    with Writer(folder, settings.split) as writer:
+    with RecordWriter(folder, settings.split) as writer:
         hours = (settings.end_ms - settings.start_ms) // HOUR_MS
         for done, arrivals in enumerate(run.hours(), 1):
             writer.write(arrivals)

@@ -15,7 +15,7 @@ _MOST_CALLS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SimulationSettings:
     """One run. ``calls_per_day`` is what is expected of a weekday, all tenants together; shares are of calls.
 
     ``start_ms`` is rounded down to the hour. ``optional`` False is a platform that fills neither ``consent_id``

@@ -8,7 +8,7 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import Arrivals
 
 
-class Writer:
+class RecordWriter:
     """Writes ``records.jsonl`` into ``folder``, or with ``split`` one file a topic."""
 
     def __init__(self, folder: Path, split: bool) -> None:
@@ -16,7 +16,7 @@ class Writer:
         self.files = [folder / f"{name}.jsonl" for name in (INPUTS if split else ("records",))]
         self._stack = ExitStack()
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> "RecordWriter":
         self._out = [self._stack.enter_context(path.open("wb")) for path in self.files]
         return self
 

@@ -17,7 +17,7 @@ import msgspec
 
 from monitor.adapters.base import Adapter
 from monitor.policy.model import Policy
-from monitor.replay.files import open_input, pieces
+from monitor.replay.files import line_chunks, open_input
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, PolicyRef, Reason
 
@@ -52,7 +52,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PolicyOutcome:
     """What one policy decided on the records, in the order of its decisions."""
 
     policy: PolicyRef
@@ -128,19 +128,19 @@ class Scores:
     rules: dict[str, Score]
 
 
-def judge(
+def judge_files(
     paths: Sequence[Path], policy: Policy, not_after_ms: int | None = None, adapter: Adapter | None = None
-) -> Judged:
+) -> PolicyOutcome:
     """What ``policy`` decides on these files' records up to ``not_after_ms``: the one place that knows replay."""
     from monitor.replay.run import replay
 
-    return judged(replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter), policy)
+    return outcome_of(replay(paths, policy, not_after_ms=not_after_ms, adapter=adapter), policy)
 
 
-def judged(result: "Outcome", policy: Policy) -> Judged:
+def outcome_of(result: "Outcome", policy: Policy) -> PolicyOutcome:
     """What a replay by ``policy`` decided."""
     ref = PolicyRef(policy.id, policy.version, policy.sha256)
-    return Judged(ref, tuple(decisions_of(result.enforcement, result.shadow)))
+    return PolicyOutcome(ref, tuple(decisions_of(result.enforcement, result.shadow)))
 
 
 def decisions_of(enforcement: Iterable[Enforcement], shadow: Iterable[Enforcement]) -> list[Decision]:
@@ -166,7 +166,7 @@ def _decision(event: Enforcement, taken_back: bool, channel: Channel | None) -> 
     )
 
 
-def changes(before: Judged, after: Judged) -> list[Change]:
+def changes(before: PolicyOutcome, after: PolicyOutcome) -> list[Change]:
     """The tenants whose tier differs between two policies, the gravest change first, then by id."""
     old, new = _by_tenant(before.decisions), _by_tenant(after.decisions)
     found = []
@@ -224,7 +224,7 @@ def verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     decoder = msgspec.json.Decoder(Review)
     for path in paths:
         with open_input(str(path)) as stream:
-            for _, lines in pieces(stream, PIECE_LINES):
+            for _, lines in line_chunks(stream, PIECE_LINES):
                 # Cheap before dear: a review carries this word, a call does not.
                 for line in (line for line in lines if b'"verdict"' in line):
                     try:
@@ -262,7 +262,7 @@ def truths_of_reviews(verdicts: Iterable[tuple[str, str]]) -> dict[str, Truth]:
     return truths
 
 
-def scores(judged: Judged, truths: Mapping[str, Truth], selection: Selection) -> Scores:
+def scores(judged: PolicyOutcome, truths: Mapping[str, Truth], selection: Selection) -> Scores:
     """How right a policy's decisions are about the tenants of which the truth is known."""
     chosen = [d for d in judged.decisions if d.channel in SELECTIONS[selection] and d.tenant_id in truths]
     kinds: dict[str, dict[str, Truth]] = defaultdict(dict)

@@ -14,7 +14,7 @@ _RECORDS: Final = ("complaint_ids", "finding_ids", "application_ids", "review_id
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldDifference:
     """A field by its path, such as ``data.measure.value``, and what either event has there; None where it is absent."""
 
     path: str
@@ -33,7 +33,7 @@ class Pair:
 
     a: Event
     b: Event
-    differences: tuple[Difference, ...]
+    differences: tuple[FieldDifference, ...]
 
     @property
     def wording(self) -> bool:
@@ -42,7 +42,7 @@ class Pair:
 
 
 @dataclass(slots=True)
-class Tally:
+class RuleComparison:
     """How many events of one rule and tier: the same on both sides, in different words, otherwise, on one alone."""
 
     same: int = 0
@@ -69,7 +69,7 @@ class Comparison:
     only_b: list[Event] = field(default_factory=list)
     repeated_a: list[str] = field(default_factory=list)
     repeated_b: list[str] = field(default_factory=list)
-    tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    tallies: dict[tuple[str, str], RuleComparison] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -83,7 +83,7 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
     found = Comparison()
     by_id_a, found.repeated_a = _by_id(a)
     by_id_b, found.repeated_b = _by_id(b)
-    tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+    tallies: defaultdict[tuple[str, str], RuleComparison] = defaultdict(RuleComparison)
     for event_id, event in by_id_a.items():
         other = by_id_b.get(event_id)
         if other is None:
@@ -118,7 +118,7 @@ def compare(a: Iterable[Event], b: Iterable[Event], ignored: Collection[str] = (
     return found
 
 
-def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -> Iterator[Difference]:
+def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -> Iterator[FieldDifference]:
     """In which fields two events differ; a list is one field."""
     if path in ignored:
         return
@@ -126,7 +126,7 @@ def differences(a: Any, b: Any, ignored: Collection[str] = (), path: str = "") -
         for name in dict.fromkeys([*a, *b]):
             yield from differences(a.get(name), b.get(name), ignored, f"{path}.{name}" if path else str(name))
     elif type(a) is not type(b) or a != b:  # 3 and 3.0 are other bytes
-        yield Difference(path, a, b)
+        yield FieldDifference(path, a, b)
 
 
 def _by_id(events: Iterable[Event]) -> tuple[dict[str, Event], list[str]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import BinaryIO, Final
 
-from monitor.adapters.base import Adapter, Row
+from monitor.adapters.base import Adapter, InputRow
 from monitor.policy.model import Policy, Rule
-from monitor.replay.files import pieces
+from monitor.replay.files import line_chunks
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import replay
 from schemas import codec
@@ -102,16 +102,16 @@ def preflight(paths: Sequence[str | PathLike[str]], policy: Policy, adapter: Ada
 
     Raises what `replay` raises for files that cannot be read.
     """
-    counting = Counting(adapter)
-    return look(replay(paths, unexempted(policy), adapter=counting), policy, counting)
+    counting = FieldUseCounter(adapter)
+    return preflight_of(replay(paths, without_exemptions(policy), adapter=counting), policy, counting)
 
 
-def unexempted(policy: Policy) -> Policy:
-    """The policy to be judged by, so that `look` sees everybody."""
+def without_exemptions(policy: Policy) -> Policy:
+    """The policy to be judged by, so that `preflight_of` sees everybody."""
     return replace(policy, exemptions=())
 
 
-def look(outcome: Outcome, policy: Policy, counting: "Counting") -> Preflight:
+def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") -> Preflight:
     """What a replay by the policy, exemptions lifted, came to, whose records were counted."""
     # An alert fires at the first end in breach, cool-down, mode and standing or not, unless the tenant is exempt.
     breaches: dict[str, set[str]] = {rule.id: set() for rule in policy.rules}
@@ -136,7 +136,7 @@ def _needs(rule: Rule) -> list[str]:
     return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON))
 
 
-class Counting:
+class FieldUseCounter:
     """Counts what is filled; as an adapter, of the rows that it lets pass: records as JSON lines, or another's."""
 
     def __init__(self, inner: Adapter | None = None) -> None:
@@ -150,7 +150,7 @@ class Counting:
         """Those with calls or complaints."""
         return {tenant for _, tenant in self._total}
 
-    def rows(self, stream: BinaryIO) -> Iterator[Row]:
+    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
         """The rows of one file."""
         for row in _json_lines(stream) if self._inner is None else self._inner.rows(stream):
             self.see(row.record)
@@ -180,12 +180,12 @@ class Counting:
             yield Filling(name, of, sum(filled.values()), sum(totals.values()), by, len(totals))
 
 
-def _json_lines(stream: BinaryIO) -> Iterator[Row]:
-    for first, lines in pieces(stream, _PIECE_LINES):
+def _json_lines(stream: BinaryIO) -> Iterator[InputRow]:
+    for first, lines in line_chunks(stream, _PIECE_LINES):
         for number, line in enumerate(lines, first):
             if not line or line.isspace():
                 continue
             try:
-                yield Row(number, line, codec.read(line), None)
-            except codec.Refused as refused:
-                yield Row(number, line, None, str(refused))
+                yield InputRow(number, line, codec.read(line), None)
+            except codec.InvalidRecordError as refused:
+                yield InputRow(number, line, None, str(refused))

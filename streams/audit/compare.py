@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from monitor.whatif.event_diff import Difference as Change
+from monitor.whatif.event_diff import FieldDifference as Change
 from monitor.whatif.event_diff import differences as changes
 from schemas import codec
 from schemas.inputs import END_MS
@@ -22,7 +22,7 @@ NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REASON, _EVIDENCE = "data.reason", "data.evidence."
 
 
-class Found(NamedTuple):
+class PublishedRecord(NamedTuple):
     """A record as it stands in a topic of decisions."""
 
     offset: int
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class EventDifference:
     """One event that is not as it must be. ``event`` is the expected one, or the one found where none is expected.
 
     ``what`` is ``headers`` where key and value are as they must be, and the record's headers are not. ``number`` is the
@@ -63,10 +63,10 @@ class Compared:
     same: int = 0
     later: int = 0
     due: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[EventDifference] = field(default_factory=list)
 
 
-class Place(NamedTuple):
+class TopicPartitionRef(NamedTuple):
     """The partition of a topic that is compared."""
 
     topic: str
@@ -81,10 +81,10 @@ _ID = msgspec.json.Decoder(_Event)
 
 
 def compare(
-    place: Place,
+    place: TopicPartitionRef,
     must: Sequence[Enforcement],
     may: Iterable[Enforcement],
-    found: Iterable[Found],
+    found: Iterable[PublishedRecord],
     forgiven: Callable[[int, int], bool] = lambda offset, decided_ms: False,
 ) -> Compared:
     """Compare what ``must`` stand there, in this order, and ``may`` already, with what was ``found``.
@@ -98,7 +98,7 @@ def compare(
     at: dict[str, int] = {}
 
     def differs(what: What, offset: int | None, event_id: str, event: Any, **more: Any) -> None:
-        result.differences.append(Difference(what, *place, offset, event_id, event, **more))
+        result.differences.append(EventDifference(what, *place, offset, event_id, event, **more))
 
     for offset, key, value, headers in found:
         try:
@@ -106,7 +106,7 @@ def compare(
             if event_id in at:
                 differs("repeated", offset, event_id, _plain(value), why=f"it stands at offset {at[event_id]} already")
             elif event_id in due:
-                difference = _changed(place, due[event_id], Found(offset, key, value, headers))
+                difference = _changed(place, due[event_id], PublishedRecord(offset, key, value, headers))
                 at[event_id] = offset
                 seen.append(event_id)
                 if difference is None:
@@ -151,7 +151,7 @@ def _out_of_order(due: Mapping[str, Enforcement], seen: Iterable[str]) -> Iterat
                 break
 
 
-def misplaced(differences: Iterable[Difference]) -> list[Difference]:
+def misplaced(differences: Iterable[EventDifference]) -> list[EventDifference]:
     """The differences of all partitions, where what one lacks and another has too much is told as one."""
     differences = list(differences)
     lacking = {(one.topic, one.id): one for one in differences if one.what == "missing"}
@@ -172,18 +172,18 @@ def misplaced(differences: Iterable[Difference]) -> list[Difference]:
     return told
 
 
-def _changed(place: Place, wanted: Enforcement, found: Found) -> Difference | None:
+def _changed(place: TopicPartitionRef, wanted: Enforcement, found: PublishedRecord) -> EventDifference | None:
     expected, subject = codec.encode(wanted), wanted.subject.encode()
     event, headers = _plain(expected), list(_headers(found.headers))
     if (found.key, found.value) == (subject, expected):
         if found.headers == EVENT_HEADERS:
             return None
-        return Difference("headers", *place, found.offset, wanted.id, event, tuple(headers), decision=False)
+        return EventDifference("headers", *place, found.offset, wanted.id, event, tuple(headers), decision=False)
     fields = [] if found.key == subject else [Change("key", wanted.subject, _text(found.key or b""))]
     fields += changes(event, _plain(found.value))
     why = "" if fields else "the same fields in other bytes"
     decision = any(not _wording(change) for change in fields)
-    return Difference("changed", *place, found.offset, wanted.id, event, (*fields, *headers), decision, why)
+    return EventDifference("changed", *place, found.offset, wanted.id, event, (*fields, *headers), decision, why)
 
 
 def _headers(found: Sequence[tuple[str, bytes]]) -> Iterator[Change]:

@@ -12,36 +12,36 @@ import msgspec
 from monitor.core.codec import StateFormatError
 from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.decoding.decode import NO_CLOCK_MS
-from monitor.partition.checkpoint import Live, MismatchError, Place, mark_of
-from monitor.partition.chunking import MissingPartError
-from monitor.partition.journal import LostInput, LostState, Note, Skip
+from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity, secret_fingerprint
+from monitor.partition.chunking import MissingChunkError
+from monitor.partition.journal import LostInput, LostState, Note, SkippedRecord
 from monitor.partition.key_check import Partitioner
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
 from schemas.outputs import Enforcement
 from streams.audit import compare
-from streams.audit.compare import Compared, Difference, Found
-from streams.kafka.api import TP, Cluster, Refused
-from streams.kafka.topic_names import Names
-from streams.ops.topic_replay import reread
+from streams.audit.compare import Compared, EventDifference, PublishedRecord
+from streams.kafka.api import TP, Cluster, PermanentError
+from streams.kafka.topic_names import TopicNames
+from streams.ops.topic_replay import replay_logs
 from streams.topics import clock_topic as clocklog
-from streams.topics.partition_state import Part
+from streams.topics.partition_state import PartitionState
 from streams.topics.state_topic import part_of
-from streams.topics.stored_head import Judged
+from streams.topics.stored_head import StoredHead
 
 TOPICS = ("enforcement", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class AuditContext:
     """What an audit stands on. ``live`` and ``partitioner`` hold where no state says otherwise."""
 
     cluster: Cluster
-    names: Names
+    names: TopicNames
     policy: Policy
     secret: bytes = b""
-    live: Live = field(default_factory=Live)
+    live: DecidingSettings = field(default_factory=DecidingSettings)
     partitioner: Partitioner = "murmur2"
 
 
@@ -62,15 +62,15 @@ class Audited:
     records: int = 0
 
     @property
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[EventDifference]:
         """Those of all topics."""
         return [one for compared in self.compared.values() for one in compared.differences]
 
 
-class Look:
+class PartitionAudit:
     """One partition number, looked at once."""
 
-    def __init__(self, setup: Setup, number: int, count: int, start: Part | None) -> None:
+    def __init__(self, setup: AuditContext, number: int, count: int, start: PartitionState | None) -> None:
         self._setup, self._number, self._count = setup, number, count
         # Where nothing had been decided there is no head, and all is to be judged.
         self._begins = None if start is None else _judged(start)
@@ -79,7 +79,7 @@ class Look:
         self._outputs = {name: TP(setup.names.output(name), number) for name in TOPICS}
         self._clock = TP(setup.names.output("clock"), number)
         self._result = Audited(number)
-        self._judged: Judged | None = None
+        self._judged: StoredHead | None = None
         self._blocked = False
         self._bound_ms = NO_CLOCK_MS
         self._noted_end = 0
@@ -98,7 +98,9 @@ class Look:
             for source, noted in notes.items():
                 partition.recall(source, [note for _, note in noted])
         except PolicyError as error:
-            raise Refused(f"{self._clock.topic}: expected policies that this release can read: {error}") from None
+            raise PermanentError(
+                f"{self._clock.topic}: expected policies that this release can read: {error}"
+            ) from None
         self._look_at_notes([one for noted in notes.values() for one in noted])
         self._look_at_state(judged, partition)
         if not self._reach_back(partition, starts, ends):
@@ -120,19 +122,19 @@ class Look:
 
     # What can be checked -----------------------------------------------------------------------------------------
 
-    def _begun(self, judged: Judged | None, starts: Mapping[TP, int]) -> Partition:
+    def _begun(self, judged: StoredHead | None, starts: Mapping[TP, int]) -> StreamTask:
         """The partition as of the export, or before all that its topics hold."""
         setup, start = self._setup, self._start
         known = self._begins or judged
         partitioner = known.place.partitioner if known else setup.partitioner
         live = known.live if known else setup.live
-        place = Place(self._number, self._count, partitioner)
-        partition = Partition(setup.policy, setup.secret, live, place, replaying=True)
+        place = PartitionIdentity(self._number, self._count, partitioner)
+        partition = StreamTask(setup.policy, setup.secret, live, place, replaying=True)
         if start is not None and self._begins is not None:
             try:
                 partition.restore(start.entries)
-            except (MismatchError, MissingPartError, StateFormatError) as error:
-                raise Refused(f"the export, partition {self._number}: {error}") from None
+            except (MismatchError, MissingChunkError, StateFormatError) as error:
+                raise PermanentError(f"the export, partition {self._number}: {error}") from None
             self._result.from_ms = self._begins.watermark_ms
         else:
             for source, tp in enumerate(self._inputs):
@@ -143,7 +145,7 @@ class Look:
         """What operators did, as far as it is not part of the export."""
         since = self._start.ends["clock"][0] if self._start else 0
         told = [note for offset, note in notes if offset >= since]
-        if skips := sum(isinstance(note, Skip) for note in told):
+        if skips := sum(isinstance(note, SkippedRecord) for note in told):
             self._result.notes.append(f"{skips:,} records were skipped by operators: they decide nothing")
         for note in told:
             if isinstance(note, LostState):
@@ -152,7 +154,7 @@ class Look:
                 what = "its log was made anew" if note.anew else f"offsets {note.needed} to {note.offset}"
                 self._cannot(f"an operator accepted that an input was lost ({what}): what it decided is not known")
 
-    def _look_at_state(self, judged: Judged | None, partition: Partition) -> None:
+    def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
         if judged is None:
             return
         if judged.policy_sha256 not in {era.policy.sha256 for era in partition.eras}:
@@ -164,13 +166,13 @@ class Look:
             self._cannot(f"its state is of {judged.place.partitions} partitions, the topics have {self._count}")
         if judged.published_ms >= judged.watermark_ms > NO_CLOCK_MS:
             self._cannot("its state was lost, and is being made anew: once it has caught up, it can be checked")
-        if judged.secret != mark_of(self._setup.secret):
+        if judged.secret != secret_fingerprint(self._setup.secret):
             self._result.unchecked.append(
                 "its state was made with another secret: by it metrics of more than 32,768 parties are estimated, and "
                 "may differ here. The workers' key file would be right (CALLWARDEN_KEY_FILE)"
             )
 
-    def _reach_back(self, partition: Partition, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
+    def _reach_back(self, partition: StreamTask, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
         """Whether what was judged can be judged again; else it is said why not."""
         done = [source.done for source in self._judged.sources] if self._judged else [0] * len(self._inputs)
         for tp, needed, read in zip(self._inputs, self._needed(partition), done, strict=True):
@@ -193,7 +195,7 @@ class Look:
             self._result.notes.append(f"{begins}: decisions were deleted, which must never be")
         return not self._blocked
 
-    def _needed(self, partition: Partition) -> list[int]:
+    def _needed(self, partition: StreamTask) -> list[int]:
         return partition.sources.offsets if self._start else [0] * len(self._inputs)
 
     def _cannot(self, why: str) -> None:
@@ -203,7 +205,7 @@ class Look:
     # What must be, and what is -----------------------------------------------------------------------------------
 
     async def _judge(
-        self, partition: Partition, ends: Mapping[TP, int], decided: Sequence[Found], begun: bool
+        self, partition: StreamTask, ends: Mapping[TP, int], decided: Sequence[PublishedRecord], begun: bool
     ) -> tuple[dict[str, list[Enforcement]], dict[str, list[Enforcement]]]:
         """What must stand in the topics by now, and what may in addition: it is due, or will be.
 
@@ -241,7 +243,7 @@ class Look:
             )
         return must, may
 
-    async def _replayed(self, partition: Partition, stops: Mapping[TP, int]) -> dict[str, list[Enforcement]]:
+    async def _replayed(self, partition: StreamTask, stops: Mapping[TP, int]) -> dict[str, list[Enforcement]]:
         brought: dict[str, list[Enforcement]] = {name: [] for name in TOPICS}
 
         def collect() -> None:
@@ -251,7 +253,7 @@ class Look:
             brought["shadow"] += taken.sink.shadow
             self._result.records += taken.rows
 
-        async for _ in reread(self._setup.cluster, self._inputs, stops, partition):
+        async for _ in replay_logs(self._setup.cluster, self._inputs, stops, partition):
             if partition.due:
                 collect()
         collect()
@@ -262,7 +264,7 @@ class Look:
         name: str,
         must: Sequence[Enforcement],
         may: Sequence[Enforcement],
-        found: Sequence[Found],
+        found: Sequence[PublishedRecord],
         seen: int,
         begins: int,
     ) -> Compared:
@@ -274,7 +276,9 @@ class Look:
             earlier = offset < first or (offset < last and decided_ms <= from_ms)
             return earlier or (offset >= seen and decided_ms >= bound_ms)
 
-        compared = compare.compare(compare.Place(self._outputs[name].topic, self._number), must, may, found, forgiven)
+        compared = compare.compare(
+            compare.TopicPartitionRef(self._outputs[name].topic, self._number), must, may, found, forgiven
+        )
         if name == "shadow" and begins > 0:
             # Shadows may expire.
             oldest_ms = min((compare.decided_ms(one.value) for one in found), default=bound_ms + 1)
@@ -287,20 +291,20 @@ class Look:
 
     async def _noted(self, start: int, end: int) -> dict[int | None, list[tuple[int, Note]]]:
         notes: dict[int | None, list[tuple[int, Note]]] = {}
-        async for offset, source, note in clocklog.noted(self._setup.cluster, self._clock, start, end):
+        async for offset, source, note in clocklog.journal_entries(self._setup.cluster, self._clock, start, end):
             notes.setdefault(source, []).append((offset, note))
         return notes
 
-    async def _found(self, tp: TP, start: int, end: int) -> list[Found]:
+    async def _found(self, tp: TP, start: int, end: int) -> list[PublishedRecord]:
         return [
-            Found(record.offset, record.key, record.value, tuple(record.headers))
+            PublishedRecord(record.offset, record.key, record.value, tuple(record.headers))
             async for records in self._setup.cluster.records(tp, start, end)
             for record in records
         ]
 
 
-def _judged(part: Part) -> Judged | None:
+def _judged(part: PartitionState) -> StoredHead | None:
     try:
         return part.judged
-    except (MissingPartError, msgspec.DecodeError) as error:
-        raise Refused(f"the state of partition {part.number} cannot be read: {error}") from None
+    except (MissingChunkError, msgspec.DecodeError) as error:
+        raise PermanentError(f"the state of partition {part.number} cannot be read: {error}") from None

@@ -6,9 +6,9 @@ from typing import Any
 
 from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.text.display import identifier, readable
-from streams.audit.compare import Difference
+from streams.audit.compare import EventDifference
 from streams.audit.partition import Audited
-from streams.audit.run import Report
+from streams.audit.run import AuditReport
 
 _SHOWN = 160  # characters of a value
 
@@ -34,7 +34,7 @@ def partition(one: Audited) -> Iterator[str]:
         yield f"partition {one.number} NOT CHECKED: {why}"
 
 
-def difference(one: Difference) -> Iterator[str]:
+def difference(one: EventDifference) -> Iterator[str]:
     """Who, what, when, where, and which fields."""
     kind = " (wording alone)" if one.what == "changed" and not one.decision else ""
     where = f"{one.topic}-{one.number}" + ("" if one.offset is None else f" offset {one.offset}")
@@ -43,7 +43,7 @@ def difference(one: Difference) -> Iterator[str]:
         yield f"    {change.path}: expected {_value(change.a)}, found {_value(change.b)}"
 
 
-def verdict(report: Report) -> str:
+def verdict(report: AuditReport) -> str:
     """The sentence at the end."""
     decisions = sum(one.decision for one in report.differences)
     unchecked = sum(bool(one.unchecked) for one in report.partitions)
@@ -57,7 +57,7 @@ def verdict(report: Report) -> str:
     return "NOT as it must be: " + "; ".join(told)
 
 
-def plain(report: Report) -> dict[str, Any]:
+def plain(report: AuditReport) -> dict[str, Any]:
     """All of it as JSON has it."""
     return {
         "clean": report.clean,
@@ -98,7 +98,7 @@ def plain(report: Report) -> dict[str, Any]:
     }
 
 
-def _event(one: Difference) -> str:
+def _event(one: EventDifference) -> str:
     if not isinstance(one.event, dict):
         return "a record"
     data = one.event.get("data")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from streams.audit import compare
-from streams.audit.compare import Difference
-from streams.audit.partition import Audited, Look, Setup
-from streams.kafka.api import Refused
-from streams.kafka.topic_names import Names
+from streams.audit.compare import EventDifference
+from streams.audit.partition import AuditContext, Audited, PartitionAudit
+from streams.kafka.api import PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import partitions_of
-from streams.savepoint.archive import Export
+from streams.savepoint.archive import ArchiveReader
 from streams.topics.state_inputs import check_inputs
 
 _ROUNDS = 3
@@ -19,11 +19,11 @@ _REST_S = 0.5
 
 
 @dataclass(slots=True)
-class Report:
+class AuditReport:
     """What came of all partitions; ``differences`` as `compare.misplaced` tells them."""
 
     partitions: list[Audited]
-    differences: list[Difference]
+    differences: list[EventDifference]
 
     @property
     def clean(self) -> bool:
@@ -32,8 +32,8 @@ class Report:
 
 
 async def audit(
-    setup: Setup, export: Export | None = None, told: Callable[[Audited], None] = lambda one: None
-) -> Report:
+    setup: AuditContext, export: ArchiveReader | None = None, told: Callable[[Audited], None] = lambda one: None
+) -> AuditReport:
     """Audit all partitions, ``told`` of each; from the state of an ``export`` on, or from the topics' beginning.
 
     Unavailable, Refused, OffsetGone of the cluster; ExportError.
@@ -46,7 +46,7 @@ async def audit(
     done = []
     for number, part in zip(range(count), repeat(None) if export is None else export.parts(), strict=False):
         for _ in range(_ROUNDS):
-            one = Look(setup, number, count, part)
+            one = PartitionAudit(setup, number, count, part)
             audited = await one.audit()
             if not (audited.differences or audited.unchecked):
                 break
@@ -57,12 +57,14 @@ async def audit(
                 break
         done.append(audited)
         told(audited)
-    return Report(done, compare.misplaced(one for audited in done for one in audited.differences))
+    return AuditReport(done, compare.misplaced(one for audited in done for one in audited.differences))
 
 
-def _must_fit(export: Export, names: Names, count: int) -> None:
+def _must_fit(export: ArchiveReader, names: TopicNames, count: int) -> None:
     header = export.header
     if (header.input_prefix, header.output_prefix) != (names.input_prefix, names.output_prefix):
-        raise Refused(f"{export.path} is of other topics: expected an export of {names.output('state')}")
+        raise PermanentError(f"{export.path} is of other topics: expected an export of {names.output('state')}")
     if header.partitions != count:
-        raise Refused(f"{export.path} is of {header.partitions} partitions, the topics have {count}: expected as many")
+        raise PermanentError(
+            f"{export.path} is of {header.partitions} partitions, the topics have {count}: expected as many"
+        )

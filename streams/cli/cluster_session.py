@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from monitor.text.masking import mask_numbers
 from streams.cli.inputs import fail, person, why
-from streams.kafka.api import OffsetGone, Refused, Unavailable
+from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
-    from streams.ops.control_client import Answers
+    from streams.ops.control_client import CommandAnswers
     from streams.settings.load import Settings
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], 
         return asyncio.run(run())
 
 
-class Signed(TypedDict):
+class SignedReason(TypedDict):
     """Why a command is given, by whom, and when."""
 
     reason: str
@@ -42,12 +42,12 @@ class Signed(TypedDict):
     at_ms: int
 
 
-def signed(reason: str, by: str | None) -> Signed:
+def signed(reason: str, by: str | None) -> SignedReason:
     """By the name that was given, else the login name; now. Telephone numbers are masked: it is noted for good."""
     return {"reason": mask_numbers(why(reason)), "by": person("--by", by), "at_ms": time.time_ns() // 1_000_000}
 
 
-def refusals(answers: "Answers") -> list[str]:
+def refusals(answers: "CommandAnswers") -> list[str]:
     """What partitions' workers said of a command that they could not carry out, a line each."""
     return [
         f"refused: partition {number}: {mask_numbers(why)}; nothing has changed there"
@@ -60,7 +60,7 @@ def not_confirmed(why: str, look: str) -> str:
     return f"sent, not confirmed: {why}. {look}"
 
 
-def silence(answers: "Answers", otherwise: str) -> str:
+def silence(answers: "CommandAnswers", otherwise: str) -> str:
     """What is said of partitions from which no answer came: ``otherwise``, unless the cluster went away meanwhile."""
     return not_confirmed(answers.away, answers.look) if answers.away else otherwise
 
@@ -75,7 +75,7 @@ def answers(command: str) -> Iterator[None]:
         yield
     except Unconfirmed as error:
         fail(f"callwarden {command}: {not_confirmed(str(error), error.look)}", 1)
-    except Unavailable as error:
+    except TransientError as error:
         fail(f"callwarden {command}: {error}", 3)
-    except (Refused, OffsetGone) as error:
+    except (PermanentError, OffsetOutOfRange) as error:
         fail(f"callwarden {command}: {error}")

@@ -21,7 +21,7 @@ Alive = Annotated[
 @asynccontextmanager
 async def beating(file: str | None) -> AsyncIterator[None]:
     """Touch the file, if one is given, for as long as this lasts. Refused where that cannot be done."""
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
 
     if file is None:
         yield
@@ -30,7 +30,7 @@ async def beating(file: str | None) -> AsyncIterator[None]:
     try:
         path.touch()
     except OSError as error:
-        raise Refused(
+        raise PermanentError(
             f"--alive {file}: {error.strerror or error}; a file where this user may write would be right"
         ) from None
     beat = asyncio.create_task(_beat(path))

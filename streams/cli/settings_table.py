@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from monitor.text.durations import format_duration
-from streams.consumers.database import shown
-from streams.settings.load import Given, Settings, variable
+from streams.consumers.database import masked_url
+from streams.settings.load import GivenSettings, Settings, variable
 from streams.settings.types import DatabaseUrl, Moment
 
 _HIDDEN = "(hidden)"
@@ -26,7 +26,7 @@ _MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """A setting; ``value`` and ``default`` are None where there is none."""
 
     name: str
@@ -36,13 +36,13 @@ class Row:
     meaning: str
 
 
-def rows(settings: Settings, given: Given) -> Iterator[Row]:
+def rows(settings: Settings, given: GivenSettings) -> Iterator[SettingRow]:
     """All settings, in their order."""
     meanings = _meanings()
     for name, field in Settings.model_fields.items():
         value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
         meaning = _LINK.sub(r"docs/\1", meanings[name])
-        yield Row(variable(name), value, given.source(name), default, meaning)
+        yield SettingRow(variable(name), value, given.source(name), default, meaning)
 
 
 def markdown() -> str:
@@ -72,7 +72,7 @@ def _shown(name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, SecretStr):
-        return shown(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
+        return masked_url(make_url(value.get_secret_value())) if name in _DATABASES else _HIDDEN
     if name in _MOMENTS:
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if name.endswith("_ms"):

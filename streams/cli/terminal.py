@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from monitor.text.masking import visible_lines
 
 
-class Shown:
+class TerminalWriter:
     """A stream on which no character acts but line ends and tabs: an escape appears as ``\\u001b``.
 
     Colours and progress go around it, by ``rich_proxied_file``: that is the name by which rich finds the stream behind
@@ -44,4 +44,4 @@ def guard() -> None:
 
 
 def _guarded(stream: TextIO) -> TextIO:
-    return stream if isinstance(stream, Shown) else Shown(stream)  # type: ignore[return-value]
+    return stream if isinstance(stream, TerminalWriter) else TerminalWriter(stream)  # type: ignore[return-value]

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from streams.consumers.offsets import Last, hash_of
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, OffsetGone, Refused
+from streams.consumers.offsets import LastRecord, hash_of
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, OffsetOutOfRange, PermanentError
 
 
-class Gone(Refused):
+class RecordsLost(PermanentError):
     """Records that were not handled yet have been deleted from the topic: what followed from them is not known.
 
     ``start``: where the log goes on; before ``offset`` where it was made anew or, ``rewritten``, cut and written anew.
@@ -27,7 +27,7 @@ class Gone(Refused):
         self.tp, self.offset, self.start = tp, offset, start
 
 
-class OtherCluster(Refused):
+class OtherCluster(PermanentError):
     """The positions in the database were kept for another cluster: its offsets say nothing of this one.
 
     ``starts``: where each partition begins in this one.
@@ -50,15 +50,15 @@ def same_cluster(name: str, kept: Collection[str], cluster: str | None, starts: 
         raise OtherCluster(name, min(others), cluster, starts)
 
 
-async def rewritten(topics: Topics, last: Mapping[TP, Last]) -> set[TP]:
+async def rewritten(topics: TopicReader, last: Mapping[TP, LastRecord]) -> set[TP]:
     """Those whose last handled record is another one now. Of what is deleted nothing is known. Unavailable, Refused."""
 
-    async def is_other(tp: TP, at: Last) -> bool:
+    async def is_other(tp: TP, at: LastRecord) -> bool:
         try:
             async for batch in topics.read(tp, at.offset, at.offset + 1):
                 for key, value in zip(batch.keys, batch.values, strict=True):
                     return hash_of(key, value) != at.hash
-        except OffsetGone:
+        except OffsetOutOfRange:
             return False
         return True
 
@@ -74,7 +74,7 @@ def lost(
     others: Collection[TP],
     *,
     to_end: bool,
-) -> dict[TP, Gone]:
+) -> dict[TP, RecordsLost]:
     """The partitions of which what is at ``at`` is gone. ``cut``: those that end before it; ``others``: written anew.
 
     ``to_end``: whoever passes over what is lost does not want to hear of all that a log which was written anew has.
@@ -83,5 +83,5 @@ def lost(
     for tp, offset in at.items():
         if offset < starts[tp] or tp in cut or tp in others:
             at_end = tp in cut or (to_end and tp in others)
-            found[tp] = Gone(tp, offset, ends[tp] if at_end else starts[tp], tp in others)
+            found[tp] = RecordsLost(tp, offset, ends[tp] if at_end else starts[tp], tp in others)
     return found

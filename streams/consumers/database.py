@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from monitor.text.private_files import make_private
-from streams.kafka.api import Refused, Unavailable
+from streams.kafka.api import PermanentError, TransientError
 
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_S: Final = 15
@@ -62,14 +62,14 @@ class Database:
             address = make_url(url)
             address = address.set(drivername=_DRIVERS[address.drivername])
         except (ArgumentError, ValueError, KeyError):
-            raise Refused(
+            raise PermanentError(
                 f"CALLWARDEN_{name.upper()}_DATABASE: that is no address of a database; "
                 "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME would be right"
             ) from None
-        self._shown = shown(address)
+        self._shown = masked_url(address)
         file = _file(address)
         if file is not None and (wrong := _no_place(file)):
-            raise Refused(f"the database {self._shown}: {wrong}")
+            raise PermanentError(f"the database {self._shown}: {wrong}")
         self._engine = _reader(file) if file is not None and _only_read(file) else _engine(address)
         self._served: WeakSet[Any] = WeakSet()  # connections to a server
         if self._engine.dialect.name == "postgresql":
@@ -135,16 +135,16 @@ class Database:
             # The driver's own words; SQLAlchemy's would show the statement with its values.
             why, code = str(error.orig), getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_NOTADB:
-                raise Refused(
+                raise PermanentError(
                     f"the database {self._shown}: that file is no database; one of ours, or a new one, would be right"
                 ) from None
             if code == sqlite3.SQLITE_CORRUPT:
-                raise Refused(
+                raise PermanentError(
                     f"the database {self._shown} is damaged: {why}; a backup of it, or a new one, which is filled from "
                     "the topics, would be right"
                 ) from None
             if _state(error) == _NO_RIGHT:
-                raise Refused(
+                raise PermanentError(
                     f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
                 ) from None
             stands_by = _state(error) == _STANDING_BY
@@ -152,14 +152,14 @@ class Database:
                 raise
             if stands_by:
                 self.forget()  # where the primary is now only a new connection finds
-            raise Unavailable(f"the database {self._shown}: {' '.join(why.split())}") from None
+            raise TransientError(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:
         if _has_newest_tables(connection, self.name):
             return
         if connection.dialect.name == "postgresql":
             if (encoding := connection.execute(text("SHOW server_encoding")).scalar_one()) != "UTF8":
-                raise Refused(
+                raise PermanentError(
                     f"the database {self._shown} is in {encoding}, which has no place for what we write; "
                     "one made with ENCODING 'UTF8' TEMPLATE template0 would be right"
                 )
@@ -179,7 +179,7 @@ class Database:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise Refused(
+            raise PermanentError(
                 f"the database {self._shown} has tables of another release of Callwarden ({error}); "
                 "that release, or another database, would be right"
             ) from None
@@ -203,7 +203,7 @@ def filled(url: str, name: str, table: Table, otherwise: str) -> Iterator[Databa
     """
     database = Database(url, name)
     address = make_url(url)
-    nothing = Refused(f"{shown(address)} {otherwise}")
+    nothing = PermanentError(f"{masked_url(address)} {otherwise}")
     try:
         if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
             raise nothing  # or it would be made by looking
@@ -215,7 +215,7 @@ def filled(url: str, name: str, table: Table, otherwise: str) -> Iterator[Databa
         database.close()
 
 
-def shown(address: URL) -> str:
+def masked_url(address: URL) -> str:
     """An address for people: without who asks, and without what stands behind a ``?``; both may be secret."""
     host = address.host.rpartition("@")[2] if address.host else None  # before it: a password with an @ in it
     return URL.create(
@@ -303,7 +303,7 @@ def _reader(file: Path) -> Engine:
                 raise
             log = file.with_name(f"{file.name}-wal")
             if log.exists() and log.stat().st_size:
-                raise Refused(
+                raise PermanentError(
                     f"the database {file}: a part of it is in {log.name} beside it, which cannot be read where "
                     "nothing can be written; a copy of both elsewhere would be right"
                 ) from None

@@ -10,12 +10,22 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from streams.consumers.data_loss import Gone, lost, rewritten, same_cluster
+from streams.consumers.data_loss import RecordsLost, lost, rewritten, same_cluster
 from streams.consumers.database import Database
-from streams.consumers.offsets import Last, Overtaken, Positions, hash_of
-from streams.consumers.topic_reader import Topics
-from streams.consumers.watermarks import Waiting, Watermarks
-from streams.kafka.api import TP, Ends, Fetched, OffsetGone, Reader, Refused, TopicInfo, Unavailable, Unreadable
+from streams.consumers.offsets import ConcurrentWriter, LastRecord, Offsets, hash_of
+from streams.consumers.topic_reader import TopicReader
+from streams.consumers.watermarks import HighWatermarks, LaggingPartition
+from streams.kafka.api import (
+    TP,
+    CorruptLog,
+    FetchedBatch,
+    LogEnds,
+    OffsetOutOfRange,
+    PermanentError,
+    Reader,
+    TopicInfo,
+    TransientError,
+)
 from streams.runtime.monotonic import steady_s
 
 log = structlog.get_logger("callwarden")
@@ -29,7 +39,7 @@ _CHECK_S = 2.0
 _COUNT_S = 2.0
 
 
-class Record(NamedTuple):
+class FollowedRecord(NamedTuple):
     """One record of a topic; ``timestamp_ms`` is the broker's or the producer's, as the topic is set."""
 
     tp: TP
@@ -39,28 +49,28 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-Handle = Callable[[Connection, Sequence[Record]], Callable[[], None] | None]
+Handle = Callable[[Connection, Sequence[FollowedRecord]], Callable[[], None] | None]
 """Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
 
 
-PassOver = Callable[[Connection, Gone], Callable[[], None] | None]
+PassOver = Callable[[Connection, RecordsLost], Callable[[], None] | None]
 """Hears of records that are passed over since they are gone, in that transaction. What it gives is called after it."""
 
 
-class PutBack(Unavailable):
+class DatabaseRolledBack(TransientError):
     """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
 
 
-class _Grown(Unavailable):
+class _Grown(TransientError):
     """A topic has more partitions than are followed, or is another one of the same name."""
 
 
-class _TooEarly(Unavailable):
+class _TooEarly(TransientError):
     """The broker does not know yet how far a log is committed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class FollowerProgress:
     """How far a follower is. ``as_of_ms``: all that was written by then is handled; None: that was never so.
 
     ``as_of_s`` is the same by `steady_s`: what was not handled since then is told by that, as nobody sets it.
@@ -71,9 +81,9 @@ class Progress:
     as_of_ms: int | None
     behind: Mapping[TP, int]
     as_of_s: float | None = None
-    waiting: Sequence[Waiting] = ()
+    waiting: Sequence[LaggingPartition] = ()
 
-    def overdue(self, now_s: float) -> Waiting | None:
+    def overdue(self, now_s: float) -> LaggingPartition | None:
         """The partition that has waited for longer than transactions take; None: no answer lacks what is older."""
         return next((each for each in self.waiting if each.overdue(now_s)), None)
 
@@ -88,9 +98,9 @@ class Follower:
 
     def __init__(
         self,
-        cluster: Topics,
+        cluster: TopicReader,
         database: Database,
-        positions: Positions,
+        positions: Offsets,
         topics: Sequence[str],
         handle: Handle,
         *,
@@ -99,14 +109,14 @@ class Follower:
         before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """``from_end``: the topics at whose ends begins whoever has never followed them. ``pass_over`` is
-        told of deleted records, in the transaction that passes them over; without it they are refused (`Gone`).
+        told of deleted records, in the transaction that passes them over; without it they are refused (`RecordsLost`).
         ``before`` is awaited before all else, and again once records were read, before they are handled."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
         self._from_end, self._pass_over, self._before = from_end, pass_over, before
         self._at: dict[TP, int] = {}
-        self._watermarks: dict[TP, Watermarks] = {}
-        self._ends: dict[TP, Ends] = {}
+        self._watermarks: dict[TP, HighWatermarks] = {}
+        self._ends: dict[TP, LogEnds] = {}
         self._cut_short = 0
         self._put_back = False
         self._described: dict[str, TopicInfo] = {}
@@ -124,29 +134,31 @@ class Follower:
             if (found := known.get(tp, 0)) < offset:
                 if self._at.get(tp, 0) >= offset:
                     self._put_back = True
-                raise PutBack(f"the database is at {found} of {tp.topic}-{tp.partition}, but has been at {offset}")
+                raise DatabaseRolledBack(
+                    f"the database is at {found} of {tp.topic}-{tp.partition}, but has been at {offset}"
+                )
 
-    def progress(self) -> Progress:
+    def progress(self) -> FollowerProgress:
         """How far it is."""
         each = [self._watermarks[tp].as_of_s for tp in self._at]
         known = [as_of_s for as_of_s in each if as_of_s is not None]
         # Of a partition that was added since nothing is known.
         complete = known and len(known) == len(each) and not self._put_back
         as_of_s = min(*known, self._described_s) if complete else None
-        return Progress(
+        return FollowerProgress(
             as_of_ms=None if as_of_s is None else round((time.time() - steady_s() + as_of_s) * 1000),
             behind={tp: max(0, ends.high_watermark - self._at[tp]) for tp, ends in self._ends.items()},
             as_of_s=as_of_s,
             waiting=sorted(self._waiting(), key=lambda each: (each.since_s, each.tp)),
         )
 
-    def _waiting(self) -> Iterator[Waiting]:
+    def _waiting(self) -> Iterator[LaggingPartition]:
         for tp, at in self._at.items():
             if (since_s := self._watermarks[tp].since_s) is not None:
-                yield Waiting(tp, at, since_s, in_transaction=self._ends[tp].last_stable <= at)
+                yield LaggingPartition(tp, at, since_s, in_transaction=self._ends[tp].last_stable <= at)
 
     async def run(self) -> None:
-        """Follow. A broker or database that is away is waited for. Refused (`Gone` among it), Unreadable; what
+        """Follow. A broker or database that is away is waited for. Refused (`RecordsLost` among it), Unreadable; what
         ``handle`` raises."""
         delay_s = _FIRST_RETRY_S
         while True:
@@ -156,15 +168,15 @@ class Follower:
                 while True:
                     await self._step(reader)
                     delay_s = _FIRST_RETRY_S
-            except Unreadable:
+            except CorruptLog:
                 raise
-            except (Overtaken, PutBack, _Grown) as error:
+            except (ConcurrentWriter, DatabaseRolledBack, _Grown) as error:
                 log.info("looking where to go on", why=str(error))
                 self._database.forget()  # a connection may be to what the database was before
                 await asyncio.sleep(_FIRST_RETRY_S)
-            except OffsetGone as error:
+            except OffsetOutOfRange as error:
                 log.warning("looking where the topic begins", why=str(error))
-            except Unavailable as error:
+            except TransientError as error:
                 log.warning("waiting", why=str(error), again_in_s=delay_s)
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, _LAST_RETRY_S)
@@ -182,9 +194,9 @@ class Follower:
                 while (as_of_s := (progress := self.progress()).as_of_s) is None or as_of_s <= now_s:
                     open_ = next((each for each in progress.waiting if each.in_transaction), None)
                     if open_ is not None and open_.overdue(steady_s()):
-                        raise Unavailable(open_.reason(steady_s()))
+                        raise TransientError(open_.reason(steady_s()))
                     await self._step(reader)
-            except (Overtaken, PutBack, OffsetGone, _Grown, _TooEarly):
+            except (ConcurrentWriter, DatabaseRolledBack, OffsetOutOfRange, _Grown, _TooEarly):
                 await asyncio.sleep(_POLL_S)
             else:
                 return
@@ -199,7 +211,7 @@ class Follower:
         described = await self._describe()
         for topic in self._topics:
             if topic not in described:
-                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
         tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
         # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
         before = await self._database.run(self._positions.known)
@@ -237,9 +249,9 @@ class Follower:
             committed()
         at |= {tp: each.start for tp, each in gone.items()}
         # Of a partition that is read again from before it is not known any more when all was handled.
-        self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else Watermarks() for tp in tps}
+        self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else HighWatermarks() for tp in tps}
         self._at, self._put_back = at, False
-        self._ends = {tp: Ends(ends[tp], ends[tp], -math.inf) for tp in tps}
+        self._ends = {tp: LogEnds(ends[tp], ends[tp], -math.inf) for tp in tps}
         self._described, self._described_s = described, described_s
         self._checked_s = self._heard_s = time.monotonic()
         await reader.start(self._at)
@@ -258,7 +270,7 @@ class Follower:
 
     async def _step(self, reader: Reader) -> None:
         if self._put_back:
-            raise PutBack("the database was put back")
+            raise DatabaseRolledBack("the database was put back")
         if time.monotonic() - self._checked_s > _CHECK_S:
             self.check(self._at, await self._database.run(self._positions.known))
             self._checked_s = time.monotonic()
@@ -289,12 +301,12 @@ class Follower:
         elif time.monotonic() - self._heard_s > _SILENT_S:
             raise await reader.why_silent()
 
-    def _take(self, connection: Connection, fetched: Mapping[TP, Fetched]) -> Callable[[], None] | None:
+    def _take(self, connection: Connection, fetched: Mapping[TP, FetchedBatch]) -> Callable[[], None] | None:
         records = []
         for tp in sorted(fetched):  # in one order everywhere, or two processes could wait for each other
             batch = fetched[tp]
-            last = Last(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
+            last = LastRecord(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
             first = self._positions.advance(connection, tp, batch.start, batch.stop, last)
             columns = zip(batch.offsets.tolist(), batch.timestamps_ms.tolist(), batch.keys, batch.values, strict=True)
-            records += [Record(tp, *row) for row in columns if row[0] >= first]
+            records += [FollowedRecord(tp, *row) for row in columns if row[0] >= first]
         return self._handle(connection, records) if records else None

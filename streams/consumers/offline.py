@@ -11,32 +11,32 @@ from schemas.outputs import Enforcement
 from streams.consumers.billing import tables as billing
 from streams.consumers.billing.api_models import answer_of
 from streams.consumers.billing.handler import Handler
-from streams.consumers.billing.holds import left
+from streams.consumers.billing.holds import holds_of
 from streams.consumers.database import Database
-from streams.consumers.follower import Handle, Record
+from streams.consumers.follower import FollowedRecord, Handle
 from streams.consumers.ledger import tables as ledger
 from streams.consumers.ledger.verify.chains import Verified, verify
-from streams.consumers.ledger.writer import Keeper
-from streams.consumers.offsets import Positions
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.consumers.offsets import Offsets
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 T = TypeVar("T")
 
-_NAMES = Names()
+_NAMES = TopicNames()
 _LOG = TP(_NAMES.output("enforcement"), 0)
 
 
 async def ledger_of(events: Sequence[Enforcement], file: Path) -> Verified:
     """A new ledger of these events in ``file``, an SQLite database; its chains recomputed."""
-    return await _filled(events, file, "ledger", ledger.POSITIONS, Keeper().keep, lambda db: verify(db, {}))
+    return await _filled(events, file, "ledger", ledger.POSITIONS, LedgerWriter().keep, lambda db: verify(db, {}))
 
 
 async def refunds_of(events: Sequence[Enforcement], file: Path, tenant_id: str) -> dict[str, Any]:
     """What billing answers of a tenant, once it has handled these events; its new database is ``file``."""
 
     def ask(connection: Connection) -> dict[str, Any]:
-        return answer_of(left(connection, [tenant_id])[tenant_id])
+        return answer_of(holds_of(connection, [tenant_id])[tenant_id])
 
     return await _filled(events, file, "billing", billing.POSITIONS, Handler(), ask)
 
@@ -45,14 +45,14 @@ async def _filled(
     events: Sequence[Enforcement],
     file: Path,
     name: str,
-    positions: Positions,
+    positions: Offsets,
     handle: Handle,
     look: Callable[[Connection], T],
 ) -> T:
     for stored in (file, *(file.with_name(f"{file.name}-{more}") for more in ("wal", "shm"))):
         stored.unlink(missing_ok=True)
     records = [
-        Record(_LOG, offset, event.data.decided_ms, event.subject.encode(), msgspec.json.encode(event))
+        FollowedRecord(_LOG, offset, event.data.decided_ms, event.subject.encode(), msgspec.json.encode(event))
         for offset, event in enumerate(events)
     ]
 

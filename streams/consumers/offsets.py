@@ -22,11 +22,11 @@ from streams.consumers.sql_common import insert_new, of_partition
 from streams.kafka.api import TP
 
 
-class Overtaken(Exception):
+class ConcurrentWriter(Exception):
     """Another process with the same database has moved a position."""
 
 
-class Last(NamedTuple):
+class LastRecord(NamedTuple):
     """The last record that was handled, by which a log is known again that was cut and written anew."""
 
     offset: int
@@ -53,12 +53,12 @@ def position_table(metadata: MetaData, name: str) -> Table:
 
 
 def read_text(text: str | None) -> dict[TP, int]:
-    """What `Positions.as_text` gave."""
+    """What `Offsets.as_text` gave."""
     parts = [each.split(":") for each in (text or "").split(",") if each]
     return {TP(topic, int(partition)): int(at) for topic, partition, at in parts}
 
 
-class Positions:
+class Offsets:
     """The next offset of each partition, and the last record before it."""
 
     def __init__(self, table: Table) -> None:
@@ -69,11 +69,11 @@ class Positions:
         rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
         return {TP(topic, partition): at for topic, partition, at in rows}
 
-    def last(self, connection: Connection) -> dict[TP, Last]:
+    def last(self, connection: Connection) -> dict[TP, LastRecord]:
         """The last record that was handled, of the partitions of which one was."""
         c = self._table.c
         rows = connection.execute(select(c.topic, c.partition, c.last_offset, c.last_hash))
-        return {TP(topic, partition): Last(at, hashed) for topic, partition, at, hashed in rows if at is not None}
+        return {TP(topic, partition): LastRecord(at, hashed) for topic, partition, at, hashed in rows if at is not None}
 
     def as_text(self) -> ScalarSelect[str | None]:
         """All that are known in one value, so that another statement can tell which state it has seen."""
@@ -119,7 +119,7 @@ class Positions:
         """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""
         self._must_move(connection, tp, start, {"next": stop, "last_offset": None, "last_hash": None})
 
-    def advance(self, connection: Connection, tp: TP, start: int, stop: int, last: Last | None = None) -> int:
+    def advance(self, connection: Connection, tp: TP, start: int, stop: int, last: LastRecord | None = None) -> int:
         """Go on from ``stop``; from where on the records, of which ``last`` is the last, are to be handled now.
 
         That is beyond ``start``, at ``stop`` or even further, where another process with the same database has handled
@@ -132,14 +132,14 @@ class Positions:
         here = (table.c.topic == tp.topic, table.c.partition == tp.partition)
         at = connection.execute(select(table.c.next).where(*here).with_for_update()).scalar_one_or_none()
         if at is None or at < start:
-            raise Overtaken(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
+            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} was put back: it is at {at}, not at {start}")
         if at < stop:
             self._must_move(connection, tp, at, values)
         return int(at)
 
     def _must_move(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> None:
         if not self._moved(connection, tp, start, values):
-            raise Overtaken(f"{tp.topic}-{tp.partition} is not at {start} any more")
+            raise ConcurrentWriter(f"{tp.topic}-{tp.partition} is not at {start} any more")
 
     def _moved(self, connection: Connection, tp: TP, start: int, values: Mapping[str, object]) -> bool:
         table = self._table

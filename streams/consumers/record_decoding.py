@@ -10,51 +10,51 @@ _EVENT = msgspec.json.Decoder(Enforcement).decode
 _ALERT = msgspec.json.Decoder(Alert).decode
 
 
-class Unread(ValueError):
+class UndecodableRecord(ValueError):
     """A value that is no decision or no review, be it another's or a newer release's. The message says why."""
 
 
 def event_of(value: bytes | None) -> Enforcement:
     """The decision, reversal or lapse in a value of the enforcement topic. Raises Unread."""
     if value is None:
-        raise Unread("it has no value; expected an enforcement event")
+        raise UndecodableRecord("it has no value; expected an enforcement event")
     if flaw := codec.flaw(value):
-        raise Unread(flaw)
+        raise UndecodableRecord(flaw)
     try:
         event = _EVENT(value)
     except codec.DECODE_ERRORS as error:
-        raise Unread(f"no enforcement event of this release: {error}") from None
+        raise UndecodableRecord(f"no enforcement event of this release: {error}") from None
     data = event.data
     if data.tenant_id != event.subject:
-        raise Unread("the tenant_id is not the subject; expected both to be the tenant")
+        raise UndecodableRecord("the tenant_id is not the subject; expected both to be the tenant")
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (data.decided_ms, data.review_by_ms or MIN_MS)):
-        raise Unread("a time lies beyond the years 1990 to 2099")
+        raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
     return event
 
 
 def review_of(value: bytes | None) -> Review:
     """The review in a value of the topic of reviews. Raises Unread."""
     if value is None:
-        raise Unread("it has no value; expected a review")
+        raise UndecodableRecord("it has no value; expected a review")
     try:
         record = codec.read(value)
-    except codec.Refused as error:
-        raise Unread(str(error)) from None
+    except codec.InvalidRecordError as error:
+        raise UndecodableRecord(str(error)) from None
     if not isinstance(record, Review):
-        raise Unread(f"a record of type {record.__struct_config__.tag}; expected a review")
+        raise UndecodableRecord(f"a record of type {record.__struct_config__.tag}; expected a review")
     return record
 
 
 def alert_of(value: bytes | None) -> Alert:
     """The alert in a value of the topic of alerts. Raises Unread."""
     if value is None:
-        raise Unread("it has no value; expected an alert")
+        raise UndecodableRecord("it has no value; expected an alert")
     if flaw := codec.flaw(value):
-        raise Unread(flaw)
+        raise UndecodableRecord(flaw)
     try:
         alert = _ALERT(value)
     except codec.DECODE_ERRORS as error:
-        raise Unread(f"no alert of this release: {error}") from None
+        raise UndecodableRecord(f"no alert of this release: {error}") from None
     if not all(MIN_MS <= at_ms < END_MS for at_ms in (alert.since_ms, alert.updated_ms)):
-        raise Unread("a time lies beyond the years 1990 to 2099")
+        raise UndecodableRecord("a time lies beyond the years 1990 to 2099")
     return alert

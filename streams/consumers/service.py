@@ -13,11 +13,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from streams.consumers.follower import Follower
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 from streams.metrics.factory import about_process, gauges, http_refusals
-from streams.runtime.http_server import Server, listen
+from streams.runtime.http_server import HttpServer, listen
 from streams.runtime.monotonic import steady_s
-from streams.runtime.shutdown import told_to_stop
+from streams.runtime.shutdown import stop_requested
 
 _STALE_S = 15.0
 
@@ -40,12 +40,12 @@ async def host(
     except OSError as error:
         for each in work:
             each.close()
-        raise Refused(
+        raise PermanentError(
             f"nothing can be served at {address[0]}:{address[1]}: {error.strerror or error}; a free {setting}, at an "
             "address of this machine as CALLWARDEN_WEB_HOST, would be right"
         ) from None
-    server = Server(app, refused=http_refusals(registry))
-    with told_to_stop(stop_within_s) as stopping:
+    server = HttpServer(app, refused=http_refusals(registry))
+    with stop_requested(stop_within_s) as stopping:
         serving = asyncio.create_task(server.serve([listening]))
         tasks = [asyncio.create_task(stopping.wait()), serving, *map(asyncio.create_task, work)]
         try:
@@ -101,7 +101,7 @@ def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     return None
 
 
-class Followed(Collector):
+class FollowedTopics(Collector):
     """What Prometheus is told of how far a consumer is, looked up when it asks."""
 
     def __init__(self, consumer: str, follower: Follower) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from streams.kafka.api import TP, Fetched, Reader, TopicInfo
+from streams.kafka.api import TP, FetchedBatch, Reader, TopicInfo
 
 
-class Topics(Protocol):
+class TopicReader(Protocol):
     """A cluster, as one who follows topics sees it; `streams.kafka.KafkaCluster` is one."""
 
     async def cluster_id(self) -> str | None:
@@ -33,6 +33,6 @@ class Topics(Protocol):
         """See `streams.kafka.api.Cluster`."""
         ...
 
-    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """See `streams.kafka.api.Cluster`."""
         ...

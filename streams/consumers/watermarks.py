@@ -13,7 +13,7 @@ _MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class LaggingPartition:
     """A partition's position is below a high watermark that was reported at ``since_s``, by `steady_s`.
 
     ``in_transaction``: no record between the two can be read, since a transaction is open at the position. What other
@@ -47,7 +47,7 @@ class _Reported:
     last_s: float
 
 
-class Watermarks:
+class HighWatermarks:
     """The high watermarks of one partition that its reader has not reached yet, in the order of their times.
 
     A pure function of the reports and positions. At most a fixed number of reports is kept: those that come close

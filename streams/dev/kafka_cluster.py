@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from streams.dev.kafka_node import HOST, START_S, STOP_S, DevKafka, Member, cluster_id, free_ports
+from streams.dev.kafka_node import HOST, START_S, STOP_S, ClusterMember, DevKafka, cluster_id, free_ports
 
 _HEAP = "512m"
 _LOOK_S = 0.5
@@ -33,7 +33,7 @@ class DevCluster:
                 jars,
                 port=port + number - 1 if port else 0,
                 properties=properties,
-                member=Member(number, controllers, own, _HEAP),
+                member=ClusterMember(number, controllers, own, _HEAP),
             )
             for number in numbers
         }

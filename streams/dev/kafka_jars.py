@@ -34,22 +34,22 @@ _DEPENDENCY = "    <dependency><groupId>{}</groupId><artifactId>{}</artifactId><
 _ON_DEBIAN = "on Debian and Ubuntu: apt-get install"
 
 
-class Missing(Exception):
+class MissingJars(Exception):
     """Something that the node needs is not here. The message says what, and how to get it."""
 
 
 def java() -> str:
-    """The `java` to run Kafka with: that of JAVA_HOME, else of PATH. Raises `Missing` for none and for an old one."""
+    """The `java` that runs Kafka: of JAVA_HOME, else of PATH. Raises `MissingJars` for none or an old one."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     found = found or shutil.which("java")
     wanted = f"Kafka {VERSION} needs Java {OLDEST_JAVA} or newer; {_ON_DEBIAN} openjdk-17-jre-headless"
     if found is None:
-        raise Missing(f"there is no `java` in JAVA_HOME or on PATH. {wanted}")
+        raise MissingJars(f"there is no `java` in JAVA_HOME or on PATH. {wanted}")
     told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        raise Missing(f"{found} is {told.partition(chr(10))[0] or 'not a Java that tells its version'}. {wanted}")
+        raise MissingJars(f"{found} is {told.partition(chr(10))[0] or 'not a Java that tells its version'}. {wanted}")
     return found
 
 
@@ -62,14 +62,14 @@ def present(folder: Path = FOLDER) -> Path | None:
 def fetch(folder: Path = FOLDER) -> Path:
     """The folder of the jars, fetched by Maven into ``folder`` if they are not there yet (60 MB).
 
-    Raises `Missing` when Maven is not here, or could not fetch them.
+    Raises `MissingJars` when Maven is not here, or could not fetch them.
     """
     jars = folder / VERSION
     if jars.is_dir():
         return jars
     maven = shutil.which("mvn")
     if maven is None:
-        raise Missing(
+        raise MissingJars(
             f"Kafka's jars are not in {jars}, and there is no `mvn` on PATH to fetch them; {_ON_DEBIAN} maven"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def fetch(folder: Path = FOLDER) -> Path:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "it gave no reason")
-            raise Missing(f"Maven could not fetch Kafka {VERSION} into {jars}: {reason}")
+            raise MissingJars(f"Maven could not fetch Kafka {VERSION} into {jars}: {reason}")
         try:
             new.rename(jars)
         except OSError:

@@ -16,7 +16,7 @@ from typing import IO
 
 from monitor.text.private_files import make_folder
 from streams.dev import kafka_jars as kafkajars
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 HOST = "127.0.0.1"
 START_S = 60.0
@@ -55,7 +55,7 @@ class NodeFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Member:
+class ClusterMember:
     """A node's place in its cluster.
 
     ``controllers`` are the addresses of all nodes' controllers by node id: the voters of the quorum. ``cluster_id``
@@ -100,7 +100,7 @@ class DevKafka:
         listeners: Mapping[str, str] | None = None,
         properties: Mapping[str, str] | None = None,
         scram: Mapping[str, str] | None = None,
-        member: Member | None = None,
+        member: ClusterMember | None = None,
     ) -> None:
         self.data, self._jars = data, jars
         self._protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
@@ -108,11 +108,11 @@ class DevKafka:
         free = iter(free_ports(len(self._protocols) + 1))
         ports = {name: next(free) for name in self._protocols}
         ports["PLAINTEXT"] = port or ports["PLAINTEXT"]
-        self._member = member or Member(1, {1: f"{HOST}:{next(free)}"}, cluster_id())
+        self._member = member or ClusterMember(1, {1: f"{HOST}:{next(free)}"}, cluster_id())
         self.addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
         self.log = data / "kafka.log"
         self._log_start = 0  # where in its log the newest start begins
-        self._node: Child | None = None
+        self._node: ChildProcess | None = None
 
     @property
     def address(self) -> str:
@@ -142,7 +142,7 @@ class DevKafka:
             if not (self.data / "storage" / "meta.properties").exists():
                 self._format(java, settings, log)
             heap = [f"-Xmx{self._member.heap}", "-XX:+ExitOnOutOfMemoryError"]
-            self._node = Child([java, *heap, *self._class_path(), "kafka.Kafka", settings], log)
+            self._node = ChildProcess([java, *heap, *self._class_path(), "kafka.Kafka", settings], log)
 
     def wait_until_it_serves(self, timeout_s: float = START_S) -> None:
         """Wait until the node that was launched takes part in its cluster. `NodeFailed`: it has ended, or is killed."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, OffsetGone, Refused, Unreadable
+from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -16,25 +16,25 @@ _POLL_S = 0.25
 _MOST = 2_000
 
 
-class Seen(NamedTuple):
+class TailedRecord(NamedTuple):
     """One record of a topic."""
 
     topic: str
     value: bytes
 
 
-async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncIterator[Seen]:
+async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncIterator[TailedRecord]:
     """What these topics hold, with ``from_start``, and what comes: for as long as it is asked for.
 
-    The order is that of each partition. Raises `Unavailable` and `Refused`; a broker that goes away later is waited
-    for. What cannot be read is passed over, with its place in the log.
+    The order is that of each partition. Raises `Unavailable` and `PermanentError`; a broker that goes away later is
+    waited for. What cannot be read is passed over, with its place in the log.
     """
     cluster = KafkaCluster(settings)
     try:
         counts = await cluster.partitions(topics)
         for topic in topics:
             if topic not in counts:
-                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         at = await (cluster.starts if from_start else cluster.ends)(tps)
         while True:
@@ -45,7 +45,7 @@ async def follow(settings: Settings, topics: Sequence[str], from_start: bool = F
         await cluster.stop()
 
 
-async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Seen]:
+async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[TailedRecord]:
     """What comes from ``at`` on, which moves with it, until a log cannot be read on there."""
     reader = cluster.reader()
     try:
@@ -58,11 +58,11 @@ async def _follow(cluster: KafkaCluster, at: dict[TP, int]) -> AsyncGenerator[Se
                     if bad is not None and bad.first_offset is not None:
                         log.warning("passed over", topic=tp.topic, partition=tp.partition, why=bad.reason)
                     elif value is not None:
-                        yield Seen(tp.topic, value)
-    except Unreadable as damaged:
+                        yield TailedRecord(tp.topic, value)
+    except CorruptLog as damaged:
         log.warning("passed over", why=str(damaged))
         at[damaged.tp] = damaged.last + 1
-    except OffsetGone as gone:
+    except OffsetOutOfRange as gone:
         log.warning("the log begins anew", why=str(gone))
         at |= await cluster.starts([gone.tp])
     finally:

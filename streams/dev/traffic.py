@@ -12,9 +12,9 @@ import numpy as np
 from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
-from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Refused
+from streams.kafka.api import TP, PermanentError
 from streams.kafka.produce.keyed_producer import Producer
 from streams.settings.load import Settings as Connection
 
@@ -35,17 +35,17 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, lateness_ms: int) -> Settings:
+def around(at_ms: int, *, tenants: int, days: int, seed: int, rate: float, lateness_ms: int) -> SimulationSettings:
     """A run whose first day ends at ``at_ms``, up to an hour earlier; ``rate`` is calls a second on a weekday.
 
     Its ids are its own, but for runs that began in the same hour: those are one and the same.
     """
     start_ms = (at_ms - DAY_MS) // HOUR_MS * HOUR_MS
     per_day = rate * DAY_MS / 1000
-    return Settings(tenants, days, seed, per_day, start_ms, lateness_ms=lateness_ms, mark=start_ms // HOUR_MS)
+    return SimulationSettings(tenants, days, seed, per_day, start_ms, lateness_ms=lateness_ms, mark=start_ms // HOUR_MS)
 
 
-def hours_of(settings: Settings, endless: bool) -> Iterator[Arrivals]:
+def hours_of(settings: SimulationSettings, endless: bool) -> Iterator[Arrivals]:
     """What arrives, hour by hour, sorted, in the end the rest; ``endless``: the same tenants' next run begins then.
 
     What a run leaves over arrives among the records of the next.
@@ -70,7 +70,7 @@ def _sorted(arrivals: Arrivals) -> Arrivals:
     return arrivals.take(np.argsort(arrivals.arrival_ms, kind="stable"))
 
 
-class Feed:
+class TrafficFeed:
     """Sends the records of a run to the input topics, keyed by tenant; ``endless``: of one run after the other.
 
     ``producer`` has been started, and places keys. ``sent`` counts what was acknowledged, by bare topic.
@@ -79,7 +79,7 @@ class Feed:
     def __init__(
         self,
         producer: Producer,
-        settings: Settings,
+        settings: SimulationSettings,
         prefix: str = "callwarden.",
         endless: bool = False,
         clock_ms: Callable[[], int] = now_ms,
@@ -137,26 +137,26 @@ class Feed:
             self.sent.update(INPUTS[topic] for topic in topics)
 
 
-class Found(NamedTuple):
+class InputTopicsFound(NamedTuple):
     """What the input topics hold: whether there are ``calls``, and the topics with records that are not of ours."""
 
     calls: bool
     others: list[str]
 
 
-async def look(connection: Connection) -> Found:
-    """Look at the input topics. Raises `Refused` for one that is not there, `Unavailable`."""
+async def inspect_inputs(connection: Connection) -> InputTopicsFound:
+    """Look at the input topics. Raises `PermanentError` for one that is not there, `Unavailable`."""
     topics = [connection.input_prefix + name for name in INPUTS]
     cluster = KafkaCluster(connection)
     try:
         counts = await cluster.partitions(topics)
         for topic in topics:
             if topic not in counts:
-                raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+                raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
         tps = [TP(topic, number) for topic in topics for number in range(counts[topic])]
         starts, ends = await cluster.starts(tps), await cluster.ends(tps)
         others = [tp.topic for tp in tps if not await _all_ours(cluster, tp, starts[tp], ends[tp])]
-        return Found(any(ends[tp] for tp in tps if tp.topic == topics[CALLS]), list(dict.fromkeys(others)))
+        return InputTopicsFound(any(ends[tp] for tp in tps if tp.topic == topics[CALLS]), list(dict.fromkeys(others)))
     finally:
         await cluster.stop()
 

@@ -21,11 +21,11 @@ from aiokafka.errors import (
     for_code,
 )
 
-from streams.kafka.api import Refused
-from streams.kafka.application_id import Group
-from streams.kafka.errors import translated
-from streams.kafka.metadata.queries import Questions
-from streams.kafka.topic_admin import Existing, Wanted, judged_names
+from streams.kafka.api import PermanentError
+from streams.kafka.application_id import ConsumerGroup
+from streams.kafka.errors import translate_error
+from streams.kafka.metadata.queries import MetadataQueries
+from streams.kafka.topic_admin import ExistingTopic, RequiredTopic, checked_settings
 
 _COORDINATOR_S = 5.0
 _NO_COORDINATOR = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
@@ -33,12 +33,12 @@ _SHARING_OUT = ("PreparingRebalance", "CompletingRebalance")
 _AT_LEAST_TWO = {"min.insync.replicas": "2"}
 
 
-async def look(questions: Questions, wanted: Sequence[Wanted]) -> dict[str, Existing]:
+async def existing_topics(questions: MetadataQueries, wanted: Sequence[RequiredTopic]) -> dict[str, ExistingTopic]:
     """Those of the wanted topics that exist, by their full names. Unavailable, Refused."""
-    names = dict.fromkeys(judged_names(wanted))
+    names = dict.fromkeys(checked_settings(wanted))
     counts = await questions.partitions([topic.topic for topic in wanted])
 
-    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, Existing]:
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, ExistingTopic]:
         asked = [ConfigResource(ConfigResourceType.TOPIC, topic, names) for topic in counts]
         found = {}
         for answer in await admin.describe_configs(asked) if asked else []:
@@ -47,22 +47,24 @@ async def look(questions: Questions, wanted: Sequence[Wanted]) -> dict[str, Exis
                 if error is UnknownTopicOrPartitionError:
                     continue  # deleted since
                 if error is not NoError:
-                    raise translated(error(message or topic), f"looking at the settings of topic {topic}")
-                found[topic] = Existing(counts[topic], {name: value for name, value, *_ in entries})
+                    raise translate_error(error(message or topic), f"looking at the settings of topic {topic}")
+                found[topic] = ExistingTopic(counts[topic], {name: value for name, value, *_ in entries})
         return found
 
     return await questions.ask("looking at the topics' settings", ask)
 
 
-async def look_for(questions: Questions, wanted: Sequence[Wanted], within_s: float = 10.0) -> dict[str, Existing]:
-    """As `look`, for topics that have just been made: not every broker knows of them at once."""
+async def look_for(
+    questions: MetadataQueries, wanted: Sequence[RequiredTopic], within_s: float = 10.0
+) -> dict[str, ExistingTopic]:
+    """As `existing_topics`, for topics that have just been made: not every broker knows of them at once."""
     until = time.monotonic() + within_s
-    while len(found := await look(questions, wanted)) < len(wanted) and time.monotonic() < until:
+    while len(found := await existing_topics(questions, wanted)) < len(wanted) and time.monotonic() < until:
         await asyncio.sleep(0.2)
     return found
 
 
-async def members(questions: Questions, group: str) -> int:
+async def members(questions: MetadataQueries, group: str) -> int:
     """How many members a consumer group has now. Unavailable; Refused, too, where it has no coordinator for long."""
 
     async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int:
@@ -71,13 +73,13 @@ async def members(questions: Questions, group: str) -> int:
     return await questions.ask(f"looking at the group {group}", ask)
 
 
-async def look_at_group(questions: Questions, group: str) -> Group:
+async def read_group(questions: MetadataQueries, group: str) -> ConsumerGroup:
     """Who is in a consumer group, and where it has been. Unavailable, Refused.
 
     Members are told of once the group has shared out its partitions, which is waited for, but not for long.
     """
 
-    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> Group:
+    async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> ConsumerGroup:
         until = time.monotonic() + _COORDINATOR_S
         while True:
             state, found = await _described(admin, group)
@@ -87,7 +89,7 @@ async def look_at_group(questions: Questions, group: str) -> Group:
         told = [metadata for _id, _client, _host, metadata, *_ in found if metadata]
         heard = [ConsumerProtocolMemberMetadata.decode(metadata).subscription for metadata in told]
         committed = await admin.list_consumer_group_offsets(group)
-        return Group(tuple(map(frozenset, heard)), frozenset(topic for topic, _ in committed))
+        return ConsumerGroup(tuple(map(frozenset, heard)), frozenset(topic for topic, _ in committed))
 
     return await questions.ask(f"looking at the group {group}", ask)
 
@@ -104,11 +106,11 @@ async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, list[
             return state, found
         except _NO_COORDINATOR as none:  # where there never was a group, it is made by the question
             if time.monotonic() > until:
-                raise Refused(f"the group {group} has no coordinator: {type(none).__name__}") from None
+                raise PermanentError(f"the group {group} has no coordinator: {type(none).__name__}") from None
         await asyncio.sleep(0.2)
 
 
-async def create(questions: Questions, missing: Sequence[Wanted], partitions: int, replicas: int) -> None:
+async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], partitions: int, replicas: int) -> None:
     """Make topics, each with all its settings; one that is there already stays as it is. Unavailable, Refused."""
     durable = _AT_LEAST_TWO if replicas >= 3 else {}
     new = [
@@ -131,7 +133,7 @@ async def create(questions: Questions, missing: Sequence[Wanted], partitions: in
     if new:
         faults = await questions.ask("making topics", ask)
         if faults:
-            raise Refused("\n".join(f"{topic} cannot be made: {why}" for why, topic in faults.items()))
+            raise PermanentError("\n".join(f"{topic} cannot be made: {why}" for why, topic in faults.items()))
 
 
 def _why(error: type[BrokerResponseError], message: str | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from monitor.partition.record_batch import Rows, UnreadableRecord
+from monitor.partition.record_batch import RecordBatch, UnreadableRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ class TopicInfo(NamedTuple):
     id: str
 
 
-class Unavailable(Exception):
+class TransientError(Exception):
     """The cluster cannot be reached or cannot serve now: worth another try. The message is one readable line."""
 
 
@@ -37,7 +37,7 @@ class Fenced(Exception):
     """Another writer with the same transactional id has started, or the coordinator has given this one up."""
 
 
-class OffsetGone(Exception):
+class OffsetOutOfRange(Exception):
     """A position does not exist any more: the log begins after it, or ends before it."""
 
     def __init__(self, tp: TP, offset: int) -> None:
@@ -46,7 +46,7 @@ class OffsetGone(Exception):
         self.offset = offset
 
 
-class Unreadable(Unavailable):
+class CorruptLog(TransientError):
     """A partition's log is damaged: it cannot be read on from ``offset``, however often it is asked; others can.
 
     What is damaged may reach up to the offset ``last`` (None: that is not known), and ``raw`` is what came of it.
@@ -60,21 +60,21 @@ class Unreadable(Unavailable):
         self.last = offset if last is None else max(last, offset)
         self.raw = raw
 
-    def passed_over(self, start: int, through: int) -> "Fetched":
+    def passed_over(self, start: int, through: int) -> "FetchedBatch":
         """One row that stands for the offsets from ``start`` to ``through``, which are not read."""
         import numpy as np  # here: many commands read no records
 
         row = UnreadableRecord(f"damaged: {self}", start)
         offsets, times = np.array([through], np.int64), np.zeros(1, np.int64)
-        return Fetched(start, through + 1, offsets, times, [None], [self.raw], {through: row})
+        return FetchedBatch(start, through + 1, offsets, times, [None], [self.raw], {through: row})
 
 
-class Refused(Exception):
+class PermanentError(Exception):
     """The cluster will not do it however often it is asked: no authorisation, wrong credentials, no such topic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedBatch:
     """Consecutive records of one partition, as columns ``[n]`` in offset order.
 
     ``start`` is the position from which they were fetched and ``stop``, above it, the position after them; offsets
@@ -94,10 +94,10 @@ class Fetched:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def after(self, position: int) -> "Fetched":
+    def after(self, position: int) -> "FetchedBatch":
         """What lies at ``position`` and behind it."""
         first = int(self.offsets.searchsorted(position))
-        return Fetched(
+        return FetchedBatch(
             position,
             self.stop,
             self.offsets[first:],
@@ -108,13 +108,13 @@ class Fetched:
         )
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RecordBatch:
         """The same for the domain."""
         one = self
-        return Rows(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable)
+        return RecordBatch(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable)
 
 
-class Record(Protocol):
+class LogRecord(Protocol):
     """A record whole."""
 
     @property
@@ -127,7 +127,7 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
-class Out(NamedTuple):
+class OutputRecord(NamedTuple):
     """A record to be written."""
 
     topic: str
@@ -176,7 +176,7 @@ class Consumer(Protocol):
         """Go on from ``offset``; passed over when ``tp`` is not assigned any more."""
         ...
 
-    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         """What has come on these partitions, at most ``most`` records together; passes over those not sought to.
 
         Waits until something is there or ``timeout_s`` is over, with no partition at all, too. Unavailable (no fetch
@@ -199,7 +199,7 @@ class Consumer(Protocol):
         ...
 
 
-class Ends(NamedTuple):
+class LogEnds(NamedTuple):
     """What a broker's answer to a fetch said of the ends of a partition.
 
     ``last_stable``: the position of a `read_committed` reader that has read all it can see. Above it, up to
@@ -220,18 +220,18 @@ class Reader(Protocol):
         """Begin to fetch these partitions, which exist, from these positions. Unavailable, Refused."""
         ...
 
-    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         """What has come, at most ``most`` records together; waits for ``timeout_s`` at most.
 
         OffsetGone, Unreadable, Unavailable, Refused: what was fetched by then is not passed over, to the next reader.
         """
         ...
 
-    def ends(self) -> dict[TP, Ends]:
+    def ends(self) -> dict[TP, LogEnds]:
         """Of each partition, the answer to the newest fetch that was answered; those without one are left out."""
         ...
 
-    async def why_silent(self) -> Unavailable | Refused:
+    async def why_silent(self) -> TransientError | PermanentError:
         """To be asked when `ends` has not moved for long: a broker answers every fetch, with records or without."""
         ...
 
@@ -247,7 +247,7 @@ class Writer(Protocol):
         """Fence every earlier writer of the same transactional id, and end what it had begun. Unavailable, Refused."""
         ...
 
-    async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
         """Write the records (at least one) and commit the group's offsets in one transaction.
 
         Returns the offset of the last record. Fenced, Unavailable, Refused: whether it was committed is then unknown.
@@ -270,7 +270,7 @@ class Cluster(Protocol):
         """A new transactional producer."""
         ...
 
-    async def stamp(self, out: Out) -> int:
+    async def stamp(self, out: OutputRecord) -> int:
         """Append a record outside of any transaction; the timestamp that the broker gave it. Unavailable, Refused.
 
         The broker's clock was there when it is acknowledged. Whether it was written is unknown after an error.
@@ -297,11 +297,11 @@ class Cluster(Protocol):
         """
         ...
 
-    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """The committed records in ``[start, stop)``, without a group. OffsetGone, Unreadable, Unavailable, Refused."""
         ...
 
-    def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[Sequence[Record]]:
+    def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[Sequence[LogRecord]]:
         """As `read`, but records whole, with their headers, which costs more."""
         ...
 

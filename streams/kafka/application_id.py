@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings
 
 USUAL: Final = "callwarden"
@@ -12,19 +12,19 @@ USUAL: Final = "callwarden"
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ConsumerGroup:
     """A consumer group: what each of its members reads, and the topics in which it has been anywhere."""
 
     members: tuple[frozenset[str], ...] = ()
     committed: frozenset[str] = frozenset()
 
 
-def mistaken(settings: Settings, mine: Group, usual: Group, begun: bool) -> str | None:
+def startup_fault(settings: Settings, mine: ConsumerGroup, usual: ConsumerGroup, begun: bool) -> str | None:
     """Why a worker under these settings must not start; None where it may.
 
     ``mine`` is the group of its application id, ``usual`` that of `USUAL`; ``begun``: its own topics hold something.
     """
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     control, own = names.output("control"), settings.application_id
     strangers = [member for member in mine.members if control not in member]
     if strangers:

@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 
-from streams.kafka.api import Unavailable
-from streams.kafka.errors import translated
+from streams.kafka.api import TransientError
+from streams.kafka.errors import translate_error
 from streams.settings.load import Settings
 
 _PROBE_MS = 5_000
@@ -55,9 +55,9 @@ class Clients:
         Its `getmany` gives `Columns`, with ``headers`` at twice the cost. Refused: this aiokafka is not known.
         """
         # Here: numpy, which is of no use to a command that only asks.
-        from streams.kafka.fetch.columnar_fetch import as_columns, install, with_headers
+        from streams.kafka.fetch.columnar_fetch import as_columns, install_columnar_fetch, with_headers
 
-        install()
+        install_columnar_fetch()
         return self.asker(
             value_deserializer=with_headers if headers else as_columns,
             # A response is in memory as a whole, and so is what it holds, decoded.
@@ -68,8 +68,8 @@ class Clients:
 
     async def why(self, error: BaseException, doing: str) -> Exception:
         """``error`` as one of the seam's. aiokafka keeps to itself why it cannot connect, so that is tried again."""
-        told = translated(error, doing)
-        if not isinstance(told, Unavailable):
+        told = translate_error(error, doing)
+        if not isinstance(told, TransientError):
             return told
         for server in self.servers.split(","):
             host, _, port = server.rpartition(":")
@@ -82,13 +82,15 @@ class Clients:
                     **self._security,
                 )
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is what we want to know
-                told = translated(fault, f"{doing}: {server}")
+                told = translate_error(fault, f"{doing}: {server}")
                 if isinstance(fault, KafkaConnectionError):
                     # It was there, and hung up on us.
-                    told = Unavailable(f"{told}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?")
+                    told = TransientError(
+                        f"{told}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?"
+                    )
             else:
                 connection.close()
-                return translated(error, doing)
+                return translate_error(error, doing)
         return told
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.kafka.api import TP, Fetched, Out, Refused, TopicInfo
+from streams.kafka.api import TP, FetchedBatch, OutputRecord, PermanentError, TopicInfo
 from streams.kafka.clients import Clients
-from streams.kafka.errors import quiet
+from streams.kafka.errors import silence_client_logs
 from streams.kafka.fetch.aiokafka_private import know
-from streams.kafka.metadata.queries import Questions
-from streams.kafka.produce.timestamp_producer import Stamps
+from streams.kafka.metadata.queries import MetadataQueries
+from streams.kafka.produce.timestamp_producer import TimestampProducer
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import Settings
 
@@ -27,10 +27,10 @@ class KafkaCluster:
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet. Raises OSError for certificates that cannot be read."""
-        quiet()
+        silence_client_logs()
         self._clients = Clients(settings)
-        self.questions = Questions(self._clients)
-        self._stamps = Stamps(self._clients)
+        self.questions = MetadataQueries(self._clients)
+        self._stamps = TimestampProducer(self._clients)
 
     def consumer(self, topics: Sequence[str]) -> "KafkaConsumer":
         from streams.kafka.consumer import KafkaConsumer
@@ -45,7 +45,7 @@ class KafkaCluster:
 
         return KafkaReader(self._clients)
 
-    async def stamp(self, out: Out) -> int:
+    async def stamp(self, out: OutputRecord) -> int:
         return await self._stamps.stamp(out)
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
@@ -55,7 +55,7 @@ class KafkaCluster:
         return await self.questions.topics(names)
 
     async def cluster_id(self) -> str | None:
-        """See `streams.consumers.topic_reader.Topics`."""
+        """See `streams.consumers.topic_reader.TopicReader`."""
         return await self.questions.cluster_id()
 
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
@@ -76,7 +76,7 @@ class KafkaCluster:
 
         return await self._offsets(tps, which)
 
-    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         from streams.kafka import range_reader as spans
 
         async with aclosing(spans.read(self._clients, tp, start, stop)) as fetches:
@@ -101,7 +101,7 @@ class KafkaCluster:
             return {}
         for topic, partition in tps:
             if not await self.questions.exist(topic, partition):  # aiokafka would wait for it
-                raise Refused(f"there is no partition {partition} of topic {topic}")
+                raise PermanentError(f"there is no partition {partition} of topic {topic}")
 
         async def look(reader: AIOKafkaConsumer, _: AIOKafkaAdminClient) -> dict[TP, int]:
             await know(reader, {topic for topic, _ in tps})

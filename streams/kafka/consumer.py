@@ -9,15 +9,15 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.kafka.api import TP, Ends, Fetched, Listener, OffsetGone, Refused
+from streams.kafka.api import TP, FetchedBatch, Listener, LogEnds, OffsetOutOfRange, PermanentError
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
-from streams.kafka.errors import translated
-from streams.kafka.fetch.aiokafka_private import Unanswered, fetching_has_ended, position, tell_ends
-from streams.kafka.fetch.columnar_fetch import TornBatch, bounded, settled
-from streams.kafka.fetch.damage import Damage
+from streams.kafka.errors import translate_error
+from streams.kafka.fetch.aiokafka_private import FetchUnanswered, fetching_has_ended, on_log_ends, position
+from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
+from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns
-from streams.kafka.metadata.queries import Questions
+from streams.kafka.metadata.queries import MetadataQueries
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = TopicPartition("", 0)
@@ -32,10 +32,10 @@ class KafkaConsumer:
     """See `streams.kafka.api.Consumer`.
 
     A position is known once the engine has sought to it, and moves with what `poll` returns; it is forgotten in
-    every rebalance. So `Fetched.start` is where the former batch ended, whatever aiokafka has passed over since.
+    every rebalance. So `FetchedBatch.start` is where the former batch ended, whatever aiokafka has passed over since.
     """
 
-    def __init__(self, clients: Clients, questions: Questions, topics: Sequence[str]) -> None:
+    def __init__(self, clients: Clients, questions: MetadataQueries, topics: Sequence[str]) -> None:
         self._clients = clients
         self._questions = questions
         self._topics = list(topics)
@@ -44,9 +44,9 @@ class KafkaConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._answers: dict[TopicPartition, int | None] = {}
         self._silent_s = 0.0
-        self._damage = Damage()
-        self._unanswered = Unanswered()
-        self._ends: dict[TP, Ends] = {}
+        self._damage = DamageRetries()
+        self._unanswered = FetchUnanswered()
+        self._ends: dict[TP, LogEnds] = {}
 
     async def start(self, listener: Listener) -> None:
         if self._client is not None:
@@ -54,7 +54,9 @@ class KafkaConsumer:
         missing = set(self._topics) - (await self._questions.partitions(self._topics)).keys()
         if missing:  # aiokafka would wait for them, or have them made
             names = ", ".join(sorted(missing))
-            raise Refused(f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them")
+            raise PermanentError(
+                f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them"
+            )
         settings = self._clients.settings
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
         client = self._clients.reader(
@@ -69,7 +71,7 @@ class KafkaConsumer:
             # Or a member that owns nothing, so that nobody polls it, would leave the group after a while, for good.
             max_poll_interval_ms=2**31 - 1,
         )
-        tell_ends(client, self._heard, self._unanswered)
+        on_log_ends(client, self._heard, self._unanswered)
         client.subscribe(self._topics, listener=_Rebalances(self, client))
         self._client, self._listener = client, listener
         try:
@@ -100,7 +102,7 @@ class KafkaConsumer:
             self._started.seek(mine, offset)
             self._positions[mine] = offset
 
-    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         client = self._started
         wanted = [tp for tp in self._mine(tps) if tp in self._positions]
         since = time.monotonic()
@@ -114,16 +116,18 @@ class KafkaConsumer:
         except OffsetOutOfRangeError as error:
             for gone, offset in error.args[0].items():
                 if self._positions.get(gone) == offset:
-                    raise OffsetGone(TP(*gone), offset) from None
+                    raise OffsetOutOfRange(TP(*gone), offset) from None
             return {}  # of a position that is not ours any more
-        except TornBatch as torn:
+        except CorruptBatch as torn:
             if (unreadable := self._damage.met(torn)) is not None:
                 raise unreadable from None
             return {}
         except KafkaError as error:
             if type(error) is KafkaError:  # what aiokafka did not foresee has ended its task for the group
-                raise Refused(f"the membership of group {self._clients.settings.group} has failed: {error}") from None
-            raise translated(error, f"as member of group {self._clients.settings.group}") from None
+                raise PermanentError(
+                    f"the membership of group {self._clients.settings.group} has failed: {error}"
+                ) from None
+            raise translate_error(error, f"as member of group {self._clients.settings.group}") from None
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:
@@ -144,7 +148,7 @@ class KafkaConsumer:
             tp: one.last_stable for tp, one in self._ends.items() if tp in mine and one.high_watermark > one.last_stable
         }
 
-    def _heard(self, tp: TopicPartition, ends: Ends) -> None:
+    def _heard(self, tp: TopicPartition, ends: LogEnds) -> None:
         self._ends[TP(*tp)] = ends
 
     async def revoked(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
@@ -210,7 +214,7 @@ class KafkaConsumer:
         if self._silent_s >= _SILENT_S:
             self._silent_s = 0.0
             if fetching_has_ended(self._started):
-                raise Refused("fetching has ended by an error in the client")
+                raise PermanentError("fetching has ended by an error in the client")
             raise await self._clients.why(TimeoutError(), f"fetching from {self._clients.servers}")
 
 

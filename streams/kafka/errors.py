@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import aiokafka.errors as theirs
 
-from streams.kafka.api import Fenced, OffsetGone, Refused, Unavailable
+from streams.kafka.api import Fenced, OffsetOutOfRange, PermanentError, TransientError
 
 _FENCED = (
     theirs.ProducerFenced,
@@ -47,10 +47,10 @@ _NEVER = (
     theirs.InvalidConfigurationError,
     theirs.PolicyViolationError,
 )
-_SEAM = (Unavailable, Fenced, Refused, OffsetGone)
+_SEAM = (TransientError, Fenced, PermanentError, OffsetOutOfRange)
 
 
-def translated(error: BaseException, doing: str) -> Exception:
+def translate_error(error: BaseException, doing: str) -> Exception:
     """``error``, raised while ``doing`` something, as one of the seam's."""
     if isinstance(error, _SEAM):
         return error
@@ -58,19 +58,19 @@ def translated(error: BaseException, doing: str) -> Exception:
         if isinstance(cause, _FENCED):
             return Fenced(f"{doing}: another writer has taken over, or the transaction had timed out")
         if isinstance(cause, _LOGIN):
-            return Refused(f"{doing}: the login was refused: {_said(cause)}")
+            return PermanentError(f"{doing}: the login was refused: {_said(cause)}")
         if isinstance(cause, _NOT_ALLOWED):
-            return Refused(f"{doing}: not allowed: {_said(cause)}")
+            return PermanentError(f"{doing}: not allowed: {_said(cause)}")
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Refused(f"{doing}: the server's certificate is not trusted: {cause.verify_message}")
+            return PermanentError(f"{doing}: the server's certificate is not trusted: {cause.verify_message}")
         if isinstance(cause, _NEVER):
-            return Refused(f"{doing}: refused: {_said(cause)}")
+            return PermanentError(f"{doing}: refused: {_said(cause)}")
     if isinstance(error, TimeoutError):
-        return Unavailable(f"{doing}: no answer in time")
-    return Unavailable(f"{doing}: {_said(error)}")
+        return TransientError(f"{doing}: no answer in time")
+    return TransientError(f"{doing}: {_said(error)}")
 
 
-def quiet() -> None:
+def silence_client_logs() -> None:
     """Leave it to us to tell of faults: aiokafka logs each retry, and errors that it also raises with tracebacks.
 
     A level that somebody has set for its logger stands.

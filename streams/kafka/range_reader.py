@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.kafka.api import TP, Fetched, OffsetGone
+from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange
 from streams.kafka.clients import Clients, close
-from streams.kafka.fetch.columnar_fetch import TornBatch, bounded, settled
-from streams.kafka.fetch.damage import Damage
-from streams.kafka.fetch.record_columns import Columns, before, columns
+from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
+from streams.kafka.fetch.damage import DamageRetries
+from streams.kafka.fetch.record_columns import RecordColumns, before, columns
 from streams.kafka.metadata.queries import REQUEST_MS
 
 _STOP_S = 5.0
@@ -21,7 +21,7 @@ _SILENT_S = 30.0
 
 
 class WholeRecord(NamedTuple):
-    """See `streams.kafka.api.Record`. ``unreadable``: why it is no record, though parts of it may be there."""
+    """See `streams.kafka.api.LogRecord`. ``unreadable``: why it is no record, though parts of it may be there."""
 
     partition: int
     offset: int
@@ -32,7 +32,7 @@ class WholeRecord(NamedTuple):
     unreadable: str | None = None
 
 
-async def read(clients: Clients, tp: TP, start: int, stop: int) -> AsyncGenerator[Fetched]:
+async def read(clients: Clients, tp: TP, start: int, stop: int) -> AsyncGenerator[FetchedBatch]:
     """See `streams.kafka.api.Cluster`."""
     async with aclosing(_read(clients, tp, start, stop, headers=False)) as fetches:
         async for at, position, records in fetches:
@@ -52,7 +52,7 @@ async def _read(
     """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
     if start >= stop:
         return
-    at, mine, clock, damage = start, TopicPartition(*tp), asyncio.get_running_loop().time, Damage()
+    at, mine, clock, damage = start, TopicPartition(*tp), asyncio.get_running_loop().time, DamageRetries()
     reader = clients.reader(headers=headers, request_timeout_ms=REQUEST_MS)
     try:
         await reader.start()
@@ -65,7 +65,7 @@ async def _read(
                     batches = await reader.getmany(mine, timeout_ms=_WAIT_MS)
                 await settled(batches)
                 records = batches.get(mine, [])
-            except TornBatch as torn:
+            except CorruptBatch as torn:
                 if (unreadable := damage.met(torn)) is not None:
                     raise unreadable from None
                 continue
@@ -78,16 +78,16 @@ async def _read(
             elif clock() - since > _SILENT_S:
                 raise TimeoutError
     except OffsetOutOfRangeError:
-        raise OffsetGone(tp, at) from None
+        raise OffsetOutOfRange(tp, at) from None
     except (KafkaError, OSError, TimeoutError) as error:
         raise await clients.why(error, f"reading {tp.topic}-{tp.partition}") from None
     finally:
         await close(reader.stop(), _STOP_S)
 
 
-def _whole(tp: TP, start: int, stop: int, records: Columns | list[Any]) -> list[WholeRecord]:
+def _whole(tp: TP, start: int, stop: int, records: RecordColumns | list[Any]) -> list[WholeRecord]:
     """Records with their headers; a header without a value is taken for one with an empty one."""
-    if not isinstance(records, Columns):
+    if not isinstance(records, RecordColumns):
         return []
     fetched = columns(start, stop, records)
     found = zip(fetched.offsets.tolist(), fetched.timestamps_ms.tolist(), fetched.keys, fetched.values, strict=True)

@@ -6,12 +6,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from streams.kafka.api import TP, Ends, Fetched, OffsetGone, Refused, Unavailable
+from streams.kafka.api import TP, FetchedBatch, LogEnds, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
-from streams.kafka.errors import translated
-from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position, tell_ends
-from streams.kafka.fetch.columnar_fetch import TornBatch, bounded, settled
-from streams.kafka.fetch.damage import Damage
+from streams.kafka.errors import translate_error
+from streams.kafka.fetch.aiokafka_private import fetching_has_ended, on_log_ends, position
+from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
+from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns
 from streams.kafka.metadata.queries import REQUEST_MS
 
@@ -25,14 +25,14 @@ class KafkaReader:
         self._clients = clients
         self._client: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
-        self._ends: dict[TP, Ends] = {}
-        self._damage = Damage()
+        self._ends: dict[TP, LogEnds] = {}
+        self._damage = DamageRetries()
 
     async def start(self, positions: Mapping[TP, int]) -> None:
         client = self._clients.reader(request_timeout_ms=REQUEST_MS)
         try:
             await client.start()
-            tell_ends(client, self._heard)
+            on_log_ends(client, self._heard)
             self._positions = {TopicPartition(*tp): at for tp, at in positions.items()}
             client.assign(list(self._positions))
             for tp, at in self._positions.items():
@@ -42,7 +42,7 @@ class KafkaReader:
             raise await self._clients.why(error, f"connecting to {self._clients.servers}") from None
         self._client = client
 
-    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         client = self._started
         try:
             with bounded():
@@ -51,16 +51,16 @@ class KafkaReader:
                 await settled(batches)
         except OffsetOutOfRangeError as error:
             gone, offset = next(iter(error.args[0].items()))
-            raise OffsetGone(TP(*gone), offset) from None
-        except TornBatch as torn:
+            raise OffsetOutOfRange(TP(*gone), offset) from None
+        except CorruptBatch as torn:
             if (unreadable := self._damage.met(torn)) is not None:
                 raise unreadable from None
             self._go_back(client)
             return {}
         except KafkaError as error:
-            raise translated(error, f"reading from {self._clients.servers}") from None
+            raise translate_error(error, f"reading from {self._clients.servers}") from None
         if fetching_has_ended(client):
-            raise Refused("fetching has ended by an error in the client")
+            raise PermanentError("fetching has ended by an error in the client")
         fetched = {}
         for tp, start in self._positions.items():
             stop = position(client, tp)
@@ -75,18 +75,18 @@ class KafkaReader:
             if position(client, tp) not in (None, at):
                 client.seek(tp, at)
 
-    def ends(self) -> dict[TP, Ends]:
+    def ends(self) -> dict[TP, LogEnds]:
         return dict(self._ends)
 
-    def _heard(self, tp: TopicPartition, ends: Ends) -> None:
+    def _heard(self, tp: TopicPartition, ends: LogEnds) -> None:
         known = self._ends.get(TP(*tp))
         if known is None or ends.asked_s > known.asked_s:  # an earlier leader may answer late
             self._ends[TP(*tp)] = ends
 
-    async def why_silent(self) -> Unavailable | Refused:
+    async def why_silent(self) -> TransientError | PermanentError:
         """Why no fetch is answered, as far as that can be found out."""
         why = await self._clients.why(TimeoutError(), f"reading from {self._clients.servers}")
-        return why if isinstance(why, (Unavailable, Refused)) else Unavailable(str(why))
+        return why if isinstance(why, (TransientError, PermanentError)) else TransientError(str(why))
 
     async def stop(self) -> None:
         client, self._client = self._client, None

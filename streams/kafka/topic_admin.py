@@ -8,7 +8,7 @@ from typing import Final
 from monitor.decoding.input_topics import INPUTS
 from monitor.text.durations import DAY, HOUR, format_duration
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import OUTPUTS, Names
+from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
@@ -16,7 +16,7 @@ _MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is 
 _IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
 
 
-class Judged(Enum):
+class ConfigCheck(Enum):
     """How a topic's setting is compared with the one in the table."""
 
     EXACTLY = "exactly"
@@ -25,26 +25,26 @@ class Judged(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class TopicConfig:
     """A setting of a topic by Kafka's name, and what happens where it is not kept."""
 
     name: str
     value: str
-    judged: Judged
+    judged: ConfigCheck
     otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequiredTopic:
     """A topic by its bare name and its full one, with its settings."""
 
     name: str
     topic: str
-    configs: tuple[Config, ...]
+    configs: tuple[TopicConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Existing:
+class ExistingTopic:
     """A topic as it is. ``configs`` has the value of each setting in the table."""
 
     partitions: int
@@ -52,7 +52,7 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class TopicMismatch:
     """What is wrong with a topic, and how to mend it, or that nothing does.
 
     ``grown``: it has more partitions than the others; workers go on with those that all topics have.
@@ -64,7 +64,7 @@ class Mismatch:
     grown: bool = False
 
 
-def told(faults: Iterable[Mismatch]) -> str:
+def describe_mismatches(faults: Iterable[TopicMismatch]) -> str:
     """All of them for people to read; topics with the same fault and the same remedy are named together."""
     same: dict[tuple[str, str], list[str]] = {}
     for fault in faults:
@@ -72,19 +72,19 @@ def told(faults: Iterable[Mismatch]) -> str:
     return "\n".join(f"{', '.join(topics)}: {wrong}\n  {mend}" for (wrong, mend), topics in same.items())
 
 
-def _exactly(name: str, value: str, otherwise: str) -> Config:
-    return Config(name, value, Judged.EXACTLY, otherwise)
+def _exactly(name: str, value: str, otherwise: str) -> TopicConfig:
+    return TopicConfig(name, value, ConfigCheck.EXACTLY, otherwise)
 
 
-def _at_least(name: str, value: int | str, otherwise: str) -> Config:
-    return Config(name, str(value), Judged.AT_LEAST, otherwise)
+def _at_least(name: str, value: int | str, otherwise: str) -> TopicConfig:
+    return TopicConfig(name, str(value), ConfigCheck.AT_LEAST, otherwise)
 
 
-def _freely(**configs: float | str) -> tuple[Config, ...]:
-    return tuple(Config(name.replace("_", "."), str(value), Judged.FREELY) for name, value in configs.items())
+def _freely(**configs: float | str) -> tuple[TopicConfig, ...]:
+    return tuple(TopicConfig(name.replace("_", "."), str(value), ConfigCheck.FREELY) for name, value in configs.items())
 
 
-def _kept(policy: str, otherwise: str) -> Config:
+def _kept(policy: str, otherwise: str) -> TopicConfig:
     return _exactly("cleanup.policy", policy, otherwise)
 
 
@@ -99,9 +99,9 @@ _NEVER_CUT = _exactly(
 )
 
 
-def table(settings: Settings) -> list[Wanted]:
+def required_topics(settings: Settings) -> list[RequiredTopic]:
     """All topics of section 1 of the contract, inputs first."""
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     inputs = (
         _DELETE,
         _at_least("retention.ms", settings.input_retention_ms, "what was decided could not be judged again"),
@@ -109,7 +109,7 @@ def table(settings: Settings) -> list[Wanted]:
         _LOG_TIME,
     )
     for_good = (_at_least("retention.ms", _ENDLESS, "decisions could not be accounted for"), _BY_TIME_ALONE)
-    outputs: dict[str, tuple[Config, ...]] = {
+    outputs: dict[str, tuple[TopicConfig, ...]] = {
         "control": (
             _DELETE,
             _at_least("retention.ms", 400 * DAY, "a command could be gone before it is obeyed"),
@@ -128,25 +128,27 @@ def table(settings: Settings) -> list[Wanted]:
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
-        # Whatever the inputs take: of a record that is larger than `streams.topics.transaction_records` allows, the head is written.
+        # Whatever the inputs take: `streams.topics.transaction_records` cuts what is larger to its head.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
     }
     return [
         *(
-            Wanted(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
+            RequiredTopic(name, topic, (*inputs, _NEVER_CUT) if name == "reviews" else inputs)
             for name, topic in zip(INPUTS, names.inputs, strict=True)
         ),
-        *(Wanted(name, names.output(name), outputs[name]) for name in OUTPUTS),
+        *(RequiredTopic(name, names.output(name), outputs[name]) for name in OUTPUTS),
     ]
 
 
-def judged_names(wanted: Iterable[Wanted]) -> list[str]:
-    """The settings that `mismatches` needs of every topic."""
-    return sorted({config.name for topic in wanted for config in topic.configs if config.judged is not Judged.FREELY})
+def checked_settings(wanted: Iterable[RequiredTopic]) -> list[str]:
+    """The settings that `find_mismatches` needs of every topic."""
+    return sorted(
+        {config.name for topic in wanted for config in topic.configs if config.judged is not ConfigCheck.FREELY}
+    )
 
 
-def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> int:
+def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], stored: int | None = None) -> int:
     """How many partitions all topics must have.
 
     As many as the state was made with (``stored``), whatever its topic has by now; before there is one, as many as its
@@ -154,7 +156,7 @@ def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: in
     """
     if stored is not None:
         return stored
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     state = found.get(names.output("state"))
     if state is not None:
         return state.partitions
@@ -162,9 +164,9 @@ def partitions_for(settings: Settings, found: Mapping[str, Existing], stored: in
     return counts.pop() if len(counts) == 1 else settings.partitions
 
 
-def at_odds(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
     """Why no number of partitions would be right for what is to be made: the inputs' own differ. None where one is."""
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
     if names.output("state") in found or len(set(counts.values())) <= 1:
         return None
@@ -177,9 +179,9 @@ def at_odds(settings: Settings, found: Mapping[str, Existing]) -> str | None:
     )
 
 
-def run_together(settings: Settings, found: Mapping[str, Existing]) -> str | None:
+def run_together(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
     """Which prefix would run into the names of the topics that are to be made, where it has none yet. None: neither."""
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     ours = [names.output(name) for name in OUTPUTS]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),
@@ -193,29 +195,31 @@ def run_together(settings: Settings, found: Mapping[str, Existing]) -> str | Non
     return None
 
 
-def mismatches(settings: Settings, found: Mapping[str, Existing], stored: int | None = None) -> list[Mismatch]:
+def find_mismatches(
+    settings: Settings, found: Mapping[str, ExistingTopic], stored: int | None = None
+) -> list[TopicMismatch]:
     """All that is not as it must be, in the order of the table. ``found`` has the topics that exist.
 
     ``stored`` is the number of partitions that the state was made with, None: there is no state.
     """
-    wanted, servers = table(settings), settings.bootstrap_servers
+    wanted, servers = required_topics(settings), settings.bootstrap_servers
     partitions = partitions_for(settings, found, stored)
     faults = []
     for topic in wanted:
         existing = found.get(topic.topic)
         if existing is None:
-            faults.append(Mismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
+            faults.append(TopicMismatch(topic.topic, "there is no such topic", "To mend it: callwarden topics create"))
             continue
         if existing.partitions != partitions:
             faults.append(_of_partitions(topic, existing.partitions, partitions, servers, stored is not None))
-        configs = [config for config in topic.configs if config.judged is not Judged.FREELY]
+        configs = [config for config in topic.configs if config.judged is not ConfigCheck.FREELY]
         for fault in _of_configs(topic.topic, configs, existing.configs, servers):
             meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
             faults.append(replace(fault, mend=fault.mend + _IF_MEANT) if meant else fault)
     return faults
 
 
-def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored: bool) -> Mismatch:
+def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str, stored: bool) -> TopicMismatch:
     wrong = f"it has {are} partitions, and must have {should_be}, like all the others"
     tool = f"kafka-topics.sh --bootstrap-server {servers} --topic {topic.topic}"
     if stored and are > should_be:
@@ -226,11 +230,11 @@ def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored
             if read
             else f"Nothing has to be done: those from {should_be} on are not used"
         )
-        return Mismatch(topic.topic, wrong, mend, grown=True)
+        return TopicMismatch(topic.topic, wrong, mend, grown=True)
     if are < should_be and (stored or topic.name not in INPUTS):
-        return Mismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
+        return TopicMismatch(topic.topic, wrong, f"To mend it: {tool} --alter --partitions {should_be}")
     why = "a tenant's records would lie in two partitions" if are < should_be else "Kafka takes no partitions away"
-    return Mismatch(
+    return TopicMismatch(
         topic.topic,
         wrong,
         f"It cannot be mended where records lie in it: {why}. Then begin anew under other names, by "
@@ -239,14 +243,16 @@ def _of_partitions(topic: Wanted, are: int, should_be: int, servers: str, stored
     )
 
 
-def _of_configs(topic: str, configs: Iterable[Config], are: Mapping[str, str], servers: str) -> Iterator[Mismatch]:
+def _of_configs(
+    topic: str, configs: Iterable[TopicConfig], are: Mapping[str, str], servers: str
+) -> Iterator[TopicMismatch]:
     tool = f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic}"
     for config in configs:
         value = are[config.name]
         if _holds(config, value):
             continue
-        least = "at least " if config.judged is Judged.AT_LEAST and config.value != _ENDLESS else ""
-        yield Mismatch(
+        least = "at least " if config.judged is ConfigCheck.AT_LEAST and config.value != _ENDLESS else ""
+        yield TopicMismatch(
             topic,
             f"{config.name} is {_said(config.name, value)}, and must be {least}{_said(config.name, config.value)}: "
             f"{config.otherwise}",
@@ -254,8 +260,8 @@ def _of_configs(topic: str, configs: Iterable[Config], are: Mapping[str, str], s
         )
 
 
-def _holds(config: Config, value: str) -> bool:
-    if config.judged is Judged.EXACTLY or not value.lstrip("-").isdigit():
+def _holds(config: TopicConfig, value: str) -> bool:
+    if config.judged is ConfigCheck.EXACTLY or not value.lstrip("-").isdigit():
         return value == config.value
     return value == _ENDLESS or (config.value != _ENDLESS and int(value) >= int(config.value))
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from streams.kafka.api import TopicInfo
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 GROWN_PAGE: Final = "docs/runbook.md#a-topic-has-more-partitions"
 _REREAD: Final = ("control", "state")  # with the inputs, the topics of ours that owners have a position in
 
 
-class TopicWatch:
+class TopicChanges:
     """Compares what the broker says of the topics, look by look.
 
     A fault counts once two looks in a row have seen it: a broker that has just started may not know every topic yet.
@@ -18,7 +18,7 @@ class TopicWatch:
     topic, in one sentence that says what to do. ``suspected``: the last look saw a fault for the first time.
     """
 
-    def __init__(self, names: Names, partitions: int) -> None:
+    def __init__(self, names: TopicNames, partitions: int) -> None:
         self._names, self._partitions = names, partitions
         self._ids: dict[str, str] = {}
         self._seen: dict[str, str] = {}

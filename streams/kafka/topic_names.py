@@ -10,7 +10,7 @@ OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class TopicNames:
     """Section 1 of the contract. ``control`` is named like the outputs: it is ours."""
 
     input_prefix: str = "callwarden."

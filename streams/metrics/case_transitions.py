@@ -25,7 +25,7 @@ def course_of(event: Enforcement) -> Course:
     return "decided" if data.status == "final" else "referred"
 
 
-class Courses:
+class CaseTransitions:
     """The labels of a policy's decisions."""
 
     def __init__(self, policy: Policy) -> None:

@@ -1,8 +1,8 @@
 """The catalogue: every metric that a program of ours shows Prometheus, told once. All of them are made from it."""
 
 from streams.metrics.consumer_metrics import CONSUMING
-from streams.metrics.spec import Entry
+from streams.metrics.spec import MetricSpec
 from streams.metrics.worker_metrics import JUDGING
 
-CATALOGUE: tuple[Entry, ...] = (*JUDGING, *CONSUMING)
+CATALOGUE: tuple[MetricSpec, ...] = (*JUDGING, *CONSUMING)
 BY_NAME = {entry.name: entry for entry in CATALOGUE}

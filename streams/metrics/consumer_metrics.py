@@ -1,31 +1,33 @@
 """The metrics of those who live on what was judged: billing, the ledger, the notifier."""
 
-from streams.metrics.spec import CONSUMERS, Entry, Label
+from streams.metrics.spec import CONSUMERS, LabelSpec, MetricSpec
 
-_TOPICS = Label("topic", "the topics that it reads")
-_PARTITIONS = Label("partition", "the partitions of those topics")
-_CONSUMER = Label("consumer", "1: the program itself")
-_CHANNEL = Label("channel", "the channels that are set: alertmanager, alertmanager-2, dingtalk, feishu, wecom, webhook")
+_TOPICS = LabelSpec("topic", "the topics that it reads")
+_PARTITIONS = LabelSpec("partition", "the partitions of those topics")
+_CONSUMER = LabelSpec("consumer", "1: the program itself")
+_CHANNEL = LabelSpec(
+    "channel", "the channels that are set: alertmanager, alertmanager-2, dingtalk, feishu, wecom, webhook"
+)
 
-CONSUMING: tuple[Entry, ...] = (
-    Entry(
+CONSUMING: tuple[MetricSpec, ...] = (
+    MetricSpec(
         "callwarden_build_info",
         "gauge",
         "always 1",
         "Which release a program runs, and on which Python",
-        (Label("version", "that of this release"), Label("python", "that of its interpreter")),
+        (LabelSpec("version", "that of this release"), LabelSpec("python", "that of its interpreter")),
         ("worker", *CONSUMERS),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_http_connections_refused_total",
         "counter",
         "connections",
         "HTTP connections that a program closed unserved: for their number, since no request came in time, or for what "
         "came in place of one",
-        (Label("reason", "limit, deadline, unreadable"),),
+        (LabelSpec("reason", "limit, deadline, unreadable"),),
         ("worker", *CONSUMERS),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_consumer_lag_records",
         "gauge",
         "records",
@@ -33,7 +35,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CONSUMER, _TOPICS, _PARTITIONS),
         CONSUMERS,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_consumer_open_transaction_seconds",
         "gauge",
         "seconds",
@@ -41,7 +43,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CONSUMER, _TOPICS, _PARTITIONS),
         CONSUMERS,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_consumer_as_of_timestamp_seconds",
         "gauge",
         "Unix time",
@@ -49,16 +51,18 @@ CONSUMING: tuple[Entry, ...] = (
         (_CONSUMER,),
         CONSUMERS,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_events_total",
         "counter",
         "records",
         "Records of the enforcement topic that this process handled: new ones by their refunds, and others",
-        (Label("result", "frozen, released, unaffected, duplicate, rejected"),),
+        (LabelSpec("result", "frozen, released, unaffected, duplicate, rejected"),),
         ("billing",),
     ),
-    Entry("callwarden_billing_holds", "gauge", "holds", "Holds that are left on tenants' refunds", (), ("billing",)),
-    Entry(
+    MetricSpec(
+        "callwarden_billing_holds", "gauge", "holds", "Holds that are left on tenants' refunds", (), ("billing",)
+    ),
+    MetricSpec(
         "callwarden_billing_frozen_tenants",
         "gauge",
         "tenants",
@@ -66,7 +70,7 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("billing",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_rejected_records",
         "gauge",
         "records",
@@ -74,7 +78,7 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("billing",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_unread_records",
         "gauge",
         "records",
@@ -82,7 +86,7 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("billing",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_unread_records_of_any_tenant",
         "gauge",
         "records",
@@ -90,7 +94,7 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("billing",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_accepted_gaps",
         "gauge",
         "stretches",
@@ -98,17 +102,19 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("billing",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_billing_request_duration_seconds",
         "histogram",
         "seconds",
         "How long questions about refunds took to be answered",
-        (Label("status", "the HTTP statuses that it answers with, 6"),),
+        (LabelSpec("status", "the HTTP statuses that it answers with, 6"),),
         ("billing",),
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
     ),
-    Entry("callwarden_ledger_entries", "gauge", "entries", "Entries of a chain", (_TOPICS, _PARTITIONS), ("ledger",)),
-    Entry(
+    MetricSpec(
+        "callwarden_ledger_entries", "gauge", "entries", "Entries of a chain", (_TOPICS, _PARTITIONS), ("ledger",)
+    ),
+    MetricSpec(
         "callwarden_ledger_unreadable_total",
         "counter",
         "records",
@@ -116,7 +122,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_TOPICS,),
         ("ledger",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_ledger_heads_published_timestamp_seconds",
         "gauge",
         "Unix time",
@@ -124,18 +130,18 @@ CONSUMING: tuple[Entry, ...] = (
         (),
         ("ledger",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_sent_total",
         "counter",
         "messages",
         "Messages that a channel's receiver took",
         (
             _CHANNEL,
-            Label("what", "14: alert, the kinds of decisions, pending, lapse_soon, digest, summary and the like"),
+            LabelSpec("what", "14: alert, the kinds of decisions, pending, lapse_soon, digest, summary and the like"),
         ),
         ("notify",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_failed_total",
         "counter",
         "attempts",
@@ -143,7 +149,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CHANNEL,),
         ("notify",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_given_up_total",
         "counter",
         "messages",
@@ -151,7 +157,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CHANNEL,),
         ("notify",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_waiting_messages",
         "gauge",
         "messages",
@@ -159,7 +165,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CHANNEL,),
         ("notify",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_oldest_waiting_seconds",
         "gauge",
         "seconds",
@@ -167,7 +173,7 @@ CONSUMING: tuple[Entry, ...] = (
         (_CHANNEL,),
         ("notify",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_notify_set_aside_messages",
         "gauge",
         "messages",
@@ -175,8 +181,10 @@ CONSUMING: tuple[Entry, ...] = (
         (_CHANNEL,),
         ("notify",),
     ),
-    Entry("callwarden_notify_rejected_total", "counter", "records", "Records that could not be read", (), ("notify",)),
-    Entry(
+    MetricSpec(
+        "callwarden_notify_rejected_total", "counter", "records", "Records that could not be read", (), ("notify",)
+    ),
+    MetricSpec(
         "callwarden_notify_lost_total",
         "counter",
         "gaps",

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from monitor.core.rules.rule_state import severity_of
 from monitor.decoding.input_topics import INPUTS
 from monitor.policy.model import Policy
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 from schemas.outputs import Alert, Enforcement
-from streams.metrics.case_transitions import Courses, Labels
+from streams.metrics.case_transitions import CaseTransitions, Labels
 from streams.metrics.factory import counter
 
 
@@ -22,11 +22,11 @@ class DecisionCounts(NamedTuple):
     alerts: Counter[tuple[str, str, str]]
 
 
-class Counted:
+class DecisionCounters:
     """Records, decisions and alerts by the catalogue."""
 
     def __init__(self, policy: Policy, registry: CollectorRegistry) -> None:
-        self._courses = Courses(policy)
+        self._courses = CaseTransitions(policy)
         self._records = counter("callwarden_records_total", registry)
         self._duplicates = counter("callwarden_duplicates_total", registry)
         self._late = counter("callwarden_late_total", registry)
@@ -52,7 +52,7 @@ class Counted:
     def expect_refusals(self) -> None:
         """Show those of each topic and code word, too."""
         for topic in INPUTS:
-            for fault in Fault:
+            for fault in ErrorCode:
                 self._rejected.labels(topic, fault.value)
 
     def read(self, rows: int, duplicates: int, late: int) -> None:

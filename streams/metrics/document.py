@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from streams.metrics.catalogue import CATALOGUE
-from streams.metrics.spec import Entry
+from streams.metrics.spec import MetricSpec
 
 BEGIN = "<!-- Generated from the catalogue in streams/metrics/ by `make metrics`. -->"
 END = "<!-- Here the generated part ends. -->"
@@ -40,5 +40,5 @@ def _tables() -> Iterator[str]:
         yield f"| `{name}` | {', '.join(f'`{user}`' for user in users)} | {bound} |"
 
 
-def _programs(entry: Entry) -> str:
+def _programs(entry: MetricSpec) -> str:
     return ", ".join(entry.by)

@@ -18,19 +18,19 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.metrics.catalogue import BY_NAME
-from streams.metrics.spec import Entry, Kind
+from streams.metrics.spec import Kind, MetricSpec
 
 # Or each counter would come with a second series, of when it was made.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-def _entry(name: str, kind: Kind) -> Entry:
+def _entry(name: str, kind: Kind) -> MetricSpec:
     entry = BY_NAME[name]
     assert entry.kind == kind, f"{name} is a {entry.kind} in the catalogue"
     return entry
 
 
-def _labels(entry: Entry) -> list[str]:
+def _labels(entry: MetricSpec) -> list[str]:
     return [label.name for label in entry.labels]
 
 
@@ -66,7 +66,7 @@ class Children:
         self._children.clear()
 
 
-class Known(Collector):
+class LabelValues(Collector):
     """A gauge without labels that is not shown before its first value is known: 0 would be told as if it were true."""
 
     def __init__(self, name: str, registry: CollectorRegistry) -> None:

@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from monitor.core.threshold_distance import Look, Looking
+from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
-from streams.metrics.decision_counters import Counted
+from streams.metrics.decision_counters import DecisionCounters
 from streams.metrics.factory import gauge
-from streams.metrics.tenant_collector import shown
+from streams.metrics.tenant_collector import distance_metrics
 
 _FILES = "files"
 
 
 def page(
-    outcome: Outcome, policy: Policy, looking: Looking, topic_of: Callable[[str], str] = lambda source: _FILES
+    outcome: Outcome, policy: Policy, looking: DistanceOptions, topic_of: Callable[[str], str] = lambda source: _FILES
 ) -> bytes:
     """The page in Prometheus' text format. The replay must have been asked to look.
 
@@ -24,7 +24,7 @@ def page(
     """
     assert outcome.seen is not None
     registry = CollectorRegistry()
-    counted, summary = Counted(policy, registry), outcome.summary
+    counted, summary = DecisionCounters(policy, registry), outcome.summary
     counted.read(summary.read, summary.duplicates, summary.late)
     for rejection in outcome.rejected:
         counted.rejected(topic_of(rejection.file), rejection.reason)
@@ -38,8 +38,8 @@ def page(
 class _Seen(Collector):
     """A look that was taken before."""
 
-    def __init__(self, seen: Look, looking: Looking) -> None:
+    def __init__(self, seen: ThresholdDistances, looking: DistanceOptions) -> None:
         self._seen, self._looking = seen, looking
 
     def collect(self) -> Iterator[Metric]:
-        return shown(self._seen, self._looking)
+        return distance_metrics(self._seen, self._looking)

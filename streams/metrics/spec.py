@@ -11,7 +11,7 @@ LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LabelSpec:
     """A label, and what bounds the number of its values."""
 
     name: str
@@ -19,7 +19,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MetricSpec:
     """A metric. ``name`` is what queries call it; that of a histogram stands for ``_bucket``, ``_sum`` and ``_count``.
 
     ``by`` are the programs whose ``/metrics`` has it.
@@ -29,6 +29,6 @@ class Entry:
     kind: Kind
     unit: str
     help: str
-    labels: tuple[Label, ...] = ()
+    labels: tuple[LabelSpec, ...] = ()
     by: tuple[Program, ...] = ("worker",)
     buckets: tuple[float, ...] = ()

@@ -7,23 +7,30 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import BUCKETS, Look, Looking, look, merged, pairs
+from monitor.core.threshold_distance import (
+    BUCKETS,
+    DistanceOptions,
+    ThresholdDistances,
+    measure_distances,
+    merge_distances,
+    pairs,
+)
 from monitor.text.display import tenant_label
 from streams.metrics.factory import gauges, histograms
 
 _AGAIN_S = 10.0
 
 
-class Tenants(Collector):
+class TenantCollector(Collector):
     """Shows the tenants of the shards that it was given, each looked at when asked, every ten seconds at most.
 
     ``Shard`` readers give None while the shard is at work elsewhere: then what was seen last is shown.
     """
 
-    def __init__(self, looking: Looking, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, looking: DistanceOptions, now_s: Callable[[], float] = time.monotonic) -> None:
         self._looking, self._now_s = looking, now_s
         self._readers: dict[int, Callable[[], Shard | None]] = {}
-        self._looks: dict[int, tuple[float, Look]] = {}
+        self._looks: dict[int, tuple[float, ThresholdDistances]] = {}
         self._took_s = 0.0
 
     def show(self, number: int, reader: Callable[[], Shard | None]) -> None:
@@ -48,15 +55,17 @@ class Tenants(Collector):
             if seen is None or began_s - seen[0] >= _AGAIN_S:
                 shard = reader()
                 if shard is not None:
-                    self._looks[number] = began_s, look(shard, self._looking)
+                    self._looks[number] = began_s, measure_distances(shard, self._looking)
                     self._took_s = self._now_s() - began_s
-        yield from shown(merged([seen for _, seen in self._looks.values()], self._looking), self._looking)
+        yield from distance_metrics(
+            merge_distances([seen for _, seen in self._looks.values()], self._looking), self._looking
+        )
         took = gauges("callwarden_tenant_look_seconds")
         took.add_metric([], self._took_s)
         yield took
 
 
-def shown(seen: Look, looking: Looking) -> Iterator[Metric]:
+def distance_metrics(seen: ThresholdDistances, looking: DistanceOptions) -> Iterator[Metric]:
     """A look as metrics. At most 4 series for each of ``looking.most`` pairs, and one for each of the busiest."""
     for name, count in (("callwarden_tenants", seen.tenants), ("callwarden_tenant_pairs_left_out", seen.left_out)):
         alone = gauges(name)
@@ -76,7 +85,7 @@ def shown(seen: Look, looking: Looking) -> Iterator[Metric]:
     yield from _single(seen, looking)
 
 
-def _spread(seen: Look) -> Metric:
+def _spread(seen: ThresholdDistances) -> Metric:
     family = histograms("callwarden_threshold_ratio")
     for rule_id, spread in seen.spread.items():
         upto = spread.counts.cumsum().tolist()
@@ -85,7 +94,7 @@ def _spread(seen: Look) -> Metric:
     return family
 
 
-def _single(seen: Look, looking: Looking) -> Iterator[Metric]:
+def _single(seen: ThresholdDistances, looking: DistanceOptions) -> Iterator[Metric]:
     share = gauges("callwarden_tenant_threshold_ratio")
     value, threshold = gauges("callwarden_tenant_value"), gauges("callwarden_tenant_threshold")
     calls = {tenant_label(tenant_id): count for count, tenant_id in seen.busiest}

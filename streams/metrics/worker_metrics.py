@@ -1,22 +1,24 @@
 """The metrics of those who judge: workers, and replays."""
 
 from monitor.core.threshold_distance import BUCKETS
-from streams.metrics.spec import LATENCIES, Entry, Label, Program
+from streams.metrics.spec import LATENCIES, LabelSpec, MetricSpec, Program
 
-_INPUT = Label("topic", "the 5 input topics without their prefix; `files` in a replay of files")
-_PARTITION = Label("partition", "the partitions that this worker has")
-_REASON = Label("reason", "the code words of refusals, about 30")
-_RULE = Label("rule", "the policy's measured rules")
-_DECIDING = Label("rule", "the policy's rules, escalations and behaviours")
-_TENANT = Label("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
+_INPUT = LabelSpec("topic", "the 5 input topics without their prefix; `files` in a replay of files")
+_PARTITION = LabelSpec("partition", "the partitions that this worker has")
+_REASON = LabelSpec("reason", "the code words of refusals, about 30")
+_RULE = LabelSpec("rule", "the policy's measured rules")
+_DECIDING = LabelSpec("rule", "the policy's rules, escalations and behaviours")
+_TENANT = LabelSpec("tenant", "`METRICS_PAIRS` pairs of tenant and rule at most, and `METRICS_BUSIEST` tenants")
 _JUDGING: tuple[Program, ...] = ("worker", "replay")
 
-JUDGING: tuple[Entry, ...] = (
+JUDGING: tuple[MetricSpec, ...] = (
     # Throughput, and what was not taken.
-    Entry("callwarden_records_total", "counter", "records", "Records read, those read again not counted", (), _JUDGING),
-    Entry("callwarden_duplicates_total", "counter", "records", "Records that came twice", (), _JUDGING),
-    Entry("callwarden_late_total", "counter", "records", "Calls too late for any window", (), _JUDGING),
-    Entry(
+    MetricSpec(
+        "callwarden_records_total", "counter", "records", "Records read, those read again not counted", (), _JUDGING
+    ),
+    MetricSpec("callwarden_duplicates_total", "counter", "records", "Records that came twice", (), _JUDGING),
+    MetricSpec("callwarden_late_total", "counter", "records", "Calls too late for any window", (), _JUDGING),
+    MetricSpec(
         "callwarden_rejected_total",
         "counter",
         "records",
@@ -25,33 +27,35 @@ JUDGING: tuple[Entry, ...] = (
         _JUDGING,
     ),
     # What came of it.
-    Entry(
+    MetricSpec(
         "callwarden_decisions_total",
         "counter",
         "decisions",
         "Enforcement events and shadow decisions, by what became of the case",
         (
             _DECIDING,
-            Label("tier", "minor, major, severe, none"),
-            Label(
+            LabelSpec("tier", "minor, major, severe, none"),
+            LabelSpec(
                 "mode", "enforce, review, shadow: the rule's in the policy; record: a complaint, finding or application"
             ),
-            Label("kind", "warning, termination, ban, admission_rejected, reversal, lapse"),
-            Label("status", "final, pending_review"),
-            Label("course", "decided, referred, upheld, overturned, withdrawn, lapsed"),
+            LabelSpec("kind", "warning, termination, ban, admission_rejected, reversal, lapse"),
+            LabelSpec("status", "final, pending_review"),
+            LabelSpec("course", "decided, referred, upheld, overturned, withdrawn, lapsed"),
         ),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_alerts_total",
         "counter",
         "alerts",
         "Alerts sent; one that is told again with its decision counts again",
-        (_RULE, Label("severity", "info, warning, critical"), Label("state", "firing, resolved")),
+        (_RULE, LabelSpec("severity", "info, warning, critical"), LabelSpec("state", "firing, resolved")),
         _JUDGING,
     ),
-    Entry("callwarden_alerts_firing", "gauge", "tenants", "Tenants whose alert of the rule stands", (_RULE,), _JUDGING),
-    Entry(
+    MetricSpec(
+        "callwarden_alerts_firing", "gauge", "tenants", "Tenants whose alert of the rule stands", (_RULE,), _JUDGING
+    ),
+    MetricSpec(
         "callwarden_pending_decisions",
         "gauge",
         "decisions",
@@ -59,7 +63,7 @@ JUDGING: tuple[Entry, ...] = (
         (_DECIDING,),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_pending_review_by_timestamp_seconds",
         "gauge",
         "Unix time",
@@ -68,8 +72,8 @@ JUDGING: tuple[Entry, ...] = (
         _JUDGING,
     ),
     # Tenants and thresholds.
-    Entry("callwarden_tenants", "gauge", "tenants", "Tenants seen so far", (), _JUDGING),
-    Entry(
+    MetricSpec("callwarden_tenants", "gauge", "tenants", "Tenants seen so far", (), _JUDGING),
+    MetricSpec(
         "callwarden_threshold_ratio",
         "histogram",
         "ratio",
@@ -78,7 +82,7 @@ JUDGING: tuple[Entry, ...] = (
         _JUDGING,
         BUCKETS,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_tenant_threshold_ratio",
         "gauge",
         "ratio",
@@ -86,23 +90,23 @@ JUDGING: tuple[Entry, ...] = (
         (_TENANT, _RULE),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_tenant_value",
         "gauge",
         "that of the metric",
         "The rule's metric for one tenant, in the window as last judged",
-        (_TENANT, _RULE, Label("metric", "one a rule")),
+        (_TENANT, _RULE, LabelSpec("metric", "one a rule")),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_tenant_threshold",
         "gauge",
         "that of the metric",
         "The rule's threshold for one tenant, an override's where one is in force",
-        (_TENANT, _RULE, Label("metric", "one a rule")),
+        (_TENANT, _RULE, LabelSpec("metric", "one a rule")),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_tenant_calls",
         "gauge",
         "calls",
@@ -110,7 +114,7 @@ JUDGING: tuple[Entry, ...] = (
         (_TENANT,),
         _JUDGING,
     ),
-    Entry(
+    MetricSpec(
         "callwarden_tenant_pairs_left_out",
         "gauge",
         "pairs",
@@ -119,14 +123,14 @@ JUDGING: tuple[Entry, ...] = (
         _JUDGING,
     ),
     # How far it is.
-    Entry(
+    MetricSpec(
         "callwarden_watermark_timestamp_seconds",
         "gauge",
         "Unix time",
         "The watermark: what happened before is decided. The delay is `time()` less this",
         (_PARTITION,),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_last_event_timestamp_seconds",
         "gauge",
         "Unix time",
@@ -134,7 +138,7 @@ JUDGING: tuple[Entry, ...] = (
         (),
         ("replay",),
     ),
-    Entry(
+    MetricSpec(
         "callwarden_clock_timestamp_seconds",
         "gauge",
         "Unix time",
@@ -142,9 +146,11 @@ JUDGING: tuple[Entry, ...] = (
         "The watermark is the least of a partition's five, less the lateness",
         (_INPUT, _PARTITION),
     ),
-    Entry("callwarden_lag_records", "gauge", "records", "Records not read yet", (_INPUT, _PARTITION)),
-    Entry("callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "For how long no call has come in any partition"),
-    Entry(
+    MetricSpec("callwarden_lag_records", "gauge", "records", "Records not read yet", (_INPUT, _PARTITION)),
+    MetricSpec(
+        "callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "For how long no call has come in any partition"
+    ),
+    MetricSpec(
         "callwarden_silent_seconds",
         "gauge",
         "seconds",
@@ -152,32 +158,34 @@ JUDGING: tuple[Entry, ...] = (
         (_INPUT,),
     ),
     # Whether it is well.
-    Entry(
+    MetricSpec(
         "callwarden_partition",
         "gauge",
         "0 or 1",
         "1 for what a partition is",
-        (_PARTITION, Label("phase", "opening, running, refused, stopped, unfit")),
+        (_PARTITION, LabelSpec("phase", "opening, running, refused, stopped, unfit")),
     ),
-    Entry("callwarden_transaction_seconds", "histogram", "seconds", "Time of a transaction", buckets=LATENCIES),
-    Entry("callwarden_transactions_failed_total", "counter", "transactions", "Transactions that failed, or may have"),
-    Entry(
+    MetricSpec("callwarden_transaction_seconds", "histogram", "seconds", "Time of a transaction", buckets=LATENCIES),
+    MetricSpec(
+        "callwarden_transactions_failed_total", "counter", "transactions", "Transactions that failed, or may have"
+    ),
+    MetricSpec(
         "callwarden_opening_seconds",
         "histogram",
         "seconds",
         "Time to open a partition, its state read: recovery after a crash or a move",
         buckets=LATENCIES,
     ),
-    Entry("callwarden_broker_away", "gauge", "0 or 1", "1 while the broker cannot be reached"),
-    Entry(
+    MetricSpec("callwarden_broker_away", "gauge", "0 or 1", "1 while the broker cannot be reached"),
+    MetricSpec(
         "callwarden_topic_faults", "gauge", "topics", "Topics that are missing, or have another number of partitions"
     ),
-    Entry(
+    MetricSpec(
         "callwarden_host_clock_ahead_seconds",
         "gauge",
         "seconds",
         "By how much the clock of the worker's host is ahead of the broker's, at least; negative: behind",
     ),
-    Entry("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
-    Entry("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),
+    MetricSpec("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
+    MetricSpec("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),
 )

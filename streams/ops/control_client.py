@@ -7,9 +7,18 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.partition.journal import Note, Refusal
-from streams.kafka.api import TP, Cluster, Fenced, OffsetGone, Out, Refused, Unavailable, Writer
-from streams.kafka.topic_names import Names
+from monitor.partition.journal import Note, RefusedCommand
+from streams.kafka.api import (
+    TP,
+    Cluster,
+    Fenced,
+    OffsetOutOfRange,
+    OutputRecord,
+    PermanentError,
+    TransientError,
+    Writer,
+)
+from streams.kafka.topic_names import TopicNames
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -17,15 +26,15 @@ from streams.topics.control_topic import (
     PolicyCommand,
     SkipCommand,
     WithdrawCommand,
-    says_done,
-    says_refused,
+    is_completion_of,
+    is_refusal_of,
 )
 from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick, must_fit
 
 _LOOK_S = 0.5
 
 
-class Unconfirmed(Unavailable):
+class Unconfirmed(TransientError):
     """Something was sent, and whether it was written or taken is not known. The same can be sent again without harm.
 
     ``look``: how to see whether it was.
@@ -36,12 +45,12 @@ class Unconfirmed(Unavailable):
         self.look = look
 
 
-class Displaced(Unconfirmed):
+class Superseded(Unconfirmed):
     """Another operator's command was being written at the same time: whether this one was is not known."""
 
 
 @asynccontextmanager
-async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
+async def start_writer(cluster: Cluster, application_id: str) -> AsyncIterator[Writer]:
     """A writer for an operator's transactions, started. Unavailable, Refused.
 
     All operators of an application share a transactional id: what an earlier one has written can be seen by whoever
@@ -52,37 +61,37 @@ async def operator(cluster: Cluster, application_id: str) -> AsyncIterator[Write
         await writer.start()
         yield writer
     except Fenced:
-        raise Displaced("another operator's command was being written; whether this one was is not known") from None
+        raise Superseded("another operator's command was being written; whether this one was is not known") from None
     finally:
         await writer.stop()
 
 
-async def commit(writer: Writer, records: Sequence[Out]) -> int:
+async def commit_commands(writer: Writer, records: Sequence[OutputRecord]) -> int:
     """Write the records in one transaction; the offset of the last. Unconfirmed once it was tried; Fenced, Refused."""
     try:
         return await writer.commit(records, {})
-    except Unavailable as error:
+    except TransientError as error:
         raise Unconfirmed(str(error)) from None
 
 
-async def write(cluster: Cluster, application_id: str, records: Sequence[Out]) -> int:
+async def write(cluster: Cluster, application_id: str, records: Sequence[OutputRecord]) -> int:
     """Write the records in one transaction; the offset of the last.
 
     Unavailable: nothing was sent; Unconfirmed, or Displaced where another operator was writing; Refused.
     """
-    async with operator(cluster, application_id) as writer:
-        return await commit(writer, records)
+    async with start_writer(cluster, application_id) as writer:
+        return await commit_commands(writer, records)
 
 
 async def send(
-    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command
+    cluster: Cluster, names: TopicNames, application_id: str, numbers: Sequence[int], command: Command
 ) -> list[TP]:
     """Write a command for the owners of these partition numbers; where it was written.
 
     Unavailable: nothing was sent; Unconfirmed, Refused.
     """
     topic, value = names.output("control"), msgspec.json.encode(command)
-    outs = [Out(topic, number, str(number).encode(), value) for number in numbers]
+    outs = [OutputRecord(topic, number, str(number).encode(), value) for number in numbers]
     must_fit(outs)
     try:
         await write(cluster, application_id, outs)
@@ -91,7 +100,7 @@ async def send(
     return [TP(topic, number) for number in numbers]
 
 
-async def partition_count(cluster: Cluster, names: Names) -> int:
+async def partition_count(cluster: Cluster, names: TopicNames) -> int:
     """How many partitions workers work on. Unavailable; Refused where the control topic does not exist.
 
     Of topics one of which was given more, as many as the others have.
@@ -99,7 +108,7 @@ async def partition_count(cluster: Cluster, names: Names) -> int:
     topic = names.output("control")
     counts = await cluster.partitions([topic, names.output("state")])
     if topic not in counts:
-        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
     return min(counts.values())
 
 
@@ -118,7 +127,7 @@ def how_to_look(command: Command) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class CommandAnswers:
     """What the owners of partitions said of a command: who has done it, who cannot and why, who says nothing.
 
     ``away``: why their answers could not be looked for, where that was so until the end; ``look``: how to see later.
@@ -131,10 +140,10 @@ class Answers:
     look: str = ""
 
 
-class Watch:
+class AnswerWatch:
     """Looks for the owner's answer: its note of the command, in what comes into its log after the watch began."""
 
-    def __init__(self, cluster: Cluster, names: Names, number: int, command: Command) -> None:
+    def __init__(self, cluster: Cluster, names: TopicNames, number: int, command: Command) -> None:
         self._cluster, self._names, self._command = cluster, names, command
         self._clock, self._control = TP(names.output("clock"), number), TP(names.output("control"), number)
         self._at = self._sent = 0
@@ -146,7 +155,7 @@ class Watch:
         self._at, self._sent = ends[self._clock], ends[self._control]
 
     async def answer(self, within_s: float) -> Note | None:
-        """What comes in time: a `Refusal`, or another note that says that it is done.
+        """What comes in time: a `RefusedCommand`, or another note that says that it is done.
 
         A broker that goes away meanwhile is waited for as long; ``away`` says why where it has not come back by then.
         """
@@ -156,7 +165,7 @@ class Watch:
             note = None
             try:
                 note, self.away = await self._look(), ""
-            except (Unavailable, Refused, OffsetGone) as error:
+            except (TransientError, PermanentError, OffsetOutOfRange) as error:
                 self.away = str(error)
             if note is not None or loop.time() >= until:
                 return note
@@ -173,35 +182,37 @@ class Watch:
                 except NO_NOTE:
                     continue  # somebody else's, or a newer release's: it is no answer to us
                 topic = None if source is None else self._names.inputs[source]
-                if says_done(note, topic, self._command) or self._refuses(note):
+                if is_completion_of(note, topic, self._command) or self._refuses(note):
                     return note
         self._at = end  # only now: what was not read to its end is read again
         return None
 
     def _refuses(self, note: Note) -> bool:
         return (
-            isinstance(note, Refusal) and note.offset >= self._sent and says_refused(note, note.offset, self._command)
+            isinstance(note, RefusedCommand)
+            and note.offset >= self._sent
+            and is_refusal_of(note, note.offset, self._command)
         )
 
 
-async def tell(
-    cluster: Cluster, names: Names, application_id: str, numbers: Sequence[int], command: Command, within_s: float
-) -> Answers:
+async def send_command(
+    cluster: Cluster, names: TopicNames, application_id: str, numbers: Sequence[int], command: Command, within_s: float
+) -> CommandAnswers:
     """Write a command for the owners of these partition numbers; what they have noted of it in time.
 
     With ``within_s`` 0 nobody is waited for. Unavailable: nothing was sent; Unconfirmed, Refused.
     """
-    watches = [Watch(cluster, names, number, command) for number in numbers]
+    watches = [AnswerWatch(cluster, names, number, command) for number in numbers]
     for each in watches:
         await each.begin()
     await send(cluster, names, application_id, numbers, command)
     notes = await asyncio.gather(*(each.answer(within_s) for each in watches)) if within_s else [None] * len(watches)
     away = next((each.away for each in watches if each.away), "")
-    answers = Answers(away=away, look=how_to_look(command))
+    answers = CommandAnswers(away=away, look=how_to_look(command))
     for number, note in zip(numbers, notes, strict=True):
         if note is None:
             answers.silent.append(number)
-        elif isinstance(note, Refusal):
+        elif isinstance(note, RefusedCommand):
             answers.refused[number] = note.why
         else:
             answers.done.append(number)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from monitor.partition.key_check import Partitioner, partition_of
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Out, Refused
+from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.range_reader import WholeRecord
-from streams.kafka.topic_names import Names
-from streams.ops.control_client import Unconfirmed, commit, operator
+from streams.kafka.topic_names import TopicNames
+from streams.ops.control_client import Unconfirmed, commit_commands, start_writer
 
 _AT_ONCE = 500  # letters in one transaction
 _LOOK = "`callwarden dead-letter list` marks what was written back; the same command again leaves that out"
@@ -59,7 +59,7 @@ class DeadLetter:
 
 
 async def read(
-    cluster: KafkaCluster, names: Names, wanted: Callable[[DeadLetter], bool], most: int | None = None
+    cluster: KafkaCluster, names: TopicNames, wanted: Callable[[DeadLetter], bool], most: int | None = None
 ) -> tuple[list[DeadLetter], set[str]]:
     """The letters that are wanted, the newest ``most``, oldest first; and the ids of all that were retried.
 
@@ -68,7 +68,7 @@ async def read(
     topic = names.output("dead-letter")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
     tps = [TP(topic, number) for number in range(counts[topic])]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
     letters: list[DeadLetter] = []
@@ -112,7 +112,7 @@ def _letter(record: WholeRecord, headers: dict[str, str]) -> DeadLetter:
 
 async def retry(
     cluster: KafkaCluster,
-    names: Names,
+    names: TopicNames,
     application_id: str,
     letters: Sequence[DeadLetter],
     home: "Home",
@@ -125,19 +125,19 @@ async def retry(
     Unavailable: nothing was sent; Unconfirmed, Refused, OffsetGone.
     """
     topic = names.output("dead-letter")
-    async with operator(cluster, application_id) as writer:
+    async with start_writer(cluster, application_id) as writer:
         # From here on no other operator writes unnoticed.
         _, retried = await read(cluster, names, lambda letter: False)
         letters = [letter for letter in letters if (again or letter.id not in retried) and not letter.incomplete]
         for start in range(0, len(letters), _AT_ONCE):
-            outs: list[Out] = []
+            outs: list[OutputRecord] = []
             for letter in letters[start : start + _AT_ONCE]:
                 origin = (("retried-from", f"{topic}-{letter.id}".encode()),)
-                outs.append(Out(letter.origin.topic, home(letter), letter.key, letter.value, origin))
+                outs.append(OutputRecord(letter.origin.topic, home(letter), letter.key, letter.value, origin))
                 mark = (("retried", str(letter.offset).encode()),)
-                outs.append(Out(topic, letter.number, letter.key, None, mark))
+                outs.append(OutputRecord(topic, letter.number, letter.key, None, mark))
             try:
-                await commit(writer, outs)
+                await commit_commands(writer, outs)
             except Unconfirmed as error:
                 raise Unconfirmed(str(error), _LOOK) from None
     return letters
@@ -156,7 +156,7 @@ def home_among(partitions: int, partitioner: Partitioner) -> Home:
     return home
 
 
-def not_ours(letters: Iterable[DeadLetter], names: Names, partitions: int) -> list[DeadLetter]:
+def not_ours(letters: Iterable[DeadLetter], names: TopicNames, partitions: int) -> list[DeadLetter]:
     """Letters that cannot go back: they do not name an input topic and one of its partitions."""
     return [
         letter

@@ -1,22 +1,22 @@
-"""Preflight on topics: what `monitor.whatif.preflight` says of the records that they hold, and who would change tier."""
+"""Preflight on topics: `monitor.whatif.preflight` over their records, and which tenants would change tier."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
-from monitor.whatif.backtest import Change, changes, judged
-from monitor.whatif.preflight import Counting, Preflight, look, unexempted
+from monitor.whatif.backtest import Change, changes, outcome_of
+from monitor.whatif.preflight import FieldUseCounter, Preflight, preflight_of, without_exemptions
 from schemas import codec
-from streams.kafka.api import TP, Cluster, Unreadable
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, Cluster, CorruptLog
+from streams.kafka.topic_names import TopicNames
 
 Judge = Callable[[Policy], Awaitable[Outcome]]
 """Judges all that the input topics hold by a policy."""
 
 
 async def preflight_topics(
-    cluster: Cluster, names: Names, judge: Judge, before: Policy, after: Policy
+    cluster: Cluster, names: TopicNames, judge: Judge, before: Policy, after: Policy
 ) -> tuple[Preflight, list[Change]]:
     """What the policy ``after`` would do to the records that the input topics hold, and whose tier it would change.
 
@@ -24,14 +24,14 @@ async def preflight_topics(
     """
     counting = await _counted(cluster, names)
     outcome = await judge(after)
-    changed = changes(judged(await judge(before), before), judged(outcome, after))
+    changed = changes(outcome_of(await judge(before), before), outcome_of(outcome, after))
     if after.exemptions:
-        outcome = await judge(unexempted(after))
-    return look(outcome, after, counting), changed
+        outcome = await judge(without_exemptions(after))
+    return preflight_of(outcome, after, counting), changed
 
 
-async def _counted(cluster: Cluster, names: Names) -> Counting:
-    counting = Counting()
+async def _counted(cluster: Cluster, names: TopicNames) -> FieldUseCounter:
+    counting = FieldUseCounter()
     counts = await cluster.partitions(names.inputs)
     tps = [TP(topic, number) for topic, count in counts.items() for number in range(count)]
     starts, ends = await cluster.starts(tps), await cluster.ends(tps)
@@ -41,10 +41,10 @@ async def _counted(cluster: Cluster, names: Names) -> Counting:
             try:
                 async for fetched in cluster.read(tp, start, ends[tp]):
                     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
-                        with suppress(codec.Refused):  # it is counted as rejected by whoever judges
+                        with suppress(codec.InvalidRecordError):  # it is counted as rejected by whoever judges
                             if offset not in fetched.unreadable:
                                 counting.see(codec.read(value or b""))
                 break
-            except Unreadable as damaged:  # whoever judges knows whether it is to be passed over
+            except CorruptLog as damaged:  # whoever judges knows whether it is to be passed over
                 start = damaged.last + 1
     return counting

@@ -6,21 +6,21 @@ from contextlib import AsyncExitStack
 
 import numpy as np
 
-from monitor.core.threshold_distance import Looking, look, merged
-from monitor.decoding.decode import NO_CLOCK_MS, Late
-from monitor.decoding.decode import Refused as RefusedRow
-from monitor.partition.checkpoint import Live, Place
-from monitor.partition.journal import EnforceFrom, Note, Switch, Withdrawal
+from monitor.core.threshold_distance import DistanceOptions, measure_distances, merge_distances
+from monitor.decoding.decode import NO_CLOCK_MS, LateCall
+from monitor.decoding.decode import RejectedRow as RefusedRow
+from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
+from monitor.partition.journal import EnforceFrom, Note, PolicyChange, PolicyWithdrawal
 from monitor.partition.key_check import Partitioner
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy
-from monitor.replay.outcome import Outcome, settle
-from monitor.replay.run import Progress
-from streams.kafka.api import TP, Cluster, Fetched, Refused, Unreadable
+from monitor.replay.outcome import Outcome, order_and_count
+from monitor.replay.run import ReplayProgress
+from streams.kafka.api import TP, Cluster, CorruptLog, FetchedBatch, PermanentError
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
 
 _SLICE_ROWS = 5_000
@@ -28,17 +28,17 @@ _SLICE_ROWS = 5_000
 
 async def replay_topics(
     cluster: Cluster,
-    names: Names,
+    names: TopicNames,
     policy: Policy,
     *,
     secret: bytes = b"",
-    live: Live | None = None,
+    live: DecidingSettings | None = None,
     partitioner: Partitioner = "murmur2",
     enforce_from_ms: int = 0,
     to_watermark: bool = False,
     follow: bool = True,
-    looking: Looking | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    looking: DistanceOptions | None = None,
+    progress: Callable[[ReplayProgress], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Judge the input topics as they are now; rejected rows are named by topic-partition and offset.
@@ -66,8 +66,8 @@ async def replay_topics(
     ends |= await cluster.ends(clocks)
     run = _Run(policy, count, progress)
     for number in range(count):
-        place = Place(number, count, partitioner)
-        partition = Partition(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
+        place = PartitionIdentity(number, count, partitioner)
+        partition = StreamTask(policy, secret, live, place, replaying=True, enforce_from_ms=enforce_from_ms)
         for source, topic in enumerate(names.inputs):
             start = starts[TP(topic, number)]
             partition.sources.pass_over(source, start)
@@ -82,11 +82,13 @@ async def replay_topics(
         await run.read(cluster, [TP(topic, number) for topic in names.inputs], ends, partition)
     outcome = run.finish([f"{tp.topic}-{tp.partition}" for tp in inputs], to_watermark)
     if looking is not None:
-        outcome.seen = merged([look(partition.shard, looking) for partition in run.partitions], looking)
+        outcome.seen = merge_distances(
+            [measure_distances(partition.shard, looking) for partition in run.partitions], looking
+        )
     return outcome
 
 
-async def partitions_of(cluster: Cluster, names: Names) -> int:
+async def partitions_of(cluster: Cluster, names: TopicNames) -> int:
     """How many partitions there are. Refused where topics are missing or do not fit together.
 
     Records in the partitions that an input has beyond that are read by no worker.
@@ -95,21 +97,21 @@ async def partitions_of(cluster: Cluster, names: Names) -> int:
     counts = await cluster.partitions(wanted)
     missing = [topic for topic in wanted if topic not in counts]
     if missing:
-        raise Refused(f"there is no topic {', '.join(missing)}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` makes it")
     if min(counts.values()) < counts[wanted[-1]]:
         told = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
-        raise Refused(f"expected the same number of partitions in all topics; {told}")
+        raise PermanentError(f"expected the same number of partitions in all topics; {told}")
     return counts[wanted[-1]]
 
 
-async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: Partition, follow: bool = True) -> None:
+async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: StreamTask, follow: bool = True) -> None:
     """Tell the partition what the clock log has between ``start`` and ``end``, of policies too if it is to ``follow``.
 
     Refused where it cannot be read.
     """
     notes: defaultdict[int | None, list[Note]] = defaultdict(list)
-    async for _, source, note in clocklog.noted(cluster, clock, start, end):
-        if follow or not isinstance(note, Switch | Withdrawal | EnforceFrom):
+    async for _, source, note in clocklog.journal_entries(cluster, clock, start, end):
+        if follow or not isinstance(note, PolicyChange | PolicyWithdrawal | EnforceFrom):
             notes[source].append(note)
     if notes:
         notes[None] += []  # no note of how it was begun is one, too
@@ -117,15 +119,15 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: P
         for source, noted in notes.items():
             partition.recall(source, noted)
     except PolicyError as error:
-        raise Refused(f"{clock.topic}: expected policies that this release can read: {error}") from None
+        raise PermanentError(f"{clock.topic}: expected policies that this release can read: {error}") from None
 
 
-async def reread(
-    cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: Partition
+async def replay_logs(
+    cluster: Cluster, tps: Sequence[TP], ends: Mapping[TP, int], partition: StreamTask
 ) -> AsyncIterator[None]:
     """Feed the partition with what its logs (those of its sources, in order) hold up to ``ends``; after each piece,
     whoever asks may advance it. What is damaged is passed over where an operator had it skipped; else Unreadable."""
-    logs: dict[int, AsyncIterator[Fetched]] = {
+    logs: dict[int, AsyncIterator[FetchedBatch]] = {
         source: cluster.read(tp, partition.sources.offsets[source], ends[tp]) for source, tp in enumerate(tps)
     }
     async with AsyncExitStack() as opened:
@@ -136,7 +138,7 @@ async def reread(
             source = min(logs, key=lambda source: (partition.sources.clocks_ms[source], source))
             try:
                 fetched = await anext(logs[source], None)
-            except Unreadable as torn:
+            except CorruptLog as torn:
                 through = partition.sources.passed_over(source, torn.offset)
                 if through is None:
                     raise
@@ -155,7 +157,7 @@ async def reread(
             yield
 
 
-async def _close(log: AsyncIterator[Fetched]) -> None:
+async def _close(log: AsyncIterator[FetchedBatch]) -> None:
     """One after the other, as long as there is a loop: whoever is interrupted would else leave that to its end."""
     if isinstance(log, AsyncGenerator):
         await log.aclose()
@@ -164,18 +166,18 @@ async def _close(log: AsyncIterator[Fetched]) -> None:
 class _Run:
     """What the partitions of one replay bring about, one after the other."""
 
-    def __init__(self, policy: Policy, count: int, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, policy: Policy, count: int, progress: Callable[[ReplayProgress], None] | None) -> None:
         self._outcome = Outcome()
         self._count = count
         self._progress = progress
-        self.partitions: list[Partition] = []
-        self._late: list[Late] = []
+        self.partitions: list[StreamTask] = []
+        self._late: list[LateCall] = []
         self._refused: list[RefusedRow] = []
 
-    async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: Partition) -> None:
+    async def read(self, cluster: Cluster, tps: list[TP], ends: Mapping[TP, int], partition: StreamTask) -> None:
         """Feed the next partition with all that its logs (those of its sources, in order) hold."""
         self.partitions.append(partition)
-        async for _ in reread(cluster, tps, ends, partition):
+        async for _ in replay_logs(cluster, tps, ends, partition):
             if partition.due:
                 partition.advance()
                 self._collect(partition)
@@ -192,10 +194,10 @@ class _Run:
             self._collect(partition)
             summary.tenants += partition.shard.tenants
         summary.last_event_ms = last_ms if last_ms > NO_CLOCK_MS else None
-        settle(self._outcome, self._late, self._refused, sources)
+        order_and_count(self._outcome, self._late, self._refused, sources)
         return self._outcome
 
-    def _collect(self, partition: Partition) -> None:
+    def _collect(self, partition: StreamTask) -> None:
         taken, outcome = partition.take(), self._outcome
         outcome.enforcement += taken.sink.enforcement
         outcome.shadow += taken.sink.shadow
@@ -203,7 +205,7 @@ class _Run:
         outcome.summary.read += taken.rows
         outcome.summary.duplicates += taken.duplicates
         number = self.partitions.index(partition)
-        rows: list[Late | RefusedRow] = [*taken.late, *taken.refused]
+        rows: list[LateCall | RefusedRow] = [*taken.late, *taken.refused]
         for one in rows:
             # A source is one partition of one topic, here among those of all numbers.
             before_ms, source, offset, line = one.log
@@ -214,10 +216,10 @@ class _Run:
             watermark_ms = partition.watermark_ms
             decided = taken.sink.enforcement
             self._progress(
-                Progress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
+                ReplayProgress(outcome.summary.read, watermark_ms if watermark_ms > NO_CLOCK_MS else None, decided)
             )
 
 
-def _nothing(start: int, stop: int) -> Rows:
+def _nothing(start: int, stop: int) -> RecordBatch:
     """No rows, up to the end of a log: what was noted there takes effect."""
-    return Rows(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])
+    return RecordBatch(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [], [])

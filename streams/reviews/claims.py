@@ -11,15 +11,15 @@ from monitor.text.timestamps import instant
 from schemas import codec
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.entries import storable
-from streams.consumers.ledger.queries.cases import Case
+from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.consumers.ledger.queries.lookup import case_of
 from streams.consumers.ledger.tables import CLAIMS, LISTED
 from streams.consumers.sql_common import insert_new
-from streams.reviews.validation import NotGiven, Verdict, refusal, review_of
+from streams.reviews.validation import ReviewRefused, Verdict, rejection_reason, review_of
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Reservation:
     """A verdict on the decision in force. ``value`` is its record, the same bytes however often it is sent.
 
     ``sent_ms`` None: it was not, as far as is known. ``withdrawn``: why it does not count any more.
@@ -37,35 +37,35 @@ class Claim:
     withdrawn: str | None = None
 
 
-class By(NamedTuple):
+class ReviewedBy(NamedTuple):
     """Who decides, and why."""
 
     reviewer: str
     reason: str
 
 
-class Again(NamedTuple):
+class Replace(NamedTuple):
     """Whose verdicts may be replaced: those that one has ``seen``, by the id in force, once they are spent."""
 
-    seen: Mapping[str, Claim]
+    seen: Mapping[str, Reservation]
     patience_ms: int
     """For how long after it was sent something may still come of a verdict."""
 
-    def spent_ms(self, claim: Claim) -> int | None:
+    def spent_ms(self, claim: Reservation) -> int | None:
         """From when on a verdict that was sent has come to nothing; None for one that was not sent."""
         return None if claim.sent_ms is None else max(claim.sent_ms, claim.claimed_ms) + self.patience_ms
 
-    def replaces(self, claim: Claim, now_ms: int) -> bool:
+    def replaces(self, claim: Reservation, now_ms: int) -> bool:
         """Whether that verdict may be replaced now."""
         seen, spent_ms = self.seen.get(claim.enforcement_id), self.spent_ms(claim)
         meant = seen is not None and (seen.claimed_ms, seen.review_id) == (claim.claimed_ms, claim.review_id)
         return meant and spent_ms is not None and now_ms >= spent_ms
 
 
-class Taken(NotGiven):
+class AlreadyReserved(ReviewRefused):
     """Somebody has decided this case already; ``claim`` is theirs. ``spent_ms``: from when on it may be replaced."""
 
-    def __init__(self, claim: Claim, spent_ms: int | None = None) -> None:
+    def __init__(self, claim: Reservation, spent_ms: int | None = None) -> None:
         on_its_way = "it was sent, and nothing has come of it yet" if claim.sent_ms else "it is being sent"
         if spent_ms is not None:
             on_its_way += f"; --again can replace it from {instant(spent_ms)} on, once you have seen it"
@@ -77,19 +77,19 @@ class Taken(NotGiven):
 
 
 def claim(
-    connection: Connection, named: str, verdict: Verdict, by: By, now_ms: int, *, again: Again | None = None
-) -> Claim:
+    connection: Connection, named: str, verdict: Verdict, by: ReviewedBy, now_ms: int, *, again: Replace | None = None
+) -> Reservation:
     """Claim the case of that id, in the caller's transaction. NotGiven where the judge would reject the verdict.
 
     Raises Taken where somebody has, unless ``again`` says that this verdict replaces theirs.
     """
     journal.lock(connection)
     case = case_of(connection, named)
-    if why := refusal(case, named, verdict, now_ms):
-        raise NotGiven(why)
+    if why := rejection_reason(case, named, verdict, now_ms):
+        raise ReviewRefused(why)
     assert case is not None
     record = review_of(case, verdict, by.reviewer, by.reason, now_ms)
-    mine = Claim(
+    mine = Reservation(
         case.in_force.id,
         record.tenant_id,
         record.review_id,
@@ -99,9 +99,9 @@ def claim(
         claimed_ms=now_ms,
         value=codec.encode(record),
     )
-    row = {name: getattr(mine, name) for name in Claim.__slots__} | {"tenant_id": storable(mine.tenant_id)}
+    row = {name: getattr(mine, name) for name in Reservation.__slots__} | {"tenant_id": storable(mine.tenant_id)}
     unless_taken = insert_new(connection, CLAIMS).values(row).returning(CLAIMS.c.enforcement_id)
-    recorded = journal.Claimed(**{name: row[name] for name in journal.Claimed.__struct_fields__})
+    recorded = journal.ClaimMade(**{name: row[name] for name in journal.ClaimMade.__struct_fields__})
     if connection.execute(unless_taken).first():
         journal.append(connection, [recorded], now_ms)
         return mine
@@ -112,22 +112,22 @@ def claim(
             journal.append(connection, [recorded], now_ms)
             return mine
         theirs = claim_on(connection, mine.enforcement_id) or theirs
-    raise Taken(theirs, again and again.spent_ms(theirs))
+    raise AlreadyReserved(theirs, again and again.spent_ms(theirs))
 
 
-def claim_on(connection: Connection, enforcement_id: str) -> Claim | None:
+def claim_on(connection: Connection, enforcement_id: str) -> Reservation | None:
     """The claim on the decision of that id, which must be the one in force."""
     row = connection.execute(select(CLAIMS).where(CLAIMS.c.enforcement_id == enforcement_id)).one_or_none()
-    return Claim(**row._mapping) if row else None
+    return Reservation(**row._mapping) if row else None
 
 
-def claims_on(connection: Connection, cases: Sequence[Case]) -> dict[str, Claim]:
+def claims_on(connection: Connection, cases: Sequence[LedgerCase]) -> dict[str, Reservation]:
     """The claims that count on these cases, by the id in force."""
     found = (claim_on(connection, case.in_force.id) for case in cases if case.stands)
     return {one.enforcement_id: one for one in found if one and not one.withdrawn}
 
 
-def unsent(connection: Connection, now_ms: int) -> tuple[list[Claim], list[Claim]]:
+def unsent(connection: Connection, now_ms: int) -> tuple[list[Reservation], list[Reservation]]:
     """The claims that are to be sent, oldest first, and those that are withdrawn now: decided otherwise meanwhile.
 
     The ledger must be up to the topics' ends: what is in it already was sent, and is noted so.
@@ -135,11 +135,13 @@ def unsent(connection: Connection, now_ms: int) -> tuple[list[Claim], list[Claim
     query = select(CLAIMS).where(CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)).order_by(CLAIMS.c.claimed_ms)
     waiting, withdrawn = [], []
     for row in connection.execute(query).all():
-        one = Claim(**row._mapping)
+        one = Reservation(**row._mapping)
         if _arrived(connection, one):
             mark_sent(connection, [one], one.claimed_ms)
         # In time when it was claimed may be in time for the judge.
-        elif why := refusal(case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms):
+        elif why := rejection_reason(
+            case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms
+        ):
             withdraw(connection, one, why, now_ms)
             withdrawn.append(replace(one, withdrawn=why))
         else:
@@ -147,7 +149,7 @@ def unsent(connection: Connection, now_ms: int) -> tuple[list[Claim], list[Claim
     return waiting, withdrawn
 
 
-def unanswered(connection: Connection, since_ms: int) -> list[Claim]:
+def unanswered(connection: Connection, since_ms: int) -> list[Reservation]:
     """The claims since then that were sent, and of which nothing has come in the ledger."""
     answered = exists().where(
         or_(
@@ -159,32 +161,32 @@ def unanswered(connection: Connection, since_ms: int) -> list[Claim]:
     query = select(CLAIMS).where(
         CLAIMS.c.sent_ms.is_not(None), CLAIMS.c.withdrawn.is_(None), CLAIMS.c.claimed_ms >= since_ms, ~answered
     )
-    return [Claim(**row._mapping) for row in connection.execute(query).all()]
+    return [Reservation(**row._mapping) for row in connection.execute(query).all()]
 
 
-def mark_sent(connection: Connection, claims: Sequence[Claim], now_ms: int) -> None:
+def mark_sent(connection: Connection, claims: Sequence[Reservation], now_ms: int) -> None:
     """They were sent."""
     journal.lock(connection)
     sent = []
     for one in claims:
         query = update(CLAIMS).where(*_same(one), CLAIMS.c.sent_ms.is_(None)).values(sent_ms=now_ms)
         if connection.execute(query).rowcount == 1:
-            sent.append(journal.Sent(one.enforcement_id, one.claimed_ms, now_ms))
+            sent.append(journal.ClaimSent(one.enforcement_id, one.claimed_ms, now_ms))
     journal.append(connection, sent, now_ms)
 
 
-def withdraw(connection: Connection, claim: Claim, why: str, now_ms: int) -> None:
+def withdraw(connection: Connection, claim: Reservation, why: str, now_ms: int) -> None:
     """It does not count any more, and another may be made."""
     journal.lock(connection)
     if connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why))).rowcount == 1:
-        withdrawn = journal.Withdrawn(claim.enforcement_id, claim.claimed_ms, storable(why))
+        withdrawn = journal.ClaimWithdrawn(claim.enforcement_id, claim.claimed_ms, storable(why))
         journal.append(connection, [withdrawn], now_ms)
 
 
-def _same(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _same(claim: Reservation) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return CLAIMS.c.enforcement_id == claim.enforcement_id, CLAIMS.c.claimed_ms == claim.claimed_ms
 
 
-def _arrived(connection: Connection, claim: Claim) -> bool:
+def _arrived(connection: Connection, claim: Reservation) -> bool:
     query = select(LISTED.c.value).where(LISTED.c.event_id == claim.review_id, LISTED.c.kind == "review")
     return claim.value in connection.execute(query).scalars().all()

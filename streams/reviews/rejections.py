@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from monitor.text.durations import HOUR
 from streams.kafka import KafkaCluster
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 _ASTRAY_MS = 1 * HOUR  # how far a reviewer's clock may be ahead of the worker's
 
@@ -13,7 +13,7 @@ _ASTRAY_MS = 1 * HOUR  # how far a reviewer's clock may be ahead of the worker's
 class RejectedReviews:
     """Looks for reviews that the judge has rejected. To be begun before one is sent, or as of when it was."""
 
-    def __init__(self, cluster: KafkaCluster, names: Names) -> None:
+    def __init__(self, cluster: KafkaCluster, names: TopicNames) -> None:
         self._cluster = cluster
         self._topic, self._source = names.output("dead-letter"), f"{names.input_prefix}reviews".encode()
         self._at: dict[TP, int] = {}

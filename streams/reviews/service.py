@@ -18,24 +18,24 @@ from streams.consumers.ledger.queries.lookup import decision_delay_ms, events_of
 from streams.consumers.ledger.tables import REJECTIONS
 from streams.consumers.ledger.up_to_date import is_up_to_date, may_be_reread
 from streams.consumers.record_decoding import review_of
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, Cluster, Out, Refused
-from streams.kafka.topic_names import Names
-from streams.ops.control_client import Displaced, write
-from streams.reviews.claims import Again, By, Claim, claim, mark_sent, unanswered, unsent, withdraw
-from streams.reviews.validation import NotGiven, Verdict
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError
+from streams.kafka.topic_names import TopicNames
+from streams.ops.control_client import Superseded, write
+from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, mark_sent, unanswered, unsent, withdraw
+from streams.reviews.validation import ReviewRefused, Verdict
 
 _AT_ONCE = 200
 _TRIES = 10
 _LOOK_S = 1.0
 _FORGOTTEN_MS = 90 * DAY  # for so long rejections are kept
 
-Writing = Callable[[Sequence[Out]], Awaitable[object]]
+Writing = Callable[[Sequence[OutputRecord]], Awaitable[object]]
 Rejections = Callable[[], Awaitable[dict[bytes, str]]]
 """Values of reviews that the judge has rejected since, with the reason."""
 
 
-class Search(Protocol):
+class CaseSearch(Protocol):
     """A search among the dead letters; `streams.reviews.rejections.RejectedReviews` is one."""
 
     async def look(self) -> dict[bytes, str]:
@@ -47,42 +47,42 @@ class Search(Protocol):
         ...
 
 
-Since = Callable[[int, Mapping[TP, int]], Awaitable[Search]]
+Since = Callable[[int, Mapping[TP, int]], Awaitable[CaseSearch]]
 """The rejections since an instant, epoch ms by the reviewers' clocks, without what was searched before."""
 
 
 @dataclass
-class Given:
+class SubmittedReviews:
     """What came of giving verdicts: those that were claimed, and why others could not be given, by the id named."""
 
-    claims: list[Claim] = field(default_factory=list)
-    refused: dict[str, NotGiven] = field(default_factory=dict)
+    claims: list[Reservation] = field(default_factory=list)
+    refused: dict[str, ReviewRefused] = field(default_factory=dict)
 
 
 @dataclass
-class Sent:
+class SentReviews:
     """What was sent; and what was not, since its case had been decided otherwise meanwhile."""
 
-    claims: list[Claim] = field(default_factory=list)
-    withdrawn: list[Claim] = field(default_factory=list)
+    claims: list[Reservation] = field(default_factory=list)
+    withdrawn: list[Reservation] = field(default_factory=list)
 
 
 @dataclass
-class Outcomes:
+class ReviewOutcomes:
     """What has come of claims, by the id that was in force: events, or why the judge has rejected the review."""
 
     events: dict[str, list[Enforcement]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-class Desk:
+class ReviewService:
     """Where reviews are given. All of it works beside a running `callwarden ledger run`."""
 
     def __init__(
         self,
-        topics: Topics,
+        topics: TopicReader,
         database: Database,
-        names: Names,
+        names: TopicNames,
         partitioner: Partitioner,
         writing: Writing,
         before_reading: Callable[[], None] = lambda: None,
@@ -92,20 +92,20 @@ class Desk:
         self._topics, self._database, self._names = topics, database, names
         self._partitioner, self._write, self._before_reading = partitioner, writing, before_reading
 
-    async def begin(self) -> Sent:
+    async def begin(self) -> SentReviews:
         """Make or bring up the ledger, and send what an earlier command has claimed and not sent.
 
         What is up to date already is only looked at: nothing is read from the topics.
         """
         await self._database.migrate()
         if await self._database.run(may_be_reread):
-            from streams.consumers.ledger.reparse import reread
+            from streams.consumers.ledger.reparse import reparse_faulty
 
-            await self._database.run(reread)
+            await self._database.run(reparse_faulty)
         await self._catch_up()
         return await self._send()
 
-    async def settle(self, since: Since) -> list[Claim]:
+    async def settle(self, since: Since) -> list[Reservation]:
         """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these.
 
         What was searched for rejections before is not read again: whatever is rejected is so after it was claimed.
@@ -128,26 +128,28 @@ class Desk:
             await self._database.run(write)
         return settled
 
-    async def give(self, ids: Sequence[str], verdict: Verdict, by: By, *, again: Again | None = None) -> Given:
+    async def give(
+        self, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, *, again: Replace | None = None
+    ) -> SubmittedReviews:
         """Give the same verdict on all of these decisions. Unavailable, Refused: what is claimed is sent later."""
-        given = Given()
+        given = SubmittedReviews()
         # Sorted, so that two who give many at once do not wait for each other.
         ids = sorted(set(ids))
         for start in range(0, len(ids), _AT_ONCE):
             claim_some = partial(_claim, ids=ids[start : start + _AT_ONCE], verdict=verdict, by=by, again=again)
             some = await self._database.run(claim_some)
             sent = await self._send()
-            late = {one.review_id: NotGiven(one.withdrawn) for one in sent.withdrawn}
+            late = {one.review_id: ReviewRefused(one.withdrawn) for one in sent.withdrawn}
             given.claims += [one for one in some.claims if one.review_id not in late]
             given.refused |= some.refused
             given.refused |= {one.enforcement_id: late[one.review_id] for one in some.claims if one.review_id in late}
         return given
 
-    async def outcomes(self, claims: Sequence[Claim], within_s: float, rejections: Rejections) -> Outcomes:
+    async def outcomes(self, claims: Sequence[Reservation], within_s: float, rejections: Rejections) -> ReviewOutcomes:
         """What has come of the claims by then. A rejected one is withdrawn: another verdict can be given."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
-        found = Outcomes()
+        found = ReviewOutcomes()
         while True:
             await self._catch_up()
             rejected = await rejections()
@@ -174,15 +176,15 @@ class Desk:
         self._before_reading()
         await catch_up(self._topics, self._database, self._names)
 
-    async def _send(self) -> Sent:
+    async def _send(self) -> SentReviews:
         waiting, withdrawn = await self._database.run(partial(unsent, now_ms=_now_ms()))
-        sent = Sent(withdrawn=withdrawn)
+        sent = SentReviews(withdrawn=withdrawn)
         if not waiting:
             return sent
         topic = f"{self._names.input_prefix}reviews"
         counts = await self._topics.partitions([topic, self._names.output("state")])
         if topic not in counts:
-            raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
         count = min(counts.values())  # of a topic that was given more partitions, those that are read
         for start in range(0, len(waiting), _AT_ONCE):
             some = waiting[start : start + _AT_ONCE]
@@ -191,19 +193,19 @@ class Desk:
             sent.claims += some
         return sent
 
-    def _out(self, topic: str, count: int, claim: Claim) -> Out:
+    def _out(self, topic: str, count: int, claim: Reservation) -> OutputRecord:
         key = review_of(claim.value).tenant_id.encode()
-        return Out(topic, partition_of(key, count, self._partitioner), key, claim.value)
+        return OutputRecord(topic, partition_of(key, count, self._partitioner), key, claim.value)
 
 
 def writing_to(cluster: Cluster, application_id: str) -> Writing:
     """Writes reviews to a cluster. Of two reviewers who write at once one is displaced, and tries again."""
 
-    async def writing(records: Sequence[Out]) -> None:
+    async def writing(records: Sequence[OutputRecord]) -> None:
         for left in range(_TRIES, 0, -1):
             try:
                 await write(cluster, f"{application_id}-reviews", records)
-            except Displaced:
+            except Superseded:
                 if left == 1:
                     raise
                 await asyncio.sleep(random.uniform(0.1, 1.0))
@@ -213,17 +215,19 @@ def writing_to(cluster: Cluster, application_id: str) -> Writing:
     return writing
 
 
-def _claim(connection: Connection, ids: Sequence[str], verdict: Verdict, by: By, again: Again | None) -> Given:
-    now_ms, given = _now_ms(), Given()
+def _claim(
+    connection: Connection, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, again: Replace | None
+) -> SubmittedReviews:
+    now_ms, given = _now_ms(), SubmittedReviews()
     for named in ids:
         try:
             given.claims.append(claim(connection, named, verdict, by, now_ms, again=again))
-        except NotGiven as why:
+        except ReviewRefused as why:
             given.refused[named] = why
     return given
 
 
-def _events(connection: Connection, claim: Claim) -> list[Enforcement]:
+def _events(connection: Connection, claim: Reservation) -> list[Enforcement]:
     return events_of_review(connection, review_of(claim.value).tenant_id, claim.review_id)
 
 

@@ -7,16 +7,16 @@ from monitor.text.masking import mask_numbers
 from monitor.text.timestamps import instant
 from schemas import codec
 from schemas.inputs import Review
-from streams.consumers.ledger.queries.cases import Case
+from streams.consumers.ledger.queries.cases import LedgerCase
 
 Verdict = Literal["uphold", "overturn"]
 
 
-class NotGiven(ValueError):
+class ReviewRefused(ValueError):
     """A verdict that cannot be given. The message says why."""
 
 
-def refusal(case: Case | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
+def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
     """Why the judge would reject this verdict on the decision that is ``named`` so; None where it would take it."""
     if case is None:
         return f"{named}: no such decision in the ledger; an id as `callwarden reviews list` shows would be right"
@@ -36,7 +36,7 @@ def refusal(case: Case | None, named: str, verdict: Verdict, now_ms: int) -> str
     return None
 
 
-def review_of(case: Case, verdict: Verdict, reviewer: str, reason: str, now_ms: int) -> Review:
+def review_of(case: LedgerCase, verdict: Verdict, reviewer: str, reason: str, now_ms: int) -> Review:
     """The record of a verdict on the decision in force. NotGiven for words that do not fit into one.
 
     Telephone numbers in the words are masked here: the record goes into topics and ledger for good.
@@ -53,11 +53,11 @@ def review_of(case: Case, verdict: Verdict, reviewer: str, reason: str, now_ms: 
         "updated_ms": now_ms,
     }
     if not reviewer.strip() or not reason.strip():
-        raise NotGiven("who decides, and why, are kept with the verdict: neither may be empty")
+        raise ReviewRefused("who decides, and why, are kept with the verdict: neither may be empty")
     try:
         record = codec.convert(fields)
-    except codec.Refused as error:
-        raise NotGiven(str(error)) from None
+    except codec.InvalidRecordError as error:
+        raise ReviewRefused(str(error)) from None
     assert isinstance(record, Review)
     return record
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import IO
 
 
-class Child:
+class ChildProcess:
     """A running command, in a session of its own: Ctrl-C in the terminal does not reach it, `stop` does.
 
     Both its outputs go to ``output``; ``environment`` is all that it sees, None what we see.

@@ -14,13 +14,13 @@ from typing import Any, Final, Literal, Protocol
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from streams.runtime.log_limiter import SparseLog
+from streams.runtime.log_limiter import LogLimiter
 
 _LINGER_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """What one server allows. ``header_s``: from the first byte of a request, or from the connection, to the end of its
     header. ``request_s``: from there until its response is sent. ``idle_s``: between two requests."""
 
@@ -32,7 +32,7 @@ class Limits:
     body_bytes: int = 65_536
 
 
-class Phase(enum.Enum):
+class ConnectionPhase(enum.Enum):
     """What a connection waits for."""
 
     HEADER = "the header of a request"
@@ -41,7 +41,7 @@ class Phase(enum.Enum):
     CLOSING = "what was sent last"
 
 
-class Guarded(Protocol):
+class GuardedProtocol(Protocol):
     """A connection as `Connections` sees it."""
 
     deadline_s: float
@@ -63,18 +63,20 @@ class Connections:
     """The connections of one server. Beyond the limit the one that has waited longest for a request gives way to a new
     one, so that who asks at once is served however many connections others hold open."""
 
-    def __init__(self, limits: Limits, now_s: Callable[[], float], log: SparseLog, refused: Refusals) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, now_s: Callable[[], float], log: LogLimiter, refused: Refusals
+    ) -> None:
         self.limits, self.now_s, self.log, self.refused = limits, now_s, log, refused
-        self._waiting: dict[Guarded, None] = {}  # in the order in which they began to wait
-        self._open: set[Guarded] = set()
+        self._waiting: dict[GuardedProtocol, None] = {}  # in the order in which they began to wait
+        self._open: set[GuardedProtocol] = set()
 
-    def __iter__(self) -> Iterator[Guarded]:
+    def __iter__(self) -> Iterator[GuardedProtocol]:
         return iter(list(self._open))
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, connection: Guarded) -> bool:
+    def admit(self, connection: GuardedProtocol) -> bool:
         """Whether a new connection may stay. It waits for its first request then."""
         if len(self._open) >= self.limits.connections:
             self.log.warn("too many HTTP connections: those that send no request are closed", limit=len(self._open))
@@ -88,14 +90,14 @@ class Connections:
         self._waiting[connection] = None
         return True
 
-    def waits(self, connection: Guarded, waits: bool) -> None:
+    def waits(self, connection: GuardedProtocol, waits: bool) -> None:
         """Whether it waits for a request from now on."""
         if not waits:
             self._waiting.pop(connection, None)
         elif connection in self._open:
             self._waiting.setdefault(connection)
 
-    def remove(self, connection: Guarded) -> None:
+    def remove(self, connection: GuardedProtocol) -> None:
         """It is closed."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
@@ -114,12 +116,12 @@ class Connection(H11Protocol):
         super().__init__(**given)
         self._all, self._limits = connections, connections.limits
         self._seconds = {
-            Phase.HEADER: self._limits.header_s,
-            Phase.REQUEST: self._limits.request_s,
-            Phase.IDLE: self._limits.idle_s,
-            Phase.CLOSING: _LINGER_S,
+            ConnectionPhase.HEADER: self._limits.header_s,
+            ConnectionPhase.REQUEST: self._limits.request_s,
+            ConnectionPhase.IDLE: self._limits.idle_s,
+            ConnectionPhase.CLOSING: _LINGER_S,
         }
-        self.phase = Phase.HEADER
+        self.phase = ConnectionPhase.HEADER
         self._request: object = None
         self._has_sent = False
         self.deadline_s = connections.now_s() + self._limits.header_s
@@ -166,15 +168,15 @@ class Connection(H11Protocol):
 
     def expire(self) -> None:
         """Say so where that can be read, and close."""
-        if self.phase is Phase.CLOSING or self.transport.is_closing():
+        if self.phase is ConnectionPhase.CLOSING or self.transport.is_closing():
             return self.abort()
         phase, cycle = self.phase, self.cycle
-        if phase is not Phase.IDLE:
+        if phase is not ConnectionPhase.IDLE:
             waited_s = self._seconds[phase]
             self._all.log.warn("an HTTP connection is closed: it waits too long", waits_for=phase.value, s=waited_s)
             self._all.refused("deadline")
-        answered = cycle is not None and cycle.response_started and phase is Phase.REQUEST
-        if phase is Phase.IDLE or answered or not self._has_sent:
+        answered = cycle is not None and cycle.response_started and phase is ConnectionPhase.REQUEST
+        if phase is ConnectionPhase.IDLE or answered or not self._has_sent:
             return self.abort()
         return self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
 
@@ -187,17 +189,17 @@ class Connection(H11Protocol):
         """Find out what it waits for now, and until when."""
         cycle = self.cycle
         if self.transport.is_closing():
-            phase = Phase.CLOSING
+            phase = ConnectionPhase.CLOSING
         elif cycle is not None and self._is_under_way(cycle):
-            phase = Phase.REQUEST
+            phase = ConnectionPhase.REQUEST
         elif data_came and self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            phase = Phase.HEADER
+            phase = ConnectionPhase.HEADER
         else:
-            phase = self.phase if cycle is None else Phase.IDLE
+            phase = self.phase if cycle is None else ConnectionPhase.IDLE
         if phase is not self.phase or cycle is not self._request:
             self.phase, self._request = phase, cycle
             self.deadline_s = self._all.now_s() + self._seconds[phase]
-            self._all.waits(self, phase in (Phase.HEADER, Phase.IDLE))
+            self._all.waits(self, phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE))
 
     def _is_under_way(self, cycle: Any) -> bool:
         """Whether the response is not sent, or not taken by the client, or the request is still coming."""
@@ -212,7 +214,7 @@ class Connection(H11Protocol):
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
             self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         self.transport.close()
-        self.phase, self.deadline_s = Phase.CLOSING, self._all.now_s() + _LINGER_S
+        self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + _LINGER_S
         self._all.waits(self, False)
 
     def _end_request(self) -> None:

@@ -11,8 +11,8 @@ import uvicorn
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streams.runtime.http_connection import Connection, Connections, Limits, Refusals
-from streams.runtime.log_limiter import SparseLog
+from streams.runtime.http_connection import Connection, ConnectionLimits, Connections, Refusals
+from streams.runtime.log_limiter import LogLimiter
 from streams.runtime.monotonic import steady_s
 
 _STOP_S: Final = 5
@@ -26,11 +26,11 @@ _KEPT_FREE: Final = 256
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
-def usual_limits() -> Limits:
+def usual_limits() -> ConnectionLimits:
     """The limits of a server in this process: at most half of the descriptors that it may have are connections."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = _MOST if soft == resource.RLIM_INFINITY else (soft - _KEPT_FREE) // 2
-    return Limits(connections=max(_LEAST, min(_MOST, free)))
+    return ConnectionLimits(connections=max(_LEAST, min(_MOST, free)))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,14 +53,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Serves an ASGI application until ``should_exit`` is set. It leaves the signals to the program, which they would
     end before its database is closed."""
 
     def __init__(
         self,
         app: ASGIApp,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         *,
         refused: Refusals = lambda reason: None,
         sweep_s: float = _SWEEP_S,
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
         """``refused`` is told of each connection that is closed unserved. ``sweep_s``: how often deadlines are looked
         at, which are by ``now_s``."""
         limits = limits or usual_limits()
-        self._log, self._sweep_s = SparseLog(now_s), sweep_s
+        self._log, self._sweep_s = LogLimiter(now_s), sweep_s
         self.guarded = Connections(limits, now_s, self._log, refused)
 
         def connection(**given: Any) -> Connection:

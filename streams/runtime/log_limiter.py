@@ -12,7 +12,7 @@ log = structlog.get_logger("callwarden")
 _APART_S: Final = 60.0
 
 
-class SparseLog:
+class LogLimiter:
     """Warnings by their event, of each at most one within a minute; the next one says how many were left out."""
 
     def __init__(self, now_s: Callable[[], float] = steady_s) -> None:

@@ -19,7 +19,7 @@ _SAY_S = 1.0
 
 
 @contextmanager
-def told_to_stop(within_s: float) -> Iterator[asyncio.Event]:
+def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
     """An event that Ctrl-C and TERM set. ``within_s`` later the process has ended; at a second of them at once.
 
     What is cut off is as after a kill: all that is stored is whole. The limit holds beyond the end of the block, for

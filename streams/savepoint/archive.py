@@ -1,9 +1,9 @@
 """The file of an export: all partitions' states, one after the other, so that a torn or changed file is refused.
 
-One zstd frame with its own checksum. In it are records, each led by its length in four bytes, big-endian: a `Header`;
-for each partition a `_Partition` and its entries, each a key and a value; at the end a `_Whole`. All are msgpack maps
-with a ``type``, but for the entries, which are arrays of two. ``sha256`` is that of all bytes before the record that
-has it.
+One zstd frame with its own checksum. In it are records, each led by its length in four bytes, big-endian: a
+`ArchiveHeader`; for each partition a `_Partition` and its entries, each a key and a value; at the end a `_Whole`. All
+are msgpack maps with a ``type``, but for the entries, which are arrays of two. ``sha256`` is that of all bytes before
+the record that has it.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ import msgspec
 import zstandard
 from msgspec import Struct
 
-from streams.topics.partition_state import Part
+from streams.topics.partition_state import PartitionState
 
 VERSION: Final = 1
 _LENGTH: Final = 4
 _MOST: Final = 64 << 20  # what claims to be longer than any record is none
 
 
-class ExportError(ValueError):
+class ArchiveError(ValueError):
     """A file that is no export, is of another version, is not whole, or was changed."""
 
 
-class Header(Struct, tag="export"):
+class ArchiveHeader(Struct, tag="export"):
     """What the file says of itself. ``made_ms`` is system time."""
 
     made_ms: int
@@ -47,13 +47,13 @@ class _Whole(Struct, tag="whole"):
     sha256: bytes
 
 
-_Lead = Header | _Partition | _Whole
+_Lead = ArchiveHeader | _Partition | _Whole
 
 
-class Writer:
+class ArchiveWriter:
     """Writes an export; until `close` there is no file of that name, and afterwards it is on the disk."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: ArchiveHeader) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.{os.getpid()}")
         # It holds keys made of phone numbers: nobody else is to read it.
@@ -62,7 +62,7 @@ class Writer:
         self._sha = hashlib.sha256()
         self._put(msgspec.msgpack.encode(header))
 
-    def add(self, part: Part) -> None:
+    def add(self, part: PartitionState) -> None:
         """The next partition."""
         self._put(msgspec.msgpack.encode(_Partition(part.number, len(part.entries), dict(part.ends))))
         for entry in sorted(part.entries.items()):
@@ -88,9 +88,9 @@ class Writer:
         self._partial.unlink(missing_ok=True)
 
 
-def write(path: Path, header: Header, parts: Iterable[Part]) -> None:
+def write(path: Path, header: ArchiveHeader, parts: Iterable[PartitionState]) -> None:
     """Write an export of these partitions."""
-    writer = Writer(path, header)
+    writer = ArchiveWriter(path, header)
     try:
         for part in parts:
             writer.add(part)
@@ -100,7 +100,7 @@ def write(path: Path, header: Header, parts: Iterable[Part]) -> None:
         raise
 
 
-class Export:
+class ArchiveReader:
     """An export that is read, as often as one likes, one partition in memory at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class Export:
         with path.open("rb") as file:
             self.header = _Records(path, file).header()
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[PartitionState]:
         """The partitions in order. ExportError, perhaps only when some have been given: see `check`."""
         with self.path.open("rb") as file:
             records = _Records(self.path, file)
@@ -131,27 +131,27 @@ class _Records:
         self._bytes = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
         self._sha = hashlib.sha256()
 
-    def header(self) -> Header:
+    def header(self) -> ArchiveHeader:
         try:
             header = msgspec.msgpack.decode(self._next(), type=_Lead)
-        except (ExportError, msgspec.DecodeError, UnicodeDecodeError):
+        except (ArchiveError, msgspec.DecodeError, UnicodeDecodeError):
             header = None
-        if not isinstance(header, Header):
-            raise ExportError(f"{self._path}: expected what `callwarden state export` writes")
+        if not isinstance(header, ArchiveHeader):
+            raise ArchiveError(f"{self._path}: expected what `callwarden state export` writes")
         if header.version != VERSION:
-            raise ExportError(
+            raise ArchiveError(
                 f"{self._path}: it is of version {header.version}; this release reads version {VERSION}: the release "
                 "that wrote it would be right"
             )
         return header
 
-    def parts(self, count: int) -> Iterator[Part]:
+    def parts(self, count: int) -> Iterator[PartitionState]:
         for number in range(count):
             lead = self._decoded(self._next(), _Lead)
             if not isinstance(lead, _Partition) or lead.number != number:
                 raise self._changed(f"partition {number} is not where it should be")
             entries = dict(self._decoded(self._next(), tuple[str, bytes]) for _ in range(lead.entries))
-            yield Part(lead.number, entries, lead.ends)
+            yield PartitionState(lead.number, entries, lead.ends)
         sha256 = self._sha.digest()
         whole = self._decoded(self._next(), _Lead)
         if not isinstance(whole, _Whole) or whole.sha256 != sha256:
@@ -182,5 +182,5 @@ class _Records:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._changed(str(error)) from None
 
-    def _changed(self, why: str) -> ExportError:
-        return ExportError(f"{self._path}: it is torn or was changed ({why}); an export that is whole would be right")
+    def _changed(self, why: str) -> ArchiveError:
+        return ArchiveError(f"{self._path}: it is torn or was changed ({why}); an export that is whole would be right")

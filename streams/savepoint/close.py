@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition, Taken
-from streams.kafka.api import TP, Cluster, Out, Refused, Writer
-from streams.kafka.topic_names import Names
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
+from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Writer
+from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit
-from streams.topics.moved_marker import MARK, Moved, mark_of
+from streams.topics.moved_marker import MARK, MovedMarker, marker_of
 from streams.topics.state_topic import part_of
-from streams.worker.recovery import OpeningRefused, open_partition
+from streams.worker.recovery import RecoveryRefused, open_partition
 
 MOST_UNREAD = 500_000
 """More unread records are for the workers to read: all calls lie in memory until the clocks are known."""
@@ -20,10 +20,12 @@ MOST_UNREAD = 500_000
 _CALLS = INPUTS.index(CALLS)
 
 
-class Side:
+class RescaleSide:
     """The topics on one side of a move; ``new`` makes a partition of a number, as a worker would."""
 
-    def __init__(self, names: Names, application_id: str, partitions: int, new: Callable[[int], Partition]) -> None:
+    def __init__(
+        self, names: TopicNames, application_id: str, partitions: int, new: Callable[[int], StreamTask]
+    ) -> None:
         self.names, self.application_id, self.partitions, self.new = names, application_id, partitions, new
 
     def inputs(self, number: int) -> list[TP]:
@@ -41,13 +43,13 @@ class Side:
             await writer.stop()
 
 
-class Closing:
+class PartitionClose:
     """The partitions of ``old`` on their way to ``new``. No worker may be at work.
 
     What it does may be Refused; Unavailable, Fenced: to be begun again.
     """
 
-    def __init__(self, cluster: Cluster, old: Side, new: Side) -> None:
+    def __init__(self, cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
         self._cluster, self._old, self._new = cluster, old, new
         self._open = set(range(old.partitions))
 
@@ -61,19 +63,19 @@ class Closing:
         """Whether all are."""
         return not self._open
 
-    async def mark(self) -> Moved:
+    async def mark(self) -> MovedMarker:
         """The mark that all partitions are to carry; it is theirs that an earlier attempt has closed.
 
         The calls' clock becomes the latest that there is in any partition, as of a partition without calls while others
         have some; the others' the latest of all.
         """
-        marks = await marks_of(self._cluster, self._old)
+        marks = await moved_markers(self._cluster, self._old)
         found = next(iter(marks.values()), None)
         names, partitions = self._new.names, self._new.partitions
         if found is not None and not found.leads_to(names, partitions):
-            raise Refused(elsewhere(found))
+            raise PermanentError(moved_elsewhere(found))
         self._open -= marks.keys()
-        return found or Moved(names.input_prefix, names.output_prefix, partitions, await self._clocks())
+        return found or MovedMarker(names.input_prefix, names.output_prefix, partitions, await self._clocks())
 
     async def _clocks(self) -> tuple[int, ...]:
         cluster, old, clocks = self._cluster, self._old, []
@@ -82,18 +84,20 @@ class Closing:
                 clocks.append((await _read_on(cluster, old, number)).sources.clocks_ms)
         calls_ms = max(some[_CALLS] for some in clocks)
         if not calls_ms:
-            raise Refused(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
+            raise PermanentError(f"{old.names.inputs[_CALLS]} never had a call: there is nothing to move; begin anew")
         others_ms = max(max(some) for some in clocks)
         return tuple(calls_ms if source == _CALLS else others_ms for source in range(len(INPUTS)))
 
-    async def records(self, number: int, moved: Moved) -> dict[str, bytes]:
+    async def records(self, number: int, moved: MovedMarker) -> dict[str, bytes]:
         """What the state of a partition holds once it is closed, be it or not; nothing is written."""
         cluster, old = self._cluster, self._old
         async with old.writer(cluster, number):
             records = dict((await part_of(cluster, old.names, number)).entries)
             if number not in self._open:
-                if mark_of(records) != moved:
-                    raise Refused(f"partition {number} is not closed any more; expected nobody to write to its state")
+                if marker_of(records) != moved:
+                    raise PermanentError(
+                        f"partition {number} is not closed any more; expected nobody to write to its state"
+                    )
                 return records
             partition = await _read_on(cluster, old, number)
             while True:
@@ -108,7 +112,7 @@ class Closing:
                 partition.restore(records)
                 await _read_inputs(cluster, old, number, partition)
 
-    async def close(self, moved: Moved) -> None:
+    async def close(self, moved: MovedMarker) -> None:
         """Close those that are not."""
         cluster, old = self._cluster, self._old
         for number in sorted(self._open):
@@ -122,18 +126,18 @@ class Closing:
                         self._open.remove(number)
 
 
-async def marks_of(cluster: Cluster, old: Side) -> dict[int, Moved]:
+async def moved_markers(cluster: Cluster, old: RescaleSide) -> dict[int, MovedMarker]:
     """The marks of the partitions that are closed."""
     marks = {}
     for number in range(old.partitions):
         async with old.writer(cluster, number):  # what an earlier attempt had begun is ended
-            mark = mark_of((await part_of(cluster, old.names, number)).entries)
+            mark = marker_of((await part_of(cluster, old.names, number)).entries)
         if mark is not None:
             marks[number] = mark
     return marks
 
 
-def elsewhere(found: Moved) -> str:
+def moved_elsewhere(found: MovedMarker) -> str:
     """Why a state that was moved there is neither moved to another place nor taken back from one."""
     return (
         f"the state was moved to {found.output_prefix}*, with {found.partitions} partitions; expected "
@@ -142,15 +146,15 @@ def elsewhere(found: Moved) -> str:
     )
 
 
-async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
+async def _read_on(cluster: Cluster, old: RescaleSide, number: int) -> StreamTask:
     """A partition as its state has it, that has read its inputs to their ends."""
     partition = old.new(number)
     try:
         opened = await open_partition(cluster, old.names, number, partition)
-    except OpeningRefused as refused:
-        raise Refused(str(refused)) from None
+    except RecoveryRefused as refused:
+        raise PermanentError(str(refused)) from None
     if opened.commands:
-        raise Refused(
+        raise PermanentError(
             f"partition {number}: the commands from offset {opened.commands[0][0]} of {old.names.output('control')} on "
             "were not taken; expected a worker to have taken them before it was stopped"
         )
@@ -159,18 +163,18 @@ async def _read_on(cluster: Cluster, old: Side, number: int) -> Partition:
     return partition
 
 
-async def _read_inputs(cluster: Cluster, old: Side, number: int, partition: Partition) -> None:
+async def _read_inputs(cluster: Cluster, old: RescaleSide, number: int, partition: StreamTask) -> None:
     inputs = old.inputs(number)
     ends = await cluster.ends(inputs)
     unread = sum(ends[tp] - offset for tp, offset in zip(inputs, partition.sources.offsets, strict=True))
     if unread > MOST_UNREAD:
-        raise Refused(f"partition {number}: {unread:,} records are not read; expected workers to have read them")
+        raise PermanentError(f"partition {number}: {unread:,} records are not read; expected workers to have read them")
     for source, pieces in enumerate(await rows_of(cluster, inputs, partition.sources.offsets)):
         for rows in pieces:
             partition.feed(source, rows)
 
 
-def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[str, bytes | None]]]:
+def _brought_to(partition: StreamTask, moved: MovedMarker) -> tuple[TaskOutput, list[tuple[str, bytes | None]]]:
     """What a partition brings about on its way to the common clocks, and what is stored; once it is there, the mark."""
     for source, clock_ms in enumerate(moved.clocks_ms):
         partition.sources.move(source, clock_ms)
@@ -181,7 +185,7 @@ def _brought_to(partition: Partition, moved: Moved) -> tuple[Taken, list[tuple[s
 
 async def rows_of(
     cluster: Cluster, inputs: Sequence[TP], offsets: Sequence[int], stops: Sequence[int] | None = None
-) -> list[list[Rows]]:
+) -> list[list[RecordBatch]]:
     """What each of the inputs has from its offset on, up to its stop, None: to its end."""
     ends = await cluster.ends(inputs) if stops is None else dict(zip(inputs, stops, strict=True))
     return [
@@ -190,7 +194,7 @@ async def rows_of(
     ]
 
 
-async def open_again(cluster: Cluster, old: Side) -> None:
+async def open_again(cluster: Cluster, old: RescaleSide) -> None:
     """Take the marks away: workers go on here."""
     for number in range(old.partitions):
         async with old.writer(cluster, number) as writer:
@@ -198,4 +202,4 @@ async def open_again(cluster: Cluster, old: Side) -> None:
             marked = [key for key in entries if key.startswith(f"{MARK}/")]
             if marked:
                 state = old.names.output("state")
-                await writer.commit([Out(state, number, key.encode(), None) for key in marked], {})
+                await writer.commit([OutputRecord(state, number, key.encode(), None) for key in marked], {})

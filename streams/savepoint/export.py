@@ -5,18 +5,22 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.partition.chunking import MissingPartError
-from streams.kafka.api import Cluster, Refused
-from streams.kafka.topic_names import Names
-from streams.savepoint.archive import Header, Writer
-from streams.topics.partition_state import Part
+from monitor.partition.chunking import MissingChunkError
+from streams.kafka.api import Cluster, PermanentError
+from streams.kafka.topic_names import TopicNames
+from streams.savepoint.archive import ArchiveHeader, ArchiveWriter
+from streams.topics.partition_state import PartitionState
 from streams.topics.state_inputs import check_inputs
 from streams.topics.state_topic import part_of
 
 
 async def export(
-    cluster: Cluster, names: Names, path: Path, made_ms: int, told: Callable[[Part], None] = lambda part: None
-) -> Header:
+    cluster: Cluster,
+    names: TopicNames,
+    path: Path,
+    made_ms: int,
+    told: Callable[[PartitionState], None] = lambda part: None,
+) -> ArchiveHeader:
     """Write all partitions to ``path``; ``told`` of each. Unavailable, Refused of the cluster; OSError.
 
     A partition without a state, where nothing was ever decided, has no entries. Refused where none has any.
@@ -24,23 +28,25 @@ async def export(
     topic = names.output("state")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
-    header = Header(made_ms, names.input_prefix, names.output_prefix, counts[topic])
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
+    header = ArchiveHeader(made_ms, names.input_prefix, names.output_prefix, counts[topic])
     await check_inputs(cluster, names)  # or the file would name inputs that are not the state's
-    writer, empty = Writer(path, header), True
+    writer, empty = ArchiveWriter(path, header), True
     try:
         for number in range(header.partitions):
             part = await part_of(cluster, names, number)
             try:
                 empty = part.judged is None and empty
-            except (MissingPartError, msgspec.DecodeError) as error:
-                raise Refused(
+            except (MissingChunkError, msgspec.DecodeError) as error:
+                raise PermanentError(
                     f"{topic}-{number} is not whole: {error}; expected all of it, under a head that can be read"
                 ) from None
             writer.add(part)
             told(part)
         if empty:
-            raise Refused(f"there is nothing in {topic}: expected a state, which a worker writes when it first decides")
+            raise PermanentError(
+                f"there is nothing in {topic}: expected a state, which a worker writes when it first decides"
+            )
         writer.close()
     except BaseException:
         writer.abandon()

@@ -12,18 +12,18 @@ import numpy as np
 
 from monitor.core.codec import StateFormatError
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import HEAD, MismatchError, PartitionHead
-from monitor.partition.chunking import Cutter, MissingPartError
+from monitor.partition.checkpoint import HEAD, CheckpointMetadata, MismatchError
+from monitor.partition.chunking import Chunker, MissingChunkError
 from monitor.partition.idleness import CALLS
-from monitor.partition.journal import Limit, Move, Switch
-from monitor.partition.record_batch import Rows
-from monitor.partition.rescale import Former, Kept, Regrouped, RegroupError, regroup
-from monitor.partition.task import Partition
+from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.rescale import KeptTopics, RescaledPartition, RescaleError, SourcePartition, regroup
+from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
-from streams.kafka.api import TP, Cluster, Out, Refused, Unavailable
-from streams.savepoint.close import Closing, Side, elsewhere, marks_of, open_again, rows_of
-from streams.savepoint.stray_records import Pair, Strays, find_strays
-from streams.topics.moved_marker import Moved, mark_of
+from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
+from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again, rows_of
+from streams.savepoint.stray_records import Pair, StrayRecords, find_strays
+from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import encode_note
@@ -32,17 +32,17 @@ _CALLS = INPUTS.index(CALLS)
 _BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
 
 
-async def move(cluster: Cluster, old: Side, new: Side, told: Callable[[str], None]) -> None:
+async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Callable[[str], None]) -> None:
     """Move the state. No worker may be at work on either side, and nobody may write to the inputs of either.
 
     Refused where something does not fit: before anything is written as far as it is known by then, else with the way
     back; Unavailable, Fenced: to be begun again.
     """
-    closing = Closing(cluster, old, new)
+    closing = PartitionClose(cluster, old, new)
     moved = await closing.mark()
     strays = await find_strays(cluster, old, new.partitions)
     if closing.ended and (why := await _gone_on(cluster, old, new, strays)):
-        raise Refused(f"{why}: the move is done")
+        raise PermanentError(f"{why}: the move is done")
     try:
         formers = await _close(cluster, old, new, closing, moved, strays, told)
         for number, former in enumerate(formers):
@@ -53,20 +53,20 @@ async def move(cluster: Cluster, old: Side, new: Side, told: Callable[[str], Non
             told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
         if strays.count:
             told(f"carried over: {strays.count:,} records of partitions {old.partitions} and above, read by no worker")
-    except (Refused, RegroupError, MismatchError, StateFormatError, MissingPartError) as error:
+    except (PermanentError, RescaleError, MismatchError, StateFormatError, MissingChunkError) as error:
         back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
-        raise Refused(f"{error}{back}") from None
+        raise PermanentError(f"{error}{back}") from None
 
 
 async def _close(
     cluster: Cluster,
-    old: Side,
-    new: Side,
-    closing: Closing,
-    moved: Moved,
-    strays: Strays,
+    old: RescaleSide,
+    new: RescaleSide,
+    closing: PartitionClose,
+    moved: MovedMarker,
+    strays: StrayRecords,
     told: Callable[[str], None],
-) -> list[Former]:
+) -> list[SourcePartition]:
     """The former partitions, closed, once it is known that the new ones can be made of them."""
     formers, digests = [], []
     for number in range(old.partitions):
@@ -87,17 +87,17 @@ async def _close(
     return formers
 
 
-async def undo(cluster: Cluster, old: Side, new: Side) -> None:
+async def undo(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
     """Have workers go on with the old topics. Refused where some have gone on with the new ones."""
-    for mark in (await marks_of(cluster, old)).values():
+    for mark in (await moved_markers(cluster, old)).values():
         if not mark.leads_to(new.names, new.partitions):
-            raise Refused(elsewhere(mark))
+            raise PermanentError(moved_elsewhere(mark))
     if why := await _gone_on(cluster, old, new, await find_strays(cluster, old, new.partitions)):
-        raise Refused(f"{why}: that would be decided again here, or lost")
+        raise PermanentError(f"{why}: that would be decided again here, or lost")
     await open_again(cluster, old)
 
 
-def _back(new: Side) -> str:
+def _back(new: RescaleSide) -> str:
     names = new.names
     return (
         f"callwarden state move --undo --to-input-prefix {names.input_prefix} --to-output-prefix {names.output_prefix} "
@@ -105,10 +105,10 @@ def _back(new: Side) -> str:
     )
 
 
-async def _gone_on(cluster: Cluster, old: Side, new: Side, strays: Strays) -> str | None:
+async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, strays: StrayRecords) -> str | None:
     """What has happened in the new topics since the state was moved there, None: nothing that matters."""
     parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
-    moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and mark_of(part.entries)}
+    moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and marker_of(part.entries)}
     for number in range(new.partitions) if moved_at else ():
         judged = (await part_of(cluster, new.names, number)).judged
         if judged is None:
@@ -123,9 +123,9 @@ async def _gone_on(cluster: Cluster, old: Side, new: Side, strays: Strays) -> st
     return None
 
 
-async def _former(cluster: Cluster, old: Side, number: int, records: dict[str, bytes]) -> Former:
+async def _former(cluster: Cluster, old: RescaleSide, number: int, records: dict[str, bytes]) -> SourcePartition:
     sources = await rows_of(cluster, old.inputs(number), old.new(number).restore(records))
-    return Former.of(old.new(number), records, sources)
+    return SourcePartition.of(old.new(number), records, sources)
 
 
 def _digest(records: Mapping[str, bytes]) -> bytes:
@@ -137,11 +137,11 @@ def _digest(records: Mapping[str, bytes]) -> bytes:
     return seen.digest()
 
 
-async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: Former) -> None:
+async def _check_quiet(cluster: Cluster, inputs: Sequence[TP], former: SourcePartition) -> None:
     """Refused where somebody still writes."""
     for tp, source in zip(inputs, former.head.sources, strict=True):
         if came := await _came(cluster, tp, source.done):
-            raise Refused(
+            raise PermanentError(
                 f"{tp.topic}-{tp.partition} got {came} records meanwhile: somebody still writes to it. Have that "
                 "stopped, a worker read them, and the move begun anew"
             )
@@ -153,12 +153,14 @@ async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
     return sum(map(len, pieces))
 
 
-async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
+async def _try(
+    cluster: Cluster, new: RescaleSide, made: RescaledPartition, moved: MovedMarker, strays: Sequence[Sequence[Pair]]
+) -> None:
     """Refused unless a new partition can be made; nothing is written."""
     number, names = made.number, new.names
     async with new.writer(cluster, number):
         if any(map(_of_head, (await part_of(cluster, names, number)).entries)):
-            raise Refused(
+            raise PermanentError(
                 f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
             )
         for tp, some, more in zip(new.inputs(number), made.kept, strays, strict=True):
@@ -168,36 +170,38 @@ async def _try(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, stray
     _prove(new.new(number), _stored(made, head), [[_rows(some)] for some in made.kept], made, moved)
 
 
-def _pairs(kept: Sequence[Kept]) -> list[Pair]:
+def _pairs(kept: Sequence[KeptTopics]) -> list[Pair]:
     return [(one.key, one.value) for one in kept]
 
 
-def _rows(kept: Sequence[Kept]) -> Rows:
+def _rows(kept: Sequence[KeptTopics]) -> RecordBatch:
     """As they would be read from the beginning of a topic."""
     count, times_ms = len(kept), np.array([one.at_ms for one in kept], np.int64)
     keys, values = [one.key for one in kept], [one.value for one in kept]
-    return Rows(0, count, np.arange(count), times_ms, values, keys)
+    return RecordBatch(0, count, np.arange(count), times_ms, values, keys)
 
 
-def _stored(made: Regrouped, head: PartitionHead) -> dict[str, bytes]:
+def _stored(made: RescaledPartition, head: CheckpointMetadata) -> dict[str, bytes]:
     """The records of a new partition's state."""
-    cut = Cutter().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
+    cut = Chunker().cut([*made.entries.items(), (HEAD, msgspec.msgpack.encode(head))])
     return {key: value for key, value in cut if value is not None}
 
 
-async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, strays: Sequence[Sequence[Pair]]) -> None:
+async def _make(
+    cluster: Cluster, new: RescaleSide, made: RescaledPartition, moved: MovedMarker, strays: Sequence[Sequence[Pair]]
+) -> None:
     number, names, inputs = made.number, new.names, new.inputs(made.number)
     # Behind what was read before lies what was not: to the new partition it is new input.
     lie = [[*_pairs(some), *more] for some, more in zip(made.kept, strays, strict=True)]
     async with new.writer(cluster, number) as writer:
         for tp, pairs in zip(inputs, lie, strict=True):
             missing = pairs[len(await _laid(cluster, tp, pairs)) :]
-            for batch in _batches([Out(*tp, key, value) for key, value in missing]):
+            for batch in _batches([OutputRecord(*tp, key, value) for key, value in missing]):
                 await writer.commit(batch, {})
     async with new.writer(cluster, number) as writer:  # anew: all that was written can be seen then
         laid = [await _laid(cluster, tp, pairs) for tp, pairs in zip(inputs, lie, strict=True)]
         if list(map(len, laid)) != list(map(len, lie)):
-            raise Unavailable(f"partition {number}: not all that was written can be read yet")
+            raise TransientError(f"partition {number}: not all that was written can be read yet")
         ends = await cluster.ends(inputs)
         counts = list(map(len, made.kept))
         offsets = [at[:count] for at, count in zip(laid, counts, strict=True)]
@@ -213,16 +217,18 @@ async def _make(cluster: Cluster, new: Side, made: Regrouped, moved: Moved, stra
         if {k: v for k, v in there.items() if _of_head(k)} == {k: v for k, v in records.items() if _of_head(k)}:
             return
         if any(map(_of_head, there)):
-            raise Refused(
+            raise PermanentError(
                 f"{state}-{number} has a state that is not of this move, but of another attempt or of workers that "
                 "were at work on it; expected none: the new topics made anew"
             )
-        entries = [Out(state, number, key.encode(), None) for key in there if key not in records]
-        entries += [Out(state, number, key.encode(), value) for key, value in records.items() if not _of_head(key)]
+        entries = [OutputRecord(state, number, key.encode(), None) for key in there if key not in records]
+        entries += [
+            OutputRecord(state, number, key.encode(), value) for key, value in records.items() if not _of_head(key)
+        ]
         for batch in _batches(entries):
             await writer.commit(batch, {})
-        last = [Out(names.output("clock"), number, str(number).encode(), note) for note in _notes(made, head)]
-        last += [Out(state, number, key.encode(), value) for key, value in records.items() if _of_head(key)]
+        last = [OutputRecord(names.output("clock"), number, str(number).encode(), note) for note in _notes(made, head)]
+        last += [OutputRecord(state, number, key.encode(), value) for key, value in records.items() if _of_head(key)]
         await writer.commit(last, {})
 
 
@@ -239,7 +245,7 @@ async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
         offsets += one.offsets.tolist()
         found += zip(one.keys, one.values, strict=True)
     if found != list(pairs[: len(found)]):
-        raise Refused(
+        raise PermanentError(
             f"{tp.topic}-{tp.partition} has records already that are not of this move: expected nobody to write to it "
             "before. Have that stopped, and make the new topics anew"
         )
@@ -247,7 +253,11 @@ async def _laid(cluster: Cluster, tp: TP, pairs: Sequence[Pair]) -> list[int]:
 
 
 def _prove(
-    partition: Partition, records: dict[str, bytes], sources: Sequence[Sequence[Rows]], made: Regrouped, moved: Moved
+    partition: StreamTask,
+    records: dict[str, bytes],
+    sources: Sequence[Sequence[RecordBatch]],
+    made: RescaledPartition,
+    moved: MovedMarker,
 ) -> None:
     """Refused unless a worker that restores this and reads its inputs has what was kept, and nothing is due."""
     partition.restore(records)
@@ -266,24 +276,24 @@ def _prove(
         and not partition.due
     )
     if not proven:
-        raise Refused(
+        raise PermanentError(
             f"partition {made.number}: what would be stored does not say what the former partitions do, so it is not. "
             "That is a fault of callwarden: please report it"
         )
 
 
-def _notes(made: Regrouped, head: PartitionHead) -> Iterator[bytes]:
+def _notes(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
     """What the new clock log begins with, as if the new topics had been there all along."""
     for era in made.eras if head.eras else ():
-        yield encode_note(None, Switch(era.from_ms, era.policy.sha256, to_plain(era.policy)))
+        yield encode_note(None, PolicyChange(era.from_ms, era.policy.sha256, to_plain(era.policy)))
     for source, known in enumerate(head.sources):
-        notes: list[Move | Limit] = [*known.moves, *known.limits]
+        notes: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]
         for note in notes:
             yield encode_note(source, note)
 
 
-def _batches(outs: Sequence[Out]) -> Iterator[list[Out]]:
-    batch: list[Out] = []
+def _batches(outs: Sequence[OutputRecord]) -> Iterator[list[OutputRecord]]:
+    batch: list[OutputRecord] = []
     size = 0
     for out in outs:
         batch.append(out)

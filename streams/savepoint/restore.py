@@ -10,32 +10,40 @@ from typing import Any
 import msgspec
 
 from monitor.partition.checkpoint import HEAD, InputTopic
-from monitor.partition.chunking import Cutter
-from monitor.partition.journal import Limit, LostInput, Move, Note, Skip, Switch, Withdrawal
-from monitor.partition.policy_versions import EraHead, LostPolicyError, Succession
+from monitor.partition.chunking import Chunker
+from monitor.partition.journal import (
+    ClockAdvance,
+    LostInput,
+    MaxAheadChange,
+    Note,
+    PolicyChange,
+    PolicyWithdrawal,
+    SkippedRecord,
+)
+from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
 from monitor.policy.load import PolicyError
-from streams.kafka.api import TP, Cluster, Fenced, Out, Refused, Writer
-from streams.kafka.topic_names import Names
-from streams.savepoint.archive import Export
+from streams.kafka.api import TP, Cluster, Fenced, OutputRecord, PermanentError, Writer
+from streams.kafka.topic_names import TopicNames
+from streams.savepoint.archive import ArchiveReader
 from streams.topics import clock_topic as clocklog
-from streams.topics.partition_state import Part
+from streams.topics.partition_state import PartitionState
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
-from streams.worker.recovery import not_done, published, read_commands
+from streams.worker.recovery import pending_commands, published_decisions, read_commands
 
 _BATCH_BYTES = 8 << 20  # of a transaction: it must be through before its time is up
 
 
-async def bring_back(
+async def restore_state(
     cluster: Cluster,
-    names: Names,
+    names: TopicNames,
     application_id: str,
-    export: Export,
+    export: ArchiveReader,
     *,
     only: Container[int] | None = None,
     replace: bool = False,
     rebind: bool = False,
-    told: Callable[[Part], None] = lambda part: None,
+    told: Callable[[PartitionState], None] = lambda part: None,
 ) -> list[str]:
     """Write the export into the topic of the state, where there is none; with ``replace`` in place of what is there.
 
@@ -63,7 +71,7 @@ async def bring_back(
             await writer.start()  # whoever owned the partition cannot write any more
             await _write(cluster, names, writer, part, bound)
         except Fenced:
-            raise Refused(
+            raise PermanentError(
                 f"partition {part.number}: a worker has come meanwhile; expected none until all is back"
             ) from None
         finally:
@@ -72,41 +80,41 @@ async def bring_back(
     return list(dict.fromkeys(others))
 
 
-async def _check(cluster: Cluster, names: Names, export: Export, empty: Iterable[int]) -> None:
+async def _check(cluster: Cluster, names: TopicNames, export: ArchiveReader, empty: Iterable[int]) -> None:
     """Refused where the export does not fit, or one of the partitions that should be ``empty`` is not."""
     header = export.header
     ours, theirs = (names.input_prefix, names.output_prefix), (header.input_prefix, header.output_prefix)
     if ours != theirs:
-        raise Refused(
+        raise PermanentError(
             f"{export.path} is of the topics {' and '.join(f'{one}*' for one in dict.fromkeys(theirs))}; expected the "
             f"settings' {' and '.join(f'{one}*' for one in dict.fromkeys(ours))}"
         )
     topic = names.output("state")
     counts = await cluster.partitions([topic])
     if topic not in counts:
-        raise Refused(f"there is no topic {topic}; `callwarden topics create` makes it")
+        raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
     if counts[topic] != header.partitions:
-        raise Refused(
+        raise PermanentError(
             f"{export.path} is of {header.partitions} partitions, {topic} has {counts[topic]}: expected the same "
             "number, for another one puts tenants elsewhere"
         )
     for number in empty:
         # Whether its head can be read or not: it may be torn.
         if any(name.startswith(f"{HEAD}/") for name in (await part_of(cluster, names, number)).entries):
-            raise Refused(
+            raise PermanentError(
                 f"{topic}-{number} has a state: what it says would be gone. If that is meant: --replace; to keep it, "
                 "first callwarden state export"
             )
 
 
 async def _write(
-    cluster: Cluster, names: Names, writer: Writer, part: Part, bound: Sequence[InputTopic] | None
+    cluster: Cluster, names: TopicNames, writer: Writer, part: PartitionState, bound: Sequence[InputTopic] | None
 ) -> None:
     topic, key = names.output("state"), str.encode
     there = (await part_of(cluster, names, part.number)).entries
     heads = [name for name in {**there, **part.entries} if name.startswith(f"{HEAD}/")]
     gone = [*(name for name in heads if name in there), *(name for name in there if name not in part.entries)]
-    outs = [Out(topic, part.number, key(name), None) for name in dict.fromkeys(gone)]
+    outs = [OutputRecord(topic, part.number, key(name), None) for name in dict.fromkeys(gone)]
     size = 0
     for name, value in part.entries.items():
         if name in heads:
@@ -114,63 +122,63 @@ async def _write(
         if size > _BATCH_BYTES:
             await writer.commit(outs, {})
             outs, size = [], 0
-        outs.append(Out(topic, part.number, key(name), value))
+        outs.append(OutputRecord(topic, part.number, key(name), value))
         size += len(value)
     if outs:
         await writer.commit(outs, {})
     if part.judged is not None:
         head = await _head_now(cluster, names, part, bound)
-        await writer.commit([Out(topic, part.number, key(name), value) for name, value in head], {})
+        await writer.commit([OutputRecord(topic, part.number, key(name), value) for name, value in head], {})
 
 
 async def _head_now(
-    cluster: Cluster, names: Names, part: Part, bound: Sequence[InputTopic] | None
+    cluster: Cluster, names: TopicNames, part: PartitionState, bound: Sequence[InputTopic] | None
 ) -> list[tuple[str, bytes | None]]:
     """The stored head with what has been noted and put out since, ``bound`` to these input topics unless None."""
     number = part.number
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
     notes: dict[int | None, list[Note]] = {}
-    async for _, source, note in clocklog.noted(cluster, clock, part.ends["clock"][0], ends[clock]):
+    async for _, source, note in clocklog.journal_entries(cluster, clock, part.ends["clock"][0], ends[clock]):
         notes.setdefault(source, []).append(note)
-    head = msgspec.msgpack.decode(Cutter().join(part.entries)[HEAD])
+    head = msgspec.msgpack.decode(Chunker().join(part.entries)[HEAD])
     if bound is not None:
         head["inputs"] = msgspec.to_builtins(bound)
     for source, stored in enumerate(head["sources"]):
-        stored |= noted(stored, notes.get(source, []))
-    out = await published(cluster, names, number)
+        stored |= apply_journal(stored, notes.get(source, []))
+    out = await published_decisions(cluster, names, number)
     changes: list[tuple[str, bytes | None]] = []
-    if policies := [note for note in notes.get(None, []) if isinstance(note, Switch | Withdrawal)]:
-        changes = _switched(head, Cutter().join(part.entries), policies)
+    if policies := [note for note in notes.get(None, []) if isinstance(note, PolicyChange | PolicyWithdrawal)]:
+        changes = _switched(head, Chunker().join(part.entries), policies)
     head["published_ms"] = max([head["published_ms"], *out.values()])
     # What came of the commands since is noted: an outage must not be ended a second time. The rest is to be done.
     commands = await read_commands(cluster, control, head["control"], starts[control], ends[control])
-    head["control"] = next((offset for offset, _ in not_done(commands, notes, names)), ends[control])
-    return Cutter().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
+    head["control"] = next((offset for offset, _ in pending_commands(commands, notes, names)), ends[control])
+    return Chunker().cut([*changes, (HEAD, msgspec.msgpack.encode(head))])
 
 
 def _switched(
-    head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[Switch | Withdrawal]
+    head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[PolicyChange | PolicyWithdrawal]
 ) -> list[tuple[str, bytes | None]]:
     """Have the head know the policies that were noted since; their texts, to be stored beside it."""
     if not head.get("eras"):
         if any(note.from_ms for note in noted):
-            raise Refused(
+            raise PermanentError(
                 "a policy was switched since the export, whose format has no room for one: expected an export that was "
                 "made after that"
             )
         return []
-    eras = [EraHead(**era) for era in head["eras"]]
+    eras = [PolicyVersionRef(**era) for era in head["eras"]]
     try:
-        policies = Succession.stored(eras, blobs, head["watermark_ms"])
+        policies = PolicyVersions.stored(eras, blobs, head["watermark_ms"])
         policies.recall(noted)
     except (PolicyError, LostPolicyError) as error:
-        raise Refused(f"expected policies that this release can read: {error}") from None
+        raise PermanentError(f"expected policies that this release can read: {error}") from None
     head["eras"] = [msgspec.to_builtins(era) for era in policies.heads()]
     return policies.changes()
 
 
-def noted(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:
+def apply_journal(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:
     """What becomes of a source's stored head by what was noted since.
 
     Refused where the source's log was made anew: what the head says of offsets is of another log.
@@ -182,15 +190,17 @@ def noted(stored: Mapping[str, Any], notes: Iterable[Note]) -> dict[str, Any]:
     for note in notes:
         fields = msgspec.to_builtins(note)
         if isinstance(note, LostInput) and note.anew:
-            raise Refused("an input's log was made anew since the export: expected an export that was made after that")
-        if isinstance(note, Move) and note.offset <= resume:
+            raise PermanentError(
+                "an input's log was made anew since the export: expected an export that was made after that"
+            )
+        if isinstance(note, ClockAdvance) and note.offset <= resume:
             clock_ms = max(note.clock_ms, clock_ms)
-        elif isinstance(note, Move):
+        elif isinstance(note, ClockAdvance):
             before = moves.get(note.offset, fields)
             moves[note.offset] = max(before, fields, key=lambda move: int(move["clock_ms"]))
-        elif isinstance(note, Limit):
+        elif isinstance(note, MaxAheadChange):
             limits[note.offset] = fields
-        elif isinstance(note, Skip):
+        elif isinstance(note, SkippedRecord):
             skips[note.offset] = fields
     kept = {"moves": moves, "limits": limits, "skips": skips}
     return {"clock_ms": clock_ms} | {name: [some[at] for at in sorted(some)] for name, some in kept.items()}

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from monitor.partition.key_check import Partitioner, partition_of
-from streams.kafka.api import TP, Cluster, Refused
-from streams.savepoint.close import MOST_UNREAD, Side
+from streams.kafka.api import TP, Cluster, PermanentError
+from streams.savepoint.close import MOST_UNREAD, RescaleSide
 
 Pair = tuple[bytes | None, bytes | None]
 """Key and value."""
 
 
-class Strays:
+class StrayRecords:
     """Those of all inputs, dealt to the partitions that they belong into among ``partitions`` new ones.
 
     In each they stand in the order in which the broker took them: more that come later are behind those of before.
@@ -30,7 +30,7 @@ class Strays:
         return self._dealt[number]
 
 
-async def find_strays(cluster: Cluster, old: Side, partitions: int) -> Strays:
+async def find_strays(cluster: Cluster, old: RescaleSide, partitions: int) -> StrayRecords:
     """Look for them beyond the partitions of ``old``. Unavailable; Refused where there are too many."""
     counts = await cluster.topics(old.names.inputs)
     found: list[list[Pair]] = []
@@ -40,9 +40,9 @@ async def find_strays(cluster: Cluster, old: Side, partitions: int) -> Strays:
             tp = TP(topic, number)
             start, end = (await cluster.starts([tp]))[tp], (await cluster.ends([tp]))[tp]
             if end - start > MOST_UNREAD:
-                raise Refused(f"{topic}-{number} has {end - start:,} records; expected at most {MOST_UNREAD:,}")
+                raise PermanentError(f"{topic}-{number} has {end - start:,} records; expected at most {MOST_UNREAD:,}")
             async for rows in cluster.read(tp, start, end):
                 columns = zip(rows.timestamps_ms.tolist(), rows.offsets.tolist(), rows.keys, rows.values, strict=True)
                 read += [(at_ms, number, offset, (key, value)) for at_ms, offset, key, value in columns]
         found.append([pair for *_, pair in sorted(read, key=lambda one: one[:3])])
-    return Strays(found, partitions, old.new(0).place.partitioner)
+    return StrayRecords(found, partitions, old.new(0).place.partitioner)

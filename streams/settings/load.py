@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from monitor.policy.file.errors import PolicyError
 from streams.settings.model import ASKED_FOR_BY, PREFIX, Settings, variable
 
-__all__ = ["NOT_SETTINGS", "Given", "Settings", "SettingsError", "load", "read", "variable"]
+__all__ = ["NOT_SETTINGS", "GivenSettings", "Settings", "SettingsError", "load", "read", "variable"]
 
 FILE: Final = PREFIX + "SETTINGS"
 """The variable that names the file."""
@@ -40,7 +40,7 @@ class SettingsError(ValueError):
 
 
 @dataclass(slots=True)
-class Given:
+class GivenSettings:
     """What was given, by the names of fields: ``values`` as they stand there, ``sources`` where."""
 
     values: dict[str, object] = field(default_factory=dict)
@@ -71,9 +71,9 @@ def load(options: Mapping[str, object] | None = None) -> Settings:
     return read(options)[0]
 
 
-def read(options: Mapping[str, object] | None = None) -> tuple[Settings, Given]:
+def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSettings]:
     """As `load`, and what of it was given, and where."""
-    given = Given()
+    given = GivenSettings()
     faults = [*_unknown(os.environ), *_of_file(given)]
     environment = {name.upper(): value for name, value in os.environ.items() if value}
     for name in Settings.model_fields:
@@ -113,7 +113,7 @@ def _pem(error: ssl.SSLError) -> str:
     )
 
 
-def _of_file(given: Given) -> Iterator[str]:
+def _of_file(given: GivenSettings) -> Iterator[str]:
     """Add what the file gives; what is wrong with it."""
     path = os.environ.get(FILE)
     if not path:

@@ -29,7 +29,7 @@ from streams.settings.types import (
 )
 
 if TYPE_CHECKING:
-    from monitor.core.threshold_distance import Looking
+    from monitor.core.threshold_distance import DistanceOptions
 
 PREFIX: Final = "CALLWARDEN_"
 ASKED_FOR_BY: Final = {
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     people. `streams.settings.load.load` reads them, and says what is wrong in the user's words.
     """
 
-    # Docstrings of fields are read by `streams.cli.settings_table`, where they are shown: to find them parses this file.
+    # `streams.cli.settings_table` reads the docstrings of fields where it shows them: finding them parses this file.
     # Aliases alone: by their bare names, SSL_CERT_FILE and the like would be taken from the environment, too.
     model_config = SettingsConfigDict(
         alias_generator=lambda field: variable(field).lower(),
@@ -290,11 +290,11 @@ class Settings(BaseSettings):
         return context
 
     @property
-    def looking(self) -> "Looking":
+    def looking(self) -> "DistanceOptions":
         """Of which single tenants metrics tell."""
-        from monitor.core.threshold_distance import Looking
+        from monitor.core.threshold_distance import DistanceOptions
 
-        return Looking(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
+        return DistanceOptions(self.metrics_near, self.metrics_busiest, self.metrics_pairs)
 
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""

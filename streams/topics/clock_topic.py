@@ -6,22 +6,22 @@ from typing import Protocol
 import structlog
 
 from monitor.partition.journal import Note
-from streams.kafka.api import TP, Fetched, Refused
+from streams.kafka.api import TP, FetchedBatch, PermanentError
 from streams.topics.transaction_records import NO_NOTE, decode_note, is_tick
 
 log = structlog.get_logger("callwarden")
 
 
-class Log(Protocol):
+class ClockLog(Protocol):
     """A cluster, as far as it is needed to read."""
 
-    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """See `streams.kafka.api.Cluster`."""
         ...
 
 
-async def noted(
-    cluster: Log, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
+async def journal_entries(
+    cluster: ClockLog, clock: TP, start: int, end: int, having: Sequence[bytes] = (b"",)
 ) -> AsyncIterator[tuple[int, int | None, Note]]:
     """Each note between these offsets, without ticks: its offset, its source's number (None: the partition), the note.
 
@@ -40,5 +40,5 @@ async def noted(
             try:
                 source, note = decode_note(value or b"")
             except NO_NOTE as error:
-                raise Refused(f"{at}: expected a note that this release can read: {error}") from None
+                raise PermanentError(f"{at}: expected a note that this release can read: {error}") from None
             yield offset, source, note

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from monitor.partition.journal import LostInput, LostState, Note, OutageEnded, Refusal, Skip, Switch, Withdrawal
+from monitor.partition.journal import (
+    LostInput,
+    LostState,
+    Note,
+    OutageEnded,
+    PolicyChange,
+    PolicyWithdrawal,
+    RefusedCommand,
+    SkippedRecord,
+)
 from schemas.inputs import END_MS
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 if TYPE_CHECKING:
-    from monitor.partition.task import Partition
-    from streams.kafka.api import Fetched
+    from monitor.partition.task import StreamTask
+    from streams.kafka.api import FetchedBatch
 
 MAX_TEXT: Final = 4_096
 """The most characters of what a command says in words: it is noted, and a note must fit into one record."""
@@ -97,7 +106,7 @@ def decode_command(value: bytes | None) -> Command | str:
         return str(error)
 
 
-def commands_in(fetched: "Fetched") -> list[tuple[int, Command | str]]:
+def commands_in(fetched: "FetchedBatch") -> list[tuple[int, Command | str]]:
     """The commands that were fetched, with their offsets; of a record that is none, what is wrong with it."""
     found: list[tuple[int, Command | str]] = []
     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
@@ -106,8 +115,8 @@ def commands_in(fetched: "Fetched") -> list[tuple[int, Command | str]]:
     return found
 
 
-def carry_out(
-    command: Command | str, partition: "Partition", names: Names, accepted: Sequence[AcceptCommand]
+def apply_command(
+    command: Command | str, partition: "StreamTask", names: TopicNames, accepted: Sequence[AcceptCommand]
 ) -> str | None:
     """Have the partition do what `decode_command` gave; None, or why it cannot be.
 
@@ -138,31 +147,31 @@ def carry_out(
             return command
 
 
-def refusal(offset: int, command: Command | str, why: str) -> Refusal:
+def refused_command_entry(offset: int, command: Command | str, why: str) -> RefusedCommand:
     """What is noted of a command at that offset of the control log that could not be carried out."""
     by, at_ms = _signed(command)
-    return Refusal(offset, why[:MAX_TEXT], by, at_ms)
+    return RefusedCommand(offset, why[:MAX_TEXT], by, at_ms)
 
 
-def says_refused(note: Note, offset: int, command: Command | str) -> bool:
+def is_refusal_of(note: Note, offset: int, command: Command | str) -> bool:
     """Whether the note is what the partition's owner said of this command, which it could not carry out."""
-    return isinstance(note, Refusal) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
+    return isinstance(note, RefusedCommand) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
 
 
 def _signed(command: Command | str) -> tuple[str, int]:
     return ("", 0) if isinstance(command, str) else (command.by, command.at_ms)
 
 
-def says_done(note: Note, topic: str | None, command: Command | str) -> bool:
+def is_completion_of(note: Note, topic: str | None, command: Command | str) -> bool:
     """Whether the note, of that topic if of any, is what the partition's owner says of this command once it is done."""
     match note, command:
-        case Skip(), SkipCommand():
+        case SkippedRecord(), SkipCommand():
             return (topic, note.offset) == (command.topic, command.offset)
         case ((LostInput() | LostState()), AcceptCommand()):
             return (topic, note.offset) == (command.topic, command.offset)
-        case Switch(), PolicyCommand():
+        case PolicyChange(), PolicyCommand():
             return (note.sha256, note.by, note.at_ms) == (command.sha256, command.by, command.at_ms)
-        case Withdrawal(), WithdrawCommand():
+        case PolicyWithdrawal(), WithdrawCommand():
             return note.sha256 in command.sha256s and (note.by, note.at_ms) == (command.by, command.at_ms)
         case OutageEnded(), EndOutageCommand():
             return (note.by, note.at_ms) == (command.by, command.at_ms)

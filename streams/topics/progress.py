@@ -7,23 +7,23 @@ from math import lcm
 import msgspec
 from msgspec import Struct
 
-from monitor.partition.checkpoint import Place, packed_head
+from monitor.partition.checkpoint import PartitionIdentity, packed_head
 from monitor.partition.key_check import Partitioner, partition_of
 from monitor.whatif.event_diff import Event
-from streams.kafka.api import TP, Cluster, Refused
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, Cluster, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.topics.state_entries import newest_entries
 
 
-class Judged(Struct):
+class PartitionProgress(Struct):
     """What a stored head tells of its partition: how far it has judged, and by which partitioner it has its tenants."""
 
     watermark_ms: int
-    place: Place
+    place: PartitionIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecidedEvents:
     """``events`` of all partitions in their logs' order; up to ``judged_ms`` (by partition) there are no others."""
 
     events: list[Event]
@@ -40,7 +40,7 @@ class Decided:
         return found
 
 
-def until_both(a: Decided, b: Decided) -> list[int]:
+def until_both(a: DecidedEvents, b: DecidedEvents) -> list[int]:
     """Up to when both have judged: what either decides before that, it has decided.
 
     By partition; of other counts, by as many partitions as both counts divide, for a partition of that many lies in
@@ -50,12 +50,12 @@ def until_both(a: Decided, b: Decided) -> list[int]:
     return [min(one.judged_ms[number % len(one.judged_ms)] for one in (a, b)) for number in range(count)]
 
 
-async def decided(cluster: Cluster, names: Names) -> Decided:
+async def decided(cluster: Cluster, names: TopicNames) -> DecidedEvents:
     """All that stands committed. Refused where topics are missing, or an event cannot be read; Unavailable."""
     enforcement, state = names.output("enforcement"), names.output("state")
     counts = await cluster.partitions([enforcement, state])
     if missing := [topic for topic in (enforcement, state) if topic not in counts]:
-        raise Refused(
+        raise PermanentError(
             f"there is no topic {', '.join(missing)}; an output prefix as workers have it, with the dot that it ends "
             f"in, would be right"
         )
@@ -71,7 +71,7 @@ async def decided(cluster: Cluster, names: Names) -> Decided:
                 events.append(_event(f"{tp.topic}-{number} offset {offset}", value))
     judged = [0 if head is None else head.watermark_ms for head in heads]
     partitioners = [head.place.partitioner for head in heads if head is not None]  # no worker takes a mixture
-    return Decided(events, judged, partitioners[0] if partitioners else "murmur2")
+    return DecidedEvents(events, judged, partitioners[0] if partitioners else "murmur2")
 
 
 async def judged_ms(cluster: Cluster, state: TP) -> int:
@@ -80,9 +80,9 @@ async def judged_ms(cluster: Cluster, state: TP) -> int:
     return 0 if judged is None else judged.watermark_ms
 
 
-async def _judged(cluster: Cluster, state: TP) -> Judged | None:
+async def _judged(cluster: Cluster, state: TP) -> PartitionProgress | None:
     packed = packed_head(await newest_entries(cluster, state))
-    return None if packed is None else msgspec.msgpack.decode(packed, type=Judged)
+    return None if packed is None else msgspec.msgpack.decode(packed, type=PartitionProgress)
 
 
 def _event(at: str, value: bytes | None) -> Event:
@@ -90,7 +90,7 @@ def _event(at: str, value: bytes | None) -> Event:
         _CORE.decode(value or b"")
         event: Event = msgspec.json.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(f"{at}: expected an enforcement event: {error}") from None
+        raise PermanentError(f"{at}: expected an enforcement event: {error}") from None
     return event
 
 

@@ -3,22 +3,22 @@
 import msgspec
 
 from monitor.partition.checkpoint_fields import packed_head
-from monitor.partition.chunking import MissingPartError
+from monitor.partition.chunking import MissingChunkError
 from streams.kafka.api import TP, Cluster
-from streams.kafka.topic_names import Names
-from streams.topics.stored_head import Judged
+from streams.kafka.topic_names import TopicNames
+from streams.topics.stored_head import StoredHead
 
 _HEAD_RECORDS = 64  # how far back the parts of a head are looked for, which are written last
 
 
-async def newest_head(cluster: Cluster, names: Names, partitions: int) -> Judged | None:
+async def newest_head(cluster: Cluster, names: TopicNames, partitions: int) -> StoredHead | None:
     """What the newest head of the first partition that has one tells; None where none has. Unavailable, Refused."""
     for number in range(partitions):
         try:
             packed = packed_head(await newest_entries(cluster, TP(names.output("state"), number)))
             if packed is not None:
-                return msgspec.msgpack.decode(packed, type=Judged)
-        except (MissingPartError, msgspec.DecodeError):
+                return msgspec.msgpack.decode(packed, type=StoredHead)
+        except (MissingChunkError, msgspec.DecodeError):
             continue  # who opens that partition tells of it
     return None
 

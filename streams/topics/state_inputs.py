@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint_fields import InputTopic
-from streams.kafka.api import Cluster, Refused
-from streams.kafka.topic_names import Names
+from streams.kafka.api import Cluster, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.topics.state_entries import newest_head
 
 
-async def current_inputs(cluster: Cluster, names: Names) -> list[InputTopic]:
+async def current_inputs(cluster: Cluster, names: TopicNames) -> list[InputTopic]:
     """The input topics that the settings name, in the order of the sources. Refused where one is missing."""
     found = await cluster.topics(names.inputs)
     if missing := [topic for topic in names.inputs if topic not in found]:
-        raise Refused(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
+        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
     return [InputTopic(topic, found[topic].id) for topic in names.inputs]
 
 
-async def check_inputs(cluster: Cluster, names: Names) -> int | None:
+async def check_inputs(cluster: Cluster, names: TopicNames) -> int | None:
     """Refused where the stored state was made from other inputs than the settings name. Unavailable.
 
     Returns the number of partitions that it was made with; None where there is no state. Only the names are compared:
@@ -27,11 +27,11 @@ async def check_inputs(cluster: Cluster, names: Names) -> int | None:
     state = (await cluster.topics([topic])).get(topic)
     head = None if state is None else await newest_head(cluster, names, state.partitions)
     if head is not None and (why := other_inputs(head.inputs, names)):
-        raise Refused(why)
+        raise PermanentError(why)
     return None if head is None else head.place.partitions
 
 
-def other_inputs(stored: Sequence[InputTopic], names: Names) -> str | None:
+def other_inputs(stored: Sequence[InputTopic], names: TopicNames) -> str | None:
     """Why a state that was made from these inputs is not for settings with these names; None where it is."""
     if not stored or [one.name for one in stored] == names.inputs:
         return None

@@ -1,8 +1,8 @@
 """Takes the state of a partition out of its topic, as of one moment, be workers at work or not."""
 
-from streams.kafka.api import TP, Cluster, Unavailable
-from streams.kafka.topic_names import Names
-from streams.topics.partition_state import Part
+from streams.kafka.api import TP, Cluster, TransientError
+from streams.kafka.topic_names import TopicNames
+from streams.topics.partition_state import PartitionState
 from streams.topics.state_entries import read_entries
 
 OUTPUTS = ("enforcement", "shadow", "clock")
@@ -11,7 +11,7 @@ OUTPUTS = ("enforcement", "shadow", "clock")
 _ROUNDS = 100
 
 
-async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
+async def part_of(cluster: Cluster, names: TopicNames, number: int) -> PartitionState:
     """The state of partition ``number``. Unavailable, Refused of the cluster.
 
     The topic is compacted while it is read: an entry may have gone because a newer one stands behind the end that was
@@ -28,5 +28,5 @@ async def part_of(cluster: Cluster, names: Names, number: int) -> Part:
         at = end
         after = await cluster.ends([state, *outputs.values()])
         if after[state] == end:
-            return Part(number, entries, {name: (before[tp], after[tp]) for name, tp in outputs.items()})
-    raise Unavailable(f"{state.topic}-{number} is written faster than it is read")
+            return PartitionState(number, entries, {name: (before[tp], after[tp]) for name, tp in outputs.items()})
+    raise TransientError(f"{state.topic}-{number} is written faster than it is read")

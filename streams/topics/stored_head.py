@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from monitor.partition.checkpoint_fields import InputTopic, Live, Place
+from monitor.partition.checkpoint_fields import DecidingSettings, InputTopic, PartitionIdentity
 
 
 class SourcePlace(Struct):
@@ -12,14 +12,14 @@ class SourcePlace(Struct):
     done: int
 
 
-class Judged(Struct):
+class StoredHead(Struct):
     """What a stored head of any format tells: how far its partition has judged, and under which circumstances."""
 
     format: int
-    place: Place
+    place: PartitionIdentity
     policy_sha256: str
     secret: str
-    live: Live
+    live: DecidingSettings
     watermark_ms: int
     published_ms: int
     control: int

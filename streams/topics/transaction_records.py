@@ -12,11 +12,11 @@ from monitor.partition.journal import Note
 from monitor.text.masking import mask_numbers
 from schemas import codec
 from schemas.outputs import Enforcement
-from streams.kafka.api import Out, Refused
-from streams.kafka.topic_names import Names
+from streams.kafka.api import OutputRecord, PermanentError
+from streams.kafka.topic_names import TopicNames
 
 if TYPE_CHECKING:
-    from monitor.partition.task import Taken
+    from monitor.partition.task import TaskOutput
 
 MAX_RECORD_BYTES: Final = 980_000
 """The most bytes of key, value and headers of a record that we write: uncompressed, a batch of a megabyte has room."""
@@ -35,45 +35,49 @@ EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 """Those of a decision."""
 
 
-def records(names: Names, number: int, taken: "Taken", state: Sequence[tuple[str, bytes | None]]) -> list[Out]:
+def records(
+    names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
+) -> list[OutputRecord]:
     """Decisions, alerts, late and rejected records, notes, and the state that goes with them, its head last."""
     sink = taken.sink
-    outs: list[Out] = []
+    outs: list[OutputRecord] = []
     outs += _events(names.output("enforcement"), number, sink.enforcement)
     outs += _events(names.output("shadow"), number, sink.shadow)
-    outs += [Out(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in sink.alerts]
+    outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in sink.alerts]
     for late in taken.late:
-        out = Out(names.output("late"), number, late.tenant_id.encode(), late.raw)
+        out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
         outs.append(_bounded(out, _place(names, number, late.log)))
     for refused in taken.refused:
         headers: Headers = {"reason": refused.reason[:MAX_REASON], **_place(names, number, refused.log)}
         if refused.first_offset is not None:  # a whole batch
             headers["first_offset"] = refused.first_offset
-        out = Out(names.output("dead-letter"), number, refused.key, refused.raw, _stamped(headers))
+        out = OutputRecord(names.output("dead-letter"), number, refused.key, refused.raw, _stamped(headers))
         outs.append(_bounded(out, headers))
     clock = names.output("clock")
-    outs += [Out(clock, number, str(number).encode(), encode_note(source, note)) for source, note in taken.notes]
-    outs += [Out(names.output("state"), number, key.encode(), value) for key, value in state]
+    outs += [
+        OutputRecord(clock, number, str(number).encode(), encode_note(source, note)) for source, note in taken.notes
+    ]
+    outs += [OutputRecord(names.output("state"), number, key.encode(), value) for key, value in state]
     must_fit(outs)
     return outs
 
 
-def must_fit(outs: Iterable[Out]) -> None:
+def must_fit(outs: Iterable[OutputRecord]) -> None:
     """Whether a broker takes each of these records. Refused: which it does not, before it is asked."""
     for out in outs:
         if (size := _size(out)) > MAX_RECORD_BYTES:
             key = mask_numbers((out.key or b"").decode(errors="backslashreplace")[:128])
-            raise Refused(
+            raise PermanentError(
                 f"a record for {out.topic}-{out.partition} under the key {key!r} has {size:,} bytes; expected at most "
                 f"{MAX_RECORD_BYTES:,}, for a broker takes no more than a megabyte"
             )
 
 
-def _size(out: Out) -> int:
+def _size(out: OutputRecord) -> int:
     return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(value) for name, value in out.headers)
 
 
-def _place(names: Names, number: int, log: tuple[int, int, int, int]) -> Headers:
+def _place(names: TopicNames, number: int, log: tuple[int, int, int, int]) -> Headers:
     return {"topic": names.inputs[log[1]], "partition": number, "offset": log[2]}
 
 
@@ -81,7 +85,7 @@ def _stamped(headers: Headers) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, str(value).encode()) for name, value in headers.items())
 
 
-def _bounded(out: Out, headers: Headers) -> Out:
+def _bounded(out: OutputRecord, headers: Headers) -> OutputRecord:
     """The record as it came; where it is too large for that, the heads of its key and value, and headers that say so.
 
     With its sender's compression it may have been small enough for its topic, and with ours be too large for any.
@@ -94,11 +98,11 @@ def _bounded(out: Out, headers: Headers) -> Out:
         headers |= {"key_length": len(key), "key_sha256": hashlib.sha256(key).hexdigest()}
         key = key[:MAX_KEY_BYTES]
     head = value[: MAX_COPY_BYTES - len(key or b"") - _MAX_HEADERS_BYTES]
-    return Out(out.topic, out.partition, key, head, _stamped(headers))
+    return OutputRecord(out.topic, out.partition, key, head, _stamped(headers))
 
 
-def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Out]:
-    return [Out(topic, number, e.subject.encode(), codec.encode(e), EVENT_HEADERS) for e in events]
+def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[OutputRecord]:
+    return [OutputRecord(topic, number, e.subject.encode(), codec.encode(e), EVENT_HEADERS) for e in events]
 
 
 def encode_note(source: int | None, note: Note) -> bytes:
@@ -111,7 +115,7 @@ NO_NOTE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Value
 """What `decode_note` raises of bytes that are no note."""
 
 
-class Tick(msgspec.Struct, tag="tick"):
+class ClockTick(msgspec.Struct, tag="tick"):
     """A record of the clock log that is no note: when its host believed to write it, and what partitions wait for."""
 
     host_ms: int
@@ -120,13 +124,13 @@ class Tick(msgspec.Struct, tag="tick"):
 
 
 def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
-    """See `Tick`."""
-    return msgspec.json.encode(Tick(host_ms, dict(waits)))
+    """See `ClockTick`."""
+    return msgspec.json.encode(ClockTick(host_ms, dict(waits)))
 
 
-def decode_tick(value: bytes) -> Tick:
+def decode_tick(value: bytes) -> ClockTick:
     """See `is_tick`. msgspec.DecodeError."""
-    return msgspec.json.decode(value, type=Tick)
+    return msgspec.json.decode(value, type=ClockTick)
 
 
 def is_tick(value: bytes | None) -> bool:

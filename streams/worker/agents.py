@@ -5,7 +5,7 @@ from typing import Any
 import faust
 
 from monitor.decoding.input_topics import INPUTS
-from streams.worker.consumer_loop import Batch, Deliver
+from streams.worker.consumer_loop import AgentBatch, Deliver
 
 
 class App(faust.App):
@@ -56,7 +56,7 @@ def add_agents(app: faust.App) -> Deliver:
     for name, channel in zip(INPUTS, channels, strict=True):
         app.agent(channel, name=f"callwarden.{name}")(process)
 
-    async def deliver(batch: Batch) -> None:
+    async def deliver(batch: AgentBatch) -> None:
         await channels[batch.source].send(value=batch)
 
     return deliver

@@ -14,21 +14,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from streams.metrics.factory import about_process, http_refusals
-from streams.runtime.http_server import Server, listen
+from streams.runtime.http_server import HttpServer, listen
 from streams.worker.agents import App, add_agents
-from streams.worker.consumer_loop import Engine
-from streams.worker.context import Setup
-from streams.worker.metrics import Telemetry
+from streams.worker.consumer_loop import ConsumerLoop
+from streams.worker.context import WorkerContext
+from streams.worker.metrics import WorkerMetrics
 
 _STUCK_S = 60.0  # the longest that a round takes is far below
 
 
-class EngineService(Service):
+class ConsumerLoopService(Service):
     """Makes the engine, and runs it for as long as the app runs; an error that comes out of either ends the app."""
 
-    def __init__(self, make: Callable[[], Awaitable[Engine]], **kwargs: Any) -> None:
+    def __init__(self, make: Callable[[], Awaitable[ConsumerLoop]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.engine: Engine | None = None
+        self.engine: ConsumerLoop | None = None
         self._make = make
         self._running: asyncio.Task[None] | None = None
 
@@ -69,15 +69,15 @@ class EngineService(Service):
         await asyncio.wait([self._running])
 
 
-def make_app(setup: Setup) -> tuple[faust.App, Engine]:
+def make_app(setup: WorkerContext) -> tuple[faust.App, ConsumerLoop]:
     """The app of a worker whose setup is known, ready to be started, without pages; and its engine."""
     app = _new_app(setup.application_id)
-    engine = Engine(setup, add_agents(app))
+    engine = ConsumerLoop(setup, add_agents(app))
 
-    async def made() -> Engine:
+    async def made() -> ConsumerLoop:
         return engine
 
-    app.service(EngineService(made))  # type: ignore[arg-type]  # an instance will do, says its code
+    app.service(ConsumerLoopService(made))  # type: ignore[arg-type]  # an instance will do, says its code
     return app, engine
 
 
@@ -86,7 +86,7 @@ class PagesService(Service):
 
     def __init__(self, pages: ASGIApp, host: str, port: int, registry: CollectorRegistry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._server, self._address = Server(pages, refused=http_refusals(registry)), (host, port)
+        self._server, self._address = HttpServer(pages, refused=http_refusals(registry)), (host, port)
         self._serving: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
@@ -106,7 +106,7 @@ class PagesService(Service):
 
 
 def make_worker(
-    application_id: str, telemetry: Telemetry, set_up: Callable[[], Awaitable[Setup]], host: str, port: int
+    application_id: str, telemetry: WorkerMetrics, set_up: Callable[[], Awaitable[WorkerContext]], host: str, port: int
 ) -> faust.App:
     """The app of a worker, which sets itself up once it has started; ``/healthz``, ``/readyz`` and ``/metrics`` are
     served from the start, at ``host`` and ``port``."""
@@ -115,10 +115,10 @@ def make_worker(
     )  # Faust serves nothing there: who reports errors reads it
     deliver = add_agents(app)
 
-    async def make() -> Engine:
-        return Engine(await set_up(), deliver)
+    async def make() -> ConsumerLoop:
+        return ConsumerLoop(await set_up(), deliver)
 
-    service = EngineService(make)
+    service = ConsumerLoopService(make)
 
     async def healthz(_: Request) -> Response:
         why = service.not_healthy

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import structlog
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Place
-from monitor.partition.idleness import CALLS, Silence, feed_is_current
-from monitor.partition.log_tail import Tail
-from streams.kafka.api import TP, OffsetGone, Unreadable
-from streams.worker.context import Setup
-from streams.worker.partition_owner import Owner
+from monitor.partition.checkpoint import PartitionIdentity
+from monitor.partition.idleness import CALLS, SilentSources, feed_is_current
+from monitor.partition.log_tail import LogTail
+from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange
+from streams.worker.context import WorkerContext
+from streams.worker.partition_owner import PartitionOwner
 
 log = structlog.get_logger("callwarden")
 
@@ -21,15 +21,15 @@ _TELL_AGAIN_MS = 3_600_000
 class CallFeed:
     """All partitions of the topic of calls; of those that other workers own, the last few records are read."""
 
-    def __init__(self, setup: Setup, silence: Silence[TP]) -> None:
+    def __init__(self, setup: WorkerContext, silence: SilentSources[TP]) -> None:
         topic = setup.names.inputs[INPUTS.index(CALLS)]
         self.tps = [TP(topic, number) for number in range(setup.partitions)]
         self._setup, self._silence = setup, silence
-        self._tails: dict[TP, Tail] = {}
+        self._tails: dict[TP, LogTail] = {}
         self._silent_ms = 0
         self._told_ms: int | None = None
 
-    async def is_current(self, mine: Mapping[int, Owner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
+    async def is_current(self, mine: Mapping[int, PartitionOwner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
         """Whether calls of the present come in every partition that is not silent, and one at least is not.
 
         ``mine`` are this worker's owners. A partition that brings only rejected or old records is silent. Asked for
@@ -52,7 +52,7 @@ class CallFeed:
         self._silent_ms = min(silent_ms, default=0)
         return now_ms is not None and feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
 
-    async def _look(self, tp: TP, owner: Owner | None, end: int) -> tuple[int, int | None]:
+    async def _look(self, tp: TP, owner: PartitionOwner | None, end: int) -> tuple[int, int | None]:
         """For how long a partition has been silent, and the event time of its newest call, where one is known."""
         reading = owner.reading(tp) if owner is not None else None
         known = owner.partition.sources.newest_call_ms if owner is not None and owner.partition is not None else None
@@ -61,13 +61,13 @@ class CallFeed:
         tail = await self._tail(tp, end)
         return self._silence.quiet(tp, reading or tail.reading).for_ms, tail.newest_ms
 
-    async def _tail(self, tp: TP, end: int) -> Tail:
+    async def _tail(self, tp: TP, end: int) -> LogTail:
         """What is known of the last records of a partition, up to ``end``."""
         setup = self._setup
         tail = self._tails.get(tp)
         if tail is None:
-            place = Place(tp.partition, setup.partitions, setup.partitioner)
-            tail = self._tails[tp] = Tail(setup.policy, setup.secret, place, setup.live.max_ahead_ms)
+            place = PartitionIdentity(tp.partition, setup.partitions, setup.partitioner)
+            tail = self._tails[tp] = LogTail(setup.policy, setup.secret, place, setup.live.max_ahead_ms)
         before = tail.reading.position
         if before == end:
             return tail
@@ -77,7 +77,7 @@ class CallFeed:
         try:
             async for fetched in setup.cluster.read(tp, at, end):
                 tail.read(fetched.rows)
-        except (OffsetGone, Unreadable):
+        except (OffsetOutOfRange, CorruptLog):
             pass  # it is for its owner to report; nothing valid can be read there
         tail.end(end)
         return tail

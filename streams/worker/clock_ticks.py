@@ -10,10 +10,10 @@ from typing import NamedTuple
 import structlog
 
 from monitor.core.decisions.enforcement_events import rfc3339
-from streams.kafka.api import Out, Refused, Unavailable
+from streams.kafka.api import OutputRecord, PermanentError, TransientError
 from streams.runtime.monotonic import BrokerClock, Moment
 from streams.topics import transaction_records as emit
-from streams.worker.context import Setup
+from streams.worker.context import WorkerContext
 
 log = structlog.get_logger("callwarden")
 
@@ -30,10 +30,10 @@ class _Waiting(NamedTuple):
     host_ms: int
 
 
-class Ticks:
+class ClockTicks:
     """Keeps a worker's `BrokerClock` right, by one tick at a time."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerContext) -> None:
         self._setup = setup
         self._unsettled_s = min(setup.live.idle_after_ms / 1000, _UNSETTLED_S)
         self._ticking: asyncio.Task[None] | None = None
@@ -73,12 +73,12 @@ class Ticks:
         setup = self._setup
         sent, waits = self._moment(), self._waits
         value = emit.encode_tick(sent.host_ms, waits)
-        tick = Out(setup.names.output("clock"), number, str(number).encode(), value)
+        tick = OutputRecord(setup.names.output("clock"), number, str(number).encode(), value)
         try:
             broker_ms = await setup.cluster.stamp(tick)
-        except (Unavailable, Refused) as error:
+        except (TransientError, PermanentError) as error:
             self._why = str(error)
-            if isinstance(error, Refused):
+            if isinstance(error, PermanentError):
                 self._tell("the clock log takes no tick; clocks of silent sources stand", why=self._why)
             return
         setup.broker_clock.tick(sent, self._moment(), broker_ms)

@@ -8,12 +8,12 @@ import structlog
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
-from streams.kafka.api import TP, Consumer, Fetched, Listener, OffsetGone, Unavailable, Unreadable
-from streams.worker.context import Phase, Setup
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
+from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
-from streams.worker.partition_owner import Owner
+from streams.worker.partition_owner import PartitionOwner
 from streams.worker.topic_guard import TopicGuard
 
 log = structlog.get_logger("callwarden")
@@ -31,13 +31,13 @@ _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not c
 
 
 @dataclass(slots=True)
-class Batch:
+class AgentBatch:
     """Rows of one source for an agent to process; ``done`` tells the engine when it has, or why not."""
 
-    owner: Owner
-    partition: Partition
+    owner: PartitionOwner
+    partition: StreamTask
     source: int
-    rows: Rows | None
+    rows: RecordBatch | None
     done: asyncio.Future[None]
 
     def process(self) -> None:
@@ -54,20 +54,20 @@ class Batch:
             self.done.set_result(None)
 
 
-Deliver = Callable[[Batch], Awaitable[None]]
+Deliver = Callable[[AgentBatch], Awaitable[None]]
 """Hands a batch to whoever processes batches of its source."""
 
 
-class Engine:
+class ConsumerLoop:
     """Reads for the partitions that the group gives it, and has their owners decide.
 
     ``run`` works until ``stop``; an error that stops more than a partition comes out of ``run``.
     """
 
-    def __init__(self, setup: Setup, deliver: Deliver) -> None:
+    def __init__(self, setup: WorkerContext, deliver: Deliver) -> None:
         self._setup = setup
         self._deliver = deliver
-        self.owners: dict[int, Owner] = {}
+        self.owners: dict[int, PartitionOwner] = {}
         self._assigned: set[int] = set()
         self._parked_ms: dict[int, int] = {}
         topics = [*setup.names.inputs, setup.names.output("control")]
@@ -112,7 +112,9 @@ class Engine:
     def standing_still(self) -> dict[int, str]:
         """The partitions that do not work, each with the reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
-        return {n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not Phase.RUNNING}
+        return {
+            n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not OwnerPhase.RUNNING
+        }
 
     @property
     def not_ready(self) -> list[str]:
@@ -163,7 +165,7 @@ class Engine:
                     return False
                 try:
                     joining.result()
-                except Unavailable as error:
+                except TransientError as error:
                     self._broker(str(error))
                     await asyncio.wait([stopped], timeout=delay_s)
                     delay_s = min(2 * delay_s, _LAST_RETRY_S)
@@ -194,7 +196,7 @@ class Engine:
         for number in sorted({tp.partition for tp in tps} - self._assigned):
             owner = self.owners.get(number)
             if owner is None:
-                owner = self.owners[number] = Owner(number, self._setup, self._consumer)
+                owner = self.owners[number] = PartitionOwner(number, self._setup, self._consumer)
             self._assigned.add(number)
             self._topics.begin(owner, tps)
 
@@ -210,22 +212,22 @@ class Engine:
     async def _round(self) -> None:
         owners = [self.owners[number] for number in sorted(self._assigned)]
         wanted = [tp for owner in owners for tp in owner.wanted]
-        fetched: dict[TP, Fetched] = {}
+        fetched: dict[TP, FetchedBatch] = {}
         try:
             # With nothing wanted, too: only who polls learns that its membership has failed.
             fetched = await self._consumer.poll(wanted, _patience_s(owners), _POLL_ROWS)
-        except OffsetGone as gone:
+        except OffsetOutOfRange as gone:
             if gone.tp in wanted:
                 owner = self.owners[gone.tp.partition]
                 if gone.tp in owner.wanted:
                     log.warning("a log begins anew, its partition is opened again", why=str(gone))
                     owner.forget()
                     owner.begin(self._setup.rest_s)
-        except Unreadable as torn:
+        except CorruptLog as torn:
             if torn.tp in wanted:
                 around = self.owners[torn.tp.partition].torn(torn)
                 fetched = {} if around is None else {torn.tp: around}
-        except Unavailable as error:
+        except TransientError as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)
         # Known only now: what had come by then, after a stop of this process perhaps, has been looked at.
@@ -241,21 +243,21 @@ class Engine:
         if 0 < read < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 
-    async def _take(self, tp: TP, fetched: Fetched) -> None:
+    async def _take(self, tp: TP, fetched: FetchedBatch) -> None:
         owner = self.owners.get(tp.partition)
         if owner is None or tp.partition not in self._assigned:
             return  # sought again when it is opened
-        rest: Fetched | None = fetched
+        rest: FetchedBatch | None = fetched
         if owner.takes:
             rest = await self._hand_on(owner, tp, fetched)
         if rest is not None:
             owner.hold(tp, rest)
-        elif owner.phase is Phase.RUNNING and owner.next_offset(tp) != fetched.stop:
+        elif owner.phase is OwnerPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
             self._setup.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
 
-    async def _hand_on(self, owner: Owner, tp: TP, fetched: Fetched) -> Fetched | None:
+    async def _hand_on(self, owner: PartitionOwner, tp: TP, fetched: FetchedBatch) -> FetchedBatch | None:
         """Feed it slice by slice; what is left where the partition can take no more before its next transaction."""
         if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
             return None
@@ -266,11 +268,11 @@ class Engine:
         partition = owner.partition
         most = SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
         for rows in owner.slices(tp, fetched, most, SLICE_BYTES):
-            if partition is None or partition is not owner.partition or owner.phase is not Phase.RUNNING:
+            if partition is None or partition is not owner.partition or owner.phase is not OwnerPhase.RUNNING:
                 return None
             if not owner.takes:
                 return fetched.after(rows.start)
-            batch = Batch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
+            batch = AgentBatch(owner, partition, source, rows, asyncio.get_running_loop().create_future())
             await self._deliver(batch)
             try:
                 await batch.done
@@ -291,7 +293,7 @@ class Engine:
                     await self._clocks.look()
                 else:
                     self._clocks.blind()
-            except Unavailable as error:
+            except TransientError as error:
                 self._clocks.blind()
                 self._broker(str(error))
             else:
@@ -306,7 +308,7 @@ class Engine:
                 del self.owners[number]
 
 
-def _patience_s(owners: Iterable[Owner]) -> float:
+def _patience_s(owners: Iterable[PartitionOwner]) -> float:
     """How long to wait for more records: not at all where some are held that can be taken now."""
     owners = list(owners)
     if any(owner.holds and owner.takes for owner in owners):

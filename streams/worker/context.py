@@ -8,19 +8,19 @@ from enum import Enum
 import structlog
 
 from monitor.core.codec import WRITES
-from monitor.partition.checkpoint import Live, Place
+from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.key_check import Partitioner
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from streams.kafka.api import Cluster
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.runtime.monotonic import BrokerClock
-from streams.worker.metrics import Telemetry
+from streams.worker.metrics import WorkerMetrics
 
 log = structlog.get_logger("callwarden")
 
 
-class Phase(Enum):
+class OwnerPhase(Enum):
     """What an owner is doing."""
 
     OPENING = "opening"
@@ -32,7 +32,7 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class WorkerContext:
     """What all owners of a worker share. ``now_ms`` is the host's clock, by which nothing is decided, ``broker_clock``
     the broker's time, which is what idle clocks follow. ``rest_s`` is how long to wait after a failure.
 
@@ -43,34 +43,34 @@ class Setup:
     """
 
     cluster: Cluster
-    names: Names
+    names: TopicNames
     policy: Policy
     secret: bytes
-    live: Live
+    live: DecidingSettings
     partitions: int
     partitioner: Partitioner
     application_id: str
     rest_s: float
     now_ms: Callable[[], int]
-    telemetry: Telemetry
+    telemetry: WorkerMetrics
     state_format: int = WRITES
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
     broker_clock: BrokerClock = field(default_factory=BrokerClock)
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def partition(self, number: int) -> Partition:
+    def partition(self, number: int) -> StreamTask:
         """A new partition, as this worker was told."""
-        return Partition(
+        return StreamTask(
             self.policy,
             self.secret,
             self.live,
-            Place(number, self.partitions, self.partitioner),
+            PartitionIdentity(number, self.partitions, self.partitioner),
             state_format=self.state_format,
             enforce_from_ms=self.enforce_from_ms,
         )
 
-    def log_differences(self, partition: Partition) -> None:
+    def log_differences(self, partition: StreamTask) -> None:
         """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
         number = partition.place.number
         if partition.state_format > self.state_format:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Set
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.idleness import Silence
+from monitor.partition.idleness import SilentSources
 from streams.kafka.api import TP
 from streams.worker.call_feed import CallFeed
-from streams.worker.clock_ticks import Ticks
-from streams.worker.context import Phase, Setup
-from streams.worker.partition_owner import Owner
-from streams.worker.wait_reasons import Waits
+from streams.worker.clock_ticks import ClockTicks
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.partition_owner import PartitionOwner
+from streams.worker.wait_reasons import WaitReasons
 
 
 class IdleClocks:
@@ -22,16 +22,16 @@ class IdleClocks:
 
     def __init__(
         self,
-        setup: Setup,
-        owners: Mapping[int, Owner],
+        setup: WorkerContext,
+        owners: Mapping[int, PartitionOwner],
         assigned: Set[int],
         undecided: Callable[[], Mapping[TP, int]],
     ) -> None:
         self._setup, self._owners, self._assigned, self._undecided = setup, owners, assigned, undecided
-        self._silence: Silence[TP] = Silence(setup.live.idle_after_ms)
+        self._silence: SilentSources[TP] = SilentSources(setup.live.idle_after_ms)
         self._feed = CallFeed(setup, self._silence)
-        self._ticks = Ticks(setup)
-        self._waits = Waits(setup, self._silence)
+        self._ticks = ClockTicks(setup)
+        self._waits = WaitReasons(setup, self._silence)
         self._asked_s: float | None = None
         self.behind: dict[TP, int] | None = None
 
@@ -57,7 +57,7 @@ class IdleClocks:
     async def look(self) -> None:
         """Look at the ends of the logs, and move the clocks of those that were silent for long enough. Unavailable."""
         setup, names = self._setup, self._setup.names
-        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not Phase.UNFIT)
+        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnerPhase.UNFIT)
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
         began_ms = setup.broker_clock.steady_ms()  # what comes during the look must not find the clock ahead of it
         self._asked_s = asyncio.get_running_loop().time()
@@ -77,9 +77,9 @@ class IdleClocks:
             quiet = [self._silence.quiet(tp, owner.reading(tp)) for tp, owner in owned.items() if tp.topic == name]
             setup.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
 
-        running = [number for number, owner in self._mine().items() if owner.phase is Phase.RUNNING]
+        running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
         self._waits.look(self._mine(), ends, self._undecided())
         self._ticks.look(running[0] if running else None, self._waits.sentences)
 
-    def _mine(self) -> dict[int, Owner]:
+    def _mine(self) -> dict[int, PartitionOwner]:
         return {number: self._owners[number] for number in sorted(self._assigned)}

@@ -11,21 +11,27 @@ from typing import TypeVar
 import faust
 import structlog
 
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from monitor.text.durations import DAY, format_duration
 from streams.kafka import KafkaCluster
-from streams.kafka.admin import look, look_at_group
-from streams.kafka.api import TP, Refused, Unavailable
-from streams.kafka.application_id import USUAL, Group, mistaken
-from streams.kafka.topic_admin import Existing, mismatches, partitions_for, table, told
-from streams.kafka.topic_names import Names
-from streams.runtime.shutdown import told_to_stop
+from streams.kafka.admin import existing_topics, read_group
+from streams.kafka.api import TP, PermanentError, TransientError
+from streams.kafka.application_id import USUAL, ConsumerGroup, startup_fault
+from streams.kafka.topic_admin import (
+    ExistingTopic,
+    describe_mismatches,
+    find_mismatches,
+    partitions_for,
+    required_topics,
+)
+from streams.kafka.topic_names import TopicNames
+from streams.runtime.shutdown import stop_requested
 from streams.settings.load import Settings, variable
 from streams.topics.state_inputs import check_inputs
 from streams.worker.app import make_worker
-from streams.worker.context import Setup
-from streams.worker.metrics import Telemetry
+from streams.worker.context import WorkerContext
+from streams.worker.metrics import WorkerMetrics
 
 log = structlog.get_logger("callwarden")
 
@@ -39,18 +45,18 @@ _M_ARENA_MAX = -8  # as in malloc.h of glibc
 
 
 async def partition_count(
-    settings: Settings, look: Callable[[], Awaitable[Mapping[str, Existing]]], stored: int | None = None
+    settings: Settings, look: Callable[[], Awaitable[Mapping[str, ExistingTopic]]], stored: int | None = None
 ) -> int:
     """How many partitions there are to work on, once the broker is there. Refused when a topic is not as it must be.
 
-    ``look`` tells what topics there are; it may raise Unavailable. ``stored`` is the number of partitions that the
-    state was made with: of topics that have more than that, those that all have are worked on.
+    ``existing_topics`` tells what topics there are; it may raise Unavailable. ``stored`` is the number of partitions
+    that the state was made with: of topics that have more than that, those that all have are worked on.
     """
     found = await _once_there(look)
-    faults = mismatches(settings, found, stored)
+    faults = find_mismatches(settings, found, stored)
     grown = [fault for fault in faults if fault.grown]
     if len(grown) < len(faults):
-        raise Refused(f"the topics are not as they must be\n{told(faults)}")
+        raise PermanentError(f"the topics are not as they must be\n{describe_mismatches(faults)}")
     for fault in grown:
         log.warning("a topic has more partitions than the state", topic=fault.topic, why=fault.wrong, mend=fault.mend)
     return partitions_for(settings, found, stored)
@@ -62,7 +68,7 @@ async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except Unavailable as error:
+        except TransientError as error:
             log.warning("the broker is away; waiting for it", why=str(error), again_in_s=delay_s)
         await asyncio.sleep(delay_s)
         delay_s = min(2 * delay_s, _LAST_RETRY_S)
@@ -70,42 +76,44 @@ async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
 
 async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:
     """Refused when the application id is that of workers that put out elsewhere. Unavailable."""
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     own = [TP(names.output(name), n) for name in ("state", "enforcement", "clock") for n in range(partitions)]
-    mine = await look_at_group(cluster.questions, settings.application_id)
-    usual = Group()
+    mine = await read_group(cluster.questions, settings.application_id)
+    usual = ConsumerGroup()
     if settings.application_id != USUAL:
-        with suppress(Refused):  # who may not look at it is not in it
-            usual = await look_at_group(cluster.questions, USUAL)
-    why = mistaken(settings, mine, usual, begun=any((await cluster.ends(own)).values()))
+        with suppress(PermanentError):  # who may not look at it is not in it
+            usual = await read_group(cluster.questions, USUAL)
+    why = startup_fault(settings, mine, usual, begun=any((await cluster.ends(own)).values()))
     if why:
-        raise Refused(why)
+        raise PermanentError(why)
 
 
 async def run_worker(settings: Settings, policy: Policy) -> None:
     """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
     if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
         # It could not be changed later.
-        raise Refused(
+        raise PermanentError(
             f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and until then nothing "
             "would be decided; a time that is nearer would be right"
         )
     collect_seldom()
     share_memory()
-    cluster, telemetry = KafkaCluster(settings), Telemetry(policy, settings.looking)
+    cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.looking)
     telemetry.broker(away=True)  # until it has answered
 
-    async def set_up() -> Setup:
-        names = Names(settings.input_prefix, settings.output_prefix)
+    async def set_up() -> WorkerContext:
+        names = TopicNames(settings.input_prefix, settings.output_prefix)
         stored = await _once_there(lambda: check_inputs(cluster, names))
-        partitions = await partition_count(settings, lambda: look(cluster.questions, table(settings)), stored)
+        partitions = await partition_count(
+            settings, lambda: existing_topics(cluster.questions, required_topics(settings)), stored
+        )
         await _once_there(lambda: check_identity(settings, cluster, partitions))
-        return Setup(
+        return WorkerContext(
             cluster=cluster,
             names=names,
             policy=policy,
             secret=settings.secret(),
-            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
             partitions=partitions,
             partitioner=settings.partitioner,
             application_id=settings.application_id,
@@ -159,7 +167,7 @@ async def serve(app: faust.App, stop_within_s: float) -> None:
 
     Refused when its pages cannot be served; what ended the app.
     """
-    with told_to_stop(stop_within_s) as stopping:
+    with stop_requested(stop_within_s) as stopping:
         await _serve(app, stopping)
 
 
@@ -168,7 +176,7 @@ async def _serve(app: faust.App, stopping: asyncio.Event) -> None:
         await app.start()
     except OSError as error:
         await app.stop()
-        raise Refused(
+        raise PermanentError(
             f"/healthz, /readyz and /metrics cannot be served at {app.conf.web_bind}:{app.conf.web_port}: "
             f"{error.strerror or error}; a free CALLWARDEN_WEB_PORT, at an address of this machine as "
             "CALLWARDEN_WEB_HOST, would be right"

@@ -7,14 +7,14 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import Looking
+from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.decode import NO_CLOCK_MS
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.task import Taken
+from monitor.partition.task import TaskOutput
 from monitor.policy.model import Policy
-from streams.metrics.decision_counters import Counted, DecisionCounts
+from streams.metrics.decision_counters import DecisionCounters, DecisionCounts
 from streams.metrics.factory import Children, counter, gauge, histogram
-from streams.metrics.tenant_collector import Tenants
+from streams.metrics.tenant_collector import TenantCollector
 
 _PHASES = ("opening", "running", "refused", "stopped", "unfit")
 
@@ -29,15 +29,15 @@ class Counts(NamedTuple):
     decided: DecisionCounts
 
 
-class Telemetry:
+class WorkerMetrics:
     """The worker's metrics, in a registry of their own."""
 
-    def __init__(self, policy: Policy, looking: Looking | None = None) -> None:
+    def __init__(self, policy: Policy, looking: DistanceOptions | None = None) -> None:
         self.registry = CollectorRegistry()
         registry = self.registry
-        self._counted = Counted(policy, registry)
+        self._counted = DecisionCounters(policy, registry)
         self._counted.expect_refusals()
-        self._tenants = Tenants(looking or Looking())
+        self._tenants = TenantCollector(looking or DistanceOptions())
         registry.register(self._tenants)
         self._failed = counter("callwarden_transactions_failed_total", registry)
         self._took = histogram("callwarden_transaction_seconds", registry)
@@ -53,7 +53,7 @@ class Telemetry:
         self._skew = gauge("callwarden_host_clock_ahead_seconds", registry)
         self._stale = counter("callwarden_stale_batches_total", registry)
 
-    def counts(self, taken: Taken) -> Counts:
+    def counts(self, taken: TaskOutput) -> Counts:
         """What was ``taken``, in numbers; it changes nothing, and a thread may do it."""
         return Counts(
             taken.rows,

@@ -16,14 +16,31 @@ import structlog
 from monitor.core.decisions.record_handlers import UndecidableError
 from monitor.core.shard import Shard
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.idleness import Reading, Silence
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
-from streams.kafka.api import TP, Consumer, Fenced, Fetched, Out, Refused, Unavailable, Unreadable, Writer
+from monitor.partition.idleness import ReadProgress, SilentSources
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from streams.kafka.api import (
+    TP,
+    Consumer,
+    CorruptLog,
+    Fenced,
+    FetchedBatch,
+    OutputRecord,
+    PermanentError,
+    TransientError,
+    Writer,
+)
 from streams.topics import transaction_records as emit
-from streams.topics.control_topic import AcceptCommand, Command, PolicyCommand, carry_out, commands_in, refusal
-from streams.worker.context import Phase, Setup
-from streams.worker.recovery import Opened, OpeningRefused, open_partition
+from streams.topics.control_topic import (
+    AcceptCommand,
+    Command,
+    PolicyCommand,
+    apply_command,
+    commands_in,
+    refused_command_entry,
+)
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.recovery import RecoveredPartition, RecoveryRefused, open_partition
 
 log = structlog.get_logger("callwarden")
 
@@ -39,22 +56,22 @@ _FREED_AT_ONCE = 20_000  # records of a transaction that is over
 _LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
 
 _T = TypeVar("_T")
-_STANDING_STILL = (Phase.REFUSED, Phase.STOPPED)  # until the operator has spoken
+_STANDING_STILL = (OwnerPhase.REFUSED, OwnerPhase.STOPPED)  # until the operator has spoken
 
 
-class Owner:
+class PartitionOwner:
     """One partition number of all topics, for as long as this worker has it."""
 
-    def __init__(self, number: int, setup: Setup, consumer: Consumer) -> None:
+    def __init__(self, number: int, setup: WorkerContext, consumer: Consumer) -> None:
         self.number = number
-        self.phase = Phase.OPENING
+        self.phase = OwnerPhase.OPENING
         self.busy = False  # a thread works on the partition
         self.control_next = 0
         self.why = ""
         self._setup = setup
         self._consumer = consumer
         self._tps = setup.names.of(number)
-        self._partition: Partition | None = None
+        self._partition: StreamTask | None = None
         self._writer: Writer | None = None
         self._state_end = -1
         self._opening: asyncio.Task[None] | None = None
@@ -62,7 +79,7 @@ class Owner:
         self._leaving: asyncio.Task[None] | None = None
         self._waiting_since: float | None = None
         self._control_moved = False
-        self._held: list[tuple[TP, Fetched]] = []
+        self._held: list[tuple[TP, FetchedBatch]] = []
         self._probe: tuple[TP, int, int] | None = None
         self._fed = False
         self._fed_s = self._looked_s = 0.0
@@ -73,7 +90,7 @@ class Owner:
 
     def begin(self, after_s: float = 0.0) -> None:
         """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
-        self._show(Phase.OPENING)
+        self._show(OwnerPhase.OPENING)
         self._consumer.pause(self._tps)
         self._held = []
         if self._opening is not None:
@@ -83,13 +100,13 @@ class Owner:
 
     def refuse(self, why: str) -> None:
         """The partition is ours from now on, and cannot be opened whatever the operator says to it."""
-        if (self.phase, self.why) == (Phase.UNFIT, why):
+        if (self.phase, self.why) == (OwnerPhase.UNFIT, why):
             return
         if self._opening is not None:
             self._opening.cancel()
         self.why = why
         self.forget()
-        self._show(Phase.UNFIT)
+        self._show(OwnerPhase.UNFIT)
         self._consumer.pause(self._tps)
         log.error("partition refused", partition=self.number, why=why)
 
@@ -98,14 +115,14 @@ class Owner:
 
         Whoever asks again while that goes on waits for the same; it does not end with who asked.
         """
-        if self.phase is not Phase.PARKED:
-            before, self.phase = self.phase, Phase.PARKED
+        if self.phase is not OwnerPhase.PARKED:
+            before, self.phase = self.phase, OwnerPhase.PARKED
             self._leaving = asyncio.create_task(self._leave(before, self._leaving), name=f"leave-{self.number}")
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
 
-    async def _leave(self, before: Phase, earlier: asyncio.Task[None] | None) -> None:
-        if before is Phase.RUNNING:
+    async def _leave(self, before: OwnerPhase, earlier: asyncio.Task[None] | None) -> None:
+        if before is OwnerPhase.RUNNING:
             log.info("partition handed over", partition=self.number)
         if earlier is not None:
             await asyncio.wait([earlier])
@@ -116,7 +133,7 @@ class Owner:
             async with asyncio.timeout(_LEAVE_S):
                 if self._committing is not None:
                     await asyncio.wait([self._committing])
-                if before is Phase.RUNNING and self._partition is not None:
+                if before is OwnerPhase.RUNNING and self._partition is not None:
                     # What is due is decided, and what was read is handed over: the next owner need not read it again.
                     await self._commit(hand_over=True)
         except TimeoutError:
@@ -128,31 +145,31 @@ class Owner:
         if self._writer is not None:
             await self._writer.stop()
             self._writer = None
-        self.phase = Phase.PARKED
+        self.phase = OwnerPhase.PARKED
         self._setup.telemetry.gone(self.number)
 
     async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
         if under_way:
             await asyncio.wait(under_way)
-        self._show(Phase.OPENING)
+        self._show(OwnerPhase.OPENING)
         await asyncio.sleep(after_s)
         delay, refused = _FIRST_RETRY_S, False
         while True:
             try:
                 await self._open_once()
-            except (Unavailable, Fenced) as error:
+            except (TransientError, Fenced) as error:
                 log.warning("partition cannot be opened yet", partition=self.number, why=str(error), again_in_s=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LAST_RETRY_S)
-            except OpeningRefused as error:
+            except RecoveryRefused as error:
                 # A former owner that reads on while the present one commits sees half of that: look again.
                 if refused:
-                    self._halt(Phase.REFUSED, str(error))
+                    self._halt(OwnerPhase.REFUSED, str(error))
                     return
                 refused = True
                 await asyncio.sleep(self._setup.rest_s)
-            except Refused as error:
-                self._halt(Phase.REFUSED, str(error))
+            except PermanentError as error:
+                self._halt(OwnerPhase.REFUSED, str(error))
                 return
             except Exception as error:  # noqa: BLE001 - stops this partition, loudly
                 self._fault("opening", error)
@@ -174,7 +191,7 @@ class Owner:
             self._partition = None
             try:
                 opened = await open_partition(setup.cluster, setup.names, self.number, setup.partition(self.number))
-            except OpeningRefused as refused:
+            except RecoveryRefused as refused:
                 self.control_next = refused.control_end
                 raise
             setup.log_differences(opened.partition)
@@ -184,7 +201,7 @@ class Owner:
         offsets = [*self._partition.sources.offsets, self.control_next]
         for tp, offset in zip(self._tps, offsets, strict=True):
             self._consumer.seek(tp, offset)
-        self._show(Phase.RUNNING)
+        self._show(OwnerPhase.RUNNING)
         self._consumer.resume(self._tps)
         setup.telemetry.opened(self.number, loop.time() - began, self._readable)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
@@ -193,7 +210,7 @@ class Owner:
         """What may be looked at between two of its acts."""
         return None if self.busy or self._partition is None else self._partition.shard
 
-    def _adopt(self, opened: Opened) -> None:
+    def _adopt(self, opened: RecoveredPartition) -> None:
         self._partition = opened.partition
         self._state_end = opened.state_end
         self._caught_up = False
@@ -219,7 +236,7 @@ class Owner:
     def wanted(self) -> list[TP]:
         """What is to be read for it now; of a partition that stands still the operator's commands alone."""
         partition = self._partition
-        if self.phase is Phase.RUNNING and partition is not None:
+        if self.phase is OwnerPhase.RUNNING and partition is not None:
             if self.busy:
                 return []
             *inputs, control = self._tps
@@ -232,7 +249,7 @@ class Owner:
 
     def listens(self, tp: TP) -> bool:
         """Whether it has use for what has come of ``tp``."""
-        return self.phase is Phase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
+        return self.phase is OwnerPhase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
 
     @property
     def takes(self) -> bool:
@@ -244,11 +261,11 @@ class Owner:
         """Whether something is kept."""
         return bool(self._held)
 
-    def hold(self, tp: TP, fetched: Fetched) -> None:
+    def hold(self, tp: TP, fetched: FetchedBatch) -> None:
         """Keep what came while the partition could not take it: nothing more is fetched of it meanwhile."""
         self._held.append((tp, fetched))
 
-    def held(self) -> list[tuple[TP, Fetched]]:
+    def held(self) -> list[tuple[TP, FetchedBatch]]:
         """What was kept, in its order, once the partition can take it again."""
         if not self.takes:
             return []
@@ -262,12 +279,12 @@ class Owner:
             return self.control_next
         return self._partition.sources.offsets[source]
 
-    def reading(self, tp: TP) -> Reading | None:
+    def reading(self, tp: TP) -> ReadProgress | None:
         """How far an input has been read; None where nothing is known of it but its end."""
         source = self._setup.names.source(tp.topic)
         return None if self._partition is None or source is None else self._partition.sources.reading(source)
 
-    def slices(self, tp: TP, fetched: Fetched, most: int, most_bytes: int) -> list[Rows]:
+    def slices(self, tp: TP, fetched: FetchedBatch, most: int, most_bytes: int) -> list[RecordBatch]:
         """What was fetched, as pieces of at most ``most`` rows, and of so many bytes where a row has not more.
 
         Row by row where an error is being looked for.
@@ -282,7 +299,7 @@ class Owner:
         cuts = _cuts(fetched.values, most, most_bytes)
         return rows.cut(fetched.offsets[cuts].tolist()) if cuts else [rows]
 
-    def feed(self, partition: Partition, source: int, rows: Rows) -> None:
+    def feed(self, partition: StreamTask, source: int, rows: RecordBatch) -> None:
         """The next rows, for the ``partition`` that they were fetched for: not for one opened since.
 
         Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
@@ -296,11 +313,11 @@ class Owner:
             self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
 
     @property
-    def partition(self) -> Partition | None:
+    def partition(self) -> StreamTask | None:
         """What it has in memory."""
         return self._partition
 
-    def failed(self, tp: TP, rows: Rows, error: BaseException) -> None:
+    def failed(self, tp: TP, rows: RecordBatch, error: BaseException) -> None:
         """Feeding raised an error that nobody foresaw: find the record, then stop."""
         if len(rows) > 1:
             # Open again and read the same rows one by one: then the error names its record.
@@ -312,14 +329,14 @@ class Owner:
         offset = int(rows.offsets[0]) if len(rows) else rows.stop
         self._fault(f"{tp.topic} offset {offset}", error)
 
-    def control(self, fetched: Fetched) -> None:
+    def control(self, fetched: FetchedBatch) -> None:
         """Commands have come."""
         with self._guard(f"{self._tps[-1].topic} offset {fetched.start}"):
             self._control(fetched)
 
-    def _control(self, fetched: Fetched) -> None:
+    def _control(self, fetched: FetchedBatch) -> None:
         self.control_next = fetched.stop
-        if self.phase is not Phase.RUNNING:
+        if self.phase is not OwnerPhase.RUNNING:
             if len(fetched):
                 self.forget()
                 self.begin()
@@ -333,29 +350,34 @@ class Owner:
         """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
         assert self._partition is not None
         self._control_moved = True
-        wrong = carry_out(command, self._partition, self._setup.names, accepted)
+        wrong = apply_command(command, self._partition, self._setup.names, accepted)
         if wrong is None and isinstance(command, PolicyCommand):
             era, later = self._partition.newest, self._partition.judged_later()
             told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
             log.info("another policy will hold", partition=self.number, **told_of)
         if wrong:
-            self._partition.refuse(refusal(offset, command, wrong))
+            self._partition.refuse(refused_command_entry(offset, command, wrong))
             log.error("command refused", partition=self.number, offset=offset, why=wrong)
         else:
             log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
 
-    def idle(self, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
+    def idle(self, silence: SilentSources[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
         """Move the clocks of the sources that are silent, by a look at the logs' ``ends``.
 
         The look began at ``now_ms`` of the broker's time; None: that is not known, and no clock moves.
         """
-        if self.phase is not Phase.RUNNING or self._partition is None or self.busy:
+        if self.phase is not OwnerPhase.RUNNING or self._partition is None or self.busy:
             return
         with self._guard("moving the clock of a silent source"):
             self._idle(self._partition, silence, ends, now_ms, feed_current)
 
     def _idle(
-        self, partition: Partition, silence: Silence[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool
+        self,
+        partition: StreamTask,
+        silence: SilentSources[TP],
+        ends: Mapping[TP, int],
+        now_ms: int | None,
+        feed_current: bool,
     ) -> None:
         telemetry = self._setup.telemetry
         for source, offset in enumerate(partition.sources.offsets):
@@ -369,7 +391,7 @@ class Owner:
             telemetry.clock(topic, self.number, at_ms)
         telemetry.watermark(self.number, partition.watermark_ms)
 
-    def torn(self, torn: Unreadable) -> Fetched | None:
+    def torn(self, torn: CorruptLog) -> FetchedBatch | None:
         """A log of it is damaged: the row that stands for what an operator had skipped; else the partition stops."""
         tp, partition = torn.tp, self._partition
         if tp not in self.wanted:
@@ -390,7 +412,7 @@ class Owner:
         if through is None:
             why = f"{torn}. To read around it: callwarden skip {tp.topic} {tp.partition} {torn.offset} --reason WHY"
             log.error("partition stopped: its log is damaged", partition=self.number, why=why)
-            self._halt(Phase.STOPPED, why)
+            self._halt(OwnerPhase.STOPPED, why)
             return None
         log.warning("reading around what is damaged", partition=self.number, through=through, why=str(torn))
         self._consumer.seek(tp, through + 1)
@@ -400,14 +422,14 @@ class Owner:
 
     def tick(self) -> None:
         """Begin a transaction when there is something for one."""
-        if self.phase is not Phase.RUNNING or self._partition is None:
+        if self.phase is not OwnerPhase.RUNNING or self._partition is None:
             return
         if self._committing is not None and not self._committing.done():
             return
         with self._guard("looking ahead"):
             self._tick(self._partition)
 
-    def _tick(self, partition: Partition) -> None:
+    def _tick(self, partition: StreamTask) -> None:
         now = asyncio.get_running_loop().time()
         present = self._caught_up or now - self._fed_s >= _QUIET_S
         if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
@@ -429,14 +451,14 @@ class Owner:
         self._looked_s = asyncio.get_running_loop().time()
         self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
 
-    async def _look(self, partition: Partition) -> None:
+    async def _look(self, partition: StreamTask) -> None:
         """Look ahead beside the event loop."""
         began_s = asyncio.get_running_loop().time()
         with self._guard("looking ahead"):
-            await self._beside(Partition.early, partition)
+            await self._beside(StreamTask.early, partition)
             self._looked(began_s)
 
-    async def _beside(self, work: Callable[..., _T], partition: Partition, *more: bool) -> _T | None:
+    async def _beside(self, work: Callable[..., _T], partition: StreamTask, *more: bool) -> _T | None:
         """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
         async with self._setup.large:
             if partition is not self._partition:
@@ -467,15 +489,15 @@ class Owner:
             while len(outs) > _FREED_AT_ONCE:  # hundreds of thousands take their time
                 del outs[-_FREED_AT_ONCE:]
                 await asyncio.sleep(0)
-        except (Fenced, Unavailable) as error:
+        except (Fenced, TransientError) as error:
             log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
             setup.telemetry.transaction_failed()
             self.forget()
-            if self.phase is Phase.RUNNING:
+            if self.phase is OwnerPhase.RUNNING:
                 # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
                 self.begin(setup.rest_s)
-        except Refused as error:
-            self._halt(Phase.REFUSED, str(error))
+        except PermanentError as error:
+            self._halt(OwnerPhase.REFUSED, str(error))
         except UndecidableError as error:
             _, source, offset, _ = error.log
             self._fault(f"{self._tps[source].topic} offset {offset}", error.__cause__ or error)
@@ -492,10 +514,10 @@ class Owner:
 
     def _again(self) -> None:
         self.forget()
-        if self.phase is Phase.RUNNING:
+        if self.phase is OwnerPhase.RUNNING:
             self.begin()
 
-    def _decide(self, partition: Partition, hand_over: bool) -> tuple[list[Out], Callable[[float], None]]:
+    def _decide(self, partition: StreamTask, hand_over: bool) -> tuple[list[OutputRecord], Callable[[float], None]]:
         partition.advance(_MOST_AT_ONCE)
         taken = partition.take()
         state = partition.snapshot(hand_over)
@@ -528,22 +550,22 @@ class Owner:
             else None
         )
         log.error("partition stopped by an unforeseen error", partition=self.number, at=at, read=read, exc_info=error)
-        self._halt(Phase.STOPPED, f"{at}: {type(error).__name__}")
+        self._halt(OwnerPhase.STOPPED, f"{at}: {type(error).__name__}")
 
-    def _halt(self, phase: Phase, why: str) -> None:
+    def _halt(self, phase: OwnerPhase, why: str) -> None:
         self.why = why
         self.forget()
         self._show(phase)
-        if phase is Phase.REFUSED:
+        if phase is OwnerPhase.REFUSED:
             log.error("partition refused", partition=self.number, why=why)
         self._consumer.pause(self._tps)
         control = self._tps[-1]
         self._consumer.seek(control, self.control_next)
         self._consumer.resume([control])
 
-    def _show(self, phase: Phase) -> None:
+    def _show(self, phase: OwnerPhase) -> None:
         self.phase = phase
-        if phase is Phase.RUNNING:
+        if phase is OwnerPhase.RUNNING:
             self.why = ""
         self._setup.telemetry.phase(self.number, phase.value)
 

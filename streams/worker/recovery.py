@@ -8,15 +8,22 @@ import msgspec
 
 from monitor.core.codec import StateFormatError
 from monitor.partition.checkpoint import HEAD, MismatchError, place_of
-from monitor.partition.chunking import MissingPartError
+from monitor.partition.chunking import MissingChunkError
 from monitor.partition.journal import LostInput, LostState, Note
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from streams.kafka.api import TP, Cluster
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
-from streams.topics.control_topic import AcceptCommand, Command, SkipCommand, commands_in, says_done, says_refused
-from streams.topics.moved_marker import mark_of
+from streams.topics.control_topic import (
+    AcceptCommand,
+    Command,
+    SkipCommand,
+    commands_in,
+    is_completion_of,
+    is_refusal_of,
+)
+from streams.topics.moved_marker import marker_of
 from streams.topics.state_entries import newest_entries, read_entries
 from streams.topics.state_inputs import current_inputs, other_inputs
 from streams.topics.state_topic import part_of
@@ -30,7 +37,7 @@ Notes = dict[int | None, list[Note]]
 _LARGE_STATE = 1_000_000  # bytes, compressed: more takes too long to be restored in the event loop
 
 
-class OpeningRefused(Exception):
+class RecoveryRefused(Exception):
     """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do.
 
     ``control_end``: the operator's commands before it were looked at.
@@ -40,7 +47,7 @@ class OpeningRefused(Exception):
 
 
 @dataclass(slots=True)
-class Opened:
+class RecoveredPartition:
     """A partition at the offsets from which its sources are to be read on.
 
     ``state_end`` is the end of the state's log: while nothing comes after it, nobody else has written.
@@ -48,7 +55,7 @@ class Opened:
     ``accepted`` are those of them by which it went on.
     """
 
-    partition: Partition
+    partition: StreamTask
     state_end: int
     control_end: int
     commands: Commands = field(default_factory=list)
@@ -71,7 +78,7 @@ class _Acceptances:
         return None
 
 
-async def open_partition(cluster: Cluster, names: Names, number: int, partition: Partition) -> Opened:
+async def open_partition(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> RecoveredPartition:
     """Bring the new ``partition`` to where the stored state and the operator's commands say that it is.
 
     The caller's writer must have been started: before that, a former owner could still write. OpeningRefused;
@@ -89,7 +96,7 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         large = sum(map(len, stored.values())) > _LARGE_STATE
         lost = await asyncio.to_thread(_restore, partition, stored) if large else _restore(partition, stored)
         if wrong := other_inputs(partition.inputs, names):
-            raise OpeningRefused(wrong)
+            raise RecoveryRefused(wrong)
         known = partition.inputs or found
         # Of one that was never read nothing can be lost.
         read = [done > 0 for done in partition.sources.done]
@@ -102,46 +109,46 @@ async def open_partition(cluster: Cluster, names: Names, number: int, partition:
         accepted = _Acceptances(commands)
         if lost is not None:
             notes = await _begin(cluster, names, number, partition, accepted, starts, ends, lost)
-            commands = not_done(commands, notes, names)
+            commands = pending_commands(commands, notes, names)
         whole = not any(recreated) and all(
             partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs)
         )
         # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
             if large:
-                await asyncio.to_thread(Partition.take_over, partition)
+                await asyncio.to_thread(StreamTask.take_over, partition)
             else:
                 partition.take_over()
         for source, tp in enumerate(inputs):
             _check_source(partition, source, tp, starts[tp], ends[tp], recreated[source], accepted)
         partition.inputs = found
-    except OpeningRefused as refused:
+    except RecoveryRefused as refused:
         refused.args = (f"partition {number}: {refused}",)
         refused.control_end = ends[control]
         raise
-    return Opened(partition, ends[state], ends[control], commands, accepted.used)
+    return RecoveredPartition(partition, ends[state], ends[control], commands, accepted.used)
 
 
 def _check_moved(stored: Mapping[str, bytes]) -> None:
     """What was moved is gone on with elsewhere: whoever went on here, too, would decide it twice."""
-    moved = mark_of(stored)
+    moved = marker_of(stored)
     if moved is not None:
-        raise OpeningRefused(
+        raise RecoveryRefused(
             f"its state was moved to {moved.output_prefix}*, with {moved.partitions} partitions; expected workers with "
             "those settings. If none has gone on there: callwarden state move --undo"
         )
 
 
-def _restore(partition: Partition, stored: Mapping[str, bytes]) -> str | None:
+def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
     """None, or where there is no state that could be restored, how much of it there is."""
     if f"{HEAD}/0" not in stored:
         return "has none"
     try:
         partition.restore(stored)
-    except MissingPartError as error:
+    except MissingChunkError as error:
         return f"has not all of it ({error})"
     except (StateFormatError, MismatchError) as error:
-        raise OpeningRefused(str(error)) from None
+        raise RecoveryRefused(str(error)) from None
     return None
 
 
@@ -155,9 +162,9 @@ async def read_commands(cluster: Cluster, control: TP, done: int, start: int, en
 
 async def _begin(
     cluster: Cluster,
-    names: Names,
+    names: TopicNames,
     number: int,
-    partition: Partition,
+    partition: StreamTask,
     accepted: _Acceptances,
     starts: Mapping[TP, int],
     ends: Mapping[TP, int],
@@ -175,7 +182,7 @@ async def _begin(
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
     if accept is None:
-        raise OpeningRefused(
+        raise RecoveryRefused(
             f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
             "Expected the state. It can be made anew from all records that the input topics still have, with the "
             "clocks as logged; decisions that are in the enforcement topic are not made twice. What was decided by "
@@ -185,18 +192,20 @@ async def _begin(
         )
     partition.lose_state(LostState(offset, accept.reason, accept.by, accept.at_ms))
     notes: Notes = {None: []}
-    async for _, of, note in clocklog.noted(cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]):
+    async for _, of, note in clocklog.journal_entries(
+        cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]
+    ):
         notes.setdefault(of, []).append(note)
     try:
         for of, noted in notes.items():
             partition.recall(of, noted, None if of is None else ends[inputs[of]])
     except PolicyError as error:
-        raise OpeningRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
+        raise RecoveryRefused(f"{clock.topic}: expected policies that this release can read: {error}") from None
     await suppress_published(cluster, names, number, partition)
     return notes
 
 
-def not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
+def pending_commands(commands: Commands, notes: Notes, names: TopicNames) -> Commands:
     """Those after the last that was noted to be done, or refused: the others were, too.
 
     A policy that another has followed since would follow that one otherwise; one that was refused because of the
@@ -206,7 +215,7 @@ def not_done(commands: Commands, notes: Notes, names: Names) -> Commands:
     done = [
         place
         for place, (offset, command) in enumerate(commands, 1)
-        if any(says_done(note, topic, command) or says_refused(note, offset, command) for note, topic in every)
+        if any(is_completion_of(note, topic, command) or is_refusal_of(note, offset, command) for note, topic in every)
     ]
     return commands[max(done, default=0) :]
 
@@ -215,14 +224,14 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
     """No state is made beside one that was made with another number of partitions: its tenants may be ours now."""
     place = place_of(await newest_entries(cluster, first))
     if place is not None and place.partitions != partitions:
-        raise OpeningRefused(
+        raise RecoveryRefused(
             f"it has no state, and that of partition 0 was made with {place.partitions} partitions; the topics have "
             f"{partitions}: expected the same number, for another one puts tenants elsewhere, where nothing is known "
             "of them"
         )
 
 
-async def no_such_loss(cluster: Cluster, names: Names, number: int, command: AcceptCommand) -> str | None:
+async def no_such_loss(cluster: Cluster, names: TopicNames, number: int, command: AcceptCommand) -> str | None:
     """Why there is no such loss to be accepted, as far as that can be seen from outside; None where there may be one.
 
     Unavailable, Refused of the cluster.
@@ -230,7 +239,7 @@ async def no_such_loss(cluster: Cluster, names: Names, number: int, command: Acc
     enforcement = TP(names.output("enforcement"), number)
     try:
         known = (await part_of(cluster, names, number)).judged
-    except (MissingPartError, msgspec.DecodeError):
+    except (MissingChunkError, msgspec.DecodeError):
         known = None  # what is left of it is not the state: that may be the very loss
     if command.topic is None:
         if known is not None:
@@ -250,12 +259,12 @@ async def no_such_loss(cluster: Cluster, names: Names, number: int, command: Acc
     return f"--offset {command.offset}: {where} at {expected} now; expected that, as the worker's newest refusal says"
 
 
-async def suppress_published(cluster: Cluster, names: Names, number: int, partition: Partition) -> None:
+async def suppress_published(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> None:
     """Tell the partition what was published before its state was lost."""
-    partition.suppress(await published(cluster, names, number))
+    partition.suppress(await published_decisions(cluster, names, number))
 
 
-async def published(cluster: Cluster, names: Names, number: int) -> dict[str, int]:
+async def published_decisions(cluster: Cluster, names: TopicNames, number: int) -> dict[str, int]:
     """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``.
 
     What claims to have been decided well after it was written is no worker's: a state that waited until it has passed
@@ -306,7 +315,7 @@ async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
 
 
 def _check_source(
-    partition: Partition, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
+    partition: StreamTask, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
 ) -> None:
     """The log must still have what is to be read again, and what was read. ``recreated``: its topic has another id."""
     resume, done = partition.sources.offsets[source], partition.sources.done[source]
@@ -328,7 +337,7 @@ def _check_source(
         )
     accept = accepted.covering("lost_input", start, tp.topic)
     if accept is None:
-        raise OpeningRefused(
+        raise RecoveryRefused(
             f"{what}. If that is accepted, {loss}. To accept it: "
             f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
         )

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import structlog
 
 from streams.kafka.api import TP
-from streams.kafka.topic_changes import TopicWatch
-from streams.worker.context import Setup
-from streams.worker.partition_owner import Owner
+from streams.kafka.topic_changes import TopicChanges
+from streams.worker.context import WorkerContext
+from streams.worker.partition_owner import PartitionOwner
 
 log = structlog.get_logger("callwarden")
 
@@ -15,12 +15,12 @@ log = structlog.get_logger("callwarden")
 class TopicGuard:
     """Has the owners of the ``assigned`` partitions do what the look at the topics demands."""
 
-    def __init__(self, setup: Setup, owners: Mapping[int, Owner], assigned: set[int]) -> None:
+    def __init__(self, setup: WorkerContext, owners: Mapping[int, PartitionOwner], assigned: set[int]) -> None:
         self._setup, self._owners, self._assigned = setup, owners, assigned
         self._halted: set[int] = set()  # partitions that were refused because of the topics
-        self.watch = TopicWatch(setup.names, setup.partitions)
+        self.watch = TopicChanges(setup.names, setup.partitions)
 
-    def begin(self, owner: Owner, assigned: frozenset[TP]) -> None:
+    def begin(self, owner: PartitionOwner, assigned: frozenset[TP]) -> None:
         """Open a partition that was assigned, or refuse it where one of its topics is missing."""
         missing = [f"{tp.topic}-{tp.partition}" for tp in self._setup.names.of(owner.number) if tp not in assigned]
         if self.watch.halting or missing:

@@ -3,13 +3,20 @@
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
-from monitor.partition.idleness import Silence
-from monitor.partition.watermark_holds import Hold, SourceState, Why, held_by, open_transaction, sentence
+from monitor.partition.idleness import SilentSources
+from monitor.partition.watermark_holds import (
+    HoldReason,
+    SourceState,
+    WatermarkHold,
+    held_by,
+    open_transaction,
+    sentence,
+)
 from streams.kafka.api import TP, Cluster
-from streams.kafka.topic_names import Names
-from streams.topics.transaction_records import Tick, decode_tick, is_tick
-from streams.worker.context import Phase, Setup
-from streams.worker.partition_owner import Owner
+from streams.kafka.topic_names import TopicNames
+from streams.topics.transaction_records import ClockTick, decode_tick, is_tick
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.partition_owner import PartitionOwner
 
 _OPEN_MS = 30_000  # a transaction that has been open for so long is named
 _MOST = 50  # sentences of one worker
@@ -18,17 +25,17 @@ _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
 
-class Waits:
+class WaitReasons:
     """Kept up by each look: since when clocks stand, old records hold decisions back, and transactions are open."""
 
-    def __init__(self, setup: Setup, silence: Silence[TP]) -> None:
+    def __init__(self, setup: WorkerContext, silence: SilentSources[TP]) -> None:
         self._setup, self._silence = setup, silence
         self._stands: dict[TP, tuple[int, int]] = {}
         self._old: dict[TP, tuple[None, int]] = {}
         self._open: dict[TP, tuple[int, int]] = {}
         self.sentences: dict[int, list[str]] = {}
 
-    def look(self, owners: Mapping[int, Owner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
+    def look(self, owners: Mapping[int, PartitionOwner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
         """As of a look at these ``ends``; ``undecided`` are the first offsets of open transactions."""
         now_ms = self._setup.broker_clock.rough_ms
         if now_ms is None:
@@ -37,7 +44,7 @@ class Waits:
         self._open = _since(self._open, {tp: at for tp, at in undecided.items() if tp.topic in inputs}, now_ms)
         clocks: dict[TP, int] = {}
         for number, owner in owners.items():
-            if owner.phase is Phase.RUNNING and owner.partition is not None:
+            if owner.phase is OwnerPhase.RUNNING and owner.partition is not None:
                 tps = [TP(topic, number) for topic in inputs]
                 clocks |= dict(zip(tps, owner.partition.sources.clocks_ms, strict=True))
         self._stands = _since(self._stands, clocks, now_ms)
@@ -45,7 +52,7 @@ class Waits:
         old = {
             TP(inputs[hold.source], number): None
             for number, hold in holds.items()
-            if hold is not None and hold.why is Why.OLD_RECORDS
+            if hold is not None and hold.why is HoldReason.OLD_RECORDS
         }
         self._old = _since(self._old, old, now_ms)
         said = {number: self._of(number, hold, now_ms) for number, hold in holds.items()}
@@ -53,11 +60,11 @@ class Waits:
         for number, lines in said.items():
             self.sentences[number], left = lines[:left], max(left - len(lines), 0)
 
-    def _hold(self, number: int, owner: Owner, ends: Mapping[TP, int], now_ms: int) -> Hold | None:
+    def _hold(self, number: int, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int) -> WatermarkHold | None:
         """What holds the watermark of a partition back."""
         partition, live = owner.partition, self._setup.live
         tps = [TP(topic, number) for topic in self._setup.names.inputs]
-        if owner.phase is not Phase.RUNNING or partition is None or not all(tp in ends for tp in tps):
+        if owner.phase is not OwnerPhase.RUNNING or partition is None or not all(tp in ends for tp in tps):
             return None
         sources = partition.sources
         states = [
@@ -73,7 +80,7 @@ class Waits:
             partition.last_ms,
         )
 
-    def _of(self, number: int, hold: Hold | None, now_ms: int) -> list[str]:
+    def _of(self, number: int, hold: WatermarkHold | None, now_ms: int) -> list[str]:
         tps = [TP(topic, number) for topic in self._setup.names.inputs]
         lines = [
             open_transaction(tp.topic, number, at, since_ms)
@@ -85,8 +92,8 @@ class Waits:
         if hold is not None:
             tp = tps[hold.source]
             # The times of old records rise, or the source would be silent.
-            _, since_ms = self._old[tp] if hold.why is Why.OLD_RECORDS else self._stands[tp]
-            if hold.why is not Why.OUTAGE_GRACE and now_ms - since_ms < 2 * self._setup.live.idle_after_ms:
+            _, since_ms = self._old[tp] if hold.why is HoldReason.OLD_RECORDS else self._stands[tp]
+            if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._setup.live.idle_after_ms:
                 return lines  # it is being read, or is about to be seen to be silent
             lines.append(sentence(hold, tp.topic, number, since_ms))
         return lines
@@ -101,14 +108,16 @@ _TAIL = 2_000  # offsets of a clock log in which ticks are looked for
 _STALE_MS = 660_000  # a worker ticks every five minutes
 
 
-async def told(cluster: Cluster, names: Names, numbers: Iterable[int]) -> tuple[int | None, dict[int, list[str]]]:
+async def reported_reasons(
+    cluster: Cluster, names: TopicNames, numbers: Iterable[int]
+) -> tuple[int | None, dict[int, list[str]]]:
     """What partitions wait for by the newest ticks of their workers, and the time of the newest of all.
 
     None where there is no tick. Unavailable, Refused.
     """
     clocks = [TP(names.output("clock"), number) for number in numbers]
     starts, ends = await cluster.starts(clocks), await cluster.ends(clocks)
-    ticks: list[tuple[int, Tick]] = []
+    ticks: list[tuple[int, ClockTick]] = []
     for tp in clocks:
         async for fetched in cluster.read(tp, max(starts[tp], ends[tp] - _TAIL), ends[tp]):
             found = zip(fetched.timestamps_ms.tolist(), fetched.values, strict=True)

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from monitor.adapters.base import Row
+from monitor.adapters.base import InputRow
 from monitor.adapters.mapped import MappedAdapter
 from monitor.adapters.mapping.read import read_mapping
 from monitor.adapters.values.pseudonym import PUBLIC_KEY
@@ -40,7 +40,7 @@ def adapter(mapping: str, constants: dict[str, str] | None = None) -> MappedAdap
     return MappedAdapter(read_mapping(mapping, "test.yaml", constants), PUBLIC_KEY)
 
 
-def rows(mapping: str, content: bytes | str, constants: dict[str, str] | None = None) -> list[Row]:
+def rows(mapping: str, content: bytes | str, constants: dict[str, str] | None = None) -> list[InputRow]:
     """All rows of a file's content, as replay gets them."""
     data = content.encode() if isinstance(content, str) else content
     return list(adapter(mapping, constants).rows(io.BytesIO(data)))

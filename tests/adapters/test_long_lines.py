@@ -9,7 +9,7 @@ from adapter_rows import SMALL, rows
 
 from monitor.adapters import NAMES
 from monitor.adapters.bank import COLUMNS, BankAdapter
-from monitor.adapters.base import Adapter, Row
+from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.lines import LongLine, bounded_lines
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.shipped import ByHeader, open_adapter
@@ -32,7 +32,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "MAX_BYTES", MOST)
 
 
-def outcomes(found: list[Row]) -> list[tuple[int, str]]:
+def outcomes(found: list[InputRow]) -> list[tuple[int, str]]:
     return sorted((row.line, "" if row.reason is None else row.reason.partition(":")[0]) for row in found)
 
 

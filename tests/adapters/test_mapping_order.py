@@ -8,12 +8,12 @@ from adapter_rows import SMALL, adapter, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.adapters.base import Row
+from monitor.adapters.base import InputRow
 
 T = 1_700_000_000
 
 
-def ends(found: list[Row]) -> list[int]:
+def ends(found: list[InputRow]) -> list[int]:
     return [row.record.end_ms for row in found if row.record]
 
 

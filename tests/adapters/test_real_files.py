@@ -15,7 +15,7 @@ import pytest
 from adapter_rows import DATA
 
 from monitor.adapters import open_adapter
-from monitor.adapters.base import Row
+from monitor.adapters.base import InputRow
 from monitor.adapters.shipped import shipped_text
 from monitor.adapters.survey import survey
 from schemas.inputs import Cdr, Complaint
@@ -34,17 +34,17 @@ DOUBLED = (
 NO_NUMBER = "excluded: no number, so it counts against no tenant"
 
 
-def read(name: str, path: Path) -> list[Row]:
+def read(name: str, path: Path) -> list[InputRow]:
     with path.open("rb") as stream:
         return list(open_adapter(name).rows(stream))
 
 
 @pytest.fixture(scope="module")
-def bank() -> list[Row]:
+def bank() -> list[InputRow]:
     return read("bank-calls", BANK)
 
 
-def test_every_call_of_the_bank_is_a_record_once(bank: list[Row]) -> None:
+def test_every_call_of_the_bank_is_a_record_once(bank: list[InputRow]) -> None:
     assert sorted(row.line for row in bank) == list(range(2, 33_346))
     calls = [row.record for row in bank if isinstance(row.record, Cdr)]
     assert len(calls) == len({call.call_id for call in calls}) == 33_344
@@ -54,7 +54,7 @@ def test_every_call_of_the_bank_is_a_record_once(bank: list[Row]) -> None:
     assert [call.end_ms for call in calls] == sorted(call.end_ms for call in calls)
 
 
-def test_the_banks_daily_abandonment_is_the_published_one(bank: list[Row]) -> None:
+def test_the_banks_daily_abandonment_is_the_published_one(bank: list[InputRow]) -> None:
     inbound: Counter[str] = Counter()
     abandoned: Counter[str] = Counter()
     for row in bank:
@@ -68,7 +68,7 @@ def test_the_banks_daily_abandonment_is_the_published_one(bank: list[Row]) -> No
     assert 0.155 < median(ratio.values()) < 0.17
 
 
-def test_the_banks_short_calls_are_all_there(bank: list[Row]) -> None:
+def test_the_banks_short_calls_are_all_there(bank: list[InputRow]) -> None:
     talk = [row.record.end_ms - row.record.answer_ms for row in bank if row.record.answer_ms]
     assert sum(ms <= 5_000 for ms in talk) == 1_230
     # The longest of those over midnight is a call of 1,597 s; a day more would be a mistake of the date.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.adapters import NAMES, MappingError, open_adapter
-from monitor.adapters.base import Row
+from monitor.adapters.base import InputRow
 from monitor.adapters.shipped import about, described, shipped_text
 from schemas.inputs import Cdr, Complaint
 
@@ -23,7 +23,7 @@ BANK = (
 )
 
 
-def read(name: str, content: str, constants: dict[str, str] | None = None) -> list[Row]:
+def read(name: str, content: str, constants: dict[str, str] | None = None) -> list[InputRow]:
     return list(open_adapter(name, constants).rows(io.BytesIO(content.encode())))
 
 
@@ -31,7 +31,7 @@ def complaints(content: str) -> list[Complaint]:
     return [row.record for row in read("ftc-dnc", content) if isinstance(row.record, Complaint)]
 
 
-def calls(rows: list[Row]) -> Iterator[Cdr]:
+def calls(rows: list[InputRow]) -> Iterator[Cdr]:
     for row in rows:
         assert isinstance(row.record, Cdr), row.reason
         yield row.record

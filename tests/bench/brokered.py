@@ -24,7 +24,7 @@ from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, TOPIC_OF
 from streams.kafka import KafkaCluster
 from streams.kafka.api import TP
-from streams.kafka.topic_names import OUTPUTS, Names
+from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, load, variable
 
 BATCH_BYTES = 1 << 19  # as `streams.dev.traffic` sends
@@ -42,9 +42,9 @@ class Place(msgspec.Struct, frozen=True):
     policy: str | None = None
 
     @property
-    def names(self) -> Names:
+    def names(self) -> TopicNames:
         """Its topics."""
-        return Names(self.inputs, self.outputs)
+        return TopicNames(self.inputs, self.outputs)
 
     @property
     def settings(self) -> Settings:

@@ -9,7 +9,7 @@ import json
 from schemas import codec
 from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, Listener
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load
 
 _ROWS, _WAIT_S = 20_000, 0.2  # as the engine polls
@@ -18,7 +18,7 @@ _ROWS, _WAIT_S = 20_000, 0.2  # as the engine polls
 async def main() -> None:
     """Read to where the topics end, and say so; then do nothing until killed."""
     settings = load()
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     cluster = KafkaCluster(settings)
     counts = await cluster.partitions(names.inputs)
     left = await cluster.ends([TP(topic, number) for topic, count in counts.items() for number in range(count)])

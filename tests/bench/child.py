@@ -26,13 +26,13 @@ def workload(name: str, tenants: int, calls: int, days: int, cache: str) -> Answ
 
 def decode(path: str, piece_lines: int) -> Answer:
     """Read, split and decode only, without looking for what msgspec lets pass: the least that any reader must do."""
-    from monitor.replay.files import open_input, pieces
+    from monitor.replay.files import line_chunks, open_input
     from schemas import codec
 
     def work() -> int:
         records = 0
         with open_input(path) as stream:
-            for _, lines in pieces(stream, piece_lines):
+            for _, lines in line_chunks(stream, piece_lines):
                 for start in range(0, len(lines), _AT_ONCE):
                     records += len(list(map(codec.decode, lines[start : start + _AT_ONCE])))
         return records

@@ -20,10 +20,10 @@ from bench.live import PARTITIONS, Sizes
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Place
+from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.key_check import partition_of
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from monitor.simulate.arrivals import TOPIC_OF
 from schemas import codec
@@ -33,7 +33,7 @@ _AT_ONCE = 3_300  # a megabyte, which is what a fetch gives of a partition
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 
 
-def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Rows]]]:
+def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, RecordBatch]]]:
     """For each partition its rows in the order in which they are fetched, with their source: the calls last."""
     lines = squeezed(Path(path).read_bytes().splitlines(), squeeze)
     values: defaultdict[tuple[int, int], list[bytes]] = defaultdict(list)
@@ -47,23 +47,23 @@ def rows_of(path: str, squeeze: int, partitions: int) -> list[list[tuple[int, Ro
         place = homes[key], TOPIC_OF[head.type]
         values[place].append(line)
         keys[place].append(key)
-    found: list[list[tuple[int, Rows]]] = []
+    found: list[list[tuple[int, RecordBatch]]] = []
     for number in range(partitions):
-        mine: list[tuple[int, Rows]] = []
+        mine: list[tuple[int, RecordBatch]] = []
         for source in (*range(1, len(INPUTS)), 0):
             all_values, all_keys = values[number, source], keys[number, source]
             for start in range(0, len(all_values), _AT_ONCE):
                 some = all_values[start : start + _AT_ONCE]
                 stop = start + len(some)
                 offsets, times = np.arange(start, stop), np.full(len(some), _NEVER_MS)
-                mine.append((source, Rows(start, stop, offsets, times, some, all_keys[start:stop])))
+                mine.append((source, RecordBatch(start, stop, offsets, times, some, all_keys[start:stop])))
         found.append(mine)
     return found
 
 
-def judge(fetched: Sequence[Sequence[tuple[int, Rows]]], policy: Policy) -> dict[str, Any]:
+def judge(fetched: Sequence[Sequence[tuple[int, RecordBatch]]], policy: Policy) -> dict[str, Any]:
     """Feed it, and store what is due after each batch; what was put out and stored, as one digest."""
-    partitions = [Partition(policy, place=Place(number, len(fetched))) for number in range(len(fetched))]
+    partitions = [StreamTask(policy, place=PartitionIdentity(number, len(fetched))) for number in range(len(fetched))]
     last_ms = max(event_ms(rows.values[-1]) for mine in fetched for _, rows in mine)
     digest = hashlib.sha256()
     records = snapshots = stored = decisions = 0

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
-from monitor.replay.files import open_input, pieces
+from monitor.replay.files import line_chunks, open_input
 
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 _PIECE = 500
@@ -21,11 +21,11 @@ _BEFORE, _SMALL, _LARGE, _OPEN, _MANY_OPEN = 0.5, 0.1, 0.15, 0.2, 0.04
 
 def looks(path: str, policy: Policy) -> dict[str, Any]:
     """Judge a file as a worker does, with looks in between: the first one, and the later ones case by case."""
-    partition = Partition(policy, sources=1)
+    partition = StreamTask(policy, sources=1)
     with open_input(path) as stream:
-        lines = sum(len(some) for _, some in pieces(stream, 50_000))
+        lines = sum(len(some) for _, some in line_chunks(stream, 50_000))
     with open_input(path) as stream:
-        feed = feeder(partition, (line for _, some in pieces(stream, 5_000) for line in some))
+        feed = feeder(partition, (line for _, some in line_chunks(stream, 5_000) for line in some))
 
         def read(share: float, advance: bool, piece: int = 5_000) -> Iterator[None]:
             for _ in range(max(int(share * lines) // piece, 1)):
@@ -47,7 +47,7 @@ def looks(path: str, policy: Policy) -> dict[str, Any]:
     return {"first_ms": first_ms, "tenants": partition.shard.tenants, "cases": cases}
 
 
-def feeder(partition: Partition, lines: Iterator[bytes]) -> Any:
+def feeder(partition: StreamTask, lines: Iterator[bytes]) -> Any:
     """Feeds the partition's first source with so many lines when called."""
     at = 0
 
@@ -55,13 +55,13 @@ def feeder(partition: Partition, lines: Iterator[bytes]) -> Any:
         nonlocal at
         some = list(islice(lines, count))
         offsets = np.arange(at, at + len(some))
-        partition.feed(0, Rows(at, at + len(some), offsets, np.full(len(some), _NEVER_MS), some))
+        partition.feed(0, RecordBatch(at, at + len(some), offsets, np.full(len(some), _NEVER_MS), some))
         at += len(some)
 
     return feed
 
 
-def _case(about: str, partition: Partition, steps: Iterator[None]) -> dict[str, Any]:
+def _case(about: str, partition: StreamTask, steps: Iterator[None]) -> dict[str, Any]:
     """A look after each step: the median and the highest of its cost, and what it told."""
     partition.take()
     spent_ms, told = [], 0
@@ -80,7 +80,7 @@ def _case(about: str, partition: Partition, steps: Iterator[None]) -> dict[str, 
     }
 
 
-def _look(partition: Partition) -> float:
+def _look(partition: StreamTask) -> float:
     """Take a look; how much CPU time it cost, in ms."""
     began_ns = time.process_time_ns()
     partition.early()

@@ -12,18 +12,18 @@ from prometheus_client import generate_latest
 from bench.early import feeder
 from bench.workload import CACHE, Workload, make
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import Looking, look
-from monitor.partition.task import Partition
+from monitor.core.threshold_distance import DistanceOptions, measure_distances
+from monitor.partition.task import StreamTask
 from monitor.policy.load import load
-from monitor.replay.files import open_input, pieces
-from streams.worker.metrics import Telemetry
+from monitor.replay.files import line_chunks, open_input
+from streams.worker.metrics import WorkerMetrics
 
 _READ = 0.75  # of the day: in the evening the windows are full
 _TIMES = 5
 CASES = {
-    "as set": Looking(),
-    "everybody near": Looking(near=0.0),
-    "nobody by name": Looking(busiest=0, most=0),
+    "as set": DistanceOptions(),
+    "everybody near": DistanceOptions(near=0.0),
+    "nobody by name": DistanceOptions(busiest=0, most=0),
 }
 
 
@@ -43,9 +43,9 @@ class Page:
 def pages(path: str, records: int) -> list[Page]:
     """Judge the first part of a file as a worker does, and make its page in each of the cases."""
     policy = load(None)
-    partition = Partition(policy, sources=1)
+    partition = StreamTask(policy, sources=1)
     with open_input(path) as stream:
-        feed = feeder(partition, (line for _, some in pieces(stream, 5_000) for line in some))
+        feed = feeder(partition, (line for _, some in line_chunks(stream, 5_000) for line in some))
         for _ in range(int(_READ * records) // 5_000):
             feed(5_000)
             partition.advance()
@@ -54,14 +54,14 @@ def pages(path: str, records: int) -> list[Page]:
     return [_page(case, looking, shard) for case, looking in CASES.items()]
 
 
-def _page(case: str, looking: Looking, shard: Shard) -> Page:
-    telemetry = Telemetry(shard.policy, looking)
+def _page(case: str, looking: DistanceOptions, shard: Shard) -> Page:
+    telemetry = WorkerMetrics(shard.policy, looking)
     telemetry.phase(0, "running")
     took_look, took_page = [], []
     for _ in range(_TIMES):
         telemetry.opened(0, 1.0, lambda: shard)  # so that it looks anew
         began = time.process_time()
-        seen = look(shard, looking)
+        seen = measure_distances(shard, looking)
         took_look.append(time.process_time() - began)
         began = time.process_time()
         text = generate_latest(telemetry.registry)

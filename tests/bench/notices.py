@@ -18,11 +18,11 @@ from monitor.text.durations import DAY, MINUTE
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.rules.digest import plan, summary
-from streams.consumers.notify.rules.notification_rules import Desk, Said, Silent
-from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.notification_rules import NotificationRules, RuleOutput, SilentMessage
+from streams.consumers.notify.rules.schedule import PendingCase, about_to_lapse, next_summary_ms
 from streams.consumers.notify.rules.templates import lapse_soon
-from streams.consumers.notify.rules.tenant_state import Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.tenant_state import TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 
 _ROOM = 10
 
@@ -49,17 +49,17 @@ def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
         yield at_ms, record
 
 
-def told(folder: Path, manners: Manners) -> Month:
+def told(folder: Path, manners: Throttle) -> Month:
     """The month, with the time of the records as the clock."""
     policy = load(None)
-    desk, month = Desk(policy, manners), Month()
-    tenants: dict[str, Tenant] = {}
-    pending: dict[str, Pending] = {}
+    desk, month = NotificationRules(policy, manners), Month()
+    tenants: dict[str, TenantState] = {}
+    pending: dict[str, PendingCase] = {}
     warned: set[str] = set()
-    silent: list[Silent] = []
+    silent: list[SilentMessage] = []
     next_tick = next_summary = 0
 
-    def take(said: Said, at_ms: int) -> None:
+    def take(said: RuleOutput, at_ms: int) -> None:
         month.told += [(at_ms, message) for message in said.messages if message.others]
         silent.extend(said.silent)
         month.silent += len(said.silent)
@@ -85,18 +85,20 @@ def told(folder: Path, manners: Manners) -> Month:
             next_tick = next_tick + MINUTE if next_tick else at_ms + MINUTE
             tick(min(next_tick, at_ms))
         if isinstance(record, Alert):
-            tenant = tenants.setdefault(record.tenant_id, Tenant())
+            tenant = tenants.setdefault(record.tenant_id, TenantState())
             followed.alert(record, tenant)
             take(desk.alert(record.tenant_id, tenant, record, at_ms), at_ms)
         else:
-            tenant = tenants.setdefault(record.subject, Tenant())
+            tenant = tenants.setdefault(record.subject, TenantState())
             followed.decision(record)
             take(desk.decision(record.subject, tenant, record, at_ms), at_ms)
             for old in (record.data.supersedes, record.data.reverses):
                 pending.pop(old or "", None)
             if record.data.review_by_ms is not None:
                 data = record.data
-                pending[record.id] = Pending(record.id, record.subject, data.behaviour, data.kind, data.review_by_ms)
+                pending[record.id] = PendingCase(
+                    record.id, record.subject, data.behaviour, data.kind, data.review_by_ms
+                )
     month.threads, month.stopped = followed.outcome()
     return month
 
@@ -104,13 +106,13 @@ def told(folder: Path, manners: Manners) -> Month:
 class Followed:
     """Threads of alerts, apart from the desk's: each from its first alert until all of a behaviour was quiet a day."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: NotificationRules) -> None:
         self._desk = desk
         self._open: dict[tuple[str, str], list[int]] = {}  # firing, last_ms, followed, stopped
         self._done: list[tuple[bool, bool]] = []
         self._firing: dict[str, tuple[str, str]] = {}
 
-    def alert(self, alert: Alert, tenant: Tenant) -> None:
+    def alert(self, alert: Alert, tenant: TenantState) -> None:
         """One fires or is over."""
         if alert.severity == "info":
             return
@@ -149,7 +151,7 @@ class Followed:
 
 def main() -> None:
     """Print the figures."""
-    manners = Manners()
+    manners = Throttle()
     month = told(Path(sys.argv[1]), manners)
     days = Counter(at_ms // DAY for at_ms, _ in month.told)
     counted = Counter(("off " if m.standing == "off" else "") + m.what for _, m in month.told)

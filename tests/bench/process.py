@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import usage
 from bench.workload import ROOT
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 _LOOK_S = 0.02
 PATIENCE_S = 300.0
@@ -32,7 +32,7 @@ class Measured:
         self._log = log
         self.began_s = time.monotonic()
         with log.open("wb") as output:
-            self._child = Child(
+            self._child = ChildProcess(
                 [sys.executable, "-m", *module], output, {**os.environ, **environment, "PYTHONPATH": path}
             )
 

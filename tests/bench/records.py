@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.memory import size_of
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import load
 from streams.worker.consumer_loop import OTHER_ROWS
 from streams.worker.partition_owner import _LARGE, _MOST_AT_ONCE
@@ -54,14 +54,14 @@ def complaint(number: int, at_ms: int) -> bytes:
 
 def complaints(counts: Sequence[int] = (1_000, 10_000, 100_000)) -> list[dict[str, Any]]:
     """One tenant's complaints come in bursts as large as the counts; after each, some more one by one."""
-    partition, steps = Partition(load(None), sources=1), Steps()
+    partition, steps = StreamTask(load(None), sources=1), Steps()
     have, told = 0, []
 
     def feed(count: int) -> None:
         nonlocal have
         values = [complaint(n, T0 + n) for n in range(have, have + count)]
         offsets = np.arange(have, have + count)
-        rows = Rows(have, have + count, offsets, np.full(count, _NEVER_MS), values)
+        rows = RecordBatch(have, have + count, offsets, np.full(count, _NEVER_MS), values)
         for piece in rows.cut(offsets[OTHER_ROWS::OTHER_ROWS].tolist()):
             steps.timed("feed", lambda piece=piece: partition.feed(0, piece))
         have += count

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bench.state(scenario)
             if scenario.early:
                 bench.early(scenario)
-    except (ChildError, DisagreementError, ProcessError, NoAnswerError, NodeFailed, kafkajars.Missing) as error:
+    except (ChildError, DisagreementError, ProcessError, NoAnswerError, NodeFailed, kafkajars.MissingJars) as error:
         print(error, file=sys.stderr)
         return 1
     print(as_markdown(bench, at))

@@ -15,18 +15,18 @@ import numpy as np
 from bench import usage
 from bench.calls import templates
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
 from monitor.policy.load import load as load_policy
 from monitor.policy.model import Policy
 from monitor.simulate.settings import HOUR_MS
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Fetched, Listener
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, FetchedBatch, Listener
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings, load
-from streams.worker.context import Phase, Setup
-from streams.worker.metrics import Telemetry
-from streams.worker.partition_owner import Owner
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition_owner import PartitionOwner
 
 _PANE_MS = 300_000
 _ROWS = 5_000
@@ -56,7 +56,7 @@ class NoConsumer:
     def seek(self, tp: TP, offset: int) -> None:
         """Nothing."""
 
-    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         """Nothing."""
         return {}
 
@@ -81,7 +81,7 @@ async def main(path: str, calls: int) -> None:
     cluster = KafkaCluster(settings)
     owner = _owner(cluster, settings, policy)
     owner.begin()
-    while owner.phase is not Phase.RUNNING:  # whoever started us has the patience
+    while owner.phase is not OwnerPhase.RUNNING:  # whoever started us has the patience
         await asyncio.sleep(0.01)
     partition = owner.partition
     assert partition is not None
@@ -103,18 +103,20 @@ async def main(path: str, calls: int) -> None:
     print(json.dumps({**about, "fed_s": max(fed_s), **spent, **memory}), flush=True)
 
 
-def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> Owner:
-    names = Names(settings.input_prefix, settings.output_prefix)
+def _owner(cluster: KafkaCluster, settings: Settings, policy: Policy) -> PartitionOwner:
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
     def now_ms() -> int:
         return time.time_ns() // 1_000_000
 
     application = settings.application_id
-    setup = Setup(cluster, names, policy, b"", Live(), 1, "murmur2", application, 1.0, now_ms, Telemetry(policy))
-    return Owner(0, setup, NoConsumer())
+    setup = WorkerContext(
+        cluster, names, policy, b"", DecidingSettings(), 1, "murmur2", application, 1.0, now_ms, WorkerMetrics(policy)
+    )
+    return PartitionOwner(0, setup, NoConsumer())
 
 
-def _pane(path: str, calls: int, start_ms: int) -> Iterator[Rows]:
+def _pane(path: str, calls: int, start_ms: int) -> Iterator[RecordBatch]:
     """So many calls, spread evenly over the pane that begins then."""
     prepared = templates(path, _TEMPLATES)
     lines = itertools.cycle(prepared)
@@ -124,10 +126,10 @@ def _pane(path: str, calls: int, start_ms: int) -> Iterator[Rows]:
         some = list(zip(range(first, first + count), end_ms.tolist(), itertools.islice(lines, count), strict=True))
         values = [line.at(number // len(prepared), at_ms) for number, at_ms, line in some]
         keys = [line.tenant for _, _, line in some]
-        yield Rows(first, first + count, np.arange(first, first + count), end_ms, values, keys)
+        yield RecordBatch(first, first + count, np.arange(first, first + count), end_ms, values, keys)
 
 
-async def _seal(owner: Owner) -> dict[str, float]:
+async def _seal(owner: PartitionOwner) -> dict[str, float]:
     """What it takes until the pane is sealed, and until that is committed; for how long the event loop was held."""
     ticks = Ticks()
     ticking = asyncio.create_task(ticks.run())

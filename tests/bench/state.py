@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from monitor.partition.checkpoint import HEAD
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
-from monitor.replay.files import open_input, pieces
+from monitor.replay.files import line_chunks, open_input
 
 _STORED = "stored.msgpack"
 _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
@@ -21,16 +21,18 @@ _NEVER_MS = 4_102_444_800_000  # no record is ahead of it
 
 def judge_and_store(path: str, policy: Policy, piece_lines: int, folder: Path) -> dict[str, Any]:
     """Feed a file to its end, without the windows after its last record; the last snapshot goes to ``folder``."""
-    partition = Partition(policy, sources=1)
+    partition = StreamTask(policy, sources=1)
     stored: dict[str, bytes] = {}
     written: Counter[str] = Counter()
     records = snapshots = 0
     snapshot_s = 0.0
     with open_input(path) as stream:
-        for first_line, lines in pieces(stream, piece_lines):
+        for first_line, lines in line_chunks(stream, piece_lines):
             first_line -= 1
             offsets = np.arange(first_line, first_line + len(lines))
-            partition.feed(0, Rows(first_line, first_line + len(lines), offsets, np.full(len(lines), _NEVER_MS), lines))
+            partition.feed(
+                0, RecordBatch(first_line, first_line + len(lines), offsets, np.full(len(lines), _NEVER_MS), lines)
+            )
             ended_ms = partition.shard.at_ms
             partition.advance()
             if partition.shard.at_ms == ended_ms:
@@ -69,12 +71,12 @@ def kind_of(key: str) -> str:
     return {"f": "panes", "h": "panes", "n": "names", **pages}[key[0]]
 
 
-def load(policy: Policy, folder: Path) -> Callable[[], Partition]:
+def load(policy: Policy, folder: Path) -> Callable[[], StreamTask]:
     """Read what was stored; the call that makes a partition of it."""
     stored = msgspec.msgpack.decode((folder / _STORED).read_bytes(), type=dict[str, bytes])
 
-    def become() -> Partition:
-        partition = Partition(policy, sources=1)
+    def become() -> StreamTask:
+        partition = StreamTask(policy, sources=1)
         partition.restore(stored)
         return partition
 

@@ -13,7 +13,7 @@ from monitor.policy.load import load
 from monitor.replay.run import replay
 from monitor.simulate.arrivals import TOPIC_OF
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from schemas import codec
 
 AT_MS = 1_790_000_000_000
@@ -35,7 +35,7 @@ def test_the_event_time_of_a_call_is_its_end_and_of_all_else_its_last_change() -
 
 
 def test_denser_records_end_when_they_did_and_none_is_refused(tmp_path: Path) -> None:
-    simulate(Settings(120, 1, 3, calls_per_day=20_000), tmp_path)
+    simulate(SimulationSettings(120, 1, 3, calls_per_day=20_000), tmp_path)
     lines = (tmp_path / "records.jsonl").read_bytes().splitlines()
     assert any(b'"type":"review"' in line for line in lines)
     assert squeezed(lines, 1) == lines

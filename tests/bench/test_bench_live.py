@@ -26,7 +26,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     try:
         kafkajars.java()
         jars = kafkajars.fetch(ROOT / kafkajars.FOLDER)
-    except kafkajars.Missing as missing:
+    except kafkajars.MissingJars as missing:
         pytest.skip(f"no Kafka: {missing}")
     with node(tmp_path / "kafka", jars) as started:
         yield started.address

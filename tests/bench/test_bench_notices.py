@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from bench.notices import main, told
 from streams.cli.app import build
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.throttle import Throttle
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +23,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_decision_is_told_or_counted(judged: Path) -> None:
-    month = told(judged, Manners())
+    month = told(judged, Throttle())
     decided = {line.partition(b'"id":"')[2][:36] for line in (judged / "enforcement.jsonl").read_bytes().splitlines()}
     heard = {ref.encode()[:36] for _, message in month.told for ref in message.refs}
     assert len(decided) > 20
     assert len(decided & heard) + month.silent >= len(decided)
-    loud = told(judged, Manners(quiet_ms=0))
+    loud = told(judged, Throttle(quiet_ms=0))
     alerted = {ref.encode()[:36] for _, message in loud.told for ref in message.refs}
     lapses = sum(b'"kind":"lapse"' in line for line in (judged / "enforcement.jsonl").read_bytes().splitlines())
     assert len(decided - alerted) == lapses, "without a quiet time everything but lapses is told"

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from bench.phases import PHASES, Clock, watched
 from bench.state import kind_of
-from streams.kafka.api import Out
+from streams.kafka.api import OutputRecord
 from streams.topics import transaction_records as emit
 
 # Beside those of a replay. What a worker does between them is in `REST`: the event loop, sockets, aiokafka, Faust.
@@ -21,18 +21,18 @@ WORKER = {
     "fetch: take apart": ("streams.kafka.fetch.columnar_fetch:_getall",),
     "fetch: columns": ("streams.kafka.consumer:columns",),
     "clocks and merge": ("monitor.decoding.decode:Source.place", "monitor.partition.task:merge"),
-    "keys and partitions": ("monitor.partition.key_check:Keying.check",),
-    "feed": ("monitor.partition.task:Partition.feed",),
-    "is anything due?": ("monitor.partition.task:Partition.due",),
-    "early looks": ("monitor.partition.task:Partition.early",),
-    "advance": ("monitor.partition.task:Partition.advance",),
-    "snapshot": ("monitor.partition.task:Partition.snapshot",),
+    "keys and partitions": ("monitor.partition.key_check:KeyCheck.check",),
+    "feed": ("monitor.partition.task:StreamTask.feed",),
+    "is anything due?": ("monitor.partition.task:StreamTask.due",),
+    "early looks": ("monitor.partition.task:StreamTask.early",),
+    "advance": ("monitor.partition.task:StreamTask.advance",),
+    "snapshot": ("monitor.partition.task:StreamTask.snapshot",),
     "records to be written": ("streams.topics.transaction_records:records",),
     "write: batches": (
         "aiokafka.producer.message_accumulator:BatchBuilder.append",
         "aiokafka.producer.message_accumulator:BatchBuilder._build",
     ),
-    "telemetry": ("streams.worker.metrics:Telemetry.committed",),
+    "telemetry": ("streams.worker.metrics:WorkerMetrics.committed",),
 }
 _LEFT_OUT = {"read and split", "output"}
 GARBAGE = "garbage collection"
@@ -45,7 +45,7 @@ class Written:
         self.transactions = 0
         self.bytes: Counter[str] = Counter()
 
-    def note(self, outs: Sequence[Out]) -> None:
+    def note(self, outs: Sequence[OutputRecord]) -> None:
         """A transaction's records."""
         self.transactions += 1
         for out in outs:
@@ -61,7 +61,7 @@ def main() -> None:
 
     clock, written, records = Clock(), Written(), emit.records
 
-    def noted(*told: Any) -> list[Out]:
+    def noted(*told: Any) -> list[OutputRecord]:
         outs = records(*told)
         written.note(outs)
         return outs

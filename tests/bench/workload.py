@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from monitor.simulate.settings import DEFAULT_START_MS, Settings
+from monitor.simulate.settings import DEFAULT_START_MS, SimulationSettings
 
 SEED = 20260302
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,9 @@ def make(workload: Workload, cache: Path) -> Made:
 def _simulate(workload: Workload, folder: Path, about: Path) -> None:
     from monitor.simulate.run import simulate
 
-    settings = Settings(workload.tenants, workload.days, SEED, workload.calls / workload.days, workload.start_ms)
+    settings = SimulationSettings(
+        workload.tenants, workload.days, SEED, workload.calls / workload.days, workload.start_ms
+    )
     summary = simulate(settings, folder)
     counts = {
         "records": sum(summary.records.values()),

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from deadlines import deadline
 
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Consumer, Fetched, Listener
+from streams.kafka.api import TP, Consumer, FetchedBatch, Listener
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import Settings, load
@@ -127,9 +127,9 @@ class Member:
             self.consumer.seek(tp, offset)
         self.consumer.resume([tp for tp, _ in positions])
 
-    async def take(self, tp: TP, count: int, most: int = 1000) -> list[Fetched]:
+    async def take(self, tp: TP, count: int, most: int = 1000) -> list[FetchedBatch]:
         """Batches until they hold ``count`` records."""
-        batches: list[Fetched] = []
+        batches: list[FetchedBatch] = []
         async with deadline(f"{count} records of {tp.topic}-{tp.partition}"):
             while sum(map(len, batches)) < count:
                 batches += (await self.consumer.poll([tp], 0.2, most)).values()
@@ -142,15 +142,15 @@ class Member:
         self.revoked.append(tps)
 
 
-def values(batches: Sequence[Fetched]) -> list[bytes | None]:
+def values(batches: Sequence[FetchedBatch]) -> list[bytes | None]:
     return [value for batch in batches for value in batch.values]
 
 
-def offsets(batches: Sequence[Fetched]) -> list[int]:
+def offsets(batches: Sequence[FetchedBatch]) -> list[int]:
     return [int(offset) for batch in batches for offset in batch.offsets]
 
 
-def assert_seamless(batches: Sequence[Fetched], start: int) -> None:
+def assert_seamless(batches: Sequence[FetchedBatch], start: int) -> None:
     """Each batch begins where the one before it ended, and holds only what lies between its ends."""
     for batch in batches:
         assert batch.start == start

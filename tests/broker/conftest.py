@@ -30,7 +30,7 @@ def jars() -> Path:
     try:
         kafkajars.java()
         return kafkajars.fetch(TOOLS)
-    except kafkajars.Missing as missing:
+    except kafkajars.MissingJars as missing:
         pytest.skip(f"no Kafka: {missing}. Or name one: CALLWARDEN_TEST_BROKER=HOST:PORT")
 
 

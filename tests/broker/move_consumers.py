@@ -12,7 +12,7 @@ from pathlib import Path
 from worker_processes import MAIN, wait_for
 
 from streams.dev.kafka_node import free_ports
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 _COMMANDS = (("billing",), ("ledger", "run"))
 _LAG = re.compile(r"^callwarden_consumer_lag_records\{.*\} (.+)$", re.MULTILINE)
@@ -39,7 +39,7 @@ class Consumers:
             for command, port in zip(_COMMANDS, self._ports, strict=True):
                 with (self._folder / f"{command[0]}.log").open("ab") as output:
                     arguments = [sys.executable, "-c", MAIN, *command, "--port", str(port)]
-                    children.append(Child(arguments, output, told))
+                    children.append(ChildProcess(arguments, output, told))
             self.catch_up()
             yield
             self.catch_up()

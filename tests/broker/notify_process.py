@@ -16,7 +16,7 @@ from worker_processes import MAIN
 
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
 from streams.dev.kafka_node import free_ports
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 
 def warning(id_: str, tenant: str, at_ms: int) -> Enforcement:
@@ -106,12 +106,14 @@ class Notifier:
         self._log, self._port, self._main = log, free_ports(1)[0], main
         mine = {"CALLWARDEN_NOTIFY_PORT": str(self._port), "NO_PROXY": "127.0.0.1"}
         self._environment = {**os.environ, **environment, **mine}
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> None:
         """Start it."""
         with self._log.open("ab") as output:
-            self._child = Child([sys.executable, "-c", self._main, "notify", "--json-logs"], output, self._environment)
+            self._child = ChildProcess(
+                [sys.executable, "-c", self._main, "notify", "--json-logs"], output, self._environment
+            )
 
     @property
     def target(self) -> str:

@@ -25,7 +25,7 @@ from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.text.durations import DAY
@@ -111,7 +111,7 @@ async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: fl
         await asyncio.wait([writing])
 
 
-async def ends_well(platform: Platform, fleet: Fleet, live: Live = LIVE) -> None:
+async def ends_well(platform: Platform, fleet: Fleet, live: DecidingSettings = LIVE) -> None:
     """All is read, and what the workers decided is what they had to, by a replay and by an audit."""
 
     def looked() -> bool:
@@ -385,4 +385,4 @@ async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back
                 while "many-calls" in await typed("reviews", "list", "--status", "final"):
                     await asyncio.sleep(0.5)
             await is_quiet(alarms, "CallwardenDecisionFlood")
-        await ends_well(platform, fleet, Live(LIVE.idle_after_ms, outage_grace_ms=30 * DAY))
+        await ends_well(platform, fleet, DecidingSettings(LIVE.idle_after_ms, outage_grace_ms=30 * DAY))

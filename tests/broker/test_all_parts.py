@@ -26,7 +26,7 @@ from worker_processes import MAIN, wait_for
 
 from streams.dev.kafka_node import free_ports
 from streams.dev.tail import follow
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load
 from watching.programs import alertmanager
 
@@ -47,7 +47,7 @@ class Parts:
     def __init__(self, folder: Path, address: str, alertmanager: str) -> None:
         self.folder = folder
         self.ports = dict(zip(SERVING, free_ports(len(SERVING)), strict=True))
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, ChildProcess] = {}
         self._there = {"kafka:19092": address, "alertmanager:9093": alertmanager, "/var/lib/callwarden": str(folder)}
         name = f"all-{uuid.uuid4().hex[:12]}"
         self.prefix = f"{name}."
@@ -94,7 +94,7 @@ class Parts:
         """Start it as compose does."""
         with self.log(service).open("wb") as output:
             command = [sys.executable, "-c", MAIN, *COMPOSE["services"][service]["command"]]
-            self._children[service] = Child(command, output, self.environment(service))
+            self._children[service] = ChildProcess(command, output, self.environment(service))
 
     def log(self, service: str) -> Path:
         """What it says."""

@@ -24,7 +24,7 @@ from nursery import Nursery
 from postgres import Postgres
 
 from oracle.billing import TENANTS, event, holds, random_records
-from streams.consumers.billing.holds import left
+from streams.consumers.billing.holds import holds_of
 from streams.consumers.billing.tables import POSITIONS
 from streams.consumers.database import Database
 from streams.dev.kafka_node import free_ports
@@ -129,7 +129,7 @@ class Fleet:
 
     def held(self) -> dict[str, set[str]]:
         with self.database.reading() as connection:
-            found = left(connection, WHOM)
+            found = holds_of(connection, WHOM)
         return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
     async def asked(self, stop: asyncio.Event) -> list[Asked]:

@@ -20,13 +20,13 @@ from sqlalchemy import func, select
 from oracle.billing import TENANTS, batches, event, holds, random_records
 from streams.consumers.billing import unread
 from streams.consumers.billing.handler import Handler
-from streams.consumers.billing.holds import left
+from streams.consumers.billing.holds import holds_of
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.main import Billing
 from streams.consumers.billing.tables import HANDLED, METADATA
 from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower, Record
+from streams.consumers.follower import FollowedRecord, Follower
 from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP
 from streams.settings.load import load
@@ -46,13 +46,13 @@ async def databases(postgres: Postgres) -> AsyncIterator[list[Database]]:
 
 
 async def put(database: Database, values: Sequence[bytes | None], partition: int = 0, first: int = 0) -> None:
-    records = [Record(TP("t", partition), first + at, 0, None, value) for at, value in enumerate(values)]
+    records = [FollowedRecord(TP("t", partition), first + at, 0, None, value) for at, value in enumerate(values)]
     (await database.run(lambda connection: Handler()(connection, records)))()
 
 
 def held(database: Database) -> dict[str, set[str]]:
     with database.reading() as connection:
-        found = left(connection, TENANTS)
+        found = holds_of(connection, TENANTS)
     return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
 

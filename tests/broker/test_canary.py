@@ -18,14 +18,14 @@ from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.settings import DAY_MS
 from streams.dev.kafka_node import free_ports
-from streams.kafka.admin import look
-from streams.kafka.topic_admin import Existing, table
-from streams.kafka.topic_names import Names
+from streams.kafka.admin import existing_topics
+from streams.kafka.topic_admin import ExistingTopic, required_topics
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load as settings_of
 
 pytestmark = pytest.mark.services
@@ -38,7 +38,7 @@ BUSY_HOUR = (
 )
 
 
-def environment(address: str, names: Names, policy: Path) -> dict[str, str]:
+def environment(address: str, names: TopicNames, policy: Path) -> dict[str, str]:
     """What a worker is told: no application id, which follows the output prefix."""
     return {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
@@ -59,21 +59,21 @@ def told(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def existing(environment: Mapping[str, str], names: Names) -> dict[str, Existing]:
+async def existing(environment: Mapping[str, str], names: TopicNames) -> dict[str, ExistingTopic]:
     """The topics as they are."""
     address = environment["CALLWARDEN_BOOTSTRAP_SERVERS"]
     settings = settings_of({"input_prefix": names.input_prefix, "output_prefix": names.output_prefix})
     async with cluster_at(address) as cluster:
-        return await look(cluster.questions, table(settings))
+        return await existing_topics(cluster.questions, required_topics(settings))
 
 
-async def decisions(address: str, names: Names) -> list[dict[str, Any]]:
+async def decisions(address: str, names: TopicNames) -> list[dict[str, Any]]:
     """What stands committed."""
     logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
     return [json.loads(record.value or b"") for record in logs.of(names.output("enforcement"))]
 
 
-async def decided_by_both(address: str, first: Names, second: Names) -> list[dict[str, Any]]:
+async def decided_by_both(address: str, first: TopicNames, second: TopicNames) -> list[dict[str, Any]]:
     """What was decided for good under both prefixes and can be overturned, as the first has it."""
     ids = {event["id"] for event in await decisions(address, second)}
     ids -= {event["data"]["reverses"] for event in await decisions(address, first)}
@@ -100,7 +100,7 @@ async def caught_up(*fleets: Fleet) -> None:
 
 async def test_a_canary_judges_productions_topics_and_production_does_not_notice(address: str, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
-    production, canary = Names(f"{own}.", f"{own}."), Names(f"{own}.", f"{own}-canary.")
+    production, canary = TopicNames(f"{own}.", f"{own}."), TopicNames(f"{own}.", f"{own}-canary.")
     policies = {production: policy_file(tmp_path), canary: tmp_path / "canary.yaml"}
     text = policies[production].read_text("utf-8").replace("id: access-rules\n", "id: canary\n", 1)
     text = text.replace("above: 0.25\n", "above: 0.2\n", 1)
@@ -176,7 +176,7 @@ async def test_a_canary_judges_productions_topics_and_production_does_not_notice
         assert status == 2, said
         assert f"--delete --group {own}" in said
 
-    live = Live(idle_after_ms=1_000, outage_grace_ms=30 * DAY_MS)
+    live = DecidingSettings(idle_after_ms=1_000, outage_grace_ms=30 * DAY_MS)
     decided = {}
     for names, policy in policies.items():
         ruled = load(str(policy))

@@ -23,7 +23,7 @@ from worker_traffic import make_topics
 
 from monitor.partition.key_check import partition_of
 from streams.kafka.api import TP, Cluster
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services
 
@@ -93,7 +93,7 @@ async def test_no_log_line_and_no_page_tells_a_number_or_a_complainant(
 ) -> None:
     monkeypatch.setattr("worker_processes.FORM", {"json": ["--json-logs"], "text": []}[form])
     own = uuid.uuid4().hex[:8]
-    names = Names(f"{own}.", f"{own}.")
+    names = TopicNames(f"{own}.", f"{own}.")
     told = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,

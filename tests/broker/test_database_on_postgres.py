@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, text
 
 from streams.consumers.billing.tables import HANDLED
 from streams.consumers.database import Database
-from streams.kafka.api import Refused, Unavailable
+from streams.kafka.api import PermanentError, TransientError
 
 pytestmark = pytest.mark.services
 
@@ -37,7 +37,7 @@ async def test_a_server_that_is_frozen_is_not_waited_for_when_closing(postgres: 
             running = asyncio.create_task(database.run(work))
             await asyncio.sleep(0.1)
         await asyncio.wait_for(asyncio.to_thread(database.close, 0.5), 30)
-        with pytest.raises(Unavailable, match=r"the database postgresql://127"):
+        with pytest.raises(TransientError, match=r"the database postgresql://127"):
             await asyncio.wait_for(running, 30)
 
 
@@ -51,7 +51,7 @@ async def test_a_server_that_stands_by_is_waited_for_and_its_successor_found(pos
     with psycopg.connect(postgres.address("postgres"), autocommit=True) as admin:
         admin.execute("ALTER DATABASE standby SET default_transaction_read_only = on")
         database.forget()
-        with pytest.raises(Unavailable, match=r"cannot execute INSERT in a read-only transaction"):
+        with pytest.raises(TransientError, match=r"cannot execute INSERT in a read-only transaction"):
             await database.run(write)
         admin.execute("ALTER DATABASE standby SET default_transaction_read_only = off")
     await database.run(write)  # by a new connection: the former one would be read-only for good
@@ -71,6 +71,6 @@ async def test_a_database_that_is_not_ours_or_not_in_utf8_is_refused_in_a_senten
     )
     for address, why in asked:
         database = Database(address, "billing")
-        with pytest.raises(Refused, match=f"{why} would be right$"):
+        with pytest.raises(PermanentError, match=f"{why} would be right$"):
             await database.migrate()
         database.close()

@@ -10,22 +10,22 @@ from broker_clusters import cluster_at, delete_below, in_transactions, make_topi
 from postgres import Postgres
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select, text
 
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower, Record
-from streams.consumers.offsets import Positions, position_table
-from streams.kafka.api import TP, Unavailable
+from streams.consumers.follower import FollowedRecord, Follower
+from streams.consumers.offsets import Offsets, position_table
+from streams.kafka.api import TP, TransientError
 
 pytestmark = pytest.mark.services
 
 METADATA = MetaData()
-POSITIONS = Positions(position_table(METADATA, "notes"))
+POSITIONS = Offsets(position_table(METADATA, "notes"))
 NOTES = Table(
     "note", METADATA, Column("partition", Integer), Column("offset", BigInteger), Column("value", String, unique=True)
 )
 
 
-def note(connection: Connection, records: Sequence[Record]) -> None:
+def note(connection: Connection, records: Sequence[FollowedRecord]) -> None:
     """A value that is handled twice violates a constraint."""
     connection.execute(
         insert(NOTES),
@@ -97,7 +97,7 @@ async def test_what_was_deleted_unhandled_is_refused(address: str, database: Dat
     await produce(address, TP(topic, 0), numbered(0, 5))
     await delete_below(address, TP(topic, 0), 3)
     async with cluster_at(address) as cluster:
-        with pytest.raises(Gone, match="the next record to handle is 0, but what is before 3 was deleted"):
+        with pytest.raises(RecordsLost, match="the next record to handle is 0, but what is before 3 was deleted"):
             await Follower(cluster, database, POSITIONS, [topic], note).run()
 
 
@@ -107,7 +107,7 @@ async def test_what_was_deleted_since_it_was_stopped_is_refused(address: str, da
     async with cluster_at(address) as cluster:
         await database.run(lambda connection: POSITIONS.begin(connection, {TP(topic, 0): 1}, None))
         await delete_below(address, TP(topic, 0), 3)
-        with pytest.raises(Gone, match="the next record to handle is 1, but what is before 3 was deleted"):
+        with pytest.raises(RecordsLost, match="the next record to handle is 1, but what is before 3 was deleted"):
             await Follower(cluster, database, POSITIONS, [topic], note).run()
 
 
@@ -123,7 +123,7 @@ async def test_a_postgresql_that_was_killed_is_waited_for(
         postgres.kill()
         try:
             await produce(address, TP(topic, 0), numbered(5, 5))
-            with pytest.raises(Unavailable, match=r"the database postgresql://127.0.0.1"):
+            with pytest.raises(TransientError, match=r"the database postgresql://127.0.0.1"):
                 await database.run(lambda connection: connection.execute(text("SELECT 1")))
         finally:
             postgres.start()
@@ -134,7 +134,7 @@ async def test_a_postgresql_that_was_killed_is_waited_for(
 def handled(database: Database) -> list[int]:
     try:
         return noted(database)
-    except Unavailable:
+    except TransientError:
         return []
 
 
@@ -142,7 +142,7 @@ async def test_a_statement_that_waits_for_ever_is_ended(postgres: Postgres, monk
     bounds = {"options": "-c statement_timeout=100", "connect_timeout": 5}
     monkeypatch.setattr("streams.consumers.database._POSTGRESQL", bounds)
     database = Database(postgres.database("waiting"), "notes")
-    with pytest.raises(Unavailable, match="statement timeout"):
+    with pytest.raises(TransientError, match="statement timeout"):
         await database.run(lambda connection: connection.execute(text("SELECT pg_sleep(60)")))
     database.close()
 

@@ -20,14 +20,23 @@ from broker_clusters import cluster_at
 from deadlines import deadline
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.journal import LostInput, LostState, Move, Note, OutageEnded, Refusal, Skip, Switch
+from monitor.partition.journal import (
+    ClockAdvance,
+    LostInput,
+    LostState,
+    Note,
+    OutageEnded,
+    PolicyChange,
+    RefusedCommand,
+    SkippedRecord,
+)
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from monitor.simulate.run import Run
-from monitor.simulate.settings import DAY_MS, Settings
-from streams.kafka.api import Fenced, Out
-from streams.kafka.topic_names import Names
-from streams.ops.control_client import operator
+from monitor.simulate.settings import DAY_MS, SimulationSettings
+from streams.kafka.api import Fenced, OutputRecord
+from streams.kafka.topic_names import TopicNames
+from streams.ops.control_client import start_writer
 from streams.ops.dead_letters import home_among, read, retry
 from streams.topics.control_topic import (
     AcceptCommand,
@@ -134,7 +143,7 @@ async def world(address: str) -> World:
 
 
 async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, tmp_path: Path) -> None:
-    settings = Settings(6, 2, 11, calls_per_day=6_000, start_ms=START_MS)
+    settings = SimulationSettings(6, 2, 11, calls_per_day=6_000, start_ms=START_MS)
     files: dict[str, list[bytes]] = {f"{world.prefix}{name}-{n}": [] for name in INPUTS for n in range(PARTITIONS)}
     async with world.producer() as producer:
 
@@ -184,7 +193,7 @@ async def test_the_topics_are_judged_as_files_of_the_same_records(world: World, 
     async with world.producer() as producer:
         for number in range(PARTITIONS):
             for source, name in enumerate(INPUTS):
-                note = encode_note(source, Move(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
+                note = encode_note(source, ClockAdvance(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
                 await producer.send_and_wait(world.prefix + "clock", note, partition=number)
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
     decided = set((by_now / "enforcement.jsonl").read_bytes().splitlines())
@@ -240,7 +249,7 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
 
 
 async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: World) -> None:
-    names = Names(world.prefix, world.prefix)
+    names = TopicNames(world.prefix, world.prefix)
     headers = [
         ("reason", b"json: no record"),
         ("topic", names.inputs[0].encode()),
@@ -263,10 +272,10 @@ async def test_of_two_operators_who_retry_the_same_letter_one_writes_it(world: W
 
         # One who has begun, and whom another overtakes, writes nothing unnoticed.
         async with contextlib.AsyncExitStack() as slow:
-            writer = await slow.enter_async_context(operator(one, application))
+            writer = await slow.enter_async_context(start_writer(one, application))
             assert await retry(other, names, application, seen[1], home) == []
             with pytest.raises(Fenced):
-                await writer.commit([Out(names.inputs[0], 1, None, b"{")], {})
+                await writer.commit([OutputRecord(names.inputs[0], 1, None, b"{")], {})
         assert len(await world.records("cdr", 1)) == 2
 
 
@@ -285,7 +294,7 @@ async def test_a_skip_says_whether_it_was_taken(world: World) -> None:
         commands = await world.commands(1, 3)
         assert [unsigned(command) for command in commands] == [SkipCommand(topic, 1, f"bad{ASKED}", "ann")] * 3
         assert all(not isinstance(command, str) and command.at_ms > START_MS for command in commands)
-        for note in (Skip(0, "another"), Skip(1, "bad")):
+        for note in (SkippedRecord(0, "another"), SkippedRecord(1, "bad")):
             await producer.send_and_wait(
                 world.prefix + "clock", encode_note(INPUTS.index("complaints"), note), partition=1
             )
@@ -350,10 +359,10 @@ async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(w
             assert isinstance(command, PolicyCommand)
             by = command.by, command.at_ms
             if number == 0:
-                await note(number, Refusal(0, "of another command", "somebody", command.at_ms))
-                await note(number, Refusal(0, f"the state is written in format 2{ASK}", *by))
+                await note(number, RefusedCommand(0, "of another command", "somebody", command.at_ms))
+                await note(number, RefusedCommand(0, f"the state is written in format 2{ASK}", *by))
             else:
-                await note(number, Switch(coming_ms, command.sha256, command.policy, "agreed", *by))
+                await note(number, PolicyChange(coming_ms, command.sha256, command.policy, "agreed", *by))
         out, err = process.communicate(timeout=60)
         assert process.returncode == 1, err
         assert "taken: partition 1 decides under it from" in out
@@ -362,7 +371,7 @@ async def test_a_change_of_policy_that_is_refused_says_why_and_waits_no_longer(w
         process = world.start("policy", "withdraw", *told)
         withdrawal = (await world.commands(1, 2))[1]
         assert isinstance(withdrawal, WithdrawCommand)
-        await note(1, Refusal(2, "no such policy is to come", withdrawal.by, withdrawal.at_ms))
+        await note(1, RefusedCommand(2, "no such policy is to come", withdrawal.by, withdrawal.at_ms))
         out, err = process.communicate(timeout=60)
         assert process.returncode == 1, err
         assert "taken" not in out

@@ -24,7 +24,7 @@ from broker_clusters import (
 from deadlines import deadline
 
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.api import TP, Fetched, OffsetGone, Refused, Unavailable, Unreadable
+from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange, PermanentError, TransientError
 
 pytestmark = pytest.mark.services
 
@@ -169,7 +169,7 @@ async def test_a_position_before_the_log_or_after_it_is_gone(address: str) -> No
         await member.start()
         for offset in (5, 11):
             member.go((tp, offset))
-            with pytest.raises(OffsetGone) as gone:
+            with pytest.raises(OffsetOutOfRange) as gone:
                 await member.take(tp, 1)
             assert (gone.value.tp, gone.value.offset) == (tp, offset)
         member.consumer.pause([tp])
@@ -196,7 +196,7 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
             member = Member(cluster.consumer([topic]))
             await member.start()
             member.go((whole, 0), (torn, 0))
-            batches: dict[TP, list[Fetched]] = {whole: [], torn: []}
+            batches: dict[TP, list[FetchedBatch]] = {whole: [], torn: []}
             told: list[tuple[TP, int]] = []
             produced = 10
             async with deadline("all records of the partition that is whole, and five errors of the other"):
@@ -206,7 +206,7 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
                         produced += 1
                     try:
                         fetched = await member.consumer.poll([whole, torn], 0.2, 100)
-                    except Unreadable as error:
+                    except CorruptLog as error:
                         told.append((error.tp, error.offset))
                         continue
                     for tp, batch in fetched.items():
@@ -226,7 +226,7 @@ async def test_a_torn_batch_ends_its_partition_and_no_other(jars: Path, tmp_path
                     pass
 
             for reading in (read_all(), read_with_headers()):
-                with pytest.raises(Unreadable) as unreadable:
+                with pytest.raises(CorruptLog) as unreadable:
                     await reading
                 assert unreadable.value.tp == torn
 
@@ -322,7 +322,7 @@ async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
         member = Member(cluster.consumer([topic]))
         with monkeypatch.context() as hurry:
             hurry.setattr("streams.kafka.consumer._JOIN_S", 0.0)
-            with pytest.raises(Unavailable, match=r"joining group .*: no answer in time"):
+            with pytest.raises(TransientError, match=r"joining group .*: no answer in time"):
                 await member.start()
         # Passed over, rather than errors, for those who have not heard of it yet.
         assert member.consumer.assignment() == frozenset()
@@ -336,5 +336,5 @@ async def test_a_join_that_came_to_nothing_is_tried_again_by_the_same_consumer(
 
 async def test_a_topic_that_does_not_exist_is_refused_by_name(address: str) -> None:
     async with cluster_at(address) as cluster:
-        with pytest.raises(Refused, match="no such topic, or none that we may see: never-made"):
+        with pytest.raises(PermanentError, match="no such topic, or none that we may see: never-made"):
             await Member(cluster.consumer(["never-made"])).start()

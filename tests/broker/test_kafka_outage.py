@@ -8,7 +8,7 @@ from broker_clusters import Member, assert_seamless, cluster_at, make_topic, pro
 from deadlines import deadline
 
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.api import TP, Fenced, Fetched, Out, Unavailable
+from streams.kafka.api import TP, Fenced, FetchedBatch, OutputRecord, TransientError
 
 pytestmark = pytest.mark.services
 
@@ -21,7 +21,7 @@ def one_line(error: BaseException) -> str:
     return text
 
 
-async def take_for_ever(member: Member, tp: TP, batches: list[Fetched]) -> None:
+async def take_for_ever(member: Member, tp: TP, batches: list[FetchedBatch]) -> None:
     while True:
         batches += (await member.consumer.poll([tp], 0.2, 1000)).values()
 
@@ -29,7 +29,7 @@ async def take_for_ever(member: Member, tp: TP, batches: list[Fetched]) -> None:
 async def test_no_broker_at_all_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     tp = TP("t", 0)
     async with cluster_at("127.0.0.1:1") as cluster:
-        with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1.*refused") as away:
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1:1.*refused") as away:
             await cluster.partitions(["t"])
         one_line(away.value)
         for asking in (
@@ -38,7 +38,7 @@ async def test_no_broker_at_all_is_said_in_one_line(caplog: pytest.LogCaptureFix
             Member(cluster.consumer(["t"])).start(),
             anext(cluster.read(tp, 0, 1)),
         ):
-            with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1") as away:
+            with pytest.raises(TransientError, match=r"127\.0\.0\.1:1") as away:
                 await asking
             one_line(away.value)
     assert caplog.records == []
@@ -51,7 +51,7 @@ async def test_a_port_where_no_kafka_is_says_so() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         async with cluster_at(f"{host}:{port}") as cluster:
-            with pytest.raises(Unavailable, match=str(port)) as away:
+            with pytest.raises(TransientError, match=str(port)) as away:
                 await cluster.partitions(["t"])
             one_line(away.value)
 
@@ -72,33 +72,33 @@ async def test_killed_and_restarted_it_is_read_and_written_on(
             batches = await member.take(tp, 50, most=50)
             writer = cluster.writer("w")
             await writer.start()
-            await writer.commit([Out(topic, 1, None, b"before")], {tp: 50})
+            await writer.commit([OutputRecord(topic, 1, None, b"before")], {tp: 50})
 
             node.kill()
             async with deadline("that no fetch is answered"):
-                with pytest.raises(Unavailable) as away:
+                with pytest.raises(TransientError) as away:
                     await take_for_ever(member, tp, batches)
             assert node.address in one_line(away.value)
-            with pytest.raises(Unavailable) as away:
+            with pytest.raises(TransientError) as away:
                 await cluster.ends([tp])
             assert node.address in one_line(away.value)
-            committing = asyncio.create_task(writer.commit([Out(topic, 1, None, b"while away")], {tp: 60}))
+            committing = asyncio.create_task(writer.commit([OutputRecord(topic, 1, None, b"while away")], {tp: 60}))
             await asyncio.sleep(1)
             node.start()
 
             # Committed once or not at all; the same member goes on where it was.
             outcome = (await asyncio.gather(committing, return_exceptions=True))[0]
-            assert isinstance(outcome, int | Unavailable | Fenced)
+            assert isinstance(outcome, int | TransientError | Fenced)
             await writer.stop()
             again = cluster.writer("w")
             await again.start()
-            await again.commit([Out(topic, 1, None, b"after")], {tp: 70})
+            await again.commit([OutputRecord(topic, 1, None, b"after")], {tp: 70})
             await produce(node.address, tp, [b"%d" % n for n in range(100, 200)])
             async with deadline("all 200 records"):
                 while sum(map(len, batches)) < 200:
                     try:
                         batches += (await member.consumer.poll([tp], 0.2, 1000)).values()
-                    except Unavailable:
+                    except TransientError:
                         continue
             assert_seamless(batches, 0)
             assert values(batches) == [b"%d" % n for n in range(200)]
@@ -129,15 +129,15 @@ async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
         async with cluster_at(node.address) as cluster:
             writer = cluster.writer("w")
             await writer.start()
-            await writer.commit([Out(topic, 0, None, b"before")], {tp: 1})
+            await writer.commit([OutputRecord(topic, 0, None, b"before")], {tp: 1})
             node.pause()
-            for asking in (writer.commit([Out(topic, 0, None, b"frozen")], {tp: 2}), cluster.ends([tp])):
-                with pytest.raises(Unavailable) as away:
+            for asking in (writer.commit([OutputRecord(topic, 0, None, b"frozen")], {tp: 2}), cluster.ends([tp])):
+                with pytest.raises(TransientError) as away:
                     await asking
                 one_line(away.value)
             await writer.stop()
             other = cluster.writer("w")
-            with pytest.raises(Unavailable) as away:
+            with pytest.raises(TransientError) as away:
                 await other.start()
             one_line(away.value)
             await other.stop()
@@ -148,10 +148,10 @@ async def test_a_frozen_one_is_given_up_in_time_and_used_again_when_it_thaws(
                     try:
                         await last.start()
                         break
-                    except Unavailable:
+                    except TransientError:
                         await last.stop()
                         last = cluster.writer("w")
-            await last.commit([Out(topic, 0, None, b"after")], {tp: 3})
+            await last.commit([OutputRecord(topic, 0, None, b"after")], {tp: 3})
             written: list[bytes | None] = []
             async with deadline("the last record"):
                 while b"after" not in written:  # its marker may be on its way
@@ -180,6 +180,6 @@ async def test_a_transaction_whose_time_is_up_is_fenced_not_committed(
 
         monkeypatch.setattr(producer, "commit_transaction", late)
         with pytest.raises(Fenced):
-            await writer.commit([Out(topic, 0, None, b"late")], {})
+            await writer.commit([OutputRecord(topic, 0, None, b"late")], {})
         tp = TP(topic, 0)
         assert [value async for b in cluster.read(tp, 0, (await cluster.ends([tp]))[tp]) for value in b.values] == []

@@ -19,12 +19,12 @@ from broker_clusters import (
 )
 
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Fetched, OffsetGone, Out, Refused
+from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange, OutputRecord, PermanentError
 
 pytestmark = pytest.mark.services
 
 
-async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[Fetched]:
+async def read(cluster: KafkaCluster, tp: TP, start: int, stop: int) -> list[FetchedBatch]:
     return [batch async for batch in cluster.read(tp, start, stop)]
 
 
@@ -106,7 +106,7 @@ async def test_what_has_been_deleted_is_gone_and_not_passed_over(address: str) -
     await delete_below(address, tp, 4)
     async with cluster_at(address) as cluster:
         assert await cluster.starts([tp]) == {tp: 4}
-        with pytest.raises(OffsetGone) as gone:
+        with pytest.raises(OffsetOutOfRange) as gone:
             await read(cluster, tp, 3, 10)
         assert (gone.value.tp, gone.value.offset) == (tp, 3)
         assert values(await read(cluster, tp, 4, 10)) == numbered(4, 6)
@@ -119,7 +119,7 @@ async def test_topics_that_do_not_exist_are_left_out_of_counts_and_refused_as_pa
         assert await cluster.partitions(["never-made"]) == {}
         assert await cluster.ends([]) == {}
         for tp in (TP("never-made", 0), TP(topic, 3)):
-            with pytest.raises(Refused, match=f"no partition {tp.partition} of topic {tp.topic}"):
+            with pytest.raises(PermanentError, match=f"no partition {tp.partition} of topic {tp.topic}"):
                 await cluster.ends([TP(topic, 0), tp])
         assert await cluster.ends([TP(topic, 2), TP(topic, 0)]) == {TP(topic, 0): 0, TP(topic, 2): 0}
         # A topic made since the last look is found.
@@ -133,7 +133,7 @@ async def test_whole_records_come_with_their_headers_and_an_early_end_leaves_not
     async with cluster_at(address) as cluster:
         writer = cluster.writer(topic)
         await writer.start()
-        await writer.commit([Out(topic, 0, b"k", b"%d" % n, (("n", b"%d" % n),)) for n in range(5)], {})
+        await writer.commit([OutputRecord(topic, 0, b"k", b"%d" % n, (("n", b"%d" % n),)) for n in range(5)], {})
         await end_reaches(cluster, tp, 6)
         found = [record async for records in cluster.records(tp, 1, 4) for record in records]
         assert [(record.offset, record.value, record.headers) for record in found] == [

@@ -15,8 +15,8 @@ from worker_processes import fleet_of
 from worker_traffic import make_topics
 
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.api import TP, Out, Refused, Unavailable
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import SettingsError, load
 
 pytestmark = pytest.mark.services
@@ -114,7 +114,7 @@ async def test_scram_over_tls_reads_writes_and_makes_topics(guarded: Guarded) ->
     async with cluster_at("", **guarded.scram()) as cluster:
         writer = cluster.writer(topic)
         await writer.start()
-        await writer.commit([Out(topic, 0, b"k", b"v")], {tp: 0})
+        await writer.commit([OutputRecord(topic, 0, b"k", b"v")], {tp: 0})
         await end_reaches(cluster, tp, 2)
         assert [value async for batch in cluster.read(tp, 0, 2) for value in batch.values] == [b"v"]
         member = Member(cluster.consumer([topic]))
@@ -145,17 +145,17 @@ async def test_plain_logs_in_over_tls_and_in_clear_once_that_is_asked_for(guarde
         async with cluster_at("", **settings) as cluster:
             writer = cluster.writer(topic)
             await writer.start()
-            await writer.commit([Out(topic, 0, b"k", b"v")], {})
+            await writer.commit([OutputRecord(topic, 0, b"k", b"v")], {})
             await writer.stop()
             assert await cluster.partitions([topic]) == {topic: 1}
     async with cluster_at("", **guarded.plain(sasl_password="wrong battery")) as cluster:
-        with pytest.raises(Refused, match="the login was refused"):
+        with pytest.raises(PermanentError, match="the login was refused"):
             await cluster.partitions([topic])
 
 
 async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
-    names = Names(f"{own}.in.", f"{own}.out.")
+    names = TopicNames(f"{own}.in.", f"{own}.out.")
     settings = guarded.scram(input_prefix=names.input_prefix, output_prefix=names.output_prefix, application_id=own)
     told = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
     await asyncio.to_thread(make_topics, told)
@@ -191,7 +191,7 @@ async def test_who_is_not_let_in_is_told_why_in_one_line(
             Member(cluster.consumer(["t"])).start(),
             anext(cluster.read(TP("t", 0), 0, 1)),
         ):
-            with pytest.raises(Refused, match=says) as refused:
+            with pytest.raises(PermanentError, match=says) as refused:
                 await asking
             assert len(str(refused.value).splitlines()) == 1
             assert "wrong battery" not in str(refused.value)
@@ -203,10 +203,10 @@ async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guard
         assert await cluster.partitions([topic]) == {topic: 1}
         writer = cluster.writer(topic)
         await writer.start()
-        await writer.commit([Out(topic, 0, None, b"v")], {})
+        await writer.commit([OutputRecord(topic, 0, None, b"v")], {})
     for certificate in (None, "stranger"):
         async with cluster_at("", **guarded.mutual(certificate)) as cluster:
-            with pytest.raises((Refused, Unavailable)) as refused:
+            with pytest.raises((PermanentError, TransientError)) as refused:
                 await cluster.partitions([topic])
             assert len(str(refused.value).splitlines()) == 1
 
@@ -214,9 +214,9 @@ async def test_a_certificate_of_ours_is_let_in_and_others_are_not(guarded: Guard
 async def test_who_is_let_in_but_may_do_nothing_is_told_what(guarded: Guarded) -> None:
     topic = await make_topic(guarded.node.address)
     async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
-        with pytest.raises(Refused, match=f"none that we may see: {topic}"):
+        with pytest.raises(PermanentError, match=f"none that we may see: {topic}"):
             await Member(cluster.consumer([topic])).start()
-        with pytest.raises(Refused, match=f"starting writer {topic}: not allowed: Transactional Id"):
+        with pytest.raises(PermanentError, match=f"starting writer {topic}: not allowed: Transactional Id"):
             await cluster.writer(topic).start()
 
 
@@ -226,5 +226,5 @@ async def test_who_speaks_no_tls_to_a_port_that_does_is_not_left_waiting(
     monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 2000)
     monkeypatch.setattr("streams.kafka.metadata.queries.REQUEST_MS", 2000)
     async with cluster_at(guarded.node.addresses["SECURE"]) as cluster:
-        with pytest.raises(Unavailable, match=r"does that port speak PLAINTEXT \(CALLWARDEN_SECURITY\)\?$"):
+        with pytest.raises(TransientError, match=r"does that port speak PLAINTEXT \(CALLWARDEN_SECURITY\)\?$"):
             await cluster.partitions(["t"])

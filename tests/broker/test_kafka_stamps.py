@@ -6,7 +6,7 @@ import uuid
 import pytest
 from broker_clusters import cluster_at, make_topic
 
-from streams.kafka.api import TP, Out, Refused, Unavailable
+from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
 
 pytestmark = pytest.mark.services
 
@@ -15,7 +15,7 @@ async def test_a_stamp_is_the_brokers_time_and_its_record_can_be_read(address: s
     topic = await make_topic(address, 2, message_timestamp_type="LogAppendTime")
     async with cluster_at(address) as cluster:
         before_ms = time.time_ns() // 1_000_000
-        stamps = [await cluster.stamp(Out(topic, 1, b"1", b"tick")) for _ in range(3)]
+        stamps = [await cluster.stamp(OutputRecord(topic, 1, b"1", b"tick")) for _ in range(3)]
         after_ms = time.time_ns() // 1_000_000
         assert before_ms <= stamps[0] <= stamps[1] <= stamps[2] <= after_ms
         (batch,) = [one async for one in cluster.read(TP(topic, 1), 0, 3)]
@@ -26,13 +26,13 @@ async def test_a_topic_with_the_hosts_own_timestamps_tells_no_time(address: str)
     """What a producer claims would come back as it is."""
     topic = await make_topic(address, message_timestamp_type="CreateTime")
     async with cluster_at(address) as cluster:
-        with pytest.raises(Refused, match=r"LogAppendTime"):
-            await cluster.stamp(Out(topic, 0, b"0", b"tick"))
+        with pytest.raises(PermanentError, match=r"LogAppendTime"):
+            await cluster.stamp(OutputRecord(topic, 0, b"0", b"tick"))
 
 
 async def test_a_stamp_that_fails_says_why_and_the_next_one_may_succeed(address: str) -> None:
     topic = await make_topic(address, message_timestamp_type="LogAppendTime")
     async with cluster_at(address) as cluster:
-        with pytest.raises((Unavailable, Refused)):
-            await cluster.stamp(Out(f"absent-{uuid.uuid4().hex}", 7, b"0", b"tick"))
-        assert await cluster.stamp(Out(topic, 0, b"0", b"tick")) > 0
+        with pytest.raises((TransientError, PermanentError)):
+            await cluster.stamp(OutputRecord(f"absent-{uuid.uuid4().hex}", 7, b"0", b"tick"))
+        assert await cluster.stamp(OutputRecord(topic, 0, b"0", b"tick")) > 0

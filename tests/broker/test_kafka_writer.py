@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
 from streams.kafka import KafkaCluster
-from streams.kafka.api import TP, Fenced, Fetched, Out, Refused
+from streams.kafka.api import TP, Fenced, FetchedBatch, OutputRecord, PermanentError
 from streams.kafka.produce.transactional_writer import KafkaWriter
 
 pytestmark = pytest.mark.services
@@ -22,7 +22,7 @@ async def started(cluster: KafkaCluster, transactional_id: str) -> KafkaWriter:
     return writer
 
 
-async def all_of(cluster: KafkaCluster, tp: TP) -> list[Fetched]:
+async def all_of(cluster: KafkaCluster, tp: TP) -> list[FetchedBatch]:
     return [batch async for batch in cluster.read(tp, 0, (await cluster.ends([tp]))[tp])]
 
 
@@ -38,11 +38,11 @@ async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(addr
     async with cluster_at(address) as cluster:
         writer = await started(cluster, one)
         records = [
-            Out(one, 1, b"k", b"first", (("reason", b"no reason"),)),
-            Out(two, 0, None, b"elsewhere"),
-            Out(one, 1, b"k", None),
-            Out(two, 0, None, None),
-            Out(one, 1, b"", b"last"),
+            OutputRecord(one, 1, b"k", b"first", (("reason", b"no reason"),)),
+            OutputRecord(two, 0, None, b"elsewhere"),
+            OutputRecord(one, 1, b"k", None),
+            OutputRecord(two, 0, None, None),
+            OutputRecord(one, 1, b"", b"last"),
         ]
         last = await writer.commit(records, {source: 77})
         await end_reaches(cluster, head, 5)
@@ -54,16 +54,16 @@ async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(addr
         group = cluster.writer("")._clients.settings.group
         assert await committed(address, group, source) == 77
         # Without offsets, and at once again: the former transaction may still be in the making.
-        assert await writer.commit([Out(one, 1, None, b"more")], {}) == last + 2
+        assert await writer.commit([OutputRecord(one, 1, None, b"more")], {}) == last + 2
 
 
 async def test_large_transactions_go_out_in_batches_that_the_broker_takes(address: str) -> None:
     topic, source = await make_topic(address, 2), TP(await make_topic(address), 0)
     async with cluster_at(address) as cluster:
         writer = await started(cluster, topic)
-        large = [Out(topic, 0, b"pane-%d" % n, uuid.uuid4().bytes * 56_000) for n in range(10)]  # 896 KB each
-        small = [Out(topic, 1, b"%d" % n, uuid.uuid4().bytes * 4) for n in range(50_000)]
-        last = await writer.commit([*large, *small, Out(topic, 0, b"head", b"h")], {source: 1})
+        large = [OutputRecord(topic, 0, b"pane-%d" % n, uuid.uuid4().bytes * 56_000) for n in range(10)]  # 896 KB each
+        small = [OutputRecord(topic, 1, b"%d" % n, uuid.uuid4().bytes * 4) for n in range(50_000)]
+        last = await writer.commit([*large, *small, OutputRecord(topic, 0, b"head", b"h")], {source: 1})
         assert last == 10
         await end_reaches(cluster, TP(topic, 1), 50_001)
         await end_reaches(cluster, TP(topic, 0), 12)
@@ -78,7 +78,7 @@ async def test_what_compresses_may_be_larger_than_a_message(address: str) -> Non
     await produce(address, TP(topic, 0), [value], compression_type="gzip", max_request_size=10_000_000)
     async with cluster_at(address) as cluster:
         writer = await started(cluster, topic)
-        await writer.commit([Out(topic, 0, None, value, (("reason", b"too long"),))], {})
+        await writer.commit([OutputRecord(topic, 0, None, value, (("reason", b"too long"),))], {})
         await end_reaches(cluster, TP(topic, 0), 3)
         assert values(await all_of(cluster, TP(topic, 0))) == [value, value]
 
@@ -89,11 +89,11 @@ async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplo
     caplog.set_level(logging.WARNING)
     async with cluster_at(address) as cluster:
         zombie = await started(cluster, topic)
-        await zombie.commit([Out(topic, 0, None, b"by the zombie, in time")], {})
+        await zombie.commit([OutputRecord(topic, 0, None, b"by the zombie, in time")], {})
         newer = await started(cluster, topic)
         with pytest.raises(Fenced, match=topic):
-            await zombie.commit([Out(topic, 0, None, b"by the zombie, too late")], {source: 1})
-        await newer.commit([Out(topic, 0, None, b"by the newer")], {})
+            await zombie.commit([OutputRecord(topic, 0, None, b"by the zombie, too late")], {source: 1})
+        await newer.commit([OutputRecord(topic, 0, None, b"by the newer")], {})
         await end_reaches(cluster, tp, 4)
         assert values(await all_of(cluster, tp)) == [b"by the zombie, in time", b"by the newer"]
         # A third, while the second's transaction is open, between any two steps.
@@ -101,9 +101,9 @@ async def test_a_newer_writer_fences_the_older_at_every_step(address: str, caplo
             older, fence = await started(cluster, topic), cluster.writer(topic)
             await _fence_before(older, step, fence)
             with pytest.raises(Fenced):
-                await older.commit([Out(topic, 0, None, b"torn")], {source: 2})
+                await older.commit([OutputRecord(topic, 0, None, b"torn")], {source: 2})
             await older.stop()
-            await fence.commit([Out(topic, 0, None, b"after")], {})
+            await fence.commit([OutputRecord(topic, 0, None, b"after")], {})
             await fence.stop()
         async with asyncio.timeout(30):
             while (seen := values(await all_of(cluster, tp))).count(b"after") < 3:
@@ -154,10 +154,10 @@ async def test_what_the_broker_does_not_take_is_refused(address: str) -> None:
     topic = await make_topic(address, max_message_bytes="1000")
     async with cluster_at(address) as cluster:
         writer = await started(cluster, topic)
-        with pytest.raises(Refused, match=r"refuses a batch of 1 records for its size .* of 8,000 bytes"):
-            await writer.commit([Out(topic, 0, None, b"".join(uuid.uuid4().bytes for _ in range(500)))], {})
+        with pytest.raises(PermanentError, match=r"refuses a batch of 1 records for its size .* of 8,000 bytes"):
+            await writer.commit([OutputRecord(topic, 0, None, b"".join(uuid.uuid4().bytes for _ in range(500)))], {})
         # Nothing of it is left, and the next one is well.
         writer = await started(cluster, topic)
-        await writer.commit([Out(topic, 0, None, b"small")], {})
+        await writer.commit([OutputRecord(topic, 0, None, b"small")], {})
         await end_reaches(cluster, TP(topic, 0), 3)  # the marker of what was given up comes first
         assert values(await all_of(cluster, TP(topic, 0))) == [b"small"]

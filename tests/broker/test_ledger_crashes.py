@@ -25,10 +25,10 @@ from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger.catch_up import follower_of
 from streams.consumers.ledger.tables import ENTRIES, POSITIONS
 from streams.consumers.ledger.verify.chains import verify
-from streams.consumers.ledger.writer import Keeper
+from streams.consumers.ledger.writer import LedgerWriter
 from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 PARTITIONS = 2
 STRANGE = (None, b"", b"\x00", b"\xff\xfe", "标识".encode(), b"{")
@@ -114,7 +114,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
     print("seed", seed)
     rng = random.Random(seed)
     topics = [await make_topic(address, PARTITIONS, suffix=f".{name}") for name in ("reviews", "enforcement")]
-    names = Names(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
+    names = TopicNames(topics[0].removesuffix("reviews"), topics[1].removesuffix("enforcement"))
     told = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
         "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
@@ -142,7 +142,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             anew = Database(f"sqlite:///{folder / 'anew.db'}", "ledger")
             stack.callback(anew.close)
             await anew.migrate()
-            await follower_of(cluster, anew, names, Keeper()).catch_up()
+            await follower_of(cluster, anew, names, LedgerWriter()).catch_up()
         for fleet in fleets:
             await until(lambda fleet=fleet: fleet.positions() == ends, 120)
             found = rows(fleet.database)
@@ -150,7 +150,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             assert found == rows(anew)
             assert not any("unforeseen" in line or "Traceback" in line for line in fleet.said())
             await until(lambda fleet=fleet: fleet.heads.exists())
-            published = heads.published(heads.read(fleet.heads))
+            published = heads.first_published(heads.read_heads_file(fleet.heads))
             assert any(published.values())
             with fleet.database.reading() as connection:
                 assert verify(connection, published).faults == []

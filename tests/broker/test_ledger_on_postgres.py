@@ -13,17 +13,17 @@ from oracle.ledger import chained, event, oracle, pending, review, rows
 from oracle.ledger_mutations import MUTATIONS, faults_after, fill
 from schemas import codec
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
-from streams.consumers.ledger.queries.lookup import Wanted, cases
+from streams.consumers.follower import FollowedRecord
+from streams.consumers.ledger.queries.lookup import CaseQuery, cases
 from streams.consumers.ledger.tables import ENTRIES, LOSSES, METADATA
 from streams.consumers.ledger.verify.chains import verify
-from streams.consumers.ledger.writer import Keeper
+from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services
 
-NAMES = Names("in.", "out.")
+NAMES = TopicNames("in.", "out.")
 HELD: dict[TP, list[tuple[int, int, bytes | None, bytes | None]]] = {
     TP("in.reviews", 0): [(4, 9, b"a", codec.encode(review("r1", "cwe-p"))), (9, 9, None, None)],
     TP("out.enforcement", 1): [
@@ -38,8 +38,8 @@ HELD: dict[TP, list[tuple[int, int, bytes | None, bytes | None]]] = {
 async def database(postgres: Postgres) -> AsyncIterator[Database]:
     database = Database(postgres.database("ledger_tables"), "ledger")
     await database.migrate()
-    records = [Record(tp, *held) for tp, some in HELD.items() for held in some]
-    await database.run(lambda connection: Keeper().keep(connection, records))
+    records = [FollowedRecord(tp, *held) for tp, some in HELD.items() for held in some]
+    await database.run(lambda connection: LedgerWriter().keep(connection, records))
     yield database
     database.close()
 
@@ -47,7 +47,7 @@ async def database(postgres: Postgres) -> AsyncIterator[Database]:
 async def test_entries_are_what_the_topics_hold(database: Database) -> None:
     assert list(map(chained, rows(database))) == oracle(HELD)
     with database.reading() as connection:
-        [case] = cases(connection, Wanted(tenant="a\x00b"))
+        [case] = cases(connection, CaseQuery(tenant="a\x00b"))
         assert (case.opening.id, case.opening.subject) == ("cwe-p", "a\x00b")
 
 
@@ -96,10 +96,10 @@ async def test_an_entry_that_leaves_a_number_out_is_refused(database: Database) 
 
 
 async def test_a_reader_sees_one_state_while_entries_come(database: Database) -> None:
-    more = Record(TP("out.enforcement", 1), 6, 9, None, codec.encode(event("cwe-x")))
+    more = FollowedRecord(TP("out.enforcement", 1), 6, 9, None, codec.encode(event("cwe-x")))
     with database.reading() as connection:
         assert len(connection.execute(select(ENTRIES.c.number)).all()) == 5
-        await database.run(lambda writing: Keeper().keep(writing, [more]))
+        await database.run(lambda writing: LedgerWriter().keep(writing, [more]))
         assert len(connection.execute(select(ENTRIES.c.number)).all()) == 5
         faults = verify(connection, {}).faults
     # Nothing has moved the positions here.

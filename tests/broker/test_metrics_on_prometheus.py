@@ -11,7 +11,7 @@ import pytest
 
 from streams.dev.kafka_node import free_ports
 from streams.metrics.catalogue import CATALOGUE
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 from watching.alarms import configuration
 from watching.panels import asked, unanswered
 from watching.programs import alertmanager, get, program, prometheus, wait_for
@@ -33,7 +33,7 @@ def test_every_panel_of_both_dashboards_is_answered(jars: Path, tmp_path: Path) 
     command = [str(Path(sys.executable).parent / "callwarden"), "live", "--tools", str(jars.parent)]
     log = tmp_path / "live.log"
     with log.open("wb") as output:
-        live = Child([*command, "--rate", "1", "--partitions", "2"], output, environment)
+        live = ChildProcess([*command, "--rate", "1", "--partitions", "2"], output, environment)
     try:
         wait_for(lambda: get(f"http://127.0.0.1:{ports['notify']}/readyz")[0] == 200, "all is there", 240)
         with (

@@ -18,7 +18,7 @@ from schemas.outputs import Reason
 from streams.consumers.notify.channels import Alertmanager
 from streams.consumers.notify.main import now_ms
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.test_messages import samples
 from watching.programs import alertmanager, amtool
 
@@ -129,7 +129,7 @@ async def test_what_goes_on_stays_while_it_is_told_again_and_ends_when_it_is_not
         await channel.send([on], [now_ms()])
         await until(lambda: states(told, "acme"), "the alert")
         while time.monotonic() - began_s < 6:
-            await channel.remind([Standing(on, now_ms())])
+            await channel.remind([LastingMessage(on, now_ms())])
             await asyncio.sleep(0.3)
         assert ("alert", "resolved") not in states(told, "acme")
         await until(lambda: ("alert", "resolved") in states(told, "acme"), "its end")

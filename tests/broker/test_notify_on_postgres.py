@@ -11,7 +11,7 @@ from monitor.policy.load import load
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
 from streams.consumers.notify.main import now_ms
-from streams.consumers.notify.outbox import Queue
+from streams.consumers.notify.outbox import ChannelQueue
 from streams.consumers.notify.tables import METADATA
 from streams.consumers.notify.test_messages import samples
 
@@ -35,8 +35,8 @@ async def test_the_outbox_keeps_a_message_once_and_in_order(postgres: Postgres) 
     await database.migrate()
     messages = samples(load(None), now_ms())
     for _ in range(2):
-        await database.run(lambda connection: outbox.put(connection, messages, ["alertmanager", "wecom"], 5))
+        await database.run(lambda connection: outbox.enqueue(connection, messages, ["alertmanager", "wecom"], 5))
     waiting = await database.run(lambda connection: outbox.waiting(connection, "alertmanager", 5, 100))
     assert [row.message for row in waiting] == messages
-    assert (await database.run(outbox.queues))["wecom"] == Queue(sum(m.others for m in messages), 5, 0)
+    assert (await database.run(outbox.queues))["wecom"] == ChannelQueue(sum(m.others for m in messages), 5, 0)
     database.close()

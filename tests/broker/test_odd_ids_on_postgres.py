@@ -11,16 +11,16 @@ from oracle.ledger import T0, event, pending, review
 from schemas import codec
 from schemas.outputs import Evidence, Reason
 from streams.consumers.billing.handler import Handler
-from streams.consumers.billing.holds import left
+from streams.consumers.billing.holds import holds_of
 from streams.consumers.database import Database
-from streams.consumers.follower import Handle, Record
+from streams.consumers.follower import FollowedRecord, Handle
 from streams.consumers.ledger.verify.chains import verify
-from streams.consumers.ledger.writer import Keeper
-from streams.consumers.notify.handler import Consumer
-from streams.consumers.notify.rules.rules_by_policy import Desks
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.consumers.notify.handler import NotifyHandler
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
+from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import PENDING, TENANTS
-from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.notify.telemetry import NotifyMetrics
 from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
@@ -31,7 +31,7 @@ TENANTS_SEEN = ["a\0b", "a\\0b", "\\", "\u202e", "é", "e\u0301", "x" * 128, "\U
 WORDS = Reason("甲\0\\", "a\0\\")
 
 
-def decisions() -> list[Record]:
+def decisions() -> list[FollowedRecord]:
     events = []
     for number, tenant in enumerate(TENANTS_SEEN):
         frozen = {"kind": "termination", "tier": "major", "refunds": "frozen", "rule_id": "r\0", "behaviour": "b\0"}
@@ -40,18 +40,18 @@ def decisions() -> list[Record]:
         events.append(pending(f"p{number}\0".ljust(128, "e"), tenant))
     unreadable = [None, b"", b"\0", b"\xff", b"{}", b'{"id":"x\\u0000","subject":7}', b"[" * 10_000]
     values = [*map(codec.encode, events), *unreadable]
-    return [Record(ENFORCEMENT, offset, T0, b"k\0", value) for offset, value in enumerate(values)]
+    return [FollowedRecord(ENFORCEMENT, offset, T0, b"k\0", value) for offset, value in enumerate(values)]
 
 
-def reviews() -> list[Record]:
+def reviews() -> list[FollowedRecord]:
     made = [
         review(f"v{n}\0", f"p{n}\0".ljust(128, "e"), tenant=tenant, reason="why\0", reviewer="w\0\\")
         for n, tenant in enumerate(TENANTS_SEEN)
     ]
-    return [Record(REVIEWS, offset, T0, None, codec.encode(one)) for offset, one in enumerate(made)]
+    return [FollowedRecord(REVIEWS, offset, T0, None, codec.encode(one)) for offset, one in enumerate(made)]
 
 
-async def handled(database: Database, handle: Handle, records: Sequence[Record]) -> None:
+async def handled(database: Database, handle: Handle, records: Sequence[FollowedRecord]) -> None:
     await database.migrate()
 
     def take(connection: Connection) -> Callable[[], None] | None:
@@ -65,7 +65,7 @@ async def test_billing_keeps_tenants_apart(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-billing"), "billing")
     await handled(database, Handler(), decisions())
     with database.reading() as connection:
-        found = left(connection, TENANTS_SEEN)
+        found = holds_of(connection, TENANTS_SEEN)
     assert {tenant: len(holds) for tenant, holds in found.items()} == dict.fromkeys(TENANTS_SEEN, 2)
     assert {hold.reason_en for holds in found.values() for hold in holds} == {WORDS.en, "Short calls"}
     database.close()
@@ -74,7 +74,7 @@ async def test_billing_keeps_tenants_apart(postgres: Postgres) -> None:
 async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-ledger"), "ledger")
     records = [*decisions(), *reviews()]
-    await handled(database, Keeper().keep, records)
+    await handled(database, LedgerWriter().keep, records)
     with database.reading() as connection:
         found = verify(connection, {})
     assert sum(head.number for head in found.heads.values()) == len(records)
@@ -85,10 +85,10 @@ async def test_the_ledger_keeps_and_verifies_them(postgres: Postgres) -> None:
 
 async def test_the_notifier_knows_them(postgres: Postgres) -> None:
     database = Database(postgres.database("odd-notify"), "notify")
-    manners = Manners("warning", 0, 7 * 86_400_000, 86_400_000)
-    told = Telemetry(["webhook"], lambda: T0)
-    consumer = Consumer(
-        Desks(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told, summary_hour=9
+    manners = Throttle("warning", 0, 7 * 86_400_000, 86_400_000)
+    told = NotifyMetrics(["webhook"], lambda: T0)
+    consumer = NotifyHandler(
+        RulesByPolicy(load(None), manners), manners, ["webhook"], ENFORCEMENT.topic, lambda: T0, told, summary_hour=9
     )
     await handled(database, consumer.handle, decisions())
     await database.run(consumer.tick)

@@ -20,10 +20,10 @@ from oracle.billing import event
 from streams.consumers.billing.main import Billing
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.offsets import Positions, position_table
+from streams.consumers.offsets import Offsets, position_table
 from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import free_ports
-from streams.kafka.api import TP, Unavailable
+from streams.kafka.api import TP, TransientError
 from streams.settings.load import load
 
 pytestmark = pytest.mark.services
@@ -119,10 +119,10 @@ async def test_catching_up_says_that_a_transaction_stays_open(
         cluster_at(address) as cluster,
         AIOKafkaProducer(bootstrap_servers=address, transactional_id=uuid.uuid4().hex) as hanging,
     ):
-        follower = Follower(cluster, database, Positions(table), [topic], lambda *_: None)
+        follower = Follower(cluster, database, Offsets(table), [topic], lambda *_: None)
         await hanging.begin_transaction()
         await hanging.send_and_wait(topic, b"hanging", partition=0)
-        with pytest.raises(Unavailable, match=f"a transaction of {topic}-0 has been open at offset 0"):
+        with pytest.raises(TransientError, match=f"a transaction of {topic}-0 has been open at offset 0"):
             await follower.catch_up()
         await hanging.abort_transaction()
         async with deadline("it has caught up"):

@@ -15,7 +15,7 @@ from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import Sender, Sent, sender_to
 
 from monitor.partition.key_check import partition_of
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services
 
@@ -59,7 +59,7 @@ def ready(worker: Worker) -> str:
     return worker.get("/readyz")[1]
 
 
-async def decisions(address: str, names: Names, partitions: int) -> list[str]:
+async def decisions(address: str, names: TopicNames, partitions: int) -> list[str]:
     """The ids of what stands committed."""
     topic = names.output("enforcement")
     logs = await read_all(address, [topic], partitions)
@@ -69,7 +69,7 @@ async def decisions(address: str, names: Names, partitions: int) -> list[str]:
 async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_leads_out_with_every_decision(
     platform: Platform, tmp_path: Path
 ) -> None:
-    address, names, new = platform.node.address, platform.names, Names("cw12.", "cw12.")
+    address, names, new = platform.node.address, platform.names, TopicNames("cw12.", "cw12.")
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps(_POLICY), "utf-8")
     told = {**platform.environment, "CALLWARDEN_POLICY": str(policy), "CALLWARDEN_OUTAGE_GRACE": "30d"}

@@ -15,9 +15,9 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, Sent, sender_to
 
-from monitor.partition.journal import Switch, Withdrawal
+from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import load
-from monitor.policy.timeline import boundary
+from monitor.policy.timeline import next_change_ms
 from streams.topics.transaction_records import decode_note, is_tick
 
 
@@ -46,7 +46,7 @@ def middle(piece: Sequence[Sent]) -> int:
     times = [
         json.loads(one.value)["end_ms"] for one in piece if one.value and not one.mark and b'"end_ms"' in one.value
     ]
-    return boundary(sorted(times)[len(times) // 2])
+    return next_change_ms(sorted(times)[len(times) // 2])
 
 
 def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms: int) -> None:
@@ -54,7 +54,7 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     wrong, another = later.with_name("wrong.yaml"), later.with_name("another.yaml")
     for path in (wrong, another):
         path.write_text(later.read_text("utf-8").replace("version: ", f"version: {path.stem}-", 1), "utf-8")
-    far_ms = boundary(time.time_ns() // 1_000_000 + 10 * 86_400_000)
+    far_ms = next_change_ms(time.time_ns() // 1_000_000 + 10 * 86_400_000)
     odd = later.with_name("odd.yaml")
     odd.write_text(
         'id: odd\nversion: "1"\nrules:\n- {id: r, behaviour: blind_calling, metric: distinct_callee_ratio, above: 30, '
@@ -119,11 +119,11 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     logs = await read_all(platform.node.address, [clock, enforcement], PARTITIONS)
     for number in range(PARTITIONS):
         notes = [decode_note(one.value)[1] for one in logs.records[clock, number] if not is_tick(one.value)]
-        switches = [(note.from_ms, note.sha256, note.reason) for note in notes if isinstance(note, Switch)]
+        switches = [(note.from_ms, note.sha256, note.reason) for note in notes if isinstance(note, PolicyChange)]
         wanted = [(0, old.sha256, ""), (from_ms, new.sha256, "test, ask •••••••••78")]
         assert switches[:2] == wanted, f"partition {number}"
         (wrong,) = switches[2:]
-        withdrawn = [note for note in notes if isinstance(note, Withdrawal)]
+        withdrawn = [note for note in notes if isinstance(note, PolicyWithdrawal)]
         assert [(one.from_ms, one.sha256, one.reason) for one in withdrawn] == [(*wrong[:2], "it was the wrong file")]
     decided = [json.loads(record.value)["data"] for record in logs.of(enforcement)]
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]

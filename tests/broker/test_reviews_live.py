@@ -20,20 +20,20 @@ from worker_processes import PARTITIONS, fleet_of, wait_for
 from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from oracle.ledger import pending
 from schemas import codec
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import JOURNAL
-from streams.consumers.ledger.writer import Keeper
+from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
-from streams.reviews.claims import By, Claim, Taken, claim
+from streams.kafka.topic_names import TopicNames
+from streams.reviews.claims import AlreadyReserved, Reservation, ReviewedBy, claim
 from streams.reviews.rejections import RejectedReviews
 
 pytestmark = pytest.mark.services
@@ -85,7 +85,7 @@ def warning(tenant: str, number: int) -> Sent:
 
 async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
-    names = Names(f"{own}.in.", f"{own}.out.")
+    names = TopicNames(f"{own}.in.", f"{own}.out.")
     policy = policy_file(tmp_path, _LATENESS_S)
     told = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
@@ -153,7 +153,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
     assert status == 0, said
     status, said = await review("ledger", "show", "acme")
     assert (status, "无在案违规 / Clear" in said) == (0, True), said
-    live = Live(idle_after_ms=1_000, outage_grace_ms=1_000)
+    live = DecidingSettings(idle_after_ms=1_000, outage_grace_ms=1_000)
     counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
     logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
     # One may be sent twice, by whoever finds it claimed and not sent; it is the same record then.
@@ -163,7 +163,7 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
 
 async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: str) -> None:
     letters = await make_topic(address, 2, suffix=".dead-letter")
-    names = Names("in.", letters.removesuffix("dead-letter"))
+    names = TopicNames("in.", letters.removesuffix("dead-letter"))
 
     async def reject(number: int, topic: str, *values: bytes) -> None:
         headers = [("topic", topic.encode()), ("reason", b"nothing_to_change: too late"), ("partition", b"0")]
@@ -211,19 +211,21 @@ async def test_of_many_at_once_on_postgresql_one_claims_each_case(postgres: Post
     await databases[0].migrate()
     ids = [f"cwe-{number}" for number in range(25)]
     values = [codec.encode(pending(each, "a\x00b")) for each in ids]
-    records = [Record(TP("out.enforcement", 0), n, 1, None, value) for n, value in enumerate(values)]
-    await databases[0].run(lambda connection: Keeper().keep(connection, records))
+    records = [FollowedRecord(TP("out.enforcement", 0), n, 1, None, value) for n, value in enumerate(values)]
+    await databases[0].run(lambda connection: LedgerWriter().keep(connection, records))
 
-    async def claim_all(number: int) -> list[Claim | None]:
-        claimed: list[Claim | None] = []
+    async def claim_all(number: int) -> list[Reservation | None]:
+        claimed: list[Reservation | None] = []
         for each in ids:
 
-            def work(connection: Any, each: str = each) -> Claim:
-                return claim(connection, each, "uphold", By(f"reviewer {number}", "why"), 1_772_500_000_000 + number)
+            def work(connection: Any, each: str = each) -> Reservation:
+                return claim(
+                    connection, each, "uphold", ReviewedBy(f"reviewer {number}", "why"), 1_772_500_000_000 + number
+                )
 
             try:
                 claimed.append(await databases[number].run(work))
-            except Taken:
+            except AlreadyReserved:
                 claimed.append(None)
         return claimed
 

@@ -31,15 +31,15 @@ from oracle import billing as oracle
 from schemas import codec
 from streams.kafka import KafkaCluster
 from streams.kafka.admin import members
-from streams.kafka.topic_names import Names
-from streams.runtime.child_process import Child
+from streams.kafka.topic_names import TopicNames
+from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load as load_settings
 from streams.topics.state_topic import part_of
 
 _STOP_S = 20
 _PANE_MS = 300_000
 _PATIENCE_S = LATENESS_S + 10  # after that time a call of the present decides what is older
-NEW = Names("new-in.", "new-out.")
+NEW = TopicNames("new-in.", "new-out.")
 NEW_PARTITIONS = 5
 LAST = ("last-0", "last-1")
 _CALLS, _REVIEWS = INPUTS.index("cdr"), INPUTS.index("reviews")
@@ -61,7 +61,9 @@ def callwarden(environment: Mapping[str, str], *arguments: str) -> subprocess.Co
 def killed_after(lines: int, then_s: float, log: Path, environment: Mapping[str, str]) -> list[str]:
     """A move that is killed a little after it has said so many lines; what it has said."""
     with log.open("wb") as output:
-        attempt = Child([sys.executable, "-c", MAIN, "state", "move", *TO], output, {**os.environ, **environment})
+        attempt = ChildProcess(
+            [sys.executable, "-c", MAIN, "state", "move", *TO], output, {**os.environ, **environment}
+        )
     wait_for(lambda: len(log.read_text().splitlines()) >= lines or not attempt.running, f"{lines} lines are said")
     time.sleep(then_s)
     attempt.kill()
@@ -175,7 +177,7 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
     async def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
         return await asyncio.to_thread(callwarden, environment, *arguments)
 
-    async def decisions(names: Names, count: int) -> list[ConsumerRecord]:
+    async def decisions(names: TopicNames, count: int) -> list[ConsumerRecord]:
         topic = names.output("enforcement")
         return (await read_all(address, [topic], count)).of(topic)
 

@@ -14,8 +14,8 @@ from worker_traffic import make_topics
 
 from streams.dev.kafka_node import DevKafka, free_ports
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
-from streams.runtime.child_process import Child
+from streams.kafka.topic_names import TopicNames
+from streams.runtime.child_process import ChildProcess
 
 pytestmark = pytest.mark.services
 
@@ -26,7 +26,7 @@ WORDS = {"billing": ("billing",), "ledger": ("ledger", "run"), "notify": ("notif
 
 def test_a_worker_ends_whether_its_broker_is_frozen_or_away(jars: Path, tmp_path: Path) -> None:
     own = uuid.uuid4().hex[:8]
-    names = Names(f"{own}.", f"{own}.")
+    names = TopicNames(f"{own}.", f"{own}.")
     with DevKafka(tmp_path, jars) as node:
         told = {
             "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,
@@ -72,11 +72,11 @@ async def test_those_who_live_on_the_outputs_end_with_a_database_that_is_frozen(
         environment[f"CALLWARDEN_{name.upper()}_DATABASE"] = postgres.database(f"stopping_{name}")
         environment[f"CALLWARDEN_{name.upper()}_PORT"] = str(free_ports(1)[0])
     await asyncio.to_thread(make_topics, environment)
-    children: dict[str, Child] = {}
+    children: dict[str, ChildProcess] = {}
     try:
         for name, words in WORDS.items():
             with (tmp_path / f"{name}.log").open("wb") as log:
-                children[name] = Child([sys.executable, "-c", MAIN, *words], log, environment)
+                children[name] = ChildProcess([sys.executable, "-c", MAIN, *words], log, environment)
         for name in WORDS:
             await ready(int(environment[f"CALLWARDEN_{name.upper()}_PORT"]))
         with postgres.frozen():

@@ -26,11 +26,11 @@ from worker_platform import Platform
 from worker_processes import FORM, MAIN, PARTITIONS, Fleet, Pages, callwarden, wait_for
 
 from oracle.billing import holds
-from streams.consumers.billing.holds import left
+from streams.consumers.billing.holds import holds_of
 from streams.consumers.database import Database
 from streams.dev.kafka_cluster import DevCluster
 from streams.dev.kafka_node import free_ports
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 AWAY_S = 150
 _READY_S = 240
@@ -100,9 +100,9 @@ class Consumer:
         lines = self.log().splitlines(keepends=True)
         return own_errors(json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n"))
 
-    def _start(self) -> Child:
+    def _start(self) -> ChildProcess:
         with self._log.open("ab") as output:
-            return Child([sys.executable, "-c", MAIN, *self._command, *FORM], output, self.environment)
+            return ChildProcess([sys.executable, "-c", MAIN, *self._command, *FORM], output, self.environment)
 
 
 class ClusterFaults(Faults):
@@ -241,7 +241,7 @@ async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, t
 
             def held() -> dict[str, set[str]]:
                 with database.reading() as connection:
-                    found = left(connection, list(expected))
+                    found = holds_of(connection, list(expected))
                 return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
             await asyncio.to_thread(wait_for, lambda: held() == expected, "billing holds what it must", 120)

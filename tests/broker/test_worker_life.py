@@ -13,11 +13,11 @@ from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.load import load
 from streams.dev.kafka_node import DevKafka
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services
 
@@ -27,7 +27,7 @@ _OUTAGE_S = 20
 _IDLE_AFTER_S = 2
 
 
-def environment(address: str, names: Names, **more: str) -> dict[str, str]:
+def environment(address: str, names: TopicNames, **more: str) -> dict[str, str]:
     """What a worker of an application of its own is told."""
     return {
         "CALLWARDEN_BOOTSTRAP_SERVERS": address,
@@ -38,10 +38,10 @@ def environment(address: str, names: Names, **more: str) -> dict[str, str]:
     }
 
 
-def names_of_our_own() -> Names:
+def names_of_our_own() -> TopicNames:
     """Topics that no other test uses."""
     own = uuid.uuid4().hex[:8]
-    return Names(f"{own}.in.", f"{own}.out.")
+    return TopicNames(f"{own}.in.", f"{own}.out.")
 
 
 async def test_a_worker_that_is_told_to_stop_leaves_the_group_at_once(address: str, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
     """Two applications read the same calls; for the hasty one the outage is longer than its grace."""
     own = names_of_our_own()
     graces = {"patient": 120, "hasty": 1}
-    applications = {who: Names(own.input_prefix, f"{own.output_prefix}{who}.") for who in graces}
+    applications = {who: TopicNames(own.input_prefix, f"{own.output_prefix}{who}.") for who in graces}
     policy = policy_file(tmp_path, _LATENESS_S)
     day = Day(1, pieces=1, tenants=60, calls=1_000, partitions=PARTITIONS)
     fleets = {}
@@ -137,7 +137,7 @@ async def test_a_feed_that_was_away_for_less_than_the_grace_loses_no_call(addres
             assert await asyncio.to_thread(fleet.all[0].terminate, _STOP_S) == 0
     late = {}
     for who, names in applications.items():
-        live = Live(idle_after_ms=1000 * _IDLE_AFTER_S, outage_grace_ms=graces[who] * 1000)
+        live = DecidingSettings(idle_after_ms=1000 * _IDLE_AFTER_S, outage_grace_ms=graces[who] * 1000)
         counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
         late[who] = counts[names.output("late")]
     assert late["patient"] == 0
@@ -196,7 +196,7 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
             await asyncio.to_thread(wait_for, lambda: worker.sum("callwarden_decisions_total") > 10, "it decides")
             assert await asyncio.to_thread(worker.terminate, _STOP_S) == 0
             assert worker.said_else() == []
-        live = Live(idle_after_ms=1000 * idle_after_s, outage_grace_ms=1000 * grace_s)
+        live = DecidingSettings(idle_after_ms=1000 * idle_after_s, outage_grace_ms=1000 * grace_s)
         counts = await assert_exact(node.address, names, load(str(policy)), live, PARTITIONS)
         assert counts[names.output("late")] == 0
         assert counts[names.output("enforcement")] > 10

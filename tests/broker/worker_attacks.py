@@ -17,7 +17,7 @@ from worker_judge import Wrong
 from worker_traffic import call_now
 
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 _HOUR_MS = 3_600_000
 _CALLS_AT_ONCE = 100
@@ -34,7 +34,9 @@ def _hard_to_compress() -> str:
 class Attacks:
     """All attacks of one ``tenant``, into its partition ``number``; `wrong` and `valid` say what must become of it."""
 
-    def __init__(self, raw: RawProducer, producer: AIOKafkaProducer, names: Names, tenant: str, number: int) -> None:
+    def __init__(
+        self, raw: RawProducer, producer: AIOKafkaProducer, names: TopicNames, tenant: str, number: int
+    ) -> None:
         self._raw, self._producer, self._names = raw, producer, names
         self._tenant, self._number = tenant, number
         self.valid = 0

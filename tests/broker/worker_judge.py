@@ -13,18 +13,18 @@ from msgspec import json
 from rawkafka.batches import HEADER
 from worker_traffic import MARK
 
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
 from monitor.policy.model import Policy
-from monitor.replay.run import Progress
+from monitor.replay.run import ReplayProgress
 from oracle.courses import wrong_alerts
 from schemas import codec
 from schemas.outputs import Alert, Enforcement
 from streams.audit import report as tell
-from streams.audit.partition import Setup
+from streams.audit.partition import AuditContext
 from streams.audit.run import audit
 from streams.kafka import KafkaCluster
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_topics
 from streams.settings.load import load
 
@@ -85,9 +85,9 @@ async def read_all(address: str, topics: Iterable[str], partitions: int) -> Logs
 
 async def assert_exact(
     address: str,
-    names: Names,
+    names: TopicNames,
     policy: Policy,
-    live: Live,
+    live: DecidingSettings,
     partitions: int,
     unknown_reviews: bool = False,
     wrong: Sequence[Wrong] | None = None,
@@ -103,7 +103,7 @@ async def assert_exact(
     decided: dict[int, list[Enforcement]] = {number: [] for number in range(partitions)}
     watermarks: list[int] = []
 
-    def take(progress: Progress) -> None:
+    def take(progress: ReplayProgress) -> None:
         watermarks.append(progress.watermark_ms or 0)
         for event in progress.decided:
             decided[partition_of(event.subject.encode(), partitions, "murmur2")].append(event)
@@ -111,7 +111,7 @@ async def assert_exact(
     cluster = KafkaCluster(load({"bootstrap_servers": address}))
     try:
         expected = await replay_topics(cluster, names, policy, live=live, to_watermark=True, progress=take)
-        report = await audit(Setup(cluster, names, policy, live=live))
+        report = await audit(AuditContext(cluster, names, policy, live=live))
     finally:
         await cluster.stop()
     outputs = {name: names.output(name) for name in ("enforcement", "shadow", "alerts", "late", "dead-letter")}

@@ -10,12 +10,12 @@ import pytest
 from worker_processes import Fleet, wait_for
 from worker_traffic import Sender, Sent, make_topics, policy_file
 
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from streams.dev.kafka_cluster import DevCluster
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
-LIVE = Live(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
+LIVE = DecidingSettings(idle_after_ms=3_000, outage_grace_ms=26 * 3_600_000)
 SESSION_S = 6
 # The state is compacted while the test runs.
 _COMPACTING = {
@@ -31,7 +31,7 @@ class Platform:
     """A node of one's own, or a cluster, with the topics, and what workers are told."""
 
     node: DevKafka | DevCluster
-    names: Names
+    names: TopicNames
     policy: Path
     environment: dict[str, str]
 
@@ -51,7 +51,7 @@ async def three_brokers(jars: Path, tmp_path: Path) -> AsyncIterator[Platform]:
 
 
 async def _with_topics(node: DevKafka | DevCluster, folder: Path, replicas: int) -> Platform:
-    names = Names("in.", "out.")
+    names = TopicNames("in.", "out.")
     policy = policy_file(folder)
     environment = {
         "CALLWARDEN_BOOTSTRAP_SERVERS": node.address,

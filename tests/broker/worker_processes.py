@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.dev.kafka_node import free_ports
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 PARTITIONS = 8
 MAIN = "from streams.cli.app import main; main()"  # `callwarden`, by this interpreter
@@ -80,7 +80,7 @@ class Worker:
             "CALLWARDEN_WEB_PORT": self._pages.url.rpartition(":")[2],
         }
         with log.open("wb") as output:
-            self._child = Child([sys.executable, "-c", main, "worker", *FORM], output, mine)
+            self._child = ChildProcess([sys.executable, "-c", main, "worker", *FORM], output, mine)
 
     @property
     def target(self) -> str:

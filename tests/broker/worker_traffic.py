@@ -17,8 +17,8 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.key_check import partition_of
 from monitor.policy import load
 from monitor.simulate.run import Run
-from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
-from streams.kafka.topic_names import Names
+from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
+from streams.kafka.topic_names import TopicNames
 
 LATENESS_S = 20
 # Reasons of the dead letters: bad JSON, another tenant's key, not its partition, not its topic, a tombstone.
@@ -101,7 +101,7 @@ class Day:
         self._partitions = partitions
         self._late_share = late_share
         now_ms = now_ms or time.time_ns() // 1_000_000
-        settings = Settings(
+        settings = SimulationSettings(
             tenants,
             1,
             seed,
@@ -177,7 +177,7 @@ class Day:
 class Sender:
     """Sends records to the input topics; it outlasts a broker that is away for a while."""
 
-    def __init__(self, producer: AIOKafkaProducer, names: Names) -> None:
+    def __init__(self, producer: AIOKafkaProducer, names: TopicNames) -> None:
         self._producer, self._names = producer, names
         self.sent = 0
 

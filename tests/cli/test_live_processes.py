@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from streams.cli.develop.live import BESIDE, Board, Ended, Live, environment
+from streams.cli.develop.live import BESIDE, Board, Ended, LiveProcesses, environment
 from streams.dev import kafka_jars as kafkajars
 from streams.settings.load import NOT_SETTINGS, Settings, load, variable
 
@@ -23,17 +23,17 @@ def screen() -> io.StringIO:
 
 
 @pytest.fixture
-def live(tmp_path: Path, screen: io.StringIO) -> Live:
-    return Live(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
+def live(tmp_path: Path, screen: io.StringIO) -> LiveProcesses:
+    return LiveProcesses(Console(file=screen, width=100), tmp_path / "logs", dict(os.environ), alerts=True, board=BOARD)
 
 
-def test_a_command_that_fails_is_told_with_what_it_said(live: Live) -> None:
+def test_a_command_that_fails_is_told_with_what_it_said(live: LiveProcesses) -> None:
     with pytest.raises(Ended, match=r"(?s)`callwarden policy` has ended:.*no-such-file\.yaml"):
         live.once("policy", "check", "no-such-file.yaml")
     live.stop()
 
 
-def test_commands_end_in_reverse_order_and_in_good_order(live: Live, screen: io.StringIO) -> None:
+def test_commands_end_in_reverse_order_and_in_good_order(live: LiveProcesses, screen: io.StringIO) -> None:
     live.once("--version")
     # Any that wait for their input to end.
     live.start("replay", "-", "--out", "out")

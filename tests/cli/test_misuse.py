@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from streams.consumers.database import Database
 
 CALLWARDEN = str(Path(sys.executable).parent / "callwarden")
@@ -23,7 +23,7 @@ HOUSE = "id: house\nversion: '1'\n"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With a file of records, one of bytes that are nothing, a policy, and a folder."""
     monkeypatch.chdir(tmp_path)
-    simulate(Settings(tenants=4, days=1, seed=1, calls_per_day=40), tmp_path)
+    simulate(SimulationSettings(tenants=4, days=1, seed=1, calls_per_day=40), tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00bad\n")
     (tmp_path / "house.yaml").write_text(HOUSE)
     (tmp_path / "folder").mkdir()

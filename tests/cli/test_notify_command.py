@@ -132,11 +132,11 @@ def test_what_was_given_up_is_listed_and_told_again_but_what_is_over(
     )
 
     def fill(connection: Connection) -> None:
-        outbox.put(connection, [ban, alert], ["webhook"], at_ms)
+        outbox.enqueue(connection, [ban, alert], ["webhook"], at_ms)
         found = outbox.waiting(connection, "webhook", at_ms, 10)
         outbox.ended(connection, [row.number for row in found], "given_up", at_ms)
         over = {name: getattr(alert, name) for name in alert.__struct_fields__} | {"id": "over:b", "standing": "off"}
-        outbox.put(connection, [Message(**over)], [], at_ms)
+        outbox.enqueue(connection, [Message(**over)], [], at_ms)
 
     database = Database(address, "notify")
     asyncio.run(database.migrate())

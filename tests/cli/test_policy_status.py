@@ -7,14 +7,14 @@ from typer.testing import CliRunner
 
 from streams.cli import cluster_session as operator
 from streams.cli.app import build
-from streams.topics.policy_log import Noted
+from streams.topics.policy_log import LoggedPolicies
 
 WAITS = "partition 0: no call comes in any partition; if none are away: callwarden end-outage --reason WHY"
 
 
 def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[int, list[str]]) -> list[str]:
     """Its lines, where the clock log holds this."""
-    monkeypatch.setattr(operator, "operate", lambda *_: ({0: Noted(0)}, (ticked_ms, waits)))
+    monkeypatch.setattr(operator, "operate", lambda *_: ({0: LoggedPolicies(0)}, (ticked_ms, waits)))
     done = CliRunner().invoke(build("policy"), ["policy", "status"])
     assert done.exit_code == 0, done.output
     return done.output.splitlines()[1:]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from monitor.text.masking import visible_lines
-from streams.cli.terminal import Shown, behind
+from streams.cli.terminal import TerminalWriter, behind
 
 CLEAR = "\x1b[2J\x1b[31m\x9b5n\u202e\u200b"
 ACTS = {"\x1b", "\x9b", "\u202e", "\u200b", "\r", "\x07"}
@@ -38,7 +38,7 @@ def test_no_text_of_any_characters_acts() -> None:
     for _ in range(300):
         text = "".join(rng.choice((*acting[:70], rng.choice(acting), "a", "费", "\n")) for _ in range(30))
         stream = io.StringIO()
-        print(text, file=Shown(stream))  # type: ignore[arg-type]
+        print(text, file=TerminalWriter(stream))  # type: ignore[arg-type]
         left = {c for c in stream.getvalue() if unicodedata.category(c) == "Cc"} - {"\n", "\t"}
         assert not left
         assert not {"\u202e", "\u2066", "\u200b", "\ufeff", "\u00ad"} & {*stream.getvalue()}
@@ -47,7 +47,7 @@ def test_no_text_of_any_characters_acts() -> None:
 
 def test_colours_of_our_own_go_around() -> None:
     stream = io.StringIO()
-    shown = Shown(stream)
+    shown = TerminalWriter(stream)
     Console(file=shown, force_terminal=True, highlight=False).print(Text("red", style="red"))  # type: ignore[arg-type]
     assert "\x1b[31mred" in stream.getvalue()
     assert behind(shown) is stream  # type: ignore[arg-type]

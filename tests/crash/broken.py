@@ -11,20 +11,20 @@ from typing import Any
 
 from crash.memory import MemoryConsumer
 from crash.schedule import Schedule
-from monitor.core.calls.dedup import Seen
+from monitor.core.calls.dedup import Deduplicator
 from monitor.core.shard import Shard
 from monitor.decoding.decode import Source
 from monitor.partition import log_tail as tail
 from monitor.partition import task as partition
-from monitor.partition.key_check import Keying
-from monitor.partition.policy_versions import Succession
-from monitor.partition.source_position import Position
+from monitor.partition.key_check import KeyCheck
+from monitor.partition.policy_versions import PolicyVersions
+from monitor.partition.source_position import SourceProgress
 from monitor.partition.sources import Sources
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from streams.topics import transaction_records as emit
-from streams.worker.consumer_loop import Engine
+from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.idle_clocks import IdleClocks
-from streams.worker.partition_owner import Owner
+from streams.worker.partition_owner import PartitionOwner
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _parted(*lines: str) -> Change:
     """The one transaction as several. The last line is the last transaction; before it a worker may be killed."""
     *before, last = lines
     steps = "\n        ".join([*before, f"await writer._link.passes({BETWEEN!r})", last])
-    return Change(Owner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", steps)
+    return Change(PartitionOwner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", steps)
 
 
 _STATE = "state = [out for out in outs if out.topic == setup.names.output('state')]"
@@ -61,7 +61,7 @@ _LETTERS = "letters = [out for out in outs if out.topic == setup.names.output('d
 _BUT_LETTERS = "others = [out for out in outs if out not in letters]"
 _WRITE_LETTERS = "letters and await writer.commit(letters, {})"
 _FETCHED = Change(
-    Engine, "_hand_on", "fetched.start != owner.next_offset(tp) or not owner.listens(tp)", "not owner.listens(tp)"
+    ConsumerLoop, "_hand_on", "fetched.start != owner.next_offset(tp) or not owner.listens(tp)", "not owner.listens(tp)"
 )
 _RESUME = "position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))"
 _AGAIN = "(waiting.at_ms >= self._decided_ms and waiting.place > self._decided)"
@@ -72,20 +72,22 @@ BROKEN: dict[str, list[Change]] = {
         Change(MemoryConsumer, "_fetch", "stable = log.last_stable", "stable = log.end")
     ],
     "3: a batch of aborted records alone is dropped": [
-        Change(Engine, "_hand_on", "or not owner.listens(tp)", "or not owner.listens(tp) or not len(fetched)")
+        Change(ConsumerLoop, "_hand_on", "or not owner.listens(tp)", "or not owner.listens(tp) or not len(fetched)")
     ],
     "2: the state is read before the former owner is fenced": [
-        Change(Owner, "_open_once", "await self._writer.start()\n    if", "if"),
-        Change(Owner, "_open_once", "    offsets = [", "    await self._writer.start()\n    offsets = ["),
+        Change(PartitionOwner, "_open_once", "await self._writer.start()\n    if", "if"),
+        Change(PartitionOwner, "_open_once", "    offsets = [", "    await self._writer.start()\n    offsets = ["),
     ],
-    "2: nobody is fenced": [Change(Owner, "_open_once", '-{self.number}")', '-{self.number}-{setup.now_ms()}")')],
+    "2: nobody is fenced": [
+        Change(PartitionOwner, "_open_once", '-{self.number}")', '-{self.number}-{setup.now_ms()}")')
+    ],
     "3: stale batches are applied": [
         _FETCHED,
-        Change(Owner, "feed", " or rows.start != partition.sources.offsets[source]", ""),
+        Change(PartitionOwner, "feed", " or rows.start != partition.sources.offsets[source]", ""),
         Change(Sources, "read", "if rows.start != position.source.offset:", "if False:"),
     ],
     "3: stale batches are dropped, and what is missing is not sought": [
-        Change(Engine, "_take", "self._consumer.seek(tp, owner.next_offset(tp))", "pass")
+        Change(ConsumerLoop, "_take", "self._consumer.seek(tp, owner.next_offset(tp))", "pass")
     ],
     "5: moves are not in the clock log": [
         Change(Sources, "take", ", *((source, move) for (source, _), move in self._moves.items())", "")
@@ -103,25 +105,27 @@ BROKEN: dict[str, list[Change]] = {
     ],
     "6: a part of the state is not written": [
         Change(
-            Partition, "snapshot", "sorted(self.shard.changes().items())", "sorted(self.shard.changes().items())[1:]"
+            StreamTask, "snapshot", "sorted(self.shard.changes().items())", "sorted(self.shard.changes().items())[1:]"
         )
     ],
-    "7: done falls": [Change(Position, "head", "if self.source.offset >= self.done:", "if True:")],
-    "7: done is not kept": [Change(Position, "restore", "head.done, head.done_ms", "0, head.done_ms")],
+    "7: done falls": [Change(SourceProgress, "head", "if self.source.offset >= self.done:", "if True:")],
+    "7: done is not kept": [Change(SourceProgress, "restore", "head.done, head.done_ms", "0, head.done_ms")],
     "7: reading goes on where it stopped": [
         Change(Sources, "heads", _RESUME, "position.head(position.source.offset, position.source.clock_ms)")
     ],
     "7: the clock is that of where reading stopped": [
-        Change(Position, "head", "self.forget(resume)", "self.forget(resume)\n    clock_ms = self.source.clock_ms")
+        Change(
+            SourceProgress, "head", "self.forget(resume)", "self.forget(resume)\n    clock_ms = self.source.clock_ms"
+        )
     ],
     "7: alerts that fire are not in the state": [
         Change(Shard, "changes", "changes |= self._judge.alert_changes()", "pass")
     ],
-    "8: what waits is not read again": [Change(Partition, "_feed", _WAITING, "if waiting.log[2] >= done:")],
+    "8: what waits is not read again": [Change(StreamTask, "_feed", _WAITING, "if waiting.log[2] >= done:")],
     "8: late calls are put out again": [
-        Change(Partition, "_feed", "late for late in batch.late if late.log[2] >= done", "late for late in batch.late")
+        Change(StreamTask, "_feed", "late for late in batch.late if late.log[2] >= done", "late for late in batch.late")
     ],
-    "8: rejected records are put out again": [Change(Partition, "_feed", "if offset >= done or fresh:", "if True:")],
+    "8: rejected records are put out again": [Change(StreamTask, "_feed", "if offset >= done or fresh:", "if True:")],
     "6: dead letters, then the rest": [_parted(_LETTERS, _BUT_LETTERS, _WRITE_LETTERS, _WRITE_OTHERS)],
     "6: alerts end twice": [
         Change(
@@ -129,10 +133,10 @@ BROKEN: dict[str, list[Change]] = {
         )
     ],
     "7: the clock is not in the head": [
-        Change(Position, "restore", "= head.resume, head.clock_ms", "= head.resume, NO_CLOCK_MS")
+        Change(SourceProgress, "restore", "= head.resume, head.clock_ms", "= head.resume, NO_CLOCK_MS")
     ],
     "9: the memory is kept after a transaction that failed": [
-        Change(Owner, "_commit", "transaction_failed()\n        self.forget()", "transaction_failed()")
+        Change(PartitionOwner, "_commit", "transaction_failed()\n        self.forget()", "transaction_failed()")
     ],
 }
 
@@ -147,7 +151,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "the watermark is the furthest clock": [Change(Sources, "least_ms", "min(", "max(")],
     "the watermark is not less lateness": [
-        Change(Partition, "watermark_ms", "self._policies.lateness.line(least_ms)", "least_ms")
+        Change(StreamTask, "watermark_ms", "self._policies.lateness.line(least_ms)", "least_ms")
     ],
     "a clock goes back": [Change(Source, "place", _AFTER, "after = event_ms")],
     "late calls move no clock": [
@@ -166,18 +170,20 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     ],
     "no call is late": [Change(partition, "merge", "calls.end_ms < calls.line_ms", "calls.end_ms < 0")],
     "noted clocks take effect after the record": [
-        Change(Position, "go", "self.moves[self.moved].offset <= offset", "self.moves[self.moved].offset < offset")
+        Change(
+            SourceProgress, "go", "self.moves[self.moved].offset <= offset", "self.moves[self.moved].offset < offset"
+        )
     ],
-    "a key may be another tenant's": [Change(Keying, "_fault", "if key != tenant_id.encode():", "if False:")],
+    "a key may be another tenant's": [Change(KeyCheck, "_fault", "if key != tenant_id.encode():", "if False:")],
     "a tenant may lie in any partition": [
-        Change(Keying, "_fault", "if not self._lies_here(tenant_id):", "if False:"),
-        Change(Keying, "_all_lie_here", "return self", "return True or self"),
+        Change(KeyCheck, "_fault", "if not self._lies_here(tenant_id):", "if False:"),
+        Change(KeyCheck, "_all_lie_here", "return self", "return True or self"),
     ],
-    "a record may lie in any topic": [Change(Keying, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
+    "a record may lie in any topic": [Change(KeyCheck, "check", "if type(record) not in CARRIES[topic]:", "if False:")],
     "what no client can read is judged by its value": [
         Change(partition, "valid_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
-    "no call is a duplicate": [Change(Seen, "_settle", "if known >= 0 and", "if False and")],
+    "no call is a duplicate": [Change(Deduplicator, "_settle", "if known >= 0 and", "if False and")],
 }
 
 _NOTES = "notes = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"
@@ -185,33 +191,33 @@ _BUT_NOTES = "others = [out for out in outs if out not in notes]"
 
 SWITCH_BROKEN: dict[str, list[Change]] = {
     "the note is lost": [
-        Change(Partition, "switch", "self._notes.append(policies.note(era, reason, by, at_ms))", "pass")
+        Change(StreamTask, "switch", "self._notes.append(policies.note(era, reason, by, at_ms))", "pass")
     ],
     "the state, then the note": [
         _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")
     ],
-    "the policy is not in the state": [Change(Partition, "snapshot", "eras = self._policies.heads()", "pass")],
+    "the policy is not in the state": [Change(StreamTask, "snapshot", "eras = self._policies.heads()", "pass")],
     "windows of before the change are judged after it": [
-        Change(Partition, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
+        Change(StreamTask, "advance", "self.shard.close(coming.from_ms, coming.policy)", "pass")
     ],
-    "who was closed goes on": [Change(Owner, "_commit", "if partition.switching:", "if False:")],
+    "who was closed goes on": [Change(PartitionOwner, "_commit", "if partition.switching:", "if False:")],
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
-    "it is not noted": [Change(Partition, "withdraw", "for era in gone]", "for era in ()]")],
+    "it is not noted": [Change(StreamTask, "withdraw", "for era in gone]", "for era in ()]")],
     "it is noted, and the policy stays": [
-        Change(Succession, "withdraw", "gone.append(self.eras.pop(place))", "gone.append(self.eras[place])")
+        Change(PolicyVersions, "withdraw", "gone.append(self.eras.pop(place))", "gone.append(self.eras[place])")
     ],
-    "a replay takes no notice": [Change(Succession, "recall", "del coming[note.from_ms]", "pass")],
+    "a replay takes no notice": [Change(PolicyVersions, "recall", "del coming[note.from_ms]", "pass")],
 }
 
 # Random schedules are blind to these: directed tests show them.
-MOVES_NOT_IN_THE_HEAD = [Change(Position, "head", "self.moves,", "[],")]
+MOVES_NOT_IN_THE_HEAD = [Change(SourceProgress, "head", "self.moves,", "[],")]
 CLOCK_BEYOND_TIMESTAMP = [Change(Source, "place", "if at_most_ms is None", "if True")]
 ONE_MOVE_NOTED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
-CLOCK_AT_DONE_LOST = [Change(Position, "restore", "head.done, head.done_ms", "head.done, 0")]
+CLOCK_AT_DONE_LOST = [Change(SourceProgress, "restore", "head.done, head.done_ms", "head.done, 0")]
 FAILED_LOOKS_IGNORED = [Change(IdleClocks, "blind", "self._silence.blind()", "pass")]
-OLD_MEMORY_KEPT = [Change(Owner, "_still_mine", "return False\n    return", "return True\n    return")]
+OLD_MEMORY_KEPT = [Change(PartitionOwner, "_still_mine", "return False\n    return", "return True\n    return")]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crash.group import Group
 from crash.log import Log, Record, Txn
 from crash.virtual import VirtualClock, VirtualLoop
-from streams.kafka.api import TP, Fenced, TopicInfo, Unavailable
+from streams.kafka.api import TP, Fenced, TopicInfo, TransientError
 
 MARKER_DELAY_S = 0.05
 METADATA_S = 10.0  # until clients see that topics have changed
@@ -169,7 +169,7 @@ class Broker:
         """Write in a transaction; the offset of the last."""
         self._holds(transactional_id, txn)
         if tp not in self.logs:
-            raise Unavailable(f"{tp.topic} does not exist")
+            raise TransientError(f"{tp.topic} does not exist")
         if tp not in txn.tps:
             txn.tps.append(tp)
         return self.logs[tp].append(records, self.clock.now_ms(), txn)

@@ -17,12 +17,12 @@ from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
 from monitor.core.codec import WRITES
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import Note
 from monitor.policy.load import loads
 from streams.kafka.api import TP
 from streams.topics.transaction_records import decode_note, is_tick
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -52,7 +52,7 @@ CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control"
 def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0, state_format: int = WRITES) -> World:
     print("seed", seed)
     # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
-    live = Live(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
+    live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
     return World(random.Random(seed), POLICY, live, 1, NOON, speed, state_format=state_format)
 
 
@@ -64,7 +64,7 @@ def day_of(seed: int) -> World:
     print("seed", seed)
     rng = random.Random(seed)
     told = story(seed % SCENARIOS)
-    live = Live(idle_after_ms=SECOND, outage_grace_ms=rng.choice((0, 30 * MINUTE)))
+    live = DecidingSettings(idle_after_ms=SECOND, outage_grace_ms=rng.choice((0, 30 * MINUTE)))
     speed = (told.stop_ms - told.start_ms) / SECOND / DAY_S
     world = World(rng, told.policy, live, rng.choice((1, 2, 3)), told.start_ms, speed)
     world.produce(arrivals(rng, told, world.partitions))
@@ -148,7 +148,7 @@ def count(world: World, tp: TP) -> int:
     return len(world.broker.logs[tp].committed(0))
 
 
-def phase(worker: Worker) -> tuple[Phase, str]:
+def phase(worker: Worker) -> tuple[OwnerPhase, str]:
     assert worker.engine is not None
     owner = worker.engine.owners[0]
     return owner.phase, owner.why

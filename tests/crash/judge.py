@@ -12,10 +12,10 @@ from crash.log import Entry, Record
 from crash.memory import unreadable_among
 from crash.traffic import NAMES
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live, Place
+from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import Note
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition, Taken
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
 from monitor.policy.model import Policy
 from oracle.courses import wrong_alerts
 from schemas.outputs import Alert
@@ -25,10 +25,10 @@ from streams.topics import transaction_records as emit
 JUDGED = ("enforcement", "shadow", "late", "dead-letter")
 
 
-def wrong(broker: Broker, policy: Policy, live: Live, partitions: int) -> Iterator[str]:
+def wrong(broker: Broker, policy: Policy, live: DecidingSettings, partitions: int) -> Iterator[str]:
     """What is missing, too much or different, a line each. No transaction may be under way."""
     for number in range(partitions):
-        partition = replayed(broker, policy, live, Place(number, partitions))
+        partition = replayed(broker, policy, live, PartitionIdentity(number, partitions))
         taken = partition.take()
         expected = _by_topic(number, taken)
         for name in JUDGED:
@@ -43,9 +43,9 @@ def wrong(broker: Broker, policy: Policy, live: Live, partitions: int) -> Iterat
         yield from (f"{NAMES.output('alerts')}-{number}: {told}" for told in found)
 
 
-def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> Partition:
+def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: PartitionIdentity) -> StreamTask:
     """A partition that has read its inputs in one go, and decided as far as the clocks allow."""
-    partition = Partition(policy, b"secret", live, place, replaying=True)
+    partition = StreamTask(policy, b"secret", live, place, replaying=True)
     notes: dict[int | None, list[Note]] = {}
     for record in _records(broker, TP(NAMES.output("clock"), place.number)):
         if emit.is_tick(record.value):
@@ -60,7 +60,7 @@ def replayed(broker: Broker, policy: Policy, live: Live, place: Place) -> Partit
     return partition
 
 
-def _by_topic(number: int, taken: Taken) -> dict[str, list[Record]]:
+def _by_topic(number: int, taken: TaskOutput) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {NAMES.output(name): [] for name in JUDGED}
     for out in emit.records(NAMES, number, taken, []):
         found.setdefault(out.topic, []).append(Record(out.key, out.value, out.headers))
@@ -87,10 +87,10 @@ def _entries(broker: Broker, tp: TP) -> Sequence[Entry]:
     return broker.logs[tp].committed(0)
 
 
-def _rows(broker: Broker, tp: TP) -> Rows:
+def _rows(broker: Broker, tp: TP) -> RecordBatch:
     entries = _entries(broker, tp)
     records = _records(broker, tp)
-    return Rows(
+    return RecordBatch(
         0,
         broker.logs[tp].last_stable,
         np.array([entry.offset for entry in entries], np.int64),

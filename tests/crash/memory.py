@@ -17,7 +17,17 @@ from crash.group import Member
 from crash.log import Entry, Record, Txn
 from crash.virtual import Process
 from monitor.partition.record_batch import UnreadableRecord
-from streams.kafka.api import TP, Fetched, Listener, OffsetGone, Out, Refused, TopicInfo, Unavailable, Unreadable
+from streams.kafka.api import (
+    TP,
+    CorruptLog,
+    FetchedBatch,
+    Listener,
+    OffsetOutOfRange,
+    OutputRecord,
+    PermanentError,
+    TopicInfo,
+    TransientError,
+)
 
 T = TypeVar("T")
 
@@ -77,10 +87,10 @@ class Link:
             if not self.reaches:
                 raise self.refusal()
 
-    def refusal(self) -> Unavailable:
+    def refusal(self) -> TransientError:
         """What a client says when it is not answered."""
         self.broker.refusals += 1
-        return Unavailable("the broker cannot be reached")
+        return TransientError("the broker cannot be reached")
 
     def readable(self, tp: TP, start: int, stop: int) -> int:
         """How far of ``[start, stop)`` can be read. Unreadable."""
@@ -89,7 +99,7 @@ class Link:
             return stop
         if start < first:
             return first
-        raise Unreadable(tp, start, "as if it were torn", last, b"damaged")
+        raise CorruptLog(tp, start, "as if it were torn", last, b"damaged")
 
     def _latency_s(self) -> float:
         luck = self.rng.random()
@@ -99,7 +109,7 @@ class Link:
 
 
 class Whole(NamedTuple):
-    """`streams.kafka.api.Record`."""
+    """`streams.kafka.api.LogRecord`."""
 
     offset: int
     key: bytes | None
@@ -120,7 +130,7 @@ class MemoryCluster:
     def writer(self, transactional_id: str) -> "MemoryWriter":
         return MemoryWriter(self._link, transactional_id)
 
-    async def stamp(self, out: Out) -> int:
+    async def stamp(self, out: OutputRecord) -> int:
         tp, record = TP(out.topic, out.partition), Record(out.key, out.value, out.headers)
 
         def append() -> int:
@@ -147,7 +157,7 @@ class MemoryCluster:
         self._must_exist(tps)
         return await self._link.call("ends", lambda: {tp: self._logs[tp].last_stable for tp in tps})
 
-    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         async for at, at_next, entries in self._read(tp, start, stop):
             yield _fetched(at, at_next, entries)
 
@@ -161,7 +171,7 @@ class MemoryCluster:
         while at < stop:
             await self._link.passes("read?")
             if not log.start <= at <= log.end:
-                raise OffsetGone(tp, at)
+                raise OffsetOutOfRange(tp, at)
             until = min(stop, log.last_stable)
             if at >= until:
                 await asyncio.sleep(0.01)
@@ -179,7 +189,7 @@ class MemoryCluster:
     def _must_exist(self, tps: Sequence[TP]) -> None:
         for tp in tps:
             if tp not in self._logs:
-                raise Refused(f"there is no {tp.topic}-{tp.partition}")
+                raise PermanentError(f"there is no {tp.topic}-{tp.partition}")
 
 
 class MemoryWriter:
@@ -193,7 +203,7 @@ class MemoryWriter:
         self._epoch = await self._link.call("writer.start", lambda: self._link.broker.fence(self._id))
         await self._until_ended()
 
-    async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
         epoch, self._epoch = self._epoch, None  # after an error it is of no use any more
         assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
         assert records, "a transaction needs a record"
@@ -216,7 +226,7 @@ class MemoryWriter:
             await asyncio.sleep(0.01)
             await self._link.passes("writer.retry")
 
-    async def _produce(self, txn: Txn, records: Sequence[Out]) -> int:
+    async def _produce(self, txn: Txn, records: Sequence[OutputRecord]) -> int:
         """Each log gets its records in order; in which order the logs get them, and in how many pieces, is open."""
         queues: dict[TP, list[Record]] = {}
         for out in records:
@@ -246,7 +256,7 @@ class MemoryConsumer:
         self._link, self._topics = link, topics
         self._positions: dict[TP, int | None] = {}
         self._paused: set[TP] = set()
-        self._stale: dict[TP, Fetched] = {}
+        self._stale: dict[TP, FetchedBatch] = {}
         self._member: Member | None = None
         self._task: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
@@ -267,7 +277,7 @@ class MemoryConsumer:
         if member is not None:
             try:
                 await self._link.call("leave", lambda: self._link.broker.group.leave(member))
-            except Unavailable:
+            except TransientError:
                 self._link.broker.group.silence(member)
 
     def assignment(self) -> frozenset[TP]:
@@ -286,7 +296,7 @@ class MemoryConsumer:
         if tp in self._positions:
             self._positions[tp] = offset
 
-    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         loop = self._link.broker.loop
         until = loop.time() + timeout_s
         await self._link.passes("poll?")
@@ -316,9 +326,9 @@ class MemoryConsumer:
         logs = {tp: self._link.broker.logs[tp] for tp in self._positions}
         return {tp: log.last_stable for tp, log in logs.items() if log.end > log.last_stable}
 
-    def _take(self, tps: Sequence[TP], most: int) -> dict[TP, Fetched]:
+    def _take(self, tps: Sequence[TP], most: int) -> dict[TP, FetchedBatch]:
         """What is there, from where we are; the positions stay where they are."""
-        rng, taken = self._link.rng, dict[TP, Fetched]()
+        rng, taken = self._link.rng, dict[TP, FetchedBatch]()
         for tp in rng.sample(tps, len(tps)):
             position = self._positions.get(tp)
             if most <= 0 or position is None or tp in self._paused:
@@ -330,15 +340,15 @@ class MemoryConsumer:
                 taken[tp] = fetched
                 most -= len(fetched)
         if taken and rng.random() < self._link.slow_share / 10:
-            raise Unavailable("a fetch has failed")
+            raise TransientError("a fetch has failed")
         return taken
 
-    def _fetch(self, tp: TP, position: int, most: int) -> Fetched | None:
+    def _fetch(self, tp: TP, position: int, most: int) -> FetchedBatch | None:
         log = self._link.broker.logs.get(tp)
         if log is None:
             return None  # deleted: the client goes on asking
         if not log.start <= position <= log.end:
-            raise OffsetGone(tp, position)
+            raise OffsetOutOfRange(tp, position)
         stable = log.last_stable
         if position >= stable:
             return None
@@ -349,7 +359,7 @@ class MemoryConsumer:
     def _keep_stale(self, tp: TP, position: int) -> None:
         log = self._link.broker.logs.get(tp)
         if self._link.rng.random() < STALE_SHARE and log is not None and log.start <= position:
-            with contextlib.suppress(Unreadable):
+            with contextlib.suppress(CorruptLog):
                 fetched = self._fetch(tp, position, 100)
                 if fetched is not None:
                     self._stale[tp] = fetched
@@ -362,7 +372,7 @@ class MemoryConsumer:
                 member_id = f"{self._link.rank}{self._link.rng.getrandbits(32):08x}-{self._link.process.name}"
             try:
                 tps = await self._joined(member_id)
-            except Unavailable:
+            except TransientError:
                 await asyncio.sleep(BACKOFF_S)
                 continue
             member = self._member
@@ -409,9 +419,9 @@ def _some(rng: random.Random, entries: Sequence[Entry], most: int, stop: int) ->
     return entries, entries[-1].offset + 1
 
 
-def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> Fetched:
+def _fetched(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
     records = [entry.record for entry in entries if entry.record is not None]
-    return Fetched(
+    return FetchedBatch(
         start,
         stop,
         np.array([entry.offset for entry in entries], np.int64),

@@ -17,17 +17,17 @@ from crash.producers import InTransactions
 from crash.traffic import SCENARIOS, Arrival, arrivals, other, policies_of, story, unreadable
 from crash.virtual import Process, run
 from crash.world import SESSION_S, Worker, World
-from monitor.partition.checkpoint import Live
-from monitor.partition.journal import Switch
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import PolicyChange
 from monitor.partition.task import _MOST_PASSED_ON as MOST_PASSED_ON
 from monitor.policy.load import to_plain
 from oracle.made_policies import HOUR, MINUTE
-from streams.kafka.api import TP, Unavailable
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, TransientError
+from streams.kafka.topic_names import TopicNames
 from streams.topics.control_topic import Command, PolicyCommand, WithdrawCommand
 from streams.topics.transaction_records import decode_note, is_tick
 from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
 TRAFFIC_S = 5.0
 POINTS = (
@@ -94,7 +94,7 @@ class Schedule:
         self._story = rng.randrange(SCENARIOS)
         told = self.told = story(self._story)
         self.partitions = rng.choice((1, 1, 2, 2, 3))
-        self.live = Live(
+        self.live = DecidingSettings(
             idle_after_ms=rng.choice((1_000, 1_000, 2_000)),
             max_ahead_ms=rng.choice((60_000, 300_000)),
             outage_grace_ms=rng.choice((0, 1_800_000, 14_400_000)),
@@ -183,7 +183,7 @@ class Schedule:
                 assert partition is not None
                 owned.setdefault(number, []).extend(partition.sources.offsets)
         ends = {
-            number: [self.world.broker.logs[TP(topic, number)].last_stable for topic in Names().inputs]
+            number: [self.world.broker.logs[TP(topic, number)].last_stable for topic in TopicNames().inputs]
             for number in range(self.partitions)
         }
         return owned == ends
@@ -200,7 +200,7 @@ class Schedule:
         for worker in self.world.workers:
             result.wrong += [f"{worker.process.name}: {error!r}" for error in worker.process.errors()]
             owners = worker.engine.owners.values() if worker.engine else ()
-            bad = (Phase.STOPPED, Phase.REFUSED)
+            bad = (OwnerPhase.STOPPED, OwnerPhase.REFUSED)
             result.wrong += [f"{worker.process.name}: {o.phase}: {o.why}" for o in owners if o.phase in bad]
         result.wrong += [str(complaint) for complaint in self.world.loop.complaints]
         if not result.wrong:
@@ -353,7 +353,7 @@ class Schedule:
         return await self._trap(COMMITTING[:7], self._unavailable, most=8)
 
     def _unavailable(self, worker: Worker, point: str) -> None:
-        raise Unavailable(f"{point} was lost")
+        raise TransientError(f"{point} was lost")
 
     async def compaction(self) -> bool:
         removed = 0
@@ -385,7 +385,7 @@ class Schedule:
         """The furthest that a worker has read of an input."""
         engines = [worker.engine for worker in self.world.running() if worker.engine is not None]
         owners = [engine.owners[tp.partition] for engine in engines if tp.partition in engine.owners]
-        return max((owner.next_offset(tp) for owner in owners if owner.phase is Phase.RUNNING), default=None)
+        return max((owner.next_offset(tp) for owner in owners if owner.phase is OwnerPhase.RUNNING), default=None)
 
     async def garbage_pings(self) -> bool:
         """What is rejected comes again and again into some inputs, also where nothing else comes."""
@@ -393,7 +393,7 @@ class Schedule:
         idle_s = self.live.idle_after_ms / 1000
         until = world.loop.time() + rng.uniform(1.0, 3.0) * idle_s
         before = self._rejected()
-        logs = rng.sample(Names().inputs, rng.choice((1, 2, 5)))
+        logs = rng.sample(TopicNames().inputs, rng.choice((1, 2, 5)))
         while world.loop.time() < until:
             await asyncio.sleep(rng.choice((0.01, 0.3, 0.9)) * idle_s)
             for topic in logs:
@@ -404,7 +404,7 @@ class Schedule:
     async def unreadable_records(self) -> bool:
         """What no client can read comes among the records, and mostly a worker dies where it is put aside."""
         world, rng, before = self.world, self.rng, self._rejected()
-        for topic in rng.sample(Names().inputs, rng.choice((1, 2, 5))):
+        for topic in rng.sample(TopicNames().inputs, rng.choice((1, 2, 5))):
             tp, at_ms = TP(topic, rng.randrange(self.partitions)), world.clock.now_ms()
             records = [unreadable(rng, Record(b"t0", b'{"type":"cdr"}')) for _ in range(rng.randint(1, 3))]
             world.produce([Arrival(at_ms, tp, record) for record in records])
@@ -468,7 +468,7 @@ class Schedule:
         entries = self.world.broker.logs[TP("callwarden.clock", number)].committed(0)
         values = [entry.record.value or b"" for entry in entries if entry.record is not None]
         notes = [decode_note(value)[1] for value in values if not is_tick(value)]
-        return sum(isinstance(note, Switch) for note in notes) > 1
+        return sum(isinstance(note, PolicyChange) for note in notes) > 1
 
 
 FAULTS: dict[str, Callable[[Schedule], Awaitable[bool]]] = {

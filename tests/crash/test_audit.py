@@ -17,13 +17,13 @@ from crash.traffic import NAMES, SCENARIOS
 from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World
 from streams.audit import report as tell
-from streams.audit.compare import Difference
-from streams.audit.partition import Setup
-from streams.audit.run import Report, audit
+from streams.audit.compare import EventDifference
+from streams.audit.partition import AuditContext
+from streams.audit.run import AuditReport, audit
 from streams.kafka.api import TP
-from streams.savepoint.archive import Export, write
+from streams.savepoint.archive import ArchiveReader, write
 from streams.savepoint.export import export
-from streams.topics.partition_state import Part
+from streams.topics.partition_state import PartitionState
 from streams.topics.transaction_records import EVENT_HEADERS
 
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
@@ -37,21 +37,21 @@ def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
         world.close()
 
 
-def look(world: World, start: Export | None = None, secret: bytes = b"secret") -> Report:
+def look(world: World, start: ArchiveReader | None = None, secret: bytes = b"secret") -> AuditReport:
     """An audit of what is left of a world that has ended."""
     loop = VirtualLoop()
     broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
     broker.logs = world.broker.logs
-    setup = Setup(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, world.policy, secret, world.live)
-    report: Report = run(loop, audit(setup, start))
+    setup = AuditContext(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, world.policy, secret, world.live)
+    report: AuditReport = run(loop, audit(setup, start))
     return report
 
 
-async def audited(world: World, start: Export | None = None) -> Report:
-    return await audit(Setup(operator_of(world), NAMES, world.policy, b"secret", world.live), start)
+async def audited(world: World, start: ArchiveReader | None = None) -> AuditReport:
+    return await audit(AuditContext(operator_of(world), NAMES, world.policy, b"secret", world.live), start)
 
 
-def told(report: Report) -> list[str]:
+def told(report: AuditReport) -> list[str]:
     """All that is not as it should be, a line each."""
     differences = [
         f"{one.what} {one.topic}-{one.number} {one.id} {one.why} {one.changes}" for one in report.differences
@@ -59,7 +59,7 @@ def told(report: Report) -> list[str]:
     return differences + [why for one in report.partitions for why in one.unchecked]
 
 
-def same(report: Report) -> int:
+def same(report: AuditReport) -> int:
     return sum(one.compared["enforcement"].same for one in report.partitions if one.compared)
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -
             assert told(whole) == []
             compared += same(whole)
             if file.exists():
-                rest = await audited(world, Export(file))
+                rest = await audited(world, ArchiveReader(file))
                 assert told(rest) == []
                 checked_from += same(rest)
 
@@ -174,7 +174,7 @@ class Tampered:
     def append(self, log: Log, record: Record) -> None:
         log.append([record], self.world.clock.now_ms())
 
-    def difference(self) -> Difference:
+    def difference(self) -> EventDifference:
         """The one that is found; nothing else is wrong."""
         report = look(self.world)
         assert not report.clean
@@ -282,7 +282,7 @@ def test_what_is_no_event_is_found(day: World) -> None:
 # What cannot be checked ----------------------------------------------------------------------------------------------
 
 
-def unchecked(report: Report) -> list[str]:
+def unchecked(report: AuditReport) -> list[str]:
     assert not report.clean
     assert report.differences == []
     return [why for one in report.partitions for why in one.unchecked]
@@ -299,7 +299,7 @@ def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path:
         worker.kill()
 
     play(world, go)
-    start = Export(file)
+    start = ArchiveReader(file)
     judged = next(start.parts()).judged
     assert judged is not None
     world.broker.logs[TP(NAMES.inputs[0], 0)].trim(judged.sources[0].resume)
@@ -357,14 +357,16 @@ def test_a_partition_of_an_export_that_has_no_head_is_judged_from_the_beginning(
         broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
         broker.logs = world.broker.logs
         run(loop, export(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, file, 0))
-        whole = Export(file)
+        whole = ArchiveReader(file)
         first, *others = whole.parts()
         entries = {key: value for key, value in first.entries.items() if not key.startswith("head/")}
-        write(half, whole.header, [Part(0, entries, first.ends), *others])  # made while an import was under way
-        assert look(world, Export(half)).clean
+        write(
+            half, whole.header, [PartitionState(0, entries, first.ends), *others]
+        )  # made while an import was under way
+        assert look(world, ArchiveReader(half)).clean
         log = world.broker.logs[TP(NAMES.inputs[0], 0)]
         log.trim(log._entries[1].offset)
-        (why,) = unchecked(look(world, Export(half)))
+        (why,) = unchecked(look(world, ArchiveReader(half)))
         assert "is needed from 0 on" in why
 
 

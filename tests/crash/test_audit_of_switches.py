@@ -10,16 +10,16 @@ from crash.courses import CONTROL, HOUR, MINUTE, NOON, STATE, noted, operator_of
 from crash.log import Log, Record
 from crash.traffic import NAMES
 from crash.world import World
-from monitor.partition.checkpoint import HEAD, PartitionHead, packed_head
-from monitor.partition.journal import Refusal, Switch
+from monitor.partition.checkpoint import HEAD, CheckpointMetadata, packed_head
+from monitor.partition.journal import PolicyChange, RefusedCommand
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
-from streams.audit.partition import Setup
-from streams.audit.run import Report, audit
+from streams.audit.partition import AuditContext
+from streams.audit.run import AuditReport, audit
 from streams.kafka.api import TP
-from streams.savepoint.archive import Export
+from streams.savepoint.archive import ArchiveReader
 from streams.savepoint.export import export
-from streams.savepoint.restore import bring_back
+from streams.savepoint.restore import restore_state
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand
 
 SWITCH = NOON + HOUR
@@ -50,8 +50,8 @@ def switch(world: World) -> None:
     world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
 
 
-async def audited(world: World, start: Export | None = None) -> Report:
-    return await audit(Setup(operator_of(world), NAMES, BEFORE, b"secret", world.live), start)
+async def audited(world: World, start: ArchiveReader | None = None) -> AuditReport:
+    return await audit(AuditContext(operator_of(world), NAMES, BEFORE, b"secret", world.live), start)
 
 
 def versions(world: World) -> list[str]:
@@ -82,7 +82,7 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
     async def go() -> None:
         await the_day(world, file)
         assert set(versions(world)) == {"before", "after"}
-        for start in (None, Export(file)):
+        for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
         clock = world.broker.logs[TP(NAMES.output("clock"), 0)]
         notes = list(clock._entries)
@@ -104,7 +104,7 @@ def test_the_audit_follows_the_policies_and_finds_a_switch_that_was_left_out(tmp
 async def brought_back(world: World, file: Path) -> None:
     """The state is gone, an export takes its place, and a worker has had its time with that."""
     world.broker.logs[STATE] = Log()
-    await bring_back(operator_of(world), NAMES, "callwarden", Export(file))
+    await restore_state(operator_of(world), NAMES, "callwarden", ArchiveReader(file))
     world.add_worker()
     await until(world, SWITCH + 90 * MINUTE)
     await asyncio.sleep(60)
@@ -145,9 +145,9 @@ def test_a_command_that_nobody_had_taken_is_taken_after_the_import_and_none_a_se
         world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
         await brought_back(world, file)
         notes = [note for _, note in noted(world)]
-        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, Switch)]
+        switches = [(note.from_ms, note.sha256) for note in notes if isinstance(note, PolicyChange)]
         assert switches[1:] == [(SWITCH, AFTER.sha256), (SWITCH + 30 * MINUTE, third.sha256)]
-        assert sum(isinstance(note, Refusal) for note in notes) == 1
+        assert sum(isinstance(note, RefusedCommand) for note in notes) == 1
         assert set(versions(world)) == {"before", "after", "third"}
         assert (await audited(world)).clean
 
@@ -167,10 +167,10 @@ def test_a_withdrawal_after_the_export_is_known_after_the_import_and_to_the_audi
         world.broker.append(CONTROL, Record(b"0", msgspec.json.encode(command)))
         await until(world, SWITCH + 32 * MINUTE)
         first.kill()
-        for start in (None, Export(file)):
+        for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
         await brought_back(world, file)
-        for start in (None, Export(file)):
+        for start in (None, ArchiveReader(file)):
             assert (await audited(world, start)).clean
         assert set(versions(world)) == {"before"}
 
@@ -188,7 +188,7 @@ def test_a_worker_that_was_killed_right_at_the_switch_has_left_out_nothing(tmp_p
             for entry in world.broker.logs[STATE].committed(0)
             if entry.record is not None and entry.record.key == HEAD_KEY.encode()
             if (packed := packed_head({HEAD_KEY: entry.record.value or b""})) is not None
-            if msgspec.msgpack.decode(packed, type=PartitionHead).watermark_ms == SWITCH
+            if msgspec.msgpack.decode(packed, type=CheckpointMetadata).watermark_ms == SWITCH
         ]
         for name in ("enforcement", "clock", "state"):
             log = world.broker.logs[TP(NAMES.output(name), 0)]

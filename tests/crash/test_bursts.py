@@ -23,8 +23,8 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
-from monitor.partition.task import Partition
-from streams.worker.partition_owner import Owner
+from monitor.partition.task import StreamTask
+from streams.worker.partition_owner import PartitionOwner
 
 BURST, MOST = 120, 20
 
@@ -42,9 +42,9 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.decisions: list[int] = []
         self.in_the_loop: list[int] = []
-        decide = Owner._decide
+        decide = PartitionOwner._decide
 
-        def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+        def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
             outs, count = decide(owner, partition, hand_over)
             decided = sum(out.topic.endswith("enforcement") for out in outs)
             self.decisions.append(decided)
@@ -52,7 +52,7 @@ class Steps:
                 self.in_the_loop.append(decided)
             return outs, count
 
-        monkeypatch.setattr(Owner, "_decide", watched)
+        monkeypatch.setattr(PartitionOwner, "_decide", watched)
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -104,7 +104,7 @@ def test_many_complaints_are_looked_at_beside_the_event_loop(monkeypatch: pytest
     to_thread = asyncio.to_thread
 
     async def slowly(work: Callable[..., Any], *arguments: Any) -> Any:
-        if work is Partition.early:
+        if work is StreamTask.early:
             partition = arguments[0]
             before = partition.sources.offsets
             await asyncio.sleep(0.7)
@@ -133,15 +133,15 @@ def test_what_waits_in_thousands_is_not_handed_over(monkeypatch: pytest.MonkeyPa
     world = world_of(grace_ms=0)
     burst(world)
     handed: list[bool] = []
-    snapshot = Partition.snapshot
+    snapshot = StreamTask.snapshot
 
-    def watched(partition: Partition, hand_over: bool = False) -> Any:
+    def watched(partition: StreamTask, hand_over: bool = False) -> Any:
         records = snapshot(partition, hand_over)
         if hand_over:
             handed.append(any(key.startswith("handover/") and value for key, value in records))
         return records
 
-    monkeypatch.setattr(Partition, "snapshot", watched)
+    monkeypatch.setattr(StreamTask, "snapshot", watched)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -165,14 +165,14 @@ def test_a_flood_of_garbage_is_refused_in_transactions_of_bounded_size(
     monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", MOST)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
     letters: list[int] = []
-    decide = Owner._decide
+    decide = PartitionOwner._decide
 
-    def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+    def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
         outs, count = decide(owner, partition, hand_over)
         letters.append(sum(out.topic.endswith("dead-letter") for out in outs))
         return outs, count
 
-    monkeypatch.setattr(Owner, "_decide", watched)
+    monkeypatch.setattr(PartitionOwner, "_decide", watched)
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
     world.produce([Arrival(NOON + 2 * MINUTE, COMPLAINTS, Record(b"t", b"ping")) for _ in range(BURST)])
@@ -201,14 +201,14 @@ def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: p
     monkeypatch.setattr("monitor.partition.task._MOST_PASSED_ON", 1_000)
     monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)
     sizes: list[int] = []
-    decide = Owner._decide
+    decide = PartitionOwner._decide
 
-    def watched(owner: Owner, partition: Partition, hand_over: bool) -> Any:
+    def watched(owner: PartitionOwner, partition: StreamTask, hand_over: bool) -> Any:
         outs, count = decide(owner, partition, hand_over)
         sizes.append(sum(len(out.value or b"") for out in outs if out.topic.endswith("dead-letter")))
         return outs, count
 
-    monkeypatch.setattr(Owner, "_decide", watched)
+    monkeypatch.setattr(PartitionOwner, "_decide", watched)
     world = world_of(grace_ms=0)
     world.produce([Arrival(NOON + MINUTE, COMPLAINTS, Record(b"t", b"x" * 400)) for _ in range(30)])
 

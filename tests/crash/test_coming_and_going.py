@@ -24,10 +24,10 @@ from crash.courses import (
 from crash.memory import MemoryCluster, MemoryWriter
 from crash.world import Worker, World
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
-from streams.kafka.api import TP, Out
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
+from streams.kafka.api import TP, OutputRecord
 from streams.worker.app import make_app
 
 
@@ -121,14 +121,14 @@ def test_a_worker_that_ends_in_order_spares_the_next_one_reading_again(
     world.produce([*three_calls(NOON + 10 * SECOND, "a"), *three_calls(NOON + MINUTE, "b")])
     world.produce(three_calls(NOON + 3 * MINUTE, "c"))
     fed: list[int] = []
-    feed = Partition.feed
+    feed = StreamTask.feed
 
-    def noted(self: Partition, source: int, rows: Rows) -> None:
+    def noted(self: StreamTask, source: int, rows: RecordBatch) -> None:
         if source == 0:
             fed.extend(rows.offsets.tolist())
         feed(self, source, rows)
 
-    monkeypatch.setattr(Partition, "feed", noted)
+    monkeypatch.setattr(StreamTask, "feed", noted)
 
     async def go() -> None:
         worker = world.add_worker()
@@ -154,7 +154,7 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
     disturbed: list[MemoryWriter] = []
     commit, stop = MemoryWriter.commit, MemoryWriter.stop
 
-    async def noted(self: MemoryWriter, records: list[Out], offsets: dict[TP, int]) -> int:
+    async def noted(self: MemoryWriter, records: list[OutputRecord], offsets: dict[TP, int]) -> int:
         committing.add(self)
         try:
             return await commit(self, records, offsets)
@@ -168,7 +168,7 @@ def test_a_rebalance_while_a_worker_ends_does_not_disturb_what_it_hands_over(mon
     monkeypatch.setattr(MemoryWriter, "commit", noted)
     monkeypatch.setattr(MemoryWriter, "stop", stopped)
     for seed in range(10):
-        world = World(random.Random(seed), POLICY, Live(outage_grace_ms=0), 4, NOON)
+        world = World(random.Random(seed), POLICY, DecidingSettings(outage_grace_ms=0), 4, NOON)
 
         async def go(world: World = world) -> None:
             workers = [world.add_worker() for _ in range(3)]

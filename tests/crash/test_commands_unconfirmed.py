@@ -12,8 +12,8 @@ from crash.virtual import Process
 from crash.world import World
 from monitor.partition.journal import OutageEnded
 from streams.cli.cluster_session import answers
-from streams.kafka.api import Unavailable
-from streams.ops.control_client import Answers, Unconfirmed, tell
+from streams.kafka.api import TransientError
+from streams.ops.control_client import CommandAnswers, Unconfirmed, send_command
 from streams.topics.control_topic import EndOutageCommand
 
 COMMAND = EndOutageCommand("a test", "ann", NOON)
@@ -28,14 +28,14 @@ def operator_who_loses(world: World, point: str, times: int) -> MemoryCluster:
         if at == point and not left:
             left.extend(range(times))
         if left and left.pop() is not None:
-            raise Unavailable(f"as if the network had failed at {at}")
+            raise TransientError(f"as if the network had failed at {at}")
 
     link.passing = passing
     return MemoryCluster(link)
 
 
-async def give(world: World, point: str, times: int = 1, within_s: float = 30.0) -> Answers:
-    return await tell(operator_who_loses(world, point, times), NAMES, "callwarden", [0], COMMAND, within_s)
+async def give(world: World, point: str, times: int = 1, within_s: float = 30.0) -> CommandAnswers:
+    return await send_command(operator_who_loses(world, point, times), NAMES, "callwarden", [0], COMMAND, within_s)
 
 
 def world_at_work() -> World:
@@ -51,7 +51,7 @@ def test_before_the_write_nothing_was_sent(point: str) -> None:
     async def go() -> None:
         world.add_worker()
         await until(world, NOON + 2 * MINUTE)
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(TransientError) as told:
             await give(world, point)
         assert not isinstance(told.value, Unconfirmed)
         await asyncio.sleep(10)
@@ -75,7 +75,7 @@ def test_once_the_write_was_tried_it_is_sent_and_not_confirmed_and_may_be_repeat
         await asyncio.sleep(10)
         ended = [note for _, note in noted(world) if isinstance(note, OutageEnded)]
         assert len(ended) == written
-        said = await tell(MemoryCluster(steady_link(world.broker, world.loop, world.rng)), *AGAIN)
+        said = await send_command(MemoryCluster(steady_link(world.broker, world.loop, world.rng)), *AGAIN)
         assert said.done == [0]
         assert worker.owned() == [0]
 
@@ -100,10 +100,10 @@ def test_a_broker_that_goes_away_before_the_answer_is_waited_for(times: int, don
             sent.extend([at] * (at == "commit.end!"))
             if sent and at != "commit.end!" and left:
                 left -= 1
-                raise Unavailable("as if the network had failed")
+                raise TransientError("as if the network had failed")
 
         link.passing = passing
-        said = await tell(MemoryCluster(link), NAMES, "callwarden", [0], COMMAND, 30.0)
+        said = await send_command(MemoryCluster(link), NAMES, "callwarden", [0], COMMAND, 30.0)
         assert said.done == done
         assert said.away == ("" if done else "as if the network had failed")
         assert len([note for _, note in noted(world) if isinstance(note, OutageEnded)]) == 1

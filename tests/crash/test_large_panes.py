@@ -26,11 +26,11 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import Arrival
 from crash.world import World
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from streams.kafka.api import TP
-from streams.worker.partition_owner import Owner
+from streams.worker.partition_owner import PartitionOwner
 
 
 def test_a_large_pane_is_sealed_in_a_thread_while_the_partition_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_ov
 
 def calls_of_two_partitions() -> World:
     """Each partition has a tenant with many."""
-    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON)
+    world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     tenants = {partition_of(name.encode(), 2, "murmur2"): name for name in map(str, range(10))}
     for number, tenant in tenants.items():
         for n in range(400):
@@ -141,7 +141,7 @@ def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkey
 def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory may be half of what was read."""
     monkeypatch.setattr("streams.worker.partition_owner._LARGE", 0)
-    to_thread, forgotten, too_late = asyncio.to_thread, list[Partition](), list[bool]()
+    to_thread, forgotten, too_late = asyncio.to_thread, list[StreamTask](), list[bool]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
         too_late.append(arguments[0] in forgotten)
@@ -157,7 +157,7 @@ def test_what_was_forgotten_while_it_waited_for_its_turn_is_not_committed(monkey
         assert worker.engine is not None
         one, other = worker.engine.owners[0], worker.engine.owners[1]
 
-        def waits(owner: Owner) -> bool:
+        def waits(owner: PartitionOwner) -> bool:
             return owner._committing is not None and not owner._committing.done() and not owner.busy
 
         while not ((one.busy and waits(other)) or (other.busy and waits(one))):

@@ -19,8 +19,8 @@ from crash.courses import (
     wrong,
 )
 from crash.traffic import Arrival
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 
 
 def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_and_a_crash_keeps_it() -> None:
@@ -66,23 +66,23 @@ def test_an_alert_fires_within_a_second_of_the_call_that_crosses_the_threshold_a
 
 def test_a_backlog_is_looked_ahead_of_once_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in between, when what a poll has brought was of other partitions: that would tell of what is long past."""
-    fed_s: dict[Partition, float] = {}
+    fed_s: dict[StreamTask, float] = {}
     quiet_s: list[float] = []
-    feed = Partition.feed
+    feed = StreamTask.feed
 
     def now_s() -> float:
         return asyncio.get_running_loop().time()
 
-    def noted(self: Partition, source: int, rows: Rows) -> None:
+    def noted(self: StreamTask, source: int, rows: RecordBatch) -> None:
         fed_s[self] = now_s()
         feed(self, source, rows)
 
-    def looked(self: Partition) -> None:
+    def looked(self: StreamTask) -> None:
         if self in fed_s:
             quiet_s.append(now_s() - fed_s[self])
 
-    monkeypatch.setattr(Partition, "feed", noted)
-    monkeypatch.setattr(Partition, "early", looked)
+    monkeypatch.setattr(StreamTask, "feed", noted)
+    monkeypatch.setattr(StreamTask, "early", looked)
     monkeypatch.setattr("crash.memory._some", lambda _, some, most, stop: (some[:6], some[:6][-1].offset + 1))
     world = world_of(grace_ms=0)
     for n in range(100):
@@ -104,7 +104,7 @@ def test_what_is_handed_over_is_looked_at_though_nothing_more_comes(monkeypatch:
 
     async def go() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(Partition, "early", lambda _: None)  # it had not the time
+            patched.setattr(StreamTask, "early", lambda _: None)  # it had not the time
             worker = world.add_worker()
             await until(world, NOON + MINUTE + 2 * SECOND)
             worker.terminate()

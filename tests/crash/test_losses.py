@@ -31,15 +31,15 @@ from crash.courses import (
 from crash.log import Log, Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.partition.checkpoint import Place
+from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.journal import LostInput, LostState
-from streams.kafka.api import TP, Refused
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.savepoint.export import export
 from streams.topics.control_topic import AcceptCommand
 from streams.topics.state_inputs import check_inputs
-from streams.worker.context import Phase
-from streams.worker.recovery import OpeningRefused, no_such_loss, open_partition
+from streams.worker.context import OwnerPhase
+from streams.worker.recovery import RecoveryRefused, no_such_loss, open_partition
 
 
 async def no_loss(
@@ -79,7 +79,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "its state is lost" in why
         assert "callwarden accept lost-state --partition 0" in why
         offset = end_of_decisions(world)
@@ -90,7 +90,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test", by="ann", at_ms=NOON)
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         assert [one for one in noted(world) if isinstance(one[1], LostState)] == [
             (None, LostState(offset, "a test", "ann", NOON))
@@ -115,7 +115,7 @@ def test_a_state_is_made_anew_though_somebody_else_writes_among_our_decisions() 
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker) == (Phase.RUNNING, "")
+        assert phase(worker) == (OwnerPhase.RUNNING, "")
 
     play(world, go)
 
@@ -149,18 +149,20 @@ def test_a_state_of_which_a_part_is_lost_is_refused_and_made_anew_once_that_is_a
         for entry in stored:
             if not entry.record.key.startswith(b"f"):  # all but the panes, as if retention had them
                 world.broker.append(STATE, entry.record)
-        with pytest.raises(Refused, match=r"callwarden\.state-0 is not whole: of the \d+ entries that its head counts"):
+        with pytest.raises(
+            PermanentError, match=r"callwarden\.state-0 is not whole: of the \d+ entries that its head counts"
+        ):
             await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "its state is lost: callwarden.state has not all of it (of the " in why
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
         command(world, type="accept", what="lost_state", offset=offset, reason="a test")
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert await no_loss(world, "lost_state", offset) == "partition 0 has its state: nothing is lost"
         ids = judge.ids(world.broker, 0)
         assert len(ids) == len(set(ids)) == 2
@@ -177,7 +179,7 @@ def test_a_log_of_the_state_that_is_made_anew_while_a_worker_is_at_work_is_notic
         world.broker.logs[STATE] = Log()
         await until(world, NOON + 30 * MINUTE)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "its state is lost: callwarden.state has not all of it (of the " in why
 
     play(world, go)
@@ -197,7 +199,7 @@ def test_an_event_of_somebody_else_from_the_far_future_does_not_keep_a_state_bei
         lose_state(world)
         worker = world.add_worker()
         await until(world, NOON + 8 * 60 * MINUTE)
-        assert phase(worker) == (Phase.RUNNING, "")
+        assert phase(worker) == (OwnerPhase.RUNNING, "")
         assert worker.engine is not None
         partition = worker.engine.owners[0].partition
         assert partition is not None
@@ -221,18 +223,18 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "begins at offset 5, but its records from 0 on are needed" in why
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)
-        assert phase(worker)[0] is Phase.REFUSED
+        assert phase(worker)[0] is OwnerPhase.REFUSED
         assert (await no_loss(world, "lost_input", 4, CDR.topic) or "").startswith(
             "--offset 4: callwarden.cdr-0 begins at 5 now; expected that"
         )
         assert await no_loss(world, "lost_input", 5, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=5, reason="a test", by="ann", at_ms=7)
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert await no_loss(world, "lost_input", 5, CDR.topic) == (
             "callwarden.cdr-0 begins at offset 5, and is needed from 5 on: nothing is lost"
         )
@@ -265,20 +267,20 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "callwarden.cdr was deleted and created again" in why
         assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in why
         assert await no_loss(world, "lost_input", 0, CDR.topic) is None
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         losses = [note for _, note in noted(world) if isinstance(note, LostInput)]
         assert [(note.offset, note.anew) for note in losses] == [(0, True)]
         assert len(world.broker.logs[DEAD].committed(0)) == 20, "the new topic is read from its beginning"
         worker.kill()
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker)[0] is Phase.RUNNING, "what was accepted is stored"
+        assert phase(worker)[0] is OwnerPhase.RUNNING, "what was accepted is stored"
 
     play(world, go)
 
@@ -292,7 +294,7 @@ def test_an_input_that_was_never_read_may_be_created_again() -> None:
         world.broker.recreate(NAMES.inputs[4])
         worker = world.add_worker()
         await asyncio.sleep(30)
-        assert phase(worker) == (Phase.RUNNING, "")
+        assert phase(worker) == (OwnerPhase.RUNNING, "")
 
     play(world, go)
 
@@ -300,16 +302,16 @@ def test_an_input_that_was_never_read_may_be_created_again() -> None:
 def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None:
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
-    wrong = Names("cw-test.", NAMES.output_prefix)
+    wrong = TopicNames("cw-test.", NAMES.output_prefix)
     for topic in wrong.inputs:
         world.broker.create(topic, 1)
 
     async def go() -> None:
         await one_is_killed(world)
         cluster, told = operator_of(world), "CALLWARDEN_INPUT_PREFIX=callwarden. is right for this output prefix"
-        with pytest.raises(Refused, match=told):
+        with pytest.raises(PermanentError, match=told):
             await check_inputs(cluster, wrong)
-        with pytest.raises(OpeningRefused, match=told):
+        with pytest.raises(RecoveryRefused, match=told):
             await open_partition(cluster, wrong, 0, world.setup(cluster).partition(0))
         await check_inputs(cluster, NAMES)
 
@@ -332,11 +334,11 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_acce
         worker = world.add_worker()
         await asyncio.sleep(30)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "ends at offset 0, but records up to" in why
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)
-        replayed = judge.replayed(world.broker, POLICY, world.live, Place(0, 1))
+        replayed = judge.replayed(world.broker, POLICY, world.live, PartitionIdentity(0, 1))
         least_ms = NOON + (2 if orderly else 1) * MINUTE
         assert replayed.sources.clocks_ms[0] >= least_ms, "as far as calls of the old log had moved it"
         world.produce(three_calls(NOON + 4 * MINUTE, "c"))
@@ -346,7 +348,7 @@ def test_an_input_that_is_made_anew_is_read_from_its_beginning_once_that_is_acce
         worker.kill()
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert len(judge.ids(world.broker, 0)) == 1, "the new calls are enough by themselves"
 
     play(world, go)

@@ -13,7 +13,17 @@ from crash.broker import Broker
 from crash.log import Log, Record, Txn
 from crash.memory import Link, MemoryCluster, MemoryConsumer, MemoryWriter
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
-from streams.kafka.api import TP, Fenced, Fetched, Listener, OffsetGone, Out, Refused, Unavailable, Unreadable
+from streams.kafka.api import (
+    TP,
+    CorruptLog,
+    Fenced,
+    FetchedBatch,
+    Listener,
+    OffsetOutOfRange,
+    OutputRecord,
+    PermanentError,
+    TransientError,
+)
 
 IN, ALSO, STATE = TP("in", 0), TP("also", 0), TP("state", 0)
 SEEDS = range(30)
@@ -51,11 +61,11 @@ def play(seed: int, what: Play) -> Stage:
     return stage
 
 
-def out(value: str, tp: TP = STATE, key: str = "k") -> Out:
-    return Out(tp.topic, tp.partition, key.encode(), value.encode())
+def out(value: str, tp: TP = STATE, key: str = "k") -> OutputRecord:
+    return OutputRecord(tp.topic, tp.partition, key.encode(), value.encode())
 
 
-async def read_all(cluster: MemoryCluster, tp: TP, start: int = 0) -> list[Fetched]:
+async def read_all(cluster: MemoryCluster, tp: TP, start: int = 0) -> list[FetchedBatch]:
     end = (await cluster.ends([tp]))[tp]
     return [fetched async for fetched in cluster.read(tp, start, end)]
 
@@ -125,10 +135,10 @@ def test_a_new_writer_fences_the_old_one_and_aborts_what_it_had_begun(seed: int)
 
         def stop_before_the_end(process: Process, point: str) -> None:
             if point == "commit.end?":
-                raise Unavailable("as if")
+                raise TransientError("as if")
 
         old._link.passing = stop_before_the_end
-        with pytest.raises(Unavailable):
+        with pytest.raises(TransientError):
             await first.commit([out("lost"), out("lost, too", IN)], {IN: 2})
         await second.start()
         assert stage.broker.logs[STATE].last_stable == stage.broker.logs[STATE].end
@@ -206,7 +216,7 @@ def test_a_commit_may_have_been_done_although_its_answer_is_lost() -> None:
         writer = cluster.writer("a")
         await writer.start()
         cluster._link.passing = lambda _, point: lose(point, "commit.end!")
-        with pytest.raises(Unavailable):
+        with pytest.raises(TransientError):
             await writer.commit([out("done")], {})
         await asyncio.sleep(1)
         assert stage.values(STATE) == [b"done"]
@@ -215,7 +225,7 @@ def test_a_commit_may_have_been_done_although_its_answer_is_lost() -> None:
 
     def lose(point: str, lost: str) -> None:
         if point == lost:
-            raise Unavailable("as if")
+            raise TransientError("as if")
 
     play(1, go)
 
@@ -291,18 +301,18 @@ def test_a_position_before_the_start_or_after_the_end_is_an_error() -> None:
         stage.broker.logs[IN].trim(4)
         assert await cluster.starts([IN]) == {IN: 4}
         for gone in (3, 11):
-            with pytest.raises(OffsetGone, match=f"offset {gone}"):
+            with pytest.raises(OffsetOutOfRange, match=f"offset {gone}"):
                 [fetched async for fetched in cluster.read(IN, gone, 12)]
             consumer = await joined(cluster)
             consumer.seek(IN, gone)
             consumer.resume([IN])
-            with pytest.raises(OffsetGone, match=f"offset {gone}"):
+            with pytest.raises(OffsetOutOfRange, match=f"offset {gone}"):
                 await consumer.poll([IN], 1.0, 100)
             await consumer.stop()
         assert [v for piece in await read_all(cluster, IN, 4) for v in piece.values] == [
             b"%d" % n for n in range(4, 10)
         ]
-        with pytest.raises(Refused, match="no nothing-0"):
+        with pytest.raises(PermanentError, match="no nothing-0"):
             await cluster.starts([TP("nothing", 0)])
         assert await cluster.partitions(["in", "nothing"]) == {"in": 3}
 
@@ -337,7 +347,10 @@ def test_compaction_keeps_the_last_of_each_key_where_it_was(seed: int) -> None:
         removed = 0
         for n in range(20):
             keys = rng.sample("abcdef", 3)
-            outs = [out(f"{n}", key=key) if rng.random() < 0.7 else Out("state", 0, key.encode(), None) for key in keys]
+            outs = [
+                out(f"{n}", key=key) if rng.random() < 0.7 else OutputRecord("state", 0, key.encode(), None)
+                for key in keys
+            ]
             last = await writer.commit(outs, {})
             final |= {one.key: one.value for one in outs}
             offsets |= {one.key: last - 2 + i for i, one in enumerate(outs)}
@@ -574,7 +587,7 @@ def test_a_poll_that_comes_to_nothing_passes_over_nothing() -> None:
                 polling.cancel()
             try:
                 fetched = await polling
-            except Unavailable:
+            except TransientError:
                 failed["error"] += 1
                 fetched = {}
             except asyncio.CancelledError:
@@ -604,7 +617,7 @@ def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) 
         while len(seen[ALSO]) < 40 or len(told) < 3:
             try:
                 fetched = await consumer.poll(wanted, 1.0, 10)
-            except Unreadable as error:
+            except CorruptLog as error:
                 told.append((error.tp, error.offset))
                 wanted = [IN, ALSO] if len(told) < 3 else [ALSO]
                 continue
@@ -620,7 +633,7 @@ def test_a_torn_log_is_read_as_far_as_it_can_be_and_no_other_suffers(seed: int) 
             async for batch in cluster.read(IN, 0, 40):
                 read.extend(batch.values)
 
-        with pytest.raises(Unreadable, match=r"^in-0: what is stored at offset 15 to 20 cannot be read"):
+        with pytest.raises(CorruptLog, match=r"^in-0: what is stored at offset 15 to 20 cannot be read"):
             await read_on()
         assert read == values[:15]
         assert [v async for batch in cluster.read(IN, 21, 40) for v in batch.values] == values[21:]
@@ -651,7 +664,7 @@ def test_while_the_broker_is_away_nothing_happens_and_afterwards_all_is_there(se
         await writer.commit([out("before")], {})
         stage.broker.up = False
         for ask in (cluster.ends([IN]), cluster.partitions(["in"]), writer.commit([out("lost")], {})):
-            with pytest.raises(Unavailable):
+            with pytest.raises(TransientError):
                 await ask
         await asyncio.sleep(100)
         stage.broker.up = True

@@ -15,22 +15,22 @@ from crash.memory import MemoryCluster
 from crash.traffic import NAMES
 from crash.virtual import Process, run
 from crash.world import World
-from monitor.partition.checkpoint import HEAD, PartitionHead, Place, packed_head
-from monitor.partition.chunking import Cutter
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, packed_head
+from monitor.partition.chunking import Chunker
+from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from monitor.policy.serialize import sha256
-from streams.kafka.api import TP, Fenced, Refused, Unavailable
-from streams.kafka.topic_names import OUTPUTS, Names
-from streams.savepoint.close import Side
+from streams.kafka.api import TP, Fenced, PermanentError, TransientError
+from streams.kafka.topic_names import OUTPUTS, TopicNames
+from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move, undo
 from streams.topics.control_topic import PolicyCommand
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
-NEW = Names("new.", "new.")
+NEW = TopicNames("new.", "new.")
 
 
-def sides(world: World) -> tuple[Side, Side]:
+def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
     """The topics that are there, and new ones, of which the world is told."""
     partitions = world.rng.choice([count for count in (1, 2, 3, 4) if count != world.partitions])
     for topic in [*NEW.inputs, *map(NEW.output, OUTPUTS)]:
@@ -38,12 +38,12 @@ def sides(world: World) -> tuple[Side, Side]:
         for number in range(partitions):
             world.broker.logs[TP(topic, number)] = Log()
 
-    def side(names: Names, application_id: str, count: int) -> Side:
-        def made(number: int) -> Partition:
-            place = Place(number, count)
-            return Partition(world.policy, b"secret", world.live, place, state_format=world.state_format)
+    def side(names: TopicNames, application_id: str, count: int) -> RescaleSide:
+        def made(number: int) -> StreamTask:
+            place = PartitionIdentity(number, count)
+            return StreamTask(world.policy, b"secret", world.live, place, state_format=world.state_format)
 
-        return Side(names, application_id, count, made)
+        return RescaleSide(names, application_id, count, made)
 
     return side(NAMES, "callwarden", world.partitions), side(NEW, "moved", partitions)
 
@@ -54,19 +54,19 @@ def operator_of(world: World, share: float = 0.0) -> MemoryCluster:
 
     def passing(process: Process, point: str) -> None:
         if world.rng.random() < share:
-            raise Unavailable(f"as if the network had failed at {point}")
+            raise TransientError(f"as if the network had failed at {point}")
 
     link.passing = passing
     return MemoryCluster(link)
 
 
-async def moved(world: World, old: Side, new: Side, share: float) -> int:
+async def moved(world: World, old: RescaleSide, new: RescaleSide, share: float) -> int:
     """Begin the move until it is done; how often it failed."""
     failures = 0
     while True:
         try:
             await move(operator_of(world, share), old, new, lambda line: None)
-        except (Unavailable, Fenced):
+        except (TransientError, Fenced):
             failures += 1
             share *= 0.9
         else:
@@ -100,7 +100,7 @@ def heeded(world: World) -> bool:
     return given == sum(b'"a trial"' in (note.value or b"") for note in notes if note)
 
 
-async def until_all_are(world: World, phase: Phase) -> None:
+async def until_all_are(world: World, phase: OwnerPhase) -> None:
     """A worker finds all partitions of the former topics so, and takes what is commanded."""
     worker = world.add_worker()
     for _ in range(60):
@@ -113,9 +113,11 @@ async def until_all_are(world: World, phase: Phase) -> None:
     worker.kill()
 
 
-async def refused(world: World, old: Side, new: Side, told: Callable[[str], None] = lambda line: None) -> str:
+async def refused(
+    world: World, old: RescaleSide, new: RescaleSide, told: Callable[[str], None] = lambda line: None
+) -> str:
     """Why the move is."""
-    with pytest.raises(Refused) as why:
+    with pytest.raises(PermanentError) as why:
         await move(operator_of(world), old, new, told)
     return str(why.value)
 
@@ -125,7 +127,7 @@ def written(world: World) -> dict[TP, int]:
     return {tp: len(log.committed(0)) for tp, log in world.broker.logs.items()}
 
 
-def lying(world: World, side: Side) -> int:
+def lying(world: World, side: RescaleSide) -> int:
     """How many records lie in its inputs."""
     return sum(len(world.broker.logs[tp].committed(0)) for n in range(side.partitions) for tp in side.inputs(n))
 
@@ -171,7 +173,7 @@ def test_a_move_that_fails_anywhere_is_done_in_the_end_and_can_be_taken_back(see
         laid = lying(world, new)
         assert await moved(world, old, new, 0.0) == 0, "it is done, and done it stays"
         assert lying(world, new) == laid
-        await until_all_are(world, Phase.REFUSED)
+        await until_all_are(world, OwnerPhase.REFUSED)
         await undo(operator_of(world), old, new)
         world.add_worker()
         let_through(world, held)
@@ -186,17 +188,17 @@ SEVERAL = (0, 1, 3)
 BACK = "callwarden state move --undo --to-input-prefix new. --to-output-prefix new. --to-application-id moved"
 
 
-def somebody_wrote(world: World, new: Side) -> str:
+def somebody_wrote(world: World, new: RescaleSide) -> str:
     world.broker.append(new.inputs(0)[0], Record(b"t", b"{}"))
     return "has records already that are not of this move"
 
 
-def another_attempt_was_made(world: World, new: Side) -> str:
+def another_attempt_was_made(world: World, new: RescaleSide) -> str:
     world.broker.append(TP(NEW.output("state"), new.partitions - 1), Record(b"head/0", b"of another attempt"))
     return "has a state already"
 
 
-def another_policy_holds_in_a_partition(world: World, new: Side) -> str:
+def another_policy_holds_in_a_partition(world: World, new: RescaleSide) -> str:
     policy = replace(world.policy, version="2", sha256="")
     policy = replace(policy, sha256=sha256(policy))
     command = PolicyCommand(to_plain(policy), policy.sha256, world.clock.now_ms(), "a trial", "me", 1)
@@ -211,7 +213,7 @@ def another_policy_holds_in_a_partition(world: World, new: Side) -> str:
     ids=lambda one: one.__name__,
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
-    wrong: Callable[[World, Side], str], seed: int
+    wrong: Callable[[World, RescaleSide], str], seed: int
 ) -> None:
     async def go(world: World) -> None:
         world.state_format = 3
@@ -220,14 +222,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
         await until_a_call_is_read(world)
         expected = wrong(world, new)
         held = held_back(world)
-        await until_all_are(world, Phase.RUNNING)
+        await until_all_are(world, OwnerPhase.RUNNING)
         await refused(world, old, new)  # what a killed worker had begun has ended
         before = written(world)
         assert re.search(expected, said := await refused(world, old, new)), said
         assert "--undo" not in said
         assert written(world) == before
         let_through(world, held)
-        await until_all_are(world, Phase.RUNNING)
+        await until_all_are(world, OwnerPhase.RUNNING)
 
     in_world(seed, go)
 
@@ -254,7 +256,7 @@ def test_who_cannot_go_on_after_closing_is_told_the_way_back_which_may_fail_anyw
             try:
                 await undo(operator_of(world, share), old, new)
                 break
-            except (Unavailable, Fenced):
+            except (TransientError, Fenced):
                 share *= 0.9
         world.add_worker()
         let_through(world, held)
@@ -284,7 +286,7 @@ def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_bac
         link.passing = passing
         try:
             await move(MemoryCluster(link), old, new, lambda line: None)
-        except Refused as why:
+        except PermanentError as why:
             assert str(why).endswith(BACK)  # noqa: PT017 - it may be moved as well
         assert written_since
         await undo(operator_of(world), old, new)
@@ -295,46 +297,48 @@ def test_what_comes_while_it_is_closed_is_moved_with_it_or_told_with_the_way_bac
     in_world(seed, go)
 
 
-def judged_on(world: World, new: Side) -> str:
+def judged_on(world: World, new: RescaleSide) -> str:
     change_head(world, new, "watermark_ms", 1)
     return "workers have gone on with new.state-0: "
 
 
-def a_command_was_taken(world: World, new: Side) -> str:
+def a_command_was_taken(world: World, new: RescaleSide) -> str:
     change_head(world, new, "control", 1)
     return "workers have taken commands from new.control-0: "
 
 
-def a_record_came(world: World, new: Side) -> str:
+def a_record_came(world: World, new: RescaleSide) -> str:
     world.broker.append(new.inputs(0)[2], Record(b"t", b"{}"))
     return "new.findings-0 got 1 records: "
 
 
-def change_head(world: World, new: Side, field: str, more: int) -> None:
+def change_head(world: World, new: RescaleSide, field: str, more: int) -> None:
     """As a worker would that has been at work on a new partition."""
     state = TP(NEW.output("state"), 0)
     entries = {e.record.key.decode(): e.record.value for e in world.broker.logs[state].committed(0) if e.record}
-    head = msgspec.msgpack.decode(packed_head({k: v for k, v in entries.items() if v is not None}), type=PartitionHead)
+    head = msgspec.msgpack.decode(
+        packed_head({k: v for k, v in entries.items() if v is not None}), type=CheckpointMetadata
+    )
     setattr(head, field, getattr(head, field) + more)
-    for key, value in Cutter().cut([(HEAD, msgspec.msgpack.encode(head))]):
+    for key, value in Chunker().cut([(HEAD, msgspec.msgpack.encode(head))]):
         world.broker.append(state, Record(key.encode(), value))
 
 
 @pytest.mark.parametrize("gone_on", [judged_on, a_command_was_taken, a_record_came], ids=lambda one: one.__name__)
-def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callable[[World, Side], str]) -> None:
+def test_a_move_is_not_taken_back_once_something_has_come_of_it(gone_on: Callable[[World, RescaleSide], str]) -> None:
     async def go(world: World) -> None:
         await until_a_call_is_read(world)
         held_back(world)
         old, new = sides(world)
         await move(operator_of(world), old, new, lambda line: None)
-        elsewhere = Side(Names("else.", "else."), "else", new.partitions, new.new)
-        with pytest.raises(Refused, match=r"--to-input-prefix new\. --to-output-prefix new\."):
+        elsewhere = RescaleSide(TopicNames("else.", "else."), "else", new.partitions, new.new)
+        with pytest.raises(PermanentError, match=r"--to-input-prefix new\. --to-output-prefix new\."):
             await undo(operator_of(world), old, elsewhere)
         expected = gone_on(world, new)
         while not world.broker.quiet:  # the markers of the last transaction may still be under way
             await asyncio.sleep(0.01)
         before = written(world)
-        with pytest.raises(Refused, match=expected):
+        with pytest.raises(PermanentError, match=expected):
             await undo(operator_of(world), old, new)
         said = await refused(world, old, new)
         assert re.search(f"{expected}the move is done", said), said

@@ -28,12 +28,12 @@ from crash.log import Record
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
-from monitor.partition.journal import Refusal, Switch, Withdrawal
+from monitor.partition.journal import PolicyChange, PolicyWithdrawal, RefusedCommand
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
 from streams.topics.control_topic import PolicyCommand, WithdrawCommand
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
 PLAIN = to_plain(POLICY)
 RULE = PLAIN["rules"][0]
@@ -58,8 +58,8 @@ def take_back(world: World, policy: Policy) -> None:
 
 def standing(world: World) -> list[tuple[int, str]]:
     """The policies as they were noted, one after the other; a minus before what was withdrawn."""
-    notes = [note for _, note in noted(world) if isinstance(note, Switch | Withdrawal)]
-    return [(note.from_ms, "-" * isinstance(note, Withdrawal) + note.sha256) for note in notes]
+    notes = [note for _, note in noted(world) if isinstance(note, PolicyChange | PolicyWithdrawal)]
+    return [(note.from_ms, "-" * isinstance(note, PolicyWithdrawal) + note.sha256) for note in notes]
 
 
 def versions(world: World) -> list[tuple[int, str]]:
@@ -200,9 +200,9 @@ def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_
         tell(world, WRONG, NOON + 60 * MINUTE)  # nobody has heard of that one yet
         worker = world.add_worker()
         await until(world, THE_END)
-        assert phase(worker) == (Phase.RUNNING, "")
+        assert phase(worker) == (OwnerPhase.RUNNING, "")
         assert standing(world) == [(0, POLICY.sha256), (NOON + 60 * MINUTE, WRONG.sha256)]
-        (refused,) = [note for _, note in noted(world) if isinstance(note, Refusal)]
+        (refused,) = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
         assert (refused.offset, refused.by) == (0, "ops-1")
         assert refused.why.startswith("the state is written in format 2")
 
@@ -214,7 +214,7 @@ async def made_anew(world: World) -> None:
     lose_state(world)
     worker = world.add_worker()
     await until(world, THE_END)
-    assert phase(worker) == (Phase.RUNNING, "")
+    assert phase(worker) == (OwnerPhase.RUNNING, "")
 
 
 def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
@@ -256,7 +256,7 @@ def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_mor
         worker.kill()
         before = versions(world)
         await made_anew(world)
-        switches = [note for _, note in noted(world) if isinstance(note, Switch)]
+        switches = [note for _, note in noted(world) if isinstance(note, PolicyChange)]
         assert [(one.from_ms, one.sha256) for one in switches[1:]] == [
             (FROM, LATER.sha256),
             (FROM + 20 * MINUTE, back.sha256),

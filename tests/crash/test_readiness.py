@@ -8,15 +8,15 @@ import pytest
 from crash.courses import MINUTE, NOON, play, three_calls, until, world_of
 from crash.memory import MemoryCluster
 from crash.world import World
-from monitor.partition.task import Partition
-from streams.worker.consumer_loop import Engine
-from streams.worker.context import Setup
+from monitor.partition.task import StreamTask
+from streams.worker.consumer_loop import ConsumerLoop
+from streams.worker.context import WorkerContext
 
 
 def impatient(world: World) -> None:
     made = world.setup
 
-    def setup(cluster: MemoryCluster) -> Setup:
+    def setup(cluster: MemoryCluster) -> WorkerContext:
         return dataclasses.replace(made(cluster), ready_lag=2)
 
     world.setup = setup  # type: ignore[method-assign]
@@ -37,7 +37,7 @@ def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_man
                 seen.extend(worker.engine.not_ready if worker.engine is not None else [])
                 await asyncio.sleep(0.05)
         with monkeypatch.context() as held:
-            held.setattr(Partition, "ahead", lambda self, source: source == 0)
+            held.setattr(StreamTask, "ahead", lambda self, source: source == 0)
             await until(world, NOON + 2 * MINUTE)
             assert worker.engine.not_ready == ["callwarden.cdr-0: 3 records to go; at 2 it is ready"]
         await until(world, NOON + 3 * MINUTE)
@@ -54,14 +54,14 @@ def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_man
 def test_a_loop_that_hangs_is_seen_to(monkeypatch: pytest.MonkeyPatch) -> None:
     world = world_of(grace_ms=0)
 
-    async def hangs(_: Engine) -> None:
+    async def hangs(_: ConsumerLoop) -> None:
         await asyncio.sleep(300)
 
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + MINUTE)
         assert worker.engine is not None
-        monkeypatch.setattr(Engine, "_round", hangs)
+        monkeypatch.setattr(ConsumerLoop, "_round", hangs)
         await until(world, NOON + 3 * MINUTE)
         assert worker.engine.stuck_s > 100
         monkeypatch.undo()

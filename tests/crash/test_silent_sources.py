@@ -34,8 +34,8 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import World
 from monitor.decoding.decode import NO_CLOCK_MS
-from monitor.partition.checkpoint import Live
-from monitor.partition.journal import Move, OutageEnded
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import ClockAdvance, OutageEnded
 from monitor.partition.key_check import partition_of
 from streams.kafka.api import TP
 from streams.ops.topic_replay import replay_topics
@@ -227,7 +227,7 @@ def test_garbage_in_a_quiet_topic_holds_back_no_decision(topic: str, every_ms: i
         world.add_worker()
         await until(world, stop_ms + MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
-        moves = [note for _, note in noted(world) if isinstance(note, Move)]
+        moves = [note for _, note in noted(world) if isinstance(note, ClockAdvance)]
         assert 0 < len(moves) < 5 * 12 * 5, "at most one a look and source"
         assert not wrong(world)
 
@@ -333,7 +333,7 @@ def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
     async def go() -> None:
         world.add_worker()
         await until(world, stop_ms)
-        moves = [note.offset for source, note in noted(world) if isinstance(note, Move) and source == 0]
+        moves = [note.offset for source, note in noted(world) if isinstance(note, ClockAdvance) and source == 0]
         assert moves
         assert max(moves) == 1, "it was silent before the second of its records only"
         assert not against_contract(world)
@@ -414,4 +414,6 @@ def test_garbage_makes_no_feed_of_calls_look_current(workers: int) -> None:
 
 
 def three_partitions() -> World:
-    return World(random.Random(1), POLICY, Live(idle_after_ms=30 * SECOND, outage_grace_ms=4 * HOUR), 3, NOON)
+    return World(
+        random.Random(1), POLICY, DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=4 * HOUR), 3, NOON
+    )

@@ -20,9 +20,9 @@ from crash.courses import (
     wrong,
 )
 from crash.memory import MemoryCluster
-from monitor.partition.journal import Move
-from streams.kafka.api import TP, Out, Refused, Unavailable
-from streams.worker.context import Phase
+from monitor.partition.journal import ClockAdvance
+from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
+from streams.worker.context import OwnerPhase
 
 CLOCK = TP("callwarden.clock", 0)
 
@@ -37,7 +37,7 @@ def test_a_host_hours_off_finds_no_call_late_and_decides_in_time(ahead_ms: int) 
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 5 * MINUTE)
-        assert all(note.clock_ms <= NOON + 5 * MINUTE for _, note in noted(world) if isinstance(note, Move))
+        assert all(note.clock_ms <= NOON + 5 * MINUTE for _, note in noted(world) if isinstance(note, ClockAdvance))
         await until(world, NOON + 8 * MINUTE)
         assert len(judge.ids(world.broker, 0)) == 1
         assert count(world, LATE) == 0
@@ -86,7 +86,7 @@ def test_a_tick_before_there_is_any_state_is_not_taken_for_a_lost_state() -> Non
         assert not noted(world)
         worker = world.add_worker()
         await until(world, NOON + 2 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
 
     play(world, go)
 
@@ -102,14 +102,14 @@ def test_ticks_are_few() -> None:
     play(world, go)
 
 
-@pytest.mark.parametrize("error", [Unavailable, Refused])
+@pytest.mark.parametrize("error", [TransientError, PermanentError])
 def test_a_tick_that_is_not_acknowledged_is_named_and_no_clock_moves(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = world_of(grace_ms=0)
     world.produce([complaint(NOON + 10 * SECOND, "fraud")])
 
-    async def fails(self: MemoryCluster, out: Out) -> int:
+    async def fails(self: MemoryCluster, out: OutputRecord) -> int:
         raise error("not enough replicas")
 
     async def go() -> None:

@@ -33,14 +33,14 @@ from crash.log import Log, Record
 from crash.memory import MemoryConsumer
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.core.decisions.record_handlers import Records
+from monitor.core.decisions.record_handlers import RecordHandlers
 from monitor.decoding.decode import Decoder
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.sources import Sources
-from monitor.partition.task import Partition
-from streams.kafka.api import TP, Refused, Unreadable
-from streams.worker.context import Phase
-from streams.worker.recovery import OpeningRefused, open_partition
+from monitor.partition.task import StreamTask
+from streams.kafka.api import TP, CorruptLog, PermanentError
+from streams.worker.context import OwnerPhase
+from streams.worker.recovery import RecoveryRefused, open_partition
 
 
 def test_a_skipped_record_goes_to_the_dead_letters_and_stays_there_after_a_crash() -> None:
@@ -71,11 +71,11 @@ def test_a_transaction_that_the_broker_will_never_take_stops_the_partition_with_
         await asyncio.sleep(10)
 
         def never(*_: object) -> None:
-            raise Refused("writing as callwarden-0: not authorised")
+            raise PermanentError("writing as callwarden-0: not authorised")
 
         world.broker.produce = never  # type: ignore[method-assign]
         await until(world, NOON + 8 * MINUTE)
-        assert phase(worker) == (Phase.REFUSED, "writing as callwarden-0: not authorised")
+        assert phase(worker) == (OwnerPhase.REFUSED, "writing as callwarden-0: not authorised")
         assert worker.engine is not None
         assert worker.engine.not_ready
 
@@ -105,10 +105,10 @@ def test_an_error_that_nobody_foresaw_stops_its_partition_at_its_record_until_th
         await until(world, NOON + 2 * MINUTE)
         worker = world.add_worker()
         await until(world, NOON + 4 * MINUTE)
-        assert phase(worker) == (Phase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
+        assert phase(worker) == (OwnerPhase.STOPPED, "callwarden.cdr offset 4: ZeroDivisionError")
         command(world, type="skip", topic=CDR.topic, offset=4, reason="it is poison")
         await until(world, NOON + 12 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert len(judge.ids(world.broker, 0)) == 1
         assert count(world, TP(NAMES.output("dead-letter"), 0)) == 1
         assert not wrong(world)
@@ -129,7 +129,7 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
     def fails(*_: object) -> None:
         raise ZeroDivisionError
 
-    broken = Sources if what in ("idle", "skip") else Partition
+    broken = Sources if what in ("idle", "skip") else StreamTask
     monkeypatch.setattr(broken, what, property(fails) if what == "due" else fails)
 
     async def go() -> None:
@@ -139,7 +139,7 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
         await until(world, NOON + 5 * MINUTE)
         assert not any(worker.over for worker in workers)
         stands = [phase(worker)[0] for worker in workers if worker.engine and worker.engine.owners]
-        assert stands == [Phase.STOPPED]
+        assert stands == [OwnerPhase.STOPPED]
 
     logs = play(world, go)
     assert any(line["event"] == "partition stopped by an unforeseen error" for line in logs)
@@ -147,14 +147,14 @@ def test_an_error_that_nobody_foresaw_stops_no_worker_wherever_it_comes(
 
 def undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The complaint that is named poison cannot be decided."""
-    decide = Records._complaint
+    decide = RecordHandlers._complaint
 
-    def fragile(self: Records, standing: Any, complaint: Any, at_ms: int) -> None:
+    def fragile(self: RecordHandlers, standing: Any, complaint: Any, at_ms: int) -> None:
         if complaint.complaint_id == "poison":
             raise ZeroDivisionError
         decide(self, standing, complaint, at_ms)
 
-    monkeypatch.setattr(Records, "_complaint", fragile)
+    monkeypatch.setattr(RecordHandlers, "_complaint", fragile)
 
 
 @pytest.mark.parametrize("orderly", [True, False])
@@ -174,10 +174,10 @@ def test_a_record_that_cannot_be_decided_is_named_and_can_be_skipped(
         await asyncio.sleep(5)
         worker = world.add_worker()
         await until(world, NOON + 5 * MINUTE)
-        assert phase(worker) == (Phase.STOPPED, "callwarden.complaints offset 0: ZeroDivisionError")
+        assert phase(worker) == (OwnerPhase.STOPPED, "callwarden.complaints offset 0: ZeroDivisionError")
         command(world, type="skip", topic=COMPLAINTS.topic, offset=0, reason="a test")
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert (b"0", b"skipped: a test") in dead_letters(world)
         assert judge.ids(world.broker, 0)
         assert not wrong(world)
@@ -194,7 +194,7 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
         nonlocal refusals
         try:
             return await open_partition(*told)
-        except OpeningRefused:
+        except RecoveryRefused:
             refusals += 1
             if refusals == 2:
                 offset = world.broker.logs[TP(NAMES.output("enforcement"), 0)].last_stable
@@ -209,7 +209,7 @@ def test_a_command_that_comes_while_a_partition_is_opened_is_heard(monkeypatch: 
         monkeypatch.setattr("streams.worker.partition_owner.open_partition", hooked)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
 
     play(world, go)
 
@@ -220,7 +220,7 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
     """Those before have expired: there is nothing at the beginning of the log."""
     world = world_of(grace_ms=0)
     world.produce(three_calls(NOON + MINUTE, "a"))
-    restore = Partition.restore
+    restore = StreamTask.restore
 
     def fails(*_: object) -> list[int]:
         raise ZeroDivisionError
@@ -233,14 +233,14 @@ def test_a_partition_that_stops_while_it_is_opened_listens_where_the_commands_en
         await until(world, NOON + 8 * MINUTE)
         worker.kill()
         world.broker.logs[CONTROL].trim(3)
-        monkeypatch.setattr(Partition, "restore", fails)
+        monkeypatch.setattr(StreamTask, "restore", fails)
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
-        assert phase(worker)[0] is Phase.STOPPED
-        monkeypatch.setattr(Partition, "restore", restore)
+        assert phase(worker)[0] is OwnerPhase.STOPPED
+        monkeypatch.setattr(StreamTask, "restore", restore)
         command(world, type="end_outage", reason="to have it opened again")
         await until(world, NOON + 13 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert not wrong(world)
 
     events = Counter(line["event"] for line in play(world, go))
@@ -263,7 +263,7 @@ def test_a_state_of_a_release_to_come_is_refused() -> None:
         worker = world.add_worker()
         await until(world, NOON + 12 * MINUTE)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "format 99" in why
         assert count(world, TP(NAMES.output("enforcement"), 0)) == 1
 
@@ -280,7 +280,7 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
         await until(one, NOON + 10 * MINUTE)
 
     play(one, before)
-    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON + 10 * MINUTE)
+    world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON + 10 * MINUTE)
     world.broker.logs |= one.broker.logs
 
     async def go() -> None:
@@ -288,7 +288,7 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
         await until(world, NOON + 12 * MINUTE)
         assert worker.engine is not None
         told = [worker.engine.owners[number] for number in (0, 1)]
-        assert [owner.phase for owner in told] == [Phase.REFUSED] * 2
+        assert [owner.phase for owner in told] == [OwnerPhase.REFUSED] * 2
         assert "made with 1 partitions" in told[0].why
         assert "that of partition 0 was made with 1 partitions; the topics have 2" in told[1].why
 
@@ -296,7 +296,7 @@ def test_a_partition_beside_one_that_was_made_with_another_count_is_refused() ->
 
 
 def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
-    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON)
+    world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     world.produce(three_calls(NOON + 10 * SECOND, "a"))
 
     async def go() -> None:
@@ -305,7 +305,9 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
         workers = [world.add_worker(), world.add_worker()]
         await until(world, NOON + 20 * MINUTE)
         owners: list[Any] = [owner for worker in workers if worker.engine for owner in worker.engine.owners.values()]
-        assert sorted((owner.number, owner.phase.value) for owner in owners if owner.phase is not Phase.PARKED) == [
+        assert sorted(
+            (owner.number, owner.phase.value) for owner in owners if owner.phase is not OwnerPhase.PARKED
+        ) == [
             (0, "running"),
             (1, "running"),
         ]
@@ -316,11 +318,11 @@ def test_a_partition_that_not_all_topics_have_is_left_alone() -> None:
     play(world, go)
 
 
-@pytest.mark.parametrize(("torn", "becomes"), [(CDR, Phase.STOPPED), (CONTROL, Phase.UNFIT)])
+@pytest.mark.parametrize(("torn", "becomes"), [(CDR, OwnerPhase.STOPPED), (CONTROL, OwnerPhase.UNFIT)])
 def test_a_log_that_is_torn_stops_its_partition_alone(
-    torn: TP, becomes: Phase, monkeypatch: pytest.MonkeyPatch
+    torn: TP, becomes: OwnerPhase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(random.Random(1), POLICY, Live(outage_grace_ms=0), 2, NOON)
+    world = World(random.Random(1), POLICY, DecidingSettings(outage_grace_ms=0), 2, NOON)
     others = [Arrival(one.at_ms, TP(CDR.topic, 1), one.record) for one in three_calls(NOON + MINUTE, "b")]
     world.produce([*three_calls(NOON + MINUTE, "a"), *others])
     poll = MemoryConsumer.poll
@@ -328,7 +330,7 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
     async def fails(self: MemoryConsumer, tps: list[TP], timeout_s: float, most: int) -> Any:
         fetched = await poll(self, [tp for tp in tps if tp != torn], timeout_s, most)
         if not fetched and torn in tps:
-            raise Unreadable(torn, 0, "a checksum", 2)
+            raise CorruptLog(torn, 0, "a checksum", 2)
         return fetched
 
     monkeypatch.setattr(MemoryConsumer, "poll", fails)
@@ -339,9 +341,9 @@ def test_a_log_that_is_torn_stops_its_partition_alone(
         found, why = phase(worker)
         assert found is becomes
         assert why.startswith(f"{torn.topic}-0: what is stored at offset 0 to 2 cannot be read: a checksum. To ")
-        assert ("callwarden skip" if becomes is Phase.STOPPED else "kafka-delete-records.sh with offset 3 ") in why
+        assert ("callwarden skip" if becomes is OwnerPhase.STOPPED else "kafka-delete-records.sh with offset 3 ") in why
         assert worker.engine is not None
-        assert worker.engine.owners[1].phase is Phase.RUNNING
+        assert worker.engine.owners[1].phase is OwnerPhase.RUNNING
         assert judge.ids(world.broker, 1)
 
     logs = play(world, go)

@@ -13,13 +13,13 @@ from crash.memory import MemoryWriter
 from crash.traffic import NAMES
 from crash.virtual import run
 from crash.world import World
-from streams.kafka.api import TP, Out, Refused
-from streams.kafka.topic_names import Names
-from streams.savepoint.archive import Export, write
+from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.topic_names import TopicNames
+from streams.savepoint.archive import ArchiveReader, write
 from streams.savepoint.export import export
-from streams.savepoint.restore import bring_back
-from streams.topics.partition_state import Part
-from streams.worker.context import Phase
+from streams.savepoint.restore import restore_state
+from streams.topics.partition_state import PartitionState
+from streams.worker.context import OwnerPhase
 
 
 def lose_state(world: World, numbers: Iterable[int]) -> None:
@@ -68,10 +68,10 @@ def loss_and_import(seed: int, file: Path) -> tuple[int, int]:
         await asyncio.sleep(world.rng.uniform(0.1, 0.4) * DAY_S)
         for worker in world.workers:
             worker.kill()
-        lost = [part.number for part in Export(file).parts() if part.judged]
+        lost = [part.number for part in ArchiveReader(file).parts() if part.judged]
         lose_state(world, lost)
         count()
-        await bring_back(cluster, NAMES, "callwarden", Export(file), only=lost)
+        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), only=lost)
         world.add_worker()
         assert await settled(world) == []
         count()
@@ -89,7 +89,7 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
 
     async def go() -> None:
         cluster = operator_of(world)
-        with pytest.raises(Refused, match="there is nothing in"):
+        with pytest.raises(PermanentError, match="there is nothing in"):
             await export(cluster, NAMES, file, 0)
         assert not file.exists()
         worker = world.add_worker()
@@ -98,16 +98,18 @@ def test_nothing_is_written_where_a_state_is_or_where_it_does_not_fit(tmp_path: 
         header = await export(cluster, NAMES, file, 0)
         state = [world.broker.logs[TP(NAMES.output("state"), n)] for n in range(world.partitions)]
         ends = [log.end for log in state]
-        with pytest.raises(Refused, match=r"callwarden\.state-\d has a state.*--replace"):
-            await bring_back(cluster, NAMES, "callwarden", Export(file))
-        with pytest.raises(Refused, match=r"of the topics callwarden\.\*; expected the settings' in\.\* and out\.\*"):
-            await bring_back(cluster, Names("in.", "out."), "callwarden", Export(file), replace=True)
+        with pytest.raises(PermanentError, match=r"callwarden\.state-\d has a state.*--replace"):
+            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file))
+        with pytest.raises(
+            PermanentError, match=r"of the topics callwarden\.\*; expected the settings' in\.\* and out\.\*"
+        ):
+            await restore_state(cluster, TopicNames("in.", "out."), "callwarden", ArchiveReader(file), replace=True)
         header.partitions += 1
-        write(tmp_path / "more.zst", header, [*Export(file).parts(), Part(world.partitions, {})])
-        with pytest.raises(Refused, match="expected the same number"):
-            await bring_back(cluster, NAMES, "callwarden", Export(tmp_path / "more.zst"), replace=True)
+        write(tmp_path / "more.zst", header, [*ArchiveReader(file).parts(), PartitionState(world.partitions, {})])
+        with pytest.raises(PermanentError, match="expected the same number"):
+            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(tmp_path / "more.zst"), replace=True)
         assert [log.end for log in state] == ends
-        await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
         world.add_worker()
         assert await settled(world) == []
 
@@ -135,18 +137,20 @@ def test_a_state_goes_on_with_copies_of_its_inputs_once_it_is_bound_to_them(tmp_
         await export(cluster, NAMES, file, world.clock.now_ms())
         for worker in world.workers:
             worker.kill()
-        numbers = [part.number for part in Export(file).parts() if part.judged]
+        numbers = [part.number for part in ArchiveReader(file).parts() if part.judged]
         assert numbers
         copied(world)
-        others = await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        others = await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
         assert others == list(NAMES.inputs), "the state stays bound to the former topics, and that is told"
         worker = world.add_worker()
         await asyncio.sleep(30)
         assert worker.engine is not None
-        refused = {number: owner.why for number, owner in worker.engine.owners.items() if owner.phase is Phase.REFUSED}
+        refused = {
+            number: owner.why for number, owner in worker.engine.owners.items() if owner.phase is OwnerPhase.REFUSED
+        }
         assert set(numbers) <= set(refused)
         worker.kill()
-        assert await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True, rebind=True) == []
+        assert await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True, rebind=True) == []
         world.add_worker()
         assert await settled(world) == []
 
@@ -173,8 +177,8 @@ def test_an_import_into_which_a_worker_comes_is_refused(tmp_path: Path, monkeypa
             await started(operator_of(world).writer("callwarden-0"))
 
         monkeypatch.setattr(MemoryWriter, "start", overtaken)
-        with pytest.raises(Refused, match="partition 0: a worker has come meanwhile"):
-            await bring_back(cluster, NAMES, "callwarden", Export(file), replace=True)
+        with pytest.raises(PermanentError, match="partition 0: a worker has come meanwhile"):
+            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file), replace=True)
 
     try:
         run(world.loop, go())
@@ -191,12 +195,14 @@ def test_a_state_that_is_torn_is_one(tmp_path: Path) -> None:
         await asyncio.sleep(DAY_S)
         worker.kill()
         await export(cluster, NAMES, file, 0)
-        number = next(part.number for part in Export(file).parts() if part.judged)
+        number = next(part.number for part in ArchiveReader(file).parts() if part.judged)
         writer = cluster.writer(f"callwarden-{number}")
         await writer.start()
-        await writer.commit([Out(state, number, b"head/0", (2).to_bytes(2, "big"))], {})  # its other part is lost
-        with pytest.raises(Refused, match=r"has a state.*--replace"):
-            await bring_back(cluster, NAMES, "callwarden", Export(file))
+        await writer.commit(
+            [OutputRecord(state, number, b"head/0", (2).to_bytes(2, "big"))], {}
+        )  # its other part is lost
+        with pytest.raises(PermanentError, match=r"has a state.*--replace"):
+            await restore_state(cluster, NAMES, "callwarden", ArchiveReader(file))
 
     try:
         run(world.loop, go())

@@ -25,14 +25,14 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.partition.checkpoint import Live, Place
+from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.key_check import partition_of
-from monitor.partition.task import Partition
+from monitor.partition.task import StreamTask
 from streams.kafka.api import TP
-from streams.kafka.topic_names import OUTPUTS, Names
-from streams.savepoint.close import Side
+from streams.kafka.topic_names import OUTPUTS, TopicNames
+from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
 _NOTICED_S = 12  # two looks, the second a second after the first
 HOME = {name: partition_of(name.encode(), 2, "murmur2") for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
@@ -52,7 +52,7 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         world.broker.delete(topic)
         await asyncio.sleep(_NOTICED_S)
         stands, why = phase(worker)
-        assert (stands, why.partition(".")[2].partition(" ")[0]) == (Phase.UNFIT, topic.partition(".")[2])
+        assert (stands, why.partition(".")[2].partition(" ")[0]) == (OwnerPhase.UNFIT, topic.partition(".")[2])
         assert f"{topic} does not exist: it was deleted" in why
         assert remedy in why
         assert any(topic in line for line in worker.engine.not_ready)
@@ -60,10 +60,10 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         await asyncio.sleep(2 * _NOTICED_S)
         stands, why = phase(worker)
         if topic == STATE.topic:
-            assert stands is Phase.REFUSED
+            assert stands is OwnerPhase.REFUSED
             assert "callwarden accept lost-state" in why
         else:
-            assert (stands, why) == (Phase.RUNNING, "")
+            assert (stands, why) == (OwnerPhase.RUNNING, "")
             assert worker.engine.not_ready == []
 
     play(world, go)
@@ -80,7 +80,7 @@ def test_an_input_that_is_created_again_under_a_worker_is_noticed_though_it_has_
         world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
         await asyncio.sleep(2 * _NOTICED_S)
         stands, why = phase(worker)
-        assert stands is Phase.REFUSED
+        assert stands is OwnerPhase.REFUSED
         assert "callwarden.cdr was deleted and created again" in why
 
     play(world, go)
@@ -98,7 +98,7 @@ def of_tenant(tenant: str, number: int, at_ms: int, name: str) -> list[Arrival]:
 
 def test_with_more_partitions_of_an_input_the_others_go_on_and_a_move_carries_all_over() -> None:
     """Three tenants: one stays where it was, the records of one are rejected, those of one are read by nobody."""
-    live = Live(idle_after_ms=30 * SECOND, outage_grace_ms=0)
+    live = DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=0)
     world = World(random.Random(3), POLICY, live, 2, NOON, 1.0)
     by_course = {
         course: next(name for name, home in HOME.items() if holds(home, partition_of(name.encode(), 3, "murmur2")))
@@ -107,12 +107,14 @@ def test_with_more_partitions_of_an_input_the_others_go_on_and_a_move_carries_al
             "unread": lambda old, new: new == 2,
         }.items()
     }
-    new = Names("new.", "new.")
+    new = TopicNames("new.", "new.")
 
-    def side(names: Names, count: int, application_id: str) -> Side:
-        return Side(names, application_id, count, lambda n: Partition(POLICY, b"secret", live, Place(n, count)))
+    def side(names: TopicNames, count: int, application_id: str) -> RescaleSide:
+        return RescaleSide(
+            names, application_id, count, lambda n: StreamTask(POLICY, b"secret", live, PartitionIdentity(n, count))
+        )
 
-    def ids(names: Names, count: int) -> list[tuple[str, str]]:
+    def ids(names: TopicNames, count: int) -> list[tuple[str, str]]:
         logs = [world.broker.logs[TP(names.output("enforcement"), number)] for number in range(count)]
         return sorted(entry.record.key.decode() for log in logs for entry in log.committed(0))
 

@@ -29,12 +29,12 @@ from crash.courses import (
 from crash.log import Record
 from crash.traffic import NAMES, Arrival
 from crash.world import World
-from monitor.partition.journal import Refusal, Skip
-from streams.audit.partition import Setup
+from monitor.partition.journal import RefusedCommand, SkippedRecord
+from streams.audit.partition import AuditContext
 from streams.audit.run import audit
-from streams.kafka.api import TP, Unreadable
+from streams.kafka.api import TP, CorruptLog
 from streams.ops.topic_replay import replay_topics
-from streams.worker.context import Phase
+from streams.worker.context import OwnerPhase
 
 ENFORCEMENT = TP(NAMES.output("enforcement"), 0)
 BATCH = Record(None, b"a bomb", fault="batch_too_large: the record batch ...", whole_batch=True, offsets=500)
@@ -48,7 +48,7 @@ def decided(world: World) -> list[str]:
 
 async def agreed(world: World) -> None:
     """Audit and replay from the topics find what the workers decided, and nothing else."""
-    report = await audit(Setup(operator_of(world), NAMES, world.policy, b"secret", world.live))
+    report = await audit(AuditContext(operator_of(world), NAMES, world.policy, b"secret", world.live))
     assert report.clean
     judged = await replay_topics(
         operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live, to_watermark=True
@@ -92,23 +92,23 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
         worker = world.add_worker()
         await until(world, NOON + 8 * MINUTE)
         found, why = phase(worker)
-        assert found is Phase.STOPPED
+        assert found is OwnerPhase.STOPPED
         assert why == (
             "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
             "callwarden skip callwarden.cdr 0 3 --reason WHY"
         )
-        with pytest.raises(Unreadable):
+        with pytest.raises(CorruptLog):
             await replay_topics(operator_of(world), NAMES, POLICY, secret=b"secret", live=world.live)
         command(world, type="skip", topic=CDR.topic, offset=3, reason="a disk", by="ops", at_ms=7)
         await until(world, NOON + 10 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         worker.kill()
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert dead_letters(world) == [(b"5", b"skipped: a disk")]
-        skips = [note for _, note in noted(world) if isinstance(note, Skip)]
-        assert skips == [Skip(3, "a disk", "ops", 7), Skip(3, "a disk", "ops", 7, through=5)]
+        skips = [note for _, note in noted(world) if isinstance(note, SkippedRecord)]
+        assert skips == [SkippedRecord(3, "a disk", "ops", 7), SkippedRecord(3, "a disk", "ops", 7, through=5)]
         assert len(decided(world)) == 1
         await agreed(world)
         del world.broker.damaged[CDR]
@@ -131,7 +131,7 @@ def test_a_skip_of_a_damaged_range_holds_when_its_transaction_fails_and_it_is_re
             worker.kill()
             worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert dead_letters(world) == [(b"4", b"skipped: a disk")]
         await agreed(world)
 
@@ -172,15 +172,15 @@ def test_whatever_comes_as_a_command_is_refused_and_passed() -> None:
             world.broker.append(CONTROL, Record(b"0", value))
         world.broker.append(CONTROL, BATCH, HEADER)
         await until(world, NOON + 4 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         worker.kill()
         for value in GARBAGE:  # and by whoever opens the partition
             world.broker.append(CONTROL, Record(b"0", value))
         world.broker.append(CONTROL, BATCH, HEADER)
         worker = world.add_worker()
         await until(world, NOON + 20 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
-        refused = [note for _, note in noted(world) if isinstance(note, Refusal)]
+        assert phase(worker)[0] is OwnerPhase.RUNNING
+        refused = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
         assert len(refused) == 2 * (len(GARBAGE) - 1 + 2)  # a skip of what never comes is taken
         assert max(len(note.why) for note in refused) <= 4_096
         assert count(world, ENFORCEMENT) == 2
@@ -205,7 +205,7 @@ def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
         world.broker.append(TP(NAMES.output("state"), 0), Record(b"\xff", b"no key of ours"), Record(None, b"none"))
         worker = world.add_worker()
         await until(world, NOON + 30 * MINUTE)
-        assert phase(worker)[0] is Phase.RUNNING
+        assert phase(worker)[0] is OwnerPhase.RUNNING
         assert len(decided(world)) == 2
         await agreed(world)
 

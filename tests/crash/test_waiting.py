@@ -19,7 +19,7 @@ from crash.courses import (
 from crash.test_input_transactions import write
 from crash.traffic import NAMES
 from crash.world import Worker, World
-from streams.worker.wait_reasons import told
+from streams.worker.wait_reasons import reported_reasons
 
 
 def notices(worker: Worker) -> list[str]:
@@ -29,7 +29,7 @@ def notices(worker: Worker) -> list[str]:
 
 
 async def status(world: World) -> dict[int, list[str]]:
-    _, waits = await told(operator_of(world), NAMES, range(1))
+    _, waits = await reported_reasons(operator_of(world), NAMES, range(1))
     return waits
 
 

@@ -17,9 +17,9 @@ from oracle.made_records import Made, event_time, records
 from oracle.product import run
 from oracle.switched import changed
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
-NAMES = Names()
+NAMES = TopicNames()
 TOPIC_OF = {
     "cdr": "cdr",
     "complaint": "complaints",

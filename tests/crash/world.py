@@ -10,14 +10,14 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
 from monitor.core.codec import WRITES
-from monitor.partition.checkpoint import Live
+from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
 from streams.runtime.monotonic import BrokerClock
 from streams.worker.app import make_app
-from streams.worker.consumer_loop import Engine
-from streams.worker.context import Phase, Setup
-from streams.worker.metrics import Telemetry
+from streams.worker.consumer_loop import ConsumerLoop
+from streams.worker.context import OwnerPhase, WorkerContext
+from streams.worker.metrics import WorkerMetrics
 
 OUTPUTS = ("enforcement", "shadow", "alerts", "late", "dead-letter", "clock", "state", "control")
 SESSION_S = 1.5
@@ -30,7 +30,7 @@ class Worker:
         self.process = Process(world.loop, name)
         self.link = Link(world.broker, self.process, world.rng)
         self.link.passing = world.passing
-        self.engine: Engine | None = None
+        self.engine: ConsumerLoop | None = None
         self._world = world
         self._app: Any = None
         self._main = self.process.run(self._run)
@@ -50,7 +50,7 @@ class Worker:
     def owned(self) -> list[int]:
         """The partitions that it believes to work on."""
         owners = self.engine.owners.values() if self.engine else ()
-        return [owner.number for owner in owners if owner.phase is Phase.RUNNING]
+        return [owner.number for owner in owners if owner.phase is OwnerPhase.RUNNING]
 
     def belongs(self) -> bool:
         """Whether it works on something, and the group knows it."""
@@ -102,7 +102,7 @@ class World:
         self,
         rng: random.Random,
         policy: Policy,
-        live: Live,
+        live: DecidingSettings,
         partitions: int,
         start_ms: int,
         speed: float = 1.0,
@@ -120,9 +120,9 @@ class World:
         self.workers: list[Worker] = []
         self.divert: Callable[[TP, Record], bool] = lambda tp, record: False
 
-    def setup(self, cluster: MemoryCluster) -> Setup:
+    def setup(self, cluster: MemoryCluster) -> WorkerContext:
         """What a worker is made of."""
-        return Setup(
+        return WorkerContext(
             cluster=cluster,
             names=NAMES,
             policy=self.policy,
@@ -134,7 +134,7 @@ class World:
             rest_s=0.4,
             now_ms=lambda: self.clock.now_ms() + self.host_ahead_ms,
             broker_clock=BrokerClock(lambda: round(self.loop.time() * 1000 * self.speed)),
-            telemetry=Telemetry(self.policy),
+            telemetry=WorkerMetrics(self.policy),
             state_format=self.state_format,
         )
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.threshold_distance import Looking
+from monitor.core.threshold_distance import DistanceOptions
 from monitor.policy.load import load
 from monitor.replay.run import replay
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from streams.metrics.catalogue import BY_NAME
 from streams.metrics.replay_metrics import page
 from watching.panels import asked, metrics_of, unanswered
@@ -44,8 +44,8 @@ def served(folder: Path) -> Iterator[int]:
 
 def make_page(folder: Path) -> bytes:
     """What two simulated days come to."""
-    simulate(Settings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
-    policy, looking = load(None), Looking()
+    simulate(SimulationSettings(tenants=200, days=2, seed=1, calls_per_day=30_000), folder)
+    policy, looking = load(None), DistanceOptions()
     outcome = replay([folder / "records.jsonl"], policy, not_after_ms=UNTIL_MS, looking=looking)
     return page(outcome, policy, looking)
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 from oracle.generate import lines_of, scenario
 
@@ -24,13 +24,13 @@ def made(seed: int) -> dict[str, Any]:
     scene = scenario(seed, "disputes", 160)
     policy = loads(json.dumps(scene.policy), "policy.json")
     files = lines_of(scene)
-    partition = Partition(policy, b"secret", Live(max_ahead_ms=0), sources=len(files))
+    partition = StreamTask(policy, b"secret", DecidingSettings(max_ahead_ms=0), sources=len(files))
     stored: dict[str, bytes] = {}
 
     def feed(source: int, start: int, stop: int) -> None:
         stamps = np.full(stop - start, scene.not_after_ms)
         offsets = np.arange(start, stop)
-        partition.feed(source, Rows(start, stop, offsets, stamps, files[source][start:stop]))
+        partition.feed(source, RecordBatch(start, stop, offsets, stamps, files[source][start:stop]))
 
     def step(tenth: int) -> None:
         for source, lines in enumerate(files):

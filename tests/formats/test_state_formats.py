@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from monitor.core.codec import FORMAT, READS, WRITES, StateFormatError
-from monitor.partition.checkpoint import HEAD, Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import HEAD, DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
 
 KEPT = json.loads(Path(__file__).with_name("stored-state.json").read_text())
@@ -21,21 +21,21 @@ FILES = [[line.encode() for line in lines] for lines in KEPT["files"]]
 POLICY = loads(json.dumps(KEPT["policy"]), "policy.json")
 
 
-def partition(told: int = WRITES) -> Partition:
-    return Partition(POLICY, b"secret", Live(max_ahead_ms=0), sources=len(FILES), state_format=told)
+def partition(told: int = WRITES) -> StreamTask:
+    return StreamTask(POLICY, b"secret", DecidingSettings(max_ahead_ms=0), sources=len(FILES), state_format=told)
 
 
-def feed(one: Partition, source: int, stop: int) -> None:
+def feed(one: StreamTask, source: int, stop: int) -> None:
     start = one.sources.offsets[source]
     stamps = np.full(stop - start, KEPT["not_after_ms"])
-    one.feed(source, Rows(start, stop, np.arange(start, stop), stamps, FILES[source][start:stop]))
+    one.feed(source, RecordBatch(start, stop, np.arange(start, stop), stamps, FILES[source][start:stop]))
 
 
 def head(stored: dict[str, bytes]) -> Any:
     return msgspec.msgpack.decode(stored[f"{HEAD}/0"][2:], strict=False)
 
 
-def keep(stored: dict[str, bytes], one: Partition) -> dict[str, bytes]:
+def keep(stored: dict[str, bytes], one: StreamTask) -> dict[str, bytes]:
     for key, value in one.snapshot(hand_over=True):
         stored.pop(key, None)
         if value is not None:
@@ -86,8 +86,13 @@ def test_a_state_is_begun_in_the_format_of_the_release_before() -> None:
 def test_a_state_that_is_begun_to_enforce_from_some_time_is_in_the_format_that_holds_it() -> None:
     """The release before would enforce all."""
     from_ms = 1_772_409_600_000
-    told = {"secret": b"secret", "live": Live(max_ahead_ms=0), "sources": len(FILES), "state_format": READS[0]}
-    stored = keep({}, Partition(POLICY, **told, enforce_from_ms=from_ms))
+    told = {
+        "secret": b"secret",
+        "live": DecidingSettings(max_ahead_ms=0),
+        "sources": len(FILES),
+        "state_format": READS[0],
+    }
+    stored = keep({}, StreamTask(POLICY, **told, enforce_from_ms=from_ms))
     assert (head(stored)["format"], head(stored)["enforce_from_ms"]) == (3, from_ms)
 
 

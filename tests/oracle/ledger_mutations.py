@@ -12,19 +12,19 @@ from sqlalchemy import Connection, text
 from oracle.ledger import DAY, T0, event, pending, review
 from schemas import codec
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.consumers.ledger.gaps import accept
-from streams.consumers.ledger.published_heads import Heads, heads_of, published
+from streams.consumers.ledger.published_heads import HeadReport, first_published, heads_of
 from streams.consumers.ledger.tables import POSITIONS
 from streams.consumers.ledger.verify.chains import verify
 from streams.consumers.ledger.verify.topics import committed_ends, compare
-from streams.consumers.ledger.writer import Keeper
-from streams.consumers.offsets import Last, hash_of
-from streams.kafka.api import TP, Fetched
-from streams.kafka.topic_names import Names
-from streams.reviews.claims import Again, By, claim, mark_sent, withdraw
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.consumers.offsets import LastRecord, hash_of
+from streams.kafka.api import TP, FetchedBatch
+from streams.kafka.topic_names import TopicNames
+from streams.reviews.claims import Replace, ReviewedBy, claim, mark_sent, withdraw
 
-NAMES = Names("in.", "out.")
+NAMES = TopicNames("in.", "out.")
 DECISIONS, REVIEWS = "out.enforcement", "in.reviews"
 NOW = T0 + DAY
 
@@ -146,7 +146,7 @@ MUTATIONS: dict[str, tuple[Sequence[str], str]] = {
 
 
 class HeldTopics:
-    """`streams.consumers.topic_reader.Topics` of logs with offsets of their own, for those who compare."""
+    """`streams.consumers.topic_reader.TopicReader` of logs with offsets of their own, for those who compare."""
 
     def __init__(self, logs: Mapping[TP, Held], begin: Mapping[TP, int] = BEGIN) -> None:
         self.logs, self.begin = dict(logs), dict(begin)
@@ -168,12 +168,14 @@ class HeldTopics:
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         return {tp: self.logs[tp][-1][0] + 1 if self.logs[tp] else 0 for tp in tps}
 
-    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """In batches of two."""
         held = [record for record in self.logs[tp] if start <= record[0] < stop]
         for at in range(0, len(held), 2):
             offsets, times, keys, values = zip(*held[at : at + 2], strict=True)
-            yield Fetched(offsets[0], offsets[-1] + 1, np.array(offsets), np.array(times), list(keys), list(values))
+            yield FetchedBatch(
+                offsets[0], offsets[-1] + 1, np.array(offsets), np.array(times), list(keys), list(values)
+            )
 
 
 async def fill(database: Database) -> None:
@@ -186,15 +188,15 @@ async def fill(database: Database) -> None:
         for tp, log in LOGS.items():
             if log:
                 offset, _, key, value = log[-1]
-                POSITIONS.advance(connection, tp, BEGIN.get(tp, 0), offset + 1, Last(offset, hash_of(key, value)))
-        Keeper().keep(connection, [Record(tp, *held) for tp, log in LOGS.items() for held in log])
+                POSITIONS.advance(connection, tp, BEGIN.get(tp, 0), offset + 1, LastRecord(offset, hash_of(key, value)))
+        LedgerWriter().keep(connection, [FollowedRecord(tp, *held) for tp, log in LOGS.items() for held in log])
 
     def give(connection: Connection) -> None:
-        by = By("zhao", "heard")
+        by = ReviewedBy("zhao", "heard")
         mark_sent(connection, [claim(connection, "p0", "uphold", by, NOW)], NOW)
         first = claim(connection, "p1", "uphold", by, NOW)
         mark_sent(connection, [first], NOW)
-        seen = Again({"p1": first}, 0)
+        seen = Replace({"p1": first}, 0)
         claim(connection, "p1", "overturn", by, NOW + 1, again=seen)
         withdraw(connection, claim(connection, "p2", "uphold", by, NOW), "future_event", NOW + 2)
 
@@ -206,7 +208,7 @@ async def faults_after(database: Database, mutation: str | None) -> list[str]:
     """What `ledger verify --topic --heads FILE` tells after a mutation, which is undone again; None: after none."""
     topics = HeldTopics(LOGS)
     with database.reading() as connection:
-        heads = published(iter([Heads("2026-03-02", T0, heads_of(connection))]))
+        heads = first_published(iter([HeadReport("2026-03-02", T0, heads_of(connection))]))
     with database._engine.connect() as connection:
         for statement in [*_triggers(connection), *(MUTATIONS[mutation][0] if mutation else ())]:
             done = connection.execute(text(statement))

@@ -1,4 +1,4 @@
-"""The product beside the oracle: `monitor.replay.run` over lines, its output in the form of `oracle.compare.as_output`."""
+"""The product beside the oracle: a replay of lines, its output in the form of `oracle.compare.as_output`."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy
-from monitor.policy.timeline import Era
+from monitor.policy.timeline import PolicyVersion
 from monitor.replay.run import replay
 from oracle.compare import holds
 
@@ -29,7 +29,7 @@ def run(
 ) -> dict[str, Any]:
     """Judge files of lines (dicts are written as JSON); policy None is the built-in one. ``how`` goes to replay."""
     ruled = load(None) if policy is None else _loaded(policy)
-    how["switches"] = [Era(from_ms, _loaded(plain)) for from_ms, plain in switches]
+    how["switches"] = [PolicyVersion(from_ms, _loaded(plain)) for from_ms, plain in switches]
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for n, lines in enumerate(files):

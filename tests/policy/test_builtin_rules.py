@@ -10,7 +10,7 @@ from monitor.policy.metrics import METRICS
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import replay
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 
 SEED = 1
 HOUR = 3_600_000
@@ -21,7 +21,7 @@ START = 1_772_380_800_000  # 2026-03-02 00:00 in Shanghai, a Monday
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict[str, dict[str, object]]]:
     print("seed", SEED)
     folder = tmp_path_factory.mktemp("simulated")
-    simulate(Settings(tenants=90, days=3, seed=SEED, calls_per_day=90 * 150, start_ms=START), folder)
+    simulate(SimulationSettings(tenants=90, days=3, seed=SEED, calls_per_day=90 * 150, start_ms=START), folder)
     labels = [json.loads(line) for line in (folder / "labels.jsonl").read_text("utf-8").splitlines()]
     outcome = replay([Path(folder / "records.jsonl")], load(None))
     return outcome, {label["tenant_id"]: label for label in labels}

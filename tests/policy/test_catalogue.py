@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.policy.catalogue import Catalogue, Hit, Match, normalise
+from monitor.policy.catalogue import Catalogue, CatalogueHit, Match, normalise
 from monitor.policy.model import CatalogueRow
 
 
@@ -149,9 +149,9 @@ def test_two_spellings_that_compare_equal_are_one_term() -> None:
 def test_explain_shows_what_was_taken_away_and_by_what() -> None:
     text = "贷款知识、cash loan、植发"
     assert CATALOGUE.explain(text) == [
-        Hit(LOANS, "cash loan", False, "贷款知识"),
-        Hit(LOANS, "贷款", False, "贷款知识"),
-        Hit(HAIR, "植发", False, None),
+        CatalogueHit(LOANS, "cash loan", False, "贷款知识"),
+        CatalogueHit(LOANS, "贷款", False, "贷款知识"),
+        CatalogueHit(HAIR, "植发", False, None),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from schemas.asyncapi import document
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 
 DOCUMENT = document()
 
@@ -194,7 +194,7 @@ def test_a_dead_letter_carries_its_reason_in_a_header_with_every_code_word() -> 
     message = DOCUMENT["components"]["messages"]["deadLetter"]
     assert message["headers"]["required"] == ["reason"]
     text = message["headers"]["properties"]["reason"]["description"]
-    assert all(fault in text for fault in Fault)
+    assert all(fault in text for fault in ErrorCode)
 
 
 def test_decisions_are_cloudevents_in_structured_mode() -> None:

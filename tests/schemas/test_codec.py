@@ -12,8 +12,8 @@ from near_records import SAMPLES, near_records, raw
 
 from oracle.records import parse
 from schemas.codec import (
-    Fault,
-    Refused,
+    ErrorCode,
+    InvalidRecordError,
     check,
     convert,
     decode,
@@ -37,7 +37,7 @@ START = CALL["start_ms"]
 def accepted(line: bytes) -> bool:
     try:
         read(line)
-    except Refused:
+    except InvalidRecordError:
         return False
     return True
 
@@ -45,11 +45,11 @@ def accepted(line: bytes) -> bool:
 def outcome(reader: Callable[[Any], Record], given: Any) -> Record | str:
     try:
         return reader(given)
-    except Refused as refusal:
+    except InvalidRecordError as refusal:
         return str(refusal)
 
 
-def code(error: pytest.ExceptionInfo[Refused]) -> str:
+def code(error: pytest.ExceptionInfo[InvalidRecordError]) -> str:
     return str(error.value).partition(":")[0]
 
 
@@ -95,17 +95,17 @@ def test_a_lone_surrogate_is_refused_in_every_known_text_field(name: str, writte
         if isinstance(value, int):
             continue
         line = json.dumps(SAMPLES[name] | {field: "MARK" if isinstance(value, str) else ["MARK"]})
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(InvalidRecordError) as caught:
             read(line.replace("MARK", written).encode())
-        assert code(caught) == Fault.LONE_SURROGATE, (field, caught.value)
+        assert code(caught) == ErrorCode.LONE_SURROGATE, (field, caught.value)
 
 
 def test_a_lone_surrogate_in_a_python_string_is_refused() -> None:
     for field in ("call_id", "caller", "source"):
-        with pytest.raises(Refused, match=rf"^lone_surrogate: {field} ") as caught:
+        with pytest.raises(InvalidRecordError, match=rf"^lone_surrogate: {field} ") as caught:
             convert(CALL | {field: "a\ud83d"})
         str(caught.value).encode()
-    with pytest.raises(Refused, match=r"^lone_surrogate: numbers "):
+    with pytest.raises(InvalidRecordError, match=r"^lone_surrogate: numbers "):
         convert(SAMPLES["tenant"] | {"numbers": ["1", "\udc00"]})
 
 
@@ -135,7 +135,7 @@ def test_a_whole_surrogate_pair_is_one_character() -> None:
 def test_a_time_that_is_not_written_as_an_integer_is_refused(field: str, written: str) -> None:
     line = raw(CALL).replace(f'"{field}": {CALL[field]}'.encode(), f'"{field}": {written.format(CALL[field])}'.encode())
     assert line != raw(CALL)
-    with pytest.raises(Refused, match=f"^wrong_type: {field} .*expected an integer"):
+    with pytest.raises(InvalidRecordError, match=f"^wrong_type: {field} .*expected an integer"):
         read(line)
 
 
@@ -153,7 +153,7 @@ def test_a_time_that_is_not_written_as_an_integer_is_refused(field: str, written
     ],
 )
 def test_times_out_of_order_are_refused_with_both_times(changed: dict[str, Any], fault: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(CALL | changed))
     assert str(caught.value).startswith(fault)
     assert check(decode(raw(CALL | changed))) == str(caught.value)
@@ -170,30 +170,30 @@ def test_a_reason_never_tells_a_telephone_number(numbers: tuple[str, str]) -> No
     for wrong in (number * 20, "+" + number * 20, int("8" + number), [number], {"n": number}, number + "\n" * 150):
         for field in sorted(NUMBER_FIELDS - {"numbers"}):
             sample = SAMPLES["complaint" if field == "complainant" else "cdr"]
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(InvalidRecordError) as caught:
                 read(raw(sample | {field: wrong}))
             assert field in str(caught.value)
             assert number[:-2] not in str(caught.value)
         for strange in ({"agent_id": wrong}, {"outcome": str(wrong)[:50]}, {"type": str(wrong)[:50]}):
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(InvalidRecordError) as caught:
                 read(raw(CALL | strange))
             assert number[:-2] not in str(caught.value)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(SAMPLES["tenant"] | {"numbers": [other, int("8" + number)]}))
     assert str(caught.value).startswith("wrong_type: numbers[1] is •")
     assert number[:-2] not in str(caught.value)
 
 
 def test_a_reason_names_field_value_and_what_was_expected() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(CALL | {"direction": "sideways"}))
     assert str(caught.value) == 'unknown_value: direction is "sideways"; expected one of inbound, outbound'
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(CALL | {"callee": ""}))
     assert str(caught.value) == 'wrong_length: callee is "" (0 characters); expected a string of 1 to 64 characters'
     businesses = ["loans"] * MAX_ITEMS
     assert read(raw(SAMPLES["tenant"] | {"declared_businesses": businesses}))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(raw(SAMPLES["tenant"] | {"declared_businesses": [*businesses, "more"]}))
     assert str(caught.value) == (
         "wrong_length: declared_businesses is an array of 1001 items; expected an array of at most 1000 items, "
@@ -203,7 +203,7 @@ def test_a_reason_names_field_value_and_what_was_expected() -> None:
 
 def test_of_a_field_given_twice_the_reason_does_not_show_the_wrong_one() -> None:
     line = raw(CALL)[:-1] + b', "direction": "sideways", "direction": "outbound"}'
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(line)
     assert str(caught.value) == "unknown_value: direction does not fit; expected one of inbound, outbound"
 
@@ -257,7 +257,7 @@ def test_the_decoder_for_a_batch_refuses_what_the_bare_one_would_skip() -> None:
     assert decoder_for([line]) is decode
     careful = decoder_for([line, bad])
     assert careful(line) == decode(line) == decode(bad)
-    with pytest.raises(Refused, match=r"^not_utf8: "):
+    with pytest.raises(InvalidRecordError, match=r"^not_utf8: "):
         careful(bad)
 
 

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from near_records import SAMPLES, near_records, raw
 
-from schemas.codec import DECODE_ERRORS, MAX_DEPTH, Fault, Refused, decode, explain, flaw, plain, read
+from schemas.codec import DECODE_ERRORS, MAX_DEPTH, ErrorCode, InvalidRecordError, decode, explain, flaw, plain, read
 
 CALL = raw(SAMPLES["cdr"])
 TENANT = raw(SAMPLES["tenant"])
 BARE = CALL[:-1]
 NUMBER = SAMPLES["cdr"]["caller"]
 
-CODES = {str(fault) for fault in Fault}
+CODES = {str(fault) for fault in ErrorCode}
 
 
 def call(**fields: object) -> bytes:
@@ -114,7 +114,7 @@ HOSTILE = {
 
 
 def refused(line: bytes) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRecordError) as caught:
         read(line)
     return str(caught.value)
 
@@ -145,7 +145,7 @@ def test_hostile_lines_cost_their_neighbours_nothing() -> None:
     for line in lines:
         try:
             taken.append(read(line))
-        except Refused as refusal:
+        except InvalidRecordError as refusal:
             reasons.append(str(refusal))
     assert len(reasons) == len(HOSTILE)
     wanted = [msgspec.json.decode(raw(sample)) for sample in SAMPLES.values()] * 20
@@ -173,11 +173,11 @@ def check_never_stops(line: bytes) -> None:
     except DECODE_ERRORS as error:
         reason = explain(line, error)
         assert_reason(reason)
-        assert not reason.startswith(Fault.UNREADABLE)
+        assert not reason.startswith(ErrorCode.UNREADABLE)
         assert refused(line)
     try:
         read(line)
-    except Refused as refusal:
+    except InvalidRecordError as refusal:
         assert_reason(str(refusal))
 
 
@@ -234,7 +234,7 @@ def test_nesting_is_judged_the_same_under_a_deep_stack() -> None:
         if frames:
             return under(frames - 1)
         assert read(deepest)
-        assert refused(too_deep).startswith(Fault.TOO_DEEP)
+        assert refused(too_deep).startswith(ErrorCode.TOO_DEEP)
         return None
 
     under(0)

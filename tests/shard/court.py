@@ -5,8 +5,8 @@ from typing import Any
 
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
-from monitor.core.decisions.record_handlers import Waiting
-from monitor.core.results import Sink
+from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.results import Output
 from monitor.core.shard import Shard
 from schemas import codec
 from schemas.inputs import Cdr
@@ -33,7 +33,7 @@ class Court:
     def __init__(self, **sections: Any) -> None:
         sections = {"prohibited_businesses": CATALOGUE, **sections}
         self.shard = Shard(policy_of(**sections))
-        self.sink = Sink()
+        self.sink = Output()
         self._serial = 0
 
     def _wait(self, kind: str, minute: float, **fields: Any) -> None:
@@ -42,9 +42,9 @@ class Court:
         self._serial += 1
         record = codec.convert(raw)
         assert not isinstance(record, Cdr)
-        self._give(Waiting.of(record, at_ms, (at_ms, 0, self._serial, self._serial), b"raw"))
+        self._give(PendingRecord.of(record, at_ms, (at_ms, 0, self._serial, self._serial), b"raw"))
 
-    def _give(self, waiting: Waiting) -> None:
+    def _give(self, waiting: PendingRecord) -> None:
         self.shard.wait(waiting)
 
     def complaint(self, minute: float, status: str = "verified", name: str = "p1", **fields: Any) -> None:
@@ -105,10 +105,10 @@ class StoredCourt(Court):
         self.shard = Shard(self.policy, keep_state=True)
         self.head = self.shard.head()
         self.stored: dict[str, bytes] = {}
-        self._given: list[Waiting] = []
+        self._given: list[PendingRecord] = []
         self._watermark_ms = 0
 
-    def _give(self, waiting: Waiting) -> None:
+    def _give(self, waiting: PendingRecord) -> None:
         self._given.append(waiting)
         super()._give(waiting)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls, Gathered, to_columns
-from monitor.core.calls.fields import Layout
+from monitor.core.calls.fields import FieldLayout
 from monitor.core.windows.key_counts import KeyCounts
 from monitor.policy.load import loads
 from monitor.policy.model import Params, Policy
@@ -18,7 +18,7 @@ from schemas.inputs import Cdr
 
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-LAYOUT = Layout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"))
+LAYOUT = FieldLayout((1_000, 6_000), ("America/New_York", "Asia/Shanghai"))
 PARAMS = Params(6_000, 5, "Asia/Shanghai")
 OUTCOMES = (
     "answered",
@@ -59,7 +59,9 @@ def cdr(**changes: Any) -> Cdr:
     return Cdr(**{**fields, **changes})
 
 
-def columns(cdrs: Sequence[Cdr], layout: Layout = LAYOUT, salt: int = 0) -> tuple[list[str], Calls, NDArray[np.bool_]]:
+def columns(
+    cdrs: Sequence[Cdr], layout: FieldLayout = LAYOUT, salt: int = 0
+) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The calls as columns: the table of tenants, the columns, which are valid."""
     gathered = Gathered()
     gathered.add(cdrs)

@@ -8,7 +8,7 @@ import numpy as np
 from court import StoredCourt, escalation, rule
 
 from monitor.core.shard import Shard
-from monitor.core.tenants.tenant_record import Standing
+from monitor.core.tenants.tenant_record import TenantRecord
 
 STATUSES = {"complaint": ("received", "verified", "dismissed"), "finding": ("suspected", "confirmed", "dismissed")}
 CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "other")
@@ -38,10 +38,10 @@ def all_of(shard: Shard) -> dict[str, Any]:
     }
 
 
-def plain(standing: Standing) -> dict[str, Any]:
+def plain(standing: TenantRecord) -> dict[str, Any]:
     """All that a standing holds, with the pages in which it is stored."""
     fields = {
-        name: getattr(standing, name) for name in Standing.__slots__ if name not in ("_changed", "_pages", "seen")
+        name: getattr(standing, name) for name in TenantRecord.__slots__ if name not in ("_changed", "_pages", "seen")
     }
     fields["seen"] = {key: [msgspec.to_builtins(run) for run in seen.runs] for key, seen in standing.seen.items()}
     for name in ("complaints", "findings", "cases", "violations"):

@@ -8,7 +8,7 @@ import pytest
 from court import Court, StoredCourt, escalation
 from shard_samples import T0
 
-from monitor.core.tenants.seen_versions import VERSIONS_TOGETHER, SeenRecord, VersionRun
+from monitor.core.tenants.seen_versions import VERSIONS_TOGETHER, SeenVersions, VersionRun
 from monitor.core.tenants.tenant_record import PAGE_SIZES
 
 KEPT = {"defaults": {"retention": "400d"}}
@@ -108,7 +108,7 @@ def test_what_is_forgotten_is_deleted_from_what_is_stored() -> None:
 @pytest.mark.parametrize("order", [1, -1, 7])
 def test_versions_are_found_whatever_order_they_came_in_and_stay_in_short_runs(order: int) -> None:
     first, *others = [T0 + (n * order) % 1_009 for n in range(1_009)]
-    seen = SeenRecord([VersionRun("tenant:acme", T0, [first])])
+    seen = SeenVersions([VersionRun("tenant:acme", T0, [first])])
     for n, version in enumerate(others, 1):
         assert not seen.has(version)
         changed = seen.take(version, T0 + n)

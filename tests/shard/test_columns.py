@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shard_samples import LAYOUT, MINUTE, OUTCOMES, PARAMS, T0, cdr, columns, some_cdrs, tries
 
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.fields import Layout
+from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import modulus_of, number_keys, text_keys
 from monitor.core.calls.local_hours import zone
 from monitor.policy.model import Params
@@ -56,7 +56,7 @@ SENTENCES: dict[str, Callable[[Cdr], bool]] = {
 }
 
 
-def plain_word(c: Cdr, layout: Layout) -> set[int]:
+def plain_word(c: Cdr, layout: FieldLayout) -> set[int]:
     """The numbers of the fields that a call counts in."""
     bits = {layout.field(name, PARAMS) for name, holds in SENTENCES.items() if holds(c)}
     bits |= {layout.short_bit(ms) for ms in layout.short_call_ms if answered(c) and 0 < talk(c) <= ms}
@@ -136,7 +136,7 @@ def test_the_day_opens_at_eight_and_closes_at_twenty_one(hour: int, minute: int,
 
 def test_fields_of_more_rules_are_told_apart() -> None:
     """Bits of one parameter do not hide those of another."""
-    layout = Layout((500, 1_000, 2_000), ("Asia/Shanghai", "Europe/London", "UTC"))
+    layout = FieldLayout((500, 1_000, 2_000), ("Asia/Shanghai", "Europe/London", "UTC"))
     cdrs = [
         cdr(call_id=str(d), outcome="answered", answer_ms=T0 - d, start_ms=T0 - d) for d in (0, 1, 500, 1_500, 9_000)
     ]

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, policy_of, tries
 
-from monitor.core.decisions.cooldowns import Gates
-from monitor.core.decisions.lifecycle import Decisions
-from monitor.core.decisions.record_handlers import Records, Waiting
-from monitor.core.results import Sink
+from monitor.core.decisions.cooldowns import Cooldowns
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.decisions.record_handlers import PendingRecord, RecordHandlers
+from monitor.core.results import Output
 from monitor.core.tenants.complaints import ComplaintWindow
-from monitor.core.tenants.tenant_records import Standings
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.catalogue import Catalogue
 from monitor.policy.model import Policy
 from schemas.inputs import Complaint
@@ -41,13 +41,13 @@ class Register:
 
     def __init__(self, policy: Policy) -> None:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
-        self.standings = Standings(TENANTS)
-        sink, gates = Sink(), Gates()
+        self.standings = TenantRecords(TENANTS)
+        sink, gates = Output(), Cooldowns()
         self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
-        self.records = Records(
+        self.records = RecordHandlers(
             policy,
             Catalogue(()),
-            Decisions(policy, self.standings, gates, sink),
+            DecisionLifecycle(policy, self.standings, gates, sink),
             [*self.windows, self.idle],
             self.standings,
             TENANTS.index,
@@ -56,7 +56,7 @@ class Register:
         self.sink = sink
 
     def decide(self, record: Complaint, at_ms: int, serial: int) -> None:
-        self.records.wait(Waiting.of(record, at_ms, (0, 0, serial, serial), b""))
+        self.records.wait(PendingRecord.of(record, at_ms, (0, 0, serial, serial), b""))
         self.records.decide_next()
 
     def counts(self, window: ComplaintWindow, end_ms: int) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from court import StoredCourt, rule
 from shard_samples import HOUR, MINUTE, T0
 from standing_traffic import Traffic, all_of
 
-from monitor.core.results import Sink
+from monitor.core.results import Output
 
 
 def decided_by(traffic: Traffic) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
                 assert asked.court.sink == always.court.sink
             else:
                 idle += 1
-                assert always.court.sink == Sink()
+                assert always.court.sink == Output()
                 assert decided_by(always) == before
             assert not always.court.shard.due(watermark_ms)
             assert decided_by(asked) == decided_by(always)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shard_samples import DAY, MINUTE, T0, tries
 
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.evidence import NEWEST, Evidence, EvidenceRows, newest_of_groups, thin
-from monitor.core.calls.string_column import Strings
+from monitor.core.calls.evidence import NEWEST, EvidenceRows, NewestCalls, newest_of_groups, thin
+from monitor.core.calls.string_column import StringColumn
 
 Made = tuple[int, int, int, str]  # tenant, event time, word of fields, call id
 WANTED = ((0, -1), (1, -1), (2, 0))  # bit 0; bit 1; bit 2 without bit 0
@@ -44,7 +44,7 @@ def calls_of(made: list[Made]) -> Calls:
         callee_key=zeros.astype(np.uint64),
         callee_numeric=zeros.astype(np.bool_),
         caller_key=zeros.astype(np.uint64),
-        call_id=Strings.of([name for *_, name in made]),
+        call_id=StringColumn.of([name for *_, name in made]),
         source=zeros.astype(np.int16),
         offset=zeros,
         clock_ms=zeros,
@@ -88,7 +88,7 @@ def test_windows_find_the_newest_over_many_panes_however_often_they_were_thinned
     rng = random.Random(seed)
     panes, keep = 12, 6
     made = some_calls(rng, count, panes * PANE, ticks * panes)
-    evidence = Evidence([keep * PANE] * len(WANTED))
+    evidence = NewestCalls([keep * PANE] * len(WANTED))
     if often:
         evidence._thin_at = 0
     for number in range(panes):
@@ -116,7 +116,7 @@ def test_an_id_that_comes_again_is_named_once_and_hides_no_other_call(
     repeated = {(rng.randrange(2), T0 + rng.randrange(panes * PANE), f"c{rng.randrange(pool)}") for _ in range(count)}
     made = [(tenant, at, rng.randrange(8), name) for tenant, at, name in sorted(repeated)]
     made += some_calls(rng, 40, panes * PANE, 10)
-    evidence = Evidence([keep * PANE] * len(WANTED))
+    evidence = NewestCalls([keep * PANE] * len(WANTED))
     for number in range(panes):
         evidence._thin_at = 0 if often else 4096
         start = T0 + number * PANE
@@ -137,7 +137,7 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
     random.Random(3).shuffle(names)
     made = [(0, T0, 1, name) for name in names]
     newest = tuple(sorted(sorted(names)[-20:]))
-    evidence = Evidence([DAY] * len(WANTED))
+    evidence = NewestCalls([DAY] * len(WANTED))
     evidence.add(rows_of(made), T0 + PANE)
     assert evidence.newest(0, 0, T0) == newest
     cut = [(1, T0, 1, name) for name in ("B", "a", *(f"z{n:02d}" for n in range(19)))]
@@ -151,7 +151,7 @@ def test_a_tie_at_the_cut_is_broken_by_the_larger_id_by_code_point() -> None:
 @pytest.mark.parametrize("later", [0, 1, 19, 20, 21])
 def test_newer_calls_leave_room_for_just_as_many_of_those_at_one_instant(later: int) -> None:
     made = [(0, T0, 1, f"a{n:02d}") for n in range(30)] + [(0, T0 + 1 + n, 1, f"b{n:02d}") for n in range(later)]
-    evidence = Evidence([DAY])
+    evidence = NewestCalls([DAY])
     evidence.add(rows_of(made), T0 + PANE)
     expected = [f"a{n:02d}" for n in range(30)][30 - max(0, 20 - later) :] + [f"b{n:02d}" for n in range(later)][-20:]
     assert evidence.newest(0, 0, T0) == tuple(sorted(expected))
@@ -161,7 +161,7 @@ def test_memory_is_bounded_by_tenants_and_fields_not_by_calls() -> None:
     seed = 9
     print(f"seed {seed}")
     rng = random.Random(seed)
-    evidence = Evidence([10 * PANE] * len(WANTED))
+    evidence = NewestCalls([10 * PANE] * len(WANTED))
     largest = 0
     for number in range(300):
         start = T0 + number * PANE
@@ -183,7 +183,7 @@ def test_what_no_window_can_reach_is_dropped_when_thinned() -> None:
 
 
 def test_a_field_or_tenant_without_calls_has_no_evidence() -> None:
-    evidence = Evidence([DAY] * len(WANTED))
+    evidence = NewestCalls([DAY] * len(WANTED))
     assert evidence.newest(0, 0, 0) == ()
     evidence.add(rows_of([(1, T0, 1, "c1")]), T0 + PANE)
     assert evidence.newest(0, 0, 0) == ()

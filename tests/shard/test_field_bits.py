@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import policy_of, tries
 
-from monitor.core.calls.fields import BIT, FIXED, SUMS, Layout, count_bits
+from monitor.core.calls.fields import BIT, FIXED, SUMS, FieldLayout, count_bits
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import MAX_VARIANTS, Params
 
@@ -56,7 +56,7 @@ def params(short_call_ms: int = 6_000, timezone: str = "UTC") -> Params:
 
 
 def test_no_two_fields_share_a_number() -> None:
-    layout = Layout((1_000, 6_000), ("Asia/Shanghai", "UTC"))
+    layout = FieldLayout((1_000, 6_000), ("Asia/Shanghai", "UTC"))
     names = [*FIXED, *SUMS]
     numbers = [layout.field(name, params()) for name in names]
     numbers += [layout.field("short", params(ms)) for ms in layout.short_call_ms]
@@ -65,7 +65,7 @@ def test_no_two_fields_share_a_number() -> None:
 
 
 def test_every_field_of_the_metric_table_is_there() -> None:
-    layout = Layout((6_000,), ("UTC",))
+    layout = FieldLayout((6_000,), ("UTC",))
     for metric in METRICS.values():
         names = (metric.numerator, metric.denominator) if metric.family == "calls" else ()
         for name in names:
@@ -73,7 +73,7 @@ def test_every_field_of_the_metric_table_is_there() -> None:
 
 
 def test_the_calls_behind_a_sum_are_those_whose_ms_it_adds() -> None:
-    layout = Layout((6_000,), ("UTC",))
+    layout = FieldLayout((6_000,), ("UTC",))
     assert layout.evidence_bit("talk_ms", params()) == BIT["answered"]
     assert layout.evidence_bit("ring_delay_ms", params()) == BIT["rang"]
     assert layout.evidence_bit("short", params()) == layout.short_bit(6_000)
@@ -91,11 +91,11 @@ def test_the_layout_has_what_rules_and_their_overrides_ask_for() -> None:
     }
     override = {"tenant": "t", "rule": "r1", "owner": "o", "reason": "r", "expires": "2027-01-01"}
     policy = policy_of(rules=[rule], overrides=[{**override, "with": {"timezone": "Europe/London"}}])
-    layout = Layout.of(policy.params, [*policy.rules, *(one.rule for one in policy.overrides)])
-    assert layout == Layout((2_500, 6_000), ("Asia/Shanghai", "Europe/London"))
+    layout = FieldLayout.of(policy.params, [*policy.rules, *(one.rule for one in policy.overrides)])
+    assert layout == FieldLayout((2_500, 6_000), ("Asia/Shanghai", "Europe/London"))
 
 
 def test_as_many_variants_as_a_policy_may_have_fill_the_word() -> None:
-    layout = Layout(tuple(range(1, MAX_VARIANTS)), ("UTC",))
+    layout = FieldLayout(tuple(range(1, MAX_VARIANTS)), ("UTC",))
     assert layout.bits == 64
     assert layout.field("out_of_hours", params()) == 63

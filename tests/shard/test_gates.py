@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import HOUR, T0, policy_of, tries
 
-from monitor.core.decisions.cooldowns import Gates, keys_quieted_by, quiet_key
+from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by, quiet_key
 from monitor.policy.model import Rule
 
 MODES = ("enforce", "review", "shadow")
@@ -57,7 +57,7 @@ steps = st.lists(
 @tries(120)
 @given(steps, st.integers(0, 8))
 def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hours: int) -> None:
-    gates, now_ms = Gates(), T0 + hours * HOUR
+    gates, now_ms = Cooldowns(), T0 + hours * HOUR
     until: dict[tuple[str, int], int] = {}
     pending: dict[tuple[str, int], int] = {}
     stopped: dict[int, int] = {}
@@ -88,7 +88,7 @@ def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hour
 
 
 def test_the_end_of_the_cool_down_may_decide_again() -> None:
-    gates, rule = Gates(), RULES[0]
+    gates, rule = Cooldowns(), RULES[0]
     gates.quieten(quiet_key(rule), 3, T0)
     assert gates.open(rule, T0 - 1, np.array([2, 3])).tolist() == [True, False]
     assert gates.open(rule, T0, np.array([2, 3])).tolist() == [True, True]

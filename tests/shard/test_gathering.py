@@ -3,22 +3,22 @@
 import numpy as np
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
-from monitor.core.calls.fields import Layout
+from monitor.core.calls.fields import FieldLayout
 from monitor.core.windows.pane import Pane, seal
-from monitor.core.windows.pane_merger import Gathering
-from monitor.core.windows.window import Span
+from monitor.core.windows.pane_merger import PaneMerger
+from monitor.core.windows.window import SlidingWindow
 
 STEP = 15 * MINUTE
 RULE = {"id": "r", "behaviour": "blind_calling", "metric": "callee_over_limit", "above": 1}
 POLICY = policy_of(
     rules=[{**RULE, "window": "90m", "step": "30m"}, {**RULE, "id": "s", "window": "90m", "step": "45m"}]
 )
-LAYOUT = Layout.of(POLICY.params, POLICY.rules)
+LAYOUT = FieldLayout.of(POLICY.params, POLICY.rules)
 
 
-def gathering() -> tuple[Gathering, Span]:
-    span = Span(90 * MINUTE, 5 * MINUTE, 0, POLICY.rules, LAYOUT)
-    return Gathering(span.step_ms, [span]), span
+def gathering() -> tuple[PaneMerger, SlidingWindow]:
+    span = SlidingWindow(90 * MINUTE, 5 * MINUTE, 0, POLICY.rules, LAYOUT)
+    return PaneMerger(span.step_ms, [span]), span
 
 
 def panes(*minutes: int) -> list[Pane]:

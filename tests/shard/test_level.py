@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, tries
 
-from monitor.core.windows.running_sums import Level
+from monitor.core.windows.running_sums import RunningSums
 
 WIDTH = 6
 PaneRows = dict[int, list[int]]  # tenant: sums
@@ -26,7 +26,7 @@ def test_running_sums_are_those_of_the_panes_inside(
     panes: list[PaneRows], length: int, fields: set[int], every: int
 ) -> None:
     """Panes without calls never enter; what has left is taken away only when a rule is judged, every few panes."""
-    level = Level(length * MINUTE, sorted(fields))
+    level = RunningSums(length * MINUTE, sorted(fields))
     inside: dict[int, PaneRows] = {}
     for number, rows in enumerate(panes):
         start = T0 + number * MINUTE
@@ -48,12 +48,12 @@ def test_running_sums_are_those_of_the_panes_inside(
         assert level.records == sum(values[0] for values in expected.values())
 
 
-def one_pane(level: Level, start: int, tenant: int, tenants: int) -> None:
+def one_pane(level: RunningSums, start: int, tenant: int, tenants: int) -> None:
     level.enter(start, np.array([tenant], np.int32), np.full((1, WIDTH), 3, np.int64), tenants)
 
 
 def test_a_tenant_that_came_later_than_the_last_pane_has_nothing() -> None:
-    level = Level(MINUTE, [1])
+    level = RunningSums(MINUTE, [1])
     assert level.field(1, 3).tolist() == [0, 0, 0]
     one_pane(level, T0, 1, 2)
     assert level.field(1, 100).tolist() == [0, 3, *[0] * 98]
@@ -62,7 +62,7 @@ def test_a_tenant_that_came_later_than_the_last_pane_has_nothing() -> None:
 
 def test_the_version_changes_with_what_is_inside_and_only_then() -> None:
     """The judge skips a window whose version it has seen."""
-    level = Level(2 * MINUTE, [1])
+    level = RunningSums(2 * MINUTE, [1])
     level.enter(T0, np.empty(0, np.int32), np.empty((0, WIDTH), np.int64), 0)
     level.leave(T0)
     assert level.version == 0

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from court import Court, rule, told
 
-from monitor.core.windows.window import Span
+from monitor.core.windows.window import SlidingWindow
 
 
 def test_overrides_with_the_same_parameters_share_one_look_at_the_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,12 +17,12 @@ def test_overrides_with_the_same_parameters_share_one_look_at_the_tenants(monkey
     for n in range(30):
         court.short_calls(1, tenant=f"t{n}")
     looked: Counter[str] = Counter()
-    measure = Span.measure
+    measure = SlidingWindow.measure
 
-    def counted(span: Span, name: str, *arguments: object) -> object:
+    def counted(span: SlidingWindow, name: str, *arguments: object) -> object:
         looked[name] += 1
         return measure(span, name, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Span, "measure", counted)
+    monkeypatch.setattr(SlidingWindow, "measure", counted)
     assert len(told(court.until(5))) == 31
     assert looked == {"short_call_ratio": 2}

@@ -10,10 +10,19 @@ from court import Court, rule
 from shard_samples import MINUTE, T0
 
 from monitor.core.rules.conditions import find
-from monitor.core.rules.conditions import look as view_of
-from monitor.core.rules.rule_state import Docket
+from monitor.core.rules.conditions import rule_view as view_of
+from monitor.core.rules.rule_state import RuleState
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import BUCKETS, FAR_OVER, Look, Looking, Near, look, merged, pairs
+from monitor.core.threshold_distance import (
+    BUCKETS,
+    FAR_OVER,
+    DistanceOptions,
+    NearTenant,
+    ThresholdDistances,
+    measure_distances,
+    merge_distances,
+    pairs,
+)
 from monitor.policy.load import loads
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
@@ -22,10 +31,10 @@ from monitor.replay.sharding import LocalShards
 from oracle.generate import scenario
 from oracle.measures import wilson
 
-EVERYTHING = Looking(near=0.0, busiest=1_000, most=100_000)
+EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
 
 
-def ruled(shard: Shard, docket: Docket, tenant: str) -> Rule | None:
+def ruled(shard: Shard, docket: RuleState, tenant: str) -> Rule | None:
     """The rule that holds for a tenant, None where it is exempt; found in the policy anew."""
     policy, now_ms = shard.policy, shard.at_ms
     exempt = [e for e in policy.exemptions if e.tenant == tenant and docket.rule.id in e.rules]
@@ -35,7 +44,9 @@ def ruled(shard: Shard, docket: Docket, tenant: str) -> Rule | None:
     return next((o.rule for o in overrides if now_ms < o.expires_ms), docket.rule)
 
 
-def number(docket: Docket, name: str, rule_: Rule, tenant: int, tenants: int) -> tuple[int, int | None, float | None]:
+def number(
+    docket: RuleState, name: str, rule_: Rule, tenant: int, tenants: int
+) -> tuple[int, int | None, float | None]:
     """Numerator, denominator, value."""
     of, out_of = docket.span.measure(name, rule_, tenants)
     top, bottom = int(of[tenant]), None if out_of is None else int(out_of[tenant])
@@ -56,7 +67,7 @@ def way(op: str, value: float | None, limit: float) -> float:
     return min(top / bottom, FAR_OVER)
 
 
-def by_hand(docket: Docket, rule_: Rule, tenant: int, tenants: int) -> float:
+def by_hand(docket: RuleState, rule_: Rule, tenant: int, tenants: int) -> float:
     top, bottom, value = number(docket, rule_.metric, rule_, tenant, tenants)
     if bottom is not None and bottom < max(rule_.min_denominator, 1):
         return 0.0
@@ -70,7 +81,7 @@ def by_hand(docket: Docket, rule_: Rule, tenant: int, tenants: int) -> float:
 
 def check(shard: Shard) -> int:
     """Compare all that is seen of a shard; how many pairs were near."""
-    seen, tenants = look(shard, EVERYTHING), shard.tenants
+    seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
     for docket in shard.dockets:
@@ -143,31 +154,31 @@ def crowd(count: int) -> Shard:
     return court.shard
 
 
-def names(nears: list[Near]) -> list[tuple[str, str]]:
+def names(nears: list[NearTenant]) -> list[tuple[str, str]]:
     return [(near.tenant_id, near.rule.id) for near in nears]
 
 
 def test_those_near_a_threshold_are_told_of_the_nearest_first() -> None:
-    seen = look(crowd(15), Looking(near=0.9, busiest=0))
+    seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0))
     assert names(seen.near) == [(f"t{n:02}", "half") for n in (14, 13, 12, 11, 10, 9)]
     assert [near.share for near in seen.near] == pytest.approx([1.4, 1.3, 1.2, 1.1, 1.0, 0.9])
     assert (seen.left_out, seen.tenants) == (0, 16)
 
 
 def test_however_many_are_near_no_more_are_told_of_and_the_others_are_counted() -> None:
-    seen = look(crowd(15), Looking(near=0.9, busiest=0, most=2))
+    seen = measure_distances(crowd(15), DistanceOptions(near=0.9, busiest=0, most=2))
     assert names(seen.near) == [("t14", "half"), ("t13", "half")]
     assert seen.left_out == 4
     assert sum(seen.spread["half"].counts) == 16
 
 
 def test_the_busiest_are_told_of_how_far_they_may_be_as_long_as_there_is_room() -> None:
-    looking = Looking(near=2.0, busiest=1)
-    seen = look(crowd(3), looking)
+    looking = DistanceOptions(near=2.0, busiest=1)
+    seen = measure_distances(crowd(3), looking)
     assert seen.busiest == [(30, "busy")]
     assert set(names(pairs(seen, looking))) == {("busy", "half"), ("busy", "most")}
-    tight = Looking(near=0.9, busiest=1, most=2)
-    assert names(pairs(look(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
+    tight = DistanceOptions(near=0.9, busiest=1, most=2)
+    assert names(pairs(measure_distances(crowd(15), tight), tight)) == [("t14", "half"), ("t13", "half")]
 
 
 def test_a_tenant_whose_alert_stands_is_told_of_however_far_it_has_come_back() -> None:
@@ -176,16 +187,16 @@ def test_a_tenant_whose_alert_stands_is_told_of_however_far_it_has_come_back() -
     court.until(5)
     court.short_calls(*(6 + n / 10 for n in range(6)), talk_ms=60_000)
     court.until(10)
-    seen = look(court.shard, Looking(near=0.8, busiest=0))
+    seen = measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0))
     assert [(near.tenant_id, near.share) for near in seen.near] == [("acme", 0.5)]
     assert seen.firing == {"half": 1}
     court.until(25)
-    assert look(court.shard, Looking(near=0.8, busiest=0)).near == []
+    assert measure_distances(court.shard, DistanceOptions(near=0.8, busiest=0)).near == []
 
 
 def test_several_shards_are_one_within_the_same_bounds() -> None:
-    looking = Looking(near=0.9, busiest=1, most=3)
-    seen = merged([look(crowd(13), looking), look(crowd(15), looking)], looking)
+    looking = DistanceOptions(near=0.9, busiest=1, most=3)
+    seen = merge_distances([measure_distances(crowd(13), looking), measure_distances(crowd(15), looking)], looking)
     assert names(seen.near) == [("t14", "half"), ("t13", "half"), ("t12", "half")]
     assert seen.left_out == 10 - 3
     assert (seen.tenants, seen.busiest) == (14 + 16, [(30, "busy")])
@@ -193,9 +204,9 @@ def test_several_shards_are_one_within_the_same_bounds() -> None:
 
 
 def test_no_tenant_at_all_is_no_fault() -> None:
-    assert look(Court(rules=[rule("half")]).shard, EVERYTHING).near == []
-    assert look(Court().shard, EVERYTHING).busiest == []
-    assert merged([], EVERYTHING) == Look()
+    assert measure_distances(Court(rules=[rule("half")]).shard, EVERYTHING).near == []
+    assert measure_distances(Court().shard, EVERYTHING).busiest == []
+    assert merge_distances([], EVERYTHING) == ThresholdDistances()
 
 
 # What waits for a review --------------------------------------------------------------------------------------------
@@ -209,7 +220,7 @@ def test_pending_decisions_are_counted_by_rule_with_the_first_to_lapse() -> None
     banned = court.until(5)
     week = 7 * 24 * 60
     wanted = {"some": (1, T0 + (5 + week) * MINUTE), "undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}
-    assert look(court.shard, EVERYTHING).pending == wanted
+    assert measure_distances(court.shard, EVERYTHING).pending == wanted
     court.review(6, "uphold", banned[0])
     court.until(7)
     assert court.shard.pending()["undeclared_prohibited_business"] == (1, T0 + (3 + week) * MINUTE)
@@ -224,5 +235,5 @@ def test_of_several_shards_the_first_to_lapse_of_any_is_told() -> None:
         court.until(5)
     week = 7 * 24 * 60
     for order in (courts, courts[::-1]):
-        seen = merged([look(court.shard, EVERYTHING) for court in order], EVERYTHING)
+        seen = merge_distances([measure_distances(court.shard, EVERYTHING) for court in order], EVERYTHING)
         assert seen.pending == {"undeclared_prohibited_business": (2, T0 + (1 + week) * MINUTE)}

@@ -14,11 +14,11 @@ from shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, policy_of
 
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import mix, number_keys, salt_of, text_keys
-from monitor.core.windows.distinct_counts import Tally
+from monitor.core.windows.distinct_counts import DistinctCounts
 from monitor.core.windows.key_counts import KeyCounts
-from monitor.partition.checkpoint import Live
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from schemas import codec
 
 TENANT = "acme"
@@ -41,7 +41,7 @@ class Probes:
     """A tally that takes panes in, and how many rounds of probing that takes."""
 
     def __init__(self, seed: int) -> None:
-        self.tally = Tally(60 * MINUTE, (5,), sequences=True, placement=Placement(secret_of(seed)))
+        self.tally = DistinctCounts(60 * MINUTE, (5,), sequences=True, placement=Placement(secret_of(seed)))
         self.rounds = 0
         probe = self.tally._probe
 
@@ -98,7 +98,7 @@ def test_numbers_picked_to_collide_cost_no_more_time_than_others() -> None:
         panes = panes_of(numbers)
         started = time.process_time()
         for _ in range(5):
-            tally = Tally(60 * MINUTE, (5,), sequences=True)
+            tally = DistinctCounts(60 * MINUTE, (5,), sequences=True)
             for number, keys in enumerate(panes):
                 tally.enter(T0 + number * MINUTE, keys, 1)
         return time.process_time() - started
@@ -154,13 +154,13 @@ def test_no_decision_and_no_stored_byte_depends_on_the_placement(seed: int) -> N
     lines = [codec.encode(call) for call in calls]
 
     def put_out() -> list[bytes]:
-        partition = Partition(policy, live=Live(max_ahead_ms=0), sources=1)
+        partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), sources=1)
         found: list[bytes] = []
         for start in range(0, len(lines), 140):
             some = lines[start : start + 140]
             stop = start + len(some)
             stamps = np.full(len(some), T0 + DAY)
-            partition.feed(0, Rows(start, stop, np.arange(start, stop), stamps, some))
+            partition.feed(0, RecordBatch(start, stop, np.arange(start, stop), stamps, some))
             partition.early()
             partition.advance()
             sink = partition.take().sink

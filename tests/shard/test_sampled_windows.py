@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from shard_samples import DAY, MINUTE, T0, cdr, policy_of
 
-from monitor.partition.record_batch import Rows
-from monitor.partition.task import Partition, Taken
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask, TaskOutput
 from monitor.policy.model import Policy
 from monitor.replay.run import replay
 from schemas import codec
@@ -110,24 +110,24 @@ def test_no_more_callees_are_estimated_than_there_were_attempts(window: str, tmp
     assert max(one.value for one in judged) == 1
 
 
-def rows_of(lines: list[bytes], start: int, stop: int) -> Rows:
+def rows_of(lines: list[bytes], start: int, stop: int) -> RecordBatch:
     """Those lines as rows of a topic, read long after all of them."""
     stamps = np.full(stop - start, T0 + 365 * DAY)
-    return Rows(start, stop, np.arange(start, stop), stamps, lines[start:stop])
+    return RecordBatch(start, stop, np.arange(start, stop), stamps, lines[start:stop])
 
 
 def through(policy: Policy, lines: list[bytes], stops: list[int]) -> list[bytes]:
     """What is decided when a partition stops after each of these lines and goes on from its snapshot."""
-    decided: list[Taken] = []
+    decided: list[TaskOutput] = []
     stored: dict[str, bytes | None] = {}
     at = 0
-    partition = Partition(policy, sources=1)
+    partition = StreamTask(policy, sources=1)
     for stop in [*stops, len(lines)]:
         partition.feed(0, rows_of(lines, at, stop))
         partition.advance()
         stored |= partition.snapshot()
         decided.append(partition.take())
-        partition = Partition(policy, sources=1)
+        partition = StreamTask(policy, sources=1)
         at = partition.restore({key: blob for key, blob in stored.items() if blob is not None})[0]
         partition.feed(0, rows_of(lines, at, stop))
         at = stop

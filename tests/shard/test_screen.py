@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
 
-from monitor.core.calls.fields import Layout
-from monitor.core.rules.batch_evaluator import Screen
-from monitor.core.rules.conditions import find, look
-from monitor.core.rules.rule_state import Docket
-from monitor.core.tenants.active_alert import Firing
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.rules.batch_evaluator import BatchEvaluator
+from monitor.core.rules.conditions import find, rule_view
+from monitor.core.rules.rule_state import RuleState
+from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.windows.pane import Pane, seal
-from monitor.core.windows.window import Span
+from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from schemas.inputs import Complaint
 
@@ -51,7 +51,7 @@ def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
     return rule
 
 
-def some_panes(rng: random.Random, layout: Layout) -> Sequence[Pane]:
+def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
     """Two hours of calls."""
     cdrs = []
     for number in range(800):
@@ -74,7 +74,7 @@ def some_panes(rng: random.Random, layout: Layout) -> Sequence[Pane]:
 class Complaints:
     """Complaints that come, are verified and dismissed."""
 
-    def __init__(self, rng: random.Random, span: Span) -> None:
+    def __init__(self, rng: random.Random, span: SlidingWindow) -> None:
         self._rng, self._span = rng, span
         self._entries: list[ComplaintEntry] = []
 
@@ -110,11 +110,11 @@ def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
-    layout = Layout.of(policy.params, policy.rules)
-    span = Span(HOUR, 5 * MINUTE, 0, policy.rules, layout)
-    dockets = [Docket(rule, span) for rule in policy.rules]
+    layout = FieldLayout.of(policy.params, policy.rules)
+    span = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
+    dockets = [RuleState(rule, span) for rule in policy.rules]
     later = rng.choice(range(len(dockets)))  # a rule that is judged from a later time on
-    screen, complaints = Screen(dockets), Complaints(rng, span)
+    screen, complaints = BatchEvaluator(dockets), Complaints(rng, span)
     panes = list(some_panes(rng, layout))
     for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
         if panes and panes[0].start_ms < end:
@@ -130,14 +130,14 @@ def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
                 keep_up(rng, dockets[place])
 
 
-def check(screen: Screen, dockets: Sequence[Docket], due: Sequence[int]) -> None:
+def check(screen: BatchEvaluator, dockets: Sequence[RuleState], due: Sequence[int]) -> None:
     """What is seen is what each rule, alone and of everybody, finds."""
     before = {place: set(dockets[place].firing) for place in due}
     seen = screen.look(due, KNOWN)
     assert seen.breach.keys() <= set(due)
     for place in due:
         rule, span = dockets[place].rule, dockets[place].span
-        found = find(span, rule, look(span, rule, KNOWN), KNOWN)
+        found = find(span, rule, rule_view(span, rule, KNOWN), KNOWN)
         passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
         breach = found.breach.tenants.tolist()
         if "caller_peak" in (rule.metric, *(condition.metric for condition in rule.also)):
@@ -150,9 +150,9 @@ def check(screen: Screen, dockets: Sequence[Docket], due: Sequence[int]) -> None
             assert all(found.standing[tenant] for tenant in before[place]), rule
 
 
-def keep_up(rng: random.Random, docket: Docket) -> None:
+def keep_up(rng: random.Random, docket: RuleState) -> None:
     """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
-    found = find(docket.span, docket.rule, look(docket.span, docket.rule, KNOWN), KNOWN)
+    found = find(docket.span, docket.rule, rule_view(docket.span, docket.rule, KNOWN), KNOWN)
     standing = {tenant for tenant in docket.firing if found.standing[tenant]}
     standing |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
-    docket.firing = {tenant: Firing(T0) for tenant in standing}
+    docket.firing = {tenant: ActiveAlert(T0) for tenant in standing}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import T0, tries
 
-from monitor.core.calls.dedup import Seen
+from monitor.core.calls.dedup import Deduplicator
 
 Row = tuple[int, int, int]  # key, event time, late line of its source
 
@@ -28,7 +28,7 @@ class PlainSeen:
         return False
 
 
-def admit(seen: Seen, rows: list[Row], watermark_ms: int, known: list[bool] | None = None) -> list[bool]:
+def admit(seen: Deduplicator, rows: list[Row], watermark_ms: int, known: list[bool] | None = None) -> list[bool]:
     keys = np.array([key for key, _, _ in rows], np.uint64)
     times = np.array([event_ms for _, event_ms, _ in rows], np.int64)
     lines = np.array([line_ms for _, _, line_ms in rows], np.int64)
@@ -72,7 +72,7 @@ def test_ids_are_remembered_as_long_as_the_contract_says(
     """Repeated within a batch and over many, forgotten, admitted anew, forgotten again; the filter rebuilt."""
     rng = random.Random(seed)
     with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16 if small else 1 << 16):
-        seen, plain, reader = Seen(), PlainSeen(), Reader(rng, sources, lateness, ids)
+        seen, plain, reader = Deduplicator(), PlainSeen(), Reader(rng, sources, lateness, ids)
         for _ in range(rng.randint(1, 25)):
             watermark_ms = reader.watermark_ms
             rows = reader.batch(rng.choice((1, 2, 7, 30)))
@@ -84,7 +84,7 @@ def test_the_filter_is_rebuilt_without_losing_or_inventing_an_id(seed: int) -> N
     """Tens of thousands of ids, at the size at which the filter really grows."""
     print(f"seed {seed}")
     rng = random.Random(seed)
-    seen, plain, reader = Seen(), PlainSeen(), Reader(rng, 2, 3_000, 30_000)
+    seen, plain, reader = Deduplicator(), PlainSeen(), Reader(rng, 2, 3_000, 30_000)
     for _ in range(12):
         watermark_ms = reader.watermark_ms
         rows = reader.batch(3_000)
@@ -96,7 +96,7 @@ def test_ids_that_are_forgotten_are_let_go() -> None:
     seed = 5
     print(f"seed {seed}")
     rng = random.Random(seed)
-    seen, largest = Seen(), 0
+    seen, largest = Deduplicator(), 0
     for step in range(300):
         line_ms = T0 + 1_000 * step
         rows = [(rng.randrange(2**63), line_ms + rng.randrange(1_000), line_ms) for _ in range(500)]
@@ -107,7 +107,7 @@ def test_ids_that_are_forgotten_are_let_go() -> None:
 
 def test_what_was_a_duplicate_before_a_restart_is_one_and_is_not_remembered() -> None:
     """It was one of an id that is no longer remembered; its own time does not prolong anything."""
-    seen = Seen()
+    seen = Deduplicator()
     assert admit(seen, [(7, T0, T0 - 10), (7, T0 + 50, T0 + 40)], T0 - 10, [True, False]) == [True, False]
     assert admit(seen, [(7, T0 + 51, T0 + 51)], T0 + 40) == [False]
     assert admit(seen, [(8, T0 + 60, T0 + 50)], T0 + 40, [True]) == [True]
@@ -116,20 +116,20 @@ def test_what_was_a_duplicate_before_a_restart_is_one_and_is_not_remembered() ->
 
 def test_the_end_of_remembering_is_to_the_millisecond() -> None:
     for known_ms, line_ms, duplicate in ((T0, T0, True), (T0, T0 + 1, False), (T0, T0 - 1, True)):
-        seen = Seen()
+        seen = Deduplicator()
         admit(seen, [(1, known_ms, known_ms)], T0 - 100)
         assert admit(seen, [(1, T0 + 5, line_ms)], T0 - 100) == [duplicate]
 
 
 @pytest.mark.parametrize("low", [0, 16, 1 << 16])
 def test_keys_that_share_the_filters_slot_are_told_apart(low: int) -> None:
-    seen = Seen()
+    seen = Deduplicator()
     keys = [low + (n << 40) for n in range(50)]
     assert not any(admit(seen, [(key, T0, T0 - 1) for key in keys[:25]], T0 - 1))
     assert admit(seen, [(key, T0, T0 - 1) for key in keys], T0 - 1) == [True] * 25 + [False] * 25
 
 
 def test_no_rows_change_nothing() -> None:
-    seen = Seen()
+    seen = Deduplicator()
     assert admit(seen, [], T0) == []
     assert len(seen) == 0

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from shard_samples import policy_of
 
-from monitor.core.calls.fields import Layout
-from monitor.core.rules.conditions import find, look
-from monitor.core.rules.prefilter import Sieve
-from monitor.core.tenants.complaints import ComplaintWindow, Foreseen
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.rules.conditions import find, rule_view
+from monitor.core.rules.prefilter import Prefilter
+from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
 from monitor.core.windows.tenant_sums import TenantSums
-from monitor.core.windows.window import Sight
+from monitor.core.windows.window import WindowView
 from monitor.policy.metrics import METRICS
 
 TENANTS = 40
@@ -22,15 +22,15 @@ _OPS = ("above", "below", "at_least", "at_most")
 _OF_SUMS = sorted(name for name, metric in METRICS.items() if metric.family == "calls")
 
 
-class Sums(Sight):
+class Sums(WindowView):
     """Nothing but sums."""
 
     callees = callers = None
 
-    def __init__(self, layout: Layout, level: TenantSums) -> None:
+    def __init__(self, layout: FieldLayout, level: TenantSums) -> None:
         self.layout = layout
         self.level = level
-        self.complaints = Foreseen(ComplaintWindow(1, 0, False, False), 1, TENANTS)
+        self.complaints = ComplaintForecast(ComplaintWindow(1, 0, False, False), 1, TENANTS)
 
 
 def some_rule(rng: random.Random, name: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_those_who_pass_are_those_in_breach_where_all_is_told_by_sums(seed: int)
     print(f"seed {seed}")
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
-    layout = Layout.of(policy.params, policy.rules)
+    layout = FieldLayout.of(policy.params, policy.rules)
     fields = list(range(layout.width))
     rng.shuffle(fields)
     sums = TenantSums(fields)
@@ -72,9 +72,9 @@ def test_those_who_pass_are_those_in_breach_where_all_is_told_by_sums(seed: int)
     counts[:, 0] = counts.max(axis=1)  # no more of anything than records
     sums.add(np.arange(TENANTS, dtype=np.int32), sums.pick(counts))
     who = np.array(sorted(rng.sample(range(TENANTS), 25)))
-    passed = Sieve(policy.rules, layout, fields).sift(sums, who)
+    passed = Prefilter(policy.rules, layout, fields).sift(sums, who)
     sight = Sums(layout, sums)
     for row, rule in enumerate(policy.rules):
-        found = find(sight, rule, look(sight, rule, TENANTS, who), TENANTS)
+        found = find(sight, rule, rule_view(sight, rule, TENANTS, who), TENANTS)
         present = counts[who, 0] > 0
         assert who[passed[:, row] & present].tolist() == found.breach.tenants.tolist(), rule

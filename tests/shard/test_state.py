@@ -17,7 +17,7 @@ from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_k
 from monitor.core.calls.fields import BIT
 from monitor.core.codec import FORMAT, READS, StateFormatError, format_of
 from monitor.core.shard import Shard
-from monitor.core.snapshot import NAMES_TOGETHER, ShardHead, decode_names, encode_names
+from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
 from monitor.core.windows.pane import Pane, seal
 from monitor.core.windows.pane_store import PaneStore
 from schemas.inputs import Cdr
@@ -103,7 +103,7 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
     fields = msgspec.msgpack.decode(zstandard.decompress(stored[key]))
     stored[key] = zstandard.compress(msgspec.msgpack.encode(change(fields)))
     with pytest.raises(StateFormatError, match=KNOWN):
-        Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, 1, {}), stored)
+        Shard(policy_of(), keep_state=True).restore(ShardCheckpoint(0, 0, -1, 1, {}), stored)
 
 
 @pytest.mark.parametrize("change", [{"format": LATER}, {"format": LATER, "tenants": "many", "more": [1]}])
@@ -124,7 +124,7 @@ def test_names_that_are_missing_are_missed() -> None:
         (2, stored, "names of 1 tenants; its head counts 2"),
     ):
         with pytest.raises(StateFormatError, match=message):
-            Shard(policy_of(), keep_state=True).restore(ShardHead(0, 0, -1, count, {}), entries)
+            Shard(policy_of(), keep_state=True).restore(ShardCheckpoint(0, 0, -1, count, {}), entries)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_head_comes_back_as_it_was() -> None:
     assert (len(court.shard._judge.alerts_standing().firing), court.head.tenants) == (2, 2)
     assert court.restored().head() == court.head
     assert court.restored()._judge.alerts_standing() == court.shard._judge.alerts_standing()
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardHead) == court.head
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(court.head), type=ShardCheckpoint) == court.head
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shard_samples import tries
 
 from monitor.core.calls.keys import Texts
-from monitor.core.calls.string_column import Strings, concatenate
+from monitor.core.calls.string_column import StringColumn, concatenate
 
 some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=12)
 
@@ -16,11 +16,11 @@ some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size
 @tries(150)
 @given(some_texts, some_texts, st.data())
 def test_strings_are_what_a_list_of_them_is(first: list[str], second: list[str], data: Any) -> None:
-    strings = Strings.of(first)
+    strings = StringColumn.of(first)
     assert strings.tolist() == first
     assert [strings[row] for row in range(len(strings))] == first
     assert len(strings) == len(first)
-    both = concatenate([strings, Strings.of(second), strings])
+    both = concatenate([strings, StringColumn.of(second), strings])
     texts = [*first, *second, *first]
     assert both.tolist() == texts
     rows = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=9)) if texts else []
@@ -33,12 +33,12 @@ def test_strings_are_what_a_list_of_them_is(first: list[str], second: list[str],
         packed = taken.packed()
         assert taken.tolist() == taken.compact().tolist() == packed.tolist() == expected
         assert packed.block == "".join(expected).encode()
-        assert Strings.in_row(packed.block, packed.size).tolist() == expected
+        assert StringColumn.in_row(packed.block, packed.size).tolist() == expected
         assert concatenate([packed, taken]).tolist() == expected * 2
 
 
 def test_a_block_is_let_go_when_most_of_it_is_not_needed() -> None:
-    strings = Strings.of([f"call-{n:04d}" for n in range(1_000)])
+    strings = StringColumn.of([f"call-{n:04d}" for n in range(1_000)])
     assert strings[:500].compact().block is strings.block
     assert len(strings[:400].compact().block) == 400 * 9
 
@@ -52,6 +52,6 @@ def test_gathered_texts_are_strings() -> None:
 
 def test_more_strings_than_are_packed_at_once() -> None:
     texts = [str(number) * (number % 4) for number in range(40_000)]
-    packed = Strings.of(texts)[::-1].packed()
+    packed = StringColumn.of(texts)[::-1].packed()
     assert packed.block == "".join(reversed(texts)).encode()
     assert packed.tolist() == texts[::-1]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shard_samples import MINUTE, T0, counted_keys, key_counts, tries
 
-from monitor.core.windows.distinct_counts import Tally
+from monitor.core.windows.distinct_counts import DistinctCounts
 from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts
-from monitor.core.windows.pane_distinct_counts import PaneTally
+from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
 
 TENANTS = 4
 LIMITS = (1, 3)
@@ -37,7 +37,7 @@ def counted(attempts: Attempts) -> KeyCounts:
     return key_counts([(key_of(tenant, party), tenant, is_number(party)) for tenant, party in attempts])
 
 
-def reading(tally: Tally | PaneTally, tenants: int = TENANTS) -> Reading:
+def reading(tally: DistinctCounts | PaneDistinctCounts, tenants: int = TENANTS) -> Reading:
     columns = [tally.distinct(tenants), tally.numbers(tenants), tally.sequential(tenants), tally.peak(tenants)]
     return tuple(column.tolist() for column in [*columns, *(tally.over(limit, tenants) for limit in LIMITS)])
 
@@ -74,7 +74,7 @@ def test_a_window_counts_what_a_loop_over_its_attempts_counts(
 ) -> None:
     """Panes enter one by one and leave one or several at a time; keys sink to nothing and come again."""
     with cramped(table=4 if small else 1 << 10):
-        tally = Tally(length * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
         for number, attempts in enumerate(panes):
             tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
             if number % every == 0:
@@ -86,7 +86,7 @@ def test_a_window_counts_what_a_loop_over_its_attempts_counts(
 @tries(80)
 @given(st.lists(some_attempts, min_size=1, max_size=6))
 def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -> None:
-    tally = PaneTally(MINUTE)
+    tally = PaneDistinctCounts(MINUTE)
     assert reading(tally) == plain_reading([])
     for number, attempts in enumerate(panes):
         if attempts:
@@ -111,7 +111,7 @@ def test_what_a_window_will_count_is_told_ahead_and_changes_nothing(
     """Of the tenants that are asked about; one of them may be new."""
     who = np.array(sorted(asked))
     panes = panes[:1] if one_pane else panes
-    tally = PaneTally(MINUTE, LIMITS) if one_pane else Tally(20 * MINUTE, LIMITS, True)
+    tally = PaneDistinctCounts(MINUTE, LIMITS) if one_pane else DistinctCounts(20 * MINUTE, LIMITS, True)
     with cramped():
         for number, attempts in enumerate(panes):
             tally.enter(T0 + number * MINUTE, counted(attempts), TENANTS)
@@ -132,7 +132,7 @@ def test_what_a_window_will_count_is_told_ahead_and_changes_nothing(
 def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
-    tally = Tally(4 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(4 * MINUTE, LIMITS, sequences=True)
     inside: list[Attempts] = []
     for number in range(14):
         size = rng.choice((10, 500, 4_000))
@@ -144,7 +144,7 @@ def test_thousands_of_keys_are_found_again_after_the_table_has_grown_and_shrunk(
 
 
 def test_tenants_that_come_later_find_nothing_of_others() -> None:
-    tally = Tally(5 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
     assert reading(tally, 3) == plain_reading([], 3)
     tally.enter(T0, counted([(0, 1)]), 1)
     tally.enter(T0 + MINUTE, counted([(200, 1), (200, 2)]), 201)
@@ -171,7 +171,7 @@ def test_the_level_rises_and_falls_with_the_keys_and_estimates_stay_within_five_
     """Random numbers, each called once; every fourth pane's are called again and again."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = Tally(8 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(8 * MINUTE, LIMITS, sequences=True)
     inside: list[NDArray[np.uint64]] = []
     seen_levels = set()
     sizes = [2_000] * 8 + [40_000] * 8 + [2_000] * 12 + [300] * 9
@@ -202,7 +202,7 @@ def test_sequential_dialling_is_still_seen_in_a_sample(seed: int) -> None:
     """Half of the numbers one after the other, half at random; neighbours are sampled 64 at a time."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally, run = Tally(10 * MINUTE, LIMITS, sequences=True), 0
+    tally, run = DistinctCounts(10 * MINUTE, LIMITS, sequences=True), 0
     for number in range(5):
         in_a_row = np.arange(run, run + 20_000).astype(np.uint64) + np.uint64(2**40 + 17)
         run += 20_000
@@ -220,7 +220,7 @@ def test_the_share_of_sequential_numbers_is_not_biased_by_the_edges_of_what_is_s
     seed = 8
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = Tally(9 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(9 * MINUTE, LIMITS, sequences=True)
     for number in range(8):
         in_a_row = np.arange(30_000, dtype=np.uint64) + np.uint64(2**40 + 30_000 * number)
         others = rng.integers(0, 2**62, int(30_000 * (1 - share) / share)).astype(np.uint64) * np.uint64(2)
@@ -235,7 +235,7 @@ def test_a_busy_tenants_sample_leaves_others_exact() -> None:
     seed = 6
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    tally = Tally(5 * MINUTE, LIMITS, sequences=True)
+    tally = DistinctCounts(5 * MINUTE, LIMITS, sequences=True)
     for number in range(4):
         busy, quiet = random_keys(rng, 20_000, 0), counted([(1, 10 * number + i) for i in range(5)])
         tally.enter(T0 + number * MINUTE, busy, 2)
@@ -263,15 +263,15 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
     with cramped(exact_keys=100):
         days = [counted(attempts) for attempts in some_days(rng, 20)]
         restart = rng.randrange(20)
-        tally = Tally(length * MINUTE, LIMITS, sequences=True)
-        other: Tally | None = None
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
+        other: DistinctCounts | None = None
         for number, keys in enumerate(days):
             for one in (tally, other):
                 if one is not None:
                     one.enter(T0 + number * MINUTE, keys, 2)
                     one.leave(T0 + (number + 1 - length) * MINUTE)
             if number == restart:
-                other = Tally(length * MINUTE, LIMITS, sequences=True)
+                other = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
                 other.levels = dict(tally.levels)
                 for before in range(max(0, number + 1 - length), number + 1):
                     other.enter(T0 + before * MINUTE, days[before], 2)
@@ -286,7 +286,7 @@ def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, lengt
     """What was thinned when it entered is subtracted as thinned when it leaves, at whatever level there is then."""
     rng = random.Random(seed)
     with cramped(exact_keys=100):
-        tally = Tally(length * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(length * MINUTE, LIMITS, sequences=True)
         for number, attempts in enumerate(some_days(rng, 15)):
             tally.enter(T0 + number * MINUTE, counted(attempts), 2)
             tally.leave(T0 + (number + 1 - length) * MINUTE)
@@ -302,7 +302,7 @@ def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, lengt
 def test_a_window_of_few_enough_keys_is_exact_however_busy_it_was_before() -> None:
     """Section 4 of the contract: exact up to 32,768 distinct keys a tenant and window."""
     with cramped(exact_keys=100):
-        tally = Tally(2 * MINUTE, LIMITS, sequences=True)
+        tally = DistinctCounts(2 * MINUTE, LIMITS, sequences=True)
         for number, size in enumerate((90, 90, 40, 40)):
             tally.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
             tally.leave(T0 + (number - 1) * MINUTE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_samples import MINUTE, T0, tries
 
-from monitor.core.windows.running_sums import Level
+from monitor.core.windows.running_sums import RunningSums
 
 WIDTH, TENANTS = 5, 6
 some_pane = st.dictionaries(st.integers(0, TENANTS - 1), st.integers(0, 9), max_size=4)
@@ -24,7 +24,7 @@ def test_a_level_ahead_holds_what_stays_and_what_comes(
     inside: list[dict[int, int]], to_come: list[dict[int, int]], leaving: int
 ) -> None:
     fields = [0, 2, 4]
-    level = Level(30 * MINUTE, fields)
+    level = RunningSums(30 * MINUTE, fields)
     for number, pane in enumerate(inside):
         level.enter(T0 + number * MINUTE, *rows(pane), TENANTS)
     before = [level.field(field, TENANTS).tolist() for field in fields]

@@ -8,7 +8,7 @@ from shard_samples import LAYOUT, MINUTE, T0, cdr, columns
 
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
-from monitor.core.windows.open_panes import OpenPane, Unsealed
+from monitor.core.windows.open_panes import OpenPane, OpenPanes
 from monitor.core.windows.pane import Pane, seal
 from monitor.core.windows.pane_store import decode_pane, encode_pane
 
@@ -16,8 +16,8 @@ WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1), (BIT["attempts"], BIT["a
 Open = tuple[int, Calls]
 
 
-def open_panes() -> Unsealed:
-    return Unsealed(MINUTE, LAYOUT, WANTED, True)
+def open_panes() -> OpenPanes:
+    return OpenPanes(MINUTE, LAYOUT, WANTED, True)
 
 
 def one(rng: random.Random, number: int, at: int, source: int, clock: int) -> Calls:

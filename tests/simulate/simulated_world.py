@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.simulate.labels import Label, read_labels
-from monitor.simulate.run import Summary, simulate
-from monitor.simulate.settings import Settings
+from monitor.simulate.labels import TruthLabel, read_labels
+from monitor.simulate.run import SimulationSummary, simulate
+from monitor.simulate.settings import SimulationSettings
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
@@ -15,9 +15,9 @@ SEED = 20260302
 
 @dataclass
 class World:
-    settings: Settings
-    summary: Summary
-    labels: dict[str, Label]
+    settings: SimulationSettings
+    summary: SimulationSummary
+    labels: dict[str, TruthLabel]
     records: list[Record]
 
     def kind_of(self, record: Record) -> str:
@@ -36,7 +36,7 @@ def read(path: Path) -> list[Record]:
 
 def make_world(folder: Path, **settings: object) -> World:
     told: dict[str, Any] = {"tenants": 60, "days": 4, "seed": SEED, "calls_per_day": 24_000} | settings
-    chosen = Settings(**told)
+    chosen = SimulationSettings(**told)
     print("seed", chosen.seed)
     summary = simulate(chosen, folder)
     records = [record for path in summary.files for record in read(path)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.simulate.settings import Settings
+from monitor.simulate.settings import SimulationSettings
 from monitor.simulate.tenants.kinds import BY_NAME, KINDS
 from monitor.simulate.tenants.population import allot, populate, sizes
 from monitor.simulate.tenants.profiles import HOURS, OUTCOMES, PROFILES, WEEKS
@@ -60,7 +60,7 @@ def test_sizes_are_skewed_and_the_giant_is_largest() -> None:
 
 
 def test_the_giant_calls_through_few_numbers() -> None:
-    people = populate(Settings(10_000, 1, 3, 1e6), rng())
+    people = populate(SimulationSettings(10_000, 1, 3, 1e6), rng())
     giant = next(i for i, kind in enumerate(people.kinds) if kind.name == "giant")
     assert people.numbers[giant] <= 12
 

@@ -12,12 +12,12 @@ import pytest
 from simulated_world import World, make_world
 
 from monitor.simulate.run import simulate
-from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from monitor.simulate.tenants.kinds import BY_NAME
 from schemas import codec
 from schemas.inputs import Cdr, Complaint, Finding, Record, Tenant
 
-SMALL = Settings(tenants=40, days=2, seed=77, calls_per_day=4_000)
+SMALL = SimulationSettings(tenants=40, days=2, seed=77, calls_per_day=4_000)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -104,7 +104,7 @@ def test_late_and_duplicate_shares_are_as_asked(tmp_path: Path, late_share: floa
 
 
 def test_a_duplicate_is_the_same_bytes(tmp_path: Path) -> None:
-    summary = simulate(Settings(40, 1, 5, 4_000, duplicate_share=0.2), tmp_path)
+    summary = simulate(SimulationSettings(40, 1, 5, 4_000, duplicate_share=0.2), tmp_path)
     lines = Counter(summary.files[0].read_bytes().splitlines())
     assert sum(count - 1 for count in lines.values()) == summary.duplicates > 0
     decoder = msgspec.json.Decoder(Record)

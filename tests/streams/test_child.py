@@ -7,14 +7,14 @@ import sys
 import time
 from pathlib import Path
 
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 TERMED = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\nprint('up', flush=True)\n"
 
 
-def child(script: str, output: Path) -> Child:
+def child(script: str, output: Path) -> ChildProcess:
     with output.open("wb") as out:
-        return Child([sys.executable, "-c", script], out)
+        return ChildProcess([sys.executable, "-c", script], out)
 
 
 def until(true: object, what: str) -> None:

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from monitor.partition.key_check import partition_of
-from streams.topics.progress import Decided, until_both
+from streams.topics.progress import DecidedEvents, until_both
 
 FIRST, SECOND = (next(name for name in "abcdefgh" if partition_of(name.encode(), 2, "murmur2") == n) for n in (0, 1))
 
@@ -14,8 +14,8 @@ def event(at_ms: int, tenant: str = FIRST) -> dict[str, Any]:
 
 
 def test_a_partition_is_compared_up_to_where_the_slower_of_both_has_judged_it() -> None:
-    a = Decided([*map(event, (5, 10, 20)), event(25, SECOND)], [30, 40])
-    b = Decided([], [20, 40])
+    a = DecidedEvents([*map(event, (5, 10, 20)), event(25, SECOND)], [30, 40])
+    b = DecidedEvents([], [20, 40])
     until_ms = until_both(a, b)
     assert until_ms == [20, 40]
     # At the very instant of a watermark windows are judged, and records are not yet.
@@ -24,7 +24,7 @@ def test_a_partition_is_compared_up_to_where_the_slower_of_both_has_judged_it() 
 
 
 def test_a_partition_that_one_has_not_begun_is_not_compared() -> None:
-    a, b = Decided([event(5)], [30]), Decided([], [0])
+    a, b = DecidedEvents([event(5)], [30]), DecidedEvents([], [0])
     assert a.between(0, until_both(a, b)) == []
 
 
@@ -36,7 +36,7 @@ def test_of_other_counts_of_partitions_each_tenant_is_compared_by_its_own_in_eit
         partitioner = rng.choice(("murmur2", "crc32"))
         tenants = [f"t{n}" for n in range(20)]
         events = [event(rng.randrange(1_000), tenant) for tenant in tenants for _ in range(5)]
-        a, b = (Decided(events, [rng.randrange(1_000) for _ in range(count)], partitioner) for count in counts)
+        a, b = (DecidedEvents(events, [rng.randrange(1_000) for _ in range(count)], partitioner) for count in counts)
         wanted = [
             one
             for one in events

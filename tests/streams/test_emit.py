@@ -6,24 +6,31 @@ import random
 
 import pytest
 
-from monitor.decoding.decode import Late
-from monitor.decoding.decode import Refused as RefusedRow
-from monitor.partition.task import Taken
-from streams.kafka.api import TP, Out, Refused
-from streams.kafka.topic_names import Names
+from monitor.decoding.decode import LateCall
+from monitor.decoding.decode import RejectedRow as RefusedRow
+from monitor.partition.task import TaskOutput
+from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.ops.dead_letters import DeadLetter
-from streams.topics.control_topic import MAX_POLICY_BYTES, MAX_TEXT, PolicyCommand, carry_out, decode_command, refusal
+from streams.topics.control_topic import (
+    MAX_POLICY_BYTES,
+    MAX_TEXT,
+    PolicyCommand,
+    apply_command,
+    decode_command,
+    refused_command_entry,
+)
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_KEY_BYTES, MAX_REASON, MAX_RECORD_BYTES, records
 
-NAMES = Names("callwarden.", "callwarden.")
+NAMES = TopicNames("callwarden.", "callwarden.")
 NOISE = random.Random(1).randbytes(3 << 20)  # no compression makes it smaller
 
 
-def letters(*refused: RefusedRow) -> list[Out]:
-    return records(NAMES, 3, Taken(refused=list(refused)), [])
+def letters(*refused: RefusedRow) -> list[OutputRecord]:
+    return records(NAMES, 3, TaskOutput(refused=list(refused)), [])
 
 
-def size(out: Out) -> int:
+def size(out: OutputRecord) -> int:
     return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(value) for name, value in out.headers)
 
 
@@ -59,7 +66,7 @@ def test_a_letter_beyond_what_a_broker_takes_is_its_head_with_hash_length_and_pl
 
 def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
     small, large = NOISE[:500], NOISE
-    taken = Taken(late=[Late((0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))])
+    taken = TaskOutput(late=[LateCall((0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))])
     first, second = records(NAMES, 3, taken, [])
     assert (first.value, first.headers) == (small, ())
     assert size(second) <= MAX_COPY_BYTES
@@ -68,13 +75,15 @@ def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
 
 
 def test_what_cannot_be_cut_is_named_before_the_broker_is_asked() -> None:
-    with pytest.raises(Refused, match=r"callwarden.state-3 under the key '\+•+01' has 1,000,012 bytes; expected"):
-        records(NAMES, 3, Taken(), [("+8619000000001"[:12] + "01", b"x" * (1_000_012 - 14))])
+    with pytest.raises(
+        PermanentError, match=r"callwarden.state-3 under the key '\+•+01' has 1,000,012 bytes; expected"
+    ):
+        records(NAMES, 3, TaskOutput(), [("+8619000000001"[:12] + "01", b"x" * (1_000_012 - 14))])
 
 
 def test_a_policy_that_no_note_could_hold_is_refused() -> None:
     policy = {"rules": "x" * MAX_POLICY_BYTES}
-    wrong = carry_out(PolicyCommand(policy, "sha", 1, "why"), None, NAMES, ())  # type: ignore[arg-type]  # not reached
+    wrong = apply_command(PolicyCommand(policy, "sha", 1, "why"), None, NAMES, ())  # type: ignore[arg-type]  # not reached
     assert wrong is not None
     assert wrong.startswith("the policy has 900,012 bytes, resolved; expected at most 900,000")
 
@@ -82,7 +91,7 @@ def test_a_policy_that_no_note_could_hold_is_refused() -> None:
 def test_a_refused_command_is_noted_in_few_words() -> None:
     value = json.dumps({"type": "skip", "topic": "t", "offset": 1, "reason": "x" * (MAX_TEXT + 1)}).encode()
     assert decode_command(value) == "Expected `str` of length <= 4096 - at `$.reason`"
-    assert len(refusal(7, "?", "x" * 900_000).why) == MAX_TEXT
+    assert len(refused_command_entry(7, "?", "x" * 900_000).why) == MAX_TEXT
     assert MAX_RECORD_BYTES < 1_000_000
 
 

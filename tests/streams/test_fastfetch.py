@@ -10,9 +10,9 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.memory_records import MemoryRecords
 from wire_log import Log
 
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 from streams.kafka.fetch import columnar_fetch as fastfetch
-from streams.kafka.fetch.record_columns import Columns, columns
+from streams.kafka.fetch.record_columns import RecordColumns, columns
 
 TP = TopicPartition("t", 0)
 
@@ -41,7 +41,7 @@ def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committ
             break
         taken = result.getall(most)
         if taken and isinstance(taken, list):
-            rows_of, taken = taken, Columns()
+            rows_of, taken = taken, RecordColumns()
             taken.add(rows_of, None, offsets=True, headers=False)
         fetched = columns(start, position(result), taken)
         rows = list(
@@ -74,7 +74,7 @@ def made(rng: random.Random) -> Log:
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    fastfetch.install()
+    fastfetch.install_columnar_fetch()
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -111,7 +111,7 @@ async def test_a_torn_batch_is_an_error_once_all_before_it_was_given() -> None:
     # What is left of the fetch is let go, to be fetched again from here.
     assert (position(result), result.has_more()) == (3, False)
     again = result_of(log, 3, fast=True, committed=True, check=True)
-    with pytest.raises(fastfetch.TornBatch) as torn:
+    with pytest.raises(fastfetch.CorruptBatch) as torn:
         again.getall()
     assert (torn.value.tp, torn.value.offset, torn.value.last) == (TP, 3, 5)
     assert position(again) == 3
@@ -138,11 +138,11 @@ def test_another_aiokafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
     with monkeypatch.context() as newer:
         newer.setattr(aiokafka, "__version__", "0.15.1")
-        with pytest.raises(Refused, match=r"^aiokafka 0.15.1 is unknown: .* expected 0.14.\*"):
-            fastfetch.install()
+        with pytest.raises(PermanentError, match=r"^aiokafka 0.15.1 is unknown: .* expected 0.14.\*"):
+            fastfetch.install_columnar_fetch()
     with monkeypatch.context() as changed:
         changed.delattr(fetcher.PartitionRecords, "_consume_aborted_up_to")
-        with pytest.raises(Refused, match=r"has no PartitionRecords\._consume_aborted_up_to: "):
-            fastfetch.install()
+        with pytest.raises(PermanentError, match=r"has no PartitionRecords\._consume_aborted_up_to: "):
+            fastfetch.install_columnar_fetch()
     assert fetcher.FetchResult.getall is fastfetch._original
-    fastfetch.install()
+    fastfetch.install_columnar_fetch()

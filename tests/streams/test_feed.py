@@ -15,7 +15,7 @@ from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS
-from streams.dev.traffic import MARK, Feed, around, hours_of
+from streams.dev.traffic import MARK, TrafficFeed, around, hours_of
 from streams.kafka.produce.keyed_producer import placed_by
 
 Headers = list[tuple[str, bytes]]
@@ -65,7 +65,7 @@ def test_the_first_day_ends_at_the_present() -> None:
 
 async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arrives() -> None:
     world: Any = World()
-    feed = Feed(world, SETTINGS, "in.", clock_ms=world.clock_ms, sleep=world.sleep)
+    feed = TrafficFeed(world, SETTINGS, "in.", clock_ms=world.clock_ms, sleep=world.sleep)
     await feed.past()
     past = len(world.sent)
     await feed.live()
@@ -86,7 +86,7 @@ async def test_every_record_is_sent_once_under_its_tenant_and_none_before_it_arr
 
 async def test_no_call_of_the_past_is_sent_before_a_record_whose_clock_would_hold_it_back() -> None:
     world: Any = World()
-    await Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep).past()
+    await TrafficFeed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep).past()
     calls = [sent.topic == INPUTS[CALLS] for sent in world.sent]
     assert calls == sorted(calls)
     assert 0 < sum(calls) < len(calls)
@@ -94,7 +94,7 @@ async def test_no_call_of_the_past_is_sent_before_a_record_whose_clock_would_hol
 
 async def test_calls_come_in_the_order_of_their_arrival() -> None:
     world: Any = World()
-    feed = Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
+    feed = TrafficFeed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
     await feed.past()
     await feed.live()
     all_of_it = everything()
@@ -110,7 +110,7 @@ async def test_a_record_that_was_not_acknowledged_is_not_counted_as_sent() -> No
             return done
 
     world: Any = Deaf()
-    feed = Feed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
+    feed = TrafficFeed(world, SETTINGS, "", clock_ms=world.clock_ms, sleep=world.sleep)
     try:
         await feed.past()
     except ConnectionError:
@@ -130,7 +130,7 @@ async def test_without_an_end_one_run_follows_the_other_in_the_order_of_arrival(
                 raise Enough
 
     world: Any = Mortal()
-    feed = Feed(world, SETTINGS, "", endless=True, clock_ms=world.clock_ms, sleep=world.sleep)
+    feed = TrafficFeed(world, SETTINGS, "", endless=True, clock_ms=world.clock_ms, sleep=world.sleep)
     await feed.past()
     with pytest.raises(Enough):
         await feed.live()

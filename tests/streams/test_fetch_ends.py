@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams.kafka.api import TP, Ends
-from streams.kafka.fetch.aiokafka_private import tell_ends
+from streams.kafka.api import TP, LogEnds
+from streams.kafka.fetch.aiokafka_private import on_log_ends
 from streams.kafka.reader import KafkaReader
 from streams.runtime.monotonic import steady_s
 
@@ -20,8 +20,8 @@ async def test_an_end_is_of_when_it_was_asked_for_and_errors_tell_none() -> None
         return SimpleNamespace(topics=[("ours", [(0, 0, 9, 7, b""), (1, 6, 9, 7, b"")])])
 
     client: Any = SimpleNamespace(_client=SimpleNamespace(send=send))
-    told: list[tuple[TopicPartition, Ends]] = []
-    tell_ends(client, lambda *each: told.append(each))
+    told: list[tuple[TopicPartition, LogEnds]] = []
+    on_log_ends(client, lambda *each: told.append(each))
     asked_s = steady_s()
     await client._client.send(1, FetchRequest(500, 1, 1, 0, []))
     await client._client.send(1, "something else")
@@ -34,5 +34,5 @@ def test_an_earlier_question_that_is_answered_late_makes_nothing_older() -> None
     clients: Any = None
     reader = KafkaReader(clients)
     for end, asked_s in ((7, 20.0), (5, 10.0), (7, 20.0), (9, 30.0), (8, 25.0)):
-        reader._heard(TopicPartition("ours", 0), Ends(end, end, asked_s))
-    assert reader.ends() == {TP("ours", 0): Ends(9, 9, 30.0)}
+        reader._heard(TopicPartition("ours", 0), LogEnds(end, end, asked_s))
+    assert reader.ends() == {TP("ours", 0): LogEnds(9, 9, 30.0)}

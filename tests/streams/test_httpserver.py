@@ -21,9 +21,9 @@ from starlette.routing import Route
 from streams.consumers.notify.webhook_receiver import listening
 from streams.consumers.service import host, pages_app
 from streams.dev.kafka_node import free_ports
-from streams.runtime.http_connection import Connection, Limits, Phase
-from streams.runtime.http_server import Server, listen, usual_limits
-from streams.runtime.log_limiter import SparseLog
+from streams.runtime.http_connection import Connection, ConnectionLimits, ConnectionPhase
+from streams.runtime.http_server import HttpServer, listen, usual_limits
+from streams.runtime.log_limiter import LogLimiter
 from streams.worker.app import PagesService
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -33,7 +33,7 @@ MUCH_S = 1_000.0
 class Served:
     """A server, and what its application was asked for."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self.now_s = 0.0
         self.hold = asyncio.Event()
         self.under_way = 0
@@ -44,7 +44,7 @@ class Served:
             Route("/body", self._body, methods=["POST"]),
             Route("/large", self._large),
         ]
-        self.server = Server(
+        self.server = HttpServer(
             Starlette(routes=routes), limits, refused=self.refused.append, sweep_s=0.005, now_s=lambda: self.now_s
         )
         self.listening = listen("127.0.0.1", 0)
@@ -90,7 +90,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(connections: int = 100) -> AsyncIterator[Served]:
-    served = Served(Limits(connections=connections))
+    served = Served(ConnectionLimits(connections=connections))
     task = asyncio.create_task(served.server.serve([served.listening]))
     try:
         yield served
@@ -145,18 +145,18 @@ async def test_a_header_that_dribbles_in_is_refused_however_often_a_byte_comes(l
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
     async with serving() as served:
-        assert await served.said(late=lambda each: each.phase is Phase.HEADER) == b""
+        assert await served.said(late=lambda each: each.phase is ConnectionPhase.HEADER) == b""
 
 
 async def test_an_idle_connection_is_closed_and_not_before_its_time() -> None:
     async with serving() as served:
-        assert (await served.said(HEALTH, lambda each: each.phase is Phase.IDLE)).endswith(b"ok\n")
+        assert (await served.said(HEALTH, lambda each: each.phase is ConnectionPhase.IDLE)).endswith(b"ok\n")
         reader, writer = await asyncio.open_connection(*served.address)
         for _ in range(3):
             writer.write(HEALTH)
             assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
-            await until(lambda: [each.phase for each in served.connections()] == [Phase.IDLE])
-            served.now_s += 0.9 * Limits(1).idle_s
+            await until(lambda: [each.phase for each in served.connections()] == [ConnectionPhase.IDLE])
+            served.now_s += 0.9 * ConnectionLimits(1).idle_s
             await asyncio.sleep(0.02)
         writer.close()
 
@@ -165,7 +165,7 @@ async def test_an_idle_connection_is_closed_and_not_before_its_time() -> None:
 async def test_a_body_that_does_not_come_is_refused(framing: bytes) -> None:
     async with serving() as served:
         sent = b"POST /body HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
-        answer = await served.said(sent, lambda each: each.phase is Phase.REQUEST)
+        answer = await served.said(sent, lambda each: each.phase is ConnectionPhase.REQUEST)
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
@@ -345,7 +345,7 @@ async def test_whatever_bytes_come_others_are_served(logged: Callable[[], list[s
 
 def test_lines_of_a_kind_are_a_minute_apart_and_say_how_many_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     now_s = 1_000.0
-    log = SparseLog(lambda: now_s)
+    log = LogLimiter(lambda: now_s)
     for _ in range(1_000):
         log.warn("one", n=1)
     log.warn("two")

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 import pytest
 
-from streams.kafka.application_id import Group, mistaken
-from streams.kafka.topic_names import Names
+from streams.kafka.application_id import ConsumerGroup, startup_fault
+from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load
 
-PRODUCTION = Names()
-CANARY = Names(output_prefix="canary.")
+PRODUCTION = TopicNames()
+CANARY = TopicNames(output_prefix="canary.")
 
 
-def group(names: Names | None, committed: bool = True) -> Group:
+def group(names: TopicNames | None, committed: bool = True) -> ConsumerGroup:
     """The group of one worker of these topics; None: its workers have ended."""
     members = () if names is None else (frozenset(tp.topic for tp in names.of(0)),)
-    return Group(members, frozenset(PRODUCTION.inputs) if committed else frozenset())
+    return ConsumerGroup(members, frozenset(PRODUCTION.inputs) if committed else frozenset())
 
 
-NOBODY = Group()
+NOBODY = ConsumerGroup()
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,16 @@ NOBODY = Group()
         ({"output_prefix": "canary."}, group(None), NOBODY, True),
     ],
 )
-def test_whose_group_it_is_may_start(told: Mapping[str, str], mine: Group, usual: Group, begun: bool) -> None:
-    assert mistaken(load(told), mine, usual, begun) is None
+def test_whose_group_it_is_may_start(
+    told: Mapping[str, str], mine: ConsumerGroup, usual: ConsumerGroup, begun: bool
+) -> None:
+    assert startup_fault(load(told), mine, usual, begun) is None
 
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_canary_under_productions_id_is_refused_while_production_is_at_work(begun: bool) -> None:
     settings = load({"output_prefix": "canary.", "application_id": "callwarden"})
-    why = mistaken(settings, group(PRODUCTION), group(PRODUCTION), begun)
+    why = startup_fault(settings, group(PRODUCTION), group(PRODUCTION), begun)
     assert why is not None
     assert "they listen to callwarden.control, and not to canary.control" in why
     assert "then it follows CALLWARDEN_OUTPUT_PREFIX" in why
@@ -48,25 +50,25 @@ def test_a_canary_under_productions_id_is_refused_while_production_is_at_work(be
 
 def test_it_is_refused_while_production_is_away_too() -> None:
     settings = load({"output_prefix": "canary.", "application_id": "callwarden"})
-    why = mistaken(settings, group(None), NOBODY, begun=False)
+    why = startup_fault(settings, group(None), NOBODY, begun=False)
     assert why is not None
     assert "canary.state" in why
     assert "--delete --group callwarden" in why
 
 
 def test_a_group_that_has_read_other_topics_is_no_hindrance() -> None:
-    other = Group((), frozenset({"elsewhere.cdr"}))
-    assert mistaken(load({"output_prefix": "canary."}), other, NOBODY, begun=False) is None
+    other = ConsumerGroup((), frozenset({"elsewhere.cdr"}))
+    assert startup_fault(load({"output_prefix": "canary."}), other, NOBODY, begun=False) is None
 
 
 def test_production_does_not_start_among_canaries_either() -> None:
-    why = mistaken(load({}), group(CANARY), group(CANARY), begun=True)
+    why = startup_fault(load({}), group(CANARY), group(CANARY), begun=True)
     assert why is not None
     assert "they listen to canary.control" in why
 
 
 def test_workers_that_were_begun_without_an_id_of_their_own_are_not_joined_under_another() -> None:
     """Before the id followed the prefix they were in the usual group."""
-    why = mistaken(load({"output_prefix": "canary."}), NOBODY, group(CANARY), begun=True)
+    why = startup_fault(load({"output_prefix": "canary."}), NOBODY, group(CANARY), begun=True)
     assert why is not None
     assert "CALLWARDEN_APPLICATION_ID=callwarden would be right" in why

@@ -22,13 +22,13 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_java_is_not_told_as_some_other_fault(tools: Path) -> None:
-    with pytest.raises(kafkajars.Missing, match=r"no `java`.*Java 17 or newer.*openjdk-17-jre-headless"):
+    with pytest.raises(kafkajars.MissingJars, match=r"no `java`.*Java 17 or newer.*openjdk-17-jre-headless"):
         kafkajars.java()
 
 
 def test_an_old_java_is_not_left_to_fail_inside_kafka(tools: Path) -> None:
     script(tools / "java", "echo 'openjdk version \"11.0.2\" 2019' >&2")
-    with pytest.raises(kafkajars.Missing, match=r"java is openjdk version .11\.0\.2.*Java 17 or newer"):
+    with pytest.raises(kafkajars.MissingJars, match=r"java is openjdk version .11\.0\.2.*Java 17 or newer"):
         kafkajars.java()
 
 
@@ -43,7 +43,7 @@ def test_java_home_does_not_come_after_path(tools: Path, monkeypatch: pytest.Mon
 
 def test_no_maven_is_told_only_when_the_jars_are_not_there(tools: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kafka"
-    with pytest.raises(kafkajars.Missing, match=r"there is no `mvn` on PATH to fetch them; .* maven"):
+    with pytest.raises(kafkajars.MissingJars, match=r"there is no `mvn` on PATH to fetch them; .* maven"):
         kafkajars.fetch(folder)
     (folder / kafkajars.VERSION).mkdir(parents=True)
     assert kafkajars.fetch(folder) == kafkajars.present(folder) == folder / kafkajars.VERSION
@@ -51,7 +51,7 @@ def test_no_maven_is_told_only_when_the_jars_are_not_there(tools: Path, tmp_path
 
 def test_a_fetch_that_failed_half_way_is_not_taken_for_the_jars(tools: Path, tmp_path: Path) -> None:
     script(tools / "mvn", 'for last; do :; done\n/bin/mkdir "${last#*=}"\necho "[ERROR] no such artifact"\nexit 1')
-    with pytest.raises(kafkajars.Missing, match=r"could not fetch Kafka .* no such artifact"):
+    with pytest.raises(kafkajars.MissingJars, match=r"could not fetch Kafka .* no such artifact"):
         kafkajars.fetch(tmp_path / "kafka")
     assert kafkajars.present(tmp_path / "kafka") is None
 

@@ -9,7 +9,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAv
 
 from streams.cli.judge.replay import _at_work
 from streams.kafka import admin
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 
 LOADING = 14
 
@@ -24,7 +24,7 @@ class Questions:
         try:
             return await question(None, self)
         except GroupAuthorizationFailedError:
-            raise Refused(f"{doing}: not authorised") from None
+            raise PermanentError(f"{doing}: not authorised") from None
 
     async def describe_consumer_groups(self, groups: list[str]) -> list[Any]:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]

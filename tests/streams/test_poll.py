@@ -14,14 +14,14 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from rawkafka.batches import GZIP, ZSTD, batch, record
 from wire_log import Log
 
-from streams.kafka.api import TP, Unreadable
+from streams.kafka.api import TP, CorruptLog
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import record_parser as recordparser
 from streams.kafka.fetch.aiokafka_private import fetching_has_ended, position
 from streams.kafka.fetch.damage import TRIES
-from streams.kafka.metadata.queries import Questions
+from streams.kafka.metadata.queries import MetadataQueries
 from streams.settings.load import load
 
 A, B = TP("t", 0), TP("t", 1)
@@ -42,7 +42,7 @@ class Fetching:
         self.fetcher._fetch_waiters = set()
         self.fetcher._wait_consume_future = None
         self.fetcher._closed = False
-        self.consumer = KafkaConsumer(clients, Questions(clients), ["t"])
+        self.consumer = KafkaConsumer(clients, MetadataQueries(clients), ["t"])
         self.consumer._client = self.client
         for tp in (A, B):
             self.consumer.seek(tp, 0)
@@ -73,7 +73,7 @@ class Fetching:
 
 @contextmanager
 def fetching() -> Iterator[Fetching]:
-    fastfetch.install()
+    fastfetch.install_columnar_fetch()
     stage = Fetching()
     try:
         yield stage
@@ -98,7 +98,7 @@ async def test_a_torn_batch_is_told_of_its_partition_and_the_others_records_come
             assert TopicPartition(*B) not in stage.fetcher._records
         stage.fetched(A, log_of(3))
         stage.fetched(B, log_of(3, torn=True))
-        with pytest.raises(Unreadable, match=said) as torn:
+        with pytest.raises(CorruptLog, match=said) as torn:
             await stage.poll(A, B)
         assert (torn.value.tp, torn.value.offset, torn.value.last) == (B, 0, 2)
         # Fetched again, from where we were.

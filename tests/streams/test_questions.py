@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from streams.kafka.api import Unavailable
+from streams.kafka.api import TransientError
 from streams.kafka.clients import Clients
-from streams.kafka.metadata.queries import Questions
+from streams.kafka.metadata.queries import MetadataQueries
 from streams.settings.load import load
 
 
@@ -35,14 +35,14 @@ class Wires(Clients):
         return Connection()
 
     async def why(self, error: BaseException, doing: str) -> Exception:
-        return Unavailable(doing)
+        return TransientError(doing)
 
 
 async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("streams.kafka.metadata.queries.AIOKafkaAdminClient", lambda **_: Connection())
-    questions = Questions(Wires(load({"bootstrap_servers": "nowhere:1"})))
+    questions = MetadataQueries(Wires(load({"bootstrap_servers": "nowhere:1"})))
     on: dict[str, Connection] = {}
     ends: dict[str, asyncio.Future[str]] = {}
 
@@ -60,13 +60,13 @@ async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_ope
     first, second = await asked("first"), await asked("second")
     assert on["first"] is on["second"]
     ends["first"].set_exception(KafkaConnectionError())
-    with pytest.raises(Unavailable, match="first"):
+    with pytest.raises(TransientError, match="first"):
         await first
     assert not on["first"].open
 
     third = await asked("third")
     ends["second"].set_exception(KafkaConnectionError())
-    with pytest.raises(Unavailable, match="second"):
+    with pytest.raises(TransientError, match="second"):
         await second
     assert on["third"].open
     ends["third"].set_result("an answer")
@@ -74,7 +74,7 @@ async def test_a_question_that_fails_on_an_old_connection_leaves_the_new_one_ope
     fourth = await asked("fourth")
     assert on["fourth"] is on["third"]
     ends["fourth"].set_exception(KafkaConnectionError())
-    with pytest.raises(Unavailable, match="fourth"):
+    with pytest.raises(TransientError, match="fourth"):
         await fourth
     assert not on["fourth"].open
 
@@ -97,7 +97,7 @@ async def test_an_interrupt_while_connections_are_closed_leaves_no_coroutine_tha
             return Slow()
 
     monkeypatch.setattr("streams.kafka.metadata.queries.AIOKafkaAdminClient", lambda **_: Admin())
-    questions = Questions(Away(load({"bootstrap_servers": "nowhere:1"})))
+    questions = MetadataQueries(Away(load({"bootstrap_servers": "nowhere:1"})))
 
     async def question(*_: Any) -> str:
         return "an answer"

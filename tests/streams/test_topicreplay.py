@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.core.threshold_distance import Looking
+from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.input_topics import CARRIES, INPUTS
-from monitor.partition.checkpoint import Live
-from monitor.partition.journal import Limit, Move, Note, Skip
+from monitor.partition.checkpoint import DecidingSettings
+from monitor.partition.journal import ClockAdvance, MaxAheadChange, Note, SkippedRecord
 from monitor.partition.key_check import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
@@ -22,12 +22,12 @@ from monitor.replay.outcome import Outcome
 from monitor.replay.run import replay
 from oracle.generate import scenario
 from schemas import codec
-from streams.kafka.api import TP, Fetched, Refused
-from streams.kafka.topic_names import Names
+from streams.kafka.api import TP, FetchedBatch, PermanentError
+from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_topics
 from streams.topics.transaction_records import encode_note
 
-NAMES = Names()
+NAMES = TopicNames()
 T0 = 1_772_409_600_000  # 2026-03-02T00:00:00Z
 MINUTE = 60_000
 TOPIC_OF = {str(kind.__struct_config__.tag): topic for topic, kinds in CARRIES.items() for kind in kinds}
@@ -64,7 +64,7 @@ class Log:
 
 
 class Logs:
-    """What a replay asks of `streams.kafka.api.Cluster`: the pieces that it reads are cut anew each time, some empty."""
+    """What a replay asks of `streams.kafka.api.Cluster`: pieces are cut differently each time, some are empty."""
 
     def __init__(self, topics: dict[str, int], seed: int) -> None:
         self.topics = topics
@@ -80,13 +80,15 @@ class Logs:
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         return {tp: self.logs[tp].end for tp in tps}
 
-    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         while start < stop:
             after = min(start + self._rng.choice((1, 2, 7, 60)), stop)
             found = [record for record in self.logs[tp].records if start <= record[0] < after]
             offsets, timestamps = np.array([one[:2] for one in found], np.int64).reshape(-1, 2).T
             if found or after < stop:  # a cluster need not say that nothing more comes
-                yield Fetched(start, after, offsets, timestamps, [one[2] for one in found], [one[3] for one in found])
+                yield FetchedBatch(
+                    start, after, offsets, timestamps, [one[2] for one in found], [one[3] for one in found]
+                )
             start = after
 
 
@@ -185,10 +187,10 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
         log.append(key, line, made.not_after_ms)
     for name, lines in files.items():
         (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines))
-    everybody = Looking(near=0.0, most=100_000)
+    everybody = DistanceOptions(near=0.0, most=100_000)
     expected = replay([tmp_path / name for name in files], policy, not_after_ms=made.not_after_ms, looking=everybody)
     assert expected.summary.read > 0
-    judged = topics.replay(policy, live=Live(max_ahead_ms=0), looking=everybody)
+    judged = topics.replay(policy, live=DecidingSettings(max_ahead_ms=0), looking=everybody)
     assert told(judged, line_at) == told(expected)
     assert seen(judged) == seen(expected)
 
@@ -196,7 +198,7 @@ def test_topics_are_judged_like_files_of_the_same_records(seed: int, tmp_path: P
 def quiet(topics: Topics, clock_ms: int) -> None:
     """All sources but the calls were silent, and their clocks went on."""
     for source in INPUTS[1:]:
-        topics.note(0, source, Move(0, clock_ms))
+        topics.note(0, source, ClockAdvance(0, clock_ms))
 
 
 def test_what_waits_for_a_silent_source_is_decided_when_the_logs_have_ended_alone() -> None:
@@ -214,7 +216,7 @@ def test_noted_clocks_let_be_decided_what_the_workers_decided_and_no_more(seed: 
     for n in range(3):
         topics.call(f"c{n}", T0 + n)
     topics.log("cdr", 0).end += 1  # the end of a transaction
-    topics.note(0, "cdr", Move(4, T0 + 60 * MINUTE))
+    topics.note(0, "cdr", ClockAdvance(4, T0 + 60 * MINUTE))
     quiet(topics, T0 + 15 * MINUTE - 1)
     assert topics.replay(to_watermark=True).enforcement == []
     quiet(topics, T0 + 15 * MINUTE)
@@ -226,7 +228,7 @@ def test_a_call_is_late_after_a_noted_move_of_its_source() -> None:
     topics = Topics(1)
     topics.call("c1", T0)
     late = topics.call("c2", T0 + 1)
-    topics.note(0, "cdr", Move(1, T0 + 11 * MINUTE))
+    topics.note(0, "cdr", ClockAdvance(1, T0 + 11 * MINUTE))
     outcome = topics.replay()
     assert outcome.late == [late]
     assert outcome.summary.last_event_ms == T0 + 1, "a move is no event"
@@ -249,7 +251,7 @@ def test_a_skipped_record_is_rejected_with_the_operators_reason() -> None:
     topics = Topics(1)
     topics.call("c0", T0)
     skipped = topics.call("c1", T0 + 1)
-    topics.note(0, "cdr", Skip(1, "it stops the worker"))
+    topics.note(0, "cdr", SkippedRecord(1, "it stops the worker"))
     outcome = topics.replay()
     (rejected,) = outcome.rejected
     assert (rejected.file, rejected.line, rejected.raw) == ("callwarden.cdr-0", 1, skipped)
@@ -261,9 +263,9 @@ def test_how_far_a_record_may_be_ahead_is_what_was_noted_at_its_offset() -> None
     topics = Topics(1)
     for n in range(3):
         topics.call(f"c{n}", T0 + n, ahead_ms=MINUTE)
-    topics.note(0, "cdr", Limit(0, 2 * MINUTE))
-    topics.note(0, "cdr", Limit(2, MINUTE - 1))
-    outcome = topics.replay(live=Live(max_ahead_ms=0))
+    topics.note(0, "cdr", MaxAheadChange(0, 2 * MINUTE))
+    topics.note(0, "cdr", MaxAheadChange(2, MINUTE - 1))
+    outcome = topics.replay(live=DecidingSettings(max_ahead_ms=0))
     assert [(r.line, r.reason.split(":")[0]) for r in outcome.rejected] == [(2, "future_event")]
 
 
@@ -288,14 +290,16 @@ def test_records_that_have_been_deleted_are_told_of() -> None:
 
 
 def test_a_missing_topic_is_named() -> None:
-    with pytest.raises(Refused, match=r"there is no topic callwarden\.clock; `callwarden topics create` makes it"):
+    with pytest.raises(
+        PermanentError, match=r"there is no topic callwarden\.clock; `callwarden topics create` makes it"
+    ):
         Topics(1, without=["callwarden.clock"]).replay()
 
 
 def test_topics_that_do_not_fit_together_are_refused() -> None:
     topics = Topics(2)
     topics.cluster.topics["callwarden.reviews"] = 1
-    with pytest.raises(Refused, match=r"same number of partitions.*callwarden\.reviews has 1"):
+    with pytest.raises(PermanentError, match=r"same number of partitions.*callwarden\.reviews has 1"):
         topics.replay()
 
 

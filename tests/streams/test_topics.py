@@ -6,15 +6,15 @@ import pytest
 
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.topic_admin import (
-    Existing,
-    Mismatch,
+    ExistingTopic,
+    TopicMismatch,
     at_odds,
-    judged_names,
-    mismatches,
+    checked_settings,
+    describe_mismatches,
+    find_mismatches,
     partitions_for,
+    required_topics,
     run_together,
-    table,
-    told,
 )
 from streams.kafka.topic_names import OUTPUTS
 from streams.settings.load import Settings, load
@@ -32,23 +32,23 @@ DEFAULTS = {
 }
 
 
-def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, Existing]:
+def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, ExistingTopic]:
     """The topics as `topics create` makes them."""
     return {
-        topic.topic: Existing(partitions, DEFAULTS | {config.name: config.value for config in topic.configs})
-        for topic in table(settings)
+        topic.topic: ExistingTopic(partitions, DEFAULTS | {config.name: config.value for config in topic.configs})
+        for topic in required_topics(settings)
     }
 
 
-def changed(topic: str, partitions: int = 8, **configs: str) -> dict[str, Existing]:
+def changed(topic: str, partitions: int = 8, **configs: str) -> dict[str, ExistingTopic]:
     found = made()
     named = {name.replace("_", "."): value for name, value in configs.items()}
     found[topic] = replace(found[topic], partitions=partitions, configs={**found[topic].configs, **named})
     return found
 
 
-def only(found: dict[str, Existing]) -> Mismatch:
-    (fault,) = mismatches(SETTINGS, found)
+def only(found: dict[str, ExistingTopic]) -> TopicMismatch:
+    (fault,) = find_mismatches(SETTINGS, found)
     return fault
 
 
@@ -75,19 +75,23 @@ def test_a_prefix_that_would_run_into_the_names_is_told_before_topics_are_made(
     assert (told is None) == (run_together(settings, {}) is None)
     assert (told or "") in (run_together(settings, {}) or "")
     # Those that there are go by their name: one that is missing among them can be made.
-    some = {topic.topic: made(settings)[topic.topic] for topic in table(settings) if topic.name in ("cdr", "state")}
+    some = {
+        topic.topic: made(settings)[topic.topic]
+        for topic in required_topics(settings)
+        if topic.name in ("cdr", "state")
+    }
     assert run_together(settings, some) is None
 
 
 def test_all_thirteen_topics_are_as_they_must_be_once_made() -> None:
-    assert [topic.name for topic in table(SETTINGS)] == [*INPUTS, *OUTPUTS]
-    assert len(table(SETTINGS)) == 13
-    assert mismatches(SETTINGS, made()) == []
-    assert mismatches(SETTINGS, made(partitions=3)) == []
+    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS]
+    assert len(required_topics(SETTINGS)) == 13
+    assert find_mismatches(SETTINGS, made()) == []
+    assert find_mismatches(SETTINGS, made(partitions=3)) == []
 
 
 def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_time() -> None:
-    configs = {t.name: {config.name: config.value for config in t.configs} for t in table(SETTINGS)}
+    configs = {t.name: {config.name: config.value for config in t.configs} for t in required_topics(SETTINGS)}
     for name in ("enforcement", "clock"):
         assert configs[name]["cleanup.policy"] == "delete"
         assert (configs[name]["retention.ms"], configs[name]["retention.bytes"]) == ("-1", "-1")
@@ -137,7 +141,7 @@ def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
     )
     assert line in fault.mend
     # And it does mend it.
-    assert mismatches(SETTINGS, changed(topic, **{name: wanted})) == []
+    assert find_mismatches(SETTINGS, changed(topic, **{name: wanted})) == []
 
 
 @pytest.mark.parametrize(
@@ -151,24 +155,24 @@ def test_a_setting_that_does_not_hold_is_told_with_the_command_that_mends_it(
     ],
 )
 def test_more_than_enough_and_what_is_a_matter_of_taste_are_no_faults(topic: str, name: str, value: str) -> None:
-    assert mismatches(SETTINGS, changed(topic, **{name: value})) == []
+    assert find_mismatches(SETTINGS, changed(topic, **{name: value})) == []
 
 
 def test_a_shorter_retention_may_be_meant() -> None:
     assert "CALLWARDEN_INPUT_RETENTION" in only(changed("in.cdr", retention_ms="604800000")).mend
     meant = load({"input_prefix": "in.", "output_prefix": "out.", "input_retention_ms": "7d"})
-    assert mismatches(meant, changed("in.cdr", retention_ms="604800000")) == []
+    assert find_mismatches(meant, changed("in.cdr", retention_ms="604800000")) == []
 
 
 def test_a_larger_input_asks_no_more_of_topics_to_which_the_heads_of_large_records_go() -> None:
-    assert mismatches(SETTINGS, changed("in.findings", max_message_bytes="5000000")) == []
+    assert find_mismatches(SETTINGS, changed("in.findings", max_message_bytes="5000000")) == []
     assert int(made()["out.dead-letter"].configs["max.message.bytes"]) > MAX_RECORD_BYTES > MAX_COPY_BYTES
 
 
 def test_missing_topics_are_told_together() -> None:
     found = made()
     del found["in.cdr"], found["out.late"]
-    assert told(mismatches(SETTINGS, found)) == (
+    assert describe_mismatches(find_mismatches(SETTINGS, found)) == (
         "in.cdr, out.late: there is no such topic\n  To mend it: callwarden topics create"
     )
 
@@ -208,4 +212,4 @@ def test_inputs_that_differ_are_told_before_anything_is_made_beside_them() -> No
 
 
 def test_what_is_judged_is_asked_for() -> None:
-    assert judged_names(table(SETTINGS)) == sorted(DEFAULTS)
+    assert checked_settings(required_topics(SETTINGS)) == sorted(DEFAULTS)

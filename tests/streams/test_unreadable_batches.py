@@ -27,10 +27,10 @@ from rawkafka.batches import (
     zstd_stream,
 )
 
-from streams.kafka.api import Fetched
+from streams.kafka.api import FetchedBatch
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch.decompress import MAX_BYTES
-from streams.kafka.fetch.record_columns import Columns, columns
+from streams.kafka.fetch.record_columns import RecordColumns, columns
 from streams.kafka.fetch.record_parser import MAX_RECORDS
 
 TP = TopicPartition("t", 0)
@@ -40,7 +40,7 @@ BAD_NAME: Header = (b"trace\xff", b"x")
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    fastfetch.install()
+    fastfetch.install_columnar_fetch()
 
 
 class _Position:
@@ -65,9 +65,11 @@ def result_of(data: bytes, start: int, aborted: Sequence[tuple[int, int]] = ()) 
     return fetcher.FetchResult(TP, assignment=_Position(start), partition_records=records, backoff=0)
 
 
-def fetched(data: bytes, start: int = 0, aborted: Sequence[tuple[int, int]] = (), cuts: Sequence[int] = ()) -> Fetched:
+def fetched(
+    data: bytes, start: int = 0, aborted: Sequence[tuple[int, int]] = (), cuts: Sequence[int] = ()
+) -> FetchedBatch:
     """All that a consumer of committed records is given of what a broker sends; first in pieces of these sizes."""
-    result, taken, sizes = result_of(data, start, aborted), Columns(), list(cuts)
+    result, taken, sizes = result_of(data, start, aborted), RecordColumns(), list(cuts)
     while result.has_more():
         some = result.getall(sizes.pop(0) if sizes else None)
         if len(some):
@@ -245,16 +247,16 @@ def test_what_may_be_right_at_the_next_try_is_an_error_once_all_before_it_was_gi
     data = batch(GOOD) + damaged + batch(GOOD, base=6)
     # What is left of the fetch is let go, to be fetched again.
     assert seen(data) == [(n, b"v%d" % n, "") for n in range(3)]
-    with pytest.raises(fastfetch.TornBatch, match=why) as torn:
+    with pytest.raises(fastfetch.CorruptBatch, match=why) as torn:
         fetched(data[len(batch(GOOD)) :], 3)
     assert (torn.value.tp, torn.value.offset, torn.value.last) == (TP, 3, last)
     assert torn.value.raw.startswith(damaged[:30])
 
 
 def test_a_fetch_without_a_whole_batch_is_an_error_and_passes_over_nothing() -> None:
-    with pytest.raises(fastfetch.TornBatch, match="no whole record batch"):
+    with pytest.raises(fastfetch.CorruptBatch, match="no whole record batch"):
         fetched(batch(GOOD)[:-1])
-    with pytest.raises(fastfetch.TornBatch, match="no whole record batch"):
+    with pytest.raises(fastfetch.CorruptBatch, match="no whole record batch"):
         fetched(batch(GOOD), 7)
 
 
@@ -336,7 +338,7 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
     assert unreadable > 25
 
 
-def plain(read: Fetched) -> list[object]:
+def plain(read: FetchedBatch) -> list[object]:
     columns_ = (read.offsets.tolist(), read.timestamps_ms.tolist(), read.keys, read.values)
     return [(*row, read.unreadable.get(row[0])) for row in zip(*columns_, strict=True)]
 

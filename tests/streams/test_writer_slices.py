@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from streams.kafka.api import Out
+from streams.kafka.api import OutputRecord
 from streams.kafka.clients import Clients
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import load
@@ -45,7 +45,7 @@ def test_the_loop_has_its_turns_while_a_large_transaction_is_written() -> None:
                 await asyncio.sleep(0)
 
         beside = asyncio.create_task(others())
-        last = await writer._send(sending, [Out("t", 0, b"k", b"v") for _ in range(RECORDS)])
+        last = await writer._send(sending, [OutputRecord("t", 0, b"k", b"v") for _ in range(RECORDS)])
         beside.cancel()
         return last, turns
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.api import Unavailable
+from streams.kafka.api import TransientError
 from streams.kafka.clients import Clients
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import load
@@ -24,6 +24,6 @@ class BrokenProducer:
 async def test_a_broker_that_names_no_brokers_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.kafka.produce.transactional_writer.AIOKafkaProducer", BrokenProducer)
     writer = KafkaWriter(Clients(load({"bootstrap_servers": "127.0.0.1:1"})), "w")
-    with pytest.raises(Unavailable, match="starting writer w"):
+    with pytest.raises(TransientError, match="starting writer w"):
         await writer.start()
     await writer.stop()

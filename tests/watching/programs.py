@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from streams.dev.kafka_node import free_ports
-from streams.runtime.child_process import Child
+from streams.runtime.child_process import ChildProcess
 
 
 def program(name: str, package: str) -> str:
@@ -51,7 +51,7 @@ def get(url: str) -> tuple[int, str]:
 def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
     """The program, from when its page ``ready`` answers until the end."""
     with log.open("wb") as output:
-        child = Child(command, output)
+        child = ChildProcess(command, output)
     try:
         wait_for(lambda: get(ready)[0] == 200 or not child.running, f"{command[0]} is ready")
         assert child.running, log.read_text("utf-8")[-2000:]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from monitor.adapters.mapping.spec import ROW, Mark
-from monitor.policy.file.errors import Fault, did_you_mean
-from monitor.policy.file.yaml_source import Place
+from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.yaml_source import YamlPath
 
 T = TypeVar("T")
 
@@ -15,20 +15,20 @@ class Checker:
     """Collects ``faults``, and in ``marks`` the place where each column is named first."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[PolicyFault] = []
         self.marks: dict[str, Mark] = {}
 
-    def wrong(self, place: Place, message: str) -> None:
+    def wrong(self, place: YamlPath, message: str) -> None:
         self.faults.append(place.fault(message))
 
-    def known(self, data: dict[str, Any], place: Place, keys: Iterable[str]) -> None:
+    def known(self, data: dict[str, Any], place: YamlPath, keys: Iterable[str]) -> None:
         keys = tuple(keys)
         for key in data:
             if key not in keys:
                 self.faults.append(place.child(key).key_fault(f"`{key}` means nothing here{did_you_mean(key, keys)}"))
 
     def word(
-        self, data: dict[str, Any], place: Place, key: str, words: tuple[str, ...], default: str | None
+        self, data: dict[str, Any], place: YamlPath, key: str, words: tuple[str, ...], default: str | None
     ) -> str | None:
         value = data.get(key, default)
         if value is None:
@@ -38,14 +38,16 @@ class Checker:
             return default
         return value
 
-    def text(self, data: dict[str, Any], place: Place, key: str, default: str) -> str:
+    def text(self, data: dict[str, Any], place: YamlPath, key: str, default: str) -> str:
         return self.typed(data, place, key, default, lambda value: isinstance(value, str), "text: write it in quotes")
 
-    def flag(self, data: dict[str, Any], place: Place, key: str, default: bool, right: str = "true or false") -> bool:
+    def flag(
+        self, data: dict[str, Any], place: YamlPath, key: str, default: bool, right: str = "true or false"
+    ) -> bool:
         return self.typed(data, place, key, default, lambda value: isinstance(value, bool), right)
 
     def typed(
-        self, data: dict[str, Any], place: Place, key: str, default: T, good: Callable[[object], bool], right: str
+        self, data: dict[str, Any], place: YamlPath, key: str, default: T, good: Callable[[object], bool], right: str
     ) -> T:
         value = data.get(key, default)
         if good(value):
@@ -53,7 +55,7 @@ class Checker:
         self.wrong(place.child(key), f"`{key}` is {right}")
         return default
 
-    def texts(self, data: dict[str, Any], place: Place, key: str) -> list[str]:
+    def texts(self, data: dict[str, Any], place: YamlPath, key: str) -> list[str]:
         value = data.get(key, [])
         found = []
         for n, item in enumerate(value if isinstance(value, list) else [value]):
@@ -63,7 +65,7 @@ class Checker:
                 self.wrong(place.child(key, n), f"`{key}` is a list of texts: write each in quotes")
         return found
 
-    def items(self, data: dict[str, Any], top: Place, key: str, right: str) -> list[tuple[Place, dict[str, Any]]]:
+    def items(self, data: dict[str, Any], top: YamlPath, key: str, right: str) -> list[tuple[YamlPath, dict[str, Any]]]:
         value = data.get(key, [])
         if not isinstance(value, list):
             self.wrong(top.child(key), f"`{key}` is a list of {right}")
@@ -76,7 +78,7 @@ class Checker:
                 self.wrong(top.child(key, n), f"`{key}` is a list of {right}")
         return found
 
-    def pattern(self, data: dict[str, Any], place: Place, key: str) -> re.Pattern[str] | None:
+    def pattern(self, data: dict[str, Any], place: YamlPath, key: str) -> re.Pattern[str] | None:
         if key not in data:
             return None
         try:
@@ -85,7 +87,7 @@ class Checker:
             self.wrong(place.child(key), f"no regular expression: {error}")
             return None
 
-    def column(self, name: Any, place: Place) -> str:
+    def column(self, name: Any, place: YamlPath) -> str:
         if not isinstance(name, str) or not name:
             self.wrong(place, "the name of a column is wanted; write it in quotes if it is a number")
             return ""
@@ -98,7 +100,7 @@ class Checker:
         self.marks.setdefault(name, source.values[path])
         return name
 
-    def columns(self, value: dict[str, Any], place: Place, key: str) -> tuple[str, ...]:
+    def columns(self, value: dict[str, Any], place: YamlPath, key: str) -> tuple[str, ...]:
         given = value[key]
         if not isinstance(given, list) or not given:
             self.wrong(place.child(key), f"`{key}` is a list of columns: [a, b]")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from monitor.adapters.errors import Flaw, Reject, shown
-from monitor.adapters.mapping.spec import Condition, Shift, Value
+from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
+from monitor.adapters.mapping.spec import ColumnTest, Shift, Value
 from monitor.adapters.mapping.spec import Mapping as Spec
 from monitor.adapters.values.numbers import NumberWriter
 from monitor.adapters.values.pseudonym import pseudonym
 from monitor.adapters.values.times import TimeReader
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 
 Cells = list[str]
 Text = Callable[[Cells], str]
@@ -21,7 +21,7 @@ Data = dict[str, Any]
 _LONGEST_MS: Final = 366 * 86_400_000
 
 
-class Fields:
+class CompiledFields:
     """The compiled fields: `data` makes a record's data of a row's cells, `event_ms` its event time alone."""
 
     def __init__(self, spec: Spec, index: Index, key: bytes) -> None:
@@ -55,7 +55,7 @@ class Fields:
         """The record's data. Raises `Reject` for a row that the mapping refuses or a value that it cannot read."""
         for refused, reason in self._refusals:
             if refused(cells):
-                raise Reject(f"{Flaw.EXCLUDED}: {reason}")
+                raise Reject(f"{RowErrorCode.EXCLUDED}: {reason}")
         data = self._fixed.copy()
         for names, make in self._first:
             try:
@@ -86,7 +86,7 @@ class Fields:
     def _require(self, names: tuple[str, ...]) -> None:
         for name in names:
             if name in self._required:
-                raise Reject(f"{Fault.MISSING_FIELD}: {name}: {self._sources[name]} is empty")
+                raise Reject(f"{ErrorCode.MISSING_FIELD}: {name}: {self._sources[name]} is empty")
 
 
 def source_text(value: Value, index: Index, key: bytes) -> Text:
@@ -167,7 +167,7 @@ def _change(value: Value) -> Callable[[str], Any] | None:
         if found is not None:
             return found
         if otherwise == "reject":
-            raise Reject(f"{Fault.UNKNOWN_VALUE}: {shown(text)} has no entry in the table")
+            raise Reject(f"{ErrorCode.UNKNOWN_VALUE}: {quoted_value(text)} has no entry in the table")
         return text if otherwise == "keep" else table.otherwise_value
 
     return look_up
@@ -181,14 +181,18 @@ def _shifted(time_ms: Any, cells: Cells, shifts: list[tuple[int, Shift]]) -> int
         try:
             ms = round(float(text) * shift.unit_ms)
         except (ValueError, OverflowError):
-            raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} in {shift.column} is no duration") from None
+            raise Reject(
+                f"{RowErrorCode.UNREADABLE_TIME}: {quoted_value(text)} in {shift.column} is no duration"
+            ) from None
         if abs(ms) > _LONGEST_MS:
-            raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} in {shift.column} is longer than a year")
+            raise Reject(
+                f"{RowErrorCode.UNREADABLE_TIME}: {quoted_value(text)} in {shift.column} is longer than a year"
+            )
         time_ms += ms
     return int(time_ms)
 
 
-def _holds(condition: Condition, text: str) -> bool:
+def _holds(condition: ColumnTest, text: str) -> bool:
     if condition.values is not None and (text in condition.values) == condition.negated:
         return False
     if condition.empty is not None and condition.empty != (not text):
@@ -196,7 +200,7 @@ def _holds(condition: Condition, text: str) -> bool:
     return condition.pattern is None or condition.pattern.fullmatch(text) is not None
 
 
-def all_hold(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells], bool]:
+def all_hold(conditions: tuple[ColumnTest, ...], index: Index) -> Callable[[Cells], bool]:
     """A test of a row's cells: every condition on a column holds. Those on fields are not asked."""
     tests = [(index[c.column], c) for c in conditions if c.column is not None]
     if len(tests) == 1:
@@ -206,7 +210,7 @@ def all_hold(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells
     return lambda cells: all(_holds(condition, cells[n].strip()) for n, condition in tests)
 
 
-def _made_test(conditions: tuple[Condition, ...], index: Index) -> Callable[[Cells, Data], bool]:
+def _made_test(conditions: tuple[ColumnTest, ...], index: Index) -> Callable[[Cells, Data], bool]:
     of_cells = all_hold(conditions, index)
     of_fields = [(c.made, c) for c in conditions if c.made is not None]
 

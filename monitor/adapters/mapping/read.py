@@ -8,9 +8,9 @@ import msgspec
 
 from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.read_field import ValueReader, const_problem, is_time
-from monitor.adapters.mapping.spec import Arrival, Dialect, Mapping, Refusal, Value
-from monitor.policy.file.errors import Fault, PolicyError, did_you_mean
-from monitor.policy.file.yaml_source import Place, parse
+from monitor.adapters.mapping.spec import Arrival, Dialect, Mapping, RejectRule, Value
+from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
+from monitor.policy.file.yaml_source import YamlPath, parse
 from schemas import inputs
 
 RECORDS: dict[str, type[Any]] = {
@@ -32,12 +32,12 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
     ``constants`` (field to text) stand in the place of what the mapping says of these fields.
     """
     if not text.strip():
-        raise MappingError([Fault(name, 1, 1, "the file is empty; a mapping needs format, record and fields")])
+        raise MappingError([PolicyFault(name, 1, 1, "the file is empty; a mapping needs format, record and fields")])
     try:
         source = parse(text, name)
     except PolicyError as error:
         raise MappingError(replace(f, message=_of_a_mapping(f.message)) for f in error.faults) from None
-    reader = _Reader(Place(source), constants or {})
+    reader = _Reader(YamlPath(source), constants or {})
     mapping = reader.mapping()
     if reader.faults or mapping is None:
         raise MappingError(reader.faults)
@@ -62,7 +62,7 @@ def required_fields(record_type: type[Any]) -> frozenset[str]:
 class _Reader(ValueReader):
     """Walks the data once; a part with a fault is left out."""
 
-    def __init__(self, top: Place, constants: dict[str, str]) -> None:
+    def __init__(self, top: YamlPath, constants: dict[str, str]) -> None:
         super().__init__()
         self.top = top
         self.constants = constants
@@ -114,7 +114,7 @@ class _Reader(ValueReader):
             marks=self.marks,
         )
 
-    def encoding(self, data: dict[str, Any], top: Place, form: str | None) -> str:
+    def encoding(self, data: dict[str, Any], top: YamlPath, form: str | None) -> str:
         name = self.text(data, top, "encoding", "utf-8")
         try:
             transparent = "\n\r\t,;|\"'0a".encode(codecs.lookup(name).name) == b"\n\r\t,;|\"'0a"
@@ -127,7 +127,7 @@ class _Reader(ValueReader):
             self.wrong(top.child("encoding"), "JSON is UTF-8; take `encoding` out, or convert the file to utf-8 first")
         return codecs.lookup(name).name
 
-    def dialect(self, data: dict[str, Any], top: Place, form: str | None) -> Dialect:
+    def dialect(self, data: dict[str, Any], top: YamlPath, form: str | None) -> Dialect:
         if form != "csv":
             for key in _DIALECT:
                 if key in data:
@@ -155,7 +155,7 @@ class _Reader(ValueReader):
             header = self.flag(data, top, "header", True, "true, false, or the list of the columns' names")
         return Dialect(delimiter, quote, header)
 
-    def arrival(self, data: dict[str, Any], top: Place) -> Arrival | None:
+    def arrival(self, data: dict[str, Any], top: YamlPath) -> Arrival | None:
         if "arrival" not in data:
             return None
         place, value = top.child("arrival"), data["arrival"]
@@ -166,7 +166,7 @@ class _Reader(ValueReader):
         column = self.column(value.get("column"), place.child("column"))
         return Arrival(column, self.flag(value, place, "descending", False)) if column else None
 
-    def refusals(self, data: dict[str, Any], top: Place) -> tuple[Refusal, ...]:
+    def refusals(self, data: dict[str, Any], top: YamlPath) -> tuple[RejectRule, ...]:
         found = []
         for place, value in self.items(data, top, "reject", "{when: CONDITION, reason: TEXT}"):
             self.known(value, place, ("when", "reason"))
@@ -176,10 +176,10 @@ class _Reader(ValueReader):
             when = self.conditions(value, place, made=())
             if not when:
                 self.wrong(place, "a `reject` needs `when`, or it would reject every row")
-            found.append(Refusal(when, reason))
+            found.append(RejectRule(when, reason))
         return tuple(found)
 
-    def fields(self, data: dict[str, Any], top: Place, record: str, record_type: type[Any]) -> dict[str, Value]:
+    def fields(self, data: dict[str, Any], top: YamlPath, record: str, record_type: type[Any]) -> dict[str, Value]:
         place, given = top.child("fields"), data.get("fields")
         types = record_fields(record_type)
         if not isinstance(given, dict):
@@ -197,14 +197,14 @@ class _Reader(ValueReader):
         for name, text in self.constants.items():
             if name not in types:
                 self.faults.append(
-                    Fault(
+                    PolicyFault(
                         f"{top.source.name} --set", 1, 1, f"a {record} has no field `{name}`{did_you_mean(name, types)}"
                     )
                 )
                 continue
             problem = const_problem(name, text, types[name])
             if problem:
-                self.faults.append(Fault(f"{top.source.name} --set", 1, 1, f"{name}={text}: {problem}"))
+                self.faults.append(PolicyFault(f"{top.source.name} --set", 1, 1, f"{name}={text}: {problem}"))
             fields[name] = Value("const", const=text, time=("epoch_ms",) if is_time(name) else ())
         missing = required_fields(record_type) - set(given) - set(self.constants)
         if missing:

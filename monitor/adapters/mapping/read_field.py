@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any, Literal, cast, get_args, get_origin
 
 from monitor.adapters.mapping.checks import Checker, not_a_word
-from monitor.adapters.mapping.spec import Condition, Shift, Table, Value
+from monitor.adapters.mapping.spec import ColumnTest, Shift, Table, Value
 from monitor.adapters.values.numbers import is_region
 from monitor.adapters.values.times import EPOCH_MS, EPOCH_S, ISO, format_fault, zone
 from monitor.policy.file.errors import did_you_mean
-from monitor.policy.file.yaml_source import Place
+from monitor.policy.file.yaml_source import YamlPath
 
 SOURCES = ("column", "first", "join", "hmac", "const")
 _CHANGES = ("table", "time", "number", "split")
@@ -49,7 +49,7 @@ class ValueReader(Checker):
         super().__init__()
         self.zone: Any = None
 
-    def field(self, name: str, value: Any, place: Place, kind: Any, made: tuple[str, ...]) -> Value | None:
+    def field(self, name: str, value: Any, place: YamlPath, kind: Any, made: tuple[str, ...]) -> Value | None:
         before = len(self.faults)
         if isinstance(value, str):
             self.wrong(place, f"write `{{column: {value}}}`, or `{{const: {value}}}` for a fixed text")
@@ -100,7 +100,7 @@ class ValueReader(Checker):
             self.wrong(place.child("default"), not_a_word(result.default, words_of(kind)))
         return result if len(self.faults) == before else None
 
-    def time(self, name: str, value: dict[str, Any], place: Place, how: str) -> tuple[str, ...]:
+    def time(self, name: str, value: dict[str, Any], place: YamlPath, how: str) -> tuple[str, ...]:
         if "time" not in value:
             if is_time(name) and how != "const":
                 self.wrong(place, "a time needs `time`: epoch_s, epoch_ms, iso8601 or a format like %Y-%m-%d %H:%M:%S")
@@ -124,7 +124,7 @@ class ValueReader(Checker):
                 self.wrong(at, f"`{form}` says no zone; add `zone: Asia/Shanghai` here or for the whole mapping")
         return tuple(forms)
 
-    def table(self, value: dict[str, Any], place: Place, kind: Any) -> Table | None:
+    def table(self, value: dict[str, Any], place: YamlPath, kind: Any) -> Table | None:
         if "table" not in value:
             if "otherwise" in value:
                 self.faults.append(place.child("otherwise").key_fault("`otherwise` goes with `table`, missing here"))
@@ -155,7 +155,7 @@ class ValueReader(Checker):
             return None
         return Table(entries, cast(Literal["reject", "keep", "empty"], otherwise))
 
-    def number(self, value: dict[str, Any], place: Place) -> tuple[str, re.Pattern[str] | None] | None:
+    def number(self, value: dict[str, Any], place: YamlPath) -> tuple[str, re.Pattern[str] | None] | None:
         if "number" not in value:
             return None
         at, given = place.child("number"), value["number"]
@@ -169,7 +169,7 @@ class ValueReader(Checker):
             return None
         return given, only
 
-    def split(self, value: dict[str, Any], place: Place, kind: Any) -> str:
+    def split(self, value: dict[str, Any], place: YamlPath, kind: Any) -> str:
         if "split" not in value:
             if is_list(kind):
                 self.wrong(place, 'this field is a list: add `split: ";"`, or what stands between its items')
@@ -179,7 +179,7 @@ class ValueReader(Checker):
             return ""
         return self.text(value, place, "split", ";") or ";"
 
-    def shifts(self, name: str, value: dict[str, Any], place: Place) -> tuple[Shift, ...]:
+    def shifts(self, name: str, value: dict[str, Any], place: YamlPath) -> tuple[Shift, ...]:
         found = []
         for key, sign in (("plus", 1), ("minus", -1)):
             if key not in value:
@@ -195,7 +195,7 @@ class ValueReader(Checker):
                 found.append(Shift(column, sign * _UNITS[unit]))
         return tuple(found)
 
-    def conditions(self, value: dict[str, Any], place: Place, made: tuple[str, ...]) -> tuple[Condition, ...]:
+    def conditions(self, value: dict[str, Any], place: YamlPath, made: tuple[str, ...]) -> tuple[ColumnTest, ...]:
         given = value.get("when")
         many = isinstance(given, list)
         found = []
@@ -209,7 +209,7 @@ class ValueReader(Checker):
                 found.append(condition)
         return tuple(found)
 
-    def condition(self, one: dict[str, Any], at: Place, made: tuple[str, ...]) -> Condition | None:
+    def condition(self, one: dict[str, Any], at: YamlPath, made: tuple[str, ...]) -> ColumnTest | None:
         self.known(one, at, _CONDITION)
         column, field = None, None
         if ("column" in one) == ("field" in one):
@@ -231,9 +231,9 @@ class ValueReader(Checker):
         elif "in" in one or "not_in" in one:
             values = frozenset(self.texts(one, at, "in" if "in" in one else "not_in"))
         empty = self.flag(one, at, "empty", False) if "empty" in one else None
-        return Condition(column, field, values, "not_in" in one, empty, self.pattern(one, at, "matches"))
+        return ColumnTest(column, field, values, "not_in" in one, empty, self.pattern(one, at, "matches"))
 
-    def zone_of(self, data: dict[str, Any], place: Place) -> Any:
+    def zone_of(self, data: dict[str, Any], place: YamlPath) -> Any:
         name = self.text(data, place, "zone", "")
         try:
             return zone(name) if name else None

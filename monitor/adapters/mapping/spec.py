@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
 
-from monitor.policy.file.errors import Fault
+from monitor.policy.file.errors import PolicyFault
 
 Mark = tuple[int, int]
 
@@ -26,7 +26,7 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ColumnTest:
     """A test on the text of a column, or of a field already made: all that are given must hold.
 
     ``values`` with ``negated`` false: is one of them; true: is none of them. ``empty`` and ``pattern`` may be None.
@@ -77,14 +77,14 @@ class Value:
     number: tuple[str, re.Pattern[str] | None] | None = None
     split: str = ""
     shifts: tuple[Shift, ...] = ()
-    when: tuple[Condition, ...] = ()
+    when: tuple[ColumnTest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectRule:
     """Rows for which ``when`` holds are rejected with this reason."""
 
-    when: tuple[Condition, ...]
+    when: tuple[ColumnTest, ...]
     reason: str
 
 
@@ -113,7 +113,7 @@ class Mapping:
     event: str
     sort: bool
     arrival: Arrival | None
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RejectRule, ...]
     fields: dict[str, Value]
     optional: frozenset[str]
     marks: dict[str, Mark]
@@ -123,6 +123,6 @@ class Mapping:
         """Every column that the mapping reads, in the order in which it names them."""
         return tuple(self.marks)
 
-    def column_fault(self, column: str, message: str) -> Fault:
+    def column_fault(self, column: str, message: str) -> PolicyFault:
         """A fault at the place where ``column`` is named first."""
-        return Fault(self.file, *self.marks[column], message)
+        return PolicyFault(self.file, *self.marks[column], message)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from monitor.adapters.errors import Flaw, Reject, shown
+from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
 from monitor.adapters.mapping.spec import Dialect
 
@@ -142,11 +142,11 @@ class CsvRows:
             text = raw.decode(self._encoding)
         except UnicodeDecodeError as error:
             raise Reject(
-                f"{Flaw.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
+                f"{RowErrorCode.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
             ) from None
         cells = self._split(text)
         if len(cells) != self._width and self._width:
-            raise Reject(f"{Flaw.MALFORMED_ROW}: {len(cells)} cells; expected {self._width}, as in the header")
+            raise Reject(f"{RowErrorCode.MALFORMED_ROW}: {len(cells)} cells; expected {self._width}, as in the header")
         return cells
 
     def _split(self, text: str) -> list[str]:
@@ -154,12 +154,12 @@ class CsvRows:
         if not dialect.quote or dialect.quote not in text:
             return text.split(dialect.delimiter)
         if not self._whole.fullmatch(text):
-            raise Reject(f"{Flaw.MALFORMED_ROW}: a quoted cell is not closed")
+            raise Reject(f"{RowErrorCode.MALFORMED_ROW}: a quoted cell is not closed")
         try:
             # In a list: the reader would take a bare text for a file of one-letter lines.
             return next(csv.reader([text], delimiter=dialect.delimiter, quotechar=dialect.quote))
         except (csv.Error, StopIteration) as error:
-            raise Reject(f"{Flaw.MALFORMED_ROW}: {error}, in {shown(text)}") from None
+            raise Reject(f"{RowErrorCode.MALFORMED_ROW}: {error}, in {quoted_value(text)}") from None
 
 
 def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:

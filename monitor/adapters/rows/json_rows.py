@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from monitor.adapters.errors import Reject, shown
+from monitor.adapters.errors import Reject, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 
 Physical = tuple[int, bytes]
 
@@ -96,9 +96,9 @@ class JsonRows:
         try:
             row = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            raise Reject(f"{Fault.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
+            raise Reject(f"{ErrorCode.MALFORMED_JSON}: {error.msg}, at character {error.pos + 1} of the row") from None
         if not isinstance(row, dict):
-            raise Reject(f"{Fault.NOT_AN_OBJECT}: {shown(raw[:200].decode('utf-8', 'replace'))}")
+            raise Reject(f"{ErrorCode.NOT_AN_OBJECT}: {quoted_value(raw[:200].decode('utf-8', 'replace'))}")
         return [_text(row, column, path) for column, path in self._getters]
 
 
@@ -117,7 +117,7 @@ def _text(row: dict[str, Any], column: str, path: tuple[str, ...]) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     found = "a list" if isinstance(value, list) else "an object"
-    raise Reject(f"{Fault.WRONG_TYPE}: {column} is {found}; expected a text or a number")
+    raise Reject(f"{ErrorCode.WRONG_TYPE}: {column} is {found}; expected a text or a number")
 
 
 def _is_value(data: bytes) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from monitor.adapters.errors import Flaw, Reject, shown
+from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 
 EPOCH_S: Final = "epoch_s"
 EPOCH_MS: Final = "epoch_ms"
@@ -24,7 +24,7 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{shown(name)} is no time zone; write an IANA name such as Asia/Shanghai") from None
+        raise ValueError(f"{quoted_value(name)} is no time zone; write an IANA name such as Asia/Shanghai") from None
 
 
 def format_fault(form: str) -> str | None:
@@ -33,16 +33,16 @@ def format_fault(form: str) -> str | None:
         return None
     right = "write epoch_s, epoch_ms, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
     if "%" not in form:
-        return f"{shown(form)} is no time format; {right}"
+        return f"{quoted_value(form)} is no time format; {right}"
     try:
         datetime.strptime("", form)
     except ValueError as error:
         if "bad directive" in str(error) or "stray %" in str(error):
-            return f"{shown(form)}: {error}; {right}"
+            return f"{quoted_value(form)}: {error}; {right}"
     except re.error:
-        return f"{shown(form)} names a part twice; {right}"
+        return f"{quoted_value(form)} names a part twice; {right}"
     if not _YEAR.search(form):
-        return f"{shown(form)} has no year; join the column that has it, and name it with %Y or %y"
+        return f"{quoted_value(form)} has no year; join the column that has it, and name it with %Y or %y"
     return None
 
 
@@ -76,7 +76,7 @@ class TimeReader:
             except (ValueError, OverflowError):
                 continue
         forms = " or ".join(self.forms)
-        raise Reject(f"{Flaw.UNREADABLE_TIME}: {shown(text)} is no time of the form {forms}")
+        raise Reject(f"{RowErrorCode.UNREADABLE_TIME}: {quoted_value(text)} is no time of the form {forms}")
 
     def _read_as(self, text: str, form: str) -> int:
         if form == EPOCH_S:

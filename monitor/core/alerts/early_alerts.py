@@ -20,25 +20,25 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from monitor.core.alerts.early_complaints import Ahead, ComplaintsAhead
-from monitor.core.alerts.early_window import Outlook
-from monitor.core.calls.fields import Layout
-from monitor.core.decisions.record_handlers import Records, Waiting
-from monitor.core.rules.conditions import Rows, find, last_measure, look, measure
-from monitor.core.rules.prefilter import Sieve
-from monitor.core.rules.rule_state import Alerts, Docket
-from monitor.core.tenants.active_alert import Firing
+from monitor.core.alerts.early_complaints import EarlyComplaintCounts, EarlyComplaints
+from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.decisions.record_handlers import PendingRecord, RecordHandlers
+from monitor.core.rules.conditions import Rows, find, last_measure, measure, rule_view
+from monitor.core.rules.prefilter import Prefilter
+from monitor.core.rules.rule_state import Alerts, RuleState
+from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
-from monitor.core.tenants.tenant_records import Standings
-from monitor.core.windows.open_panes import Unsealed
+from monitor.core.tenants.tenant_records import TenantRecords
+from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.window import Span
+from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from schemas.inputs import Complaint
 
 
-class Early:
+class EarlyAlerts:
     """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
 
     ``index`` numbers the tenants, ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
@@ -48,13 +48,13 @@ class Early:
     def __init__(
         self,
         policy: Policy,
-        layout: Layout,
-        dockets: Sequence[Docket],
+        layout: FieldLayout,
+        dockets: Sequence[RuleState],
         alerts: Alerts,
-        records: Records,
-        standings: Standings,
+        records: RecordHandlers,
+        standings: TenantRecords,
         index: Mapping[str, int],
-        unsealed: Unsealed,
+        unsealed: OpenPanes,
         from_ms: int = 0,
     ) -> None:
         self._policy = policy
@@ -64,26 +64,28 @@ class Early:
         self._records = records
         self._standings = standings
         self._index = index
-        self._dockets_of: dict[Span, list[Docket]] = defaultdict(list)
+        self._dockets_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
         for docket in dockets:
             if not _may_still_grow(docket.rule):
                 self._dockets_of[docket.span].append(docket)
         self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._dockets_of.items()}
         self._sieves = {
-            span: Sieve([docket.rule for docket in some], layout, span.level.fields)
+            span: Prefilter([docket.rule for docket in some], layout, span.level.fields)
             for span, some in self._dockets_of.items()
         }
         self._begun = False
-        self._ahead = ComplaintsAhead(policy.retention_ms)
-        self._arrived: list[tuple[int, Ahead]] = []  # complaints, with their tenants, that are not in `_ahead` yet
+        self._ahead = EarlyComplaints(policy.retention_ms)
+        self._arrived: list[
+            tuple[int, EarlyComplaintCounts]
+        ] = []  # complaints, with their tenants, that are not in `_ahead` yet
         self._complained = False  # since the last look
 
     def _begin(self) -> None:
         """Look at all that is open."""
         self._begun = True
-        self._ahead, self._arrived = ComplaintsAhead(self._policy.retention_ms), []
+        self._ahead, self._arrived = EarlyComplaints(self._policy.retention_ms), []
         self._newest_complaint_ms = -1
-        self._outlooks: dict[Span, dict[int, Outlook]] = {span: {} for span in self._steps}
+        self._outlooks: dict[SlidingWindow, dict[int, EarlyWindow]] = {span: {} for span in self._steps}
         self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
         self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
         self._sealed_ms = -1
@@ -93,10 +95,10 @@ class Early:
             for docket in dockets:
                 self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
 
-    def complained(self, tenant: int, waiting: Waiting) -> None:
+    def complained(self, tenant: int, waiting: PendingRecord) -> None:
         """A complaint was taken."""
         if self._begun and isinstance(waiting.record, Complaint):
-            self._arrived.append((tenant, Ahead(waiting.place, waiting.record)))
+            self._arrived.append((tenant, EarlyComplaintCounts(waiting.place, waiting.record)))
             self._newest_complaint_ms = max(self._newest_complaint_ms, waiting.at_ms)
 
     @property
@@ -164,7 +166,7 @@ class Early:
         for outlook in self._every():
             outlook.looked_at()
 
-    def _every(self) -> Iterator[Outlook]:
+    def _every(self) -> Iterator[EarlyWindow]:
         for outlooks in self._outlooks.values():
             yield from outlooks.values()
 
@@ -178,14 +180,14 @@ class Early:
                 for outlook in outlooks.values():
                     outlook.enter(piece, picked)
 
-    def _reach(self, span: Span) -> tuple[int, int]:
+    def _reach(self, span: SlidingWindow) -> tuple[int, int]:
         """Ends of the span are looked at after the first of these times, up to the first one after the second."""
         newest_ms = self._unsealed.newest_ms
         if span.complaints.counting:
             newest_ms = max(newest_ms, self._newest_complaint_ms)
         return max(self._sealed_ms, newest_ms - self._policy.lateness_ms, self._from_ms - 1), newest_ms
 
-    def _ends(self, span: Span, step_ms: int) -> range:
+    def _ends(self, span: SlidingWindow, step_ms: int) -> range:
         """The ends that a rule of that span and step looks at."""
         after_ms, newest_ms = self._reach(span)
         return range((after_ms // step_ms + 1) * step_ms, (newest_ms // step_ms + 1) * step_ms + 1, step_ms)
@@ -205,10 +207,10 @@ class Early:
             before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
             outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
-                outlook = outlooks[end_ms] = Outlook(span, end_ms, self._unsealed, tenants)
+                outlook = outlooks[end_ms] = EarlyWindow(span, end_ms, self._unsealed, tenants)
                 self._foresee(outlook)
 
-    def _foresee(self, outlook: Outlook) -> None:
+    def _foresee(self, outlook: EarlyWindow) -> None:
         """Count the complaints that wait at an end that is new."""
         for name in self._ahead.names():
             if self._ahead.first_ms(name) < outlook.end_ms:
@@ -219,7 +221,7 @@ class Early:
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def _look(self, span: Span, tenants: int) -> None:
+    def _look(self, span: SlidingWindow, tenants: int) -> None:
         dockets, outlooks = self._dockets_of[span], self._outlooks[span]
         ends = {step_ms: self._ends(span, step_ms) for step_ms in self._steps[span]}
         for end_ms in sorted(outlooks):
@@ -238,9 +240,9 @@ class Early:
             if some:
                 self._take_back(docket, some, [outlooks[end_ms] for end_ms in mine], tenants)
 
-    def _look_at(self, span: Span, outlook: Outlook, looking: Sequence[bool], tenants: int) -> None:
+    def _look_at(self, span: SlidingWindow, outlook: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
         """Fire the alerts of the rules that look at that end."""
-        suspects: list[tuple[Docket, Rule, Rows]] = []
+        suspects: list[tuple[RuleState, Rule, Rows]] = []
         for docket, some in self._touched(span, outlook, looking, tenants):
             who = np.array([tenant for tenant in some.tolist() if tenant not in docket.firing], np.intp)
             for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
@@ -249,19 +251,19 @@ class Early:
                     suspects.append((docket, rule, candidates))
         outlook.count([(rule, who) for _, rule, who in suspects], tenants)
         for docket, rule, who in suspects:
-            found = find(outlook, rule, look(outlook, rule, tenants, who), tenants)
+            found = find(outlook, rule, rule_view(outlook, rule, tenants, who), tenants)
             for row, tenant in enumerate(found.breach.tenants.tolist()):
                 if docket.taken_back.get(tenant, -1) >= outlook.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
                 updated_ms = min(outlook.end_ms, self._reach(span)[1])
-                self._alerts.fire(docket, rule, tenant, Firing(outlook.end_ms, early=True), measured, updated_ms)
+                self._alerts.fire(docket, rule, tenant, ActiveAlert(outlook.end_ms, early=True), measured, updated_ms)
                 self._early[docket.rule.id].add(tenant)
                 docket.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
 
     def _touched(
-        self, span: Span, outlook: Outlook, looking: Sequence[bool], tenants: int
-    ) -> Iterator[tuple[Docket, Rows]]:
+        self, span: SlidingWindow, outlook: EarlyWindow, looking: Sequence[bool], tenants: int
+    ) -> Iterator[tuple[RuleState, Rows]]:
         """For each rule that looks at that end the tenants of whom something has changed, if their sums allow a breach.
 
         A rule that looks there for the first time looks at everybody.
@@ -287,7 +289,7 @@ class Early:
             if len(some):
                 yield docket, some
 
-    def _take_back(self, docket: Docket, some: set[int], outlooks: Sequence[Outlook], tenants: int) -> None:
+    def _take_back(self, docket: RuleState, some: set[int], outlooks: Sequence[EarlyWindow], tenants: int) -> None:
         """Resolve those early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
         standing = {tenant: docket.firing[tenant] for tenant in some if tenant in docket.firing}
         since = {tenant: firing.since_ms for tenant, firing in standing.items() if firing.early}
@@ -298,12 +300,12 @@ class Early:
             who = np.array(sorted(tenant for tenant in gone if since[tenant] <= outlook.end_ms), np.intp)
             for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
                 outlook.count([(rule, mine)], tenants)
-                found = find(outlook, rule, look(outlook, rule, tenants, mine), tenants)
+                found = find(outlook, rule, rule_view(outlook, rule, tenants, mine), tenants)
                 gone.difference_update(mine[found.standing].tolist())
         for tenant in sorted(gone):
             newest, who = outlooks[-1], np.array([tenant])
             rule = next((rule for rule, _ in docket.ruled(who, newest.end_ms, tenants)), docket.rule)
-            measured = last_measure(rule, look(newest, rule, tenants, who), 0)
+            measured = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
             self._alerts.resolve(docket, rule, tenant, measured, self._reach(docket.span)[1])
             self._early[docket.rule.id].discard(tenant)
             docket.taken_back[tenant] = since[tenant]

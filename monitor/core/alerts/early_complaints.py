@@ -13,7 +13,7 @@ from schemas.inputs import Complaint
 _Name = tuple[int, str]  # tenant, complaint_id
 
 
-class Ahead(NamedTuple):
+class EarlyComplaintCounts(NamedTuple):
     """A record of a complaint that waits. The order is the decision order."""
 
     place: Place
@@ -26,7 +26,7 @@ class Ahead(NamedTuple):
         return at_ms
 
 
-class ComplaintsAhead:
+class EarlyComplaints:
     """The records that wait, by complaint; of each status the first, for another is a duplicate.
 
     ``kept_ms`` after its last record a complaint is forgotten. Each record costs the same, however many wait.
@@ -34,10 +34,10 @@ class ComplaintsAhead:
 
     def __init__(self, kept_ms: int) -> None:
         self._kept_ms = kept_ms
-        self._waiting: dict[_Name, list[Ahead]] = {}
+        self._waiting: dict[_Name, list[EarlyComplaintCounts]] = {}
         self._order: list[tuple[Place, _Name]] = []  # a heap
 
-    def add(self, tenant: int, ahead: Ahead) -> None:
+    def add(self, tenant: int, ahead: EarlyComplaintCounts) -> None:
         """A record came that is not decided."""
         name = tenant, ahead.complaint.complaint_id
         some = self._waiting.setdefault(name, [])

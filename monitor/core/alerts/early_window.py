@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import OPS, Floats, Rows, values
-from monitor.core.tenants.complaints import Foreseen
-from monitor.core.windows.early_distinct_counts import PEAK, Name, PartiesAhead
+from monitor.core.tenants.complaints import ComplaintForecast
+from monitor.core.windows.early_distinct_counts import PEAK, EarlyDistinctCounts, Name
 from monitor.core.windows.key_counts import KeyCounts
-from monitor.core.windows.open_panes import Unsealed
+from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.tenant_sums import TenantSums
-from monitor.core.windows.window import Counts, Sight, Span, metrics_of
+from monitor.core.windows.window import Counts, SlidingWindow, WindowView, metrics_of
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 
@@ -22,7 +22,7 @@ _ATTEMPTS = BIT["attempts"]
 _NAMES = {"distinct_callees": "distinct", "numeric_callees": "numbers", "sequential_callees": "sequential"}
 
 
-class Outlook(Sight):
+class EarlyWindow(WindowView):
     """The window of a span that ends at ``end_ms``: what is sealed and will not have left, and the open calls.
 
     It is made once and then kept up to date by `enter` alone: sealing moves calls, but changes none. Parties are right
@@ -30,16 +30,16 @@ class Outlook(Sight):
     """
 
     level: TenantSums
-    complaints: Foreseen
-    callees: PartiesAhead | None
-    callers: PartiesAhead | None
+    complaints: ComplaintForecast
+    callees: EarlyDistinctCounts | None
+    callers: EarlyDistinctCounts | None
 
-    def __init__(self, span: Span, end_ms: int, opened: Unsealed, tenants: int) -> None:
+    def __init__(self, span: SlidingWindow, end_ms: int, opened: OpenPanes, tenants: int) -> None:
         self.end_ms = end_ms
         self.start_ms = end_ms - span.window_ms
         self.layout = span.layout
         self.level = span.level.ahead(self.start_ms, tenants)
-        self.complaints = Foreseen(span.complaints, end_ms, tenants)
+        self.complaints = ComplaintForecast(span.complaints, end_ms, tenants)
         self.callees = self.callers = None
         if span.callees is not None or span.callers is not None:
             kept = self.level.field(_ATTEMPTS, tenants)
@@ -47,22 +47,22 @@ class Outlook(Sight):
             if span.callees is not None:
                 names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
                 callees = self._came("callees", span, opened)
-                self.callees = PartiesAhead(span.callees, names, self.start_ms, kept, left, callees)
+                self.callees = EarlyDistinctCounts(span.callees, names, self.start_ms, kept, left, callees)
             if span.callers is not None:
                 callers = self._came("callers", span, opened)
-                self.callers = PartiesAhead(span.callers, (PEAK,), self.start_ms, kept, left, callers)
+                self.callers = EarlyDistinctCounts(span.callers, (PEAK,), self.start_ms, kept, left, callers)
         for piece in self._yet_to_enter(span, opened):
             self.level.add(piece.tenant, self.level.pick(piece.sums))
         self._news: list[NDArray[np.int32]] = []
         self.looked: set[str] = set()  # the rules that have looked at everybody
 
-    def _yet_to_enter(self, span: Span, opened: Unsealed) -> Iterator[Pane]:
+    def _yet_to_enter(self, span: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
         """What of this window is not in the span's: sealed panes that wait to enter together, and what is open."""
         yield from (pane for pane in span.coming if pane.start_ms >= self.start_ms)
         yield from opened.between(self.start_ms, self.end_ms)
 
     def _came(
-        self, which: Literal["callees", "callers"], span: Span, opened: Unsealed
+        self, which: Literal["callees", "callers"], span: SlidingWindow, opened: OpenPanes
     ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
         """What tells the parties of the tenants that are marked in all that is not in the span's window, each once."""
 

@@ -9,10 +9,10 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, Layout
+from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, FieldLayout
 from monitor.core.calls.keys import U64, Texts, modulus_of, number_keys, text_keys
 from monitor.core.calls.local_hours import minute_of_day
-from monitor.core.calls.string_column import Strings, concatenate
+from monitor.core.calls.string_column import StringColumn, concatenate
 from schemas.inputs import Cdr, Outcome
 
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -49,12 +49,12 @@ _BY_OUTCOME = np.array(
 
 
 @dataclass(slots=True)
-class Counted:
+class CountedCalls:
     """What is counted of calls; every column is ``[n]``.
 
-    ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place.
-    ``word`` has the fields' bits (`Layout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply. Integers
-    may be narrower than declared, where they fit.
+    ``tenant`` indexes a table of tenants: the batch's own until the shard puts its own in place. ``word`` has the
+    fields' bits (`FieldLayout`), ``talk_ms`` and ``ring_delay_ms`` are 0 where they do not apply. Integers may be
+    narrower than declared, where they fit.
     """
 
     tenant: NDArray[np.int32]
@@ -65,7 +65,7 @@ class Counted:
     callee_key: U64
     callee_numeric: NDArray[np.bool_]
     caller_key: U64
-    call_id: Strings
+    call_id: StringColumn
 
     def __len__(self) -> int:
         return len(self.end_ms)
@@ -83,7 +83,7 @@ class Counted:
 
 
 @dataclass(slots=True)
-class Calls(Counted):
+class Calls(CountedCalls):
     """Accepted call records in reading order; every column is ``[n]``.
 
     ``offset`` is the record's place in its source (a line number, a Kafka offset), ``clock_ms`` the source's clock
@@ -96,9 +96,9 @@ class Calls(Counted):
     clock_ms: NDArray[np.int64]
     line_ms: NDArray[np.int64]
 
-    def counted(self) -> Counted:
+    def counted(self) -> CountedCalls:
         """What is counted of them, as densely as can be."""
-        return Counted(
+        return CountedCalls(
             self.tenant,
             _narrow(self.word, np.uint32),
             self.end_ms,
@@ -173,7 +173,7 @@ class Gathered:
 
 
 def to_columns(
-    gathered: Gathered, layout: Layout, salt: np.uint64, later: Sequence[tuple[int, Layout]] = ()
+    gathered: Gathered, layout: FieldLayout, salt: np.uint64, later: Sequence[tuple[int, FieldLayout]] = ()
 ) -> tuple[list[str], Calls, NDArray[np.bool_]]:
     """The batch's table of tenants, the calls as columns, and which of them are valid.
 
@@ -228,7 +228,7 @@ def to_columns(
 
 
 def _parametrised(
-    bare: U64, layout: Layout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
+    bare: U64, layout: FieldLayout, start: NDArray[np.int64], talk: NDArray[np.int64], attempt: NDArray[np.bool_]
 ) -> U64:
     """The words with the bits that a layout has for its limits and time zones."""
     word = bare.copy()

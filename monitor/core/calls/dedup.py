@@ -8,7 +8,7 @@ from monitor.core.calls.keys import U64
 _SMALLEST_FILTER = 1 << 16
 
 
-class Seen:
+class Deduplicator:
     """Ids (as 64-bit keys) with their event times, in sorted runs behind a filter.
 
     An id is remembered while its event time is not below the late line of the new record's source. Memory: 16

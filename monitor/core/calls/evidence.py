@@ -10,10 +10,10 @@ from heapq import nlargest
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.columns import Counted
+from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.fields import has_bit
 from monitor.core.calls.keys import U64, hashes, mix
-from monitor.core.calls.string_column import Strings, concatenate
+from monitor.core.calls.string_column import StringColumn, concatenate
 
 NEWEST = 20  # section 6 of the contract
 
@@ -25,7 +25,7 @@ class EvidenceRows:
     tenant: NDArray[np.int32]
     end_ms: NDArray[np.int64]
     mask: U64
-    call_id: Strings
+    call_id: StringColumn
 
     def slice(self, start: int, stop: int) -> "EvidenceRows":
         """The rows ``start`` to ``stop``."""
@@ -39,7 +39,7 @@ class EvidenceRows:
         return len(self.tenant)
 
 
-def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
+def newest_of_groups(calls: CountedCalls, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
     """The newest calls of each group and wanted field, in the calls' order (by group, then event time)."""
     mask = np.zeros(len(calls), np.uint64)
     again = _with_an_id_twice(group, calls.call_id)
@@ -53,7 +53,7 @@ def newest_of_groups(calls: Counted, group: NDArray[np.int64], wanted: Sequence[
     return EvidenceRows(calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact())
 
 
-def _with_an_id_twice(group: NDArray[np.int64], call_id: Strings) -> set[int]:
+def _with_an_id_twice(group: NDArray[np.int64], call_id: StringColumn) -> set[int]:
     """The groups in which an id comes twice, and maybe others: it is their hashes that are compared."""
     key = hashes(call_id) ^ mix(group.astype(np.uint64))
     ordered = np.sort(key)
@@ -68,7 +68,7 @@ def _newest(
     rows: NDArray[np.intp],
     group: NDArray[np.int64],
     end_ms: NDArray[np.int64],
-    call_id: Strings,
+    call_id: StringColumn,
     again: Collection[int],
 ) -> NDArray[np.intp]:
     """Of these rows of calls sorted by group and event time, the newest of each group; at a tie, the larger ids.
@@ -121,7 +121,7 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     return EvidenceRows(rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact())
 
 
-class Evidence:
+class NewestCalls:
     """The newest calls a tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
 
     Rows are appended a pane at a time and thinned once they have doubled, so that a tenant costs at most about

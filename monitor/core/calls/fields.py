@@ -36,7 +36,7 @@ DAY_OPENS_MIN, DAY_CLOSES_MIN = 8 * 60, 21 * 60  # `out_of_hours_ratio`: [08:00,
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FieldLayout:
     """Which bit or sum each field is, for the parameters that a policy's rules use.
 
     Fields are numbered ``0 .. width-1``: the bits first, then `SUMS`.
@@ -46,7 +46,7 @@ class Layout:
     timezones: tuple[str, ...]
 
     @classmethod
-    def of(cls, params: Params, rules: Iterable[Rule]) -> "Layout":
+    def of(cls, params: Params, rules: Iterable[Rule]) -> "FieldLayout":
         """The layout that the defaults and all rules (overrides' too) need; a policy has at most 48 such variants."""
         every = [params, *(rule.params for rule in rules)]
         return cls(

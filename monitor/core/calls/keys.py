@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.string_column import Strings
+from monitor.core.calls.string_column import StringColumn
 
 U64 = NDArray[np.uint64]
 
@@ -81,9 +81,9 @@ class Texts:
     def __len__(self) -> int:
         return sum(map(len, self._lengths))
 
-    def strings(self) -> Strings:
+    def strings(self) -> StringColumn:
         """They themselves."""
-        return Strings.in_row(b"".join(self._bytes), np.concatenate([np.zeros(0, np.int64), *self._lengths]))
+        return StringColumn.in_row(b"".join(self._bytes), np.concatenate([np.zeros(0, np.int64), *self._lengths]))
 
     def by_length(self) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
         """The strings' bytes as matrices, one for each length: ``(row numbers [m], bytes [m, length])``."""
@@ -112,7 +112,7 @@ def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
     return keys
 
 
-def hashes(strings: Strings) -> U64:
+def hashes(strings: StringColumn) -> U64:
     """A hash of each string, by which equal ones are found; others may share it."""
     found = np.empty(len(strings), np.uint64)
     for rows, matrix in strings.by_size():

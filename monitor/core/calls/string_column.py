@@ -6,12 +6,12 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-Column = TypeVar("Column", bound="Strings | NDArray[Any]")
+Column = TypeVar("Column", bound="StringColumn | NDArray[Any]")
 _FITS = 2**31
 _AT_ONCE = 16_384  # to copy a byte takes eight for where it comes from
 
 
-class Strings:
+class StringColumn:
     """``[n]`` strings: ``start`` ``[n]`` is where each begins in ``block``, ``size`` ``[n]`` its length in UTF-8.
 
     Some of them share the block of all; `compact` and `packed` give them one of their own.
@@ -23,13 +23,13 @@ class Strings:
         self.block, self.start, self.size = block, start, size
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> "Strings":
+    def of(cls, texts: Sequence[str]) -> "StringColumn":
         """These strings."""
         every = [text.encode() for text in texts]
         return cls.in_row(b"".join(every), np.fromiter(map(len, every), np.int32, len(every)))
 
     @classmethod
-    def in_row(cls, block: bytes, size: NDArray[np.integer]) -> "Strings":
+    def in_row(cls, block: bytes, size: NDArray[np.integer]) -> "StringColumn":
         """Strings of these sizes, one after the other in the block."""
         return cls(block, _starts(size), size.astype(np.int32, copy=False))
 
@@ -39,30 +39,30 @@ class Strings:
     @overload
     def __getitem__(self, rows: int | np.integer) -> str: ...
     @overload
-    def __getitem__(self, rows: slice | NDArray[Any]) -> "Strings": ...
-    def __getitem__(self, rows: Any) -> "str | Strings":
+    def __getitem__(self, rows: slice | NDArray[Any]) -> "StringColumn": ...
+    def __getitem__(self, rows: Any) -> "str | StringColumn":
         start, size = self.start[rows], self.size[rows]
         if isinstance(start, np.integer):
             return self.block[start : int(start) + int(size)].decode()
-        return Strings(self.block, start, size)
+        return StringColumn(self.block, start, size)
 
     def tolist(self) -> list[str]:
         """All of them."""
         block = self.block
         return [block[a : a + n].decode() for a, n in zip(self.start.tolist(), self.size.tolist(), strict=True)]
 
-    def compact(self) -> "Strings":
+    def compact(self) -> "StringColumn":
         """The same strings, in a block of which at least half is theirs."""
         return self if 2 * int(self.size.sum(dtype=np.int64)) >= len(self.block) else self.packed()
 
-    def packed(self) -> "Strings":
+    def packed(self) -> "StringColumn":
         """The same strings as `in_row` has them."""
         start, old, parts = _starts(self.size), np.frombuffer(self.block, np.uint8), []
         for first in range(0, len(self), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
             of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # how far back each byte comes from
             parts.append(old[of_byte + np.arange(start[first], int(start[first]) + len(of_byte))].tobytes())
-        return Strings(b"".join(parts), start, self.size)
+        return StringColumn(b"".join(parts), start, self.size)
 
     def by_size(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
         """Their bytes as matrices, one for each size: ``(rows [m], bytes [m, size])``."""
@@ -72,13 +72,13 @@ class Strings:
             yield rows, np.lib.stride_tricks.sliding_window_view(block, size)[self.start[rows]]
 
     @staticmethod
-    def concat(parts: "Sequence[Strings]") -> "Strings":
+    def concat(parts: "Sequence[StringColumn]") -> "StringColumn":
         """All strings of the parts, one part after the other."""
         block = b"".join([part.block for part in parts])
         before = np.cumsum([0, *(len(part.block) for part in parts)])
         dtype = np.int32 if len(block) < _FITS else np.int64
         starts = [part.start + dtype(offset) for part, offset in zip(parts, before, strict=False)]
-        return Strings(block, np.concatenate(starts), np.concatenate([part.size for part in parts]))
+        return StringColumn(block, np.concatenate(starts), np.concatenate([part.size for part in parts]))
 
 
 def _starts(size: NDArray[np.integer]) -> NDArray[np.integer]:
@@ -89,5 +89,5 @@ def _starts(size: NDArray[np.integer]) -> NDArray[np.integer]:
 
 def concatenate(parts: Sequence[Column]) -> Column:
     """The parts of a column as one."""
-    found: Any = Strings.concat(parts) if isinstance(parts[0], Strings) else np.concatenate(parts)  # type: ignore[arg-type]
+    found: Any = StringColumn.concat(parts) if isinstance(parts[0], StringColumn) else np.concatenate(parts)  # type: ignore[arg-type]
     return found  # type: ignore[no-any-return]

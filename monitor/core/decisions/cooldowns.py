@@ -24,7 +24,7 @@ def keys_quieted_by(rule: Rule) -> tuple[str, ...]:
     return (quiet_key(rule),)
 
 
-class Gates:
+class Cooldowns:
     """Dense rows ``[tenant]``: quiet until when, by key; how many measured decisions are pending; is it stopped."""
 
     def __init__(self) -> None:

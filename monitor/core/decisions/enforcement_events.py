@@ -2,25 +2,25 @@
 
 from datetime import UTC, datetime
 
-from monitor.core.results import Sink
+from monitor.core.results import Output
 from monitor.core.tenants.ids import MEASURED, enforcement_id
-from monitor.core.tenants.tenant_record import Case, Standing
+from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
 from monitor.policy.model import Policy, Rule
 from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason, Window
 
 
-class Events:
+class EventFactory:
     """Puts events into the sink: decisions, reversals and lapses, and what shadow rules would have said."""
 
-    def __init__(self, policy: Policy, sink: Sink) -> None:
+    def __init__(self, policy: Policy, sink: Output) -> None:
         self._policy = policy
         self._ref = PolicyRef(policy.id, policy.version, policy.sha256)
         self._sink = sink
 
     def decision(
         self,
-        standing: Standing,
-        case: Case,
+        standing: TenantRecord,
+        case: DecisionCase,
         actions: tuple[Action, ...] = (),
         proposed: tuple[Action, ...] = (),
         supersedes: str | None = None,
@@ -52,8 +52,8 @@ class Events:
 
     def closing(
         self,
-        standing: Standing,
-        case: Case,
+        standing: TenantRecord,
+        case: DecisionCase,
         kind: Kind,
         closing_id: str,
         reverses: str,
@@ -87,7 +87,7 @@ class Events:
         self._sink.enforcement.append(_event(closing_id, data))
 
     def shadow(
-        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+        self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
     ) -> None:
         """What `enforce` would have said, on the shadow output alone."""
         behaviour = self._policy.behaviours[rule.behaviour]

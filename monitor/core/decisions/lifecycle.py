@@ -9,13 +9,13 @@ from itertools import islice
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
-from monitor.core.decisions.cooldowns import Gates, keys_quieted_by
-from monitor.core.decisions.enforcement_events import Events
-from monitor.core.results import Sink
+from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by
+from monitor.core.decisions.enforcement_events import EventFactory
+from monitor.core.results import Output
 from monitor.core.tenants.heaps import in_order, those_before
 from monitor.core.tenants.ids import MEASURED, Origin, enforcement_id
-from monitor.core.tenants.tenant_record import CASES, Case, Standing, Violation
-from monitor.core.tenants.tenant_records import Standings
+from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.model import Escalation, Policy, Rule
 from schemas.inputs import Application
 from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, Window
@@ -27,32 +27,34 @@ REPEATED = "repeat_violation"
 class _Use:
     """What a pending escalation has used: the violations, and how many of them are left unreversed."""
 
-    case: Case
-    violations: Sequence[Violation]
+    case: DecisionCase
+    violations: Sequence[RecordedViolation]
     left: int
     at_least: int
 
 
-class Decisions:
+class DecisionLifecycle:
     """Everything that turns a finding of fact into enforcement events and keeps the record of violations."""
 
-    def __init__(self, policy: Policy, standings: Standings, gates: Gates, sink: Sink) -> None:
+    def __init__(self, policy: Policy, standings: TenantRecords, gates: Cooldowns, sink: Output) -> None:
         self._policy = policy
         self._standings = standings
         self._gates = gates
-        self._events = Events(policy, sink)
-        self._lapses: list[tuple[int, str, str, int, Case]] = []  # heap: (review_by_ms, tenant id, case id, tenant, ..)
+        self._events = EventFactory(policy, sink)
+        self._lapses: list[
+            tuple[int, str, str, int, DecisionCase]
+        ] = []  # heap: (review_by_ms, tenant id, case id, tenant, ..)
         self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
         # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
         # not used, by (escalation, tenant), oldest first, and the pending escalations that used a violation, by its id.
-        self._unused: dict[tuple[str, int], list[Violation]] = {}
+        self._unused: dict[tuple[str, int], list[RecordedViolation]] = {}
         self._users: dict[str, list[_Use]] = {}
         self._uses: dict[str, _Use] = {}  # by the first id of the pending escalation
 
     # What decides -----------------------------------------------------------------------------------------------
 
     def of_record(
-        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
+        self, standing: TenantRecord, at_ms: int, behaviour_id: str, certain: bool, origin: Origin, reason: Reason
     ) -> str | None:
         """A verified complaint or a confirmed finding decides: final where certain, else referred for review."""
         behaviour = self._policy.behaviours[behaviour_id]
@@ -74,7 +76,13 @@ class Decisions:
         return case.first_id if case else None
 
     def of_application(
-        self, standing: Standing, at_ms: int, behaviour_id: str, certain: bool, application: Application, reason: Reason
+        self,
+        standing: TenantRecord,
+        at_ms: int,
+        behaviour_id: str,
+        certain: bool,
+        application: Application,
+        reason: Reason,
     ) -> None:
         """An application for numbers is rejected, or the rejection is referred for review. No violation."""
         origin = Origin("application", application.application_id)
@@ -95,7 +103,7 @@ class Decisions:
         )
 
     def of_measure(
-        self, standing: Standing, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
+        self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason
     ) -> str | None:
         """A measured rule decides at its window's end, and is quiet for its cool-down. The id, unless shadow."""
         at_ms = window.end_ms
@@ -127,7 +135,7 @@ class Decisions:
 
     # What becomes of a decision ---------------------------------------------------------------------------------
 
-    def uphold(self, standing: Standing, case: Case, at_ms: int, review_id: str, reason: Reason) -> None:
+    def uphold(self, standing: TenantRecord, case: DecisionCase, at_ms: int, review_id: str, reason: Reason) -> None:
         """A pending decision becomes final: its actions are in force, and only now is it a violation."""
         pending_id = case.id
         origin = Origin("review", review_id)
@@ -150,7 +158,9 @@ class Decisions:
         standing.case_of[case.final_id] = case.first_id
         self._in_force(standing, case, origin, supersedes=pending_id)
 
-    def reverse(self, standing: Standing, case: Case, at_ms: int, evidence: Evidence, reason: Reason) -> None:
+    def reverse(
+        self, standing: TenantRecord, case: DecisionCase, at_ms: int, evidence: Evidence, reason: Reason
+    ) -> None:
         """A pending or final decision is taken back, and its violation, termination or ban with it.
 
         A pending escalation falls, too, as soon as too few of the violations that it used are left; those are
@@ -221,17 +231,17 @@ class Decisions:
                 standing.forget(CASES, first_id)
 
     @staticmethod
-    def _forgettable(standing: Standing, case: Case) -> bool:
+    def _forgettable(standing: TenantRecord, case: DecisionCase) -> bool:
         return case.status != "pending" and case.final_id not in standing.violations
 
-    def restore(self, standings: Sequence[Standing]) -> None:
+    def restore(self, standings: Sequence[TenantRecord]) -> None:
         """Take over what stood before a restart."""
         for standing in standings:
             for key, until_ms in standing.quiet.items():
                 self._gates.quieten(key, standing.tenant, until_ms)
             if standing.stops:
                 self._gates.stopped(standing.tenant, len(standing.stops))
-            used: dict[str, list[Violation]] = {}
+            used: dict[str, list[RecordedViolation]] = {}
             for violation in sorted(standing.violations.values(), key=_by_age):
                 self._not_used_yet(standing, violation)
                 for first_id in violation.used_by.values():
@@ -251,7 +261,7 @@ class Decisions:
 
     def _open(
         self,
-        standing: Standing,
+        standing: TenantRecord,
         at_ms: int,
         *,
         final: bool,
@@ -268,9 +278,9 @@ class Decisions:
         measure: Measure | None = None,
         measured: bool = False,
         escalation: str | None = None,
-        used: Sequence[Violation] = (),
+        used: Sequence[RecordedViolation] = (),
         further: tuple[int | str, ...] = (),
-    ) -> Case | None:
+    ) -> DecisionCase | None:
         """A new case, final or pending; None when this very decision has been made already."""
         status = "final" if final else "pending"
         event_status = "final" if final else "pending_review"
@@ -278,7 +288,7 @@ class Decisions:
         if new_id in standing.case_of:
             return None
         freezes = tier is not None and self._policy.tiers[tier].freezes
-        case = Case(
+        case = DecisionCase(
             first_id=new_id,
             status=status,
             kind=kind,
@@ -309,7 +319,7 @@ class Decisions:
             self._events.decision(standing, case, proposed=self._actions(case))
         return case
 
-    def _await_review(self, standing: Standing, case: Case, used: Sequence[Violation]) -> None:
+    def _await_review(self, standing: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
         assert case.review_by_ms is not None
         heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
         if case.measured:
@@ -320,7 +330,7 @@ class Decisions:
             for violation in used:
                 self._users.setdefault(violation.id, []).append(use)
 
-    def _no_longer_pending(self, standing: Standing, case: Case) -> None:
+    def _no_longer_pending(self, standing: TenantRecord, case: DecisionCase) -> None:
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, -1)
         if case.escalation is not None:
@@ -332,17 +342,17 @@ class Decisions:
                     if not users:
                         del self._users[violation.id]
 
-    def _not_used_yet(self, standing: Standing, violation: Violation) -> None:
+    def _not_used_yet(self, standing: TenantRecord, violation: RecordedViolation) -> None:
         for escalation in self._policy.escalations if violation.counts else ():
             if escalation.id not in violation.used_by:
                 self._unused.setdefault((escalation.id, standing.tenant), []).append(violation)
 
-    def _in_force(self, standing: Standing, case: Case, origin: Origin, supersedes: str | None) -> None:
+    def _in_force(self, standing: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None) -> None:
         """A case has become final: say so, put the violation on record, and look at the escalations."""
         actions = self._actions(case)
         violation = None
         if "record_violation" in actions:
-            violation = Violation(case.id, case.decided_ms, origin, counts=case.escalation is None)
+            violation = RecordedViolation(case.id, case.decided_ms, origin, counts=case.escalation is None)
             standing.violations[case.id] = case.violation = violation
             self._not_used_yet(standing, violation)
         if case.kind in ("termination", "ban"):
@@ -355,7 +365,9 @@ class Decisions:
             for escalation in self._policy.escalations:
                 self._escalate(standing, escalation, violation, case.rule_id)
 
-    def _escalate(self, standing: Standing, escalation: Escalation, latest: Violation, rule_id: str) -> None:
+    def _escalate(
+        self, standing: TenantRecord, escalation: Escalation, latest: RecordedViolation, rule_id: str
+    ) -> None:
         """Violations within the escalation's window that it has not used: if there are enough, it decides.
 
         ``rule_id`` is that of the latest violation, which sets it off.
@@ -401,7 +413,7 @@ class Decisions:
                 violation.used_by[escalation.id] = case.first_id
 
     def _close(
-        self, standing: Standing, case: Case, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
+        self, standing: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
     ) -> None:
         """End a case by a reversal or a lapse: nothing of it is in force any more."""
         in_force = case.id
@@ -422,11 +434,11 @@ class Decisions:
         self._ended.append((at_ms, standing.tenant, case.first_id))
         self._events.closing(standing, case, kind, closing_id, in_force, at_ms, evidence, reason)
 
-    def _actions(self, case: Case) -> tuple[Action, ...]:
+    def _actions(self, case: DecisionCase) -> tuple[Action, ...]:
         return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
 
 
-def _by_age(violation: Violation) -> tuple[int, str]:
+def _by_age(violation: RecordedViolation) -> tuple[int, str]:
     return violation.decided_ms, violation.id
 
 

@@ -8,19 +8,19 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from monitor import reasons
-from monitor.core.decisions.lifecycle import Decisions
-from monitor.core.results import Refusal, Sink
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.results import Output, RefusedRecord
 from monitor.core.tenants.complaints import ComplaintEntry, ComplaintWindow
 from monitor.core.tenants.heaps import in_order, those_before
 from monitor.core.tenants.ids import Origin
-from monitor.core.tenants.tenant_record import COMPLAINTS, FINDINGS, VERSIONS, FindingEntry, Standing
-from monitor.core.tenants.tenant_records import Standings
+from monitor.core.tenants.tenant_record import COMPLAINTS, FINDINGS, VERSIONS, FindingEntry, TenantRecord
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.policy.catalogue import Catalogue, Match
 from monitor.policy.model import Policy
 from schemas.inputs import Application, Complaint, Finding, Review, Tenant
 from schemas.outputs import Evidence
 
-_ORDER = 5  # the fields of a `Waiting` that make the decision order
+_ORDER = 5  # the fields of a `PendingRecord` that make the decision order
 
 Other = Complaint | Finding | Tenant | Application | Review
 
@@ -51,7 +51,7 @@ _BEHAVIOUR_OF = {
 _VERDICTS = ("uphold", "overturn")
 
 
-class Waiting(NamedTuple):
+class PendingRecord(NamedTuple):
     """A record that waits for the watermark. The fields before ``record`` are the decision order.
 
     ``log`` places it in the logs, as (clock of its source before it, source, offset, line): what was read first comes
@@ -86,7 +86,7 @@ class Waiting(NamedTuple):
         return 1 + len(texts) // (6 if "\ufdfa" in texts or "\ufdfb" in texts else 30)
 
     @classmethod
-    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int, int], raw: bytes) -> "Waiting":
+    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int, int], raw: bytes) -> "PendingRecord":
         """``record`` as it waits, with its bytes as they came."""
         status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
         return cls(
@@ -101,7 +101,7 @@ class Waiting(NamedTuple):
 
 
 Place = tuple[Any, ...]
-"""A place in the decision order: the first fields of a `Waiting`, which compares with it."""
+"""A place in the decision order: the first fields of a `PendingRecord`, which compares with it."""
 
 
 class UndecidableError(Exception):
@@ -127,7 +127,7 @@ def id_of(record: Other) -> str:
             return record.tenant_id
 
 
-class Records:
+class RecordHandlers:
     """The waiting records, and what follows when the turn of each has come.
 
     ``number_of`` finds or gives the number of a tenant. What was before ``from_ms`` is kept, and decides nothing.
@@ -137,11 +137,11 @@ class Records:
         self,
         policy: Policy,
         catalogue: Catalogue,
-        decisions: Decisions,
+        decisions: DecisionLifecycle,
         windows: Iterable[ComplaintWindow],
-        standings: Standings,
+        standings: TenantRecords,
         number_of: Callable[[str], int],
-        sink: Sink,
+        sink: Output,
     ) -> None:
         self._policy = policy
         self._catalogue = catalogue
@@ -152,13 +152,15 @@ class Records:
         self._number_of = number_of
         self._sink = sink
         self.from_ms = 0
-        self._waiting: list[Waiting] = []  # a heap
-        self._arrived: defaultdict[int, deque[Waiting]] = defaultdict(deque)  # by source, from its first that waits
+        self._waiting: list[PendingRecord] = []  # a heap
+        self._arrived: defaultdict[int, deque[PendingRecord]] = defaultdict(
+            deque
+        )  # by source, from its first that waits
         self.decided: Place = ()  # the last one decided
         # A heap of what is kept, each once: (its last record's time or an earlier one, tenant, kind, key).
         self._to_forget: list[tuple[int, int, str, str]] = []
 
-    def wait(self, waiting: Waiting) -> None:
+    def wait(self, waiting: PendingRecord) -> None:
         """Take a record that is to be decided at its event time, in the order of its source."""
         heapq.heappush(self._waiting, waiting)
         source = waiting.log[1]
@@ -168,7 +170,7 @@ class Records:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[PendingRecord]:
         """The records that wait, in the order in which their sources had them."""
         return sorted(self._waiting, key=lambda waiting: waiting.log[1:3])
 
@@ -199,7 +201,7 @@ class Records:
                 return most
         return weight
 
-    def complaints(self) -> Iterator[Waiting]:
+    def complaints(self) -> Iterator[PendingRecord]:
         """The complaints that wait, in any order."""
         return (one for one in self._waiting if isinstance(one.record, Complaint))
 
@@ -208,7 +210,7 @@ class Records:
         first = {source: self._first_waiting(source) for source in self._arrived}
         return {source: (waiting.log[2], waiting.log[0]) for source, waiting in first.items() if waiting is not None}
 
-    def _first_waiting(self, source: int) -> Waiting | None:
+    def _first_waiting(self, source: int) -> PendingRecord | None:
         arrived = self._arrived[source]
         while arrived and arrived[0].place <= self.decided:
             arrived.popleft()
@@ -225,7 +227,7 @@ class Records:
             raise UndecidableError(waiting.log) from error
         return isinstance(waiting.record, Complaint)
 
-    def _decide(self, waiting: Waiting) -> None:
+    def _decide(self, waiting: PendingRecord) -> None:
         standing = self._standings.of(self._number_of(waiting.record.tenant_id))
         match waiting.record:
             case Complaint() as complaint:
@@ -239,7 +241,7 @@ class Records:
             case Tenant() as tenant:
                 self._tenant(standing, tenant, waiting.at_ms)
 
-    def _complaint(self, standing: Standing, complaint: Complaint, at_ms: int) -> None:
+    def _complaint(self, standing: TenantRecord, complaint: Complaint, at_ms: int) -> None:
         entry = standing.complaints.get(complaint.complaint_id)
         if entry is not None and entry.has(complaint.status):
             self._sink.duplicates += 1
@@ -275,7 +277,7 @@ class Records:
         elif complaint.status == "dismissed":
             self._dismissed(standing, entry.case, at_ms, origin, Evidence(complaint_ids=(complaint.complaint_id,)))
 
-    def _finding(self, standing: Standing, finding: Finding, waiting: Waiting) -> None:
+    def _finding(self, standing: TenantRecord, finding: Finding, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
         about_business = finding.behaviour == "undeclared_business"
         row = finding.catalogue_row or None if about_business else None
@@ -283,7 +285,7 @@ class Records:
             refusal = (
                 f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
             )
-            self._sink.refused.append(Refusal(waiting.log, finding.tenant_id, refusal, waiting.raw))
+            self._sink.refused.append(RefusedRecord(waiting.log, finding.tenant_id, refusal, waiting.raw))
             return
         entry = standing.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
@@ -326,7 +328,7 @@ class Records:
         return Match(row, key, True)
 
     def _dismissed(
-        self, standing: Standing, first_id: str | None, at_ms: int, origin: Origin, evidence: Evidence
+        self, standing: TenantRecord, first_id: str | None, at_ms: int, origin: Origin, evidence: Evidence
     ) -> None:
         """What the record had decided, pending or final, is reversed."""
         case = standing.cases.get(first_id) if first_id else None
@@ -334,7 +336,7 @@ class Records:
             reason = reasons.reversed_by_dismissal(origin.type, origin.id)
             self._decisions.reverse(standing, case, at_ms, evidence, reason)
 
-    def _review(self, standing: Standing, review: Review, waiting: Waiting) -> None:
+    def _review(self, standing: TenantRecord, review: Review, waiting: PendingRecord) -> None:
         at_ms = waiting.at_ms
         if at_ms < self.from_ms:
             return  # of a decision that somebody else has made: there is none here, nor is the review at fault
@@ -355,7 +357,7 @@ class Records:
         elif review.verdict == "uphold" and case.status == "final":
             refusal = f"nothing_to_change: decision {review.enforcement_id!r} is final already"
         if case is None or refusal:
-            self._sink.refused.append(Refusal(waiting.log, review.tenant_id, refusal or "", waiting.raw))
+            self._sink.refused.append(RefusedRecord(waiting.log, review.tenant_id, refusal or "", waiting.raw))
             return
         self._note(standing, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":
@@ -365,7 +367,7 @@ class Records:
             reason = reasons.reversed_by_review(case.kind, review.reviewer, review.reason)
             self._decisions.reverse(standing, case, at_ms, Evidence(review_ids=(review.review_id,)), reason)
 
-    def _application(self, standing: Standing, application: Application, at_ms: int) -> None:
+    def _application(self, standing: TenantRecord, application: Application, at_ms: int) -> None:
         version = application.updated_ms
         if self._repeated(standing, "application", application.application_id, version):
             self._sink.duplicates += 1
@@ -389,7 +391,7 @@ class Records:
             reason = reasons.banned_applicant(application.application_id)
             self._decisions.of_application(standing, at_ms, "banned_applicant", True, application, reason)
 
-    def _tenant(self, standing: Standing, tenant: Tenant, at_ms: int) -> None:
+    def _tenant(self, standing: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         version = tenant.updated_ms
         if self._repeated(standing, "tenant", tenant.tenant_id, version):
             self._sink.duplicates += 1
@@ -401,16 +403,16 @@ class Records:
     # Duplicates and forgetting ----------------------------------------------------------------------------------
 
     @staticmethod
-    def _repeated(standing: Standing, kind: str, record_id: str, version: int) -> bool:
+    def _repeated(standing: TenantRecord, kind: str, record_id: str, version: int) -> bool:
         seen = standing.seen.get(f"{kind}:{record_id}")
         return seen is not None and seen.has(version)
 
-    def _note(self, standing: Standing, kind: str, record_id: str, version: int, at_ms: int) -> None:
+    def _note(self, standing: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> None:
         key = f"{kind}:{record_id}"
         if standing.take_version(key, version, at_ms):
             self._remember(at_ms, standing, VERSIONS, key)
 
-    def _remember(self, at_ms: int, standing: Standing, kind: str, key: str) -> None:
+    def _remember(self, at_ms: int, standing: TenantRecord, kind: str, key: str) -> None:
         heapq.heappush(self._to_forget, (at_ms, standing.tenant, kind, key))
 
     def forget(self, now_ms: int) -> None:
@@ -425,7 +427,7 @@ class Records:
             else:
                 heapq.heappush(self._to_forget, (last_ms, tenant, kind, key))
 
-    def restore(self, standings: Sequence[Standing], since_ms: Sequence[int]) -> None:
+    def restore(self, standings: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
         """Take over what stood before a restart: each window, still empty, what happened since its ``since_ms``."""
         complaints: list[ComplaintEntry] = []
         self._to_forget = []

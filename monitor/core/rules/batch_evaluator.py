@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.rules.rule_state import Docket
+from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
-from monitor.core.tenants.dirty import Flags, Touched
-from monitor.core.windows.window import Span
+from monitor.core.tenants.dirty import DirtyTenants, Flags
+from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 
@@ -53,26 +53,26 @@ class _Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ConditionsMet:
     """Who may be in breach of each rule, ascending, by its place; and the rules of which an alert ends."""
 
     breach: dict[int, Rows]
     ending: set[int]
 
 
-class Screen:
+class BatchEvaluator:
     """All dockets, with what their rules ask of their spans' sums, parties and complaints.
 
     A rule's place is that of its docket. Memory: a byte a tenant and step.
     """
 
-    def __init__(self, dockets: Sequence[Docket]) -> None:
+    def __init__(self, dockets: Sequence[RuleState]) -> None:
         self._dockets = dockets
         self._width = 1
-        self._places: dict[Span, _Places] = {}
-        self._touched: dict[int, Touched] = {}
+        self._places: dict[SlidingWindow, _Places] = {}
+        self._touched: dict[int, DirtyTenants] = {}
         for docket in dockets:
-            self._touched.setdefault(docket.rule.step_ms, Touched())
+            self._touched.setdefault(docket.rule.step_ms, DirtyTenants())
         for span in dict.fromkeys(docket.span for docket in dockets):
             for step_ms in span.steps & self._touched.keys():
                 span.watch(self._touched[step_ms])
@@ -104,7 +104,7 @@ class Screen:
         self._looked = np.zeros(len(dockets), np.bool_)
         self._breach = np.zeros(0, np.int64)  # as they were seen last: a rule's place and a tenant, ascending
 
-    def look(self, due: Sequence[int], tenants: int) -> Seen:
+    def look(self, due: Sequence[int], tenants: int) -> ConditionsMet:
         """What is to be seen of the rules at these places, ascending, and so many tenants.
 
         Rules of one step are to look together, or not to look at all until their first time.
@@ -117,7 +117,7 @@ class Screen:
             self._looked[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
-            return Seen(self._by_rule(rules), set())
+            return ConditionsMet(self._by_rule(rules), set())
         counts = self._counts({self._dockets[place].span for place in due}, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
             rule, row = self._enough(counts, rules)
@@ -129,7 +129,7 @@ class Screen:
                 rule, row = rule[kept], row[kept]
             ending = self._ending(counts, due, who, flags)
         self._remember(rules, flags, rule, who[row])
-        return Seen(self._by_rule(rules), ending)
+        return ConditionsMet(self._by_rule(rules), ending)
 
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """These pairs of a rule and a tenant are in breach; of these rules and the flagged tenants no others."""
@@ -188,7 +188,7 @@ class Screen:
         rule, tenant = rule[flags[tenant]], tenant[flags[tenant]]
         return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
 
-    def _counts(self, spans: set[Span], tenants: int, who: Rows) -> Floats:
+    def _counts(self, spans: set[SlidingWindow], tenants: int, who: Rows) -> Floats:
         """What is counted of these tenants; of the other spans anything."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
@@ -208,7 +208,7 @@ class Screen:
         self._width += count
         return self._width - count
 
-    def _line(self, docket: Docket, name: str, op: str, limit: float) -> _Line:
+    def _line(self, docket: RuleState, name: str, op: str, limit: float) -> _Line:
         rule, places = docket.rule, self._places[docket.span]
         metric, layout, sign = METRICS[name], docket.span.layout, 1.0 if op in _UPWARDS else -1.0
         if name == _DEAR:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.rules.wilson import wilson_bound
-from monitor.core.windows.window import Counts, Sight
+from monitor.core.windows.window import Counts, WindowView
 from monitor.policy.metrics import METRICS, Metric
 from monitor.policy.model import Condition, Rule
 from schemas.outputs import Measure
@@ -43,7 +43,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EvaluatedView:
     """A view as judged: ``value`` and ``standing`` (an alert that stands goes on) ``[k]``, in step with ``view``.
 
     ``breach`` are those in breach, with the ``bound`` that they were judged by and the values of each condition.
@@ -57,7 +57,7 @@ class Found:
     also: list[tuple[Condition, Floats]]
 
 
-def look(sight: Sight, rule: Rule, tenants: int, who: Rows | None = None) -> View:
+def rule_view(sight: WindowView, rule: Rule, tenants: int, who: Rows | None = None) -> View:
     """What the rule sees of everybody, or of some tenants."""
     numerator, denominator = sight.measure(rule.metric, rule, tenants)
     if who is None:
@@ -66,7 +66,7 @@ def look(sight: Sight, rule: Rule, tenants: int, who: Rows | None = None) -> Vie
     return View(who, numerator[who], some, sight.present(tenants, who))
 
 
-def find(sight: Sight, rule: Rule, view: View, tenants: int) -> Found:
+def find(sight: WindowView, rule: Rule, view: View, tenants: int) -> EvaluatedView:
     """Who of the view is in breach; `also` conditions are looked up in ``sight`` for those who may be."""
     metric = METRICS[rule.metric]
     value = values(metric, view.numerator, view.denominator)
@@ -88,10 +88,10 @@ def find(sight: Sight, rule: Rule, view: View, tenants: int) -> Found:
         breach = breach.where(holds)
         bound = bound[holds]
         also = [(c, v[holds]) for c, v in also] + [(condition, beside[holds])]
-    return Found(view, value, enough & beyond(value, rule.recover), breach, bound, also)
+    return EvaluatedView(view, value, enough & beyond(value, rule.recover), breach, bound, also)
 
 
-def _beside(sight: Sight, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
+def _beside(sight: WindowView, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
     numerator, denominator = sight.measure(name, rule, tenants)
     return values(METRICS[name], numerator[who], None if denominator is None else denominator[who])
 

@@ -8,28 +8,28 @@ from msgspec.structs import replace
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
-from monitor.core.calls.evidence import Evidence as CallEvidence
-from monitor.core.calls.fields import Layout
-from monitor.core.decisions.cooldowns import Gates
-from monitor.core.decisions.lifecycle import Decisions
-from monitor.core.results import Sink
-from monitor.core.rules.batch_evaluator import Screen
-from monitor.core.rules.conditions import Found, Rows, View, find, last_measure, look, measure
-from monitor.core.rules.rule_state import Alerts, Docket
-from monitor.core.tenants.active_alert import ByTenant, Firing, StandingAlerts
+from monitor.core.calls.evidence import NewestCalls as CallEvidence
+from monitor.core.calls.fields import FieldLayout
+from monitor.core.decisions.cooldowns import Cooldowns
+from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.results import Output
+from monitor.core.rules.batch_evaluator import BatchEvaluator
+from monitor.core.rules.conditions import EvaluatedView, Rows, View, find, last_measure, measure, rule_view
+from monitor.core.rules.rule_state import Alerts, RuleState
+from monitor.core.tenants.active_alert import ActiveAlert, ByTenant, StandingAlerts
 from monitor.core.tenants.alert_store import AlertStore
-from monitor.core.tenants.tenant_record import Standing
-from monitor.core.tenants.tenant_records import Standings
+from monitor.core.tenants.tenant_record import TenantRecord
+from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.aggregation_plan import ruled_field
-from monitor.core.windows.policy_history import History
-from monitor.core.windows.window import Span
+from monitor.core.windows.policy_history import FieldAvailability
+from monitor.core.windows.window import SlidingWindow
 from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
 from schemas.outputs import Evidence, JudgedWindow, Measure, Window
 
 _NOBODY: Rows = np.empty(0, np.intp)
 
 
-class Judge:
+class RuleEvaluator:
     """Judges every rule at every multiple of its step, for all tenants at once.
 
     ``spans`` are by window length. Windows that end before ``from_ms`` are not judged: nothing comes of them.
@@ -38,14 +38,14 @@ class Judge:
     def __init__(
         self,
         policy: Policy,
-        layout: Layout,
-        spans: dict[int, Span],
-        gates: Gates,
-        decisions: Decisions,
+        layout: FieldLayout,
+        spans: dict[int, SlidingWindow],
+        gates: Cooldowns,
+        decisions: DecisionLifecycle,
         calls: CallEvidence,
-        history: History,
-        standings: Standings,
-        sink: Sink,
+        history: FieldAvailability,
+        standings: TenantRecords,
+        sink: Output,
         keep_windows: bool,
     ) -> None:
         self._policy = policy
@@ -63,7 +63,7 @@ class Judge:
         self._alert_store = AlertStore()
         changed = self._alert_store.changed
         self.dockets = [
-            Docket(
+            RuleState(
                 rule,
                 spans[rule.window_ms],
                 firing=ByTenant(changed),
@@ -72,9 +72,9 @@ class Judge:
             )
             for rule in policy.rules
         ]
-        self._screen = Screen(self.dockets)
-        self._removed: dict[str, ByTenant[int]] = {}  # as `Docket.taken_back`, of rules that may be put back in time
-        self._by_step: dict[int, list[Docket]] = {}
+        self._screen = BatchEvaluator(self.dockets)
+        self._removed: dict[str, ByTenant[int]] = {}  # as `RuleState.taken_back`, of rules that may be put back in time
+        self._by_step: dict[int, list[RuleState]] = {}
         for docket in self.dockets:
             self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
         self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
@@ -141,14 +141,14 @@ class Judge:
                 self._judge(docket, end_ms, tenants, breach, place in seen.ending)
                 self._sink.by_tenant(before)
 
-    def _judge(self, docket: Docket, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
+    def _judge(self, docket: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, span = docket.rule, docket.span
         expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
         if docket.settled == span.version and not expired and not self._keep_windows:
             return
         views: dict[Params, View] = {}
         if self._keep_windows:
-            self._write_windows(docket, look(span, rule, tenants), end_ms, views)
+            self._write_windows(docket, rule_view(span, rule, tenants), end_ms, views)
         apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
         found = len(breach) > 0
         if (found or docket.firing) and (
@@ -157,7 +157,7 @@ class Judge:
             who = np.union1d(breach, list(docket.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]
-            found = len(who) > 0 and self._apply(docket, rule, look(span, rule, tenants, who), end_ms, tenants)
+            found = len(who) > 0 and self._apply(docket, rule, rule_view(span, rule, tenants, who), end_ms, tenants)
         for tenant in sorted(apart - exempt):
             if end_ms < docket.override_from_ms.get(tenant, 0):
                 continue
@@ -173,20 +173,20 @@ class Judge:
         docket.settled = None if found or docket.firing else span.version
         docket.settled_ms = end_ms
 
-    def _look_once(self, docket: Docket, override: Rule, tenants: int, views: dict[Params, View]) -> View:
+    def _look_once(self, docket: RuleState, override: Rule, tenants: int, views: dict[Params, View]) -> View:
         """What overrides with these parameters see, looked up once at an end and kept in ``views``."""
         if override.params not in views:
-            views[override.params] = look(docket.span, override, tenants)
+            views[override.params] = rule_view(docket.span, override, tenants)
         return views[override.params]
 
-    def _goes_on(self, docket: Docket, breach: Rows, end_ms: int) -> bool:
+    def _goes_on(self, docket: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether all in breach are alerted on and not to be decided on, and no alert is an early one."""
         firing = docket.firing
         if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
             return False
         return not self._gates.open(docket.rule, end_ms, breach).any()
 
-    def _apply(self, docket: Docket, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
+    def _apply(self, docket: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants; whether any of them is in breach."""
         found = find(docket.span, rule, view, tenants)
         breach = found.breach
@@ -201,7 +201,7 @@ class Judge:
                 beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
                 decided = self._decide(docket, rule, tenant, measured, beside, end_ms)
             if firing is None:
-                firing = Firing(self._since(docket, tenant, end_ms), decided)
+                firing = ActiveAlert(self._since(docket, tenant, end_ms), decided)
                 self.alerts.fire(docket, rule, tenant, firing, measured, end_ms)
                 continue
             confirmed = replace(firing, early=False, enforcement_id=decided or firing.enforcement_id)
@@ -213,12 +213,12 @@ class Judge:
         return len(breach.tenants) > 0
 
     @staticmethod
-    def _since(docket: Docket, tenant: int, end_ms: int) -> int:
+    def _since(docket: RuleState, tenant: int, end_ms: int) -> int:
         """The end itself, unless an alert that named it (or a later one) was taken back: no alert is reopened."""
         named_ms = docket.taken_back.get(tenant, -1)
         return end_ms if named_ms < end_ms else named_ms + docket.rule.step_ms
 
-    def _recover(self, docket: Docket, rule: Rule, found: Found, end_ms: int) -> None:
+    def _recover(self, docket: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
         """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there.
 
         An early alert that was not in breach at the end that it had named is over, too; before that end it stands
@@ -236,7 +236,7 @@ class Judge:
                 continue
             self._resolve(docket, rule, tenant, last_measure(rule, view, row), end_ms)
 
-    def _resolve(self, docket: Docket, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
+    def _resolve(self, docket: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
         since_ms = docket.firing[tenant].since_ms
         if since_ms > end_ms:  # the end that it had named is still to come, and must not open it again
             docket.taken_back[tenant] = since_ms
@@ -244,7 +244,7 @@ class Judge:
 
     def _decide(
         self,
-        docket: Docket,
+        docket: RuleState,
         rule: Rule,
         tenant: int,
         measure: Measure,
@@ -260,7 +260,7 @@ class Judge:
         evidence = self._evidence(docket, rule, standing, window)
         return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
 
-    def _evidence(self, docket: Docket, rule: Rule, standing: Standing, window: Window) -> Evidence:
+    def _evidence(self, docket: RuleState, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
         """The newest calls or complaints of the numerator, or for ``below`` of the denominator outside it."""
         metric = docket.metric
         if metric.family == "complaints" and rule.direction == "above":
@@ -277,7 +277,7 @@ class Judge:
         since_ms = max(window.start_ms, self._history.evidence_from(rule))
         return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
 
-    def _write_windows(self, docket: Docket, view: View, end_ms: int, views: dict[Params, View]) -> None:
+    def _write_windows(self, docket: RuleState, view: View, end_ms: int, views: dict[Params, View]) -> None:
         rule = docket.rule
         for row in np.flatnonzero(view.present):
             tenant = int(view.tenants[row])
@@ -346,6 +346,6 @@ def _forget(named: ByTenant[int], end_ms: int) -> None:
         del named[tenant]
 
 
-def _judged(firing: Firing, end_ms: int) -> bool:
+def _judged(firing: ActiveAlert, end_ms: int) -> bool:
     """Whether the judging at that end has a say in an alert: a look's alert it leaves alone before it is due."""
     return not firing.early or firing.since_ms <= end_ms

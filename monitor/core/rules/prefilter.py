@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.fields import BIT, Layout
+from monitor.core.calls.fields import BIT, FieldLayout
 from monitor.core.windows.tenant_sums import TenantSums
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
@@ -27,10 +27,10 @@ class _Line(NamedTuple):
     limit: float
 
 
-class Sieve:
+class Prefilter:
     """The lines of some rules of one span, for levels with these fields."""
 
-    def __init__(self, rules: Sequence[Rule], layout: Layout, fields: Sequence[int]) -> None:
+    def __init__(self, rules: Sequence[Rule], layout: FieldLayout, fields: Sequence[int]) -> None:
         by_rule = [list(_lines(rule, layout)) for rule in rules]
         lines = [line for some in by_rule for line in some]
         self._starts = np.cumsum([0, *map(len, by_rule[:-1])])
@@ -61,7 +61,7 @@ class Sieve:
         return sifted
 
 
-def _lines(rule: Rule, layout: Layout) -> Iterator[_Line]:
+def _lines(rule: Rule, layout: FieldLayout) -> Iterator[_Line]:
     """What a rule asks of sums; there is always something: a record."""
     params = rule.params
     yield _Line(BIT["rows"], -1, 1, "at_least", 0)

@@ -7,18 +7,18 @@ from typing import Literal
 import numpy as np
 
 from monitor import reasons
-from monitor.core.results import Sink
+from monitor.core.results import Output
 from monitor.core.rules.conditions import Rows
-from monitor.core.tenants.active_alert import ByTenant, Firing
+from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
 from monitor.core.tenants.ids import alert_id
-from monitor.core.windows.window import Span
+from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS, Metric
 from monitor.policy.model import Behaviour, Policy, Rule
 from schemas.outputs import Alert, Measure
 
 
 @dataclass(slots=True)
-class Docket:
+class RuleState:
     """One rule with its span, who is exempt until when, who has an override until when, and its alerts by tenant.
 
     ``settled`` is the span's version at which the rule last found nobody in breach, at the end ``settled_ms``.
@@ -28,10 +28,10 @@ class Docket:
     """
 
     rule: Rule
-    span: Span
+    span: SlidingWindow
     exempt: dict[int, int] = field(default_factory=dict)
     overrides: dict[int, tuple[Rule, int]] = field(default_factory=dict)
-    firing: ByTenant[Firing] = field(default_factory=ByTenant)
+    firing: ByTenant[ActiveAlert] = field(default_factory=ByTenant)
     taken_back: ByTenant[int] = field(default_factory=ByTenant)
     reopened: set[int] = field(default_factory=set)
     settled: tuple[int, int] | None = None
@@ -68,17 +68,19 @@ class Docket:
 class Alerts:
     """Fires and resolves the alerts of dockets, into the sink; ``names`` has every tenant's id, and grows."""
 
-    def __init__(self, policy: Policy, names: Sequence[str], sink: Sink) -> None:
+    def __init__(self, policy: Policy, names: Sequence[str], sink: Output) -> None:
         self._policy = policy
         self._names = names
         self._sink = sink
 
-    def fire(self, docket: Docket, rule: Rule, tenant: int, firing: Firing, measure: Measure, updated_ms: int) -> None:
+    def fire(
+        self, docket: RuleState, rule: Rule, tenant: int, firing: ActiveAlert, measure: Measure, updated_ms: int
+    ) -> None:
         """A tenant's alert fires, or is told again because a decision came of it."""
         docket.firing[tenant] = firing
         self._tell(docket, rule, tenant, "firing", measure, updated_ms)
 
-    def resolve(self, docket: Docket, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
+    def resolve(self, docket: RuleState, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
         """A tenant's alert is over."""
         self._tell(docket, rule, tenant, "resolved", measure, updated_ms)
         del docket.firing[tenant]
@@ -86,7 +88,7 @@ class Alerts:
 
     def _tell(
         self,
-        docket: Docket,
+        docket: RuleState,
         rule: Rule,
         tenant: int,
         state: Literal["firing", "resolved"],

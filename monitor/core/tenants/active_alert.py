@@ -8,7 +8,7 @@ from msgspec import Struct
 V = TypeVar("V")
 
 
-class Firing(Struct, frozen=True, gc=False):
+class ActiveAlert(Struct, frozen=True, gc=False):
     """An alert that stands: since when, and the latest decision made while it stood.
 
     ``early``: it fired before the window that ends at ``since_ms`` was judged, and no judging has confirmed it yet.
@@ -46,10 +46,10 @@ class ByTenant(dict[int, V]):
 class StandingAlerts(Struct):
     """A shard's alerts by rule and tenant: those that stand, and of early ones taken back the end that each named."""
 
-    firing: dict[str, dict[int, Firing]]
+    firing: dict[str, dict[int, ActiveAlert]]
     taken_back: dict[str, dict[int, int]]
 
-    def by_rule(self, rule_id: str) -> tuple[Mapping[int, Firing], Mapping[int, int]]:
+    def by_rule(self, rule_id: str) -> tuple[Mapping[int, ActiveAlert], Mapping[int, int]]:
         """Those of one rule."""
         return self.firing.get(rule_id, {}), self.taken_back.get(rule_id, {})
 

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from monitor.core.codec import FORMAT, Unpacker, packed
-from monitor.core.tenants.active_alert import Firing, StandingAlerts
+from monitor.core.tenants.active_alert import ActiveAlert, StandingAlerts
 
 TENANTS_TOGETHER: Final = 16
 
@@ -78,7 +78,9 @@ def decode_alerts(entries: Mapping[str, bytes]) -> StandingAlerts:
     for number in sorted(_numbers(entries)):
         page = unpack(entries[_key(number)])
         for one in page.firing:
-            alerts.firing.setdefault(one.rule_id, {})[one.tenant] = Firing(one.since_ms, one.enforcement_id, one.early)
+            alerts.firing.setdefault(one.rule_id, {})[one.tenant] = ActiveAlert(
+                one.since_ms, one.enforcement_id, one.early
+            )
         for end in page.taken_back:
             alerts.taken_back.setdefault(end.rule_id, {})[end.tenant] = end.end_ms
     return alerts

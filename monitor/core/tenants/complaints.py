@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from monitor.core.tenants.dirty import Touched
+from monitor.core.tenants.dirty import DirtyTenants
 from schemas.inputs import Complaint
 
 Counts = NDArray[np.int64]
@@ -96,7 +96,7 @@ class ComplaintWindow:
         self._verified: deque[ComplaintEntry] = deque()
         self._people: dict[int, Counter[str]] | None = {} if people else None
         self.version = 0
-        self.watched: list[Touched] = []  # told of the tenants whose counts change
+        self.watched: list[DirtyTenants] = []  # told of the tenants whose counts change
 
     def record(self, at_ms: int, tenant: int) -> None:
         """Any record of a complaint."""
@@ -200,7 +200,7 @@ class ComplaintWindow:
             touched.add_one(tenant)
 
 
-class Foreseen:
+class ComplaintForecast:
     """What a `ComplaintWindow` will count at an end to come, of all that has been read.
 
     It begins with what the window counts now, without what will have left, and is brought up to date by `change`.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Flags = NDArray[np.bool_]
 
 
-class Touched:
+class DirtyTenants:
     """A flag for each tenant. Memory: a byte a tenant."""
 
     def __init__(self) -> None:

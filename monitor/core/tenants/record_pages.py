@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
-class Paged(Protocol):
+class PagedRecords(Protocol):
     """An item that knows the number of its page."""
 
     page: int
 
 
-P = TypeVar("P", bound=Paged)
+P = TypeVar("P", bound=PagedRecords)
 
 
 class Pages(Generic[P]):

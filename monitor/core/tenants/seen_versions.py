@@ -21,7 +21,7 @@ class VersionRun(Struct, gc=False):
     page: int = UNPLACED
 
 
-class SeenRecord:
+class SeenVersions:
     """The versions of one record, in ``runs`` of at most `VERSIONS_TOGETHER` that ascend.
 
     A record may come in any number of versions: one more changes one run, or splits one.

@@ -7,8 +7,8 @@ from msgspec import Struct, field
 
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.ids import Origin
-from monitor.core.tenants.record_pages import Paged, Pages
-from monitor.core.tenants.seen_versions import UNPLACED, SeenRecord, VersionRun
+from monitor.core.tenants.record_pages import PagedRecords, Pages
+from monitor.core.tenants.seen_versions import UNPLACED, SeenVersions, VersionRun
 from schemas.outputs import Evidence, Kind, Measure, Reason, TierName, Window
 
 COMPLAINTS: Final = "c"
@@ -19,7 +19,7 @@ PAGE_SIZES: Final = {COMPLAINTS: 32, FINDINGS: 32, VERSIONS: 16, CASES: 8}
 """The kinds of what a standing holds, and how many of each are stored together: some kilobytes as a rule."""
 
 
-class Violation(Struct, gc=False):
+class RecordedViolation(Struct, gc=False):
     """One final decision with ``record_violation``. ``origin`` is its deciding record's type and id.
 
     ``counts`` is false for an escalation's own decisions, ``used_by`` has the escalations that have used it, each with
@@ -33,7 +33,7 @@ class Violation(Struct, gc=False):
     used_by: dict[str, str] = field(default_factory=dict)
 
 
-class Case(Struct, gc=False):
+class DecisionCase(Struct, gc=False):
     """A decision and what became of it: pending, final, or closed (reversed or lapsed).
 
     ``pending_id`` and ``final_id`` are its events' ids, both for an upheld one; ``closing_id`` that of the
@@ -61,7 +61,7 @@ class Case(Struct, gc=False):
     closing_id: str | None = None
     measured: bool = False
     escalation: str | None = None
-    violation: Violation | None = None
+    violation: RecordedViolation | None = None
     page: int = 0
 
     @property
@@ -87,7 +87,7 @@ class FindingEntry(Struct, gc=False):
         return "dismissed" in self.statuses
 
 
-class Standing:
+class TenantRecord:
     """One tenant. ``cases`` are by their first event's id, ``case_of`` finds them by any id that they have had.
 
     ``stops`` are the ids of the cases that are standing final terminations and bans, with their kind; ``quiet``
@@ -130,10 +130,10 @@ class Standing:
         self.quiet = quiet or {}
         self.complaints: dict[str, ComplaintEntry] = {}
         self.findings: dict[str, FindingEntry] = {}
-        self.seen: dict[str, SeenRecord] = {}
-        self.cases: dict[str, Case] = {}
+        self.seen: dict[str, SeenVersions] = {}
+        self.cases: dict[str, DecisionCase] = {}
         self.case_of: dict[str, str] = {}
-        self.violations: dict[str, Violation] = {}
+        self.violations: dict[str, RecordedViolation] = {}
         self.stops: dict[str, str] = {}
         self._bans = 0
         self._pages: dict[str, Pages[Any]] = {}
@@ -151,12 +151,12 @@ class Standing:
         self._changed = True
         return self.quiet[key]
 
-    def stop(self, case: Case) -> None:
+    def stop(self, case: DecisionCase) -> None:
         """The case is a final termination or ban from now on."""
         self.stops[case.first_id] = case.kind
         self._bans += case.kind == "ban"
 
-    def release(self, case: Case) -> bool:
+    def release(self, case: DecisionCase) -> bool:
         """The case is in force no longer; whether it was a final termination or ban."""
         kind = self.stops.pop(case.first_id, None)
         self._bans -= kind == "ban"
@@ -172,7 +172,7 @@ class Standing:
         seen = self.seen.get(key)
         if seen is None:
             run = VersionRun(key, at_ms, [version])
-            self.seen[key] = SeenRecord([run])
+            self.seen[key] = SeenVersions([run])
             self.place(VERSIONS, run)
             return True
         for run in seen.take(version, at_ms):
@@ -184,11 +184,11 @@ class Standing:
 
     # Pages ------------------------------------------------------------------------------------------------------
 
-    def place(self, kind: str, item: Paged) -> None:
+    def place(self, kind: str, item: PagedRecords) -> None:
         """A new item of that kind is to be stored."""
         self._of(kind).add(item)
 
-    def touch(self, kind: str, item: Paged) -> None:
+    def touch(self, kind: str, item: PagedRecords) -> None:
         """The item is about to change, or has changed."""
         self._pages[kind].touch(item)
 
@@ -249,7 +249,7 @@ class Standing:
                 self.findings.update((entry.finding_id, entry) for entry in items)
             case "v":
                 for run in items:
-                    self.seen.setdefault(run.key, SeenRecord([])).runs.append(run)
+                    self.seen.setdefault(run.key, SeenVersions([])).runs.append(run)
             case "d":
                 for case in items:
                     self._load_case(case)
@@ -260,7 +260,7 @@ class Standing:
         for seen in self.seen.values():
             seen.runs.sort(key=lambda run: run.versions[0])
 
-    def _load_case(self, case: Case) -> None:
+    def _load_case(self, case: DecisionCase) -> None:
         self.cases[case.first_id] = case
         for event_id in (case.first_id, case.pending_id, case.final_id, case.closing_id):
             if event_id is not None:

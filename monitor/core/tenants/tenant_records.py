@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.core.tenants.tenant_record import Standing
+from monitor.core.tenants.tenant_record import TenantRecord
 
 
-class Standings:
+class TenantRecords:
     """Standings by the tenant's number; ``names`` has every tenant's id, and grows.
 
     `of` is the only way to a standing that is to be changed, and whoever asks is taken to change it. So nothing may
@@ -14,27 +14,27 @@ class Standings:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        self._all: dict[int, Standing] = {}
+        self._all: dict[int, TenantRecord] = {}
         self._changed: set[int] = set()
 
-    def of(self, tenant: int) -> Standing:
+    def of(self, tenant: int) -> TenantRecord:
         """A tenant's standing, to be changed; an empty one when there was none."""
         self._changed.add(tenant)
         standing = self._all.get(tenant)
         if standing is None:
-            standing = self._all[tenant] = Standing(self.names[tenant], tenant)
+            standing = self._all[tenant] = TenantRecord(self.names[tenant], tenant)
         return standing
 
-    def known(self, tenant: int) -> Standing | None:
+    def known(self, tenant: int) -> TenantRecord | None:
         """A tenant's standing if there is one, to be read and let go."""
         return self._all.get(tenant)
 
-    def changed(self) -> list[Standing]:
+    def changed(self) -> list[TenantRecord]:
         """Those that may have changed since the last call, by number."""
         changed = [self._all[tenant] for tenant in sorted(self._changed)]
         self._changed.clear()
         return changed
 
-    def restore(self, standings: Iterable[Standing]) -> None:
+    def restore(self, standings: Iterable[TenantRecord]) -> None:
         """Take over what stood before a restart."""
         self._all = {standing.tenant: standing for standing in standings}

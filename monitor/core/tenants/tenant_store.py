@@ -14,7 +14,15 @@ from msgspec import Struct
 from monitor.core.codec import FORMAT, StateFormatError, Unpacker, packed
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.tenants.seen_versions import VersionRun
-from monitor.core.tenants.tenant_record import CASES, COMPLAINTS, FINDINGS, VERSIONS, Case, FindingEntry, Standing
+from monitor.core.tenants.tenant_record import (
+    CASES,
+    COMPLAINTS,
+    FINDINGS,
+    VERSIONS,
+    DecisionCase,
+    FindingEntry,
+    TenantRecord,
+)
 
 _PAGE: Final = re.compile(r"([cdqv])(\d+)\.(\d+)")
 
@@ -70,7 +78,7 @@ class _Versions(Struct, array_like=True):
 
 class _Cases(Struct, array_like=True):
     format: int
-    items: list[Case]
+    items: list[DecisionCase]
 
 
 def page_of(key: str) -> tuple[str, int, int] | None:
@@ -79,7 +87,7 @@ def page_of(key: str) -> tuple[str, int, int] | None:
     return None if match is None else (match[1], int(match[2]), int(match[3]))
 
 
-def encode_standings(standings: Iterable[Standing]) -> dict[str, bytes | None]:
+def encode_standings(standings: Iterable[TenantRecord]) -> dict[str, bytes | None]:
     """The entries of what changed of these standings since they were stored last, None where one is deleted."""
     changes: dict[str, bytes | None] = {}
     for standing in standings:
@@ -92,14 +100,14 @@ def encode_standings(standings: Iterable[Standing]) -> dict[str, bytes | None]:
     return changes
 
 
-def decode_standings(entries: Mapping[str, bytes]) -> list[Standing]:
+def decode_standings(entries: Mapping[str, bytes]) -> list[TenantRecord]:
     """The stored standings, by the tenant's number. StateFormatError."""
     unpack = Unpacker(_StoredTenant, "a stored standing")
-    standings: dict[int, Standing] = {}
+    standings: dict[int, TenantRecord] = {}
     for key in entries:
         if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
-            standings[own.tenant] = Standing(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
+            standings[own.tenant] = TenantRecord(own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet)
     decode = _decoders()
     pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)
     for (kind, tenant, number), key in pages:

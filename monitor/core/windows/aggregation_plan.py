@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.core.calls.fields import BIT, SUMS, Layout
+from monitor.core.calls.fields import BIT, SUMS, FieldLayout
 from monitor.core.windows.window import FINE_MS, metrics_of
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
@@ -16,14 +16,14 @@ Ruled = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class AggregationPlan:
     """The layout of sums, a pane's width, the kinds of evidence with the longest window that each is for, and more.
 
     ``parties``: whether callees and callers are kept. Panes are kept for windows of ``fine_ms``, hour panes for
     windows of ``coarse_ms``.
     """
 
-    layout: Layout
+    layout: FieldLayout
     pane_ms: int
     ruled: tuple[Ruled, ...]
     ruled_ms: tuple[int, ...]
@@ -32,10 +32,10 @@ class Counting:
     coarse_ms: int
 
     @classmethod
-    def of(cls, policy: Policy) -> "Counting":
+    def of(cls, policy: Policy) -> "AggregationPlan":
         """What that policy needs."""
-        rules = rules_of(policy)
-        layout = Layout.of(policy.params, rules)
+        rules = all_rules(policy)
+        layout = FieldLayout.of(policy.params, rules)
         longest_ms: dict[Ruled, int] = {}
         for rule in rules:
             field = ruled_field(rule, layout)
@@ -58,12 +58,12 @@ class Counting:
         return [place for place, window_ms in enumerate(self.ruled_ms) if window_ms > FINE_MS]
 
 
-def rules_of(policy: Policy) -> list[Rule]:
+def all_rules(policy: Policy) -> list[Rule]:
     """All rules, also as overrides have them."""
     return [*policy.rules, *(override.rule for override in policy.overrides)]
 
 
-def ruled_field(rule: Rule, layout: Layout) -> Ruled:
+def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
     """Which calls are a rule's evidence.
 
     The calls of the numerator for ``above``, those of the denominator outside it for ``below``; of a sum of seconds
@@ -81,7 +81,7 @@ def ruled_field(rule: Rule, layout: Layout) -> Ruled:
     return -1, -1
 
 
-def meanings(layout: Layout, ruled: Iterable[Ruled]) -> list[tuple[object, object]]:
+def meanings(layout: FieldLayout, ruled: Iterable[Ruled]) -> list[tuple[object, object]]:
     """What kinds of evidence are, in any layout."""
     names = layout.names
     return [(names[on], names[off] if off >= 0 else None) for on, off in ruled]

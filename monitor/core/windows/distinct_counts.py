@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
-from monitor.core.tenants.dirty import Touched
+from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.key_counts import EXACT_KEYS, KeyCounts, level_for
-from monitor.core.windows.pane_distinct_counts import Counted, busiest, make_up, scale
+from monitor.core.windows.pane_distinct_counts import DistinctCountRows, busiest, make_up, scale
 
 _ONE = np.uint64(1)
 _SMALLEST_TABLE = 1 << 10
@@ -28,7 +28,7 @@ _FREE = np.iinfo(np.int32).min  # never used; else whose a number is, or the com
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; then each limit has one
 
 
-class Tally:
+class DistinctCounts:
     """How often each party was attempted within one window, with the counts that rules ask for.
 
     An open-addressing hash table in columns (linear probing, at most half full): a pane's keys enter and leave in
@@ -53,7 +53,9 @@ class Tally:
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
         self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
         self.levels: dict[int, int] = {}  # tenant: sampling level, where above 0
-        self.watched: list[Touched] = []  # told of the tenants who are counted anew, whatever comes or leaves of them
+        self.watched: list[
+            DirtyTenants
+        ] = []  # told of the tenants who are counted anew, whatever comes or leaves of them
         self._clear(_SMALLEST_TABLE)
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
@@ -111,7 +113,7 @@ class Tally:
 
     # Ahead -----------------------------------------------------------------------------------------------------
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> Counted:
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> DistinctCountRows:
         """The counts of these tenants ``[k]``, ascending, once ``came``, their keys, has come and panes have left.
 
         What leaves are the panes that began before ``before_ms``. Nothing is changed; the cost is that of the keys
@@ -128,7 +130,7 @@ class Tally:
         scale(then.T, levels)
         sequential = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
         over = {limit: then[row] for limit, row in self._over.items()}
-        return Counted(then[_DISTINCT], then[_NUMBERS], sequential, over)
+        return DistinctCountRows(then[_DISTINCT], then[_NUMBERS], sequential, over)
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
         """By how much the change of each of these keys, ascending, changes each count of its owner: ``[what, key]``.

@@ -11,16 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct_counts import Tally
+from monitor.core.windows.distinct_counts import DistinctCounts
 from monitor.core.windows.key_counts import KeyCounts
-from monitor.core.windows.pane_distinct_counts import PaneTally
+from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
 
 Counts = NDArray[np.int64]
 Name = str | int  # a count of `Counted`, or a callee limit
 PEAK: Final = "peak"
 
 
-class PartiesAhead:
+class EarlyDistinctCounts:
     """The counts of a tally's tenants for a window that begins at ``start_ms`` and ends later than what is sealed.
 
     ``kept`` are each tenant's sealed attempts that will not have left by then, ``left`` those that will. ``opened``
@@ -29,7 +29,7 @@ class PartiesAhead:
 
     def __init__(
         self,
-        tally: Tally | PaneTally,
+        tally: DistinctCounts | PaneDistinctCounts,
         names: tuple[Name, ...],
         start_ms: int,
         kept: Counts,
@@ -42,11 +42,11 @@ class PartiesAhead:
         self._attempts, self._left = kept.copy(), left.copy()  # as they were when a tenant was counted, and left since
         self._counts: dict[Name, Counts] = {}
         for name in names:
-            if isinstance(tally, PaneTally):  # nothing that is sealed will be there
+            if isinstance(tally, PaneDistinctCounts):  # nothing that is sealed will be there
                 self._counts[name] = np.zeros(len(kept), np.int64)
             else:
                 self._counts[name] = _read(tally, name, len(kept)).copy()
-        self._left *= not isinstance(tally, PaneTally)
+        self._left *= not isinstance(tally, PaneDistinctCounts)
         self._sampled = np.zeros(len(kept), np.bool_)
         self._sampled[[tenant for tenant in tally.levels if tenant < len(kept)]] = True
 
@@ -89,27 +89,27 @@ class PartiesAhead:
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
     def distinct(self, tenants: int) -> Counts:
-        """As `Tally.distinct`; like the following right for those who were counted last."""
+        """As `DistinctCounts.distinct`; like the following right for those who were counted last."""
         return self._counts["distinct"][:tenants]
 
     def numbers(self, tenants: int) -> Counts:
-        """As `Tally.numbers`."""
+        """As `DistinctCounts.numbers`."""
         return self._counts["numbers"][:tenants]
 
     def sequential(self, tenants: int) -> Counts:
-        """As `Tally.sequential`."""
+        """As `DistinctCounts.sequential`."""
         return self._counts["sequential"][:tenants]
 
     def over(self, limit: int, tenants: int) -> Counts:
-        """As `Tally.over`."""
+        """As `DistinctCounts.over`."""
         return self._counts[limit][:tenants]
 
     def peak(self, tenants: int) -> Counts:
-        """As `Tally.peak`."""
+        """As `DistinctCounts.peak`."""
         return self._counts[PEAK][:tenants]
 
 
-def _read(tally: Tally | PaneTally, name: Name, tenants: int) -> Counts:
+def _read(tally: DistinctCounts | PaneDistinctCounts, name: Name, tenants: int) -> Counts:
     if isinstance(name, int):
         return tally.over(name, tenants)
     counts: Counts = getattr(tally, name)(tenants)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from monitor.core.calls.columns import Calls, Counted
-from monitor.core.calls.fields import Layout
+from monitor.core.calls.columns import Calls, CountedCalls
+from monitor.core.calls.fields import FieldLayout
 from monitor.core.windows.pane import Pane, merge, seal
 
 _TOGETHER = 4_096  # calls that are joined, and kept as densely as can be
@@ -23,7 +23,7 @@ class _Pane:
     """
 
     sums: list[Pane] = field(default_factory=list)
-    rows: list[Counted] = field(default_factory=list)
+    rows: list[CountedCalls] = field(default_factory=list)
     fresh: list[Calls] = field(default_factory=list)
     count: int = 0  # all its calls
     waiting: int = 0  # of them those that are not in the sums
@@ -50,7 +50,7 @@ class _Pane:
             self.rows.append(Calls.concat(self.fresh).counted())
             self.fresh, self.fresh_count = [], 0
 
-    def take(self) -> list[Counted]:
+    def take(self) -> list[CountedCalls]:
         """The calls that are not in the sums, which are to be added to them."""
         self._settle()
         rows, self.rows, self.waiting = self.rows, [], 0
@@ -65,14 +65,14 @@ class OpenPane:
     first: dict[int, tuple[int, int]]
 
 
-class Unsealed:
+class OpenPanes:
     """Open panes. A call costs about 190 bytes until it is summed up, then those of a callee that is not known yet.
 
     Sums are kept in pieces, each at most half as large as the one before: so a call is merged as often as their number
     doubles. ``ruled`` and ``parties`` are as in `seal`.
     """
 
-    def __init__(self, pane_ms: int, layout: Layout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
+    def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]], parties: bool) -> None:
         self._pane_ms, self._layout, self._ruled, self._parties = pane_ms, layout, ruled, parties
         self._panes: dict[int, _Pane] = {}
         self._count = 0
@@ -108,7 +108,7 @@ class Unsealed:
         rows = [piece for number in numbers for piece in self._panes[number].take()]
         if not rows:
             return
-        for piece in seal(Counted.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
+        for piece in seal(CountedCalls.concat(rows), self._pane_ms, self._layout, self._ruled, self._parties):
             self._note(piece)
             sums = self._panes[piece.start_ms // self._pane_ms].sums
             sums.append(piece)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.columns import Counted
+from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
-from monitor.core.calls.fields import BIT, Layout, count_bits
+from monitor.core.calls.fields import BIT, FieldLayout, count_bits
 from monitor.core.windows.key_counts import KeyCounts
 
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
@@ -44,7 +44,9 @@ class Pane:
         return replace(self, callees=self.callees.bounded(), callers=self.callers.bounded())
 
 
-def seal(calls: Counted, pane_ms: int, layout: Layout, wanted: Sequence[tuple[int, int]], parties: bool) -> list[Pane]:
+def seal(
+    calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]], parties: bool
+) -> list[Pane]:
     """The panes of these calls in order of time; empty panes are left out.
 
     All panes are sealed in one sweep, sorted by pane and tenant. ``wanted`` are the ruled fields as

@@ -13,7 +13,7 @@ _ONE = np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class DistinctCountRows:
     """The counts of some tenants, each ``[k]``; ``over`` by limit."""
 
     distinct: NDArray[np.int64]
@@ -22,7 +22,7 @@ class Counted:
     over: dict[int, NDArray[np.int64]]
 
 
-class PaneTally:
+class PaneDistinctCounts:
     """The counts of a window that is one pane: read off the pane's own keys when asked, nothing is kept up to date."""
 
     def __init__(self, window_ms: int, limits: tuple[int, ...] = ()) -> None:
@@ -49,13 +49,15 @@ class PaneTally:
         if self._start_ms < before_ms:
             self._keys = KeyCounts.empty()
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> "Counted":
+    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> "DistinctCountRows":
         """As `Tally.ahead`: the only pane has left by then."""
-        then = PaneTally(self.window_ms)
+        then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, came, 0)
         tenants = int(who[-1]) + 1
         over = {limit: then.over(limit, tenants)[who] for limit in self._limits}
-        return Counted(then.distinct(tenants)[who], then.numbers(tenants)[who], then.sequential(tenants)[who], over)
+        return DistinctCountRows(
+            then.distinct(tenants)[who], then.numbers(tenants)[who], then.sequential(tenants)[who], over
+        )
 
     def peak_ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> NDArray[np.int64]:
         """As `Tally.peak_ahead`."""

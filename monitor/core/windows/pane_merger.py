@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monitor.core.windows.pane import Pane, merge
-from monitor.core.windows.window import Span
+from monitor.core.windows.window import SlidingWindow
 
 
-class Gathering:
+class PaneMerger:
     """The panes of the running step of some spans, which are judged at multiples of ``step_ms`` alone.
 
     What enters and leaves windows costs by the pane: three that enter as one cost little more than one.
     """
 
-    def __init__(self, step_ms: int, spans: Sequence[Span]) -> None:
+    def __init__(self, step_ms: int, spans: Sequence[SlidingWindow]) -> None:
         self.step_ms = step_ms
         self.panes: list[Pane] = []
         self._spans = spans

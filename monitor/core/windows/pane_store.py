@@ -7,14 +7,14 @@ import numpy as np
 from msgspec import Struct
 
 from monitor.core.calls.evidence import EvidenceRows
-from monitor.core.calls.string_column import Strings
+from monitor.core.calls.string_column import StringColumn
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
 from monitor.core.windows.key_counts import KeyCounts
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import HOUR_MS
 
 
-class SpanHead(Struct):
+class WindowCheckpoint(Struct):
     """What a window length's panes do not tell: what has left it, and the sampling levels of its tallies."""
 
     left_ms: int
@@ -138,7 +138,7 @@ def _decode(stored: _StoredPane) -> Pane:
             np.cumsum(array(stored.evidence_tenant, np.int32), dtype=np.int32),
             array(stored.evidence_time, np.int64) + stored.start_ms,
             array(stored.evidence_mask, np.uint64),
-            Strings.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
+            StringColumn.in_row(stored.evidence_ids, array(stored.evidence_sizes, np.int32)),
         ),
     )
 

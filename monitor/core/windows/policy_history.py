@@ -11,22 +11,22 @@ from dataclasses import replace
 import numpy as np
 
 from monitor.core.calls.evidence import EvidenceRows
-from monitor.core.windows.aggregation_plan import Counting, meanings, ruled_field, rules_of
+from monitor.core.windows.aggregation_plan import AggregationPlan, all_rules, meanings, ruled_field
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import FINE_MS, HOUR_MS, metrics_of
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
-from monitor.policy.timeline import Era, era_at
+from monitor.policy.timeline import PolicyVersion, era_at
 
 _Since = dict[object, int]
 
 
-class History:
+class FieldAvailability:
     """The policies up to the one in force, the last of ``eras``, and what that one can know of the time before."""
 
-    def __init__(self, eras: Sequence[Era]) -> None:
+    def __init__(self, eras: Sequence[PolicyVersion]) -> None:
         self.eras = tuple(eras)
-        self._countings = [Counting.of(era.policy) for era in eras]
+        self._countings = [AggregationPlan.of(era.policy) for era in eras]
         first = self._countings[0]
         # Since when there is what rules look at, by its meaning; 0: since there was anything.
         self._fine = self._coarse = self._complaints = self._parties = 0
@@ -36,7 +36,7 @@ class History:
         for number in range(1, len(eras)):
             self._follow(eras[number].from_ms, eras[number - 1].policy, *self._countings[number - 1 : number + 1])
 
-    def _follow(self, from_ms: int, policy: Policy, before: Counting, after: Counting) -> None:
+    def _follow(self, from_ms: int, policy: Policy, before: AggregationPlan, after: AggregationPlan) -> None:
         fine_ms, coarse_ms = from_ms - before.fine_ms, from_ms - before.coarse_ms
         self._fine, self._coarse = max(self._fine, fine_ms), max(self._coarse, coarse_ms)
         self._complaints = max(self._complaints, from_ms - policy.retention_ms)
@@ -52,7 +52,7 @@ class History:
         return self.eras[-1].policy
 
     @property
-    def counting(self) -> Counting:
+    def counting(self) -> AggregationPlan:
         """What it counts."""
         return self._countings[-1]
 
@@ -86,7 +86,7 @@ class History:
         """From then on all is judged as if there had been no policy before: whole windows, with all their evidence."""
         if len(self.eras) == 1:
             return 0
-        rules = rules_of(self.policy)
+        rules = all_rules(self.policy)
         whole = [max(self.judged_from(rule), self.evidence_from(rule) + rule.window_ms) for rule in rules]
         return max([self.eras[-1].from_ms, *whole])
 
@@ -105,12 +105,12 @@ class History:
         return recast(pane, before, after)
 
 
-def _long(counting: Counting) -> Iterator[object]:
+def _long(counting: AggregationPlan) -> Iterator[object]:
     every = meanings(counting.layout, counting.ruled)
     yield from (every[place] for place in counting.ruled_long)
 
 
-def recast(pane: Pane, before: Counting, after: Counting) -> Pane:
+def recast(pane: Pane, before: AggregationPlan, after: AggregationPlan) -> Pane:
     """A pane as another policy reads it: what was not counted is zero, and what was not kept is not there."""
     known = {name: place for place, name in enumerate(before.layout.names)}
     sums = np.zeros((len(pane.tenant), after.layout.width), np.int64)
@@ -128,7 +128,7 @@ def recast(pane: Pane, before: Counting, after: Counting) -> Pane:
     return replace(pane, sums=sums, evidence=evidence)
 
 
-def judged_later(history: History) -> dict[str, int]:
+def judged_later(history: FieldAvailability) -> dict[str, int]:
     """The rules that are not judged from the last change of policy on, with the first end at which they are.
 
     A rule as an override has it stands with the tenant.

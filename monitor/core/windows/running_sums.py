@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.tenants.dirty import Touched
+from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.tenant_sums import Sums, TenantSums
 
 
-class Level:
+class RunningSums:
     """The sums of ``[end - window_ms, end)`` as dense rows ``[field, tenant]`` of the fields that rules ask for.
 
     A pane enters by one indexed addition and leaves by one subtraction. Fields are numbered as in `Layout`;
@@ -26,7 +26,7 @@ class Level:
         self._inside: deque[tuple[int, NDArray[np.int32], NDArray[np.signedinteger]]] = deque()
         self.records = 0  # how many call records the window holds, of all tenants
         self.version = 0  # changes with every pane that enters or leaves
-        self.watched: list[Touched] = []  # told of the tenants whose sums change
+        self.watched: list[DirtyTenants] = []  # told of the tenants whose sums change
 
     def enter(self, start_ms: int, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> None:
         """Add a sealed pane; ``tenants`` is how many the shard knows by now."""

@@ -6,14 +6,14 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.fields import BIT, Layout
-from monitor.core.tenants.complaints import ComplaintWindow, Foreseen
-from monitor.core.tenants.dirty import Touched
-from monitor.core.windows.distinct_counts import Tally
-from monitor.core.windows.early_distinct_counts import PartiesAhead
+from monitor.core.calls.fields import BIT, FieldLayout
+from monitor.core.tenants.complaints import ComplaintForecast, ComplaintWindow
+from monitor.core.tenants.dirty import DirtyTenants
+from monitor.core.windows.distinct_counts import DistinctCounts
+from monitor.core.windows.early_distinct_counts import EarlyDistinctCounts
 from monitor.core.windows.pane import Pane
-from monitor.core.windows.pane_distinct_counts import PaneTally
-from monitor.core.windows.running_sums import Level
+from monitor.core.windows.pane_distinct_counts import PaneDistinctCounts
+from monitor.core.windows.running_sums import RunningSums
 from monitor.core.windows.tenant_sums import TenantSums
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
@@ -25,14 +25,14 @@ HOUR_MS = 3_600_000
 FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours, and are made of hour panes
 
 
-class Sight:
+class WindowView:
     """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
 
-    level: Level | TenantSums
-    callees: Tally | PaneTally | PartiesAhead | None
-    callers: Tally | PaneTally | PartiesAhead | None
-    complaints: ComplaintWindow | Foreseen
-    layout: Layout
+    level: RunningSums | TenantSums
+    callees: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
+    callers: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
+    complaints: ComplaintWindow | ComplaintForecast
+    layout: FieldLayout
 
     def present(self, tenants: int, who: NDArray[np.intp] | slice = _EVERYBODY) -> NDArray[np.bool_]:
         """Which tenants have a call or a complaint record in the window, so that rules judge them."""
@@ -71,15 +71,15 @@ class Sight:
         return self.callees.over(rule.params.callee_limit, tenants)
 
 
-class Span(Sight):
+class SlidingWindow(WindowView):
     """One window length, kept up to date. Built for the rules that use it."""
 
-    level: Level
+    level: RunningSums
     complaints: ComplaintWindow
-    callees: Tally | PaneTally | None
-    callers: Tally | PaneTally | None
+    callees: DistinctCounts | PaneDistinctCounts | None
+    callers: DistinctCounts | PaneDistinctCounts | None
 
-    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: Layout) -> None:
+    def __init__(self, window_ms: int, pane_ms: int, bit: int, rules: Sequence[Rule], layout: FieldLayout) -> None:
         self.window_ms = window_ms
         self.fine = window_ms <= FINE_MS
         self.steps = {rule.step_ms for rule in rules}
@@ -101,13 +101,15 @@ class Span(Sight):
         one_pane = window_ms == pane_ms
         if {"distinct_callee_ratio", "sequential_ratio", "callee_over_limit"} & names:
             self.callees = (
-                PaneTally(window_ms, self.limits) if one_pane else Tally(window_ms, self.limits, self.sequences)
+                PaneDistinctCounts(window_ms, self.limits)
+                if one_pane
+                else DistinctCounts(window_ms, self.limits, self.sequences)
             )
         if "caller_peak" in names:
-            self.callers = PaneTally(window_ms) if one_pane else Tally(window_ms)
+            self.callers = PaneDistinctCounts(window_ms) if one_pane else DistinctCounts(window_ms)
         if self.callees is not None or self.callers is not None:
             fields.add(BIT["attempts"])  # there are at most as many parties
-        self.level = Level(window_ms, sorted(fields))
+        self.level = RunningSums(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
@@ -138,12 +140,12 @@ class Span(Sight):
         self.level.leave(before_ms)
         self.complaints.leave(before_ms)
 
-    def watch(self, touched: Touched) -> None:
+    def watch(self, touched: DirtyTenants) -> None:
         """Tell it of the tenants of whom anything changes from now on."""
         self.level.watched.append(touched)
         self.complaints.watched.append(touched)
         for tally in (self.callees, self.callers):
-            if isinstance(tally, Tally):
+            if isinstance(tally, DistinctCounts):
                 tally.watched.append(touched)
 
     @property

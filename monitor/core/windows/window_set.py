@@ -3,43 +3,45 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from monitor.core.calls.evidence import Evidence
-from monitor.core.windows.aggregation_plan import rules_of
+from monitor.core.calls.evidence import NewestCalls
+from monitor.core.windows.aggregation_plan import all_rules
 from monitor.core.windows.pane import Pane, merge
-from monitor.core.windows.pane_merger import Gathering
-from monitor.core.windows.pane_store import PaneStore, SpanHead
-from monitor.core.windows.policy_history import History
-from monitor.core.windows.window import HOUR_MS, Span
+from monitor.core.windows.pane_merger import PaneMerger
+from monitor.core.windows.pane_store import PaneStore, WindowCheckpoint
+from monitor.core.windows.policy_history import FieldAvailability
+from monitor.core.windows.window import HOUR_MS, SlidingWindow
 from monitor.policy.model import Policy
 
 
-class Windows:
+class WindowSet:
     """A span for each window length of the policy, and the evidence.
 
     Panes are ``sealed`` until time has come to their ends. Then they gather until a step of the rules is over, and
     enter joined to one. The panes of a former policy are read by ``history``.
     """
 
-    def __init__(self, policy: Policy, history: History, keep_state: bool) -> None:
+    def __init__(self, policy: Policy, history: FieldAvailability, keep_state: bool) -> None:
         counting = history.counting
-        every_rule = rules_of(policy)
+        every_rule = all_rules(policy)
         self._history = history
         self._pane_ms = counting.pane_ms
         self._ruled_long = counting.ruled_long
         lengths = sorted({rule.window_ms for rule in policy.rules})
         self.spans = {
-            length: Span(length, self._pane_ms, bit, [r for r in every_rule if r.window_ms == length], counting.layout)
+            length: SlidingWindow(
+                length, self._pane_ms, bit, [r for r in every_rule if r.window_ms == length], counting.layout
+            )
             for bit, length in enumerate(lengths)
         }
         coarse = [span for span in self.spans.values() if not span.fine]
         fine = [span for span in self.spans.values() if span.fine]
         self._fine = [
-            Gathering(step_ms, [span for span in fine if span.step_ms == step_ms])
+            PaneMerger(step_ms, [span for span in fine if span.step_ms == step_ms])
             for step_ms in sorted({span.step_ms for span in fine})
         ]
-        self._hour = Gathering(HOUR_MS, coarse) if coarse else None
+        self._hour = PaneMerger(HOUR_MS, coarse) if coarse else None
         self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
-        self.evidence = Evidence(counting.ruled_ms)
+        self.evidence = NewestCalls(counting.ruled_ms)
         self.sealed: deque[Pane] = deque()
         self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
 
@@ -76,13 +78,13 @@ class Windows:
 
     # State ------------------------------------------------------------------------------------------------------
 
-    def heads(self, at_ms: int) -> dict[int, SpanHead]:
+    def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
         """What the head has of the spans, once all windows up to ``at_ms`` were judged."""
         assert not self.sealed
         for length, span in self.spans.items():
             span.leave(at_ms - length)  # no window to come begins before that
         return {
-            length: SpanHead(
+            length: WindowCheckpoint(
                 span.left_ms,
                 span.callees.levels if span.callees else {},
                 span.callers.levels if span.callers else {},
@@ -95,11 +97,13 @@ class Windows:
         assert self._store is not None, "keep_state is off"
         return self._store.changes(at_ms)
 
-    def known(self, heads: Mapping[int, SpanHead], at_ms: int) -> dict[int, SpanHead]:
+    def known(self, heads: Mapping[int, WindowCheckpoint], at_ms: int) -> dict[int, WindowCheckpoint]:
         """Those of the ``heads`` that are of its lengths; of lengths that are new, one that has let all go."""
-        return {length: heads.get(length) or SpanHead(at_ms - length, {}, {}) for length in self.spans}
+        return {length: heads.get(length) or WindowCheckpoint(at_ms - length, {}, {}) for length in self.spans}
 
-    def restore(self, known: Mapping[int, SpanHead], entries: Mapping[str, bytes], at_ms: int, tenants: int) -> None:
+    def restore(
+        self, known: Mapping[int, WindowCheckpoint], entries: Mapping[str, bytes], at_ms: int, tenants: int
+    ) -> None:
         """Become what the ``known`` heads and the entries of panes were taken of, when ``at_ms`` had been judged."""
         for length, span in self.spans.items():
             if span.callees is not None:

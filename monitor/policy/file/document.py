@@ -1,6 +1,6 @@
 """The shapes of a policy file: which keys, which types. What the values mean together is checked later.
 
-Every field may be missing here, so that one wrong field hides no fault of the others; `take` reports what is
+Every field may be missing here, so that one wrong field hides no fault of the others; `read_mapping` reports what is
 wrong, drops it, and says which keys it dropped. What is required is checked where it is used.
 """
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from monitor.policy.file.errors import Fault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, did_you_mean
 from monitor.policy.file.values import (
     Confidence,
     Count,
@@ -29,9 +29,9 @@ from monitor.policy.file.values import (
     Text,
     Timezone,
     Truth,
-    shown,
+    quoted_value,
 )
-from monitor.policy.file.yaml_source import Place
+from monitor.policy.file.yaml_source import YamlPath
 
 
 class Raw(BaseModel):
@@ -173,11 +173,11 @@ M = TypeVar("M", bound=Raw)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Generic[M]):
+class CheckedMapping(Generic[M]):
     """A mapping read as ``model``. ``bad`` are the keys that were dropped as faulty, ``given`` those that stand."""
 
     model: M
-    place: Place
+    place: YamlPath
     given: frozenset[str]
     bad: frozenset[str]
 
@@ -186,11 +186,13 @@ class Taken(Generic[M]):
         return [name for name in names if name not in self.given and name not in self.bad]
 
 
-def take(model: type[M], data: Any, place: Place, faults: list[Fault], fixed: dict[str, str] | None = None) -> Taken[M]:
+def read_mapping(
+    model: type[M], data: Any, place: YamlPath, faults: list[PolicyFault], fixed: dict[str, str] | None = None
+) -> CheckedMapping[M]:
     """Read ``data``, a mapping at ``place``. ``fixed`` are keys that exist elsewhere, with what to say of them here."""
     if not isinstance(data, dict):
-        faults.append(place.fault(f"a mapping of keys is wanted here, not {shown(data)}"))
-        return Taken(model(), place, frozenset(), frozenset(model.model_fields))
+        faults.append(place.fault(f"a mapping of keys is wanted here, not {quoted_value(data)}"))
+        return CheckedMapping(model(), place, frozenset(), frozenset(model.model_fields))
     names = [name.rstrip("_") for name in model.model_fields]
     clean: dict[str, Any] = {}
     bad: set[str] = set()
@@ -216,18 +218,18 @@ def take(model: type[M], data: Any, place: Place, faults: list[Fault], fixed: di
             clean.pop(name, None)
         read = model.model_validate(clean)
     given = frozenset(name.rstrip("_") for name in read.model_fields_set)
-    return Taken(read, place, given, frozenset(bad))
+    return CheckedMapping(read, place, given, frozenset(bad))
 
 
 def _said(kind: str, message: str, value: object) -> str:
     if kind == "list_type":
-        return f"a list is wanted, not {shown(value)}: write it in [ ]"
+        return f"a list is wanted, not {quoted_value(value)}: write it in [ ]"
     if kind == "dict_type":
-        return f"a mapping is wanted, not {shown(value)}: write it in {{ }}"
+        return f"a mapping is wanted, not {quoted_value(value)}: write it in {{ }}"
     return message
 
 
-def require(taken: Taken[Any], what: str, faults: list[Fault], *names: str) -> bool:
+def require(taken: CheckedMapping[Any], what: str, faults: list[PolicyFault], *names: str) -> bool:
     """Whether all of ``names`` can be read; a fault names those that the file does not have."""
     lacking = taken.missing(*names)
     if lacking:

@@ -1,7 +1,7 @@
 """What is wrong with a policy file: every fault with its place, all of them in one error.
 
 PolicyError (ValueError)
-    carries `Fault`s, sorted by place
+    carries `PolicyFault`s, sorted by place
 """
 
 import difflib
@@ -12,7 +12,7 @@ from monitor.text.masking import visible
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class PolicyFault:
     """One fault. ``line`` and ``column`` count from 1, the column in code points."""
 
     file: str
@@ -27,7 +27,7 @@ class Fault:
 class PolicyError(ValueError):
     """A policy that cannot be used. ``faults`` are all of its faults, sorted by place, without repetitions."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[PolicyFault]) -> None:
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(map(str, self.faults)))
 

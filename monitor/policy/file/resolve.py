@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from monitor.policy import serialize as plain
 from monitor.policy.file.document import (
+    CheckedMapping,
     Raw,
     RawBehaviour,
     RawDefaults,
@@ -16,13 +17,12 @@ from monitor.policy.file.document import (
     RawRow,
     RawRule,
     RawTier,
-    Taken,
+    read_mapping,
     require,
-    take,
 )
-from monitor.policy.file.errors import Fault, PolicyError, did_you_mean
+from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
 from monitor.policy.file.rules import Cell, Frame, build, cells, check_retention, overridden
-from monitor.policy.file.yaml_source import Place, Source
+from monitor.policy.file.yaml_source import YamlPath, YamlSource
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import (
     MAX_EVIDENCE,
@@ -60,19 +60,19 @@ M = TypeVar("M", bound=Raw)
 class Document:
     """A file's head and its sections, each with where it stands."""
 
-    head: Taken[RawHead]
+    head: CheckedMapping[RawHead]
     sections: dict[str, Cell]
 
 
-def read_document(source: Source, faults: list[Fault]) -> Document:
+def read_document(source: YamlSource, faults: list[PolicyFault]) -> Document:
     """The top level of a file."""
-    place = Place(source)
-    head = take(RawHead, source.data, place, faults)
+    place = YamlPath(source)
+    head = read_mapping(RawHead, source.data, place, faults)
     sections = {name: Cell(getattr(head.model, name), place.child(name)) for name in _SECTIONS if name in head.given}
     return Document(head, sections)
 
 
-def resolve(own: Document, builtin: Document, faults: list[Fault]) -> Policy:
+def resolve(own: Document, builtin: Document, faults: list[PolicyFault]) -> Policy:
     """The policy of ``own``. ``builtin`` gives the law (tiers, behaviours) always, the rest if extended.
 
     Raises `PolicyError` with ``faults`` and all that were found.
@@ -81,7 +81,7 @@ def resolve(own: Document, builtin: Document, faults: list[Fault]) -> Policy:
 
 
 class _Resolver:
-    def __init__(self, own: Document, builtin: Document, faults: list[Fault]) -> None:
+    def __init__(self, own: Document, builtin: Document, faults: list[PolicyFault]) -> None:
         self.own = own
         self.builtin = builtin
         self.faults = faults
@@ -150,7 +150,7 @@ class _Resolver:
             return None
         return self.builtin.sections.get(name)
 
-    def _items(self, name: str, model: type[M], fixed: dict[str, str] | None = None) -> Iterator[Taken[M]]:
+    def _items(self, name: str, model: type[M], fixed: dict[str, str] | None = None) -> Iterator[CheckedMapping[M]]:
         section = self._section(name)
         if section is None:
             return
@@ -158,7 +158,7 @@ class _Resolver:
             self.faults.append(section.at.fault(f"`{name}` is a list: begin each item with `- `"))
             return
         for n, item in enumerate(section.value):
-            taken = take(model, item, section.at.child(n), self.faults, fixed)
+            taken = read_mapping(model, item, section.at.child(n), self.faults, fixed)
             if isinstance(item, dict):
                 yield taken
 
@@ -169,7 +169,7 @@ class _Resolver:
             section = document.sections.get("defaults")
             if section is None:
                 continue
-            taken = take(RawDefaults, section.value, section.at, self.faults)
+            taken = read_mapping(RawDefaults, section.value, section.at, self.faults)
             values |= {name: getattr(taken.model, name) for name in taken.given}
             if "retention" in taken.given:
                 retention = Cell(taken.model.retention, section.at.child("retention"))
@@ -189,10 +189,10 @@ class _Resolver:
                 said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, law.value)}"
                 self.faults.append(own.at.child(key).key_fault(said))
         for key, data in law.value.items():
-            values = take(model, data, law.at.child(key), self.faults).model.model_dump()
+            values = read_mapping(model, data, law.at.child(key), self.faults).model.model_dump()
             if key in changes:
                 place = own.at.child(key)
-                taken = take(model, changes[key], place, self.faults)
+                taken = read_mapping(model, changes[key], place, self.faults)
                 for field in sorted(taken.given):
                     value = getattr(taken.model, field)
                     if field not in ("zh", "en", "freeze") and value != values[field]:
@@ -231,7 +231,7 @@ class _Resolver:
                 self._remark_mode(taken)
         return rules, fields
 
-    def _remark_mode(self, taken: Taken[RawRule]) -> None:
+    def _remark_mode(self, taken: CheckedMapping[RawRule]) -> None:
         """A new rule that enforces without having been told to."""
         inherited = self.builtin.sections["rules"].value
         known = {rule.get("id") for rule in inherited if isinstance(rule, dict)}
@@ -242,7 +242,7 @@ class _Resolver:
                 "write `mode: enforce` if that is meant, `shadow` to see first what it would decide"
             )
 
-    def _name(self, taken: Taken[Any], what: str) -> None:
+    def _name(self, taken: CheckedMapping[Any], what: str) -> None:
         name = taken.model.id
         if name is None:
             return
@@ -273,7 +273,7 @@ class _Resolver:
             for name in ("id", "behaviour", "metric", "window", "step")
         }
         overrides = []
-        seen: dict[tuple[str, str], Place] = {}
+        seen: dict[tuple[str, str], YamlPath] = {}
         for taken in self._items("overrides", RawOverride, fixed):
             require(taken, "an override", self.faults, "tenant", "rule", "owner", "reason", "expires")
             model, place = taken.model, taken.place
@@ -305,13 +305,13 @@ class _Resolver:
                 exemptions.append(Exemption(*who, model.expires))
         return exemptions
 
-    def _known_rule(self, name: str | None, at: Place, rules: dict[str, dict[str, Cell] | None]) -> None:
+    def _known_rule(self, name: str | None, at: YamlPath, rules: dict[str, dict[str, Cell] | None]) -> None:
         if name is not None and name not in rules:
             self.faults.append(at.fault(f"`{name}` is no rule of this policy{did_you_mean(name, rules)}"))
 
     def _catalogue(self) -> list[CatalogueRow]:
         rows = []
-        seen: dict[str, Place] = {}
+        seen: dict[str, YamlPath] = {}
         for taken in self._items("prohibited_businesses", RawRow):
             model, place = taken.model, taken.place
             whole = require(taken, "a row of the catalogue", self.faults, "key", "zh", "en", "terms")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from monitor.policy.file.document import RawCondition, RawParams, RawSettings, Taken, require, take
-from monitor.policy.file.errors import Fault, did_you_mean
-from monitor.policy.file.yaml_source import Place, Source
+from monitor.policy.file.document import CheckedMapping, RawCondition, RawParams, RawSettings, read_mapping, require
+from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.yaml_source import YamlPath, YamlSource
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
@@ -22,7 +22,7 @@ class Cell:
     """A field's value and where it was written."""
 
     value: Any
-    at: Place
+    at: YamlPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Frame:
     params: Params
     retention: Cell
     behaviours: Mapping[str, Behaviour]
-    source: Source
-    faults: list[Fault]
+    source: YamlSource
+    faults: list[PolicyFault]
 
 
-def cells(taken: Taken[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
+def cells(taken: CheckedMapping[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
     """The fields that stand, with ``also`` as conditions and ``with`` as parameters; and the faulty keys."""
     found: dict[str, Cell] = {}
     bad = set(taken.bad)
@@ -47,7 +47,7 @@ def cells(taken: Taken[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
         if name == "also":
             value = _conditions(value, at, frame.faults)
         elif name == "with":
-            params = take(RawParams, value, at, frame.faults)
+            params = read_mapping(RawParams, value, at, frame.faults)
             value = {key: getattr(params.model, key) for key in params.given}
         if len(frame.faults) > before:
             bad.add(name)
@@ -56,11 +56,11 @@ def cells(taken: Taken[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
     return found, bad
 
 
-def _conditions(items: list[Any], place: Place, faults: list[Fault]) -> list[tuple[Condition, Place]]:
+def _conditions(items: list[Any], place: YamlPath, faults: list[PolicyFault]) -> list[tuple[Condition, YamlPath]]:
     read = []
     for n, item in enumerate(items):
         at = place.child(n)
-        taken = take(RawCondition, item, at, faults)
+        taken = read_mapping(RawCondition, item, at, faults)
         whole = require(taken, "a condition of `also`", faults, "metric")
         ops = [op for op in _OPS if op in taken.given]
         if len(ops) > 1:
@@ -76,7 +76,9 @@ def _conditions(items: list[Any], place: Place, faults: list[Fault]) -> list[tup
     return read
 
 
-def overridden(base: Mapping[str, Cell], change: Mapping[str, Cell], faults: list[Fault]) -> dict[str, Cell] | None:
+def overridden(
+    base: Mapping[str, Cell], change: Mapping[str, Cell], faults: list[PolicyFault]
+) -> dict[str, Cell] | None:
     """The rule ``base`` with the fields of ``change``; None with a fault when the direction would turn."""
     merged = dict(base)
     was = "above" if "above" in base else "below"
@@ -98,7 +100,7 @@ def overridden(base: Mapping[str, Cell], change: Mapping[str, Cell], faults: lis
     return merged
 
 
-def build(fields: Mapping[str, Cell], bad: set[str], place: Place, frame: Frame) -> Rule | None:
+def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Frame) -> Rule | None:
     """The rule of ``fields``; None when anything is wrong, every fault of which is then in the frame."""
     before = len(frame.faults)
     direction = _direction(fields, bad, place, frame.faults)
@@ -140,7 +142,7 @@ def build(fields: Mapping[str, Cell], bad: set[str], place: Place, frame: Frame)
 
 
 def _direction(
-    fields: Mapping[str, Cell], bad: set[str], place: Place, faults: list[Fault]
+    fields: Mapping[str, Cell], bad: set[str], place: YamlPath, faults: list[PolicyFault]
 ) -> Literal["above", "below"] | None:
     if "above" in fields and "below" in fields:
         faults.append(fields["below"].at.key_fault("a rule has `above` or `below`, not both: keep one"))
@@ -192,7 +194,7 @@ def check_retention(window: Cell, frame: Frame) -> None:
         frame.faults.append((frame.retention if inherited else window).at.fault(said))
 
 
-def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:
+def _check_parties(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> None:
     window = fields.get("window")
     if window is None or window.value <= PARTIES_MOST_MS:
         return
@@ -207,7 +209,7 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[Fault]) -> None:
             faults.append(at.child("metric").fault(f"{said}not {format_duration(window.value)}"))
 
 
-def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
+def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
     """A proportion lies between 0 and 1: what it is compared with must leave something on both sides (section 7)."""
     metric, also = fields.get("metric"), fields.get("also")
     for condition, at in also.value if also else ():
@@ -243,7 +245,7 @@ def _as_share(value: float) -> str:
     return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"
 
 
-def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[Fault]) -> None:
+def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
     metric, confidence, recover = fields.get("metric"), fields.get("confidence"), fields.get("recover")
     proportion = metric is None or METRICS[metric.value].proportion
     if metric is not None and confidence is not None and confidence.value is not None and not proportion:

@@ -18,7 +18,7 @@ def _wrong(message: str) -> PydanticCustomError:
     return PydanticCustomError("policy", "{message}", {"message": message})
 
 
-def shown(value: object) -> str:
+def quoted_value(value: object) -> str:
     """A value as a fault quotes it."""
     if value is None:
         return "nothing"
@@ -35,42 +35,42 @@ def _number(value: object) -> float:
         hint = ""
         if isinstance(value, str) and value.endswith("%"):
             hint = "; write a share of one, like 0.15 for 15 %"
-        raise _wrong(f"a number is wanted, not {shown(value)}{hint}")
+        raise _wrong(f"a number is wanted, not {quoted_value(value)}{hint}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _wrong(f"a finite number is wanted, not {shown(value)}")
+        raise _wrong(f"a finite number is wanted, not {quoted_value(value)}")
     return number + 0.0  # -0.0 becomes 0.0
 
 
 def _integer(value: object) -> int:
     number = _number(value)
     if number != int(number):
-        raise _wrong(f"a whole number is wanted, not {shown(value)}")
+        raise _wrong(f"a whole number is wanted, not {quoted_value(value)}")
     return int(number)
 
 
 def _at_least_one(value: object) -> int:
     number = _integer(value)
     if not 1 <= number < 2**53:
-        raise _wrong(f"a whole number of at least 1 is wanted, not {shown(value)}")
+        raise _wrong(f"a whole number of at least 1 is wanted, not {quoted_value(value)}")
     return number
 
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _wrong(f"true or false is wanted, not {shown(value)}")
+        raise _wrong(f"true or false is wanted, not {quoted_value(value)}")
     return value
 
 
 def _string(value: object, most: int) -> str:
     if not isinstance(value, str):
         if value is None or isinstance(value, (dict, list)):
-            raise _wrong(f"text is wanted, not {shown(value)}")
+            raise _wrong(f"text is wanted, not {quoted_value(value)}")
         raise _wrong(f"text is wanted, not the {'truth value' if isinstance(value, bool) else 'number'} "
-                     f"{shown(value)}: write it in quotes")  # fmt: skip
+                     f"{quoted_value(value)}: write it in quotes")  # fmt: skip
     if not 1 <= len(value) <= most:
         raise _wrong(f"text of 1 to {most} characters is wanted, not of {len(value)}")
     return value
@@ -90,15 +90,15 @@ def _text(value: object) -> str:
 def _term(value: object) -> str:
     term = _text(value)
     if not normalise(term):
-        raise _wrong(f"{shown(term)} has no letter or digit, so it would be in every text")
+        raise _wrong(f"{quoted_value(term)} has no letter or digit, so it would be in every text")
     return term
 
 
 def _duration(value: object) -> int:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise _wrong(f"{shown(value)} has no unit: write `{value}s`, or another of s, m, h, d")
+        raise _wrong(f"{quoted_value(value)} has no unit: write `{value}s`, or another of s, m, h, d")
     if not isinstance(value, str):
-        raise _wrong(f"a duration like `90s`, `5m`, `24h`, `30d` is wanted, not {shown(value)}")
+        raise _wrong(f"a duration like `90s`, `5m`, `24h`, `30d` is wanted, not {quoted_value(value)}")
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -108,13 +108,15 @@ def _duration(value: object) -> int:
 def _span(value: object) -> int:
     ms = _duration(value)
     if ms == 0:
-        raise _wrong(f"{shown(value)} is no time at all: a duration above zero is wanted")
+        raise _wrong(f"{quoted_value(value)} is no time at all: a duration above zero is wanted")
     return ms
 
 
 def _instant(value: object) -> int:
     if not isinstance(value, str):
-        raise _wrong(f"a date like `2027-01-01` or a time like `2027-01-01T08:00:00Z` is wanted, not {shown(value)}")
+        raise _wrong(
+            f"a date like `2027-01-01` or a time like `2027-01-01T08:00:00Z` is wanted, not {quoted_value(value)}"
+        )
     try:
         return parse_instant(value)
     except ValueError as error:
@@ -127,7 +129,7 @@ def _short_call_ms(value: object) -> int:
     near = round(ms)
     whole = near if abs(ms - near) <= 1e-6 else math.floor(ms)
     if not 1 <= whole <= 86_400_000:
-        raise _wrong(f"seconds from 0.001 to 86400 are wanted, not {shown(value)}")
+        raise _wrong(f"seconds from 0.001 to 86400 are wanted, not {quoted_value(value)}")
     return whole
 
 
@@ -137,7 +139,7 @@ def _confidence(value: object) -> float | None:
     number = _number(value)
     if not 0.5 <= number < 1:
         hint = f"; did you mean {number / 100:g}?" if 50 < number < 100 else ""
-        raise _wrong(f"a confidence lies from 0.5 to below 1, not {shown(value)}{hint}")
+        raise _wrong(f"a confidence lies from 0.5 to below 1, not {quoted_value(value)}{hint}")
     return number
 
 
@@ -153,7 +155,7 @@ def _timezone(value: object) -> str:
         near = {name.rsplit("/", 1)[-1].lower(): name for name in sorted(timezones())}
         guess = near.get(zone.rsplit("/", 1)[-1].lower().replace(" ", "_"))
         hint = f"; did you mean `{guess}`?" if guess else ", like `Asia/Shanghai` or `UTC`"
-        raise _wrong(f"{shown(zone)} is no IANA time zone{hint}")
+        raise _wrong(f"{quoted_value(zone)} is no IANA time zone{hint}")
     return zone
 
 
@@ -162,7 +164,7 @@ def one_of(what: str, *known: str) -> BeforeValidator:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise _wrong(f"{shown(value)} is no {what}{did_you_mean(value, known)}")
+            raise _wrong(f"{quoted_value(value)} is no {what}{did_you_mean(value, known)}")
         return value
 
     return BeforeValidator(check)

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from monitor.policy.file.errors import Fault, PolicyError
+from monitor.policy.file.errors import PolicyError, PolicyFault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
@@ -34,7 +34,7 @@ _STR_TAG = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class YamlSource:
     """A parsed text. ``keys`` and ``values`` hold the mark of each path: (line, column), from 1."""
 
     name: str
@@ -44,27 +44,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class YamlPath:
     """A path in a source: where a fault is shown."""
 
-    source: Source
+    source: YamlSource
     path: Path = ()
 
-    def child(self, *steps: str | int) -> "Place":
+    def child(self, *steps: str | int) -> "YamlPath":
         """The place ``steps`` further down."""
-        return Place(self.source, self.path + steps)
+        return YamlPath(self.source, self.path + steps)
 
-    def fault(self, message: str) -> Fault:
+    def fault(self, message: str) -> PolicyFault:
         """A fault at the value; where the path does not exist, at the nearest value above it."""
         path = self.path
         while path not in self.source.values:
             path = path[:-1]
-        return Fault(self.source.name, *self.source.values[path], message)
+        return PolicyFault(self.source.name, *self.source.values[path], message)
 
-    def key_fault(self, message: str) -> Fault:
+    def key_fault(self, message: str) -> PolicyFault:
         """A fault at the key."""
         mark = self.source.keys.get(self.path)
-        return Fault(self.source.name, *mark, message) if mark else self.fault(message)
+        return PolicyFault(self.source.name, *mark, message) if mark else self.fault(message)
 
 
 @dataclass(slots=True)
@@ -78,12 +78,12 @@ class _Node:
     closed: bool = True
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str) -> YamlSource:
     """``text`` as data with places. Raises `PolicyError` for what is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
-        raise PolicyError([Fault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
+        raise PolicyError([PolicyFault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
     text = _json_for_yaml(text.removeprefix("\ufeff"))
-    faults: list[Fault] = []
+    faults: list[PolicyFault] = []
     try:
         root = _compose(text, name, faults)
     except MarkedYAMLError as error:
@@ -91,12 +91,12 @@ def parse(text: str, name: str) -> Source:
     except YAMLError as error:  # a character that YAML forbids has a position and no mark
         raise PolicyError([*faults, _character_fault(error, text, name)]) from None
     if root is None:
-        raise PolicyError([Fault(name, 1, 1, "the file is empty; a policy needs at least `id` and `version`")])
+        raise PolicyError([PolicyFault(name, 1, 1, "the file is empty; a policy needs at least `id` and `version`")])
     reader = _Reader(name, faults)
     data = reader.read(root, ())
     if faults:
         raise PolicyError(faults)
-    return Source(name, data, reader.keys, reader.values)
+    return YamlSource(name, data, reader.keys, reader.values)
 
 
 def _json_for_yaml(text: str) -> str:
@@ -114,25 +114,27 @@ def _json_for_yaml(text: str) -> str:
     return text
 
 
-def _syntax_fault(error: MarkedYAMLError, name: str) -> Fault:
+def _syntax_fault(error: MarkedYAMLError, name: str) -> PolicyFault:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = _one_line(error.problem or error.context or "syntax error")
     if "'\\t'" in problem:
-        return Fault(name, line, column, "a tab: YAML indents with spaces, so write spaces")
+        return PolicyFault(name, line, column, "a tab: YAML indents with spaces, so write spaces")
     if "expected a single document" in f"{error.context} {problem}":
-        return Fault(name, line, column, "a second document: a policy is one document, so take the `---` out")
+        return PolicyFault(name, line, column, "a second document: a policy is one document, so take the `---` out")
     context = f" ({_one_line(error.context)})" if error.context and error.problem else ""
-    return Fault(name, line, column, f"not YAML: {problem}{context}")
+    return PolicyFault(name, line, column, f"not YAML: {problem}{context}")
 
 
-def _character_fault(error: YAMLError, text: str, name: str) -> Fault:
+def _character_fault(error: YAMLError, text: str, name: str) -> PolicyFault:
     position = getattr(error, "position", None)
     if not isinstance(position, int):
-        return Fault(name, 1, 1, f"not YAML: {_one_line(error)}")
+        return PolicyFault(name, 1, 1, f"not YAML: {_one_line(error)}")
     before = text[:position]
     line = before.count("\n") + 1
-    return Fault(name, line, position - before.rfind("\n"), "a control character, which YAML forbids: take it out")
+    return PolicyFault(
+        name, line, position - before.rfind("\n"), "a control character, which YAML forbids: take it out"
+    )
 
 
 def _one_line(problem: object) -> str:
@@ -144,7 +146,7 @@ def _events(text: str) -> Iterator[Any]:
     yield from yaml.parse(text)
 
 
-def _compose(text: str, name: str, faults: list[Fault]) -> _Node | None:
+def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
     """The tree of nodes from the parser's events, by a stack, so that depth costs no recursion."""
     roots: list[_Node] = []
     stack: list[_Node] = []
@@ -159,9 +161,11 @@ def _compose(text: str, name: str, faults: list[Fault]) -> _Node | None:
         if what == "AliasEvent":
             node = anchors.get(event.anchor) or _Node("scalar", mark)
             if event.anchor not in anchors:
-                faults.append(Fault(name, *mark, f"`*{event.anchor}` is not defined above; write `&{event.anchor}`"))
+                faults.append(
+                    PolicyFault(name, *mark, f"`*{event.anchor}` is not defined above; write `&{event.anchor}`")
+                )
             elif not node.closed:
-                faults.append(Fault(name, *mark, f"`*{event.anchor}` lies inside itself; a policy has no loops"))
+                faults.append(PolicyFault(name, *mark, f"`*{event.anchor}` lies inside itself; a policy has no loops"))
                 node = _Node("scalar", mark)
         else:
             node = _node(event, what, mark, name, faults)
@@ -174,30 +178,37 @@ def _compose(text: str, name: str, faults: list[Fault]) -> _Node | None:
         if what in ("MappingStartEvent", "SequenceStartEvent"):
             stack.append(node)
             if len(stack) > MAX_DEPTH:
-                raise PolicyError([*faults, Fault(name, *mark, f"nested more than {MAX_DEPTH} deep; no policy is")])
+                raise PolicyError(
+                    [*faults, PolicyFault(name, *mark, f"nested more than {MAX_DEPTH} deep; no policy is")]
+                )
     if len(roots) > 1:
         raise PolicyError(
-            [*faults, Fault(name, *roots[1].mark, "a second document: a policy is one document, so take `---` out")]
+            [
+                *faults,
+                PolicyFault(name, *roots[1].mark, "a second document: a policy is one document, so take `---` out"),
+            ]
         )
     return roots[0] if roots and not (roots[0].kind == "scalar" and roots[0].value is None) else None
 
 
-def _node(event: Any, what: str, mark: Mark, name: str, faults: list[Fault]) -> _Node:
+def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault]) -> _Node:
     tag = str(event.tag) if event.tag is not None else None
     if what != "ScalarEvent":
         if tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+            faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
         return _Node("map" if what == "MappingStartEvent" else "list", mark, closed=False)
     plain = event.implicit[0]
     if tag not in (None, "!", _STR_TAG):
-        faults.append(Fault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
+        faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
     text = event.value
     if any("\ud800" <= char <= "\udfff" for char in text):
         # JSON writes what lies above U+FFFF as two escapes; together they are a character, alone they are none.
         try:
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            faults.append(Fault(name, *mark, "half of a surrogate pair is no character: write the character itself"))
+            faults.append(
+                PolicyFault(name, *mark, "half of a surrogate pair is no character: write the character itself")
+            )
     return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
 
 
@@ -222,7 +233,7 @@ def _scalar(text: str) -> str | int | float | bool | None:
 class _Reader:
     """Turns nodes into data and notes the places; aliases are read anew at each place that they stand in."""
 
-    def __init__(self, name: str, faults: list[Fault]) -> None:
+    def __init__(self, name: str, faults: list[PolicyFault]) -> None:
         self.name = name
         self.faults = faults
         self.keys: dict[Path, Mark] = {}
@@ -230,12 +241,12 @@ class _Reader:
 
     def read(self, node: _Node, path: Path) -> Any:
         if len(self.values) >= MAX_VALUES:
-            raise PolicyError([*self.faults, Fault(self.name, *node.mark, f"more than {MAX_VALUES} values")])
+            raise PolicyError([*self.faults, PolicyFault(self.name, *node.mark, f"more than {MAX_VALUES} values")])
         self.values[path] = node.mark
         if node.kind == "scalar":
             return node.value
         if len(path) > MAX_DEPTH:
-            raise PolicyError([*self.faults, Fault(self.name, *node.mark, f"nested more than {MAX_DEPTH} deep")])
+            raise PolicyError([*self.faults, PolicyFault(self.name, *node.mark, f"nested more than {MAX_DEPTH} deep")])
         if node.kind == "list":
             return [self.read(item, (*path, n)) for n, item in enumerate(node.items)]
         return self._mapping(node, path)
@@ -245,7 +256,7 @@ class _Reader:
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
             problem = self._key_problem(key, data, path)
             if problem:
-                self.faults.append(Fault(self.name, *key.mark, problem))
+                self.faults.append(PolicyFault(self.name, *key.mark, problem))
                 continue
             self.keys[(*path, key.value)] = key.mark
             data[key.value] = self.read(value, (*path, key.value))

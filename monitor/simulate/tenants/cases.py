@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec.structs import replace
 
-from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from monitor.simulate.tenants.population import PROFILE_NAMES, Floats, Population
 from monitor.simulate.tenants.profiles import PROFILES, Grievance
 from monitor.simulate.tenants.scripts import SCRIPTS, Step
 from monitor.simulate.tenants.texts import LISTS, REASONS, Wording
-from monitor.simulate.tenants.traffic import ANSWERED, Calls, call_id, mix64, own_base, rotation
+from monitor.simulate.tenants.traffic import ANSWERED, SimulatedCalls, call_id, mix64, own_base, rotation
 from monitor.simulate.tenants.verdicts import decided_id
 from schemas.inputs import Application, Complaint, Finding, Record, Review, Tenant
 
@@ -30,7 +30,7 @@ MAIN_COMPLAINANT = 0.6
 class Cases:
     """Makes the records of one run as ``(event_ms, record)``; what falls after the run's end is left out."""
 
-    def __init__(self, population: Population, settings: Settings, rng: np.random.Generator) -> None:
+    def __init__(self, population: Population, settings: SimulationSettings, rng: np.random.Generator) -> None:
         self.population = population
         self.settings = settings
         self.rng = rng
@@ -64,7 +64,7 @@ class Cases:
                 for _ in range(int(self.rng.integers(step.times[0], step.times[1] + 1))):
                     yield from self._step(i, step)
 
-    def complaints_about(self, calls: Calls) -> Iterator[tuple[int, Record]]:
+    def complaints_about(self, calls: SimulatedCalls) -> Iterator[tuple[int, Record]]:
         """Complaints that some of these calls bring about, with what becomes of them."""
         angry = (
             (self.rng.random(len(calls)) < self._rates[calls.profile]) & (calls.outcome == ANSWERED) & ~calls.inbound

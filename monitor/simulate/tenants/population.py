@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.simulate.settings import DAY_MS, HOUR_MS, Settings
+from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
 from monitor.simulate.tenants.kinds import KINDS, Kind
 from monitor.simulate.tenants.profiles import OUTCOME_SPREAD, OUTCOMES, PROFILES, TALK_SPREAD
 from monitor.simulate.tenants.texts import DECLARED, NAME_PARTS
@@ -92,7 +92,7 @@ def sizes(kinds: Sequence[Kind], total: float, rng: np.random.Generator) -> Floa
     return daily
 
 
-def populate(settings: Settings, rng: np.random.Generator) -> Population:
+def populate(settings: SimulationSettings, rng: np.random.Generator) -> Population:
     """The tenants of a run, the same for the same settings."""
     count = settings.tenants
     kinds = allot(count, rng)

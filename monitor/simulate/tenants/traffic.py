@@ -51,7 +51,7 @@ MOBILE_PREFIXES = np.array(
 
 
 @dataclass(slots=True)
-class Calls:
+class SimulatedCalls:
     """Calls, one row each, by tenant and start. Times in ms or ``NONE``; 0 is no agent, no consent."""
 
     tenant: Ints
@@ -73,9 +73,9 @@ class Calls:
     def __len__(self) -> int:
         return len(self.tenant)
 
-    def take(self, rows: NDArray[np.bool_]) -> "Calls":
+    def take(self, rows: NDArray[np.bool_]) -> "SimulatedCalls":
         """Some of the rows."""
-        return Calls(*(getattr(self, column.name)[rows] for column in fields(self)))
+        return SimulatedCalls(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 def mix64(x: Words) -> Words:
@@ -155,7 +155,7 @@ class Traffic:
         self._mood = np.ones(len(population))
         self._outcome_bounds = np.empty((len(population), 0))
 
-    def hour(self, start_ms: int) -> Calls:
+    def hour(self, start_ms: int) -> SimulatedCalls:
         """The calls that begin in ``[start_ms, start_ms + 1 h)``."""
         people, tables, rng = self.population, self.tables, self.rng
         local = start_ms + SHANGHAI_MS
@@ -180,7 +180,7 @@ class Traffic:
         pool = people.numbers[tenant]
         own = rng.integers(0, pool) + np.where(tables.rotates[profile], rotation(start_ms) * pool, 0)
         own += own_base(people.seed)[tenant]
-        calls = Calls(
+        calls = SimulatedCalls(
             tenant=tenant,
             profile=profile,
             serial=np.arange(self.made, self.made + n) + (self._mark << 32),

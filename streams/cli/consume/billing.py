@@ -46,9 +46,9 @@ def run(
     from streams.consumers.billing.gaps import consequence
     from streams.consumers.billing.main import Accepted
     from streams.consumers.billing.main import run as follow_and_answer
-    from streams.consumers.data_loss import Gone, OtherCluster
+    from streams.consumers.data_loss import OtherCluster, RecordsLost
     from streams.kafka import KafkaCluster
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
 
     settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
     if bool(accept_gone or accept_unread) is not bool(reason and reason.strip()):
@@ -74,9 +74,9 @@ def run(
     with logged(settings, json_logs):
         try:
             asyncio.run(start())
-        except (Gone, OtherCluster) as error:
+        except (RecordsLost, OtherCluster) as error:
             fail(f"callwarden billing: {consequence(error)}")
-        except Refused as error:
+        except PermanentError as error:
             fail(f"callwarden billing: {error}")
 
 

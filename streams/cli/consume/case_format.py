@@ -7,23 +7,23 @@ import msgspec
 from rich.text import Text
 
 from monitor.report import labels
-from monitor.report.labels import Label, label
+from monitor.report.labels import BilingualLabel, label
 from monitor.text.display import identifier, readable
 from monitor.text.masking import mask_numbers
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
 from streams.cli.styles import STYLES
-from streams.consumers.ledger.queries.cases import Case
-from streams.reviews.claims import Claim
+from streams.consumers.ledger.queries.cases import LedgerCase
+from streams.reviews.claims import Reservation
 
 _FATES = {
-    "pending": Label("待复核", "pending review"),
-    "final": Label("生效中", "in force"),
-    "reversed": Label("已撤销", "reversed"),
-    "lapsed": Label("已逾期失效", "lapsed"),
+    "pending": BilingualLabel("待复核", "pending review"),
+    "final": BilingualLabel("生效中", "in force"),
+    "reversed": BilingualLabel("已撤销", "reversed"),
+    "lapsed": BilingualLabel("已逾期失效", "lapsed"),
 }
 _FATE_STYLES = {"pending": "yellow", "final": "red", "reversed": "green", "lapsed": "dim"}
-_VERDICTS = {"uphold": Label("维持", "upheld"), "overturn": Label("撤销", "overturned")}
+_VERDICTS = {"uphold": BilingualLabel("维持", "upheld"), "overturn": BilingualLabel("撤销", "overturned")}
 _UNITS = ((86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"))
 
 
@@ -32,12 +32,12 @@ def at(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def left(case: Case, now_ms: int) -> Label:
+def left(case: LedgerCase, now_ms: int) -> BilingualLabel:
     """How long a pending decision may still be reviewed."""
     until_ms = case.in_force.data.review_by_ms or now_ms
     span = until_ms - now_ms
     if span <= 0:
-        return Label("复核期限已过，即将失效", "its time for review is over, it lapses")
+        return BilingualLabel("复核期限已过，即将失效", "its time for review is over, it lapses")
     parts: list[tuple[int, str, str]] = []
     for unit, zh, en in _UNITS:
         count, span = divmod(span, unit)
@@ -46,10 +46,10 @@ def left(case: Case, now_ms: int) -> Label:
     shown = parts[:2] or [(0, "分钟", "min")]
     zh = " ".join(f"{count} {unit}" for count, unit, _ in shown)
     en = " ".join(f"{count} {unit}" for count, _, unit in shown)
-    return Label(f"剩余 {zh}", f"{en} left")
+    return BilingualLabel(f"剩余 {zh}", f"{en} left")
 
 
-def case_line(case: Case, now_ms: int) -> Text:
+def case_line(case: LedgerCase, now_ms: int) -> Text:
     """One line of a list: id in force, tenant, what, by which rule, and what is so now."""
     data = case.opening.data
     text = Text(f"{identifier(case.in_force.id)}  {at(data.decided_ms)}  {identifier(data.tenant_id)}  ")
@@ -57,7 +57,7 @@ def case_line(case: Case, now_ms: int) -> Text:
     return text.append_text(fate(case, now_ms))
 
 
-def fate(case: Case, now_ms: int) -> Text:
+def fate(case: LedgerCase, now_ms: int) -> Text:
     """What is so now; of a pending decision the time left."""
     zh, en = label(_FATES, case.status)
     if case.status == "pending":
@@ -76,7 +76,7 @@ def event_lines(event: Enforcement) -> list[Text]:
         head.append(f"  {refunds.zh} / {refunds.en}")
     lines = [head]
     if data.reverses or data.supersedes:
-        what = Label("撤回", "takes back") if data.reverses else Label("取代", "supersedes")
+        what = BilingualLabel("撤回", "takes back") if data.reverses else BilingualLabel("取代", "supersedes")
         lines.append(Text(f"    {what.zh} {what.en} {identifier(data.reverses or data.supersedes or '')}"))
     return [*lines, Text(f"    {readable(data.reason.zh)}"), Text(f"    {readable(data.reason.en)}")]
 
@@ -91,7 +91,7 @@ def review_lines(review: Review, took_effect: bool) -> list[Text]:
     return [line, Text(f"    对 on {identifier(review.enforcement_id)}"), Text(by)]
 
 
-def case_lines(case: Case, now_ms: int) -> list[Text]:
+def case_lines(case: LedgerCase, now_ms: int) -> list[Text]:
     """All of a case: what is so now, its course, and its evidence."""
     data = case.opening.data
     lines = [Text(f"{identifier(data.tenant_id)}  {identifier(case.in_force.id)}  ").append_text(fate(case, now_ms))]
@@ -121,7 +121,7 @@ def case_lines(case: Case, now_ms: int) -> list[Text]:
     return lines
 
 
-def evidence_line(case: Case) -> list[Text]:
+def evidence_line(case: LedgerCase) -> list[Text]:
     """How much evidence there is of each sort, and the reason, under a line of a list."""
     evidence = case.in_force.data.evidence
     found = [(names, len(getattr(evidence, name))) for name, names in labels.EVIDENCE.items()]
@@ -131,7 +131,7 @@ def evidence_line(case: Case) -> list[Text]:
     return [*told, Text(f"    证据 evidence: {'; '.join(counts)}")] if counts else told
 
 
-def claim_line(claim: Claim | None) -> list[Text]:
+def claim_line(claim: Reservation | None) -> list[Text]:
     """That somebody has decided, and the decision has not come yet."""
     if claim is None:
         return []
@@ -140,7 +140,7 @@ def claim_line(claim: Claim | None) -> list[Text]:
     return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
 
 
-def case_json(case: Case, claim: Claim | None, now_ms: int) -> dict[str, Any]:
+def case_json(case: LedgerCase, claim: Reservation | None, now_ms: int) -> dict[str, Any]:
     """A case for programs: its event in force, what is so now, and who has decided what is not in force yet."""
     data = case.in_force.data
     pending = case.status == "pending" and data.review_by_ms is not None

@@ -67,18 +67,18 @@ def verify(
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.verify.chains import verify as recompute
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
 
         async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, TopicComparison]":
-            from streams.consumers.ledger.verify.topics import committed_ends, compare, settle
+            from streams.consumers.ledger.verify.topics import committed_ends, compare, wait_until_caught_up
 
             ends = await committed_ends(cluster, names)
-            await settle(ledger, ends)
+            await wait_until_caught_up(ledger, ends)
             with ledger.reading() as connection:
                 return recompute(connection, published), await compare(cluster, connection, names, ends)
 
@@ -144,7 +144,7 @@ def show(
     from rich.console import Console
 
     from monitor.report import labels
-    from monitor.report.standing import Standings
+    from monitor.report.standing import TenantSummaries
     from monitor.text.display import identifier
     from streams.cli.cluster_session import answers
     from streams.cli.consume.case_format import event_lines, fate, review_lines
@@ -160,7 +160,7 @@ def show(
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000
     if events:
         # Not by the name that was given: an id with a NUL in it can be shown, and not be typed.
-        standing = Standings(events, [], {}).tenants[events[0].subject]
+        standing = TenantSummaries(events, [], {}).tenants[events[0].subject]
         zh, en = labels.STANDINGS[standing.standing]
         held_zh, held_en = ("已冻结", "frozen") if standing.holds else ("未冻结", "not frozen")
         count = len(standing.violations)
@@ -198,11 +198,11 @@ def accept_loss(
     from streams.cli.inputs import fail, person, settings_for, why
     from streams.consumers.ledger.access import database_of
     from streams.consumers.ledger.gaps import accept, gaps
-    from streams.consumers.offsets import Overtaken
-    from streams.kafka.topic_names import Names
+    from streams.consumers.offsets import ConcurrentWriter
+    from streams.kafka.topic_names import TopicNames
 
     settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     reason, name = why(reason), person("--by", who)
 
     def confirmed(gone: "Gaps") -> bool:
@@ -224,7 +224,7 @@ def accept_loss(
 
     try:
         count = operate("ledger accept-loss", settings, work)
-    except Overtaken as error:
+    except ConcurrentWriter as error:
         fail(f"callwarden ledger accept-loss: the ledger went on meanwhile ({error}); look again", 1)
     if count < 0:
         fail("nothing was changed", 1)
@@ -240,7 +240,7 @@ def _published(path: str | None) -> "dict[TP, dict[int, PublishedHead]]":
     if path is None:
         return {}
     try:
-        return heads.published(heads.read(Path(path)))
+        return heads.first_published(heads.read_heads_file(Path(path)))
     except heads.HeadsFault as fault:
         fail(str(fault))
 

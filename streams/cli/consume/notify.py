@@ -9,7 +9,7 @@ from streams.cli.service_options import JsonLogs, logged
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
-    from streams.consumers.notify.delivery.failed_messages import GivenUp
+    from streams.consumers.notify.delivery.failed_messages import FailedMessages
     from streams.settings.load import Settings
 
 
@@ -40,7 +40,7 @@ def run(
     from streams.cli.fatal import in_json
     from streams.cli.inputs import fail, policy_for, settings_for
     from streams.consumers.notify.main import run_notify
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
 
     if test or given_up or tell_again:
         in_json(wanted=False)  # answers for a person, and no log
@@ -57,7 +57,7 @@ def run(
                 asyncio.run(_try(settings, ruled))
             else:
                 asyncio.run(run_notify(settings, ruled))
-        except Refused as error:
+        except PermanentError as error:
             fail(f"callwarden notify: {error}")
 
 
@@ -69,13 +69,13 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
     from streams.consumers.notify.channels import configured
     from streams.consumers.notify.main import NOBODY, now_ms
     from streams.consumers.notify.test_messages import trial
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
 
     failed = 0
     async with aiohttp.ClientSession(trust_env=True) as session:
         channels = configured(settings, session, now_ms)
         if not channels:
-            raise Refused(NOBODY)
+            raise PermanentError(NOBODY)
         async for answer in trial(channels, policy, now_ms()):
             failed += not answer.ok
             typer.echo(f"{answer.channel:<16}{answer.what:<20}{'took it' if answer.ok else 'FAILED'}: {answer.said}")
@@ -93,7 +93,7 @@ def _of_given_up(settings: "Settings", tell_again: bool) -> None:
     from streams.consumers.notify.delivery import failed_messages as givenup
     from streams.consumers.notify.main import now_ms
 
-    def work(connection: Connection) -> tuple[list[givenup.GivenUp], int]:
+    def work(connection: Connection) -> tuple[list[givenup.FailedMessages], int]:
         found = givenup.given_up(connection)
         return found, givenup.tell_again(connection, found, now_ms()) if tell_again else 0
 
@@ -109,7 +109,7 @@ def _of_given_up(settings: "Settings", tell_again: bool) -> None:
         typer.echo(f"told again: {revived}, by the notifier that runs{left}")
 
 
-def _given_up_line(one: "GivenUp") -> str:
+def _given_up_line(one: "FailedMessages") -> str:
     from datetime import UTC, datetime
 
     from monitor.text.display import tenant_label

@@ -8,9 +8,9 @@ import typer
 from monitor.text.masking import mask_numbers
 from streams.cli.cluster_session import operate
 from streams.consumers.ledger.access import database_of
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 from streams.reviews.rejections import RejectedReviews
-from streams.reviews.service import Desk, Sent, writing_to
+from streams.reviews.service import ReviewService, SentReviews, writing_to
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streams.consumers.database import Database
     from streams.kafka import KafkaCluster
     from streams.kafka.api import TP
-    from streams.reviews.claims import Claim
+    from streams.reviews.claims import Reservation
     from streams.settings.load import Settings
 
 T = TypeVar("T")
@@ -27,26 +27,28 @@ T = TypeVar("T")
 def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]") -> T:
     """What ``look`` finds in the ledger."""
 
-    async def work(_: Desk, ledger: "Database", __: "KafkaCluster") -> T:
+    async def work(_: ReviewService, ledger: "Database", __: "KafkaCluster") -> T:
         with ledger.reading() as connection:
             return look(connection)
 
     return _at_desk(command, settings, work)
 
 
-def decide(command: str, settings: "Settings", give: "Callable[[Desk, KafkaCluster], Awaitable[T]]") -> T:
+def decide(command: str, settings: "Settings", give: "Callable[[ReviewService, KafkaCluster], Awaitable[T]]") -> T:
     """What comes of giving verdicts."""
 
-    async def work(desk: Desk, _: "Database", cluster: "KafkaCluster") -> T:
+    async def work(desk: ReviewService, _: "Database", cluster: "KafkaCluster") -> T:
         from streams.topics.state_inputs import check_inputs
 
-        await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
+        await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         return await give(desk, cluster)
 
     return _at_desk(command, settings, work)
 
 
-def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database, KafkaCluster], Awaitable[T]]") -> T:
+def _at_desk(
+    command: str, settings: "Settings", work: "Callable[[ReviewService, Database, KafkaCluster], Awaitable[T]]"
+) -> T:
     def logs() -> None:
         from streams.runtime.logging import set_up_logs
 
@@ -55,9 +57,9 @@ def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database
     async def begin(cluster: "KafkaCluster") -> T:
         ledger = database_of(settings)
         try:
-            names = Names(settings.input_prefix, settings.output_prefix)
+            names = TopicNames(settings.input_prefix, settings.output_prefix)
             writing = writing_to(cluster, settings.application_id)
-            desk = Desk(cluster, ledger, names, settings.partitioner, writing, logs)
+            desk = ReviewService(cluster, ledger, names, settings.partitioner, writing, logs)
             _tell(await desk.begin())
 
             async def since(at_ms: int, searched: "Mapping[TP, int]") -> RejectedReviews:
@@ -73,14 +75,14 @@ def _at_desk(command: str, settings: "Settings", work: "Callable[[Desk, Database
     return operate(command, settings, begin)
 
 
-def _tell(finished: Sent) -> None:
+def _tell(finished: SentReviews) -> None:
     for claim in finished.claims:
         typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
     for claim in finished.withdrawn:
         typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
 
 
-def _tell_rejected(claims: "list[Claim]") -> None:
+def _tell_rejected(claims: "list[Reservation]") -> None:
     for claim in claims:
         typer.echo(
             f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_numbers(claim.reviewer)} to "

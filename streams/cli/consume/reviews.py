@@ -9,12 +9,12 @@ from streams.cli.options import Bootstrap
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from streams.consumers.ledger.queries.cases import Case
-    from streams.consumers.ledger.queries.lookup import Wanted
+    from streams.consumers.ledger.queries.cases import LedgerCase
+    from streams.consumers.ledger.queries.lookup import CaseQuery
     from streams.kafka import KafkaCluster
-    from streams.reviews.claims import Again as Replacing
-    from streams.reviews.claims import Claim
-    from streams.reviews.service import Desk
+    from streams.reviews.claims import Replace as Replacing
+    from streams.reviews.claims import Reservation
+    from streams.reviews.service import ReviewService
     from streams.reviews.validation import Verdict
     from streams.settings.load import Settings
 
@@ -22,7 +22,9 @@ app = typer.Typer()
 
 Where = Annotated[str | None, typer.Option("--database", metavar="ADDRESS", help="CALLWARDEN_LEDGER_DATABASE.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Of this tenant.")]
-Rule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="By this rule, escalation or behaviour.")]
+Rule = Annotated[
+    str | None, typer.Option("--rule", metavar="ID", help="ReviewedBy this rule, escalation or behaviour.")
+]
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="First decided then or later.")]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="First decided before.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Is kept, and stands in the decision's reason.")]
@@ -30,7 +32,7 @@ Reviewer = Annotated[str | None, typer.Option("--reviewer", metavar="NAME", help
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect.")
 ]
-Again = Annotated[
+Replace = Annotated[
     bool, typer.Option("--again", help="Replace verdicts that were sent long ago and came to nothing, once you agree.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -70,7 +72,7 @@ def list_(
         fail(f"--status {status}: expected one of {', '.join(_STATUSES)}")
     wanted = _wanted(None if status == "all" else status, tenant, rule, from_, to)
 
-    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim]]":
+    def look(connection: "Connection") -> "tuple[list[LedgerCase], dict[str, Reservation]]":
         found = cases(connection, wanted)
         return found, claims_on(connection, found)
 
@@ -107,15 +109,15 @@ def show(
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
     from streams.reviews.claims import claims_on
-    from streams.reviews.validation import refusal
+    from streams.reviews.validation import rejection_reason
 
-    def look(connection: "Connection") -> "tuple[Case | None, dict[str, Claim]]":
+    def look(connection: "Connection") -> "tuple[LedgerCase | None, dict[str, Reservation]]":
         case = case_of(connection, decision)
         return case, claims_on(connection, [case] if case else [])
 
     case, claims = look_up("reviews show", _settings(bootstrap, database), look)
     if case is None:
-        fail(str(refusal(None, decision, "overturn", 0)), 1)
+        fail(str(rejection_reason(None, decision, "overturn", 0)), 1)
     console = Console(highlight=False)
     for line in [*case_lines(case, _now_ms()), *claim_line(claims.get(case.in_force.id))]:
         console.print(line, soft_wrap=True)
@@ -127,7 +129,7 @@ def uphold(
     reason: Reason,
     reviewer: Reviewer = None,
     wait: Wait = 0,
-    again: Again = False,
+    again: Replace = False,
     yes: Yes = False,
     bootstrap: Bootstrap = None,
     database: Where = None,
@@ -164,7 +166,7 @@ def overturn(
     yes: Yes = False,
     reviewer: Reviewer = None,
     wait: Wait = 0,
-    again: Again = False,
+    again: Replace = False,
     bootstrap: Bootstrap = None,
     database: Where = None,
 ) -> None:
@@ -207,13 +209,13 @@ def _replacing(decision: str, settings: "Settings", yes: bool) -> "Replacing":
     from streams.cli.consume.case_format import claim_line
     from streams.cli.consume.review_session import look_up
     from streams.consumers.ledger.queries.lookup import case_of
-    from streams.reviews.claims import Again, claims_on
+    from streams.reviews.claims import Replace, claims_on
 
-    def look(connection: "Connection") -> "dict[str, Claim]":
+    def look(connection: "Connection") -> "dict[str, Reservation]":
         case = case_of(connection, decision)
         return claims_on(connection, [case] if case else [])
 
-    replacing = Again(look_up("reviews", settings, look), _patience_ms(settings))
+    replacing = Replace(look_up("reviews", settings, look), _patience_ms(settings))
     for claim in replacing.seen.values():
         if replacing.replaces(claim, _now_ms()):
             for line in claim_line(claim):
@@ -227,35 +229,35 @@ def _patience_ms(settings: "Settings") -> int:
     """For how long something may still come of a verdict: the watermark waits for late calls, and for a feed."""
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
-    from streams.topics.policy_log import Noted, lateness_ms, noted
+    from streams.topics.policy_log import LoggedPolicies, lateness_ms, logged_policies
 
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
-    async def look(cluster: "KafkaCluster") -> dict[int, Noted]:
-        return await noted(cluster, names, range(await partition_count(cluster, names)))
+    async def look(cluster: "KafkaCluster") -> dict[int, LoggedPolicies]:
+        return await logged_policies(cluster, names, range(await partition_count(cluster, names)))
 
     policy = policy_for(str(settings.policy) if settings.policy else None)
     waits_ms = lateness_ms(operate("reviews", settings, look), policy.lateness_ms)
     return waits_ms + settings.outage_grace_ms + _MARGIN_MS
 
 
-def _chosen(wanted: "Wanted", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":
+def _chosen(wanted: "CaseQuery", settings: "Settings", again: bool) -> "tuple[list[str], Replacing | None]":
     """The ids in force of the decisions to overturn, after they have been shown; and the verdicts to be replaced."""
     from rich.console import Console
 
     from streams.cli.consume.case_format import case_line, claim_line
     from streams.cli.consume.review_session import look_up
     from streams.consumers.ledger.queries.lookup import cases, resting_on
-    from streams.reviews.claims import Again, claims_on
+    from streams.reviews.claims import Replace, claims_on
 
-    def look(connection: "Connection") -> "tuple[list[Case], dict[str, Claim], list[Case]]":
+    def look(connection: "Connection") -> "tuple[list[LedgerCase], dict[str, Reservation], list[LedgerCase]]":
         found = [case for case in cases(connection, wanted) if case.stands]
         return found, claims_on(connection, found), resting_on(connection, found)
 
     found, claims, resting = look_up("reviews overturn", settings, look)
-    replacing = Again(claims, _patience_ms(settings)) if again else None
+    replacing = Replace(claims, _patience_ms(settings)) if again else None
     console, now_ms, ids = Console(highlight=False), _now_ms(), []
     for case in found:
         claim = claims.get(case.in_force.id)
@@ -286,15 +288,17 @@ def _decide(
     from streams.cli.consume.case_format import event_lines
     from streams.cli.consume.review_session import decide
     from streams.cli.inputs import person
-    from streams.kafka.topic_names import Names
-    from streams.reviews.claims import By
+    from streams.kafka.topic_names import TopicNames
+    from streams.reviews.claims import ReviewedBy
     from streams.reviews.rejections import RejectedReviews
-    from streams.reviews.service import Given, Outcomes
+    from streams.reviews.service import ReviewOutcomes, SubmittedReviews
 
-    by: By = By(person("--reviewer", reviewer), reason)
+    by: ReviewedBy = ReviewedBy(person("--reviewer", reviewer), reason)
 
-    async def give(desk: "Desk", cluster: "KafkaCluster") -> tuple[Given, Outcomes, int | None]:
-        rejections = RejectedReviews(cluster, Names(settings.input_prefix, settings.output_prefix))
+    async def give(
+        desk: "ReviewService", cluster: "KafkaCluster"
+    ) -> tuple[SubmittedReviews, ReviewOutcomes, int | None]:
+        rejections = RejectedReviews(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         if wait:
             await rejections.begin()
         given = await desk.give(ids, verdict, by, again=again)
@@ -302,7 +306,7 @@ def _decide(
             typer.echo(str(why), err=True)
         if given.claims:
             typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
-        outcomes = await desk.outcomes(given.claims, wait, rejections.look) if wait else Outcomes()
+        outcomes = await desk.outcomes(given.claims, wait, rejections.look) if wait else ReviewOutcomes()
         return given, outcomes, await desk.delay_ms()
 
     given, outcomes, delay_ms = decide(f"reviews {verdict}", settings, give)
@@ -339,11 +343,11 @@ def _settings(bootstrap: str | None, database: str | None) -> "Settings":
     return settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
 
 
-def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "Wanted":
+def _wanted(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "CaseQuery":
     from streams.cli.inputs import moment
-    from streams.consumers.ledger.queries.lookup import Wanted
+    from streams.consumers.ledger.queries.lookup import CaseQuery
 
-    return Wanted(
+    return CaseQuery(
         status,
         tenant,
         rule,

@@ -47,5 +47,5 @@ def run(
                 typer.echo(f"Kafka {kafkajars.VERSION} serves there, Ctrl-C ends it; log: {logs}", err=True)
                 ended = cluster.wait()
                 fail(f"callwarden dev-kafka: Kafka ended by itself; {ended.log} says:\n{ended.last_words()}", 1)
-    except (kafkajars.Missing, NodeFailed) as error:
+    except (kafkajars.MissingJars, NodeFailed) as error:
         fail(f"callwarden dev-kafka: {error}", 3)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from streams.consumers.notify.messages.message import Message
     from streams.dev.kafka_node import DevKafka
-    from streams.runtime.child_process import Child
+    from streams.runtime.child_process import ChildProcess
     from streams.settings.load import Settings
 
 # The built-in policy, but for how long calls may be on their way.
@@ -74,7 +74,7 @@ def run(
                 (folder / "policy.yaml").write_text(POLICY, "utf-8")
                 settings = settings_for({"bootstrap_servers": node.address})
                 board = Board(free_ports(1)[0], secrets.token_hex(32))
-                live = Live(
+                live = LiveProcesses(
                     console, logs or folder, environment(node.address, folder, partitions, board), alerts, board
                 )
                 try:
@@ -87,7 +87,7 @@ def run(
                     asyncio.run(live.watch(settings, node))
                 finally:
                     live.stop()
-    except (kafkajars.Missing, NodeFailed) as error:
+    except (kafkajars.MissingJars, NodeFailed) as error:
         fail(f"callwarden live: {error}", 3)
     except Ended as error:
         fail(f"callwarden live: {error}", 1)
@@ -141,7 +141,7 @@ class Ended(Exception):
     """A command that should have gone on has ended. The message has the last lines that it wrote."""
 
 
-class Live:
+class LiveProcesses:
     """The commands that run beside this one, each writing into a log of its own in ``folder``, which is made."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Live:
         make_folder(folder)
         self._console, self._folder, self._environment = console, folder, environment
         self._alerts, self._board = alerts, board
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, ChildProcess] = {}
 
     def once(self, *command: str) -> None:
         """Run a command to its end. Raises `Ended` when it fails."""
@@ -162,10 +162,12 @@ class Live:
         """Start a command that goes on."""
         import sys
 
-        from streams.runtime.child_process import Child
+        from streams.runtime.child_process import ChildProcess
 
         with self._log(command[0]).open("wb") as log:
-            self._children[command[0]] = Child([sys.executable, "-m", "streams.cli", *command], log, self._environment)
+            self._children[command[0]] = ChildProcess(
+                [sys.executable, "-m", "streams.cli", *command], log, self._environment
+            )
 
     async def watch(self, settings: "Settings", node: "DevKafka") -> None:
         """Show decisions, alerts, messages, all that the traffic says, and of the others their warnings and errors.

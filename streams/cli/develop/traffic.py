@@ -34,8 +34,8 @@ def run(
     from monitor.text.durations import parse_duration
     from streams.cli.cluster_session import answers
     from streams.cli.inputs import fail, settings_for
-    from streams.dev.traffic import DAYS, Feed, around, look, now_ms
-    from streams.kafka.api import Refused
+    from streams.dev.traffic import DAYS, TrafficFeed, around, inspect_inputs, now_ms
+    from streams.kafka.api import PermanentError
     from streams.kafka.produce.keyed_producer import keyed_producer
     from streams.runtime.signals import run_until_stopped
 
@@ -48,14 +48,14 @@ def run(
         fail(f"callwarden traffic: {error}")
 
     async def send() -> None:
-        found = await look(settings)
+        found = await inspect_inputs(settings)
         if found.others and not yes:
-            raise Refused(
+            raise PermanentError(
                 f"{', '.join(found.others)}: there are records that are not simulated, and simulated ones would be "
                 "judged with them. Expected topics without, by CALLWARDEN_INPUT_PREFIX; or --yes, if that is meant"
             )
         async with beating(alive), keyed_producer(settings, "sending traffic") as producer:
-            feed = Feed(producer, traffic, settings.input_prefix, endless=days is None)
+            feed = TrafficFeed(producer, traffic, settings.input_prefix, endless=days is None)
             if not found.calls:
                 await feed.past()
                 counts = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(feed.sent.items()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from monitor.whatif.backtest import Change, Judged, Score, Scores
+    from monitor.whatif.backtest import Change, PolicyOutcome, Score, Scores
 
 BUILT_IN = "access-rules"
 # As replay: a record may be this far ahead of the time of the run.
@@ -64,7 +64,7 @@ def run(
     except ValueError as error:
         fail(f"callwarden backtest: {error}")
     with reading(files):
-        before, after = (backtest.judge(files, each, not_after_ms, adapter) for each in policies)
+        before, after = (backtest.judge_files(files, each, not_after_ms, adapter) for each in policies)
     changed = backtest.changes(before, after)
     scored = {
         side: [backtest.scores(judged, truths, selection) for selection in backtest.SELECTIONS] if truths else []
@@ -81,7 +81,11 @@ def run(
 
 
 def _as_json(
-    before: "Judged", after: "Judged", changed: "list[Change]", scored: "dict[str, list[Scores]]", source: str | None
+    before: "PolicyOutcome",
+    after: "PolicyOutcome",
+    changed: "list[Change]",
+    scored: "dict[str, list[Scores]]",
+    source: str | None,
 ) -> dict[str, Any]:
     return {
         "policies": {
@@ -137,7 +141,11 @@ def _score(score: "Score") -> dict[str, Any]:
 
 
 def _print(
-    before: "Judged", after: "Judged", changed: "list[Change]", scored: "dict[str, list[Scores]]", source: str | None
+    before: "PolicyOutcome",
+    after: "PolicyOutcome",
+    changed: "list[Change]",
+    scored: "dict[str, list[Scores]]",
+    source: str | None,
 ) -> None:
     for side, judged in (("A", before), ("B", after)):
         ref = judged.policy

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from monitor.core.threshold_distance import Looking
+    from monitor.core.threshold_distance import DistanceOptions
     from monitor.policy.model import Policy
     from monitor.replay.outcome import Outcome
     from monitor.simulate.demo import Judgement, TenantRow, Verdict
@@ -37,7 +37,7 @@ def run(
     from rich.console import Console
 
     from monitor.policy.load import load
-    from monitor.simulate.demo import conclude, judge, prepare
+    from monitor.simulate.demo import conclude, judge_simulation, prepare
     from streams.cli.inputs import settings_for
     from streams.cli.judge.live_view import LiveView, decision_line
 
@@ -53,7 +53,7 @@ def run(
     )
     with LiveView(console, total, plain_decisions=0) as view:
         watch = lambda now: view.update(now.read, now.watermark_ms, now.decided)  # noqa: E731
-        outcome = judge(simulated, policy, watch, looking)
+        outcome = judge_simulation(simulated, policy, watch, looking)
     judgement = conclude(out, simulated, policy, outcome)
     console.rule("决定 Decisions", align="left")
     for event in outcome.enforcement:
@@ -105,7 +105,7 @@ def _refunds(console: "Console", outcome: "Outcome", judgement: "Judgement", fil
     return file
 
 
-def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "Looking", file: Path) -> Path:
+def _metrics(console: "Console", outcome: "Outcome", policy: "Policy", looking: "DistanceOptions", file: Path) -> Path:
     """Write what a worker would tell Prometheus, and show who is nearest to a threshold."""
     from streams.metrics.replay_metrics import page
 

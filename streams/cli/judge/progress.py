@@ -7,7 +7,7 @@ from types import TracebackType
 
 from monitor.core.decisions.enforcement_events import rfc3339
 from monitor.replay.outcome import Outcome
-from monitor.replay.run import Progress
+from monitor.replay.run import ReplayProgress
 from monitor.text.display import readable
 from monitor.text.masking import visible
 from streams.cli.terminal import behind
@@ -37,7 +37,7 @@ class Reporter:
             behind(sys.stderr).write("\r\x1b[K")
             sys.stderr.flush()
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: ReplayProgress) -> None:
         """Take the replay's progress and say it, if it is time to."""
         self._decided += len(progress.decided)
         now = time.monotonic()

@@ -8,9 +8,9 @@ import typer
 from streams.cli.options import Bootstrap, named
 
 if TYPE_CHECKING:
-    from monitor.core.threshold_distance import Looking
+    from monitor.core.threshold_distance import DistanceOptions
     from monitor.policy.model import Policy
-    from monitor.policy.timeline import Era
+    from monitor.policy.timeline import PolicyVersion
     from monitor.replay.outcome import Outcome
     from streams.cli.judge.progress import Reporter
     from streams.kafka import KafkaCluster
@@ -162,17 +162,17 @@ def run(
     _say(outcome, reporter, out, json_)
 
 
-def _switches(given: list[str]) -> "list[Era]":
+def _switches(given: list[str]) -> "list[PolicyVersion]":
     """The policies of ``--switch``, which are given in order of time."""
-    from monitor.policy.timeline import BOUNDARY_MS, Era
+    from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
     from streams.cli.inputs import fail, moment, policy_for
 
-    eras: list[Era] = []
+    eras: list[PolicyVersion] = []
     for one in given:
         time, equals, path = one.partition("=")
         if not equals:
             fail(f"--switch {one}: expected TIME=FILE")
-        era = Era(moment("--switch", time), policy_for(path))
+        era = PolicyVersion(moment("--switch", time), policy_for(path))
         if era.from_ms % BOUNDARY_MS:
             fail(f"--switch {time}: expected a multiple of five minutes, for there panes end")
         if era.from_ms <= (eras[-1].from_ms if eras else 0):
@@ -191,11 +191,11 @@ def _judge_topics(
     reporter: "Reporter",
 ) -> "tuple[Outcome, Policy]":
     """What the topics come to, and under which policy."""
-    from monitor.partition.checkpoint import Live
+    from monitor.partition.checkpoint import DecidingSettings
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for, settings_for
     from streams.kafka import KafkaCluster
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.topic_replay import replay_topics
     from streams.topics.state_inputs import check_inputs
 
@@ -219,14 +219,14 @@ def _judge_topics(
                 f"{at_work}: a clock that a worker has moved is noted with its next transaction, so what came after "
                 "the last one may be judged otherwise here. To compare decisions, stop the workers first"
             )
-        names = Names(settings.input_prefix, settings.output_prefix)
+        names = TopicNames(settings.input_prefix, settings.output_prefix)
         await check_inputs(cluster, names)
         return await replay_topics(
             cluster,
             names,
             ruled,
             secret=settings.secret(),
-            live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
             partitioner=settings.partitioner,
             enforce_from_ms=settings.enforce_from_ms or 0,
             to_watermark=to_watermark,
@@ -242,16 +242,16 @@ def _judge_topics(
 async def _at_work(cluster: "KafkaCluster", group: str) -> str | None:
     """That workers are at work, or may be; None where none is."""
     from streams.kafka.admin import members
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
 
     try:
         count = await members(cluster.questions, group)
-    except Refused as refused:
+    except PermanentError as refused:
         return f"workers may be at work ({refused})"
     return f"{count} worker{' is' if count == 1 else 's are'} at work" if count else None
 
 
-def _looking() -> "Looking":
+def _looking() -> "DistanceOptions":
     from streams.cli.inputs import settings_for
 
     return settings_for({}).looking

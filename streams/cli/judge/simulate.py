@@ -34,12 +34,12 @@ def run(
     import orjson
 
     from monitor.simulate.run import simulate
-    from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, Settings
+    from monitor.simulate.settings import DEFAULT_CALLS_PER_TENANT, SimulationSettings
     from streams.cli.inputs import fail, moment
     from streams.cli.outputs import writing
 
     try:
-        settings = Settings(
+        settings = SimulationSettings(
             tenants=tenants,
             days=days,
             seed=seed,

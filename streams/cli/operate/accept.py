@@ -62,25 +62,25 @@ def _accept(
 ) -> None:
     from streams.cli.cluster_session import operate, refusals, signed, silence
     from streams.cli.inputs import fail, settings_for
-    from streams.kafka.api import Cluster, Refused
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import Answers, partition_count, tell
+    from streams.kafka.api import Cluster, PermanentError
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import CommandAnswers, partition_count, send_command
     from streams.topics.control_topic import AcceptCommand
     from streams.worker.recovery import no_such_loss
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     if topic is not None and names.source(topic) is None:
         fail(f"--topic {topic}: no input topic; expected one of {', '.join(names.inputs)}")
     command = AcceptCommand(what, offset, topic=topic, **signed(reason, by))
 
-    async def work(cluster: Cluster) -> Answers:
+    async def work(cluster: Cluster) -> CommandAnswers:
         count = await partition_count(cluster, names)
         if partition >= count:
-            raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+            raise PermanentError(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
         if wrong := await no_such_loss(cluster, names, partition, command):
-            raise Refused(wrong)
-        return await tell(cluster, names, settings.application_id, [partition], command, wait)
+            raise PermanentError(wrong)
+        return await send_command(cluster, names, settings.application_id, [partition], command, wait)
 
     said = operate("accept", settings, work)
     if not wait:

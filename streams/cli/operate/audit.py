@@ -9,7 +9,7 @@ from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
 
 if TYPE_CHECKING:
     from streams.audit.partition import Audited
-    from streams.audit.run import Report
+    from streams.audit.run import AuditReport
     from streams.kafka import KafkaCluster
 
 
@@ -39,15 +39,15 @@ def run(
 
     import orjson
 
-    from monitor.partition.checkpoint import Live
+    from monitor.partition.checkpoint import DecidingSettings
     from streams.audit import report as tell
-    from streams.audit.partition import Setup
+    from streams.audit.partition import AuditContext
     from streams.audit.run import audit
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for, settings_for
     from streams.cli.operate.state import faults
-    from streams.kafka.topic_names import Names
-    from streams.savepoint.archive import Export
+    from streams.kafka.topic_names import TopicNames
+    from streams.savepoint.archive import ArchiveReader
 
     settings = settings_for(
         {
@@ -65,20 +65,20 @@ def run(
             for line in tell.partition(one):
                 typer.echo(line)
 
-    async def work(cluster: "KafkaCluster") -> "Report":
-        setup = Setup(
+    async def work(cluster: "KafkaCluster") -> "AuditReport":
+        setup = AuditContext(
             cluster,
-            Names(settings.input_prefix, settings.output_prefix),
+            TopicNames(settings.input_prefix, settings.output_prefix),
             ruled,
             settings.secret(),
-            Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+            DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
             settings.partitioner,
         )
         return await audit(setup, start, told)
 
     began = time.monotonic()
     with faults():
-        start = Export(from_) if from_ else None
+        start = ArchiveReader(from_) if from_ else None
         report = operate("audit", settings, work)
     if json_:
         typer.echo(orjson.dumps(tell.plain(report)).decode())

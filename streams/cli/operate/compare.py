@@ -8,7 +8,7 @@ from streams.cli.options import Bootstrap
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
-    from streams.topics.progress import Decided
+    from streams.topics.progress import DecidedEvents
 
 
 def run(
@@ -30,14 +30,14 @@ def run(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, moment, settings_for
     from streams.cli.operate.compare_format import as_json, policies, told, utc
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.topics.progress import decided, until_both
 
     settings = settings_for({"bootstrap_servers": bootstrap})
     since_ms = moment("--since", since) if since is not None else 0
 
-    async def read(cluster: "KafkaCluster") -> "list[Decided]":
-        return [await decided(cluster, Names(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
+    async def read(cluster: "KafkaCluster") -> "list[DecidedEvents]":
+        return [await decided(cluster, TopicNames(settings.input_prefix, prefix)) for prefix in (prefix_a, prefix_b)]
 
     a, b = operate("compare", settings, read)
     if a.partitioner != b.partitioner:
@@ -70,7 +70,7 @@ def _span(first: str, last: str) -> str:
     return f"up to {first}" if first == last else f"up to {first} (the last partition) ... {last} (the first)"
 
 
-def _absent(a: "Decided", b: "Decided") -> str:
+def _absent(a: "DecidedEvents", b: "DecidedEvents") -> str:
     absent = [{number for number, ms in enumerate(one.judged_ms) if not ms} for one in (a, b)]
     if len(a.judged_ms) == len(b.judged_ms):
         absent = [absent[0] | absent[1]]

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from monitor.text.display import identifier, readable
-from monitor.whatif.event_diff import Comparison, Event, Pair, Tally
+from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison
 
 _VALUE = 120
-_COUNTS = tuple(Tally.__slots__)
+_COUNTS = tuple(RuleComparison.__slots__)
 
 
 def told(found: Comparison, a: str, b: str, limit: int) -> Iterator[str]:

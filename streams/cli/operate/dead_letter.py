@@ -36,11 +36,11 @@ def list_(
     from monitor.core.decisions.enforcement_events import rfc3339
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.dead_letters import read
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     letters, retried = operate(
         "dead-letter list",
         settings,
@@ -89,7 +89,7 @@ def retry(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
     from streams.kafka import KafkaCluster
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.ops.dead_letters import home_among, not_ours, read
     from streams.ops.dead_letters import retry as write_back
@@ -97,7 +97,7 @@ def retry(
     if not (ids or topic or reason or partition is not None or all_):
         fail("nothing chosen: expected ids as `callwarden dead-letter list` shows them, a filter, or --all")
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     chosen = set(ids or ())
 
     def wanted(letter: "DeadLetter") -> bool:

@@ -24,23 +24,23 @@ def run(
     """
     from streams.cli.cluster_session import operate, refusals, signed, silence
     from streams.cli.inputs import fail, settings_for
-    from streams.kafka.api import Cluster, Refused
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import Answers, partition_count, tell
+    from streams.kafka.api import Cluster, PermanentError
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import CommandAnswers, partition_count, send_command
     from streams.topics.control_topic import EndOutageCommand
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
     wait = 0 if no_wait else wait
     command = EndOutageCommand(**signed(reason, by))
 
-    async def work(cluster: Cluster) -> tuple[list[int], Answers]:
+    async def work(cluster: Cluster) -> tuple[list[int], CommandAnswers]:
         count = await partition_count(cluster, names)
         if partition is not None and partition >= count:
-            raise Refused(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
+            raise PermanentError(f"--partition {partition}: there are {count}; expected 0 to {count - 1}")
         numbers = list(range(count)) if partition is None else [partition]
-        return numbers, await tell(cluster, names, settings.application_id, numbers, command, wait)
+        return numbers, await send_command(cluster, names, settings.application_id, numbers, command, wait)
 
     told, said = operate("end-outage", settings, work)
     if not wait:

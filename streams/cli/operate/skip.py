@@ -24,26 +24,26 @@ def run(
     """
     from streams.cli.cluster_session import operate, refusals, signed, silence
     from streams.cli.inputs import fail, settings_for
-    from streams.kafka.api import TP, Cluster, Refused
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import Answers, tell
+    from streams.kafka.api import TP, Cluster, PermanentError
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import CommandAnswers, send_command
     from streams.topics.control_topic import SkipCommand
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     if names.source(topic) is None:
         fail(f"{topic}: no input topic; expected one of {', '.join(names.inputs)}")
     wait = 0 if no_wait else wait
     command = SkipCommand(topic, offset, **signed(reason, by))
 
-    async def work(cluster: Cluster) -> Answers:
+    async def work(cluster: Cluster) -> CommandAnswers:
         log = TP(topic, partition)
         start, end = (await cluster.starts([log]))[log], (await cluster.ends([log]))[log]
         if start >= end:
-            raise Refused(f"{topic}-{partition} has no records")
+            raise PermanentError(f"{topic}-{partition} has no records")
         if not start <= offset < end:
-            raise Refused(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
-        return await tell(cluster, names, settings.application_id, [partition], command, wait)
+            raise PermanentError(f"{topic}-{partition} has no record at offset {offset}; expected {start} to {end - 1}")
+        return await send_command(cluster, names, settings.application_id, [partition], command, wait)
 
     said = operate("skip", settings, work)
     record = f"{topic}-{partition} offset {offset}"

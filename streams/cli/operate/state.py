@@ -13,7 +13,7 @@ from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix, named
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
     from streams.settings.load import Settings
-    from streams.topics.partition_state import Part
+    from streams.topics.partition_state import PartitionState
 
 app = typer.Typer()
 app.command("move")(move.run)
@@ -40,11 +40,11 @@ def export(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail
     from streams.cli.outputs import must_be_new, writing
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.savepoint.export import export as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     made_ms = time.time_ns() // 1_000_000
     if to.is_dir():
         to /= f"callwarden-state-{datetime.fromtimestamp(made_ms // 1000, UTC):%Y%m%dT%H%M%SZ}.zst"
@@ -60,10 +60,10 @@ def export(
 def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `callwarden state export` wrote.")]) -> None:
     """Tell what an export holds, and whether it is whole. Exit status: 2 it is not."""
     from monitor.core.decisions.enforcement_events import rfc3339
-    from streams.savepoint.archive import Export
+    from streams.savepoint.archive import ArchiveReader
 
     with faults():
-        found = Export(file)
+        found = ArchiveReader(file)
         header = found.header
         typer.echo(
             f"made {rfc3339(header.made_ms)}, inputs {header.input_prefix}*, outputs {header.output_prefix}*, "
@@ -100,17 +100,17 @@ def bring_back(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail
     from streams.kafka.admin import members
-    from streams.kafka.api import Refused
-    from streams.kafka.topic_names import Names
-    from streams.savepoint.archive import Export
-    from streams.savepoint.restore import bring_back as write
+    from streams.kafka.api import PermanentError
+    from streams.kafka.topic_names import TopicNames
+    from streams.savepoint.archive import ArchiveReader
+    from streams.savepoint.restore import restore_state as write
 
     settings = _settings(input_prefix, output_prefix, bootstrap)
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
     async def work(cluster: "KafkaCluster") -> list[str]:
         if at_work := await members(cluster.questions, settings.group):
-            raise Refused(
+            raise PermanentError(
                 f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
             )
         return await write(
@@ -125,7 +125,7 @@ def bring_back(
         )
 
     with faults():
-        found = Export(file)
+        found = ArchiveReader(file)
         if wrong := [number for number in partitions or () if number >= found.header.partitions]:
             fail(f"--partition {wrong[0]}: {file} has {found.header.partitions} partitions, from 0")
         others = operate("state import", settings, work)
@@ -152,15 +152,15 @@ def _settings(input_prefix: str | None, output_prefix: str | None, bootstrap: st
 def faults() -> Iterator[None]:
     """A file that is no export, or not whole, ends the command with exit status 2."""
     from streams.cli.inputs import fail
-    from streams.savepoint.archive import ExportError
+    from streams.savepoint.archive import ArchiveError
 
     try:
         yield
-    except ExportError as error:
+    except ArchiveError as error:
         fail(str(error))
 
 
-def _tell(part: "Part") -> None:
+def _tell(part: "PartitionState") -> None:
     from monitor.core.decisions.enforcement_events import rfc3339
 
     judged = part.judged

@@ -23,15 +23,15 @@ def run(
     until it is done; see `docs/upgrades.md`. What does not fit is told before anything is written; what comes up later,
     with the way back. After a crash it is begun again. Exit status: 2 something does not fit, 3 no broker.
     """
-    from monitor.partition.checkpoint import Live, Place
-    from monitor.partition.task import Partition
+    from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
+    from monitor.partition.task import StreamTask
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, policy_for, settings_for
-    from streams.kafka.admin import look, members
-    from streams.kafka.api import Fenced, Refused
-    from streams.kafka.topic_admin import mismatches, partitions_for, table, told
-    from streams.kafka.topic_names import Names
-    from streams.savepoint.close import Side
+    from streams.kafka.admin import existing_topics, members
+    from streams.kafka.api import Fenced, PermanentError
+    from streams.kafka.topic_admin import describe_mismatches, find_mismatches, partitions_for, required_topics
+    from streams.kafka.topic_names import TopicNames
+    from streams.savepoint.close import RescaleSide
     from streams.savepoint.rescale import move
     from streams.savepoint.rescale import undo as take_back
     from streams.topics.state_inputs import check_inputs
@@ -46,26 +46,28 @@ def run(
             option = f"--to-{name.replace('_', '-')}"
             fail(f"{option}: `{getattr(new, name)}` is that of the workers so far; expected another one")
     policy = policy_for(str(old.policy) if old.policy else None)
-    live = Live(old.idle_after_ms, old.max_ahead_ms, old.outage_grace_ms)
+    live = DecidingSettings(old.idle_after_ms, old.max_ahead_ms, old.outage_grace_ms)
 
-    async def side(cluster: "KafkaCluster", settings: "Settings") -> Side:
+    async def side(cluster: "KafkaCluster", settings: "Settings") -> RescaleSide:
         if at_work := await members(cluster.questions, settings.group):
-            raise Refused(
+            raise PermanentError(
                 f"workers are at work ({at_work} in the group {settings.group}); expected none: end them first"
             )
-        names = Names(settings.input_prefix, settings.output_prefix)
+        names = TopicNames(settings.input_prefix, settings.output_prefix)
         stored = await check_inputs(cluster, names)
-        found = await look(cluster.questions, table(settings))
+        found = await existing_topics(cluster.questions, required_topics(settings))
         # What lies in partitions that the state has not is carried over; new topics must fit.
-        if faults := [fault for fault in mismatches(settings, found, stored) if settings is new or not fault.grown]:
-            raise Refused(f"the topics are not as they must be\n{told(faults)}")
+        if faults := [
+            fault for fault in find_mismatches(settings, found, stored) if settings is new or not fault.grown
+        ]:
+            raise PermanentError(f"the topics are not as they must be\n{describe_mismatches(faults)}")
         partitions = partitions_for(settings, found, stored)
 
-        def made(number: int) -> Partition:
-            place = Place(number, partitions, settings.partitioner)
-            return Partition(policy, settings.secret(), live, place, state_format=settings.state_format)
+        def made(number: int) -> StreamTask:
+            place = PartitionIdentity(number, partitions, settings.partitioner)
+            return StreamTask(policy, settings.secret(), live, place, state_format=settings.state_format)
 
-        return Side(names, settings.application_id, partitions, made)
+        return RescaleSide(names, settings.application_id, partitions, made)
 
     async def work(cluster: "KafkaCluster") -> None:
         sides = await side(cluster, old), await side(cluster, new)
@@ -76,7 +78,7 @@ def run(
                 await check_identity(new, cluster, sides[1].partitions)
                 await move(cluster, *sides, typer.echo)
         except Fenced:
-            raise Refused(
+            raise PermanentError(
                 "somebody else writes to a partition's state: the workers must be stopped first, then the same again"
             ) from None
 

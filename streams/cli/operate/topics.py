@@ -8,7 +8,7 @@ from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaCluster
-    from streams.kafka.topic_admin import Existing
+    from streams.kafka.topic_admin import ExistingTopic
     from streams.settings.load import Settings
 
 app = typer.Typer()
@@ -40,8 +40,8 @@ def create(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
     from streams.kafka import admin
-    from streams.kafka.topic_admin import at_odds, partitions_for, run_together, table
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_admin import at_odds, partitions_for, required_topics, run_together
+    from streams.kafka.topic_names import TopicNames
     from streams.topics.state_inputs import check_inputs
 
     settings = settings_for(
@@ -54,14 +54,14 @@ def create(
             "bootstrap_servers": bootstrap,
         }
     )
-    wanted = table(settings)
+    wanted = required_topics(settings)
 
     stored: int | None = None
 
-    async def make(cluster: "KafkaCluster") -> "dict[str, Existing]":
+    async def make(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
         nonlocal stored
-        stored = await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
-        found = await admin.look(cluster.questions, wanted)
+        stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
+        found = await admin.existing_topics(cluster.questions, wanted)
         if odd := run_together(settings, found) or at_odds(settings, found):
             fail(f"nothing was made: {odd}", 1)
         missing = [topic for topic in wanted if topic.topic not in found]
@@ -88,8 +88,8 @@ def check(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
     from streams.kafka import admin
-    from streams.kafka.topic_admin import table
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_admin import required_topics
+    from streams.kafka.topic_names import TopicNames
     from streams.topics.state_inputs import check_inputs
 
     settings = settings_for(
@@ -103,20 +103,20 @@ def check(
 
     stored: int | None = None
 
-    async def look(cluster: "KafkaCluster") -> "dict[str, Existing]":
+    async def look(cluster: "KafkaCluster") -> "dict[str, ExistingTopic]":
         nonlocal stored
-        stored = await check_inputs(cluster, Names(settings.input_prefix, settings.output_prefix))
-        return await admin.look(cluster.questions, table(settings))
+        stored = await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
+        return await admin.existing_topics(cluster.questions, required_topics(settings))
 
     _tell(settings, operate("topics check", settings, look), stored)
 
 
-def _tell(settings: "Settings", found: "dict[str, Existing]", stored: int | None) -> None:
+def _tell(settings: "Settings", found: "dict[str, ExistingTopic]", stored: int | None) -> None:
     from streams.cli.inputs import fail
-    from streams.kafka.topic_admin import mismatches, partitions_for, table, told
+    from streams.kafka.topic_admin import describe_mismatches, find_mismatches, partitions_for, required_topics
 
-    faults = mismatches(settings, found, stored)
+    faults = find_mismatches(settings, found, stored)
     if faults:
-        fail(told(faults), 1)
+        fail(describe_mismatches(faults), 1)
     partitions = partitions_for(settings, found, stored)
-    typer.echo(f"all {len(table(settings))} topics are as they must be, with {partitions} partitions")
+    typer.echo(f"all {len(required_topics(settings))} topics are as they must be, with {partitions} partitions")

@@ -27,7 +27,7 @@ def run(
     import asyncio
 
     from streams.cli.inputs import fail, policy_for, settings_for
-    from streams.kafka.api import Refused
+    from streams.kafka.api import PermanentError
     from streams.worker.main import run_worker
 
     settings = settings_for(
@@ -43,5 +43,5 @@ def run(
     with logged(settings, json_logs):
         try:
             asyncio.run(run_worker(settings, ruled))
-        except Refused as error:
+        except PermanentError as error:
             fail(f"callwarden worker: {error}")

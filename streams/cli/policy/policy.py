@@ -176,17 +176,17 @@ def preflight(
 
 def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> None:
     """Look at the topics, and say what was found."""
-    from monitor.partition.checkpoint import Live
+    from monitor.partition.checkpoint import DecidingSettings
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.ops.topic_preflight import preflight_topics
     from streams.ops.topic_replay import replay_topics
-    from streams.topics.policy_log import newest, noted
+    from streams.topics.policy_log import logged_policies, newest
 
-    names = Names(settings.input_prefix, settings.output_prefix)
-    live = Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
+    live = DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms)
 
     async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
         async def judge(policy: "Policy") -> "Outcome":
@@ -200,7 +200,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
                 follow=False,
             )
 
-        last = newest(await noted(cluster, names, range(await partition_count(cluster, names))))
+        last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
         before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
         return before, *await preflight_topics(cluster, names, judge, before, after)
 

@@ -9,14 +9,14 @@ import typer
 from streams.cli.options import Bootstrap, By
 
 if TYPE_CHECKING:
-    from monitor.partition.journal import Switch, Withdrawal
+    from monitor.partition.journal import PolicyChange, PolicyWithdrawal
     from monitor.policy.model import Policy
-    from monitor.policy.timeline import Era
+    from monitor.policy.timeline import PolicyVersion
     from streams.kafka import KafkaCluster
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import Answers
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import CommandAnswers
     from streams.settings.load import Settings
-    from streams.topics.policy_log import Noted
+    from streams.topics.policy_log import LoggedPolicies
 
 _NO_TICK_MS = 660_000  # a worker ticks every five minutes
 _MARGIN_MS = 60_000  # for the owners to read the command in, before they read records of that time
@@ -46,27 +46,27 @@ def apply(
     import time
 
     from monitor.policy.diff import diff
-    from monitor.policy.timeline import Era
+    from monitor.policy.timeline import PolicyVersion
     from monitor.policy.warnings import notes
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, moment, policy_for, settings_for, why
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import partition_count, tell
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import partition_count, send_command
     from streams.topics.control_topic import PolicyCommand
-    from streams.topics.policy_log import earliest, in_the_way, newest, noted
+    from streams.topics.policy_log import earliest, in_the_way, logged_policies, newest
 
     after = policy_for(file)
     if not dry_run:
         why(reason)
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     now_ms = time.time_ns() // 1_000_000
     from_ms = moment("--from", from_) if from_ else now_ms + settings.max_ahead_ms + _MARGIN_MS
     if from_ms <= 0:
         fail(f"--from {from_}: expected a time after 1970")
 
-    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], Era | None]":
-        found = await noted(cluster, names, range(await partition_count(cluster, names)))
+    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, LoggedPolicies], PolicyVersion | None]":
+        found = await logged_policies(cluster, names, range(await partition_count(cluster, names)))
         others = {
             number: one for number, one in found.items() if not one.switches or one.switches[-1].sha256 != after.sha256
         }
@@ -92,7 +92,7 @@ def apply(
     if preview:
         for line in _changed_tiers(settings, names, before, after):
             typer.echo(line)
-    for line in _judged_later(Era(0, before), Era(from_ms, after)):
+    for line in _judged_later(PolicyVersion(0, before), PolicyVersion(from_ms, after)):
         typer.echo(line)
     typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
     if unnoted:
@@ -110,8 +110,8 @@ def apply(
 
     command = PolicyCommand(to_plain(after), after.sha256, from_ms, **signed(reason, by))
 
-    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
-        said = await tell(cluster, names, settings.application_id, list(waiting), command, wait)
+    async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":
+        said = await send_command(cluster, names, settings.application_id, list(waiting), command, wait)
         return said, await _noted_since(cluster, names, said)
 
     said, found = operate("policy apply", settings, work)
@@ -134,18 +134,18 @@ def withdraw(
     """
     from streams.cli.cluster_session import operate, signed
     from streams.cli.inputs import fail, settings_for
-    from streams.kafka.topic_names import Names
-    from streams.ops.control_client import partition_count, tell
+    from streams.kafka.topic_names import TopicNames
+    from streams.ops.control_client import partition_count, send_command
     from streams.topics.control_topic import WithdrawCommand
-    from streams.topics.policy_log import noted
+    from streams.topics.policy_log import logged_policies
 
     if not reason:
         fail("--reason: expected why; it is noted with it")
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
-    async def look(cluster: "KafkaCluster") -> "dict[int, Noted]":
-        return await noted(cluster, names, range(await partition_count(cluster, names)))
+    async def look(cluster: "KafkaCluster") -> "dict[int, LoggedPolicies]":
+        return await logged_policies(cluster, names, range(await partition_count(cluster, names)))
 
     found = operate("policy withdraw", settings, look)
     meant = {switch.sha256 for one in found.values() for switch in one.coming}
@@ -169,8 +169,8 @@ def withdraw(
     numbers = list(dict.fromkeys(numbers))
     command = WithdrawCommand(tuple(sorted(meant)), **signed(reason, by))
 
-    async def work(cluster: "KafkaCluster") -> "tuple[Answers, dict[int, Noted]]":
-        said = await tell(cluster, names, settings.application_id, numbers, command, wait)
+    async def work(cluster: "KafkaCluster") -> "tuple[CommandAnswers, dict[int, LoggedPolicies]]":
+        said = await send_command(cluster, names, settings.application_id, numbers, command, wait)
         return said, await _noted_since(cluster, names, said)
 
     said, found = operate("policy withdraw", settings, work)
@@ -180,18 +180,20 @@ def withdraw(
     _all_must_take_it(said, wait, names)
 
 
-async def _noted_since(cluster: "KafkaCluster", names: "Names", said: "Answers") -> "dict[int, Noted]":
+async def _noted_since(
+    cluster: "KafkaCluster", names: "TopicNames", said: "CommandAnswers"
+) -> "dict[int, LoggedPolicies]":
     """What the partitions that have taken it have noted; nothing where the cluster went away since."""
-    from streams.kafka.api import Unavailable
-    from streams.topics.policy_log import noted
+    from streams.kafka.api import TransientError
+    from streams.topics.policy_log import logged_policies
 
     try:
-        return await noted(cluster, names, said.done)
-    except Unavailable:
+        return await logged_policies(cluster, names, said.done)
+    except TransientError:
         return {}
 
 
-def _all_must_take_it(said: "Answers", wait: float, names: "Names") -> None:
+def _all_must_take_it(said: "CommandAnswers", wait: float, names: "TopicNames") -> None:
     """Fails where some partitions have refused the command, or not noted it."""
     from streams.cli.cluster_session import refusals, silence
     from streams.cli.inputs import fail
@@ -217,17 +219,19 @@ def status(bootstrap: Bootstrap = None) -> None:
 
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
-    from streams.kafka.topic_names import Names
+    from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
-    from streams.topics.policy_log import noted
-    from streams.worker.wait_reasons import told
+    from streams.topics.policy_log import logged_policies
+    from streams.worker.wait_reasons import reported_reasons
 
     settings = settings_for({"bootstrap_servers": bootstrap})
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
 
-    async def look(cluster: "KafkaCluster") -> "tuple[dict[int, Noted], tuple[int | None, dict[int, list[str]]]]":
+    async def look(
+        cluster: "KafkaCluster",
+    ) -> "tuple[dict[int, LoggedPolicies], tuple[int | None, dict[int, list[str]]]]":
         numbers = range(await partition_count(cluster, names))
-        return await noted(cluster, names, numbers), await told(cluster, names, numbers)
+        return await logged_policies(cluster, names, numbers), await reported_reasons(cluster, names, numbers)
 
     found, (ticked_ms, waits) = operate("policy status", settings, look)
     for number, one in found.items():
@@ -252,25 +256,25 @@ def status(bootstrap: Bootstrap = None) -> None:
         )
 
 
-def _named(switch: "Switch") -> str:
+def _named(switch: "PolicyChange") -> str:
     return f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
 
 
-def _signed(note: "Switch | Withdrawal") -> str:
+def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:
     from monitor.text.masking import mask_numbers
 
     return f" ({mask_numbers(f'{note.by}: {note.reason}')})" if note.reason else ""
 
 
-def _changed_tiers(settings: "Settings", names: "Names", before: "Policy", after: "Policy") -> Iterator[str]:
+def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", after: "Policy") -> Iterator[str]:
     """For whom the policies differ over the days that the topics hold."""
-    from monitor.partition.checkpoint import Live
+    from monitor.partition.checkpoint import DecidingSettings
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
     from streams.ops.topic_replay import replay_topics
 
-    async def judge(cluster: "KafkaCluster") -> "list[backtest.Judged]":
+    async def judge(cluster: "KafkaCluster") -> "list[backtest.PolicyOutcome]":
         found = []
         for policy in (before, after):
             outcome = await replay_topics(
@@ -278,11 +282,11 @@ def _changed_tiers(settings: "Settings", names: "Names", before: "Policy", after
                 names,
                 policy,
                 secret=settings.secret(),
-                live=Live(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
+                live=DecidingSettings(settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms),
                 partitioner=settings.partitioner,
                 follow=False,
             )
-            found.append(backtest.judged(outcome, policy))
+            found.append(backtest.outcome_of(outcome, policy))
         return found
 
     changed = backtest.changes(*operate("policy apply", settings, judge))
@@ -290,10 +294,10 @@ def _changed_tiers(settings: "Settings", names: "Names", before: "Policy", after
     yield from change_lines(changed)
 
 
-def _judged_later(before: "Era", after: "Era") -> Iterator[str]:
-    from monitor.core.windows.policy_history import History, judged_later
+def _judged_later(before: "PolicyVersion", after: "PolicyVersion") -> Iterator[str]:
+    from monitor.core.windows.policy_history import FieldAvailability, judged_later
 
-    for rule, from_ms in judged_later(History([before, after])).items():
+    for rule, from_ms in judged_later(FieldAvailability([before, after])).items():
         yield f"{rule}: judged from {_time(from_ms)} on: what it looks at was not counted before, or not for so long"
 
 

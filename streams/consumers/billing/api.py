@@ -17,15 +17,15 @@ from starlette.routing import BaseRoute
 
 from streams.consumers.billing import problems
 from streams.consumers.billing.api_models import Answer, NotNow, Problem, answer_of, hold_of
-from streams.consumers.billing.holds import Hold
+from streams.consumers.billing.holds import RefundHold
 from streams.consumers.billing.openapipage import page
 from streams.consumers.billing.problems import ProblemError
 from streams.consumers.billing.tenant_path import in_path, in_query
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.billing.unread import AnswerWithheld
-from streams.consumers.follower import Progress, PutBack
-from streams.consumers.watermarks import Waiting
-from streams.kafka.api import Unavailable
+from streams.consumers.follower import DatabaseRolledBack, FollowerProgress
+from streams.consumers.watermarks import LaggingPartition
+from streams.kafka.api import TransientError
 from streams.runtime.monotonic import steady_s
 
 _RETRY_AFTER_S: Final = "2"
@@ -67,16 +67,16 @@ register_url_convertor("id", _AnyText())
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class AnswerSources:
     """Where answers come from. ``progress``: how far the holds are, its times by ``now_s``."""
 
-    holds: Callable[[str], Awaitable[list[Hold]]]
-    progress: Callable[[], Progress]
+    holds: Callable[[str], Awaitable[list[RefundHold]]]
+    progress: Callable[[], FollowerProgress]
     stale_after_ms: int
     now_s: Callable[[], float] = steady_s
 
 
-def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
+def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
     """The application, with ``routes`` of others beside it. ``tokens``: None lets everybody ask."""
     app = FastAPI(
         title="Callwarden: refunds",
@@ -128,22 +128,22 @@ def make(sources: Sources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -
     return app
 
 
-async def _answer(sources: Sources, tenant_id: str) -> Response:
+async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
     # Asked before the database is: it may then know more than that, never less.
     progress = sources.progress()
     as_of_s = progress.as_of_s
     away = False
-    holds: list[Hold] | None = None
+    holds: list[RefundHold] | None = None
     try:
         async with asyncio.timeout(_PATIENCE_S):
             holds = await sources.holds(tenant_id)
-    except PutBack:
+    except DatabaseRolledBack:
         raise _not_now(
             "The database was put back: what it lost is read anew", "数据库已被回退，正在重新读取缺失的记录", None, None
         ) from None
     except AnswerWithheld as error:
         raise _withheld(error) from None
-    except (Unavailable, TimeoutError):
+    except (TransientError, TimeoutError):
         away = True
     now_s = sources.now_s()
     age_s = math.inf if as_of_s is None else now_s - as_of_s
@@ -172,14 +172,14 @@ def _withheld(error: AnswerWithheld) -> ProblemError:
     )
 
 
-def _overdue_zh(overdue: Waiting) -> str:
+def _overdue_zh(overdue: LaggingPartition) -> str:
     where = f"{overdue.tp.topic}-{overdue.tp.partition} 的位点 {overdue.offset}"
     if overdue.in_transaction:
         return f"{where} 处有事务未结束，其后已提交的记录尚不可读"
     return f"{where} 之后的记录尚未处理"
 
 
-def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[Hold] | None) -> ProblemError:
+def _not_now(why: str, why_zh: str, as_of_ms: int | None, holds: list[RefundHold] | None) -> ProblemError:
     return ProblemError(
         503,
         f"{why}: ask again, or do not pay",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streams.consumers.billing.holds import Hold
+from streams.consumers.billing.holds import RefundHold
 
 
 class Words(BaseModel):
@@ -62,7 +62,7 @@ class NotNow(Problem):
     ]
 
 
-def hold_of(hold: Hold) -> dict[str, object]:
+def hold_of(hold: RefundHold) -> dict[str, object]:
     """A hold as the API gives it."""
     return {
         "id": hold.id,
@@ -75,7 +75,7 @@ def hold_of(hold: Hold) -> dict[str, object]:
     }
 
 
-def answer_of(holds: list[Hold]) -> dict[str, object]:
+def answer_of(holds: list[RefundHold]) -> dict[str, object]:
     """The answer while these holds are left."""
     since = [hold.since_ms for hold in holds if hold.since_ms is not None]
     return {"refundable": not holds, "holds": [hold_of(hold) for hold in holds], "since_ms": min(since, default=None)}

@@ -4,13 +4,13 @@ from sqlalchemy import Connection, select, update
 
 from monitor.text.masking import mask_numbers
 from streams.consumers.billing.tables import GAP, POSITION, POSITIONS
-from streams.consumers.data_loss import Gone, OtherCluster, rewritten
+from streams.consumers.data_loss import OtherCluster, RecordsLost, rewritten
 from streams.consumers.database import Database
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, Refused
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, PermanentError
 
 
-def consequence(gone: Gone | OtherCluster) -> str:
+def consequence(gone: RecordsLost | OtherCluster) -> str:
     """Why it is not gone on, what is unknown, and what can be done."""
     if isinstance(gone, OtherCluster):
         each = " ".join(f"--accept-gone {tp.partition}:{start}" for tp, start in sorted(gone.starts.items()))
@@ -38,7 +38,7 @@ def consequence(gone: Gone | OtherCluster) -> str:
     )
 
 
-async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason: str, now_ms: int) -> None:
+async def accept(topics: TopicReader, database: Database, tp: TP, offset: int, reason: str, now_ms: int) -> None:
     """Go on at ``offset``, where all before it was deleted, or at the beginning of a topic that was made anew, in this
     cluster or another.
 
@@ -47,7 +47,7 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
     """
     counts = await topics.partitions([tp.topic])
     if tp.partition >= counts.get(tp.topic, 0):
-        raise Refused(f"{tp.topic} has no partition {tp.partition}")
+        raise PermanentError(f"{tp.topic} has no partition {tp.partition}")
     start, end = (await topics.starts([tp]))[tp], (await topics.ends([tp]))[tp]
     last = (await database.run(POSITIONS.last)).get(tp)
     other = last is not None and start <= last.offset < end and await rewritten(topics, {tp: last})
@@ -62,9 +62,11 @@ async def accept(topics: Topics, database: Database, tp: TP, offset: int, reason
             here = (GAP.c.topic == tp.topic, GAP.c.partition == tp.partition, GAP.c.stop == offset)
             if connection.execute(select(GAP).where(*here)).first():
                 return
-            raise Refused(f"{tp.topic}-{tp.partition}: nothing that is to be handled next, from {at} on, was deleted")
+            raise PermanentError(
+                f"{tp.topic}-{tp.partition}: nothing that is to be handled next, from {at} on, was deleted"
+            )
         if offset != start:
-            raise Refused(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
+            raise PermanentError(f"{tp.topic}-{tp.partition} begins at {start}, not at {offset}")
         POSITIONS.begin(connection, {tp: at}, cluster)
         values = {"next": start, "last_offset": None, "last_hash": None, "cluster": cluster}
         connection.execute(update(POSITION).where(*mine).values(values))

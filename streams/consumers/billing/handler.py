@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table
 
 from streams.consumers.billing.events import Event, UnreadableError, read, subject_of_key
 from streams.consumers.billing.tables import ALL_TENANTS, HANDLED, HOLD, REJECTED, TAKEN, UNREAD
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.consumers.offsets import hash_of
 from streams.consumers.sql_common import insert_new
 
@@ -22,7 +22,7 @@ class Handler:
     def __init__(self, count: Callable[[Counter[str]], None] = lambda counts: None) -> None:
         self._count = count
 
-    def __call__(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+    def __call__(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """An id that was handled before changes nothing. A record that cannot be read changes no hold; the answers of
         the tenants whom it may be about are withheld from this transaction on.
 

@@ -12,7 +12,7 @@ from streams.kafka.api import TP
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class RefundHold:
     """Why a tenant's refunds are frozen; what its event did not tell is None.
 
     ``since_ms``: when it was decided, or the pending decision that this one made final, if that froze, too.
@@ -49,25 +49,25 @@ class State:
     """What the database knows of some tenants: the holds of each, the oldest first; why some of them are not answered;
     and the positions up to which all is known in it."""
 
-    holds: dict[str, list[Hold]]
+    holds: dict[str, list[RefundHold]]
     withheld: dict[str, AnswerWithheld]
     positions: dict[TP, int]
 
 
-def left(connection: Connection, tenants: Sequence[str]) -> dict[str, list[Hold]]:
+def holds_of(connection: Connection, tenants: Sequence[str]) -> dict[str, list[RefundHold]]:
     """The holds of each of these tenants, the oldest first."""
     return state(connection, tenants).holds
 
 
 def state(connection: Connection, tenants: Sequence[str]) -> State:
     """What is known of these tenants."""
-    found: dict[str, list[Hold]] = {tenant: [] for tenant in tenants}
+    found: dict[str, list[RefundHold]] = {tenant: [] for tenant in tenants}
     rows = connection.execute(_LEFT, {"tenants": tenants}).all()
     for row in rows:
         if row.id is None:
             continue
         known = [ms for ms in (row.decided_ms, row.first_ms) if ms is not None]
-        hold = Hold(
+        hold = RefundHold(
             id=row.id,
             clause=row.clause,
             status=row.status,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from streams.consumers.billing.holds import Hold, State, state
+from streams.consumers.billing.holds import RefundHold, State, state
 from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
@@ -27,7 +27,7 @@ class Lookup:
         self._askers: Counter[str] = Counter()
         self._asking: asyncio.Task[None] | None = None
 
-    async def holds(self, tenant_id: str) -> list[Hold]:
+    async def holds(self, tenant_id: str) -> list[RefundHold]:
         """The holds that are left on that tenant's refunds, the oldest first. Unavailable; `PutBack` and
         `AnswerWithheld` among it."""
         loop, at = asyncio.get_running_loop(), self._follower.at()

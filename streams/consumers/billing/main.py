@@ -11,18 +11,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from streams.consumers.billing import tokens
-from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.api import AnswerSources, make
 from streams.consumers.billing.gaps import accept
 from streams.consumers.billing.handler import Handler
-from streams.consumers.billing.holds import Hold
+from streams.consumers.billing.holds import RefundHold
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import POSITIONS
-from streams.consumers.billing.telemetry import Telemetry
+from streams.consumers.billing.telemetry import BillingMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.service import Followed, behind, host, pages
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, Refused, Unavailable
+from streams.consumers.service import FollowedTopics, behind, host, pages
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, PermanentError, TransientError
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -40,11 +40,11 @@ class Accepted(NamedTuple):
     reason: str
 
 
-async def run(settings: Settings, cluster: Topics, accepted: Sequence[Accepted] = ()) -> None:
+async def run(settings: Settings, cluster: TopicReader, accepted: Sequence[Accepted] = ()) -> None:
     """Follow and answer until told to stop. Refused (`Gone` among it), Unreadable."""
     allowed = tokens.of(settings)
     if allowed is None and not _is_loopback(settings.web_host):
-        raise Refused(
+        raise PermanentError(
             f"{variable('billing_auth')}=none lets everybody ask who can reach {settings.web_host}; tokens, or a "
             f"loopback address, such as 127.0.0.1, as {variable('web_host')}, would be right"
         )
@@ -59,21 +59,21 @@ async def run(settings: Settings, cluster: Topics, accepted: Sequence[Accepted] 
 class Billing:
     """What one process is made of."""
 
-    def __init__(self, settings: Settings, cluster: Topics, database: Database) -> None:
+    def __init__(self, settings: Settings, cluster: TopicReader, database: Database) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
         self._topic = f"{settings.output_prefix}enforcement"
         self._registry = CollectorRegistry()
-        self._telemetry = Telemetry(self._registry)
+        self._telemetry = BillingMetrics(self._registry)
         handler = Handler(self._telemetry.handled)
         self.follower = Follower(cluster, database, POSITIONS, [self._topic], handler)
-        self._registry.register(Followed("billing", self.follower))
+        self._registry.register(FollowedTopics("billing", self.follower))
         self._lookup = Lookup(database, self.follower)
         self._has_tables = False
 
     async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:
         """Follow and answer."""
         settings = self._settings
-        sources = Sources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
+        sources = AnswerSources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
         app = make(sources, allowed, pages(self._registry, self._not_ready))
         address = (settings.web_host, settings.billing_port)
         try:
@@ -113,13 +113,13 @@ class Billing:
                     tp, now_ms = TP(self._topic, gap.partition), time.time_ns() // 1_000_000
                     await accept(self._cluster, self._database, tp, gap.offset, gap.reason, now_ms)
                 return
-            except Unavailable as error:
+            except TransientError as error:
                 log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
                 await asyncio.sleep(_RETRY_S)
 
-    async def _holds(self, tenant_id: str) -> list[Hold]:
+    async def _holds(self, tenant_id: str) -> list[RefundHold]:
         if not self._has_tables:
-            raise Unavailable("the database was not reached yet")
+            raise TransientError("the database was not reached yet")
         return await self._lookup.holds(tenant_id)
 
 

@@ -7,13 +7,13 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
 
-from streams.consumers.offsets import Positions, position_table
+from streams.consumers.offsets import Offsets, position_table
 from streams.consumers.sql_common import of_partition, rejected_table
 from streams.consumers.sql_text import AnyText
 
 METADATA: Final = MetaData()
 POSITION: Final = position_table(METADATA, "billing")
-POSITIONS: Final = Positions(POSITION)
+POSITIONS: Final = Offsets(POSITION)
 
 HANDLED: Final = Table("billing_handled", METADATA, Column("id", AnyText, primary_key=True))
 """The ids of all events so far: one that comes twice changes nothing."""

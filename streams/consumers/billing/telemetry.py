@@ -14,8 +14,8 @@ from streams.consumers.billing import unread
 from streams.consumers.billing.holds import counted
 from streams.consumers.billing.tables import GAP, REJECTED
 from streams.consumers.database import Database
-from streams.kafka.api import Unavailable
-from streams.metrics.factory import Known, counter, histogram
+from streams.kafka.api import TransientError
+from streams.metrics.factory import LabelValues, counter, histogram
 
 log = structlog.get_logger("callwarden")
 
@@ -27,14 +27,14 @@ _HELD: Final = (  # in the order of `_look`
 )
 
 
-class Telemetry:
+class BillingMetrics:
     """The metrics of one process, in ``registry``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = counter("callwarden_billing_events_total", registry)
         for result in _RESULTS:
             self._events.labels(result)
-        self._gauges = [Known(f"callwarden_billing_{name}", registry) for name in _HELD]
+        self._gauges = [LabelValues(f"callwarden_billing_{name}", registry) for name in _HELD]
         self._seconds = histogram("callwarden_billing_request_duration_seconds", registry)
 
     @property
@@ -74,7 +74,7 @@ class Telemetry:
             try:
                 for gauge, value in zip(self._gauges, await asyncio.to_thread(_look, database), strict=True):
                     gauge.set(value)
-            except Unavailable:
+            except TransientError:
                 pass  # the follower says so
             await asyncio.sleep(_LOOK_S)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -27,7 +27,7 @@ class Tokens:
         self._file, self._seen = file, b"" if file is None else _state(file)
         self._of_file = frozenset() if file is None else _read(file)
         if not self._given | self._of_file:
-            raise Refused(
+            raise PermanentError(
                 f"nobody could ask: {variable('billing_token_file')}, a file with a token a line, or "
                 f"{variable('billing_token')} would be right; or, at a loopback address, "
                 f"{variable('billing_auth')}=none, with which everybody may"
@@ -47,7 +47,7 @@ class Tokens:
         self._seen = state
         try:
             self._of_file = _read(self._file)
-        except Refused as error:
+        except PermanentError as error:
             log.error("the tokens of before stay right", why=str(error))
         else:
             log.info("the tokens were read again", tokens=len(self._of_file))
@@ -66,16 +66,16 @@ def _read(file: Path) -> frozenset[bytes]:
         lines = file.read_text("ascii").splitlines()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise Refused(f"{variable('billing_token_file')}: {file} cannot be read: {why}") from None
+        raise PermanentError(f"{variable('billing_token_file')}: {file} cannot be read: {why}") from None
     tokens = [_digest(_checked(line, f"{file}:{at}:1")) for at, line in enumerate(lines, 1) if line.strip()]
     if not tokens:
-        raise Refused(f"{file}: there is no token; one a line would be right")
+        raise PermanentError(f"{file}: there is no token; one a line would be right")
     return frozenset(tokens)
 
 
 def _checked(token: str, where: str) -> str:
     if not _TOKEN.fullmatch(token.strip()):
-        raise Refused(
+        raise PermanentError(
             f"{where}: no token; 16 to 512 letters, digits and `._~+/-`, as `openssl rand -hex 32` makes them, "
             "would be right"
         )

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from monitor.text.masking import mask_numbers
 from streams.consumers.billing.tables import ALL_TENANTS, UNREAD
-from streams.kafka.api import Refused, Unavailable
+from streams.kafka.api import PermanentError, TransientError
 
 
-class AnswerWithheld(Unavailable):
+class AnswerWithheld(TransientError):
     """A record that cannot be read may freeze the tenant's refunds: there is no answer until somebody has looked."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
@@ -24,7 +24,7 @@ class AnswerWithheld(Unavailable):
         self.topic, self.partition, self.offset = topic, partition, offset
 
 
-class Unread(NamedTuple):
+class UnreadRecord(NamedTuple):
     """A record that cannot be read and is not accepted. ``tenants``: whose it may be; none: it may be anybody's."""
 
     topic: str
@@ -56,14 +56,14 @@ def withheld(connection: Connection, tenants: Sequence[str]) -> dict[str, Answer
     return {tenant: first for tenant, first in found.items() if first is not None}
 
 
-def listed(connection: Connection, most: int) -> list[Unread]:
+def listed(connection: Connection, most: int) -> list[UnreadRecord]:
     """The records that are not accepted, at most so many, in the order of the log."""
     key = (UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset, UNREAD.c.hash)
     rows = connection.execute(select(UNREAD).where(_OPEN).order_by(*key, UNREAD.c.tenant_id).limit(2 * most))
-    found: dict[tuple[str, int, int, str], Unread] = {}
+    found: dict[tuple[str, int, int, str], UnreadRecord] = {}
     for row in rows:
         place = (row.topic, row.partition, row.offset, row.hash)
-        before = found.get(place, Unread(row.topic, row.partition, row.offset, (), row.reason))
+        before = found.get(place, UnreadRecord(row.topic, row.partition, row.offset, (), row.reason))
         whose = (row.tenant_id,) if row.tenant_id != ALL_TENANTS else ()
         found[place] = before._replace(tenants=(*before.tenants, *whose))
     return list(found.values())[:most]
@@ -88,7 +88,7 @@ def accept(connection: Connection, places: Iterable[tuple[int, int]] | None, rea
     for partition, offset in places or ():
         here = chosen.where(UNREAD.c.partition == partition, UNREAD.c.offset == offset)
         if not connection.execute(here).rowcount:
-            raise Refused(
+            raise PermanentError(
                 f"there is no unread record at {partition}:{offset}; `callwarden billing --unread` lists them"
             )
     return int(before - connection.execute(_RECORDS).scalar_one())

@@ -8,7 +8,7 @@ from sqlalchemy import inspect, make_url
 from streams.consumers import database
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES, REREAD
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 from streams.settings.load import Settings
 
 
@@ -25,8 +25,9 @@ def filled(settings: Settings) -> Iterator[Database]:
     with database.filled(url, "ledger", ENTRIES, none) as ledger:
         with ledger.reading() as connection:
             if not inspect(connection).has_table(REREAD.name):
-                raise Refused(
-                    f"{database.shown(make_url(url))} holds the ledger of an earlier release; `callwarden ledger run` "
+                raise PermanentError(
+                    f"{database.masked_url(make_url(url))} holds the ledger of an earlier release; "
+                    "`callwarden ledger run` "
                     "of this one brings it to this release when it starts"
                 )
         yield ledger

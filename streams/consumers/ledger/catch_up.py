@@ -1,35 +1,37 @@
 """Brings the ledger's database up to what the topics hold."""
 
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
 from streams.consumers.ledger.tables import POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
-from streams.consumers.ledger.writer import Keeper
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import Refused
-from streams.kafka.topic_names import Names
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import PermanentError
+from streams.kafka.topic_names import TopicNames
 
 
-def follower_of(cluster: Topics, database: Database, names: Names, keeper: Keeper) -> Follower:
+def follower_of(cluster: TopicReader, database: Database, names: TopicNames, keeper: LedgerWriter) -> Follower:
     """What keeps the ledger's topics in its database."""
     return Follower(cluster, database, POSITIONS, topics_of(names), keeper.keep)
 
 
-def lost(error: Gone) -> Refused:
+def lost(error: RecordsLost) -> PermanentError:
     """What it means for the ledger that records are gone, and how to go on."""
     if error.offset >= error.start:
-        return Refused(f"{error}. A ledger goes on with the topics that it began with; another database would be right")
-    return Refused(
+        return PermanentError(
+            f"{error}. A ledger goes on with the topics that it began with; another database would be right"
+        )
+    return PermanentError(
         f"{error}. What was decided or reviewed there is not in the ledger and cannot be: a decision whose reversal "
         "is missing would seem to stand. Restore the topic, or go on without: `callwarden ledger accept-loss "
         "--reason WHY` records the gap for whoever verifies the ledger"
     )
 
 
-async def catch_up(topics: Topics, database: Database, names: Names) -> None:
+async def catch_up(topics: TopicReader, database: Database, names: TopicNames) -> None:
     """Keep all that is committed now. Unavailable, Refused, Unreadable."""
     try:
-        await follower_of(topics, database, names, Keeper()).catch_up()
-    except Gone as error:
+        await follower_of(topics, database, names, LedgerWriter()).catch_up()
+    except RecordsLost as error:
         raise lost(error) from None

@@ -3,14 +3,14 @@
 from typing import Any, NamedTuple
 
 from monitor.text.masking import mask_numbers
-from streams.consumers.record_decoding import Unread, event_of, review_of
+from streams.consumers.record_decoding import UndecodableRecord, event_of, review_of
 
 _LONGEST = 128  # of an id, in code points
 _LONGEST_RULE = 256
 _SHOWN = 500
 
 
-class Fields(NamedTuple):
+class EntryFields(NamedTuple):
     """The looked-up columns. A review's ``kind`` is ``review``, its ``status`` the verdict, ``about`` the decision.
 
     ``review_id`` of a decision is the review that it came of. With a ``fault`` all else is None.
@@ -30,15 +30,15 @@ class Fields(NamedTuple):
     about: str | None = None
 
 
-def fields_of_event(value: bytes | None) -> Fields:
+def fields_of_event(value: bytes | None) -> EntryFields:
     """What is looked up of a record of the enforcement topic."""
     try:
         event = event_of(value)
-    except Unread as error:
+    except UndecodableRecord as error:
         return _unread(error)
     data = event.data
     return _fitting(
-        Fields(
+        EntryFields(
             tenant_id=event.subject,
             event_id=event.id,
             kind=data.kind,
@@ -53,14 +53,14 @@ def fields_of_event(value: bytes | None) -> Fields:
     )
 
 
-def fields_of_review(value: bytes | None) -> Fields:
+def fields_of_review(value: bytes | None) -> EntryFields:
     """What is looked up of a record of the topic of reviews."""
     try:
         review = review_of(value)
-    except Unread as error:
+    except UndecodableRecord as error:
         return _unread(error)
     return _fitting(
-        Fields(
+        EntryFields(
             tenant_id=review.tenant_id,
             event_id=review.review_id,
             kind="review",
@@ -76,14 +76,14 @@ def storable(text: str) -> str:
     return text.replace("\x00", "␀")
 
 
-def _fitting(fields: Fields) -> Fields:
-    for name, value in zip(Fields._fields, fields, strict=True):
+def _fitting(fields: EntryFields) -> EntryFields:
+    for name, value in zip(EntryFields._fields, fields, strict=True):
         most = _LONGEST_RULE if name == "rule_id" else _LONGEST
         if isinstance(value, str) and len(value) > most:
-            return Fields(fault=f"{name} has {len(value)} characters; expected at most {most}")
+            return EntryFields(fault=f"{name} has {len(value)} characters; expected at most {most}")
     values: Any = (storable(value) if isinstance(value, str) else value for value in fields)
-    return Fields(*values)
+    return EntryFields(*values)
 
 
-def _unread(error: Unread) -> Fields:
-    return Fields(fault=storable(mask_numbers(str(error)))[:_SHOWN])
+def _unread(error: UndecodableRecord) -> EntryFields:
+    return EntryFields(fault=storable(mask_numbers(str(error)))[:_SHOWN])

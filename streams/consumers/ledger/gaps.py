@@ -10,15 +10,15 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.journal import GapAccepted, append
 from streams.consumers.ledger.tables import LOSSES, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
-from streams.consumers.topic_reader import Topics
+from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 Gaps = dict[TP, tuple[int, int]]
 """Of each partition the offsets that are gone: the first, and the first that is there."""
 
 
-async def gaps(cluster: Topics, database: Database, names: Names) -> Gaps:
+async def gaps(cluster: TopicReader, database: Database, names: TopicNames) -> Gaps:
     """What was deleted before it was kept. Unavailable, Refused (`OtherCluster` among it)."""
     topics = topics_of(names)
     counts = await cluster.partitions(topics)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, insert, select, text
 
-from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.hash_chain import link
 from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import CLAIMS, ENTRIES, JOURNAL, LOSSES
@@ -18,7 +18,7 @@ from streams.consumers.ledger.tables import CLAIMS, ENTRIES, JOURNAL, LOSSES
 _AT_ONCE = 1_000
 
 
-class Claimed(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
+class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
     """A verdict was written down before it is sent, or took the place of one that came to nothing."""
 
     enforcement_id: str
@@ -31,7 +31,7 @@ class Claimed(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
     value: bytes
 
 
-class Sent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
+class ClaimSent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
     """The claim of that instant was sent."""
 
     enforcement_id: str
@@ -39,7 +39,7 @@ class Sent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
     sent_ms: int
 
 
-class Withdrawn(msgspec.Struct, frozen=True, tag_field="action", tag="withdrawn"):
+class ClaimWithdrawn(msgspec.Struct, frozen=True, tag_field="action", tag="withdrawn"):
     """The claim of that instant does not count any more."""
 
     enforcement_id: str
@@ -59,7 +59,7 @@ class GapAccepted(msgspec.Struct, frozen=True, tag_field="action", tag="gap_acce
     reason: str
 
 
-Action = Claimed | Sent | Withdrawn | GapAccepted
+Action = ClaimMade | ClaimSent | ClaimWithdrawn | GapAccepted
 
 _ACTIONS: Final[msgspec.json.Decoder[Action]] = msgspec.json.Decoder(Action)
 
@@ -84,7 +84,7 @@ def append(connection: Connection, actions: Sequence[Action], at_ms: int) -> Non
         number, offset = head.number + 1, head.offset + 1
         head = head._replace(number=number, offset=offset, hash=link(head.hash, offset, at_ms, None, value))
         place = {**JOURNAL._asdict(), "number": number, "offset": offset, "timestamp_ms": at_ms}
-        rows.append({**place, "key": None, "value": value, "hash": head.hash.hex(), **Fields()._asdict()})
+        rows.append({**place, "key": None, "value": value, "hash": head.hash.hex(), **EntryFields()._asdict()})
     if rows:
         connection.execute(insert(ENTRIES), rows)
 
@@ -94,13 +94,13 @@ def action_of(value: bytes | None) -> Action:
     return _ACTIONS.decode(value or b"")
 
 
-def fields_of_action(value: bytes | None) -> Fields:
+def fields_of_action(value: bytes | None) -> EntryFields:
     """Nothing is looked up by what an action says."""
     try:
         action_of(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Fields(fault=f"no action of this release: {error}")
-    return Fields()
+        return EntryFields(fault=f"no action of this release: {error}")
+    return EntryFields()
 
 
 def differences(connection: Connection) -> Iterator[str]:
@@ -125,19 +125,19 @@ def _replayed(connection: Connection) -> tuple[dict[Any, dict[str, Any]], dict[A
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             continue  # the chain tells of it
         match action:
-            case Claimed():
+            case ClaimMade():
                 row = msgspec.structs.asdict(action)
                 claims[action.enforcement_id,] = {**row, "sent_ms": None, "withdrawn": None}
-            case Sent():
+            case ClaimSent():
                 _change(claims, action, "sent_ms", action.sent_ms)
-            case Withdrawn():
+            case ClaimWithdrawn():
                 _change(claims, action, "withdrawn", action.why)
             case GapAccepted():
                 gaps[action.topic, action.partition, action.first] = msgspec.structs.asdict(action)
     return claims, gaps
 
 
-def _change(claims: dict[Any, dict[str, Any]], action: Sent | Withdrawn, column: str, value: object) -> None:
+def _change(claims: dict[Any, dict[str, Any]], action: ClaimSent | ClaimWithdrawn, column: str, value: object) -> None:
     claim = claims.get((action.enforcement_id,))
     if claim is not None and claim["claimed_ms"] == action.claimed_ms:
         claim[column] = value

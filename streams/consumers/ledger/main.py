@@ -7,22 +7,22 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import CollectorRegistry
 
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger.access import database_of
 from streams.consumers.ledger.catch_up import follower_of, lost
-from streams.consumers.ledger.published_heads import Head
-from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.published_heads import ChainHead
+from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.tables import JOURNAL
 from streams.consumers.ledger.up_to_date import topics_of
-from streams.consumers.ledger.writer import Keeper
-from streams.consumers.service import Followed, behind, host, pages_app
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, Unavailable
-from streams.kafka.topic_names import Names
-from streams.metrics.factory import Known, counter, gauge
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.consumers.service import FollowedTopics, behind, host, pages_app
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, TransientError
+from streams.kafka.topic_names import TopicNames
+from streams.metrics.factory import LabelValues, counter, gauge
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -31,21 +31,21 @@ _LOOK_S = 5.0
 _RETRY_S = 5.0
 
 
-async def run_ledger(settings: Settings, cluster: Topics) -> None:
+async def run_ledger(settings: Settings, cluster: TopicReader) -> None:
     """Keep the ledger until it is told to stop. Refused, Unreadable."""
-    names = Names(settings.input_prefix, settings.output_prefix)
+    names = TopicNames(settings.input_prefix, settings.output_prefix)
     database = database_of(settings)
     registry = CollectorRegistry()
-    meters = Meters(registry, topics_of(names))
-    keeper = Keeper(meters.kept)
+    meters = LedgerMetrics(registry, topics_of(names))
+    keeper = LedgerWriter(meters.kept)
     follower = follower_of(cluster, database, names, keeper)
-    registry.register(Followed("ledger", follower))
+    registry.register(FollowedTopics("ledger", follower))
 
     async def keep() -> None:
         meters.begin(await _begun(database))
         try:
             await follower.run()
-        except Gone as error:
+        except RecordsLost as error:
             raise lost(error) from None
 
     try:
@@ -57,7 +57,7 @@ async def run_ledger(settings: Settings, cluster: Topics) -> None:
         database.close()
 
 
-class Meters:
+class LedgerMetrics:
     """What Prometheus is told besides how far the consumer is."""
 
     def __init__(self, registry: CollectorRegistry, topics: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class Meters:
         self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
         for topic in topics:  # or the first one would be no increase
             self._unreadable.labels(topic)
-        self.published = Known("callwarden_ledger_heads_published_timestamp_seconds", registry)
+        self.published = LabelValues("callwarden_ledger_heads_published_timestamp_seconds", registry)
 
     def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
         """What is kept already."""
@@ -74,8 +74,8 @@ class Meters:
                 continue  # other processes write it: its count here would be that of the start for ever
             self._entries.labels(head.topic, head.partition).set(head.number)
 
-    def kept(self, tp: TP, head: Head, unread: int) -> None:
-        """See `Keeper`."""
+    def kept(self, tp: TP, head: ChainHead, unread: int) -> None:
+        """See `LedgerWriter`."""
         self._entries.labels(tp.topic, tp.partition).set(head.number)
         self._unreadable.labels(tp.topic).inc(unread)
 
@@ -83,7 +83,7 @@ class Meters:
 class Publisher:
     """Publishes the heads of each day (UTC) as soon as it has begun, also of one on which it was started late."""
 
-    def __init__(self, database: Database, follower: Follower, settings: Settings, meters: Meters) -> None:
+    def __init__(self, database: Database, follower: Follower, settings: Settings, meters: LedgerMetrics) -> None:
         self._database, self._follower = database, follower
         self._path, self._meters = settings.ledger_heads, meters
 
@@ -95,7 +95,7 @@ class Publisher:
                 # What was committed before the day began is in its heads.
                 if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
                     await self.publish(now_ms)
-            except (OSError, Unavailable) as error:
+            except (OSError, TransientError) as error:
                 log.error("the heads cannot be published; it is tried again", why=str(error))
             await asyncio.sleep(_LOOK_S)
 
@@ -105,7 +105,7 @@ class Publisher:
         if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, day))) is not None:
             self._meters.published.set(at_ms / 1000)
             return
-        line = heads.Heads(day, now_ms, await self._database.run(heads.heads_of))
+        line = heads.HeadReport(day, now_ms, await self._database.run(heads.heads_of))
         if not line.heads:
             return
         # Published first: a crash in between publishes twice, and never not at all.
@@ -121,8 +121,8 @@ async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
     while True:
         try:
             await database.migrate()
-            await database.run(reread)
+            await database.run(reparse_faulty)
             return await database.run(heads.heads_of)
-        except Unavailable as error:
+        except TransientError as error:
             log.warning("waiting", why=str(error), again_in_s=_RETRY_S)
             await asyncio.sleep(_RETRY_S)

@@ -18,7 +18,7 @@ from streams.kafka.api import TP
 _HASH: Final = msgspec.Meta(pattern="^[0-9a-f]{64}$")
 
 
-class Head(NamedTuple):
+class ChainHead(NamedTuple):
     """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
 
     number: int
@@ -36,7 +36,7 @@ class PublishedHead(msgspec.Struct, frozen=True, order=True):
     hash: Annotated[str, _HASH]
 
 
-class Heads(msgspec.Struct, frozen=True):
+class HeadReport(msgspec.Struct, frozen=True):
     """A line of the file of heads: all chains that had an entry, on a day (UTC)."""
 
     day: str
@@ -53,7 +53,7 @@ def day_of(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
-def head_of(connection: Connection, tp: TP) -> Head:
+def head_of(connection: Connection, tp: TP) -> ChainHead:
     """The head of a partition's chain."""
     newest = (
         select(ENTRIES.c.number, ENTRIES.c.offset, ENTRIES.c.hash)
@@ -62,7 +62,7 @@ def head_of(connection: Connection, tp: TP) -> Head:
         .limit(1)
     )
     row = connection.execute(newest).one_or_none()
-    return Head(row.number, row.offset, bytes.fromhex(row.hash)) if row else Head(0, -1, beginning(*tp))
+    return ChainHead(row.number, row.offset, bytes.fromhex(row.hash)) if row else ChainHead(0, -1, beginning(*tp))
 
 
 def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:
@@ -95,7 +95,7 @@ def note_published(connection: Connection, day: str, at_ms: int) -> None:
     connection.execute(insert_new(connection, PUBLISHED).values(day=day, at_ms=at_ms))
 
 
-def append(path: Path, heads: Heads) -> None:
+def append(path: Path, heads: HeadReport) -> None:
     """Append a line to the file, down to the disk. OSError."""
     with path.open("ab") as file:
         if file.tell() and not _ends_a_line(path):
@@ -105,13 +105,13 @@ def append(path: Path, heads: Heads) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> Iterator[Heads]:
+def read_heads_file(path: Path) -> Iterator[HeadReport]:
     """The lines of a file of heads. OSError; HeadsFault for what is no such line."""
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():
             continue
         try:
-            yield msgspec.json.decode(line, type=Heads)
+            yield msgspec.json.decode(line, type=HeadReport)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             column = _column(line)
             raise HeadsFault(
@@ -119,7 +119,7 @@ def read(path: Path) -> Iterator[Heads]:
             ) from None
 
 
-def published(heads: Iterator[Heads]) -> dict[TP, dict[int, PublishedHead]]:
+def first_published(heads: Iterator[HeadReport]) -> dict[TP, dict[int, PublishedHead]]:
     """By chain and number, each head as it was first published."""
     found: dict[TP, dict[int, PublishedHead]] = {}
     for line in heads:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, select
 
-from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.tables import ENTRIES, REREAD
 from streams.consumers.ledger.writer import reader_of
 from streams.consumers.sql_common import insert_new
@@ -11,7 +11,7 @@ _AT_ONCE = 500
 _PLACE = ("topic", "partition", "number")
 
 
-def reread(connection: Connection) -> int:
+def reparse_faulty(connection: Connection) -> int:
     """List the entries that were kept with a fault by what this release reads in them; how many it can read."""
     connection.execute(delete(REREAD))
     places = [ENTRIES.c[name] for name in _PLACE]
@@ -26,5 +26,5 @@ def reread(connection: Connection) -> int:
     return count
 
 
-def _said(fields: Fields) -> dict[str, object]:
+def _said(fields: EntryFields) -> dict[str, object]:
     return {name: value for name, value in fields._asdict().items() if name != "fault"}

@@ -17,13 +17,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from streams.consumers.offsets import Positions, position_table
+from streams.consumers.offsets import Offsets, position_table
 from streams.consumers.sql_common import of_partition
 from streams.kafka.api import TP
 
 METADATA: Final = MetaData()
-POSITIONS: Final = Positions(position_table(METADATA, "ledger"))
-REJECTIONS: Final = Positions(position_table(METADATA, "ledger_rejection"))
+POSITIONS: Final = Offsets(position_table(METADATA, "ledger"))
+REJECTIONS: Final = Offsets(position_table(METADATA, "ledger_rejection"))
 """Up to where the dead letters were searched for rejected reviews: what is before was told to whoever had a claim."""
 
 

@@ -7,16 +7,16 @@ from sqlalchemy import Connection, select
 
 from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, POSITIONS, REREAD
-from streams.consumers.topic_reader import Topics
+from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
 DECISIONS: Final = "enforcement"
 _LOOK_S = 0.1
 _LOOKS = 10
 
 
-def topics_of(names: Names) -> list[str]:
+def topics_of(names: TopicNames) -> list[str]:
     """The topics whose records are kept: decisions, then reviews."""
     return [names.output(DECISIONS), names.input_prefix + "reviews"]
 
@@ -30,7 +30,7 @@ def may_be_reread(connection: Connection) -> bool:
     )
 
 
-async def is_up_to_date(topics: Topics, database: Database, names: Names) -> bool:
+async def is_up_to_date(topics: TopicReader, database: Database, names: TopicNames) -> bool:
     """Whether all that was committed when this is called is kept. Unavailable, Refused.
 
     A ledger that `callwarden ledger run` keeps is so at once, or a moment later: that is waited for while its positions

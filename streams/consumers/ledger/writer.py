@@ -6,11 +6,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, insert
 
-from streams.consumers.follower import Record
-from streams.consumers.ledger.entries import Fields, fields_of_event, fields_of_review
+from streams.consumers.follower import FollowedRecord
+from streams.consumers.ledger.entries import EntryFields, fields_of_event, fields_of_review
 from streams.consumers.ledger.hash_chain import link
 from streams.consumers.ledger.journal import fields_of_action
-from streams.consumers.ledger.published_heads import Head, head_of
+from streams.consumers.ledger.published_heads import ChainHead, head_of
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL
 from streams.consumers.ledger.up_to_date import DECISIONS
 from streams.kafka.api import TP
@@ -18,30 +18,30 @@ from streams.kafka.api import TP
 log = structlog.get_logger("callwarden")
 
 
-def reader_of(topic: str) -> Callable[[bytes | None], Fields]:
+def reader_of(topic: str) -> Callable[[bytes | None], EntryFields]:
     """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
     if topic == JOURNAL.topic:
         return fields_of_action
     return fields_of_event if topic.endswith(DECISIONS) else fields_of_review
 
 
-class Keeper:
+class LedgerWriter:
     """Appends records. ``told`` gets each partition's head, and how many records cannot be read, once committed."""
 
-    def __init__(self, told: Callable[[TP, Head, int], None] | None = None) -> None:
+    def __init__(self, told: Callable[[TP, ChainHead, int], None] | None = None) -> None:
         self._told = told
 
-    def keep(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+    def keep(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """Append these. What cannot be read is kept all the same, with the fault."""
         faults: dict[TP, list[tuple[int, str]]] = {}
-        heads: dict[TP, Head] = {}
+        heads: dict[TP, ChainHead] = {}
         for tp, some in _by_partition(records):
             head = head_of(connection, tp)
             read = reader_of(tp.topic)
             rows, faults[tp] = [], []
             for record in some:
                 hash_ = link(head.hash, record.offset, record.timestamp_ms, record.key, record.value)
-                head = Head(head.number + 1, record.offset, hash_)
+                head = ChainHead(head.number + 1, record.offset, hash_)
                 fields = read(record.value)
                 if fields.fault:
                     faults[tp].append((record.offset, fields.fault))
@@ -60,14 +60,14 @@ class Keeper:
         return committed
 
 
-def _by_partition(records: Sequence[Record]) -> Iterator[tuple[TP, list[Record]]]:
-    by_partition: dict[TP, list[Record]] = {}
+def _by_partition(records: Sequence[FollowedRecord]) -> Iterator[tuple[TP, list[FollowedRecord]]]:
+    by_partition: dict[TP, list[FollowedRecord]] = {}
     for record in records:
         by_partition.setdefault(record.tp, []).append(record)
     yield from by_partition.items()
 
 
-def _row(record: Record, head: Head, fields: Fields) -> dict[str, Any]:
+def _row(record: FollowedRecord, head: ChainHead, fields: EntryFields) -> dict[str, Any]:
     return {
         "topic": record.tp.topic,
         "partition": record.tp.partition,

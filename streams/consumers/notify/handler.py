@@ -11,21 +11,21 @@ from sqlalchemy.exc import DBAPIError
 from monitor.text.durations import HOUR
 from monitor.text.masking import mask_numbers
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import is_away
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.messages.data_loss_message import records_lost
 from streams.consumers.notify.rules.digest import summary
-from streams.consumers.notify.rules.notification_rules import Said, Silent
-from streams.consumers.notify.rules.rules_by_policy import Desks
-from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.notification_rules import RuleOutput, SilentMessage
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
+from streams.consumers.notify.rules.schedule import PendingCase, about_to_lapse, next_summary_ms
 from streams.consumers.notify.rules.templates import lapse_soon
-from streams.consumers.notify.rules.tenant_state import Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.tenant_state import TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import CLOCK, PENDING, REJECTED, SILENT, TENANTS
-from streams.consumers.notify.telemetry import Telemetry
-from streams.consumers.record_decoding import Unread, alert_of, event_of
+from streams.consumers.notify.telemetry import NotifyMetrics
+from streams.consumers.record_decoding import UndecodableRecord, alert_of, event_of
 from streams.consumers.sql_common import insert_new
 
 log = structlog.get_logger("callwarden")
@@ -33,7 +33,7 @@ log = structlog.get_logger("callwarden")
 _AT_ONCE: Final = 500
 
 
-class Consumer:
+class NotifyHandler:
     """What `streams.consumers.follower.Follower` hands records to, and what looks at the clock.
 
     ``channels`` are the names of those who are told; ``clock`` gives epoch ms. All methods but the constructor are
@@ -42,12 +42,12 @@ class Consumer:
 
     def __init__(
         self,
-        desks: Desks,
-        manners: Manners,
+        desks: RulesByPolicy,
+        manners: Throttle,
         channels: Collection[str],
         enforcement: str,
         clock: Callable[[], int],
-        telemetry: Telemetry,
+        telemetry: NotifyMetrics,
         summary_hour: int = 9,
     ) -> None:
         self._desks, self._manners, self._channels = desks, manners, list(channels)
@@ -56,7 +56,7 @@ class Consumer:
         self._telemetry = telemetry
         self._forgot_ms = 0
 
-    def handle(self, connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+    def handle(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         """Take records in. Those from before the notifier's first start are known, but nobody hears of them.
 
         Gives what is to be done after the commit.
@@ -67,7 +67,7 @@ class Consumer:
         for record in records:
             try:
                 read.append((record, self._decode(record)))
-            except Unread as error:
+            except UndecodableRecord as error:
                 reason = mask_numbers(str(error))
                 log.warning("a record that cannot be read", topic=record.tp.topic, at=record.offset, why=reason)
                 rejected.append((record, reason))
@@ -84,13 +84,13 @@ class Consumer:
                 # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
-                known[tenant_id] = msgspec.json.decode(before, type=Tenant)
+                known[tenant_id] = msgspec.json.decode(before, type=TenantState)
                 rejected.append((record, f"an unforeseen error: {type(error).__name__}"))
         tenants.save(connection, known)
         _reject(connection, rejected)
         return lambda: self._telemetry.rejected(len(rejected))
 
-    def gone(self, connection: Connection, gone: Gone) -> Callable[[], None]:
+    def gone(self, connection: Connection, gone: RecordsLost) -> Callable[[], None]:
         """Records were deleted before they were handled: people hear that, and it goes on.
 
         Gives what is to be done after the commit.
@@ -99,7 +99,7 @@ class Consumer:
         if of_alerts:
             # That something is over may have been among them.
             tenants.end_alerts(connection, self._channels, now_ms)
-        outbox.put(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
+        outbox.enqueue(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
         return self._telemetry.lost
 
     def tick(self, connection: Connection, current: bool = True) -> None:
@@ -126,15 +126,15 @@ class Consumer:
             self._tell(connection, desk.tick(tenant_id, tenant, now_ms), now_ms)
         tenants.save(connection, known)
 
-    def _decode(self, record: Record) -> Alert | Enforcement:
+    def _decode(self, record: FollowedRecord) -> Alert | Enforcement:
         return event_of(record.value) if record.tp.topic == self._enforcement else alert_of(record.value)
 
     def _take(
         self,
         connection: Connection,
-        record: Record,
+        record: FollowedRecord,
         decoded: Alert | Enforcement,
-        tenant: Tenant,
+        tenant: TenantState,
         began_ms: int,
         now_ms: int,
     ) -> None:
@@ -148,8 +148,8 @@ class Consumer:
         if not past:
             self._tell(connection, said, now_ms)
 
-    def _tell(self, connection: Connection, said: Said, now_ms: int) -> None:
-        outbox.put(connection, said.messages, self._channels, now_ms)
+    def _tell(self, connection: Connection, said: RuleOutput, now_ms: int) -> None:
+        outbox.enqueue(connection, said.messages, self._channels, now_ms)
         if said.silent:
             connection.execute(insert(SILENT), [_row(each) for each in said.silent])
 
@@ -178,11 +178,11 @@ class Consumer:
                 table.told.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
             )
         )
-        soon = about_to_lapse([Pending(*row) for row in rows], now_ms, before_ms)
+        soon = about_to_lapse([PendingCase(*row) for row in rows], now_ms, before_ms)
         # The topic may be behind: what should have lapsed already is not about to.
         telling = [each for each in soon if each.review_by_ms > now_ms]
         if telling:
-            outbox.put(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
+            outbox.enqueue(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
         for at in range(0, len(soon), _AT_ONCE):
             ids = [each.id for each in soon[at : at + _AT_ONCE]]
             connection.execute(PENDING.update().where(table.id.in_(ids)).values(told=True))
@@ -199,8 +199,8 @@ class Consumer:
         columns = [column for column in SILENT.c if column.name != "number"]
         rows = connection.execute(select(*columns).order_by(SILENT.c.number)).all()
         if rows:
-            silent = [Silent(*row) for row in rows]
-            outbox.put(connection, [summary(silent, now_ms)], self._channels, now_ms)
+            silent = [SilentMessage(*row) for row in rows]
+            outbox.enqueue(connection, [summary(silent, now_ms)], self._channels, now_ms)
             connection.execute(delete(SILENT))
 
     def _begin(self, connection: Connection, now_ms: int) -> int:
@@ -221,14 +221,14 @@ def _tenant_of(record: Alert | Enforcement) -> str:
     return record.tenant_id if isinstance(record, Alert) else record.subject
 
 
-def _reject(connection: Connection, rejected: Sequence[tuple[Record, str]]) -> None:
+def _reject(connection: Connection, rejected: Sequence[tuple[FollowedRecord, str]]) -> None:
     rows = [{**record.tp._asdict(), "offset": record.offset, "reason": reason} for record, reason in rejected]
     if rows:
         # After a topic was made anew there may be one of that place.
         connection.execute(insert_new(connection, REJECTED), rows)
 
 
-def _row(silent: Silent) -> dict[str, object]:
+def _row(silent: SilentMessage) -> dict[str, object]:
     return {name: getattr(silent, name) for name in ("tenant_id", "behaviour", "what", "severity", "at_ms", "ref")}
 
 

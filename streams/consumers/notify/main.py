@@ -15,15 +15,15 @@ from streams.consumers.follower import Follower
 from streams.consumers.notify import outbox
 from streams.consumers.notify.channels import configured
 from streams.consumers.notify.delivery.sender import Sender
-from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.handler import NotifyHandler
 from streams.consumers.notify.policy_watch import PolicyLog
-from streams.consumers.notify.rules.rules_by_policy import Desks
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
+from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import POSITIONS
-from streams.consumers.notify.telemetry import NOTHING, Telemetry
-from streams.consumers.service import Followed, behind, host, pages_app
+from streams.consumers.notify.telemetry import NOTHING, NotifyMetrics
+from streams.consumers.service import FollowedTopics, behind, host, pages_app
 from streams.kafka import KafkaCluster
-from streams.kafka.api import Refused, Unavailable
+from streams.kafka.api import PermanentError, TransientError
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -34,7 +34,7 @@ _RETRY_S: Final = 5.0
 
 async def run_notify(settings: Settings, policy: Policy) -> None:
     """Notify until TERM or Ctrl-C. A broker, a database and receivers that are away are waited for. Raises Refused."""
-    manners = Manners(
+    manners = Throttle(
         settings.notify_severity, settings.notify_delay_ms, settings.notify_quiet_ms, settings.notify_before_lapse_ms
     )
     topics = [settings.output_prefix + name for name in ("enforcement", "alerts")]
@@ -43,11 +43,11 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
     async with aiohttp.ClientSession(trust_env=True) as session:
         channels = configured(settings, session, now_ms)
         if not channels:
-            raise Refused(NOBODY)
+            raise PermanentError(NOBODY)
         names = [channel.name for channel in channels]
-        telemetry, desks = Telemetry(names, now_ms), Desks(policy, manners)
+        telemetry, desks = NotifyMetrics(names, now_ms), RulesByPolicy(policy, manners)
         policies = PolicyLog(cluster, settings.output_prefix + "clock", desks)
-        consumer = Consumer(
+        consumer = NotifyHandler(
             desks, manners, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
         )
         follower = Follower(
@@ -60,7 +60,7 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             pass_over=consumer.gone,
             before=policies.refresh,
         )
-        telemetry.registry.register(Followed("notify", follower))
+        telemetry.registry.register(FollowedTopics("notify", follower))
         try:
             await _migrated(database)
             work = [
@@ -92,13 +92,17 @@ async def _migrated(database: Database) -> None:
     while True:
         try:
             return await database.migrate()
-        except Unavailable as error:
+        except TransientError as error:
             log.warning("waiting", why=str(error))
             await asyncio.sleep(_RETRY_S)
 
 
 async def watch(
-    database: Database, consumer: Consumer, telemetry: Telemetry, names: Iterable[str], current: Callable[[], bool]
+    database: Database,
+    consumer: NotifyHandler,
+    telemetry: NotifyMetrics,
+    names: Iterable[str],
+    current: Callable[[], bool],
 ) -> None:
     """Look at the clock, and at what waits, for as long as it is let. ``current``: whether all that is written is
     known."""
@@ -107,7 +111,7 @@ async def watch(
         try:
             await database.run(partial(consumer.tick, current=current()))
             queues = await database.run(outbox.queues)
-        except Unavailable as error:
+        except TransientError as error:
             log.warning("waiting", why=str(error))
             await asyncio.sleep(_RETRY_S)
             continue

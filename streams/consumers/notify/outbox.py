@@ -16,7 +16,7 @@ decode = msgspec.json.Decoder(Message).decode
 """A message as it is stored."""
 
 
-class Waiting(NamedTuple):
+class OutboxRow(NamedTuple):
     """A message that a channel has not delivered yet.
 
     ``attempts``: how many failed because of this message. ``unattributed``: how many more failed, because of it or
@@ -30,7 +30,7 @@ class Waiting(NamedTuple):
     unattributed: int
 
 
-class Queue(NamedTuple):
+class ChannelQueue(NamedTuple):
     """What waits for one channel: how many messages; since when the oldest that is not set aside does, in epoch ms;
     how many are set aside, because their receiver refused them and took others."""
 
@@ -39,14 +39,14 @@ class Queue(NamedTuple):
     set_aside: int
 
 
-class Standing(NamedTuple):
+class LastingMessage(NamedTuple):
     """What Alertmanager must hear of again and again while it lasts."""
 
     message: Message
     since_ms: int
 
 
-def put(connection: Connection, messages: Iterable[Message], channels: Collection[str], now_ms: int) -> None:
+def enqueue(connection: Connection, messages: Iterable[Message], channels: Collection[str], now_ms: int) -> None:
     """Have these told by each of these channels; one that is there already stays as it is."""
     for message in messages:
         text = msgspec.json.encode(message).decode()
@@ -74,7 +74,7 @@ def put(connection: Connection, messages: Iterable[Message], channels: Collectio
                 connection.execute(insert(STANDING).values(key=about, message=text, since_ms=now_ms))
 
 
-def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[Waiting]:
+def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[OutboxRow]:
     """What a channel should deliver now, the oldest first: nothing of a tenant of which an earlier one is set aside."""
     table, earlier = OUTBOX.c, OUTBOX.alias("earlier").c
     # One that is to wait for longer than any is was put there before the clock was set back.
@@ -91,7 +91,7 @@ def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> lis
     return [_waiting(*row) for row in rows]
 
 
-def suspects(connection: Connection, channel: str) -> list[Waiting]:
+def suspects(connection: Connection, channel: str) -> list[OutboxRow]:
     """Those set aside that failed again since the channel last delivered anything."""
     table = OUTBOX.c
     rows = connection.execute(
@@ -102,14 +102,14 @@ def suspects(connection: Connection, channel: str) -> list[Waiting]:
     return [_waiting(*row) for row in rows]
 
 
-def _waiting(number: int, message: str, made_ms: int, attempts: int, unattributed: int) -> Waiting:
-    return Waiting(number, decode(message), made_ms, attempts, unattributed)
+def _waiting(number: int, message: str, made_ms: int, attempts: int, unattributed: int) -> OutboxRow:
+    return OutboxRow(number, decode(message), made_ms, attempts, unattributed)
 
 
-def standing(connection: Connection) -> list[Standing]:
+def standing(connection: Connection) -> list[LastingMessage]:
     """All that stands now."""
     rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
-    return [Standing(decode(message), since_ms) for message, since_ms in rows]
+    return [LastingMessage(decode(message), since_ms) for message, since_ms in rows]
 
 
 def stands_no_more(connection: Connection, message: Message) -> None:
@@ -144,7 +144,7 @@ def forget(connection: Connection, now_ms: int) -> None:
     connection.execute(delete(OUTBOX).where(OUTBOX.c.state != "waiting", OUTBOX.c.ended_ms < now_ms - _KEPT_MS))
 
 
-def queues(connection: Connection) -> dict[str, Queue]:
+def queues(connection: Connection) -> dict[str, ChannelQueue]:
     """What waits, for each channel for which something does."""
     table = OUTBOX.c
     rows = connection.execute(
@@ -157,7 +157,7 @@ def queues(connection: Connection) -> dict[str, Queue]:
         .where(table.state == "waiting")
         .group_by(table.channel)
     )
-    return {channel: Queue(n, oldest_ms, set_aside) for channel, n, oldest_ms, set_aside in rows}
+    return {channel: ChannelQueue(n, oldest_ms, set_aside) for channel, n, oldest_ms, set_aside in rows}
 
 
 def stands_again(connection: Connection, message: Message, since_ms: int) -> None:

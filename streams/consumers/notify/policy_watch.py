@@ -4,12 +4,12 @@ from typing import Final
 
 import structlog
 
-from monitor.partition.journal import Switch
+from monitor.partition.journal import PolicyChange
 from monitor.policy.load import PolicyError, from_plain
 from monitor.policy.model import Policy
-from streams.consumers.notify.rules.rules_by_policy import Desks
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, OffsetGone, Refused, Unavailable, Unreadable
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError, TransientError
 from streams.topics.policy_log import changes
 
 log = structlog.get_logger("callwarden")
@@ -23,10 +23,10 @@ class PolicyLog:
     What cannot be read there stops nobody from being told: the log says so, once.
     """
 
-    def __init__(self, cluster: Topics, clock: str, desks: Desks) -> None:
+    def __init__(self, cluster: TopicReader, clock: str, desks: RulesByPolicy) -> None:
         self._cluster, self._clock, self._desks = cluster, clock, desks
         self._at: dict[TP, int] = {}
-        self._standing: dict[int, dict[int, Switch]] = {}
+        self._standing: dict[int, dict[int, PolicyChange]] = {}
         self._said: set[str] = set()
         self._told = False
         desks.begun = None
@@ -38,7 +38,7 @@ class PolicyLog:
             ends = await self._ends()
             for tp, end in ends.items():
                 changed = await self._read(tp, end) or changed
-        except Refused as error:
+        except PermanentError as error:
             self._say(_NOT_READ, str(error))
         if changed or not self._told:
             self._desks.follow({number: self._policies(number) for number in self._standing})
@@ -63,11 +63,11 @@ class PolicyLog:
         try:
             async for _ in changes(self._cluster, tp, start, end, self._standing[tp.partition]):
                 changed = True
-        except (Refused, Unreadable) as error:
+        except (PermanentError, CorruptLog) as error:
             self._say(_NOT_READ, str(error))
-        except OffsetGone as error:
+        except OffsetOutOfRange as error:
             self._at = {}
-            raise Unavailable(str(error)) from None
+            raise TransientError(str(error)) from None
         else:
             self._at[tp] = end
         return changed

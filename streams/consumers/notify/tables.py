@@ -2,12 +2,12 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint
 
-from streams.consumers.offsets import Positions, position_table
+from streams.consumers.offsets import Offsets, position_table
 from streams.consumers.sql_common import rejected_table
 from streams.consumers.sql_text import AnyText
 
 METADATA = MetaData()
-POSITIONS = Positions(position_table(METADATA, "notify"))
+POSITIONS = Offsets(position_table(METADATA, "notify"))
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself in an INTEGER alone
 

@@ -7,20 +7,20 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from streams.consumers.notify.outbox import Queue
+from streams.consumers.notify.outbox import ChannelQueue
 from streams.metrics.factory import counter, gauges
 
-NOTHING: Final = Queue(0, None, 0)
+NOTHING: Final = ChannelQueue(0, None, 0)
 """Of a channel for which nothing waits."""
 
 
-class Telemetry(Collector):
+class NotifyMetrics(Collector):
     """Its metrics, in a registry of their own. ``queues`` is what waits: see `outbox.queues`."""
 
     def __init__(self, channels: Collection[str], clock: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
-        self.queues: Mapping[str, Queue] = dict.fromkeys(channels, NOTHING)
+        self.queues: Mapping[str, ChannelQueue] = dict.fromkeys(channels, NOTHING)
         self._sent = counter("callwarden_notify_sent_total", self.registry)
         self._failed = counter("callwarden_notify_failed_total", self.registry)
         self._given_up = counter("callwarden_notify_given_up_total", self.registry)

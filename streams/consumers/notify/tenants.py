@@ -7,16 +7,16 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from streams.consumers.notify import outbox
-from streams.consumers.notify.rules.tenant_state import Tenant
+from streams.consumers.notify.rules.tenant_state import TenantState
 from streams.consumers.notify.tables import TENANTS
 
 _AT_ONCE: Final = 500
-_KNOWN = msgspec.json.Decoder(Tenant).decode
+_KNOWN = msgspec.json.Decoder(TenantState).decode
 
 
-def load(connection: Connection, wanted: Collection[str]) -> dict[str, Tenant]:
+def load(connection: Connection, wanted: Collection[str]) -> dict[str, TenantState]:
     """These tenants, in the order of their ids; of some nothing may be known."""
-    tenants = {tenant_id: Tenant() for tenant_id in sorted(wanted)}
+    tenants = {tenant_id: TenantState() for tenant_id in sorted(wanted)}
     names = list(tenants)
     for at in range(0, len(names), _AT_ONCE):
         rows = select(TENANTS.c.tenant_id, TENANTS.c.known).where(TENANTS.c.tenant_id.in_(names[at : at + _AT_ONCE]))
@@ -24,7 +24,7 @@ def load(connection: Connection, wanted: Collection[str]) -> dict[str, Tenant]:
     return tenants
 
 
-def save(connection: Connection, tenants: dict[str, Tenant]) -> None:
+def save(connection: Connection, tenants: dict[str, TenantState]) -> None:
     """Keep these, but for those of which nothing is known."""
     names = list(tenants)
     for at in range(0, len(names), _AT_ONCE):
@@ -45,7 +45,7 @@ def end_alerts(connection: Connection, channels: Collection[str], now_ms: int) -
         if each.message.what == "alert":
             id_ = f"ended:{each.message.id}"
             ended = msgspec.structs.replace(each.message, id=id_, at_ms=now_ms, standing="off", others=False)
-            outbox.put(connection, [ended], channels, now_ms)
+            outbox.enqueue(connection, [ended], channels, now_ms)
     names = list(connection.execute(select(TENANTS.c.tenant_id)).scalars())
     for at in range(0, len(names), _AT_ONCE):
         changed = {}

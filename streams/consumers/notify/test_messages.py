@@ -17,15 +17,15 @@ from schemas.outputs import (
     TierName,
     Window,
 )
-from streams.consumers.data_loss import Gone
-from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.data_loss import RecordsLost
+from streams.consumers.notify.channels import Channel, DeliveryFailed
 from streams.consumers.notify.messages.data_loss_message import records_lost
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.rules.digest import digest, summary
-from streams.consumers.notify.rules.notification_rules import REPEATED, Desk, Silent
-from streams.consumers.notify.rules.templates import Words, lapse_soon
-from streams.consumers.notify.rules.tenant_state import Case, Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.notification_rules import REPEATED, NotificationRules, SilentMessage
+from streams.consumers.notify.rules.templates import MessageTemplates, lapse_soon
+from streams.consumers.notify.rules.tenant_state import NotifiedCase, TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 from streams.kafka.api import TP
 
 TENANT = "callwarden-test"
@@ -41,7 +41,7 @@ _ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
 }
 
 
-class Answer(NamedTuple):
+class ChannelAnswer(NamedTuple):
     """What a channel's receiver said to a message."""
 
     channel: str
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
     said: str
 
 
-async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[Answer]:
+async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[ChannelAnswer]:
     """Send one of each kind to each channel."""
     for channel in channels:
         for message in samples(policy, now_ms):
@@ -59,15 +59,15 @@ async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIt
             what = f"{message.what} over" if message.standing == "off" else message.what
             try:
                 said = await channel.send([message], [now_ms])
-            except Failed as failed:
-                yield Answer(channel.name, what, False, str(failed))
+            except DeliveryFailed as failed:
+                yield ChannelAnswer(channel.name, what, False, str(failed))
             else:
-                yield Answer(channel.name, what, True, said)
+                yield ChannelAnswer(channel.name, what, True, said)
 
 
 def samples(policy: Policy, now_ms: int) -> list[Message]:
     """One message of each kind, marked as a test."""
-    desk, tenant = Desk(policy, Manners(delay_ms=0)), Tenant()
+    desk, tenant = NotificationRules(policy, Throttle(delay_ms=0)), TenantState()
     rule = next(rule for rule in policy.rules if rule.mode != "shadow") if policy.rules else None
     rule_id = rule.id if rule else "blind_calling"
     said = desk.alert(TENANT, tenant, _alert(rule_id, "firing", now_ms), now_ms)
@@ -82,13 +82,13 @@ def samples(policy: Policy, now_ms: int) -> list[Message]:
         _event("test-application", "admission_rejected", now_ms, behaviour="banned_applicant"),
     ):
         said.messages += desk.decision(TENANT, tenant, event, now_ms).messages
-    fallen = Case("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
+    fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
     messages = [
         *said.messages,
         lapse_soon([("test-pending", TENANT, REPEATED, "termination", now_ms + DAY)], now_ms),
-        Words(policy).hollow(TENANT, tenant, "test-escalation", fallen, now_ms),
-        records_lost(Gone(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
-        summary([Silent(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
+        MessageTemplates(policy).hollow(TENANT, tenant, "test-escalation", fallen, now_ms),
+        records_lost(RecordsLost(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
+        summary([SilentMessage(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
         digest([message for message in said.messages if message.others], now_ms),
     ]
     return [_marked(message) for message in messages]

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from streams.consumers.notify.channels.webhook import key, signature
 from streams.consumers.notify.messages.message import Message
-from streams.runtime.http_server import Server, listen, usual_limits
+from streams.runtime.http_server import HttpServer, listen, usual_limits
 
 _PATH: Final = "/notices"
 _MOST_BYTES: Final = 1 << 20
@@ -47,7 +47,7 @@ async def listening(port: int, secret: str, heard: Callable[[Message], None]) ->
         return Response(status_code=204)
 
     limits = replace(usual_limits(), body_bytes=_MOST_BYTES)
-    server = Server(Starlette(routes=[Route(_PATH, take, methods=["POST"])]), limits)
+    server = HttpServer(Starlette(routes=[Route(_PATH, take, methods=["POST"])]), limits)
     serving = asyncio.create_task(server.serve([listen("127.0.0.1", port)]))
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams.kafka.api import Ends
+from streams.kafka.api import LogEnds
 from streams.runtime.monotonic import steady_s
 
 
@@ -39,7 +39,7 @@ def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
 
 
-class Unanswered:
+class FetchUnanswered:
     """The fetches that a broker has not answered yet: it answers each, with records or without, within its wait."""
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Unanswered:
             del self._asked_s[one]
 
 
-def tell_ends(
-    client: AIOKafkaConsumer, tell: Callable[[TopicPartition, Ends], None], unanswered: Unanswered | None = None
+def on_log_ends(
+    client: AIOKafkaConsumer, tell: Callable[[TopicPartition, LogEnds], None], unanswered: FetchUnanswered | None = None
 ) -> None:
     """Have ``tell`` called with what each answer to a fetch says of the ends of partitions.
 
@@ -81,7 +81,7 @@ def tell_ends(
             response = await send(node_id, request, *args, **more)
         if response is not None:
             for tp, last_stable, high_watermark in _ends(response.topics):
-                tell(tp, Ends(last_stable, high_watermark, asked_s))
+                tell(tp, LogEnds(last_stable, high_watermark, asked_s))
         return response
 
     network.send = sending

@@ -19,9 +19,9 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from monitor.partition.record_batch import UnreadableRecord
-from streams.kafka.api import Refused
-from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, Batch, DamagedBatchError, next_batch
-from streams.kafka.fetch.record_columns import Columns, joined
+from streams.kafka.api import PermanentError
+from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
+from streams.kafka.fetch.record_columns import RecordColumns, joined
 from streams.kafka.fetch.record_parser import RefusedBatchError, records_of, takes_long
 
 _VERSION: Final = "0.14."
@@ -40,7 +40,7 @@ _POLL_BYTES: Final = 16 << 20
 
 
 def as_columns(value: bytes | None) -> bytes | None:
-    """As ``value_deserializer`` of a consumer: `getmany` gives `Columns` in place of lists of records."""
+    """As ``value_deserializer`` of a consumer: `getmany` gives `RecordColumns` in place of lists of records."""
     return value
 
 
@@ -49,7 +49,7 @@ def with_headers(value: bytes | None) -> bytes | None:
     return value
 
 
-class TornBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
+class CorruptBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
     """A batch of partition ``tp`` from position ``offset`` on is damaged (see `DamagedBatchError`)."""
 
     def __init__(self, tp: TopicPartition, offset: int, damaged: DamagedBatchError) -> None:
@@ -83,7 +83,7 @@ class _Budget:
 
     def __init__(self, left: int, *, threads: bool = False) -> None:
         self.left, self.threads = left, threads
-        self.beside: asyncio.Future[tuple[Columns, int]] | None = None
+        self.beside: asyncio.Future[tuple[RecordColumns, int]] | None = None
 
 
 _BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
@@ -104,19 +104,19 @@ def bounded(most: int = _POLL_BYTES) -> Iterator[None]:
 
 async def settled(batches: Mapping[Any, Any]) -> None:
     """Wait until threads have read what `getmany` found and did not give yet; the next call gives it."""
-    beside = {one.beside for one in batches.values() if isinstance(one, Columns) and one.beside is not None}
+    beside = {one.beside for one in batches.values() if isinstance(one, RecordColumns) and one.beside is not None}
     if beside:
         await asyncio.wait(beside)  # it may be cancelled, and what the threads read is kept
 
 
-def install() -> None:
+def install_columnar_fetch() -> None:
     """Let consumers have columns. Refused where aiokafka is not as it is known."""
     if fetcher.FetchResult.getall is _getall:
         return
     missing = sorted(_missing())
     if missing or not aiokafka.__version__.startswith(_VERSION):
         what = f"has no {', '.join(missing)}" if missing else "is unknown"
-        raise Refused(
+        raise PermanentError(
             f"aiokafka {aiokafka.__version__} {what}: records cannot be read safely by it; expected {_VERSION}*, as "
             f"`pip install 'aiokafka=={_VERSION}*'` has it"
         )
@@ -142,7 +142,7 @@ _original = fetcher.FetchResult.getall
 def _getall(result: Any, max_records: int | None = None) -> Any:
     """In place of `FetchResult.getall`, which does the same record by record.
 
-    But what cannot be read is given, too, and at a damaged batch it raises `TornBatch`, once all before was given.
+    But what cannot be read is given, too, and at a damaged batch it raises `CorruptBatch`, once all before was given.
     """
     records = result._partition_records
     if records is None:
@@ -154,7 +154,7 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
     rows = getattr(result, "rows", None)
     if rows is None:
         rows = result.rows = _Rows(records)
-    taken, before = Columns(), records.next_fetch_offset
+    taken, before = RecordColumns(), records.next_fetch_offset
     budget = _BUDGET.get() or _Budget(_POLL_BYTES)
     try:
         over = rows.take(taken, max_records if max_records is not None else 1 << 62, budget)
@@ -162,7 +162,7 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
         over = True  # fetched again from there
         if not len(taken) and records.next_fetch_offset == before:
             result._partition_records = result.rows = None
-            raise TornBatch(result._topic_partition, records.next_fetch_offset, damaged) from None
+            raise CorruptBatch(result._topic_partition, records.next_fetch_offset, damaged) from None
     result._update_position()
     if over:
         result._partition_records = result.rows = None
@@ -180,11 +180,11 @@ class _Rows:
         self._at = 0  # in the data
         self._asked = int(records.next_fetch_offset)
         self._next = self._asked  # the offset after the batch that is being taken
-        self._ready: Columns | None = None
-        self._reading: asyncio.Future[tuple[Columns, int]] | None = None  # by a thread
+        self._ready: RecordColumns | None = None
+        self._reading: asyncio.Future[tuple[RecordColumns, int]] | None = None  # by a thread
         self._taken = 0  # of those that are ready
 
-    def take(self, columns: Columns, most: int, budget: _Budget) -> bool:
+    def take(self, columns: RecordColumns, most: int, budget: _Budget) -> bool:
         """Move at most ``most`` records to ``columns``; True when none are left. DamagedBatchError."""
         records = self._records
         while most > 0:
@@ -234,7 +234,7 @@ class _Rows:
         if self._records.next_fetch_offset == self._asked and self._data:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
-    def _decoded(self, batch: Batch, at: int) -> tuple[Columns, int]:
+    def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
         """The records of a batch from offset ``at`` on; where it is refused, one row that stands for it."""
         try:
             read, cost = records_of(self._data, batch, headers=self._headers)
@@ -244,7 +244,7 @@ class _Rows:
             read = read.part(int(np.searchsorted(joined(read.offsets), at)), len(read))
         return read, cost
 
-    def _hidden(self, batch: Batch) -> bool:
+    def _hidden(self, batch: BatchHeader) -> bool:
         """Whether it is to be passed over: the marker of a transaction's end, or what was written in one aborted.
 
         What a marker holds is not looked at: the transactions of a producer that are listed as aborted are ended by the
@@ -261,9 +261,9 @@ class _Rows:
         return hidden
 
 
-def _whole(data: bytes, batch: Batch, at: int, reason: str) -> Columns:
+def _whole(data: bytes, batch: BatchHeader, at: int, reason: str) -> RecordColumns:
     """The row of a batch that is refused whole: at its last offset, where whoever asks for any of it finds it."""
-    row = Columns()
+    row = RecordColumns()
     fault, _, why = reason.partition(": ")
     row.offsets = [np.array([batch.last], np.int64)]
     row.timestamps_ms = [np.array([batch.max_timestamp_ms], np.int64)]

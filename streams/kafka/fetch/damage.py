@@ -5,8 +5,8 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from streams.kafka.api import TP, Unreadable
-from streams.kafka.fetch.columnar_fetch import TornBatch
+from streams.kafka.api import TP, CorruptLog
+from streams.kafka.fetch.columnar_fetch import CorruptBatch
 
 _log = logging.getLogger(__name__)
 
@@ -14,13 +14,13 @@ TRIES: Final = 4
 """How often a damaged batch is fetched before it is taken to be stored so."""
 
 
-class Damage:
+class DamageRetries:
     """What one reader found damaged, and how often."""
 
     def __init__(self) -> None:
         self._found: dict[TopicPartition, tuple[int, int]] = {}
 
-    def met(self, torn: TornBatch) -> Unreadable | None:
+    def met(self, torn: CorruptBatch) -> CorruptLog | None:
         """None: it is to be fetched again. Else what is to be raised, and then it may be tried as often once more."""
         offset, times = self._found.get(torn.tp, (torn.offset, 0))
         times = times + 1 if offset == torn.offset else 1
@@ -29,4 +29,4 @@ class Damage:
             _log.warning("fetching again what came damaged: %s", torn)
             return None
         self._found.pop(torn.tp, None)
-        return Unreadable(TP(*torn.tp), torn.offset, torn.why, torn.last, torn.raw)
+        return CorruptLog(TP(*torn.tp), torn.offset, torn.why, torn.last, torn.raw)

@@ -26,7 +26,7 @@ _OLD_LEAST: Final = 14  # bytes after the length of a message of the old formats
 _MAX_OFFSET: Final = (1 << 63) - 2
 
 
-class Batch(NamedTuple):
+class BatchHeader(NamedTuple):
     """One batch in ``data[start:end]``, with offsets from ``base`` to ``last``. ``magic`` 0 or 1: of an old format."""
 
     start: int
@@ -56,7 +56,7 @@ class DamagedBatchError(ValueError):
         self.why, self.last, self.raw = why, last, raw
 
 
-def next_batch(data: bytes, start: int, check: bool = True) -> Batch | None:
+def next_batch(data: bytes, start: int, check: bool = True) -> BatchHeader | None:
     """The batch that begins at ``start``; None where ``data`` has no more, or only the beginning of one.
 
     ``check``: its checksum, too. DamagedBatchError.
@@ -80,10 +80,12 @@ def next_batch(data: bytes, start: int, check: bool = True) -> Batch | None:
         last = _bounded(data, end, base, base + max(delta, 0))
         raise DamagedBatchError("the checksum of a record batch is wrong", last, data[start:end])
     last = min(base + max(delta, 0), _MAX_OFFSET)
-    return Batch(start, end, base, last, magic, attributes, fields[8], fields[9], fields[12] if delta >= 0 else -1)
+    return BatchHeader(
+        start, end, base, last, magic, attributes, fields[8], fields[9], fields[12] if delta >= 0 else -1
+    )
 
 
-def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> Batch:
+def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> BatchHeader:
     """A message of an old format, which may hold others up to its offset; its checksum covers the format."""
     (crc,) = struct.unpack_from(">I", data, start + _OLD_CRC_AT)
     if magic not in (0, 1):
@@ -91,7 +93,7 @@ def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> Batch:
         raise DamagedBatchError(why, _bounded(data, end, offset, offset), data[start:end])
     if zlib.crc32(memoryview(data)[start + _MAGIC_AT : end]) != crc:
         raise DamagedBatchError("the checksum of a message is wrong", offset, data[start:end])
-    return Batch(start, end, offset, offset, magic)
+    return BatchHeader(start, end, offset, offset, magic)
 
 
 def _bounded(data: bytes, end: int, base: int, last: int) -> int:

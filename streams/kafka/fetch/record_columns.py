@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.partition.record_batch import UnreadableRecord
-from streams.kafka.api import Fetched
+from streams.kafka.api import FetchedBatch
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class Columns:
+class RecordColumns:
     """Records in offset order, as columns; offsets and timestamps in pieces, ``headers`` only where they are wanted.
 
     ``unreadable``: those that are no records, by their offsets. ``beside``: a thread reads what follows, see
@@ -54,7 +54,7 @@ class Columns:
         if headers:
             self.headers += [tuple(row.headers) for row in rows]
 
-    def extend(self, other: "Columns") -> None:
+    def extend(self, other: "RecordColumns") -> None:
         """Put the records of ``other`` behind those that are here."""
         self.offsets += other.offsets
         self.timestamps_ms += other.timestamps_ms
@@ -65,11 +65,11 @@ class Columns:
         if other.unreadable:
             self.unreadable |= other.unreadable
 
-    def part(self, start: int, stop: int) -> "Columns":
+    def part(self, start: int, stop: int) -> "RecordColumns":
         """The records from the ``start``-th to before the ``stop``-th."""
         if (start, stop) == (0, len(self)):
             return self
-        part = Columns()
+        part = RecordColumns()
         part.offsets = [joined(self.offsets)[start:stop]]
         part.timestamps_ms = [joined(self.timestamps_ms)[start:stop]]
         part.keys, part.values = self.keys[start:stop], self.values[start:stop]
@@ -80,20 +80,20 @@ class Columns:
         return part
 
 
-def columns(start: int, stop: int, records: Columns | Sequence[Any]) -> Fetched:
+def columns(start: int, stop: int, records: RecordColumns | Sequence[Any]) -> FetchedBatch:
     """``records`` (an empty list where there are none), fetched from ``start``, with position ``stop`` after them."""
-    if not isinstance(records, Columns):
-        records = Columns()
+    if not isinstance(records, RecordColumns):
+        records = RecordColumns()
     offsets, timestamps_ms = joined(records.offsets), joined(records.timestamps_ms)
-    return Fetched(start, stop, offsets, timestamps_ms, records.keys, records.values, records.unreadable)
+    return FetchedBatch(start, stop, offsets, timestamps_ms, records.keys, records.values, records.unreadable)
 
 
-def before(fetched: Fetched, stop: int) -> Fetched:
+def before(fetched: FetchedBatch, stop: int) -> FetchedBatch:
     """What of ``fetched`` lies below offset ``stop``."""
     if fetched.stop <= stop:
         return fetched
     count = int(np.searchsorted(fetched.offsets, stop))
-    return Fetched(
+    return FetchedBatch(
         fetched.start,
         stop,
         fetched.offsets[:count],

@@ -14,10 +14,17 @@ import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from monitor.partition.record_batch import UnreadableRecord
-from schemas.error_codes import Fault
+from schemas.error_codes import ErrorCode
 from streams.kafka.fetch.decompress import GZIP, MAX_BYTES, PADDING, TooLargeError, UndecodableError, decompress
-from streams.kafka.fetch.record_batch import ATTRIBUTES_AT, CODEC_MASK, COUNT_AT, HEADER_BYTES, LOG_APPEND_TIME, Batch
-from streams.kafka.fetch.record_columns import Columns, joined
+from streams.kafka.fetch.record_batch import (
+    ATTRIBUTES_AT,
+    CODEC_MASK,
+    COUNT_AT,
+    HEADER_BYTES,
+    LOG_APPEND_TIME,
+    BatchHeader,
+)
+from streams.kafka.fetch.record_columns import RecordColumns, joined
 
 MAX_RECORDS: Final = 131_072
 """The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put into one."""
@@ -39,7 +46,7 @@ _MANY_AT_ONCE: Final = 5_000
 _LARGE_GZIP: Final = 8 << 10
 
 
-def takes_long(batch: Batch) -> bool:
+def takes_long(batch: BatchHeader) -> bool:
     """Whether `records_of` may hold whoever calls it for more than some 40 ms: many records, or what gzip may inflate.
 
     The other codecs make `MAX_BYTES` in less. 8 KB of gzip are 8 MB at the most.
@@ -49,9 +56,9 @@ def takes_long(batch: Batch) -> bool:
 
 
 class RefusedBatchError(ValueError):
-    """A batch is refused whole; the message begins with a `Fault`. ``cost``: how many bytes were made of it."""
+    """A batch is refused whole; the message begins with a `ErrorCode`. ``cost``: how many bytes were made of it."""
 
-    def __init__(self, fault: Fault, why: str, cost: int = 0) -> None:
+    def __init__(self, fault: ErrorCode, why: str, cost: int = 0) -> None:
         super().__init__(f"{fault}: {why}")
         self.cost = cost
 
@@ -73,52 +80,52 @@ class _Piece:
     count: int
 
 
-def records_of(data: bytes, batch: Batch, *, headers: bool = False) -> tuple[Columns, int]:
+def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tuple[RecordColumns, int]:
     """The records of ``batch``, of which some may be unreadable, and how many bytes were made of it.
 
     RefusedBatchError.
     """
     if batch.magic != 2:
-        raise RefusedBatchError(Fault.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
+        raise RefusedBatchError(ErrorCode.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
     if not 0 <= batch.records <= batch.last - batch.base + 1:
         stated = f"it states {batch.records} records in {batch.last - batch.base + 1} offsets"
-        raise RefusedBatchError(Fault.MALFORMED_BATCH, stated)
+        raise RefusedBatchError(ErrorCode.MALFORMED_BATCH, stated)
     if batch.records > MAX_RECORDS:
         why = f"it states {batch.records:,} records; expected at most {MAX_RECORDS:,}"
-        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why)
+        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why)
     payload = memoryview(data)[batch.start + HEADER_BYTES : batch.end]
     try:
         buffer = decompress(batch.codec, payload, HEADER_BYTES)
     except TooLargeError as error:
         why = f"{error}; expected at most {MAX_BYTES:,} decompressed"
-        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why, error.cost) from None
+        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why, error.cost) from None
     except UndecodableError as error:
-        raise RefusedBatchError(Fault.UNDECODABLE_BATCH, str(error), error.cost) from None
+        raise RefusedBatchError(ErrorCode.UNDECODABLE_BATCH, str(error), error.cost) from None
     end = len(buffer) - PADDING
     cost = end - HEADER_BYTES
     if batch.records > _MANY_RECORDS and cost < _LEAST_MEAN_BYTES * batch.records:
         why = f"it has {batch.records:,} records in {cost:,} bytes; expected {_LEAST_MEAN_BYTES} or more for each"
-        raise RefusedBatchError(Fault.BATCH_TOO_LARGE, why, cost)
+        raise RefusedBatchError(ErrorCode.BATCH_TOO_LARGE, why, cost)
     buffer[:HEADER_BYTES] = data[batch.start : batch.start + HEADER_BYTES]
     buffer[ATTRIBUTES_AT] &= ~CODEC_MASK & 0xFF
     try:
         return _Parser(buffer, end, batch, headers).parse(), cost
     except _TornError as error:
-        raise RefusedBatchError(Fault.MALFORMED_BATCH, str(error), cost) from None
+        raise RefusedBatchError(ErrorCode.MALFORMED_BATCH, str(error), cost) from None
 
 
 class _Parser:
     """Of one batch: its header and payload lie in the buffer, uncompressed, up to ``end``."""
 
-    def __init__(self, buffer: memoryview, end: int, batch: Batch, headers: bool) -> None:
+    def __init__(self, buffer: memoryview, end: int, batch: BatchHeader, headers: bool) -> None:
         self._buffer, self._end, self._batch, self._with_headers = buffer, end, batch, headers
-        self._columns = Columns()
+        self._columns = RecordColumns()
         self._dense = batch.records == batch.last - batch.base + 1
         self._appended_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else None
         self._unreadable: dict[int, UnreadableRecord] = {}  # by row
         self._headers = 0
 
-    def parse(self) -> Columns:
+    def parse(self) -> RecordColumns:
         batch = self._batch
         if self._end - HEADER_BYTES <= _PIECE_BYTES:
             if not self._fast(self._buffer[: self._end], counting=False):
@@ -171,7 +178,7 @@ class _Parser:
 
     def _fast(self, buffer: memoryview, *, counting: bool) -> bool:
         """Read a batch, or a piece of one, by aiokafka's parser; False, and nothing is read, where it raises."""
-        read, headers = Columns(), 0
+        read, headers = RecordColumns(), 0
         try:
             rows = chain(DefaultRecordBatch(buffer))  # one lets itself be iterated once
             while some := list(islice(rows, _AT_ONCE)):
@@ -195,7 +202,7 @@ class _Parser:
 
     def _slow(self, piece: _Piece) -> None:
         """Read a piece record by record."""
-        at, read = piece.start, Columns()
+        at, read = piece.start, RecordColumns()
         offsets: list[int] = []
         timestamps_ms: list[int] = []
         for _ in range(piece.count):
@@ -236,7 +243,7 @@ class _Parser:
             if offset is None and not self._dense:
                 raise _TornError(f"a record does not say at which offset it is: {error}") from None
             raw = bytes(buffer[start:end])
-            return _Record(offset or 0, timestamp_ms, None, raw, (), f"{Fault.MALFORMED_RECORD}: {error}")
+            return _Record(offset or 0, timestamp_ms, None, raw, (), f"{ErrorCode.MALFORMED_RECORD}: {error}")
         return _Record(offset, timestamp_ms, key, value, headers, bad)
 
     def _headers_of(self, at: int, end: int) -> "tuple[tuple[tuple[str, bytes | None], ...], str | None, int]":
@@ -257,7 +264,7 @@ class _Parser:
                 name = raw.decode()
             except UnicodeDecodeError as error:
                 name = raw.decode(errors="backslashreplace")
-                bad = bad or f"{Fault.BAD_HEADER}: the name of a header is not UTF-8 at byte {error.start}"
+                bad = bad or f"{ErrorCode.BAD_HEADER}: the name of a header is not UTF-8 at byte {error.start}"
             headers.append((name, value))
         return tuple(headers), bad, at
 

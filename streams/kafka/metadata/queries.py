@@ -19,7 +19,7 @@ REQUEST_MS = 10_000
 T = TypeVar("T")
 
 
-class Questions:
+class MetadataQueries:
     """Belongs to the event loop in which the first question is asked."""
 
     def __init__(self, clients: Clients) -> None:

@@ -5,23 +5,23 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.kafka.api import Out, Refused
+from streams.kafka.api import OutputRecord, PermanentError
 from streams.kafka.clients import Clients, close
-from streams.kafka.errors import translated
+from streams.kafka.errors import translate_error
 
 _WITHIN_S = 5.0
 _STOP_S = 5.0
 _LOG_APPEND_TIME = 1
 
 
-class Stamps:
+class TimestampProducer:
     """A producer that is made with the first record, and again after a failure."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._producer: AIOKafkaProducer | None = None
 
-    async def stamp(self, out: Out) -> int:
+    async def stamp(self, out: OutputRecord) -> int:
         """See `streams.kafka.api.Cluster.stamp`."""
         doing = f"writing to {out.topic}"
         try:
@@ -34,9 +34,11 @@ class Stamps:
                 )
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             await self.stop()
-            raise translated(error, doing) from None
+            raise translate_error(error, doing) from None
         if sent.timestamp_type != _LOG_APPEND_TIME or sent.timestamp is None:
-            raise Refused(f"{doing}: expected message.timestamp.type=LogAppendTime; `callwarden topics check` mends it")
+            raise PermanentError(
+                f"{doing}: expected message.timestamp.type=LogAppendTime; `callwarden topics check` mends it"
+            )
         return int(sent.timestamp)
 
     async def stop(self) -> None:

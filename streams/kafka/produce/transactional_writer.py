@@ -14,9 +14,9 @@ from aiokafka.errors import (
 )
 
 from monitor.text.masking import mask_numbers
-from streams.kafka.api import TP, Out, Refused, Unavailable
+from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
-from streams.kafka.errors import translated
+from streams.kafka.errors import translate_error
 
 # The broker aborts a transaction after this long; `commit` gives up a little earlier.
 _TRANSACTION_MS = 60_000
@@ -59,7 +59,7 @@ class KafkaWriter:
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.why(error, f"starting writer {self._id}") from None
 
-    async def commit(self, records: Sequence[Out], offsets: Mapping[TP, int]) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
         if self._producer is None:
             raise RuntimeError("a writer commits once it is started")
         producer = self._producer
@@ -75,30 +75,30 @@ class KafkaWriter:
                 await producer.commit_transaction()
         # After a failure in the background, aiokafka's own assertions fail.
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:
-            raise translated(error, f"writing as {self._id}") from None
+            raise translate_error(error, f"writing as {self._id}") from None
         return last
 
     async def stop(self) -> None:
         if self._producer is not None:
             await close(self._producer.stop(), _STOP_S)
 
-    async def _send(self, producer: AIOKafkaProducer, records: Sequence[Out]) -> int:
+    async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutputRecord]) -> int:
         """Send all, the partitions side by side; the offset of the last record."""
-        by_tp: dict[TP, list[Out]] = {}
+        by_tp: dict[TP, list[OutputRecord]] = {}
         for record in records:
             by_tp.setdefault(TP(record.topic, record.partition), []).append(record)
         sent = await _all(_send_in_order(producer, tp, out) for tp, out in by_tp.items())
         last = dict(zip(by_tp, sent, strict=True))[TP(records[-1].topic, records[-1].partition)]
         if last < 0:
             # The broker had it from a first try whose answer was lost, and has forgotten where.
-            raise Unavailable(f"writing as {self._id}: the broker does not say where it put the records")
+            raise TransientError(f"writing as {self._id}: the broker does not say where it put the records")
         return last
 
 
-async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[Out]) -> int:
+async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[OutputRecord]) -> int:
     """Send the records of one partition in batches; the offset of the last one, negative if it is not known."""
     waiting: list[Any] = []  # futures of batches
-    sent: list[list[Out]] = [[]]  # what is in them
+    sent: list[list[OutputRecord]] = [[]]  # what is in them
     count = 0
     batch = producer.create_batch()
     for number, record in enumerate(records, 1):
@@ -118,14 +118,14 @@ async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[O
     return first + count - 1 if first >= 0 else -1
 
 
-async def _named(sending: Awaitable[T], tp: TP, records: Sequence[Out]) -> T:
+async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord]) -> T:
     """What comes of it. Refused, naming the largest of the records, where the broker takes no batch of that size."""
     try:
         return await sending
     except _TOO_LARGE as error:
         largest = max(records, key=lambda record: len(record.key or b"") + len(record.value or b""))
         key = mask_numbers((largest.key or b"").decode(errors="backslashreplace")[:128])
-        raise Refused(
+        raise PermanentError(
             f"{tp.topic}-{tp.partition}: the broker refuses a batch of {len(records):,} records for its size "
             f"({type(error).__name__}); the largest is of {len(largest.value or b''):,} bytes, under the key {key!r}. "
             "Expected max.message.bytes of the topic to be at least 1,048,588; see `callwarden topics check`"

@@ -10,9 +10,9 @@ import pytest
 from schemas import codec
 from schemas.outputs import Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 from streams.audit import report as tell
-from streams.audit.compare import Compared, Found, Place, compare, misplaced
+from streams.audit.compare import Compared, PublishedRecord, TopicPartitionRef, compare, misplaced
 
-PLACE = Place("callwarden.enforcement", 3)
+PLACE = TopicPartitionRef("callwarden.enforcement", 3)
 
 
 def event(number: int, tenant: str = "acme", **fields: Any) -> Enforcement:
@@ -41,8 +41,8 @@ def event(number: int, tenant: str = "acme", **fields: Any) -> Enforcement:
     return Enforcement(f"cwe-{number}", tenant, "2026-03-02T00:00:00.000Z", msgspec.structs.replace(data, **fields))
 
 
-def stands(events: list[Enforcement], first: int = 0) -> list[Found]:
-    return [Found(first + 2 * n, one.subject.encode(), codec.encode(one)) for n, one in enumerate(events)]
+def stands(events: list[Enforcement], first: int = 0) -> list[PublishedRecord]:
+    return [PublishedRecord(first + 2 * n, one.subject.encode(), codec.encode(one)) for n, one in enumerate(events)]
 
 
 EVENTS = [event(n) for n in range(6)]
@@ -103,8 +103,8 @@ def test_a_difference_of_decision_is_told_from_one_of_wording(change: dict[str, 
 
 def test_an_event_in_another_partition_is_told_once() -> None:
     lacking = compare(PLACE, EVENTS[:2], [], stands(EVENTS[:1])).differences
-    there = compare(Place(PLACE.topic, 5), [], [], stands(EVENTS[1:2], 7)).differences
-    elsewhere = compare(Place("callwarden.shadow", 5), [], [], stands(EVENTS[1:2], 7)).differences
+    there = compare(TopicPartitionRef(PLACE.topic, 5), [], [], stands(EVENTS[1:2], 7)).differences
+    elsewhere = compare(TopicPartitionRef("callwarden.shadow", 5), [], [], stands(EVENTS[1:2], 7)).differences
     for differences in (lacking + there, there + lacking):
         (one,) = misplaced(differences)
         assert (one.what, one.number, one.offset, one.id) == ("misplaced", 3, 7, "cwe-1")
@@ -137,7 +137,9 @@ def test_phone_numbers_are_masked_in_whatever_is_told() -> None:
     wanted = event(1, number, reason=Reason(number, number), rule_id=number)
     other = msgspec.structs.replace(wanted, id=number, subject=number)
     value = codec.encode(wanted).replace(b"unaffected", number.encode())
-    found = compare(PLACE, [wanted], [], [Found(0, b"+8613812345679", value), *stands([other], 1)]).differences
+    found = compare(
+        PLACE, [wanted], [], [PublishedRecord(0, b"+8613812345679", value), *stands([other], 1)]
+    ).differences
     lines = [line for one in found for line in tell.difference(one)]
     assert len(lines) == 4
     assert "13812345" not in "".join(lines)
@@ -146,18 +148,18 @@ def test_phone_numbers_are_masked_in_whatever_is_told() -> None:
 
 def test_a_record_that_is_no_event_is_told() -> None:
     for value in (None, b"", b"{", b"[]", b'{"id": 3}', b"\xff"):
-        (found,) = compare(PLACE, [], [], [Found(1, None, value)]).differences
+        (found,) = compare(PLACE, [], [], [PublishedRecord(1, None, value)]).differences
         assert (found.what, found.offset, found.event) == ("invented", 1, None)
         (line,) = tell.difference(found)
         assert line.startswith("invented: a record, callwarden.enforcement-3 offset 1: no event: ")
     for data in (b"3", b'{"decided_ms": 1e99}', b'{"decided_ms": 99999999999999999}', b'{"decided_ms": -1}'):
-        (strange,) = compare(PLACE, [], [], [Found(1, None, b'{"id": "x", "data": %b}' % data)]).differences
+        (strange,) = compare(PLACE, [], [], [PublishedRecord(1, None, b'{"id": "x", "data": %b}' % data)]).differences
         assert "decided 1970-01-01" in next(tell.difference(strange))
 
 
 @pytest.mark.parametrize("behind", [b'"\xff"', b"1e999", b"[" * 3000 + b"]" * 3000], ids=["text", "number", "depth"])
 def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(behind: bytes) -> None:
-    garbage = Found(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
+    garbage = PublishedRecord(40, b"acme", b'{"id":"cwe-1","data":' + behind + b"}")
     compared = compare(PLACE, EVENTS[:2], [], [*stands(EVENTS[:1]), garbage])
     assert told(compared) == [("invented", "", 40), ("missing", "cwe-1", None)]
     assert compared.differences[0].why.startswith("no event: ")
@@ -166,7 +168,9 @@ def test_bytes_that_are_no_event_behind_an_id_that_is_due_are_not_that_event(beh
 
 
 def test_an_event_that_stands_in_two_partitions_and_in_neither_that_is_its_own_is_told_of_both() -> None:
-    lacks = compare(Place("callwarden.enforcement", 0), EVENTS[:1], [], [])
-    wrong = [compare(Place("callwarden.enforcement", n), [], [], stands(EVENTS[:1], 10 * n)) for n in (1, 2)]
+    lacks = compare(TopicPartitionRef("callwarden.enforcement", 0), EVENTS[:1], [], [])
+    wrong = [
+        compare(TopicPartitionRef("callwarden.enforcement", n), [], [], stands(EVENTS[:1], 10 * n)) for n in (1, 2)
+    ]
     found = misplaced([*lacks.differences, *wrong[0].differences, *wrong[1].differences])
     assert sorted((one.what, one.offset) for one in found) == [("invented", 10), ("misplaced", 20)]

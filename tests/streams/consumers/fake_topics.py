@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 
-from streams.kafka.api import TP, Ends, Fetched, OffsetGone, TopicInfo, Unavailable
+from streams.kafka.api import TP, FetchedBatch, LogEnds, OffsetOutOfRange, TopicInfo, TransientError
 from streams.runtime.monotonic import steady_s
 
 
 class FakeTopics:
-    """`streams.consumers.topic_reader.Topics`. Tests append values, cut logs off at either end, and take the broker
-    away or let it be silent.
+    """`streams.consumers.topic_reader.TopicReader`. Tests append values, cut logs off at either end, and take the
+    broker away or let it be silent.
 
     ``now_ms`` is by which time of day its answers were asked for, and the time of its records."""
 
@@ -77,20 +77,20 @@ class FakeTopics:
         self.must_be_there()
         return {tp: self.stable_end(tp) for tp in tps}
 
-    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         self.must_be_there()
         if start < self.first[tp]:
-            raise OffsetGone(tp, start)
+            raise OffsetOutOfRange(tp, start)
         if values := self.logs[tp][start - self.first[tp] : stop - self.first[tp]]:
             offsets = np.arange(start, start + len(values))
             times = np.full(len(values), self.now_ms, np.int64)
             keys = [self.keys.get((tp, start + at)) for at in range(len(values))]
-            yield Fetched(start, start + len(values), offsets, times, keys, values)
+            yield FetchedBatch(start, start + len(values), offsets, times, keys, values)
 
     def must_be_there(self) -> None:
         """Raise Unavailable while it is away."""
         if self.away:
-            raise Unavailable("the broker is away")
+            raise TransientError("the broker is away")
 
 
 class FakeReader:
@@ -99,39 +99,39 @@ class FakeReader:
     def __init__(self, topics: FakeTopics) -> None:
         self._topics = topics
         self._at: dict[TP, int] = {}
-        self._ends: dict[TP, Ends] = {}
+        self._ends: dict[TP, LogEnds] = {}
 
     async def start(self, positions: Mapping[TP, int]) -> None:
         self._topics.must_be_there()
         self._at = dict(positions)
 
-    async def poll(self, timeout_s: float, most: int) -> dict[TP, Fetched]:
+    async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         await asyncio.sleep(0)
         topics = self._topics
         topics.polls += 1
         topics.must_be_there()
-        fetched: dict[TP, Fetched] = {}
+        fetched: dict[TP, FetchedBatch] = {}
         if topics.silent:
             return fetched
         for tp, at in self._at.items():
             if not topics.first[tp] <= at <= topics.end(tp):
-                raise OffsetGone(tp, at)
+                raise OffsetOutOfRange(tp, at)
             stable = topics.stable_end(tp)
             values = topics.logs[tp][at - topics.first[tp] : stable - topics.first[tp]][:3]
             asked_s = steady_s() - time.time() + topics.now_ms / 1000
-            self._ends[tp] = Ends(stable, topics.end(tp), asked_s)
+            self._ends[tp] = LogEnds(stable, topics.end(tp), asked_s)
             if values:
                 stop = self._at[tp] = at + len(values)
                 times = np.full(len(values), topics.now_ms, np.int64)
                 keys = [topics.keys.get((tp, offset)) for offset in range(at, stop)]
-                fetched[tp] = Fetched(at, stop, np.arange(at, stop), times, keys, values)
+                fetched[tp] = FetchedBatch(at, stop, np.arange(at, stop), times, keys, values)
         return fetched
 
-    def ends(self) -> dict[TP, Ends]:
+    def ends(self) -> dict[TP, LogEnds]:
         return self._ends
 
-    async def why_silent(self) -> Unavailable:
-        return Unavailable("the broker does not answer")
+    async def why_silent(self) -> TransientError:
+        return TransientError("the broker does not answer")
 
     async def stop(self) -> None:
         await asyncio.sleep(0)

@@ -6,11 +6,11 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
-from streams.consumers.offsets import Positions, position_table
+from streams.consumers.follower import FollowedRecord
+from streams.consumers.offsets import Offsets, position_table
 
 METADATA = MetaData()
-POSITIONS = Positions(position_table(METADATA, "notebook"))
+POSITIONS = Offsets(position_table(METADATA, "notebook"))
 NOTES = Table(
     "note",
     METADATA,
@@ -33,7 +33,7 @@ async def new(folder: Path) -> Database:
     return database
 
 
-def note(connection: Connection, records: Sequence[Record]) -> None:
+def note(connection: Connection, records: Sequence[FollowedRecord]) -> None:
     """Handle records."""
     rows = [
         {"topic": record.tp.topic, "partition": record.tp.partition, "offset": record.offset, "value": record.value}

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from streams.consumers import database as module
 from streams.consumers.database import Database, filled
-from streams.kafka.api import Refused, Unavailable
+from streams.kafka.api import PermanentError, TransientError
 
 CASES = Table("case", MetaData(), Column("id", String(64)))
 FIRST = """
@@ -95,7 +95,7 @@ async def test_tables_of_a_newer_release_are_refused(tmp_path: Path, versions: P
     newer.close()
     second.unlink()
     older = at(tmp_path)
-    with pytest.raises(Refused, match="tables of another release of Callwarden"):
+    with pytest.raises(PermanentError, match="tables of another release of Callwarden"):
         await older.migrate()
     older.close()
 
@@ -135,7 +135,7 @@ async def test_a_database_that_is_locked_for_long_is_away(
     await database.migrate()
     other = sqlite3.connect(tmp_path / "cases.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Unavailable, match=r"cases.db: database is locked"):
+    with pytest.raises(TransientError, match=r"cases.db: database is locked"):
         await database.run(lambda connection: None)
     other.close()
     await database.run(lambda connection: None)
@@ -143,9 +143,9 @@ async def test_a_database_that_is_locked_for_long_is_away(
 
 
 def test_a_file_that_cannot_be_there_is_refused_for_waiting_would_not_help(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"no/cases.db: there is no folder .*/no; one that is there"):
+    with pytest.raises(PermanentError, match=r"no/cases.db: there is no folder .*/no; one that is there"):
         at(tmp_path / "no")
-    with pytest.raises(Refused, match=r"that is a folder; a file in it"):
+    with pytest.raises(PermanentError, match=r"that is a folder; a file in it"):
         Database(f"sqlite:///{tmp_path}", "cases")
 
 
@@ -195,7 +195,7 @@ async def test_what_lies_on_a_disk_that_cannot_be_written_to_is_read(disk: Path)
     with not_to_be_written(disk):
         assert read(disk) == ["one", "two"]
         database = at(disk)
-        with pytest.raises(Unavailable, match="readonly"):
+        with pytest.raises(TransientError, match="readonly"):
             await database.run(lambda connection: connection.execute(insert(CASES), [{"id": "three"}]))
         database.close()
     assert sorted(disk.iterdir()) == files
@@ -220,7 +220,7 @@ async def test_a_copy_whose_log_cannot_be_read_is_not_taken_for_all(disk: Path, 
     writer.close()
     with (
         not_to_be_written(disk),
-        pytest.raises(Refused, match=r"a part of it is in cases.db-wal .* a copy of both elsewhere"),
+        pytest.raises(PermanentError, match=r"a part of it is in cases.db-wal .* a copy of both elsewhere"),
     ):
         read(disk)
     assert read(disk) == ["one"]
@@ -243,7 +243,7 @@ async def test_an_error_of_a_statement_shows_no_value(tmp_path: Path, versions: 
 
 @pytest.mark.parametrize("address", ["cases.db", "mysql://host/cases", "sqlite+aiosqlite:///cases.db", "//"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match=r"CALLWARDEN_CASES_DATABASE: .*sqlite:///FILE or postgresql://"):
+    with pytest.raises(PermanentError, match=r"CALLWARDEN_CASES_DATABASE: .*sqlite:///FILE or postgresql://"):
         Database(address, "cases")
 
 
@@ -253,7 +253,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_a_password_is_never_shown(url: str) -> None:
     database = Database(url, "cases")
     with (
-        pytest.raises(Unavailable, match=r"the database postgresql://127.0.0.1:1/cases: ") as raised,
+        pytest.raises(TransientError, match=r"the database postgresql://127.0.0.1:1/cases: ") as raised,
         database.reading(),
     ):
         pass
@@ -273,7 +273,7 @@ def test_a_postgresql_that_goes_silent_is_waited_for_so_long_and_no_longer(
 
     monkeypatch.setattr(psycopg, "connect", connect)
     database = Database(f"postgresql://ward@127.0.0.1:1/cases{asked}", "cases")
-    with pytest.raises(Unavailable, match="nobody is there"), database.reading():
+    with pytest.raises(TransientError, match="nobody is there"), database.reading():
         pass
     database.close()
     assert given["connect_timeout"] == timeout, "what somebody asks for is his"
@@ -297,6 +297,8 @@ async def test_a_damaged_file_is_refused_in_a_sentence(tmp_path: Path, versions:
     with (tmp_path / "cases.db").open("r+b") as stored:
         stored.truncate(4096)  # the first page alone, which says that there are more
     damaged = at(tmp_path)
-    with pytest.raises(Refused, match=r"cases\.db is damaged: .*; a backup of it, or a new one, .* would be right$"):
+    with pytest.raises(
+        PermanentError, match=r"cases\.db is damaged: .*; a backup of it, or a new one, .* would be right$"
+    ):
         await damaged.migrate()
     damaged.close()

@@ -13,12 +13,12 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note, noted
 from sqlalchemy import Connection
 
-from streams.consumers.data_loss import Gone, OtherCluster
+from streams.consumers.data_loss import OtherCluster, RecordsLost
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower, PutBack, Record
-from streams.consumers.offsets import Overtaken
+from streams.consumers.follower import DatabaseRolledBack, FollowedRecord, Follower
+from streams.consumers.offsets import ConcurrentWriter
 from streams.consumers.service import behind
-from streams.kafka.api import TP, Refused, Unavailable
+from streams.kafka.api import TP, PermanentError, TransientError
 from streams.runtime.monotonic import steady_s
 
 
@@ -63,7 +63,7 @@ async def test_what_is_to_be_known_before_records_are_handled_is_looked_up_once_
     topics, seen = FakeTopics(ours=1), list[str]()
     topics.now_ms = 4_000_000_000_000
 
-    def handle(connection: Connection, records: Sequence[Record]) -> None:
+    def handle(connection: Connection, records: Sequence[FollowedRecord]) -> None:
         seen.append(f"handled {len(records)}")
         note(connection, records)
 
@@ -93,7 +93,7 @@ async def test_what_fails_leaves_neither_effect_nor_position(database: Database)
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"good", b"bad")
 
-    def fail(connection: Connection, records: Sequence[Record]) -> None:
+    def fail(connection: Connection, records: Sequence[FollowedRecord]) -> None:
         note(connection, records)
         raise RuntimeError("a fault of the handler's")
 
@@ -109,7 +109,7 @@ async def test_what_a_handler_leaves_to_do_is_done_once_its_transaction_is_commi
     topics.put("ours", 0, b"a", b"b")
     seen: list[int] = []
 
-    def handle(connection: Connection, records: Sequence[Record]) -> Callable[[], None]:
+    def handle(connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
         note(connection, records)
         return lambda: seen.append(len(noted(database)))
 
@@ -173,7 +173,7 @@ async def test_a_database_that_is_away_is_waited_for_and_read_anew(database: Dat
     async def sometimes(self, work):
         result = await real(self, work)
         if next(failures, 0):
-            raise Unavailable("the connection broke after the commit")
+            raise TransientError("the connection broke after the commit")
         return result
 
     monkeypatch.setattr(Database, "run", sometimes)
@@ -193,7 +193,7 @@ async def test_catching_up_handles_what_is_there_and_ends(database: Database) ->
     await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
     assert len(noted(database)) == 11
     topics.away = True
-    with pytest.raises(Unavailable, match="the broker is away"):
+    with pytest.raises(TransientError, match="the broker is away"):
         await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
 
 
@@ -253,7 +253,7 @@ async def test_a_partition_that_is_not_handled_to_its_end_holds_the_time_back(da
     held = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def wait(connection: Connection, records: Sequence[Record]) -> None:
+    def wait(connection: Connection, records: Sequence[FollowedRecord]) -> None:
         if any(record.value == b"slow" for record in records):
             asyncio.run_coroutine_threadsafe(held.wait(), loop).result(10)
         note(connection, records)
@@ -302,7 +302,7 @@ async def test_catching_up_ends_at_a_transaction_that_stays_open(database: Datab
     topics.now_ms = int(time.time() * 1000) - 6_000
     topics.put("ours", 0, *[b"x"] * 8)
     topics.open[TP("ours", 0)] = 7
-    with pytest.raises(Unavailable, match=r"a transaction of ours-0 has been open at offset 7 for \d+ s"):
+    with pytest.raises(TransientError, match=r"a transaction of ours-0 has been open at offset 7 for \d+ s"):
         async with asyncio.timeout(60):
             await Follower(topics, database, POSITIONS, ["ours"], note).catch_up()
     assert len(noted(database)) == 7
@@ -315,7 +315,7 @@ async def test_deleted_records_that_were_not_handled_are_refused(database: Datab
         await until(lambda: len(noted(database)) == 3)
     topics.put("ours", 0, b"d", b"e")
     topics.delete_before("ours", 0, 4)
-    with pytest.raises(Gone, match="ours-0: the next record to handle is 3, but what is before 4 was deleted"):
+    with pytest.raises(RecordsLost, match="ours-0: the next record to handle is 3, but what is before 4 was deleted"):
         await Follower(topics, database, POSITIONS, ["ours"], note).run()
     assert len(noted(database)) == 3
 
@@ -324,7 +324,7 @@ async def test_who_begins_where_records_were_deleted_is_refused(database: Databa
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b")
     topics.delete_before("ours", 0, 1)
-    with pytest.raises(Gone, match="the next record to handle is 0"):
+    with pytest.raises(RecordsLost, match="the next record to handle is 0"):
         await Follower(topics, database, POSITIONS, ["ours"], note).run()
 
 
@@ -335,7 +335,7 @@ async def test_a_topic_that_ends_before_the_position_is_refused_once_it_stays_so
         await until(lambda: len(noted(database)) == 3)
     anew = FakeTopics(ours=1)
     anew.put("ours", 0, b"other")
-    with pytest.raises(Gone, match="the topic ends at 1: it was made anew"):
+    with pytest.raises(RecordsLost, match="the topic ends at 1: it was made anew"):
         await Follower(anew, database, POSITIONS, ["ours"], note).run()
     late = FakeTopics(ours=1)
     late.put("ours", 0, b"a", b"b")  # a leader that has not heard yet that the third is committed
@@ -349,9 +349,9 @@ async def test_deleted_records_are_passed_over_where_that_is_wanted_and_told_wit
     topics = FakeTopics(ours=1)
     topics.put("ours", 0, b"a", b"b", b"c")
     topics.delete_before("ours", 0, 2)
-    told: list[Gone] = []
+    told: list[RecordsLost] = []
 
-    def pass_over(connection: Connection, gone: Gone) -> None:
+    def pass_over(connection: Connection, gone: RecordsLost) -> None:
         assert POSITIONS.known(connection) == {TP("ours", 0): 2}, "not in the transaction that passes them over"
         told.append(gone)
 
@@ -399,7 +399,7 @@ async def test_who_begins_at_the_end_gets_what_came_since_also_after_a_stop(data
 
 
 async def test_a_topic_that_does_not_exist_is_refused(database: Database) -> None:
-    with pytest.raises(Refused, match="there is no topic theirs"):
+    with pytest.raises(PermanentError, match="there is no topic theirs"):
         await Follower(FakeTopics(ours=1), database, POSITIONS, ["theirs"], note).run()
 
 
@@ -408,7 +408,7 @@ async def test_a_position_moves_from_where_it_is_alone(database: Database) -> No
     await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 9, TP("ours", 1): 0}, None))
     await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 7))
     assert await database.run(POSITIONS.known) == {TP("ours", 0): 7, TP("ours", 1): 0}
-    with pytest.raises(Overtaken, match="ours-0 is not at 5 any more"):
+    with pytest.raises(ConcurrentWriter, match="ours-0 is not at 5 any more"):
         await database.run(lambda connection: POSITIONS.move(connection, TP("ours", 0), 5, 9))
 
 
@@ -427,7 +427,7 @@ async def test_what_another_process_has_handled_is_passed_over(
 async def test_records_before_which_some_are_not_handled_are_not(database: Database) -> None:
     await database.run(lambda connection: POSITIONS.begin(connection, {TP("ours", 0): 7}, None))
     for tp in (TP("ours", 0), TP("ours", 1)):
-        with pytest.raises(Overtaken, match="was put back"):
+        with pytest.raises(ConcurrentWriter, match="was put back"):
             await database.run(lambda connection, tp=tp: POSITIONS.advance(connection, tp, 8, 9))
     assert await database.run(POSITIONS.known) == {TP("ours", 0): 7}
 
@@ -463,7 +463,7 @@ async def test_who_sees_a_database_that_was_put_back_makes_the_follower_begin_an
         at = follower.at()
         follower.check(at, at)
         assert follower.progress().as_of_ms is not None
-        with pytest.raises(PutBack, match="the database is at 1 of ours-0, but has been at 2"):
+        with pytest.raises(DatabaseRolledBack, match="the database is at 1 of ours-0, but has been at 2"):
             follower.check(at, {TP("ours", 0): 1})
         assert follower.progress().as_of_ms is None
         await until(lambda: follower.progress().as_of_ms is not None)
@@ -477,7 +477,9 @@ async def test_a_log_that_was_written_anew_beyond_the_position_is_refused(databa
         await until(lambda: len(noted(database)) == 2)
     anew = FakeTopics(ours=1)
     anew.put("ours", 0, b"a", b"other", b"c", b"d")
-    with pytest.raises(Gone, match=r"the next record to handle is 2, but the record that was handled last is another"):
+    with pytest.raises(
+        RecordsLost, match=r"the next record to handle is 2, but the record that was handled last is another"
+    ):
         await Follower(anew, database, POSITIONS, ["ours"], note).run()
     assert len(noted(database)) == 2
 
@@ -491,7 +493,7 @@ async def test_a_log_that_was_cut_and_written_anew_while_the_broker_was_away_is_
         topics.logs[TP("ours", 0)] = [b"a", b"instead of b", b"c"]
         await asyncio.sleep(0.01)
         topics.away = False
-        with pytest.raises(Gone, match="handled last is another"):
+        with pytest.raises(RecordsLost, match="handled last is another"):
             await asyncio.wait_for(run, 20)
 
 
@@ -511,7 +513,7 @@ async def test_where_the_record_that_was_handled_last_has_expired_nothing_is_hel
 async def test_who_passes_lost_records_over_goes_on_at_the_end_of_a_log_that_was_written_anew(
     database: Database,
 ) -> None:
-    topics, told = FakeTopics(ours=1), list[Gone]()
+    topics, told = FakeTopics(ours=1), list[RecordsLost]()
     topics.put("ours", 0, b"a", b"b")
     async with following(Follower(topics, database, POSITIONS, ["ours"], note)):
         await until(lambda: len(noted(database)) == 2)
@@ -575,9 +577,11 @@ async def test_a_topic_that_is_made_again_meanwhile_and_has_got_further_is_refus
         topics.logs[TP("ours", 0)], topics.made = [b"other"] * 5, 2
         async with asyncio.timeout(20):
             await asyncio.wait([task])
-        with pytest.raises(Gone, match="the record that was handled last is another one now"):
+        with pytest.raises(RecordsLost, match="the record that was handled last is another one now"):
             task.result()
-    with pytest.raises(Gone, match="the record that was handled last is another one now"):  # and so at every start
+    with pytest.raises(
+        RecordsLost, match="the record that was handled last is another one now"
+    ):  # and so at every start
         await Follower(topics, database, POSITIONS, ["ours"], note).run()
 
 
@@ -588,7 +592,7 @@ async def test_positions_that_were_kept_for_another_cluster_are_refused(database
         await until(lambda: len(noted(database)) == 1)
     topics.id = "another-one"
     topics.put("ours", 0, b"b")
-    told: list[Gone] = []
+    told: list[RecordsLost] = []
     pass_over = [None, lambda _, gone: told.append(gone)]
     for each in pass_over:
         with pytest.raises(

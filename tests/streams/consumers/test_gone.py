@@ -9,8 +9,8 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, new
 
 from streams.consumers.data_loss import rewritten
-from streams.consumers.offsets import Last, hash_of
-from streams.kafka.api import TP, Fetched
+from streams.consumers.offsets import LastRecord, hash_of
+from streams.kafka.api import TP, FetchedBatch
 
 OURS = TP("ours", 0)
 
@@ -22,25 +22,25 @@ def filled(*values: bytes) -> FakeTopics:
 
 
 async def test_a_record_that_is_the_same_is_no_other() -> None:
-    assert await rewritten(filled(b"a", b"b"), {OURS: Last(1, hash_of(None, b"b"))}) == set()
-    assert await rewritten(filled(b"a", b"c"), {OURS: Last(1, hash_of(None, b"b"))}) == {OURS}
+    assert await rewritten(filled(b"a", b"b"), {OURS: LastRecord(1, hash_of(None, b"b"))}) == set()
+    assert await rewritten(filled(b"a", b"c"), {OURS: LastRecord(1, hash_of(None, b"b"))}) == {OURS}
 
 
 async def test_a_record_that_is_deleted_between_two_looks_tells_nothing() -> None:
     topics = filled(b"a", b"b")
     topics.delete_before("ours", 0, 2)
-    assert await rewritten(topics, {OURS: Last(1, hash_of(None, b"b"))}) == set()
+    assert await rewritten(topics, {OURS: LastRecord(1, hash_of(None, b"b"))}) == set()
 
 
 async def test_where_no_record_is_any_more_the_log_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place is there, and holds none: it was aborted, or is a marker."""
 
-    async def read(self: FakeTopics, tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    async def read(self: FakeTopics, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         none = np.array([], np.int64)
-        yield Fetched(start, stop, none, none, [], [])
+        yield FetchedBatch(start, stop, none, none, [], [])
 
     monkeypatch.setattr(FakeTopics, "read", read)
-    assert await rewritten(filled(b"a", b"b"), {OURS: Last(1, hash_of(None, b"b"))}) == {OURS}
+    assert await rewritten(filled(b"a", b"b"), {OURS: LastRecord(1, hash_of(None, b"b"))}) == {OURS}
 
 
 def test_records_that_differ_have_other_hashes() -> None:
@@ -52,8 +52,8 @@ async def test_what_holds_no_record_leaves_the_last_one_as_it_is(tmp_path: Path)
     """Markers and aborted records move the position."""
     database, positions = await new(tmp_path), POSITIONS
     await database.run(lambda connection: positions.begin(connection, {OURS: 0}, None))
-    await database.run(lambda connection: positions.advance(connection, OURS, 0, 3, Last(2, "hash")))
+    await database.run(lambda connection: positions.advance(connection, OURS, 0, 3, LastRecord(2, "hash")))
     await database.run(lambda connection: positions.advance(connection, OURS, 3, 5))
     assert await database.run(positions.known) == {OURS: 5}
-    assert await database.run(positions.last) == {OURS: Last(2, "hash")}
+    assert await database.run(positions.last) == {OURS: LastRecord(2, "hash")}
     database.close()

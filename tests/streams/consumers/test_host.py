@@ -16,10 +16,10 @@ from fake_topics import FakeTopics
 from notebook import POSITIONS, note
 from prometheus_client import CollectorRegistry
 
-from streams.consumers.follower import Follower, Progress
-from streams.consumers.service import Followed, behind, host, pages_app
-from streams.consumers.watermarks import Waiting
-from streams.kafka.api import TP, Refused
+from streams.consumers.follower import Follower, FollowerProgress
+from streams.consumers.service import FollowedTopics, behind, host, pages_app
+from streams.consumers.watermarks import LaggingPartition
+from streams.kafka.api import TP, PermanentError
 from streams.runtime.monotonic import steady_s
 
 
@@ -57,8 +57,8 @@ def test_who_may_lack_what_was_committed_six_seconds_ago_is_not_ready(in_transac
     tp, now_s = TP("out.enforcement", 1), steady_s()
 
     class Known:
-        def progress(self) -> Progress:
-            return Progress(0, {tp: 3}, now_s - 1, [Waiting(tp, 17, now_s - 6, in_transaction)])
+        def progress(self) -> FollowerProgress:
+            return FollowerProgress(0, {tp: 3}, now_s - 1, [LaggingPartition(tp, 17, now_s - 6, in_transaction)])
 
     said = behind(Known(), stale_s=3600)  # type: ignore[arg-type]
     assert said is not None
@@ -80,7 +80,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     database = await notebook.new(tmp_path)
     follower = Follower(topics, database, POSITIONS, ["ours"], note)
     registry = CollectorRegistry()
-    registry.register(Followed("notebook", follower))
+    registry.register(FollowedTopics("notebook", follower))
     port = free_port()
     app = pages_app(registry, lambda: behind(follower))
     hosted = asyncio.create_task(
@@ -147,5 +147,5 @@ async def test_a_port_that_is_taken_is_refused_with_its_setting() -> None:
     app = pages_app(CollectorRegistry(), lambda: None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Refused, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
+        with pytest.raises(PermanentError, match=f"127.0.0.1:{port}: .*; a free CALLWARDEN_BILLING_PORT"):
             await host([forever([])], app, ("127.0.0.1", port), "CALLWARDEN_BILLING_PORT", 20, CollectorRegistry())

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from streams.consumers import database as module
 from streams.consumers.database import Database
-from streams.consumers.offsets import Last
+from streams.consumers.offsets import LastRecord
 
 CONSUMERS = ["billing", "ledger", "notify"]
 FIRST = "INSERT INTO {}_position (topic, partition, next, last_offset, last_hash) VALUES ('ours', 0, 7, 6, 'abc')"
@@ -34,7 +34,7 @@ async def test_tables_of_the_first_release_are_brought_to_those_in_use(
     tables = import_module(f"streams.consumers.{name}.tables")
     with database.reading() as connection:
         assert tables.POSITIONS.known(connection) == {("ours", 0): 7}
-        assert tables.POSITIONS.last(connection) == {("ours", 0): Last(6, "abc")}
+        assert tables.POSITIONS.last(connection) == {("ours", 0): LastRecord(6, "abc")}
         assert tables.POSITIONS.clusters(connection) == set()
         differences = compare_metadata(MigrationContext.configure(connection), tables.METADATA)
         assert [each for each in differences if each[0] != "remove_table"] == []

@@ -2,13 +2,13 @@
 
 import random
 
-from streams.consumers.watermarks import _MOST, PATIENCE_S, Waiting, Watermarks
+from streams.consumers.watermarks import _MOST, PATIENCE_S, HighWatermarks, LaggingPartition
 from streams.kafka.api import TP
 
 
 def test_a_transaction_under_way_is_no_fault_and_one_that_stays_open_is() -> None:
     """Transactions that follow one another leave the position below each newest report, and above each old one."""
-    watermarks = Watermarks()
+    watermarks = HighWatermarks()
     for turn in range(100):
         watermarks.report(10 * turn + 10, turn)
         watermarks.reach(10 * turn)
@@ -20,13 +20,13 @@ def test_a_transaction_under_way_is_no_fault_and_one_that_stays_open_is() -> Non
     assert (watermarks.since_s, watermarks.as_of_s) == (100, 99)
     since_s = watermarks.since_s
     assert since_s is not None
-    waiting = Waiting(TP("ours", 0), 1000, since_s, in_transaction=True)
+    waiting = LaggingPartition(TP("ours", 0), 1000, since_s, in_transaction=True)
     assert [waiting.overdue(100 + PATIENCE_S), waiting.overdue(100.001 + PATIENCE_S)] == [False, True]
     assert waiting.reason(107.2).startswith("a transaction of ours-0 has been open at offset 1000 for 7 s")
 
 
 def test_what_a_position_was_above_from_the_first_is_known_at_once() -> None:
-    watermarks = Watermarks()
+    watermarks = HighWatermarks()
     watermarks.reach(5)
     assert watermarks.as_of_s is None
     watermarks.report(5, 3.0)
@@ -35,7 +35,7 @@ def test_what_a_position_was_above_from_the_first_is_known_at_once() -> None:
 
 
 def test_a_log_that_was_cut_is_waited_for_no_further_than_it_goes() -> None:
-    watermarks = Watermarks()
+    watermarks = HighWatermarks()
     for high_watermark, at_s in ((10, 1.0), (20, 2.0), (12, 3.0)):
         watermarks.report(high_watermark, at_s)
     watermarks.reach(11)
@@ -50,7 +50,7 @@ def test_reports_beyond_their_number_make_nothing_known_too_early_nor_forget_sin
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(200):
-        watermarks, reports = Watermarks(), list[tuple[int, float]]()
+        watermarks, reports = HighWatermarks(), list[tuple[int, float]]()
         end = position = 0
         at_s = 0.0
         for _ in range(400):

@@ -12,23 +12,23 @@ from court import Court, rule
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.core.threshold_distance import Looking, look
-from monitor.decoding.decode import Refused
-from monitor.partition.task import Taken
+from monitor.core.threshold_distance import DistanceOptions, measure_distances
+from monitor.decoding.decode import RejectedRow
+from monitor.partition.task import TaskOutput
 from monitor.policy.load import load
 from monitor.policy.model import Policy
-from monitor.replay.outcome import Outcome, Summary
-from streams.consumers.billing.telemetry import Telemetry as BillingTelemetry
-from streams.consumers.ledger.main import Meters
+from monitor.replay.outcome import Outcome, ReplaySummary
+from streams.consumers.billing.telemetry import BillingMetrics as BillingTelemetry
+from streams.consumers.ledger.main import LedgerMetrics
 from streams.consumers.service import pages_app
 from streams.metrics import replay_metrics as replayed
 from streams.metrics.case_transitions import course_of
 from streams.metrics.catalogue import BY_NAME, CATALOGUE
-from streams.metrics.decision_counters import Counted
+from streams.metrics.decision_counters import DecisionCounters
 from streams.metrics.document import MarksError, rewritten
 from streams.metrics.factory import about_process, counter, gauge, http_refusals
 from streams.metrics.spec import Program
-from streams.worker.metrics import Telemetry
+from streams.worker.metrics import WorkerMetrics
 
 OF_PROCESS = "callwarden_build_info"
 OF_PAGES = "callwarden_http_connections_refused_total"
@@ -48,11 +48,13 @@ def busy_court() -> Court:
     return court
 
 
-def busy_telemetry() -> Telemetry:
+def busy_telemetry() -> WorkerMetrics:
     court = busy_court()
-    telemetry = Telemetry(court.shard.policy)
+    telemetry = WorkerMetrics(court.shard.policy)
     court.until(5)
-    taken = Taken(court.sink, rows=7, duplicates=2, refused=[Refused((0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")])
+    taken = TaskOutput(
+        court.sink, rows=7, duplicates=2, refused=[RejectedRow((0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")]
+    )
     telemetry.committed(3, taken, 1_000, 0.02)
     telemetry.transaction_failed()
     telemetry.opened(3, 0.1, lambda: court.shard)
@@ -93,11 +95,11 @@ def test_a_worker_shows_the_catalogue_and_nothing_else() -> None:
 
 
 def test_a_replay_shows_what_a_worker_shows_of_the_same_records() -> None:
-    court, looking = busy_court(), Looking()
+    court, looking = busy_court(), DistanceOptions()
     court.until(5)
     sink = court.sink
-    outcome = Outcome(sink.enforcement, sink.shadow, sink.alerts, summary=Summary(read=7, last_event_ms=5))
-    outcome.seen = look(court.shard, looking)
+    outcome = Outcome(sink.enforcement, sink.shadow, sink.alerts, summary=ReplaySummary(read=7, last_event_ms=5))
+    outcome.seen = measure_distances(court.shard, looking)
     page = replayed.page(outcome, court.shard.policy, looking).decode()
     shown = list(text_string_to_metric_families(page))
     wanted = {entry.name for entry in CATALOGUE if "replay" in entry.by}
@@ -171,9 +173,9 @@ def test_every_course_of_a_case_is_told_apart() -> None:
     ]
 
 
-def decisions(policy: Policy) -> tuple[Counted, CollectorRegistry]:
+def decisions(policy: Policy) -> tuple[DecisionCounters, CollectorRegistry]:
     registry = CollectorRegistry()
-    return Counted(policy, registry), registry
+    return DecisionCounters(policy, registry), registry
 
 
 def labels_of(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
@@ -210,12 +212,12 @@ def test_the_series_of_decisions_are_few() -> None:
 
 
 def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_not() -> None:
-    telemetry = Telemetry(busy_court().shard.policy)
+    telemetry = WorkerMetrics(busy_court().shard.policy)
 
     def shown() -> float | None:
         return telemetry.registry.get_sample_value("callwarden_watermark_timestamp_seconds", {"partition": "3"})
 
-    telemetry.committed(3, Taken(), 0, 0.1)
+    telemetry.committed(3, TaskOutput(), 0, 0.1)
     assert shown() is None
     telemetry.watermark(3, 5_000)
     assert shown() == 5.0
@@ -224,7 +226,7 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
 
 
 def test_clocks_and_silence_are_shown_while_there_are_some() -> None:
-    telemetry = Telemetry(busy_court().shard.policy)
+    telemetry = WorkerMetrics(busy_court().shard.policy)
 
     def shown() -> tuple[float | None, float | None]:
         value = telemetry.registry.get_sample_value
@@ -288,7 +290,7 @@ async def test_the_pages_of_consumers_have_it() -> None:
 def test_billing_and_the_ledger_show_what_the_catalogue_says() -> None:
     billing, ledger = CollectorRegistry(), CollectorRegistry()
     BillingTelemetry(billing)
-    Meters(ledger, ["callwarden.enforcement", "callwarden.reviews"])
+    LedgerMetrics(ledger, ["callwarden.enforcement", "callwarden.reviews"])
     assert named_by(billing) == wanted_of("billing")
     assert named_by(ledger) == wanted_of("ledger")
 

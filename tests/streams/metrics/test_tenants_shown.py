@@ -7,8 +7,8 @@ from court import Court, rule
 from prometheus_client import CollectorRegistry
 
 from monitor.core.shard import Shard
-from monitor.core.threshold_distance import Looking
-from streams.metrics.tenant_collector import Tenants
+from monitor.core.threshold_distance import DistanceOptions
+from streams.metrics.tenant_collector import TenantCollector
 
 NEAR = "callwarden_tenant_threshold_ratio"
 
@@ -16,9 +16,9 @@ NEAR = "callwarden_tenant_threshold_ratio"
 class Page:
     """A page with the tenants alone, and a clock that is moved by hand."""
 
-    def __init__(self, looking: Looking | None = None) -> None:
+    def __init__(self, looking: DistanceOptions | None = None) -> None:
         self.now_s = 100.0
-        self.tenants = Tenants(looking or Looking(busiest=0), lambda: self.now_s)
+        self.tenants = TenantCollector(looking or DistanceOptions(busiest=0), lambda: self.now_s)
         self.registry = CollectorRegistry()
         self.registry.register(self.tenants)
 
@@ -104,7 +104,7 @@ def test_a_partition_that_is_opened_again_does_not_show_what_was_seen_before() -
 
 @pytest.mark.parametrize("most", [0, 3, 10])
 def test_no_crowd_makes_more_series_than_the_page_says(most: int) -> None:
-    page = Page(Looking(near=0.8, busiest=2, most=most))
+    page = Page(DistanceOptions(near=0.8, busiest=2, most=most))
     page.tenants.show(0, always(court(*(f"t{number}" for number in range(40))).shard))
     page.tenants.show(1, always(court(*(f"u{number}" for number in range(40))).shard))
     assert page.series <= 4 * most + 2
@@ -132,7 +132,7 @@ def test_the_histogram_holds_everybody() -> None:
 
 
 def test_no_telephone_number_is_a_label_though_it_were_a_tenants_id() -> None:
-    page = Page(Looking(busiest=5))
+    page = Page(DistanceOptions(busiest=5))
     page.tenants.show(0, always(court("+8613800138000", "+8613900138000").shard))
     tenants = {tenant for _, tenant in page.of(NEAR)} | {tenant for (tenant,) in page.of("callwarden_tenant_calls")}
     assert len(tenants) == 2

@@ -13,11 +13,11 @@ from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.consumers.ledger.queries import lookup as look
-from streams.consumers.ledger.queries.cases import Case, cases_of, once
-from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, events_of_review, of_tenant, resting_on
-from streams.consumers.ledger.writer import Keeper
+from streams.consumers.ledger.queries.cases import LedgerCase, cases_of, once
+from streams.consumers.ledger.queries.lookup import CaseQuery, case_of, cases, events_of_review, of_tenant, resting_on
+from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.api import TP
 
 _STATUSES = (None, "pending", "final", "reversed", "lapsed")
@@ -49,15 +49,17 @@ class Recorded(Traffic):
             self._decided = [event.id for event in self.events]
 
 
-def records(traffic: Recorded) -> Sequence[Record]:
+def records(traffic: Recorded) -> Sequence[FollowedRecord]:
     """As the topics would hold them; some come twice."""
     again = traffic.rng.sample(traffic.events, min(5, len(traffic.events)))
     decisions = TP("out.enforcement", 0)
-    held = [Record(decisions, n, 1, None, codec.encode(one)) for n, one in enumerate([*traffic.events, *again])]
-    return held + [Record(TP("in.reviews", 0), n, 1, None, codec.encode(one)) for n, one in enumerate(traffic.reviews)]
+    held = [FollowedRecord(decisions, n, 1, None, codec.encode(one)) for n, one in enumerate([*traffic.events, *again])]
+    return held + [
+        FollowedRecord(TP("in.reviews", 0), n, 1, None, codec.encode(one)) for n, one in enumerate(traffic.reviews)
+    ]
 
 
-def reviewed(seed: int) -> tuple[Recorded, list[Case]]:
+def reviewed(seed: int) -> tuple[Recorded, list[LedgerCase]]:
     """The first traffic from this seed on in which people have decided, and its cases."""
     while True:
         print("seed", seed)
@@ -69,7 +71,7 @@ def reviewed(seed: int) -> tuple[Recorded, list[Case]]:
         seed += 1
 
 
-def fits(case: Case, wanted: Wanted) -> bool:
+def fits(case: LedgerCase, wanted: CaseQuery) -> bool:
     data = case.opening.data
     return (
         wanted.status in (None, case.status)
@@ -87,11 +89,11 @@ async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: p
     rng = traffic.rng
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
-    await database.run(lambda connection: Keeper().keep(connection, records(traffic)))
+    await database.run(lambda connection: LedgerWriter().keep(connection, records(traffic)))
     with database.reading() as connection:
         for _ in range(60):
             some = rng.choice(everything).opening.data
-            wanted = Wanted(
+            wanted = CaseQuery(
                 status=rng.choice(_STATUSES),
                 tenant=rng.choice((None, some.tenant_id)),
                 rule=rng.choice((None, some.rule_id)),

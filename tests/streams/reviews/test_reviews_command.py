@@ -11,7 +11,7 @@ from fake_topics import FakeTopics
 from ledger_samples import DECISIONS, REVIEWS, put
 from typer.testing import CliRunner
 
-from monitor.partition.journal import Switch
+from monitor.partition.journal import PolicyChange
 from monitor.policy.load import loads
 from monitor.policy.serialize import to_plain
 from oracle.ledger import DAY, T0, event, pending
@@ -19,7 +19,7 @@ from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason
 from streams.cli.app import build
-from streams.kafka.api import TP, Out
+from streams.kafka.api import TP, OutputRecord
 from streams.topics.transaction_records import encode_note
 
 CANARY = "13812345678"
@@ -44,7 +44,7 @@ class FakeCluster(FakeTopics):
 
     async def stop(self) -> None: ...
 
-    async def commit(self, records: list[Out], offsets: object) -> int:
+    async def commit(self, records: list[OutputRecord], offsets: object) -> int:
         for out in records:
             self.put(out.topic, out.partition, out.value)
             self.judge(codec.read(out.value or b""))
@@ -222,7 +222,7 @@ def test_how_long_something_may_come_of_a_verdict_is_told_by_the_policy_that_the
     cluster: FakeCluster,
 ) -> None:
     policy = loads("id: house\nversion: '1'\ndefaults: {lateness: 70m}\n", "house.yaml")
-    cluster.put("out.clock", 0, encode_note(None, Switch(0, policy.sha256, to_plain(policy))))
+    cluster.put("out.clock", 0, encode_note(None, PolicyChange(0, policy.sha256, to_plain(policy))))
     words = ("--reason", "checked", "--wait", "0", "--reviewer")
     assert run("uphold", "cwe-late", *words, "wang")[0] == 0
     status, text = run("overturn", "cwe-late", *words, "li", "--again", "--yes")

@@ -21,16 +21,16 @@ from schemas.inputs import Review
 from schemas.outputs import Evidence
 from streams.consumers.database import Database
 from streams.consumers.ledger import writer as keep
-from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.queries.lookup import Wanted, cases
-from streams.kafka.api import TP, Fenced, Out, Refused, Unavailable
+from streams.consumers.ledger.entries import EntryFields
+from streams.consumers.ledger.queries.lookup import CaseQuery, cases
+from streams.kafka.api import TP, Fenced, OutputRecord, PermanentError, TransientError
 from streams.reviews import service as module
-from streams.reviews.claims import Again, By, Taken
-from streams.reviews.service import Desk
-from streams.reviews.validation import NotGiven
+from streams.reviews.claims import AlreadyReserved, Replace, ReviewedBy
+from streams.reviews.service import ReviewService
+from streams.reviews.validation import ReviewRefused
 
 NOW = T0 + DAY
-WANG, LI = By("wang", "looked into"), By("li", "another view")
+WANG, LI = ReviewedBy("wang", "looked into"), ReviewedBy("li", "another view")
 
 
 @pytest.fixture(autouse=True)
@@ -45,30 +45,30 @@ class Broker:
 
     def __init__(self) -> None:
         self.held = topics(2)
-        self.written: list[Out] = []
+        self.written: list[OutputRecord] = []
         self.fail: Iterator[str] = iter(())
 
-    async def write(self, records: Sequence[Out]) -> None:
+    async def write(self, records: Sequence[OutputRecord]) -> None:
         await asyncio.sleep(0)
         how = next(self.fail, "")
         if how == "before":
-            raise Unavailable("the broker is away")
+            raise TransientError("the broker is away")
         self.written += records
         for out in records:
             self.held.put(out.topic, out.partition, out.value)
         if how == "after":
-            raise Unavailable("the broker went away: whether it was written is not known")
+            raise TransientError("the broker went away: whether it was written is not known")
 
     def reviews(self) -> list[Review]:
         return [review for out in self.written if isinstance(review := codec.read(out.value or b""), Review)]
 
 
 @asynccontextmanager
-async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[Desk]:
+async def desk_at(folder: Path, broker: Broker) -> AsyncIterator[ReviewService]:
     """As a command has it, with a process of its own."""
     database = Database(address(folder), "ledger")
     try:
-        yield Desk(broker.held, database, NAMES, "murmur2", broker.write)
+        yield ReviewService(broker.held, database, NAMES, "murmur2", broker.write)
     finally:
         database.close()
 
@@ -96,7 +96,7 @@ async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"))
     with monkeypatch.context() as before:
-        before.setattr(keep, "fields_of_event", lambda value: Fields(fault="of tomorrow"))
+        before.setattr(keep, "fields_of_event", lambda value: EntryFields(fault="of tomorrow"))
         (await filled(address(tmp_path), broker.held)).close()
     async with desk_at(tmp_path, broker) as desk:
         await desk.begin()
@@ -109,16 +109,16 @@ async def test_the_second_reviewer_is_told_who_decided_what_and_when(tmp_path: P
     put(broker.held, 0, pending("cwe-p"))
     async with desk_at(tmp_path, broker) as one, desk_at(tmp_path, broker) as two:
         await one.begin()
-        await one.give(["cwe-p"], "uphold", By("wang 13812345678", "looked into"))
+        await one.give(["cwe-p"], "uphold", ReviewedBy("wang 13812345678", "looked into"))
         await two.begin()
         refused = (await two.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
         again = (await one.give(["cwe-p"], "uphold", WANG)).refused["cwe-p"]
-    assert isinstance(refused, Taken)
+    assert isinstance(refused, AlreadyReserved)
     assert str(refused) == (
         "cwe-p: wang •••••••••78 decided to uphold it, 2026-03-03 00:00 UTC (looked into); "
         "it was sent, and nothing has come of it yet"
     )
-    assert isinstance(again, Taken)
+    assert isinstance(again, AlreadyReserved)
     assert len(broker.written) == 1
 
 
@@ -135,7 +135,7 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path) -> Non
             await desk.begin()
             won = {}
             for each in rng.sample(ids, len(ids)):
-                given = await desk.give([each], rng.choice(("uphold", "overturn")), By(who, "why"))
+                given = await desk.give([each], rng.choice(("uphold", "overturn")), ReviewedBy(who, "why"))
                 won[each] = bool(given.claims)
             return won
 
@@ -156,12 +156,12 @@ async def test_a_crash_between_claim_and_send_is_finished_by_the_next_command(tm
     broker.fail = iter([how])
     async with desk_at(tmp_path, broker) as desk:
         await desk.begin()
-        with pytest.raises(Unavailable):
+        with pytest.raises(TransientError):
             await desk.give(["cwe-p"], "uphold", WANG)
     async with desk_at(tmp_path, broker) as desk:
         finished = await desk.begin()
         refused = (await desk.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
-    assert isinstance(refused, Taken)
+    assert isinstance(refused, AlreadyReserved)
     [record] = broker.reviews()
     assert (record.verdict, record.reviewer) == ("uphold", "wang")
     assert [claim.enforcement_id for claim in finished.claims] == (["cwe-p"] if how == "before" else [])
@@ -173,7 +173,7 @@ async def test_what_was_decided_otherwise_before_it_was_sent_is_withdrawn(tmp_pa
     broker.fail = iter(["before"])
     async with desk_at(tmp_path, broker) as desk:
         await desk.begin()
-        with pytest.raises(Unavailable):
+        with pytest.raises(TransientError):
             await desk.give(["cwe-p"], "uphold", WANG)
     put(broker.held, 0, event("cwe-l", kind="lapse", reverses="cwe-p", decided_ms=T0 + 7 * DAY))
     async with desk_at(tmp_path, broker) as desk:
@@ -198,18 +198,18 @@ async def test_many_are_overturned_wherever_the_command_was_stopped_and_each_onc
         make = rng.choice((event, pending))
         put(broker.held, number % 2, make(f"cwe-{number}", rule_id="broken", decided_ms=T0 + number))
     put(broker.held, 0, event("cwe-other"), event("cwe-late", rule_id="broken", decided_ms=T0 + 60))
-    wanted = Wanted(rule="broken", from_ms=T0, to_ms=T0 + 60)
+    wanted = CaseQuery(rule="broken", from_ms=T0, to_ms=T0 + 60)
     stops = 0
     while True:
         broker.fail = iter(["", rng.choice(("before", "after"))] if stops < 8 else [])
         database = Database(address(tmp_path), "ledger")
-        desk = Desk(broker.held, database, NAMES, "murmur2", broker.write)
+        desk = ReviewService(broker.held, database, NAMES, "murmur2", broker.write)
         try:
             await desk.begin()
             with database.reading() as connection:
                 ids = [case.in_force.id for case in cases(connection, wanted) if case.stands]
             await desk.give(ids, "overturn", WANG)
-        except Unavailable:
+        except TransientError:
             stops += 1
         else:
             break
@@ -253,17 +253,17 @@ async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_com
         await desk.begin()
         first, _ = (await desk.give(["cwe-p", "cwe-q"], "uphold", WANG)).claims
         seen = {"cwe-p": first}
-        early = (await desk.give(["cwe-p"], "overturn", LI, again=Again(seen, 60_000))).refused["cwe-p"]
+        early = (await desk.give(["cwe-p"], "overturn", LI, again=Replace(seen, 60_000))).refused["cwe-p"]
         assert str(early) == (
             "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and nothing has come "
             "of it yet; --again can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
         )
-        unseen = await desk.give(["cwe-q"], "overturn", LI, again=Again(seen, 0))
+        unseen = await desk.give(["cwe-q"], "overturn", LI, again=Replace(seen, 0))
         assert list(unseen.refused) == ["cwe-q"]
-        replaced = await desk.give(["cwe-p"], "overturn", LI, again=Again(seen, 0))
+        replaced = await desk.give(["cwe-p"], "overturn", LI, again=Replace(seen, 0))
         assert [(one.verdict, one.reviewer) for one in replaced.claims] == [("overturn", "li")]
         # Whoever has seen wang's, and not li's in its place, does not replace that.
-        late = await desk.give(["cwe-p"], "uphold", By("zhao", "why"), again=Again(seen, 0))
+        late = await desk.give(["cwe-p"], "uphold", ReviewedBy("zhao", "why"), again=Replace(seen, 0))
         assert list(late.refused) == ["cwe-p"]
     assert [(each.enforcement_id, each.reviewer) for each in broker.reviews()] == [
         ("cwe-p", "wang"), ("cwe-q", "wang"), ("cwe-p", "li")
@@ -323,7 +323,7 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
             "cwe-f": "cwe-f is final already, upheld; it can be overturned",
         }
         assert broker.written == []
-        assert all(isinstance(why, NotGiven) for why in given.refused.values())
+        assert all(isinstance(why, ReviewRefused) for why in given.refused.values())
         # Either id of an upheld decision is right.
         assert len((await desk.give(["cwe-p"], "overturn", WANG)).claims) == 1
         assert list((await desk.give(["cwe-f"], "overturn", LI)).refused) == ["cwe-f"]
@@ -334,14 +334,14 @@ async def test_a_broker_that_is_away_is_told_at_once(tmp_path: Path) -> None:
     broker = Broker()
     broker.held.away = True
     async with desk_at(tmp_path, broker) as desk:
-        with pytest.raises(Unavailable, match="the broker is away"):
+        with pytest.raises(TransientError, match="the broker is away"):
             await desk.begin()
 
 
 async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> None:
     async with desk_at(tmp_path, Broker()) as desk:
         desk._topics = FakeTopics()
-        with pytest.raises(Refused, match="`callwarden topics create` makes it"):
+        with pytest.raises(PermanentError, match="`callwarden topics create` makes it"):
             await desk.begin()
 
 
@@ -349,7 +349,7 @@ class Contested:
     """A cluster at which others write with the same transactional id, so many times."""
 
     def __init__(self, times: int) -> None:
-        self.times, self.ids, self.written = times, set[str](), list[Out]()
+        self.times, self.ids, self.written = times, set[str](), list[OutputRecord]()
 
     def writer(self, transactional_id: str) -> "Contested":
         self.ids.add(transactional_id)
@@ -359,7 +359,7 @@ class Contested:
 
     async def stop(self) -> None: ...
 
-    async def commit(self, records: Sequence[Out], offsets: object) -> int:
+    async def commit(self, records: Sequence[OutputRecord], offsets: object) -> int:
         self.times -= 1
         if self.times >= 0:
             raise Fenced
@@ -371,12 +371,12 @@ async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(monkeyp
     async def at_once(seconds: float) -> None: ...
 
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=at_once))
-    out = Out(REVIEWS, 0, b"acme", b"a review")
+    out = OutputRecord(REVIEWS, 0, b"acme", b"a review")
     twice = Contested(2)
     await module.writing_to(twice, "ours")([out])  # type: ignore[arg-type]
     assert twice.written == [out]
     assert all(each.startswith("ours-reviews") for each in twice.ids), "it shares no id with the operators' commands"
-    with pytest.raises(Unavailable, match="another operator's command was being written"):
+    with pytest.raises(TransientError, match="another operator's command was being written"):
         await module.writing_to(Contested(10**6), "ours")([out])  # type: ignore[arg-type]
 
 

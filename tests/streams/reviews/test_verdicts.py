@@ -6,10 +6,10 @@ import pytest
 from shard_samples import MINUTE, T0
 from standing_traffic import Traffic
 
-from monitor.core.tenants.tenant_record import Case as ShardCase
+from monitor.core.tenants.tenant_record import DecisionCase as ShardCase
 from schemas.outputs import Enforcement
-from streams.consumers.ledger.queries.cases import Case, cases_of
-from streams.reviews.validation import NotGiven, Verdict, refusal, review_of
+from streams.consumers.ledger.queries.cases import LedgerCase, cases_of
+from streams.reviews.validation import ReviewRefused, Verdict, rejection_reason, review_of
 
 _CLOSED = ("reversed", "lapsed")
 
@@ -73,7 +73,7 @@ def test_the_register_is_what_a_plain_loop_and_the_shard_say(round_: int) -> Non
     assert len(seen) > 1
 
 
-def reviewed(traffic: Watched, case: Case, named: str, verdict: Verdict, minute: float) -> list[str]:
+def reviewed(traffic: Watched, case: LedgerCase, named: str, verdict: Verdict, minute: float) -> list[str]:
     """What the shard says of such a review at that minute: nothing, or the word of its refusal."""
     traffic.court.review(minute, verdict, named, f"v{minute}", tenant_id=case.opening.subject)
     traffic.until(minute + 0.01)
@@ -97,7 +97,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         named = rng.choice([event.id for event in case.events])
         verdict: Verdict = rng.choice(("uphold", "overturn"))
         minute += rng.choice((0.1, 0.1, 40))  # within the half hour of reviewing, or beyond
-        foreseen = refusal(case, named, verdict, T0 + round(minute * MINUTE))
+        foreseen = rejection_reason(case, named, verdict, T0 + round(minute * MINUTE))
         before = len(traffic.events)
         words = reviewed(traffic, case, named, verdict, minute)
         later = [event for event in traffic.events[before:] if f"v{minute}" in event.data.evidence.review_ids]
@@ -110,7 +110,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
 
 
 def test_an_unknown_id_is_refused() -> None:
-    assert "no such decision in the ledger" in str(refusal(None, "cwe-x", "uphold", T0))
+    assert "no such decision in the ledger" in str(rejection_reason(None, "cwe-x", "uphold", T0))
 
 
 def test_a_verdict_has_the_same_id_each_time_and_another_for_another() -> None:
@@ -134,5 +134,5 @@ def test_words_that_do_not_fit_are_refused(reviewer: str, reason: str) -> None:
     traffic.court.likely_ban(1)
     traffic.until(2)
     [case] = cases_of(traffic.events)
-    with pytest.raises(NotGiven):
+    with pytest.raises(ReviewRefused):
         review_of(case, "uphold", reviewer, reason, T0)

@@ -9,16 +9,16 @@ import msgspec
 import pytest
 import zstandard
 
-from streams.savepoint.archive import Export, ExportError, Header, write
-from streams.topics.partition_state import Part
+from streams.savepoint.archive import ArchiveError, ArchiveHeader, ArchiveReader, write
+from streams.topics.partition_state import PartitionState
 
-HEADER = Header(1_772_409_600_000, "in.", "out.", 3)
+HEADER = ArchiveHeader(1_772_409_600_000, "in.", "out.", 3)
 
 
-def parts() -> list[Part]:
+def parts() -> list[PartitionState]:
     chooser = random.Random(1)
     return [
-        Part(
+        PartitionState(
             number, {f"k{n}/0": chooser.randbytes(n * 50) for n in range(number * 20)}, {"clock": (number, number + 1)}
         )
         for number in range(3)
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_an_export_is_read_as_it_was_written_as_often_as_one_likes(path: Path) -> None:
-    export = Export(path)
+    export = ArchiveReader(path)
     assert export.header == HEADER
     for _ in range(2):
         assert list(export.parts()) == parts()
@@ -45,7 +45,7 @@ def test_nobody_else_may_read_it_and_nothing_stands_beside_it(path: Path) -> Non
 
 
 def test_an_export_that_is_not_finished_leaves_no_file(tmp_path: Path) -> None:
-    def broken() -> Iterator[Part]:
+    def broken() -> Iterator[PartitionState]:
         yield parts()[1]
         raise RuntimeError("the broker is away")
 
@@ -58,8 +58,8 @@ def test_a_torn_export_is_refused_wherever_it_is_torn(path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole) - 4, 97):  # the last four bytes are zstd's checksum of what ours covers, too
         path.write_bytes(whole[:length])
-        with pytest.raises(ExportError, match=r"torn or was changed|expected what"):
-            Export(path).check()
+        with pytest.raises(ArchiveError, match=r"torn or was changed|expected what"):
+            ArchiveReader(path).check()
 
 
 def test_an_export_with_a_changed_byte_is_refused(path: Path) -> None:
@@ -67,30 +67,30 @@ def test_an_export_with_a_changed_byte_is_refused(path: Path) -> None:
     whole = path.read_bytes()
     for place in range(8, len(whole), 101):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(ExportError):
-            Export(path).check()
+        with pytest.raises(ArchiveError):
+            ArchiveReader(path).check()
     inner = zstandard.ZstdDecompressor().decompressobj().decompress(whole)
     for place in range(100, len(inner), 997):
         path.write_bytes(zstandard.compress(inner[:place] + bytes([inner[place] ^ 1]) + inner[place + 1 :]))
-        with pytest.raises(ExportError):
-            Export(path).check()
+        with pytest.raises(ArchiveError):
+            ArchiveReader(path).check()
 
 
 def test_what_stands_behind_the_end_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"and more")
-    with pytest.raises(ExportError, match="torn or was changed"):
-        Export(path).check()
+    with pytest.raises(ArchiveError, match="torn or was changed"):
+        ArchiveReader(path).check()
 
 
 def test_a_version_that_is_not_known_is_told(path: Path) -> None:
-    record = msgspec.msgpack.encode(Header(0, "in.", "out.", 3, version=2))
+    record = msgspec.msgpack.encode(ArchiveHeader(0, "in.", "out.", 3, version=2))
     path.write_bytes(zstandard.compress(len(record).to_bytes(4, "big") + record))
-    with pytest.raises(ExportError, match="it is of version 2; this release reads version 1"):
-        Export(path)
+    with pytest.raises(ArchiveError, match="it is of version 2; this release reads version 1"):
+        ArchiveReader(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", zstandard.compress(b"\x00\x00\x00\x01\x80"), bytes(100)])
 def test_another_file_is_no_export(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(ExportError, match="expected what `callwarden state export` writes"):
-        Export(path)
+    with pytest.raises(ArchiveError, match="expected what `callwarden state export` writes"):
+        ArchiveReader(path)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from streams.consumers.billing.conformance.scenarios import Story
+from streams.consumers.billing.conformance.scenarios import ConformanceScenario
 
 _EVERY_ORDER = "upheld-then-overturned"
 _LONG = 8
@@ -18,14 +18,14 @@ class Delivery(NamedTuple):
     event: str
 
 
-class Course(NamedTuple):
+class DeliveryOrder(NamedTuple):
     """One order in which a story's events are delivered, to a consumer that knows nothing yet."""
 
     name: str
     deliveries: Sequence[Delivery]
 
 
-def courses(story: Story) -> Iterator[Course]:
+def courses(story: ConformanceScenario) -> Iterator[DeliveryOrder]:
     """Those of one story; none twice."""
     seen = set()
     for course in _all(story):
@@ -35,7 +35,7 @@ def courses(story: Story) -> Iterator[Course]:
             yield course
 
 
-def _all(story: Story) -> Iterator[Course]:
+def _all(story: ConformanceScenario) -> Iterator[DeliveryOrder]:
     names = list(story.events)
     yield _course("as it comes", names)
     yield _course("backwards", names[::-1])
@@ -45,19 +45,19 @@ def _all(story: Story) -> Iterator[Course]:
     yield _course("all of it again from the beginning", [*names, *names])
     yield _course("backwards, then all of it again", [*names[::-1], *names])
     in_turn = [Delivery(at % 2, name) for at, name in enumerate(names)]
-    yield Course("from two partitions, the second first", sorted(in_turn, key=lambda each: -each.partition))
+    yield DeliveryOrder("from two partitions, the second first", sorted(in_turn, key=lambda each: -each.partition))
     both = [Delivery(partition, name) for name in names for partition in (0, 1)]
-    yield Course("from both of two partitions", sorted(both, key=lambda each: each.partition))
+    yield DeliveryOrder("from both of two partitions", sorted(both, key=lambda each: each.partition))
     if story.name == _EVERY_ORDER:
         for order in itertools.permutations(names):
             yield _course(" - ".join(order), order)
 
 
-def _course(name: str, events: Sequence[str]) -> Course:
-    return Course(name, [Delivery(0, event) for event in events])
+def _course(name: str, events: Sequence[str]) -> DeliveryOrder:
+    return DeliveryOrder(name, [Delivery(0, event) for event in events])
 
 
-def beside(stories: dict[str, Story]) -> Iterator[Story]:
+def beside(stories: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
     """Stories of records that are not as this release writes them, made of those of others."""
     yield _newer(stories["upheld"])
     yield _unreadable(stories["final-overturned"])
@@ -66,7 +66,7 @@ def beside(stories: dict[str, Story]) -> Iterator[Story]:
     yield _altered(stories["two-holds"])
 
 
-def _newer(of: Story) -> Story:
+def _newer(of: ConformanceScenario) -> ConformanceScenario:
     pending, upheld = (json.loads(value) for value in of.events.values())
     upheld["type"] = "callwarden.enforcement.v2"
     upheld["datacontenttype"], upheld["extension"] = "application/vnd.next+json", {"nested": [{"refunds": "released"}]}
@@ -82,7 +82,7 @@ def _newer(of: Story) -> Story:
     )
 
 
-def _unreadable(of: Story) -> Story:
+def _unreadable(of: ConformanceScenario) -> ConformanceScenario:
     ban, reversal = of.events.values()
     without = json.loads(reversal)
     del without["data"]["refunds"]
@@ -101,7 +101,7 @@ def _unreadable(of: Story) -> Story:
     return story
 
 
-def _nobodys(of: Story) -> Story:
+def _nobodys(of: ConformanceScenario) -> ConformanceScenario:
     ban, reversal = of.events.values()
     events = {"ban": ban, "no JSON and no key": b"no JSON", "reversal": reversal}
     title = "A record that cannot be read and may be about any tenant leaves all without an answer"
@@ -110,7 +110,7 @@ def _nobodys(of: Story) -> Story:
     return story
 
 
-def _half_characters(of: Story) -> Story:
+def _half_characters(of: ConformanceScenario) -> ConformanceScenario:
     """JSON can write half a surrogate pair, which is no text."""
     ban, reversal = (json.loads(value) for value in of.events.values())
     ban["data"]["reason"]["en"] += "\ud83d"
@@ -124,7 +124,7 @@ def _half_characters(of: Story) -> Story:
     return _made("half-characters", title, "不需要的字段与需要的字段中的半个字符", of, events)
 
 
-def _altered(of: Story) -> Story:
+def _altered(of: ConformanceScenario) -> ConformanceScenario:
     ban, termination, reversal = of.events.values()
     unaffected = ban.replace(b'"frozen"', b'"unaffected"')
     reversing = json.loads(ban)
@@ -141,5 +141,7 @@ def _altered(of: Story) -> Story:
     )
 
 
-def _made(name: str, title: str, title_zh: str, of: Story, events: dict[str, bytes]) -> Story:
-    return Story(name, title, title_zh, of.policy, events=events)
+def _made(
+    name: str, title: str, title_zh: str, of: ConformanceScenario, events: dict[str, bytes]
+) -> ConformanceScenario:
+    return ConformanceScenario(name, title, title_zh, of.policy, events=events)

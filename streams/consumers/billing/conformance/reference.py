@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 
-class RightConsumer:
+class ReferenceConsumer:
     """The contract's sentence for billing. Forgets nothing, so it is no way to run one."""
 
     def __init__(self) -> None:

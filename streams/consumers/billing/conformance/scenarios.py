@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Story:
+class ConformanceScenario:
     """What happened, and the events that came of it, in their order. Each has a name in the story."""
 
     name: str
@@ -35,7 +35,7 @@ class Story:
     keys: dict[str, str | None] = field(default_factory=dict)
     """The keys of records whose key is not their event's subject."""
 
-    def happens(self, *records: Record, until_ms: int | None = None) -> "Story":
+    def happens(self, *records: Record, until_ms: int | None = None) -> "ConformanceScenario":
         """More happens; all is judged anew, and what is new is appended to the events."""
         self.records += records
         self.until_ms = until_ms
@@ -107,7 +107,7 @@ TENANTS: Final = ("acme", "ACME", "acme ", "ａｃｍｅ", "é", "e\u0301", "a/b
 """Ten tenants whom careless comparing takes for one another, or careless addresses lose."""
 
 
-def stories() -> Iterator[Story]:
+def stories() -> Iterator[ConformanceScenario]:
     """All stories."""
     policy = loads("id: billing-pack\nversion: '1'\n", "billing-pack")
     freezing = loads(
@@ -116,8 +116,8 @@ def stories() -> Iterator[Story]:
         "billing-pack",
     )
 
-    def new(name: str, title: str, title_zh: str, by: Policy = policy) -> Story:
-        return Story(name, title, title_zh, by)
+    def new(name: str, title: str, title_zh: str, by: Policy = policy) -> ConformanceScenario:
+        return ConformanceScenario(name, title, title_zh, by)
 
     yield from _clauses(new)
     yield from _admission(new)
@@ -133,10 +133,10 @@ def stories() -> Iterator[Story]:
     )
 
 
-New = Callable[..., Story]
+New = Callable[..., ConformanceScenario]
 
 
-def _clauses(new: New) -> Iterator[Story]:
+def _clauses(new: New) -> Iterator[ConformanceScenario]:
     yield new("clause-1", "Clause 1: a verified complaint of fraud bans", "第一条：核实的欺诈投诉，封号").happens(
         complaint("c1", "fraud")
     )
@@ -158,7 +158,7 @@ def _clauses(new: New) -> Iterator[Story]:
     )
 
 
-def _admission(new: New) -> Iterator[Story]:
+def _admission(new: New) -> Iterator[ConformanceScenario]:
     yield new("admission", "Numbers are refused: refunds are not touched", "号码申请驳回：不影响退款").happens(
         application("a1", _CERTAIN), application("a2", _LIKELY, T0 + HOUR)
     )
@@ -167,8 +167,8 @@ def _admission(new: New) -> Iterator[Story]:
     )
 
 
-def _pending(new: New) -> Iterator[Story]:
-    def pending(name: str, title: str, title_zh: str) -> Story:
+def _pending(new: New) -> Iterator[ConformanceScenario]:
+    def pending(name: str, title: str, title_zh: str) -> ConformanceScenario:
         return new(name, title, title_zh).happens(finding("f1", _LIKELY))
 
     yield pending("pending", "A likely prohibited business waits for a review", "疑似禁止类业务，等待复核")
@@ -183,7 +183,7 @@ def _pending(new: New) -> Iterator[Story]:
     yield story.happens(review("r2", story.id("pending-ban"), "overturn", T0 + 2 * DAY))
 
 
-def _taken_back(new: New) -> Iterator[Story]:
+def _taken_back(new: New) -> Iterator[ConformanceScenario]:
     story = new("final-overturned", "A final ban is overturned", "终局封号被撤销").happens(complaint("c1", "fraud"))
     yield story.happens(review("r1", story.id("ban"), "overturn", T0 + DAY))
     yield new("dismissed", "The complaint turns out to be untrue", "投诉后被认定不成立").happens(
@@ -196,8 +196,8 @@ def _taken_back(new: New) -> Iterator[Story]:
     )
 
 
-def _escalations(new: New, policy: Policy, freezing: Policy) -> Iterator[Story]:
-    def strikes(name: str, title: str, title_zh: str, by: Policy) -> Story:
+def _escalations(new: New, policy: Policy, freezing: Policy) -> Iterator[ConformanceScenario]:
+    def strikes(name: str, title: str, title_zh: str, by: Policy) -> ConformanceScenario:
         records = [complaint(f"c{number}", "no_consent", T0 + number * HOUR) for number in (1, 2, 3)]
         return new(name, title, title_zh, by).happens(*records)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from schemas.json_schema import DIALECT, schema
 from streams.consumers.billing.api_models import Answer
 from streams.consumers.billing.conformance.delivery_orders import beside, courses
-from streams.consumers.billing.conformance.reference import RightConsumer
-from streams.consumers.billing.conformance.scenarios import Story, stories
+from streams.consumers.billing.conformance.reference import ReferenceConsumer
+from streams.consumers.billing.conformance.scenarios import ConformanceScenario, stories
 
 FOLDER: Final = "schemas/billing-pack"
 _BYSTANDER: Final = "bystander"
@@ -40,7 +40,7 @@ def export(folder: Path) -> list[Path]:
     return [folder / name for name in wanted]
 
 
-def document(story: Story) -> dict[str, Any]:
+def document(story: ConformanceScenario) -> dict[str, Any]:
     """The file of a story."""
     texts = {name: value.decode() for name, value in story.events.items()}
     keys = {name: story.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
@@ -60,7 +60,7 @@ def document(story: Story) -> dict[str, Any]:
 def _answered(
     deliveries: Any, texts: Mapping[str, str], keys: Mapping[str, str | None], tenants: list[str]
 ) -> list[dict[str, Any]]:
-    consumer, told = RightConsumer(), []
+    consumer, told = ReferenceConsumer(), []
     for partition, event in deliveries:
         consumer.handle(texts[event], keys[event])
         then = {tenant: consumer.answer(tenant) for tenant in tenants}

@@ -13,7 +13,7 @@ Status = Literal["pending", "final", "reversed", "lapsed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LedgerCase:
     """A decision as it was first made, as a review upheld it, and what took it back, as far as there are such.
 
     ``reviews`` are all that name it, as they came, also those that changed nothing.
@@ -62,7 +62,7 @@ def once(reviews: Iterable[Review]) -> list[Review]:
     return list({msgspec.structs.astuple(review): review for review in reviews}.values())
 
 
-def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> list[Case]:
+def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> list[LedgerCase]:
     """The cases that these events tell of, by time and id. An event that comes twice is one."""
     by_id = {event.id: event for event in events}
     upheld = {event.data.supersedes: event for event in by_id.values() if event.data.supersedes}
@@ -79,5 +79,5 @@ def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> l
         ids = (event.id, later.id) if later else (event.id,)
         named = [review for each in ids for review in about.get((event.subject, each), ())]
         closing = next((closings[each] for each in ids if each in closings), None)
-        cases.append(Case(event, later, closing, tuple(sorted(named, key=lambda review: review.updated_ms))))
+        cases.append(LedgerCase(event, later, closing, tuple(sorted(named, key=lambda review: review.updated_ms))))
     return sorted(cases, key=lambda case: (case.opening.data.decided_ms, case.opening.id))

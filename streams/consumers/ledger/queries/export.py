@@ -39,10 +39,10 @@ def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
     if row.topic == JOURNAL.topic and not row.fault:
         return line | {"record": _shown_action(action_of(row.value))}
     kind = row.kind or row.reread_kind
-    return line | ({"record": shown(kind, row.value)} if kind else {"fault": row.fault})
+    return line | ({"record": displayed_value(kind, row.value)} if kind else {"fault": row.fault})
 
 
-def shown(kind: str, value: bytes) -> dict[str, Any]:
+def displayed_value(kind: str, value: bytes) -> dict[str, Any]:
     """What an entry's value says; of a review, what people wrote has its telephone numbers masked.
 
     The reasons of decisions are masked where they are made.

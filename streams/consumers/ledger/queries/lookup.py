@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.ledger.entries import storable
-from streams.consumers.ledger.queries.cases import Case, Status, cases_of, once
+from streams.consumers.ledger.queries.cases import LedgerCase, Status, cases_of, once
 from streams.consumers.ledger.tables import ENTRIES, LISTED, POSITIONS
 from streams.consumers.record_decoding import event_of, review_of
 
@@ -20,7 +20,7 @@ _TAKES_BACK = ("reversal", "lapse", "review")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CaseQuery:
     """Which cases: all that is given must hold. Times are those at which a case was first decided."""
 
     status: Status | None = None
@@ -30,7 +30,7 @@ class Wanted:
     to_ms: int | None = None
 
 
-def cases(connection: Connection, wanted: Wanted) -> list[Case]:
+def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
     """The cases that are wanted, by time and id."""
     e, later = LISTED.c, LISTED.alias("later")
     query = select(e.event_id).where(e.kind.is_not(None), e.kind.not_in(_TAKES_BACK), e.supersedes.is_(None))
@@ -53,7 +53,7 @@ def cases(connection: Connection, wanted: Wanted) -> list[Case]:
     return sorted(kept, key=lambda case: (case.opening.data.decided_ms, case.opening.id))
 
 
-def case_of(connection: Connection, event_id: str) -> Case | None:
+def case_of(connection: Connection, event_id: str) -> LedgerCase | None:
     """The case to which an id belongs, be it of its decision, upholding, reversal or lapse."""
     e, at = LISTED.c, storable(event_id)
     seen = {at}
@@ -68,10 +68,10 @@ def case_of(connection: Connection, event_id: str) -> Case | None:
         at = before
 
 
-def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
+def resting_on(connection: Connection, chosen: Sequence[LedgerCase]) -> list[LedgerCase]:
     """The final escalations that name one of these decisions as evidence, and are not among them."""
     ids = {event_id for case in chosen for event_id in case.ids}
-    found: dict[str, Case] = {}
+    found: dict[str, LedgerCase] = {}
     for tenant in sorted({case.opening.subject for case in chosen}):
         for case in of_tenant(connection, tenant)[2]:
             if case.status == "final" and not ids.isdisjoint(case.in_force.data.evidence.enforcement_ids):
@@ -79,7 +79,7 @@ def resting_on(connection: Connection, chosen: Sequence[Case]) -> list[Case]:
     return [case for event_id, case in sorted(found.items()) if event_id not in ids]
 
 
-def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[Case]]:
+def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[LedgerCase]]:
     """All of a tenant: its events in the order in which they were decided, its reviews, and its cases.
 
     That order is not the topics': after a move there are some of before, and some of since, under any prefixes.
@@ -125,7 +125,7 @@ def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> 
     return list({event.id: event for event in events}.values())
 
 
-def _with_ids(connection: Connection, ids: Sequence[str]) -> list[Case]:
+def _with_ids(connection: Connection, ids: Sequence[str]) -> list[LedgerCase]:
     events = _events(connection, LISTED.c.event_id, ids)
     upheld = _events(connection, LISTED.c.supersedes, ids)
     named = [*ids, *(event.id for event in upheld)]

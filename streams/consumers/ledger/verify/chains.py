@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, select
 
 from monitor.text.masking import mask_numbers
 from streams.consumers.ledger import journal
-from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.hash_chain import beginning, link
-from streams.consumers.ledger.published_heads import Head, PublishedHead
+from streams.consumers.ledger.published_heads import ChainHead, PublishedHead
 from streams.consumers.ledger.tables import ABOUT_ONE, ENTRIES, JOURNAL, LOSSES, POSITIONS, READ, REREAD
 from streams.consumers.ledger.writer import reader_of
 from streams.kafka.api import TP
@@ -30,7 +30,7 @@ class Verified:
     that has kept or listed them: nobody finds them by their columns.
     """
 
-    heads: dict[TP, Head] = field(default_factory=dict)
+    heads: dict[TP, ChainHead] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     unreadable: int = 0
@@ -77,7 +77,7 @@ def verify(connection: Connection, published: Mapping[TP, Mapping[int, Published
 
 def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: dict[int, PublishedHead]) -> None:
     read = reader_of(tp.topic)
-    head = Head(0, -1, beginning(*tp))
+    head = ChainHead(0, -1, beginning(*tp))
     for row in rows:
         where = f"{chain_name(tp)} entry {row.number} (offset {row.offset})"
         if row.number != head.number + 1:
@@ -103,7 +103,7 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
                 "up to it is not the one that was published"
             )
         # On from the hash that stands there: one change is told once, not for every entry after it.
-        head = Head(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
+        head = ChainHead(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
     found.heads[tp] = head
     if published:
         found.faults.append(
@@ -112,13 +112,13 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
         )
 
 
-def _wrong(row: Row[Any], fields: Fields) -> list[str]:
+def _wrong(row: Row[Any], fields: EntryFields) -> list[str]:
     """The columns that do not say what the bytes say. Releases differ in what they can read, and in what they say of
     what they cannot: a fault is never compared, and of an entry that was kept with one its own columns say nothing."""
-    said = Fields() if row.fault is not None else fields
+    said = EntryFields() if row.fault is not None else fields
     wrong = [] if said.fault else [name for name in READ if getattr(row, name) != getattr(said, name)]
     if row.reread_topic is not None:
-        said = fields if row.fault is not None else Fields()
+        said = fields if row.fault is not None else EntryFields()
         wrong += [] if said.fault else [name for name in READ if getattr(row, f"reread_{name}") != getattr(said, name)]
     return wrong
 

@@ -13,9 +13,9 @@ from streams.consumers.database import Database
 from streams.consumers.ledger.tables import ENTRIES, JOURNAL, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.verify.chains import as_bytes, chain_name
-from streams.consumers.topic_reader import Topics
-from streams.kafka.api import TP, Fetched
-from streams.kafka.topic_names import Names
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, FetchedBatch
+from streams.kafka.topic_names import TopicNames
 
 _AT_ONCE = 1_000
 _LOOK_S = 0.25
@@ -36,13 +36,13 @@ class TopicComparison:
     absent: dict[str, int] = field(default_factory=dict)
 
 
-async def committed_ends(topics: Topics, names: Names) -> dict[TP, int]:
+async def committed_ends(topics: TopicReader, names: TopicNames) -> dict[TP, int]:
     """How far each partition of the ledger's topics is committed now. Unavailable, Refused."""
     counts = await topics.partitions(topics_of(names))
     return await topics.ends([TP(topic, number) for topic in counts for number in range(counts[topic])])
 
 
-async def settle(database: Database, ends: Mapping[TP, int]) -> None:
+async def wait_until_caught_up(database: Database, ends: Mapping[TP, int]) -> None:
     """Wait until a running ledger has kept all up to ``ends``, for as long as its positions move. Unavailable."""
     moved_s, before = time.monotonic(), None
     while True:
@@ -56,7 +56,9 @@ async def settle(database: Database, ends: Mapping[TP, int]) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
-async def compare(topics: Topics, connection: Connection, names: Names, ends: Mapping[TP, int]) -> TopicComparison:
+async def compare(
+    topics: TopicReader, connection: Connection, names: TopicNames, ends: Mapping[TP, int]
+) -> TopicComparison:
     """Compare one state of the ledger with the topics, up to its position and at least up to ``ends``.
 
     What the topics hold beyond the position is named too: a ledger that is behind, and one whose end was removed
@@ -97,7 +99,7 @@ async def compare(topics: Topics, connection: Connection, names: Names, ends: Ma
 
 
 async def compare_partition(
-    connection: Connection, tp: TP, position: int | None, start: int, batches: AsyncIterator[Fetched]
+    connection: Connection, tp: TP, position: int | None, start: int, batches: AsyncIterator[FetchedBatch]
 ) -> list[str]:
     """Compare a chain with ``batches``, the records of its partition from offset ``start``, at which it begins, on."""
     faults: list[str] = []

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import aiohttp
 
 from streams.consumers.notify.channels.alertmanager import Alertmanager
-from streams.consumers.notify.channels.base import Channel, Failed
+from streams.consumers.notify.channels.base import Channel, DeliveryFailed
 from streams.consumers.notify.channels.dingtalk import DingTalk
 from streams.consumers.notify.channels.feishu import Feishu
 from streams.consumers.notify.channels.webhook import Webhook
 from streams.consumers.notify.channels.wecom import WeCom
 from streams.settings.load import Settings
 
-__all__ = ["Alertmanager", "Channel", "DingTalk", "Failed", "Feishu", "WeCom", "Webhook", "configured"]
+__all__ = ["Alertmanager", "Channel", "DeliveryFailed", "DingTalk", "Feishu", "WeCom", "Webhook", "configured"]
 
 
 def configured(settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], int]) -> list[Channel]:

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from monitor.text.display import tenant_label
 from streams.consumers.notify.channels.base import Poster
 from streams.consumers.notify.channels.text import about, plain
-from streams.consumers.notify.messages.message import Item, Message
-from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.messages.message import Message, MessageItem
+from streams.consumers.notify.outbox import LastingMessage
 
 _PATH: Final = "/api/v2/alerts"
 _AHEAD_MS: Final = 5 * 60_000
@@ -39,7 +39,7 @@ class Alertmanager:
             [alert for m, at in zip(messages, since_ms, strict=True) for alert in alerts(m, at, now_ms, self._link)]
         )
 
-    async def remind(self, standing: Sequence[Standing]) -> None:
+    async def remind(self, standing: Sequence[LastingMessage]) -> None:
         """Keep these, `at_once` of them at most, from ending. Raises Failed."""
         now_ms = self._clock()
         await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._link)])
@@ -64,7 +64,7 @@ def alerts(message: Message, since_ms: int, now_ms: int, link: str | None) -> It
             yield _alert(message, item, since_ms, now_ms, link)
 
 
-def _alert(message: Message, item: Item | None, since_ms: int, now_ms: int, link: str | None) -> dict[str, Any]:
+def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: int, link: str | None) -> dict[str, Any]:
     tenant_id = item.tenant_id if item else message.tenant_id
     labels = {
         "alertname": "CallwardenTenant",

@@ -21,7 +21,7 @@ _LEAST_SECRET = 6
 _LEAST_KEY = 16  # in a path, beside words
 
 
-class Failed(Exception):
+class DeliveryFailed(Exception):
     """A receiver did not take a message. ``str()`` is one readable line without address or secret.
 
     ``message_alone``: it is this message that it does not take; others may be. ``receiver_alone``: no message was at
@@ -74,9 +74,11 @@ class Poster:
             ) as answer:
                 content = await _beginning(answer.content)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError, ValueError) as error:
-            raise Failed(_why(error), receiver_alone=_not_reached(error)) from None
+            raise DeliveryFailed(_why(error), receiver_alone=_not_reached(error)) from None
         if 300 <= answer.status < 400:
-            raise Failed(f"it answers {answer.status}, a redirect, which is not followed; its final address is needed")
+            raise DeliveryFailed(
+                f"it answers {answer.status}, a redirect, which is not followed; its final address is needed"
+            )
         return answer.status, answer.headers, content
 
     def shown(self, text: str) -> str:
@@ -91,13 +93,13 @@ class Poster:
         line = mask_numbers(" ".join(text.split()))
         return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
 
-    def http_failure(self, status: int, headers: Mapping[str, str], content: bytes) -> Failed:
+    def http_failure(self, status: int, headers: Mapping[str, str], content: bytes) -> DeliveryFailed:
         """For an answer that is no success."""
         said = self.shown(content.decode("utf-8", "replace"))
         why = f"it answers {status}" + (f": {said}" if said else "")
         if status == 429:
-            return Failed(why, wait_s=_seconds(headers.get("Retry-After")) or 60)
-        return Failed(why, message_alone=status in (400, 413, 422))
+            return DeliveryFailed(why, wait_s=_seconds(headers.get("Retry-After")) or 60)
+        return DeliveryFailed(why, message_alone=status in (400, 413, 422))
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.consumers.notify.channels.base import Failed, Poster
+from streams.consumers.notify.channels.base import DeliveryFailed, Poster
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Codes:
         if code is None:
             if status != 200:
                 raise poster.http_failure(status, headers, content)
-            raise Failed(
+            raise DeliveryFailed(
                 "it answers 200 without a code: nobody knows whether it took the message. Is it a robot's address?"
             )
         if code == 0:
             return f"{self.names[0]} 0"
         words = next((str(said[key]) for key in ("errmsg", "msg", "StatusMessage") if said.get(key)), "")
         hint = f"; {self.hints[code]}" if code in self.hints else ""
-        raise Failed(
+        raise DeliveryFailed(
             f"{self.names[0]} {code}: {poster.shown(words)}{hint}",
             message_alone=code in self.this_message,
             wait_s=60 if code in self.too_fast else None,

@@ -13,7 +13,7 @@ from streams.consumers.notify.tables import OUTBOX
 from streams.settings.load import Settings
 
 
-class GivenUp(NamedTuple):
+class FailedMessages(NamedTuple):
     """A message that a channel's receiver refused for good.
 
     ``over``: what it was of has ended since, or more was told of that since, so that to tell it now would be wrong.
@@ -37,7 +37,7 @@ def kept(settings: Settings) -> AbstractContextManager[Database]:
     )
 
 
-def given_up(connection: Connection) -> list[GivenUp]:
+def given_up(connection: Connection) -> list[FailedMessages]:
     """All that were given up within a month and not told again, the oldest first."""
     table = OUTBOX.c
     rows = connection.execute(
@@ -45,14 +45,16 @@ def given_up(connection: Connection) -> list[GivenUp]:
         .where(table.state == "given_up")
         .order_by(table.number)
     ).all()
-    found = [GivenUp(number, channel, outbox.decode(text), at_ms, False) for number, channel, text, at_ms in rows]
+    found = [
+        FailedMessages(number, channel, outbox.decode(text), at_ms, False) for number, channel, text, at_ms in rows
+    ]
     stands = {outbox.key(one.message): one.message for one in outbox.standing(connection)}
     # Alertmanager's own are not reminded of any more, though they may go on.
     forgotten = {one.message.id: one for one in found if one.channel.startswith("alertmanager")}
     return [one._replace(over=_over(connection, one.message, stands, forgotten)) for one in found]
 
 
-def tell_again(connection: Connection, some: Sequence[GivenUp], now_ms: int) -> int:
+def tell_again(connection: Connection, some: Sequence[FailedMessages], now_ms: int) -> int:
     """Have these delivered after all, those that are over left out; how many that are."""
     revived = 0
     for one in some:
@@ -66,7 +68,7 @@ def tell_again(connection: Connection, some: Sequence[GivenUp], now_ms: int) -> 
 
 
 def _over(
-    connection: Connection, message: Message, stands: Mapping[str, Message], forgotten: Mapping[str, GivenUp]
+    connection: Connection, message: Message, stands: Mapping[str, Message], forgotten: Mapping[str, FailedMessages]
 ) -> bool:
     now = stands.get(outbox.key(message))
     if message.standing == "on" and now is None and message.id in forgotten:
@@ -74,7 +76,7 @@ def _over(
     return message.standing is not None and now != (message if message.standing == "on" else None)
 
 
-def _followed(connection: Connection, one: GivenUp) -> bool:
+def _followed(connection: Connection, one: FailedMessages) -> bool:
     """Whether more was told of the same since."""
     table, about = OUTBOX.c, outbox.key(one.message)
     later = connection.execute(

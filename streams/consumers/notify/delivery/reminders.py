@@ -10,10 +10,10 @@ import structlog
 from monitor.text.display import tenant_label
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.channels import Alertmanager, Failed
+from streams.consumers.notify.channels import Alertmanager, DeliveryFailed
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.outbox import Standing
-from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.notify.outbox import LastingMessage
+from streams.consumers.notify.telemetry import NotifyMetrics
 
 log = structlog.get_logger("callwarden")
 
@@ -26,7 +26,7 @@ class Reminders:
     """Of one Alertmanager. One that it refuses five times while it takes others is given up."""
 
     def __init__(
-        self, channel: Alertmanager, database: Database, telemetry: Telemetry, elapsed_s: Callable[[], float]
+        self, channel: Alertmanager, database: Database, telemetry: NotifyMetrics, elapsed_s: Callable[[], float]
     ) -> None:
         self._channel, self._database, self._telemetry = channel, database, telemetry
         self._elapsed_s = elapsed_s
@@ -42,7 +42,7 @@ class Reminders:
         try:
             for at in range(0, len(standing), most):
                 await self._remind_of(standing[at : at + most])
-        except Failed as failed:
+        except DeliveryFailed as failed:
             if not self._failures:
                 log.warning("a channel does not take reminders", channel=self._channel.name, why=str(failed))
             self._next_s = self._elapsed_s() + max(failed.wait_s or 0.0, min(2.0**self._failures, _EVERY_S))
@@ -50,7 +50,7 @@ class Reminders:
             return
         self._failures, self._next_s = 0, self._elapsed_s() + _EVERY_S
 
-    async def _remind_of(self, some: Sequence[Standing]) -> None:
+    async def _remind_of(self, some: Sequence[LastingMessage]) -> None:
         """Raises Failed, of the receiver; a message that it fails at alone holds no other up."""
         failed = await self._tried(some)
         if failed is None:
@@ -61,7 +61,7 @@ class Reminders:
             await self._blame(some[0].message, failed)
             return
         self._turn = (self._turn + _PROBES) % len(some)
-        taken, refused = 0, list[tuple[Message, Failed]]()
+        taken, refused = 0, list[tuple[Message, DeliveryFailed]]()
         for each in (*some[self._turn :], *some[: self._turn]):
             why = await self._tried([each])
             if why is None:
@@ -79,17 +79,17 @@ class Reminders:
         for message, why in refused:
             await self._blame(message, why)
 
-    async def _tried(self, some: Sequence[Standing]) -> Failed | None:
+    async def _tried(self, some: Sequence[LastingMessage]) -> DeliveryFailed | None:
         try:
             await self._channel.remind(some)
-        except Failed as failed:
+        except DeliveryFailed as failed:
             self._telemetry.failed(self._channel.name)
             return failed
         for each in some:
             self._refused.pop(each.message.id, None)
         return None
 
-    async def _blame(self, message: Message, why: Failed) -> None:
+    async def _blame(self, message: Message, why: DeliveryFailed) -> None:
         self._refused[message.id] += 1
         if self._refused[message.id] < _ATTEMPTS:
             return

@@ -11,14 +11,14 @@ import structlog
 from monitor.text.display import tenant_label
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.channels import Alertmanager, Channel, Failed
+from streams.consumers.notify.channels import Alertmanager, Channel, DeliveryFailed
 from streams.consumers.notify.delivery.rate_limit import RateLimit
 from streams.consumers.notify.delivery.reminders import Reminders
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.outbox import Waiting
+from streams.consumers.notify.outbox import OutboxRow
 from streams.consumers.notify.rules.digest import digest, plan
-from streams.consumers.notify.telemetry import Telemetry
-from streams.kafka.api import Unavailable
+from streams.consumers.notify.telemetry import NotifyMetrics
+from streams.kafka.api import TransientError
 
 log = structlog.get_logger("callwarden")
 
@@ -48,7 +48,7 @@ class Sender:
         channel: Channel,
         database: Database,
         clock: Callable[[], int],
-        telemetry: Telemetry,
+        telemetry: NotifyMetrics,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only increases."""
@@ -62,7 +62,7 @@ class Sender:
         self._failures = 0
         self._rest_until_s = -math.inf
         self._passed = False  # whether the last request did
-        self._suspects: dict[int, Waiting] | None = None  # see `outbox.suspects`
+        self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspects`
         self._held: set[str] = set()  # tenants of whom a message was set aside in this step
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Sender:
         while True:
             try:
                 await self.step()
-            except Unavailable as error:
+            except TransientError as error:
                 log.warning("waiting", why=str(error))
                 await asyncio.sleep(5)
             await asyncio.sleep(LOOK_S)
@@ -93,13 +93,13 @@ class Sender:
                 await self._probe(first, room)
             elif rows:
                 await self._deliver(rows, room)
-        except Failed as failed:
+        except DeliveryFailed as failed:
             self._rest(failed)
             return
         if self._reminders is not None:
             await self._reminders.step()
 
-    async def _deliver(self, rows: Sequence[Waiting], room: int | None) -> None:
+    async def _deliver(self, rows: Sequence[OutboxRow], room: int | None) -> None:
         """All of these. Raises Failed where the channel is to be left alone for a while."""
         if room is None:
             for batch in _batches(rows, self._channel.at_once):
@@ -114,15 +114,15 @@ class Sender:
             unnamed = {row.message.id for row in digested if row.attempts or _in_doubt(row)}
             await self._send(digested, digest([row.message for row in digested], self._clock(), unnamed))
 
-    async def _probe(self, rows: Sequence[Waiting], room: int | None) -> None:
+    async def _probe(self, rows: Sequence[OutboxRow], room: int | None) -> None:
         """The first, so that the order is kept where it passes, and those that failed least, until one passes; then
         those that failed before it once more. Raises Failed where none passes."""
-        failed: list[tuple[Waiting, Failed]] = []
+        failed: list[tuple[OutboxRow, DeliveryFailed]] = []
         tried = [*rows[:1], *sorted(rows[1:], key=lambda row: row.unattributed)]
         for row in tried[: _PROBES if room is None else min(_PROBES, room)]:
             try:
                 await self._send([row])
-            except Failed as why:
+            except DeliveryFailed as why:
                 if why.receiver_alone:
                     raise
                 failed.append((row, why))
@@ -133,7 +133,7 @@ class Sender:
         for row, _ in failed[: None if room is None else max(0, room - len(failed) - 1)]:
             await self._send([row._replace(unattributed=row.unattributed + 1)])
 
-    async def _send(self, rows: Sequence[Waiting], instead: Message | None = None) -> None:
+    async def _send(self, rows: Sequence[OutboxRow], instead: Message | None = None) -> None:
         """These, or ``instead`` of them one for all. Raises Failed where the channel is to rest for a while."""
         rows = [row for row in rows if row.message.tenant_id not in self._held]
         if not rows:
@@ -142,7 +142,7 @@ class Sender:
         await self._limit.take()
         try:
             await self._channel.send(messages, [row.made_ms for row in rows][: len(messages)])
-        except Failed as failed:
+        except DeliveryFailed as failed:
             await self._failed(rows, failed, instead is not None)
             return
         except Exception:
@@ -159,7 +159,7 @@ class Sender:
             self._telemetry.sent(self._channel.name, message.what)
         await self._blame_suspects(numbers)
 
-    async def _failed(self, rows: Sequence[Waiting], failed: Failed, digested: bool) -> None:
+    async def _failed(self, rows: Sequence[OutboxRow], failed: DeliveryFailed, digested: bool) -> None:
         """Set aside what is at fault. Raises Failed where it is not known, or the receiver is."""
         self._telemetry.failed(self._channel.name)
         passed, self._passed = self._passed, False
@@ -192,7 +192,7 @@ class Sender:
         for row in list(suspects.values()):
             await self._set_aside(row, "the receiver fails at it and takes others")
 
-    async def _set_aside(self, row: Waiting, why: str) -> None:
+    async def _set_aside(self, row: OutboxRow, why: str) -> None:
         """Try this one later, or not any more."""
         self._suspected().pop(row.number, None)
         self._hold(row)
@@ -215,16 +215,16 @@ class Sender:
         if isinstance(self._channel, Alertmanager):
             await self._database.run(lambda connection: outbox.stands_no_more(connection, row.message))
 
-    def _suspected(self) -> dict[int, Waiting]:
+    def _suspected(self) -> dict[int, OutboxRow]:
         if self._suspects is None:
             self._suspects = {}
         return self._suspects
 
-    def _hold(self, row: Waiting) -> None:
+    def _hold(self, row: OutboxRow) -> None:
         if row.message.tenant_id:
             self._held.add(row.message.tenant_id)
 
-    def _rest(self, failed: Failed) -> None:
+    def _rest(self, failed: DeliveryFailed) -> None:
         seconds = max(failed.wait_s or 0.0, min(2.0**self._failures, _LAST_RETRY_S))
         if not self._failures:
             log.warning("a channel does not take messages", channel=self._channel.name, why=str(failed))
@@ -237,13 +237,13 @@ class Sender:
         self._failures, self._passed = 0, True
 
 
-def _in_doubt(row: Waiting) -> bool:
+def _in_doubt(row: OutboxRow) -> bool:
     return not row.attempts and row.unattributed >= _IN_DOUBT
 
 
-def _first_of_tenants(rows: Sequence[Waiting]) -> list[Waiting]:
+def _first_of_tenants(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
     """The next message of each tenant, but for those that are known to fail."""
-    first: dict[str | int, Waiting] = {}
+    first: dict[str | int, OutboxRow] = {}
     for row in rows:
         first.setdefault(row.message.tenant_id or row.number, row)
     return [row for row in first.values() if not row.attempts]
@@ -253,9 +253,9 @@ def _backoff_ms(attempts: int) -> int:
     return _MINUTE_MS << min(attempts, _ATTEMPTS - 2)
 
 
-def _batches(rows: Sequence[Waiting], most: int) -> Iterator[list[Waiting]]:
+def _batches(rows: Sequence[OutboxRow], most: int) -> Iterator[list[OutboxRow]]:
     """In this order, at most so many at once; one that may be at fault alone."""
-    batch: list[Waiting] = []
+    batch: list[OutboxRow] = []
     for row in rows:
         alone = row.attempts > 0 or _in_doubt(row)
         if batch and (alone or len(batch) == most):

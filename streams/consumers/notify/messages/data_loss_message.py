@@ -2,11 +2,11 @@
 
 from monitor.text.masking import mask_numbers
 from schemas.outputs import Reason
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.notify.messages.message import Message
 
 
-def records_lost(gone: Gone, of_alerts: bool, now_ms: int) -> Message:
+def records_lost(gone: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
     """``of_alerts``: what fired before is taken for over; else how tenants stand may not be known."""
     what = mask_numbers(str(gone))
     next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")

@@ -3,16 +3,16 @@
 from typing import Final
 
 from monitor.report import labels
-from monitor.report.labels import Label
+from monitor.report.labels import BilingualLabel
 
 WHAT: Final = {
     **labels.KINDS,
-    "alert": Label("预警", "Alert"),
-    "pending": Label("待复核", "Pending review"),
-    "lapse_soon": Label("即将逾期失效", "About to lapse"),
-    "escalation_hollow": Label("升级决定依据不足", "Escalation without ground"),
-    "summary": Label("每日汇总", "Summary"),
-    "digest": Label("摘要", "Digest"),
-    "records_lost": Label("记录缺失", "Records lost"),
+    "alert": BilingualLabel("预警", "Alert"),
+    "pending": BilingualLabel("待复核", "Pending review"),
+    "lapse_soon": BilingualLabel("即将逾期失效", "About to lapse"),
+    "escalation_hollow": BilingualLabel("升级决定依据不足", "Escalation without ground"),
+    "summary": BilingualLabel("每日汇总", "Summary"),
+    "digest": BilingualLabel("摘要", "Digest"),
+    "records_lost": BilingualLabel("记录缺失", "Records lost"),
 }
 """`Message.what` by its names."""

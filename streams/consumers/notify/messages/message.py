@@ -14,7 +14,7 @@ What = Literal[
 ]  # fmt: skip
 
 
-class Item(Struct, frozen=True):
+class MessageItem(Struct, frozen=True):
     """One of the things that a message about several names."""
 
     tenant_id: str
@@ -45,7 +45,7 @@ class Message(Struct, frozen=True, kw_only=True):
     refs: tuple[str, ...] = ()
     standing: Literal["on", "off"] | None = None
     others: bool = True
-    items: tuple[Item, ...] = ()
+    items: tuple[MessageItem, ...] = ()
 
 
 def rank(severity: str) -> int:

@@ -9,30 +9,30 @@ from monitor.report.labels import label
 from monitor.text.display import tenant_label
 from schemas.outputs import Reason
 from streams.consumers.notify.messages.labels import WHAT
-from streams.consumers.notify.messages.message import Item, Message, rank
-from streams.consumers.notify.rules.notification_rules import Silent
+from streams.consumers.notify.messages.message import Message, MessageItem, rank
+from streams.consumers.notify.rules.notification_rules import SilentMessage
 
 _WORST = 10
 _TENANTS = 10
 
 
-class Plan(NamedTuple):
+class DigestPlan(NamedTuple):
     """What to send next: messages each by itself, then one digest of the others, if there are any."""
 
     single: list[Message]
     digested: list[Message]
 
 
-def plan(waiting: Sequence[Message], room: int) -> Plan:
+def plan(waiting: Sequence[Message], room: int) -> DigestPlan:
     """Of what is waiting, oldest first, with room for so many messages: all, or the worst ones and a digest."""
     if room <= 0:
-        return Plan([], [])
+        return DigestPlan([], [])
     if len(waiting) <= room:
-        return Plan(list(waiting), [])
+        return DigestPlan(list(waiting), [])
     worst = sorted(range(len(waiting)), key=lambda at: (-rank(waiting[at].severity), at))
     chosen = sorted(worst[: room - 1])
     kept = set(chosen)
-    return Plan([waiting[at] for at in chosen], [m for at, m in enumerate(waiting) if at not in kept])
+    return DigestPlan([waiting[at] for at in chosen], [m for at, m in enumerate(waiting) if at not in kept])
 
 
 def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = ()) -> Message:
@@ -53,12 +53,12 @@ def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = 
             f"A digest of {count(n)} messages about {count(tenants)} tenant{'' if tenants == 1 else 's'}",
         ),
         lines=(_counted((m.what, "off" if m.standing == "off" else "") for m in messages),),
-        items=tuple(Item(m.tenant_id, m.behaviour, m.severity, m.title) for m in worst),
+        items=tuple(MessageItem(m.tenant_id, m.behaviour, m.severity, m.title) for m in worst),
         refs=tuple(ref for m in worst for ref in m.refs[:1]),
     )
 
 
-def summary(silent: Sequence[Silent], at_ms: int) -> Message:
+def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
     """What of a day was not told one by one, because people had just heard the like of it."""
     n = len(silent)
     by_tenant = Counter(each.tenant_id for each in silent)
@@ -67,7 +67,7 @@ def summary(silent: Sequence[Silent], at_ms: int) -> Message:
         for tenant_id, _ in by_tenant.most_common(_TENANTS)
     }
     items = tuple(
-        Item(
+        MessageItem(
             tenant_id,
             each.behaviour,
             each.severity,

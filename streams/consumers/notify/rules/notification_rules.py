@@ -5,15 +5,21 @@ from dataclasses import dataclass, field
 from monitor.policy.model import Policy
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.messages.message import Message, Severity, What, rank
-from streams.consumers.notify.rules.templates import Words, fit
-from streams.consumers.notify.rules.tenant_state import Case, Firing, Tenant, Thread, Violation
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.templates import MessageTemplates, fit
+from streams.consumers.notify.rules.tenant_state import (
+    AlertThread,
+    NotifiedAlert,
+    NotifiedCase,
+    NotifiedViolation,
+    TenantState,
+)
+from streams.consumers.notify.rules.throttle import Throttle
 
 REPEATED = "repeat_violation"
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class SilentMessage:
     """What was not told because people had just heard the like of it: the summary of the day counts it."""
 
     tenant_id: str
@@ -25,43 +31,43 @@ class Silent:
 
 
 @dataclass(slots=True)
-class Said:
+class RuleOutput:
     """What came of one record or of the time: what is told, and what is not, in order."""
 
     messages: list[Message] = field(default_factory=list)
-    silent: list[Silent] = field(default_factory=list)
+    silent: list[SilentMessage] = field(default_factory=list)
 
 
-class Desk:
-    """Changes what is known of a tenant (`Tenant`) and says what people hear of it."""
+class NotificationRules:
+    """Changes what is known of a tenant (`TenantState`) and says what people hear of it."""
 
-    def __init__(self, policy: Policy, manners: Manners) -> None:
+    def __init__(self, policy: Policy, manners: Throttle) -> None:
         self.policy = policy
         self._manners = manners
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
         self._longest_ms = max((escalation.window_ms for escalation in policy.escalations), default=0)
-        self._words = Words(policy)
+        self._words = MessageTemplates(policy)
 
-    def alert(self, tenant_id: str, tenant: Tenant, alert: Alert, now_ms: int) -> Said:
+    def alert(self, tenant_id: str, tenant: TenantState, alert: Alert, now_ms: int) -> RuleOutput:
         """An alert fires, is sent again, or is over."""
-        said = Said()
+        said = RuleOutput()
         if alert.state == "resolved":
             self._resolve(tenant_id, tenant, alert, said)
         elif rank(alert.severity) >= rank(self._manners.least):
             behaviour = self.behaviour_of(alert.rule_id)
-            thread = tenant.threads.setdefault(behaviour, Thread())
+            thread = tenant.threads.setdefault(behaviour, AlertThread())
             began = not thread.firing
-            thread.firing[alert.alert_id] = Firing(
+            thread.firing[alert.alert_id] = NotifiedAlert(
                 alert.rule_id, alert.severity, alert.updated_ms, alert.measure, fit(alert.reason), now_ms
             )
             self._fires(tenant_id, tenant, behaviour, thread, began, now_ms, said)
         self._forget(tenant, now_ms)
         return said
 
-    def decision(self, tenant_id: str, tenant: Tenant, event: Enforcement, now_ms: int) -> Said:
+    def decision(self, tenant_id: str, tenant: TenantState, event: Enforcement, now_ms: int) -> RuleOutput:
         """Something was decided, upheld, taken back, or has lapsed."""
-        said, data = Said(), event.data
+        said, data = RuleOutput(), event.data
         tenant.on_record = data.violations_on_record
         closed = self._close(tenant, event)
         hollow_before = {id_ for id_, case in tenant.cases.items() if case.hollow}
@@ -69,7 +75,7 @@ class Desk:
             self._take_back(tenant, event, closed)
         else:
             self._record(tenant, event, closed)
-        thread = tenant.threads.setdefault(data.behaviour, Thread())
+        thread = tenant.threads.setdefault(data.behaviour, AlertThread())
         what: What = "pending" if data.status == "pending_review" else data.kind
         severity = _severity(event)
         last_ms = thread.decided.get(what)
@@ -82,7 +88,7 @@ class Desk:
             if what == "pending" and (severity, data.tier or "none") not in thread.pending:
                 thread.pending.append((severity, data.tier or "none"))
         else:
-            said.silent.append(Silent(tenant_id, data.behaviour, what, severity, data.decided_ms, event.id))
+            said.silent.append(SilentMessage(tenant_id, data.behaviour, what, severity, data.decided_ms, event.id))
         if what == "reversal":
             self._anew(tenant, thread, now_ms)
         elif what != "lapse":
@@ -94,9 +100,9 @@ class Desk:
         self._forget(tenant, now_ms)
         return said
 
-    def tick(self, tenant_id: str, tenant: Tenant, now_ms: int) -> Said:
+    def tick(self, tenant_id: str, tenant: TenantState, now_ms: int) -> RuleOutput:
         """Time has come: what has fired for long enough is told, and what has for too long is taken for over."""
-        said = Said()
+        said = RuleOutput()
         for behaviour, thread in tenant.threads.items():
             self._outlast(tenant_id, behaviour, thread, now_ms, said)
             if thread.pending and tenant.waits_until_ms(behaviour) <= now_ms:
@@ -119,7 +125,14 @@ class Desk:
     # Alerts -----------------------------------------------------------------------------------------------------
 
     def _fires(
-        self, tenant_id: str, tenant: Tenant, behaviour: str, thread: Thread, began: bool, now_ms: int, said: Said
+        self,
+        tenant_id: str,
+        tenant: TenantState,
+        behaviour: str,
+        thread: AlertThread,
+        began: bool,
+        now_ms: int,
+        said: RuleOutput,
     ) -> None:
         worst = thread.severity
         if thread.told is not None:
@@ -132,11 +145,11 @@ class Desk:
             pass  # while a termination or a ban stands, no measured rule decides anything: nothing follows
         elif began and self._heard(thread, now_ms):
             alert_id, alert = next(iter(thread.firing.items()))
-            said.silent.append(Silent(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
+            said.silent.append(SilentMessage(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
         elif began:
             thread.tell_ms = now_ms + self._manners.delay_ms
 
-    def _resolve(self, tenant_id: str, tenant: Tenant, alert: Alert, said: Said) -> None:
+    def _resolve(self, tenant_id: str, tenant: TenantState, alert: Alert, said: RuleOutput) -> None:
         """Wherever it fires, however bad it is by now: the policy and what is told may be others than when it began."""
         for behaviour, thread in tenant.threads.items():
             if thread.firing.pop(alert.alert_id, None) and not thread.firing:
@@ -144,7 +157,7 @@ class Desk:
                     said.messages.append(self._words.over(tenant_id, tenant, behaviour, self._tier(behaviour), alert))
                 thread.end()
 
-    def _outlast(self, tenant_id: str, behaviour: str, thread: Thread, now_ms: int, said: Said) -> None:
+    def _outlast(self, tenant_id: str, behaviour: str, thread: AlertThread, now_ms: int, said: RuleOutput) -> None:
         for alert_id in [id_ for id_, alert in thread.firing.items() if alert.until_ms <= now_ms]:
             del thread.firing[alert_id]
         if not thread.firing:
@@ -153,7 +166,7 @@ class Desk:
                 said.messages.append(self._words.outlasted(tenant_id, behaviour, tier, thread.told, now_ms))
             thread.end()
 
-    def _anew(self, tenant: Tenant, thread: Thread, now_ms: int) -> None:
+    def _anew(self, tenant: TenantState, thread: AlertThread, now_ms: int) -> None:
         """After a decision was taken back the next one is news again, and so is what fires all the while."""
         thread.decided = {"reversal": now_ms}
         thread.told_ms = None
@@ -162,11 +175,13 @@ class Desk:
                 if other.firing and other.told is None and other.tell_ms is None and not self._heard(other, now_ms):
                     other.tell_ms = now_ms + self._manners.delay_ms
 
-    def _tell(self, tenant_id: str, tenant: Tenant, behaviour: str, thread: Thread, now_ms: int, said: Said) -> None:
+    def _tell(
+        self, tenant_id: str, tenant: TenantState, behaviour: str, thread: AlertThread, now_ms: int, said: RuleOutput
+    ) -> None:
         said.messages.append(self._words.fires(tenant_id, tenant, behaviour, self._tier(behaviour), thread, now_ms))
         thread.told, thread.told_ms = thread.severity, now_ms
 
-    def _heard(self, thread: Thread, now_ms: int) -> bool:
+    def _heard(self, thread: AlertThread, now_ms: int) -> bool:
         """Whether people have just heard of it, be it by an alert or by a decision."""
         heard = [at for what, at in thread.decided.items() if what != "reversal"]
         heard += [thread.told_ms] if thread.told_ms is not None else []
@@ -174,11 +189,11 @@ class Desk:
 
     # Decisions --------------------------------------------------------------------------------------------------
 
-    def _close(self, tenant: Tenant, event: Enforcement) -> Case | None:
+    def _close(self, tenant: TenantState, event: Enforcement) -> NotifiedCase | None:
         """The case that the event makes final or takes back, which is in force no more under its old id."""
         return tenant.cases.pop(event.data.supersedes or event.data.reverses or "", None)
 
-    def _take_back(self, tenant: Tenant, event: Enforcement, closed: Case | None) -> None:
+    def _take_back(self, tenant: TenantState, event: Enforcement, closed: NotifiedCase | None) -> None:
         reversed_id = event.data.reverses
         tenant.violations = [violation for violation in tenant.violations if violation.id != reversed_id]
         if closed is not None and closed.pending and closed.hollow:
@@ -191,13 +206,15 @@ class Desk:
                 case.used.remove(reversed_id)
                 case.left = None if case.left is None else case.left - 1
 
-    def _record(self, tenant: Tenant, event: Enforcement, pending: Case | None) -> None:
+    def _record(self, tenant: TenantState, event: Enforcement, pending: NotifiedCase | None) -> None:
         data, repeated = event.data, event.data.behaviour == REPEATED
         final = data.status == "final"
         known = any(violation.id == event.id for violation in tenant.violations)
         if final and not repeated and "record_violation" in data.actions and not known:
-            tenant.violations.append(Violation(event.id, data.decided_ms))
-        case = Case(data.kind, data.behaviour, data.rule_id, not final, data.refunds == "frozen", data.review_by_ms)
+            tenant.violations.append(NotifiedViolation(event.id, data.decided_ms))
+        case = NotifiedCase(
+            data.kind, data.behaviour, data.rule_id, not final, data.refunds == "frozen", data.review_by_ms
+        )
         if repeated and pending is not None:
             case.used, case.left, case.at_least = pending.used, pending.left, pending.at_least
         elif repeated and data.measure is not None:
@@ -209,7 +226,7 @@ class Desk:
         if case.pending or case.frozen or case.what in ("termination", "ban"):
             tenant.cases[event.id] = case
 
-    def _waits_no_more(self, tenant: Tenant, event: Enforcement, said: Said) -> None:
+    def _waits_no_more(self, tenant: TenantState, event: Enforcement, said: RuleOutput) -> None:
         """Alertmanager hears when no decision of a thread waits any more; the others hear what became of it."""
         waiting = {case.behaviour for case in tenant.cases.values() if case.pending}
         for behaviour, thread in tenant.threads.items():
@@ -224,7 +241,7 @@ class Desk:
     def _tier(self, behaviour: str) -> str:
         return self._tiers.get(behaviour, "none")
 
-    def _forget(self, tenant: Tenant, now_ms: int) -> None:
+    def _forget(self, tenant: TenantState, now_ms: int) -> None:
         """What cannot matter any more: threads that nobody was told of lately, violations that no escalation counts."""
         quiet_before_ms = now_ms - self._manners.quiet_ms
         for behaviour in [key for key, thread in tenant.threads.items() if thread.idle(quiet_before_ms)]:

@@ -4,31 +4,31 @@ from collections.abc import Mapping, Sequence
 
 from monitor.policy.model import Policy
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.notify.rules.notification_rules import Desk
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.notification_rules import NotificationRules
+from streams.consumers.notify.rules.throttle import Throttle
 
 
-class Desks:
+class RulesByPolicy:
     """A desk for each policy. It may be asked in another thread than that in which it follows.
 
     ``begun`` is the hash of the policy that the workers began with, None where that is not known (yet).
     """
 
-    def __init__(self, policy: Policy, manners: Manners) -> None:
+    def __init__(self, policy: Policy, manners: Throttle) -> None:
         self.begun: str | None = policy.sha256
         self._manners = manners
-        self._first = Desk(policy, manners)
-        self._known: Mapping[str, Desk] = {policy.sha256: self._first}
-        self._noted: Mapping[int, Sequence[tuple[int, Desk]]] = {}
+        self._first = NotificationRules(policy, manners)
+        self._known: Mapping[str, NotificationRules] = {policy.sha256: self._first}
+        self._noted: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
 
     def follow(self, noted: Mapping[int, Sequence[tuple[int, Policy]]]) -> None:
         """These policies were noted by partition, each with the event time from which it holds, in their order."""
         known = {desk.policy.sha256: desk for desk in self._known.values()}
-        desks: dict[int, Sequence[tuple[int, Desk]]] = {}
+        desks: dict[int, Sequence[tuple[int, NotificationRules]]] = {}
         for number, some in noted.items():
             for _, policy in some:
                 if policy.sha256 not in known:
-                    known[policy.sha256] = Desk(policy, self._manners)
+                    known[policy.sha256] = NotificationRules(policy, self._manners)
             desks[number] = [(from_ms, known[policy.sha256]) for from_ms, policy in some]
         self._known, self._noted = known, desks
         first = min((some[0] for some in desks.values() if some), key=lambda era: era[0], default=None)
@@ -38,20 +38,20 @@ class Desks:
             # Topics to which a state was moved begin with what was in force.
             self.begun = None if first[0] else first[1].policy.sha256
 
-    def of_alert(self, number: int, alert: Alert) -> Desk:
+    def of_alert(self, number: int, alert: Alert) -> NotificationRules:
         """For an alert of that partition."""
         return self._at(number, alert.updated_ms)
 
-    def of_decision(self, number: int, event: Enforcement) -> Desk:
+    def of_decision(self, number: int, event: Enforcement) -> NotificationRules:
         """For a decision of that partition, which names its policy."""
         return self._known.get(event.data.policy.sha256) or self._at(number, event.data.decided_ms)
 
-    def now(self, now_ms: int) -> Desk:
+    def now(self, now_ms: int) -> NotificationRules:
         """For what the time brings: of the policy that holds by then, in any partition."""
         past = [era for some in self._noted.values() for era in some if era[0] <= now_ms]
         return max(past, key=lambda era: era[0])[1] if past else self._first
 
-    def _at(self, number: int, at_ms: int) -> Desk:
+    def _at(self, number: int, at_ms: int) -> NotificationRules:
         some = self._noted.get(number)
         if not some:
             return self._first

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 
-class Pending(NamedTuple):
+class PendingCase(NamedTuple):
     """A decision that waits for review, of which nobody has been told yet that it lapses."""
 
     id: str
@@ -16,7 +16,7 @@ class Pending(NamedTuple):
     review_by_ms: int
 
 
-def about_to_lapse(pending: Sequence[Pending], now_ms: int, before_ms: int) -> list[Pending]:
+def about_to_lapse(pending: Sequence[PendingCase], now_ms: int, before_ms: int) -> list[PendingCase]:
     """Those to tell of now, the first to lapse first: none until one lapses within ``before_ms``, and then those that
     lapse within twice that as well, so that a day's worth is one message."""
     if all(each.review_by_ms - before_ms > now_ms for each in pending):

@@ -6,22 +6,24 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Escalation, Policy
 from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
 from monitor.report import labels
-from monitor.report.labels import Label, label
+from monitor.report.labels import BilingualLabel, label
 from monitor.text.display import readable, tenant_label
 from monitor.text.timestamps import instant
 from schemas.outputs import Alert, Enforcement, Measure, Reason
 from streams.consumers.notify.messages.labels import WHAT
-from streams.consumers.notify.messages.message import Item, Message, Severity, What
-from streams.consumers.notify.rules.tenant_state import Case, Tenant, Thread
+from streams.consumers.notify.messages.message import Message, MessageItem, Severity, What
+from streams.consumers.notify.rules.tenant_state import AlertThread, NotifiedCase, TenantState
 
 
-class Words:
+class MessageTemplates:
     """The messages about one tenant, under a policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def fires(self, tenant_id: str, tenant: Tenant, behaviour: str, tier: str, thread: Thread, now_ms: int) -> Message:
+    def fires(
+        self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, thread: AlertThread, now_ms: int
+    ) -> Message:
         """A thread fires."""
         severity = thread.severity
         alert_id, alert = next((id_, each) for id_, each in thread.firing.items() if each.severity == severity)
@@ -42,7 +44,7 @@ class Words:
             what="alert",
             severity=severity,
             at_ms=alert.at_ms,
-            title=_title(Label(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
+            title=_title(BilingualLabel(f"预警·{level.zh}", f"Alert · {level.en}"), tenant_id, behaviour),
             lines=tuple(lines),
             tenant_id=tenant_id,
             behaviour=behaviour,
@@ -51,14 +53,14 @@ class Words:
             standing="on",
         )
 
-    def over(self, tenant_id: str, tenant: Tenant, behaviour: str, tier: str, alert: Alert) -> Message:
+    def over(self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, alert: Alert) -> Message:
         """Nothing of a thread fires any more."""
         return Message(
             id=f"over:{alert.alert_id}:{tenant.threads[behaviour].told_ms}",
             what="alert",
             severity=tenant.threads[behaviour].told or alert.severity,
             at_ms=alert.updated_ms,
-            title=_title(Label("预警解除", "Alert resolved"), tenant_id, behaviour),
+            title=_title(BilingualLabel("预警解除", "Alert resolved"), tenant_id, behaviour),
             lines=(fit(alert.reason), *_figures(alert.measure), self._standing(tenant)),
             tenant_id=tenant_id,
             behaviour=behaviour,
@@ -89,7 +91,7 @@ class Words:
         id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"
         return self._ends(id_, "pending", event.subject, behaviour, tier, severity, event.data.decided_ms)
 
-    def decided(self, tenant: Tenant, event: Enforcement, what: What, severity: Severity) -> Message:
+    def decided(self, tenant: TenantState, event: Enforcement, what: What, severity: Severity) -> Message:
         """Something was decided."""
         data = event.data
         kind = label(labels.KINDS, data.kind)
@@ -104,7 +106,7 @@ class Words:
             what=what,
             severity=severity,
             at_ms=data.decided_ms,
-            title=_title(Label(zh, en), event.subject, data.behaviour),
+            title=_title(BilingualLabel(zh, en), event.subject, data.behaviour),
             lines=(
                 fit(data.reason),
                 *_figures(data.measure),
@@ -118,7 +120,7 @@ class Words:
             standing="on" if what == "pending" else None,
         )
 
-    def hollow(self, tenant_id: str, tenant: Tenant, id_: str, case: Case, at_ms: int) -> Message:
+    def hollow(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
         """A final escalation has lost the violations that it rests on."""
         left, least = case.left or 0, case.at_least or 0
         lines = (
@@ -163,7 +165,7 @@ class Words:
             others=False,
         )
 
-    def _standing(self, tenant: Tenant) -> Reason:
+    def _standing(self, tenant: TenantState) -> Reason:
         """What is on record, what waits, what stands, what holds refunds."""
         cases = tenant.cases.values()
         pending = sum(case.pending for case in cases)
@@ -176,7 +178,7 @@ class Words:
         )
         return Reason(f"{zh}，{stopped.zh}", f"{en}, {stopped.en.lower()}") if stopped.zh else Reason(zh, en)
 
-    def _next(self, tenant: Tenant, event: Enforcement) -> Reason:
+    def _next(self, tenant: TenantState, event: Enforcement) -> Reason:
         """What happens next, by itself or by people's doing."""
         data = event.data
         if data.status == "pending_review":
@@ -209,7 +211,7 @@ class Words:
             f"counted so far: {counted}",
         )
 
-    def _nearest(self, tenant: Tenant, at_ms: int) -> tuple[Escalation, int] | None:
+    def _nearest(self, tenant: TenantState, at_ms: int) -> tuple[Escalation, int] | None:
         """The escalation that the fewest violations are missing for, and how many count for it already."""
         counted = [
             (
@@ -227,7 +229,7 @@ class Words:
 def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -> Message:
     """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), the first to lapse first."""
     items = tuple(
-        Item(
+        MessageItem(
             tenant_id,
             behaviour,
             "critical" if kind in ("termination", "ban") else "warning",
@@ -260,7 +262,7 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -
     )
 
 
-def _title(what: Label, tenant_id: str, behaviour: str) -> Reason:
+def _title(what: BilingualLabel, tenant_id: str, behaviour: str) -> Reason:
     name = label(labels.BEHAVIOURS, behaviour)
     return Reason(
         f"{what.zh}：租户 {tenant_label(tenant_id)}，{readable(name.zh, 80)}",

@@ -11,7 +11,7 @@ from streams.consumers.notify.messages.message import Severity, What
 _LONGEST_MS: Final = 30 * DAY
 
 
-class Firing(Struct):
+class NotifiedAlert(Struct):
     """A rule that is in breach, as its alert last said; ``heard_ms``: when it said so."""
 
     rule_id: str
@@ -27,7 +27,7 @@ class Firing(Struct):
         return (self.heard_ms or self.at_ms) + _LONGEST_MS
 
 
-class Thread(Struct):
+class AlertThread(Struct):
     """All that is going on with one behaviour of a tenant: what fires, and who was told of it.
 
     ``firing`` are the alerts, by id. ``tell_ms``: when people will be told that it fires unless it is over by then;
@@ -37,7 +37,7 @@ class Thread(Struct):
     that decisions wait, and in which tier.
     """
 
-    firing: dict[str, Firing] = field(default_factory=dict)
+    firing: dict[str, NotifiedAlert] = field(default_factory=dict)
     tell_ms: int | None = None
     told_ms: int | None = None
     told: Severity | None = None
@@ -61,7 +61,7 @@ class Thread(Struct):
         return not self.firing and self.told is None and not self.pending and max(told) < before_ms
 
 
-class Case(Struct):
+class NotifiedCase(Struct):
     """A decision that is pending, that stands (a termination, a ban), or that holds refunds.
 
     Of an escalation, ``used`` are the violations it named that are not reversed, ``left`` how many are left of all
@@ -84,7 +84,7 @@ class Case(Struct):
         return self.left is not None and self.at_least is not None and self.left < self.at_least
 
 
-class Violation(Struct):
+class NotifiedViolation(Struct):
     """One on record; ``used_by`` are the escalations that have used it."""
 
     id: str
@@ -92,12 +92,12 @@ class Violation(Struct):
     used_by: list[str] = field(default_factory=list)
 
 
-class Tenant(Struct):
+class TenantState(Struct):
     """One tenant: threads by behaviour, cases by the id in force, violations in the order of time."""
 
-    threads: dict[str, Thread] = field(default_factory=dict)
-    cases: dict[str, Case] = field(default_factory=dict)
-    violations: list[Violation] = field(default_factory=list)
+    threads: dict[str, AlertThread] = field(default_factory=dict)
+    cases: dict[str, NotifiedCase] = field(default_factory=dict)
+    violations: list[NotifiedViolation] = field(default_factory=list)
     on_record: int = 0
 
     @property

@@ -7,7 +7,7 @@ from streams.consumers.notify.messages.message import Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class Throttle:
     """``least``: the least severity of an alert that anybody hears of. ``delay_ms``: an alert that is over within it
     is not told. ``quiet_ms``: for so long the same is not told again of one behaviour of one tenant, but counted in
     the summary of the day. ``before_lapse_ms``: how long before a decision lapses people are told.

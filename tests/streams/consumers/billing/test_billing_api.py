@@ -17,14 +17,14 @@ from serving import TOKEN, TOPIC, serving
 from sqlalchemy import Connection, delete, update
 
 from oracle.billing import event
-from streams.consumers.billing.api import Sources, make
+from streams.consumers.billing.api import AnswerSources, make
 from streams.consumers.billing.lookup import Lookup
 from streams.consumers.billing.tables import HANDLED, HOLD, POSITION
 from streams.consumers.billing.tokens import Tokens
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower, Progress
-from streams.consumers.watermarks import Waiting
-from streams.kafka.api import TP, Refused, Unavailable
+from streams.consumers.follower import Follower, FollowerProgress
+from streams.consumers.watermarks import LaggingPartition
+from streams.kafka.api import TP, PermanentError, TransientError
 
 BAN: dict[str, Any] = {
     "clause": 1, "status": "pending_review", "decided_ms": 1_772_000_000_000, "review_by_ms": 1_772_600_000_000,
@@ -133,16 +133,16 @@ def test_tokens_of_a_file_are_changed_while_it_runs(tmp_path: Path) -> None:
 def test_what_can_be_no_token_is_refused_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("the-right-token-is-long\nhunter2\n")
-    with pytest.raises(Refused, match=r"tokens:2:1: no token; 16 to 512 letters") as refused:
+    with pytest.raises(PermanentError, match=r"tokens:2:1: no token; 16 to 512 letters") as refused:
         Tokens([], file)
     assert "hunter2" not in str(refused.value)
     file.write_text("\n")
-    with pytest.raises(Refused, match="there is no token; one a line would be right"):
+    with pytest.raises(PermanentError, match="there is no token; one a line would be right"):
         Tokens([], file)
-    with pytest.raises(Refused, match="CALLWARDEN_BILLING_TOKEN: no token") as refused:
+    with pytest.raises(PermanentError, match="CALLWARDEN_BILLING_TOKEN: no token") as refused:
         Tokens(["hunter2"])
     assert "hunter2" not in str(refused.value)
-    with pytest.raises(Refused, match=r"nobody could ask: CALLWARDEN_BILLING_TOKEN_FILE.*loopback"):
+    with pytest.raises(PermanentError, match=r"nobody could ask: CALLWARDEN_BILLING_TOKEN_FILE.*loopback"):
         Tokens([])
 
 
@@ -198,18 +198,18 @@ class Known:
 
     def __init__(self, age_s: float | None, error: Exception | None = None) -> None:
         self.as_of_s, self.error = None if age_s is None else 1_000 - age_s, error
-        self.waiting: list[Waiting] = []
+        self.waiting: list[LaggingPartition] = []
 
     async def holds(self, tenant_id: str) -> list[Any]:
         if self.error is not None:
             raise self.error
         return []
 
-    def progress(self) -> Progress:
-        return Progress(None, {}, self.as_of_s, self.waiting)
+    def progress(self) -> FollowerProgress:
+        return FollowerProgress(None, {}, self.as_of_s, self.waiting)
 
     async def ask(self) -> tuple[int, dict[str, Any]]:
-        sources = Sources(self.holds, self.progress, 10_000, lambda: 1_000.0)
+        sources = AnswerSources(self.holds, self.progress, 10_000, lambda: 1_000.0)
         app = make(sources, None, [])
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://billing") as client:
@@ -233,7 +233,7 @@ async def test_what_was_written_five_seconds_ago_is_in_an_answer_or_there_is_non
     for_s: float, status: int, in_transaction: bool
 ) -> None:
     known = Known(0)
-    known.waiting = [Waiting(TP(TOPIC, 1), 17, 1_000 - for_s, in_transaction)]
+    known.waiting = [LaggingPartition(TP(TOPIC, 1), 17, 1_000 - for_s, in_transaction)]
     answered, body = await known.ask()
     assert answered == status
     if status == 503:
@@ -243,7 +243,7 @@ async def test_what_was_written_five_seconds_ago_is_in_an_answer_or_there_is_non
         assert "offset 17" in body["detail"]
 
 
-@pytest.mark.parametrize("error", [Unavailable("gone"), TimeoutError()])
+@pytest.mark.parametrize("error", [TransientError("gone"), TimeoutError()])
 async def test_a_database_that_is_away_is_no_answer(error: Exception) -> None:
     status, body = await Known(1, error).ask()
     assert (status, body["holds"]) == (503, None)

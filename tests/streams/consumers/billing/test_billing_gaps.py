@@ -12,9 +12,9 @@ from oracle.billing import event
 from streams.consumers.billing.gaps import accept, consequence
 from streams.consumers.billing.main import Accepted
 from streams.consumers.billing.tables import GAP, POSITIONS
-from streams.consumers.data_loss import Gone, OtherCluster
+from streams.consumers.data_loss import OtherCluster, RecordsLost
 from streams.consumers.database import Database
-from streams.kafka.api import TP, Refused
+from streams.kafka.api import TP, PermanentError
 
 FROM = TP(TOPIC, 0)
 
@@ -45,7 +45,7 @@ def filled(first: int = 0) -> FakeTopics:
 
 
 async def refusal(folder: Path, topics: FakeTopics) -> str:
-    with pytest.raises(Gone) as gone:
+    with pytest.raises(RecordsLost) as gone:
         async with serving(folder, topics=topics):
             pass
     return consequence(gone.value)
@@ -138,14 +138,14 @@ async def test_another_cluster_is_refused_until_somebody_accepts_it_for_each_par
 )
 async def test_what_is_not_gone_is_not_accepted(database: Database, partition: int, offset: int, why: str) -> None:
     topics = cut(filled(), 2)
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(PermanentError, match=why):
         await accept(topics, database, TP(TOPIC, partition), offset, "why", 1)
     with database.reading() as connection:
         assert connection.execute(select(GAP)).all() == []
 
 
 async def test_nothing_is_passed_over_that_is_there(database: Database) -> None:
-    with pytest.raises(Refused, match="nothing that is to be handled next, from 0 on, was deleted"):
+    with pytest.raises(PermanentError, match="nothing that is to be handled next, from 0 on, was deleted"):
         await accept(filled(), database, FROM, 4, "why", 1)
     await database.run(lambda connection: POSITIONS.begin(connection, {FROM: 3}, None))
     await accept(cut(filled(), 4), database, FROM, 4, "ask 13812345678", 5)

@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from oracle.billing import TENANTS, batches, event, holds, random_records
 from streams.consumers.billing.handler import Handler
-from streams.consumers.billing.holds import counted, left
+from streams.consumers.billing.holds import counted, holds_of
 from streams.consumers.billing.tables import HANDLED, METADATA, REJECTED, TAKEN
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
+from streams.consumers.follower import FollowedRecord
 from streams.kafka.api import TP
 
 
@@ -37,13 +37,13 @@ class Feed:
         self._handler = Handler(self.counts.update)
 
     async def put(self, values: Sequence[bytes | None]) -> None:
-        records = [Record(TP("t", 0), self._next + at, 0, None, value) for at, value in enumerate(values)]
+        records = [FollowedRecord(TP("t", 0), self._next + at, 0, None, value) for at, value in enumerate(values)]
         self._next += len(values)
         (await self._database.run(lambda connection: self._handler(connection, records)))()
 
     def held(self, *tenants: str) -> dict[str, set[str]]:
         with self._database.reading() as connection:
-            found = left(connection, tenants or TENANTS)
+            found = holds_of(connection, tenants or TENANTS)
         return {tenant: {hold.id for hold in each} for tenant, each in found.items() if each}
 
 
@@ -81,7 +81,7 @@ async def test_what_takes_a_hold_away_may_hold_itself(database: Database) -> Non
     await feed.put([event("final", "acme", "frozen", supersedes="pending", decided_ms=1_772_000_000_500)])
     assert feed.held() == {"acme": {"final"}}
     with database.reading() as connection:
-        [hold] = left(connection, ["acme"])["acme"]
+        [hold] = holds_of(connection, ["acme"])["acme"]
     assert (hold.since_ms, hold.decided_ms) == (1_772_000_000_000, 1_772_000_000_500)
 
 
@@ -90,7 +90,7 @@ async def test_since_is_the_same_when_the_pending_event_comes_last(database: Dat
     await feed.put([event("final", "acme", "frozen", supersedes="pending", decided_ms=1_772_000_000_500)])
     await feed.put([event("pending", "acme", "frozen", decided_ms=1_772_000_000_000)])
     with database.reading() as connection:
-        [hold] = left(connection, ["acme"])["acme"]
+        [hold] = holds_of(connection, ["acme"])["acme"]
     assert hold.since_ms == 1_772_000_000_000
 
 
@@ -119,7 +119,7 @@ async def test_an_event_of_a_newer_release_holds(database: Database, value: byte
     await feed.put([value])
     assert feed.held() == {"acme": {"e"}}
     with database.reading() as connection:
-        [hold] = left(connection, ["acme"])["acme"]
+        [hold] = holds_of(connection, ["acme"])["acme"]
     assert (hold.clause, hold.status, hold.decided_ms, hold.since_ms, hold.reason_zh) == (None,) * 5
 
 
@@ -154,7 +154,7 @@ async def test_what_is_rolled_back_is_not_counted(database: Database) -> None:
     handler = Handler(counts.update)
 
     def fail(connection):
-        handler(connection, [Record(TP("t", 0), 0, 0, None, event("e", "acme", "frozen"))])
+        handler(connection, [FollowedRecord(TP("t", 0), 0, 0, None, event("e", "acme", "frozen"))])
         raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="the disk is full"):

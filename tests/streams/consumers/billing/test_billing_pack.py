@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from serving import Served, serving
 
-from streams.consumers.billing.conformance.reference import RightConsumer
+from streams.consumers.billing.conformance.reference import ReferenceConsumer
 from streams.consumers.billing.conformance.write import FOLDER, documents
 from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN, UNREAD
 
@@ -127,7 +127,7 @@ class Changed:
     """The right consumer, but each record passes through `change` first."""
 
     def __init__(self) -> None:
-        self.right = RightConsumer()
+        self.right = ReferenceConsumer()
 
     def handle(self, value: str, key: str | None) -> None:
         self.right.handle(json.dumps(self.change(json.loads(value))), key)
@@ -277,7 +277,7 @@ class Counts(Plain):
                 del self.holds[mine[0]]
 
 
-class LastWins(RightConsumer):
+class LastWins(ReferenceConsumer):
     """An id that comes again is taken anew."""
 
     def handle(self, value: str, key: str | None) -> None:
@@ -290,7 +290,7 @@ class LastWins(RightConsumer):
         super().handle(value, key)
 
 
-class ReleasesWithTheLaterEvent(RightConsumer):
+class ReleasesWithTheLaterEvent(ReferenceConsumer):
     """An id that was taken away holds again when its own event comes afterwards."""
 
     def handle(self, value: str, key: str | None) -> None:
@@ -301,7 +301,7 @@ class ReleasesWithTheLaterEvent(RightConsumer):
             return
 
 
-class TakesAllOfTheTenant(RightConsumer):
+class TakesAllOfTheTenant(ReferenceConsumer):
     """A reversal takes away whatever the tenant has."""
 
     def handle(self, value: str, key: str | None) -> None:
@@ -340,4 +340,4 @@ def test_a_wrong_consumer_fails_where_it_is_wrong(consumer: Callable[[], Any]) -
 
 
 def test_the_right_consumer_fails_nowhere() -> None:
-    assert list(failed(RightConsumer)) == []
+    assert list(failed(ReferenceConsumer)) == []

@@ -17,7 +17,7 @@ from oracle.billing import event
 from streams.consumers.billing import unread
 from streams.consumers.billing.main import Accepted
 from streams.consumers.billing.tables import UNREAD
-from streams.kafka.api import Refused
+from streams.kafka.api import PermanentError
 
 WITHHELD = "urn:callwarden:problem:unread-decision"
 SURROGATE = (
@@ -115,7 +115,7 @@ async def test_another_record_at_the_place_of_an_accepted_one_is_not_accepted(tm
 async def test_what_is_not_there_is_not_accepted_and_nothing_else_with_it(tmp_path: Path) -> None:
     async with serving(tmp_path) as billing:
         await billing.put(None, key=b"acme")
-        with pytest.raises(Refused, match="there is no unread record at 0:7"):
+        with pytest.raises(PermanentError, match="there is no unread record at 0:7"):
             await billing.database.run(lambda connection: unread.accept(connection, [(0, 0), (0, 7)], "seen", 1))
         assert await refundable(billing, "acme") is None
 

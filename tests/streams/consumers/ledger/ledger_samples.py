@@ -10,11 +10,11 @@ from schemas.outputs import Enforcement
 from streams.consumers.database import Database
 from streams.consumers.ledger.catch_up import follower_of
 from streams.consumers.ledger.up_to_date import topics_of
-from streams.consumers.ledger.writer import Keeper
+from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.api import TP
-from streams.kafka.topic_names import Names
+from streams.kafka.topic_names import TopicNames
 
-NAMES = Names("in.", "out.")
+NAMES = TopicNames("in.", "out.")
 DECISIONS, REVIEWS = topics_of(NAMES)
 
 
@@ -34,7 +34,7 @@ async def filled(url: str, held: FakeTopics) -> Database:
     """A ledger that has kept all that the topics hold. To be closed."""
     database = Database(url, "ledger")
     await database.migrate()
-    await follower_of(held, database, NAMES, Keeper()).catch_up()
+    await follower_of(held, database, NAMES, LedgerWriter()).catch_up()
     return database
 
 

@@ -13,14 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from oracle.ledger import T0, chained, event, oracle, pending, review, rows
 from schemas import codec
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.ledger.catch_up import follower_of, lost
 from streams.consumers.ledger.gaps import accept, gaps
 from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import ENTRIES, METADATA
-from streams.consumers.ledger.writer import Keeper
-from streams.kafka.api import TP, Refused, Unavailable
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.kafka.api import TP, PermanentError, TransientError
 
 
 def mess(rng: random.Random) -> Iterator[bytes | None]:
@@ -125,11 +125,11 @@ async def test_catching_up_ends_at_the_ends_and_goes_on_from_there(tmp_path: Pat
     put(held, 0, *(event(f"e{number}") for number in range(10)))
     database = await filled(address(tmp_path), held)
     put(held, 1, event("later"))
-    await follower_of(held, database, NAMES, Keeper()).catch_up()
+    await follower_of(held, database, NAMES, LedgerWriter()).catch_up()
     assert list(map(chained, rows(database))) == oracle(held_by(held))
     held.away = True
-    with pytest.raises(Unavailable):
-        await follower_of(held, database, NAMES, Keeper()).catch_up()
+    with pytest.raises(TransientError):
+        await follower_of(held, database, NAMES, LedgerWriter()).catch_up()
     database.close()
 
 
@@ -137,9 +137,9 @@ async def test_a_gap_is_refused_with_its_consequence_and_kept_once_it_is_accepte
     held = topics(1)
     put(held, 0, *(review(f"r{number}", "e") for number in range(6)))
     held.delete_before(REVIEWS, 0, 4)
-    with pytest.raises(Gone) as gone:
+    with pytest.raises(RecordsLost) as gone:
         await filled(address(tmp_path), held)
-    assert isinstance(lost(gone.value), Refused)
+    assert isinstance(lost(gone.value), PermanentError)
     assert "a decision whose reversal is missing would seem to stand" in str(lost(gone.value))
     assert "callwarden ledger accept-loss" in str(lost(gone.value))
     database = Database(address(tmp_path), "ledger")
@@ -148,7 +148,7 @@ async def test_a_gap_is_refused_with_its_consequence_and_kept_once_it_is_accepte
     await accept(database, found, T0, "wang", "ask 13812345678")
     with database.reading() as connection:
         assert connection.execute(text("SELECT reason FROM ledger_loss")).scalars().all() == ["ask •••••••••78"]
-    await follower_of(held, database, NAMES, Keeper()).catch_up()
+    await follower_of(held, database, NAMES, LedgerWriter()).catch_up()
     assert [row["event_id"] for row in rows(database) if row["topic"] == REVIEWS] == ["r4", "r5"]
     assert await gaps(held, database, NAMES) == {}
     with pytest.raises(DBAPIError, match="append-only"):

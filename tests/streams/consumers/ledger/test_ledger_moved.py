@@ -13,15 +13,15 @@ from streams.cli.app import build
 from streams.consumers.database import Database
 from streams.consumers.ledger import writer as keep
 from streams.consumers.ledger.catch_up import follower_of
-from streams.consumers.ledger.entries import Fields
-from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, of_tenant
-from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.entries import EntryFields
+from streams.consumers.ledger.queries.lookup import CaseQuery, case_of, cases, of_tenant
+from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.verify.chains import verify
-from streams.consumers.ledger.writer import Keeper
-from streams.kafka.topic_names import Names
+from streams.consumers.ledger.writer import LedgerWriter
+from streams.kafka.topic_names import TopicNames
 
-OLD, NEW = Names("old-in.", "old."), Names("new-in.", "new.")  # the newer names come first in any list
+OLD, NEW = TopicNames("old-in.", "old."), TopicNames("new-in.", "new.")  # the newer names come first in any list
 BEFORE = pending("p"), event("w"), pending("q")
 WAITS = review("r", "q", "overturn")
 SINCE = (
@@ -37,11 +37,11 @@ async def moved(database: Database) -> None:
     decisions, reviews = topics_of(OLD)
     topics.put(decisions, 1, *map(codec.encode, BEFORE))
     topics.put(reviews, 1, codec.encode(WAITS))
-    await follower_of(topics, database, OLD, Keeper()).catch_up()
+    await follower_of(topics, database, OLD, LedgerWriter()).catch_up()
     decisions, reviews = topics_of(NEW)
     topics.put(decisions, 2, *map(codec.encode, SINCE))
     topics.put(reviews, 2, codec.encode(WAITS))  # carried over
-    await follower_of(topics, database, NEW, Keeper()).catch_up()
+    await follower_of(topics, database, NEW, LedgerWriter()).catch_up()
 
 
 async def test_cases_of_before_go_on_and_every_chain_is_verified(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ async def test_cases_of_before_go_on_and_every_chain_is_verified(tmp_path: Path)
     with database.reading() as connection:
         found = verify(connection, {})
         events, reviews, _ = of_tenant(connection, "acme")
-        waiting = cases(connection, Wanted(status="pending"))
+        waiting = cases(connection, CaseQuery(status="pending"))
         case = case_of(connection, "q")
     assert (found.faults, found.unreadable, len(found.heads)) == ([], 0, 4)
     assert [one.id for one in events] == ["p", "w", "q", "u", "v"], "in the order in which they were decided"
@@ -71,7 +71,7 @@ async def test_what_was_not_read_before_a_move_is_read_after_it(
     database = Database(address(tmp_path), "ledger")
     await database.migrate()
     with monkeypatch.context() as before:
-        before.setattr(keep, "fields_of_event", lambda _: Fields(fault="of tomorrow"))
+        before.setattr(keep, "fields_of_event", lambda _: EntryFields(fault="of tomorrow"))
         await moved(database)
-    assert await database.run(reread) == len([*BEFORE, *SINCE])
+    assert await database.run(reparse_faulty) == len([*BEFORE, *SINCE])
     database.close()

@@ -9,7 +9,7 @@ from ledger_samples import address
 from oracle.ledger_mutations import LOGS, MUTATIONS, NAMES, HeldTopics, faults_after, fill
 from streams.consumers.database import Database
 from streams.consumers.ledger.verify import topics as topicverify
-from streams.consumers.ledger.verify.topics import compare, settle
+from streams.consumers.ledger.verify.topics import compare, wait_until_caught_up
 from streams.kafka.api import TP
 
 
@@ -64,8 +64,8 @@ async def test_a_running_ledger_gets_the_time_to_keep_what_has_just_come(
     monkeypatch.setattr(topicverify, "_LOOK_S", 0.0)
     looks = iter([{TP("t", 0): at} for at in (1, 1, 2, 5, 7)])
     monkeypatch.setattr(topicverify, "_positions", lambda _: next(looks))
-    await settle(database, {TP("t", 0): 7})
+    await wait_until_caught_up(database, {TP("t", 0): 7})
     assert next(looks, None) is None
     monkeypatch.setattr(topicverify, "_positions", lambda _: {})
     monkeypatch.setattr(topicverify, "_QUIET_S", 0.0)
-    await settle(database, {TP("t", 0): 7})  # nobody is at work: it is not waited for
+    await wait_until_caught_up(database, {TP("t", 0): 7})  # nobody is at work: it is not waited for

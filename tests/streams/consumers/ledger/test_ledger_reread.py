@@ -16,15 +16,15 @@ from streams.consumers.database import Database
 from streams.consumers.ledger import main as service
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger import writer as keep
-from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.queries.export import lines
-from streams.consumers.ledger.queries.lookup import Wanted, case_of, cases, of_tenant
-from streams.consumers.ledger.reparse import reread
+from streams.consumers.ledger.queries.lookup import CaseQuery, case_of, cases, of_tenant
+from streams.consumers.ledger.reparse import reparse_faulty
 from streams.consumers.ledger.verify.chains import Verified, verify
 
 
-def cannot(value: bytes | None) -> Fields:
-    return Fields(fault="of tomorrow")
+def cannot(value: bytes | None) -> EntryFields:
+    return EntryFields(fault="of tomorrow")
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ def verified(database: Database) -> Verified:
 def found(database: Database) -> tuple[list[str], list[str], list[str | None]]:
     """What lists and a time line find: pending cases, the tenant's events, and the reviews of the case."""
     with database.reading() as connection:
-        waiting = [case.opening.id for case in cases(connection, Wanted(status="pending"))]
+        waiting = [case.opening.id for case in cases(connection, CaseQuery(status="pending"))]
         events = [each.id for each in of_tenant(connection, "acme")[0]]
         case = case_of(connection, "p")
     return waiting, events, [each.review_id for each in case.reviews] if case else []
@@ -67,7 +67,7 @@ async def test_a_release_that_reads_more_lists_it_and_changes_no_entry(tmp_path:
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
         told = verified(database)
         assert (told.faults, told.unlisted, told.unreadable) == ([], 0, 0)
-        assert await database.run(reread) == 3, "once more changes nothing"
+        assert await database.run(reparse_faulty) == 3, "once more changes nothing"
         assert found(database) == (["q"], ["p", "u", "q"], ["r"])
 
 
@@ -76,7 +76,7 @@ async def test_a_release_that_reads_less_lists_it_no_more(tmp_path: Path, monkey
         await service._begun(database)
         monkeypatch.setattr(keep, "fields_of_event", cannot)
         assert verified(database).faults == []
-        assert await database.run(reread) == 1
+        assert await database.run(reparse_faulty) == 1
         assert verified(database).faults == []
 
 

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from oracle.ledger import DAY, T0, event, rows
 from streams.consumers.database import Database
-from streams.consumers.follower import Progress
+from streams.consumers.follower import FollowerProgress
 from streams.consumers.ledger import main as service
 from streams.consumers.ledger import published_heads as heads
-from streams.consumers.ledger.main import Meters, Publisher
-from streams.consumers.ledger.published_heads import Head
+from streams.consumers.ledger.main import LedgerMetrics, Publisher
+from streams.consumers.ledger.published_heads import ChainHead
 from streams.kafka.api import TP
 from streams.settings.load import SettingsError, load
 
@@ -30,8 +30,8 @@ class Follower:
     def __init__(self) -> None:
         self.as_of_ms: int | None = None
 
-    def progress(self) -> Progress:
-        return Progress(self.as_of_ms, {})
+    def progress(self) -> FollowerProgress:
+        return FollowerProgress(self.as_of_ms, {})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def publisher(database: Database, path: Path | None, follower: Any = None) -> Publisher:
     settings = load({"ledger_heads": path and str(path)})
-    return Publisher(database, follower or Follower(), settings, Meters(CollectorRegistry(), ()))
+    return Publisher(database, follower or Follower(), settings, LedgerMetrics(CollectorRegistry(), ()))
 
 
 async def test_heads_are_published_once_a_day_whoever_is_there(database: Database, tmp_path: Path) -> None:
@@ -57,14 +57,14 @@ async def test_heads_are_published_once_a_day_whoever_is_there(database: Databas
         await first.publish(T0 + DAY + 1)
         await publisher(database, path).publish(T0 + 2 * DAY - 1)  # another process, or a start later that day
         await publisher(database, path).publish(T0 + 5 * DAY)  # nobody was there for days
-    lines = list(heads.read(path))
+    lines = list(heads.read_heads_file(path))
     assert [line.day for line in lines] == ["2026-03-02", "2026-03-03", "2026-03-07"]
     newest = rows(database)[-1]
     assert {(h.topic, h.partition, h.number, h.hash) for line in lines for h in line.heads} == {
         ("out.enforcement", 1, 2, newest["hash"])
     }
     registry = CollectorRegistry()
-    await Publisher(database, Follower(), load(), Meters(registry, ())).publish(T0 + 5 * DAY + 7)  # type: ignore[arg-type]
+    await Publisher(database, Follower(), load(), LedgerMetrics(registry, ())).publish(T0 + 5 * DAY + 7)  # type: ignore[arg-type]
     assert registry.get_sample_value(PUBLISHED) == (T0 + 5 * DAY) / 1000
     assert [line["heads"] for line in logs] == [[f"out.enforcement-1 2 {newest['hash']}"]] * 3
 
@@ -77,7 +77,7 @@ async def test_what_could_not_be_written_is_published_later(database: Database, 
         await one.publish(T0)
     path.rmdir()
     await one.publish(T0 + 1)
-    assert [line.at_ms for line in heads.read(path)] == [T0 + 1]
+    assert [line.at_ms for line in heads.read_heads_file(path)] == [T0 + 1]
 
 
 async def test_an_empty_ledger_has_nothing_to_publish(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_it_looks_again_and_again_and_not_before_all_is_kept(
     assert logs[0]["event"] == "the heads cannot be published; it is tried again"
     running.cancel()
     await asyncio.wait([running])
-    assert len(list(heads.read(path))) == 1
+    assert len(list(heads.read_heads_file(path))) == 1
 
 
 async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
@@ -137,14 +137,14 @@ async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
 
 def test_what_prometheus_is_told() -> None:
     registry = CollectorRegistry()
-    meters = Meters(registry, ["out.enforcement", "in.reviews"])
+    meters = LedgerMetrics(registry, ["out.enforcement", "in.reviews"])
     meters.begin([heads.PublishedHead("in.reviews", 0, 5, 9, "0" * 64)])
     text = generate_latest(registry).decode()
     for topic in ("out.enforcement", "in.reviews"):
         assert f'callwarden_ledger_unreadable_total{{topic="{topic}"}} 0.0' in text
     assert 'callwarden_ledger_entries{partition="0",topic="in.reviews"} 5.0' in text
-    meters.kept(TP("out.enforcement", 1), Head(7, 9, b""), 2)
-    meters.kept(TP("out.enforcement", 1), Head(8, 12, b""), 0)
+    meters.kept(TP("out.enforcement", 1), ChainHead(7, 9, b""), 2)
+    meters.kept(TP("out.enforcement", 1), ChainHead(8, 12, b""), 0)
     text = generate_latest(registry).decode()
     assert 'callwarden_ledger_entries{partition="1",topic="out.enforcement"} 8.0' in text
     assert 'callwarden_ledger_unreadable_total{topic="out.enforcement"} 2.0' in text

@@ -18,14 +18,14 @@ from streams.cli.app import build
 from streams.consumers.database import Database
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger import writer as keep
-from streams.consumers.ledger.entries import Fields
+from streams.consumers.ledger.entries import EntryFields
 from streams.consumers.ledger.gaps import accept
-from streams.consumers.ledger.published_heads import Heads, HeadsFault, PublishedHead
+from streams.consumers.ledger.published_heads import HeadReport, HeadsFault, PublishedHead
 from streams.consumers.ledger.tables import POSITIONS
 from streams.consumers.ledger.verify import topics as topicverify
 from streams.consumers.ledger.verify.chains import Verified, verify
 from streams.consumers.ledger.verify.topics import compare_partition
-from streams.kafka.api import TP, Fetched
+from streams.kafka.api import TP, FetchedBatch
 
 
 def held_topics() -> FakeTopics:
@@ -48,7 +48,7 @@ def tamper(folder: Path, *statements: str) -> None:
 
 def verified(database: Database, published: tuple[PublishedHead, ...] = ()) -> Verified:
     with database.reading() as connection:
-        return verify(connection, heads.published(iter([Heads("2026-03-02", T0, published)])))
+        return verify(connection, heads.first_published(iter([HeadReport("2026-03-02", T0, published)])))
 
 
 def heads_now(database: Database) -> tuple[PublishedHead, ...]:
@@ -59,11 +59,13 @@ def heads_now(database: Database) -> tuple[PublishedHead, ...]:
 async def against_topic(database: Database, held: FakeTopics, tp: TP) -> list[str]:
     """In batches of two."""
 
-    async def batches() -> AsyncIterator[Fetched]:
+    async def batches() -> AsyncIterator[FetchedBatch]:
         for start in range(held.first[tp], held.end(tp), 2):
             values = held.logs[tp][start - held.first[tp] :][:2]
             offsets = np.arange(start, start + len(values))
-            yield Fetched(start, start + 2, offsets, np.full(len(values), held.now_ms), [None] * len(values), values)
+            yield FetchedBatch(
+                start, start + 2, offsets, np.full(len(values), held.now_ms), [None] * len(values), values
+            )
 
     with database.reading() as connection:
         position = POSITIONS.known(connection).get(tp)
@@ -127,10 +129,10 @@ async def test_a_release_that_reads_more_or_less_than_the_one_before_it_finds_no
     put(held, 0, event("a"), review("r", "a"))
     held.put(DECISIONS, 0, b'{"type":"callwarden.of-tomorrow"}')
 
-    def cannot(value: bytes | None) -> Fields:
-        return Fields(fault="no release reads this, says this one")
+    def cannot(value: bytes | None) -> EntryFields:
+        return EntryFields(fault="no release reads this, says this one")
 
-    def all_of(fields: Fields) -> Callable[[bytes | None], Fields]:
+    def all_of(fields: EntryFields) -> Callable[[bytes | None], EntryFields]:
         return lambda value: fields
 
     with monkeypatch.context() as before:
@@ -140,7 +142,7 @@ async def test_a_release_that_reads_more_or_less_than_the_one_before_it_finds_no
         database
     )  # of two that could not be read one can be now, and of the other one it is told otherwise
     assert (found.faults, found.unlisted, found.unreadable) == ([], 1, 1)
-    monkeypatch.setattr(keep, "fields_of_event", all_of(Fields(tenant_id="acme", kind="of-tomorrow")))
+    monkeypatch.setattr(keep, "fields_of_event", all_of(EntryFields(tenant_id="acme", kind="of-tomorrow")))
     assert (verified(database).faults, verified(database).unlisted) == ([], 2)
     monkeypatch.setattr(keep, "fields_of_review", cannot)
     found = verified(database)
@@ -298,16 +300,16 @@ async def test_an_accepted_gap_is_told_and_is_no_difference(tmp_path: Path) -> N
 
 def test_a_file_of_heads_is_appended_to_and_read(tmp_path: Path) -> None:
     path = tmp_path / "heads.jsonl"
-    lines = [Heads(f"2026-03-0{day}", T0, (PublishedHead("t", 0, day, day, "0" * 64),)) for day in (1, 2, 3)]
+    lines = [HeadReport(f"2026-03-0{day}", T0, (PublishedHead("t", 0, day, day, "0" * 64),)) for day in (1, 2, 3)]
     heads.append(path, lines[0])
     with path.open("ab") as torn:
         torn.write(b'{"day":"2026')
     with pytest.raises(HeadsFault, match=r"heads.jsonl:2:8: .*; a line that `callwarden ledger run` has written"):
-        list(heads.read(path))
+        list(heads.read_heads_file(path))
     heads.append(path, lines[1])
     path.write_bytes(path.read_bytes().replace(b'{"day":"2026\n', b""))
     heads.append(path, lines[2])
-    assert list(heads.read(path)) == lines
+    assert list(heads.read_heads_file(path)) == lines
 
 
 async def test_the_command_tells_what_a_former_release_could_not_read(
@@ -316,7 +318,7 @@ async def test_the_command_tells_what_a_former_release_could_not_read(
     monkeypatch.setenv("CALLWARDEN_INPUT_PREFIX", "in.")
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
     with monkeypatch.context() as before:
-        before.setattr(keep, "fields_of_review", lambda value: Fields(fault="of tomorrow"))
+        before.setattr(keep, "fields_of_review", lambda value: EntryFields(fault="of tomorrow"))
         (await filled(address(tmp_path), held_topics())).close()
     done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", address(tmp_path)])
     assert (done.exit_code, "12 of them could not be read when they were kept; this release can" in done.output) == (
@@ -330,7 +332,7 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("CALLWARDEN_OUTPUT_PREFIX", "out.")
     database = await filled(address(tmp_path), held_topics())
     path = tmp_path / "heads.jsonl"
-    heads.append(path, Heads("2026-03-02", T0, heads_now(database)))
+    heads.append(path, HeadReport("2026-03-02", T0, heads_now(database)))
     database.close()
 
     def said(*more: str) -> tuple[int, str]:

@@ -8,13 +8,13 @@ from office import MANNERS, POLICY
 
 from monitor.policy.model import Policy
 from streams.consumers.database import Database
-from streams.consumers.follower import Record
-from streams.consumers.notify.channels import Channel, Failed
+from streams.consumers.follower import FollowedRecord
+from streams.consumers.notify.channels import Channel, DeliveryFailed
 from streams.consumers.notify.delivery.sender import Sender
-from streams.consumers.notify.handler import Consumer
+from streams.consumers.notify.handler import NotifyHandler
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.rules.rules_by_policy import Desks
-from streams.consumers.notify.telemetry import Telemetry
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
+from streams.consumers.notify.telemetry import NotifyMetrics
 from streams.kafka.api import TP
 
 BEGAN_MS = 1_772_409_600_000
@@ -29,7 +29,7 @@ class Ear:
     def __init__(self, name: str, per_minute: int | None = None) -> None:
         self.name, self.per_minute = name, per_minute
         self.heard: list[Message] = []
-        self.failing: Failed | None = None
+        self.failing: DeliveryFailed | None = None
         self.refuses: set[str] = set()
         self.breaks: set[str] = set()
         self.requests = 0
@@ -39,9 +39,9 @@ class Ear:
         if self.failing is not None:
             raise self.failing
         if any(message.id in self.refuses for message in messages):
-            raise Failed("it does not like it", message_alone=True)
+            raise DeliveryFailed("it does not like it", message_alone=True)
         if any(broken in said(message) for message in messages for broken in self.breaks):
-            raise Failed("it answers 500")
+            raise DeliveryFailed("it answers 500")
         self.heard += messages
         return "ok"
 
@@ -57,9 +57,9 @@ class Notifier:
     def __init__(self, database: Database, *ears: Channel, policy: Policy = POLICY) -> None:
         self.database, self.now_ms = database, BEGAN_MS
         names = [ear.name for ear in ears]
-        self.telemetry, self.ears = Telemetry(names, lambda: self.now_ms), ears
-        self.desks = Desks(policy, MANNERS)
-        self.consumer = Consumer(self.desks, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry)
+        self.telemetry, self.ears = NotifyMetrics(names, lambda: self.now_ms), ears
+        self.desks = RulesByPolicy(policy, MANNERS)
+        self.consumer = NotifyHandler(self.desks, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry)
         self.elapsed_s, self.offset = 0.0, 0
         self.restart()
 
@@ -75,7 +75,7 @@ class Notifier:
         for record in records:
             topic = "enforcement" if hasattr(record, "subject") else "alerts"
             value = record if isinstance(record, bytes) else msgspec.json.encode(record)
-            rows.append(Record(TP(topic, 0), self.offset, written_ms or self.now_ms, None, value))
+            rows.append(FollowedRecord(TP(topic, 0), self.offset, written_ms or self.now_ms, None, value))
             self.offset += 1
         (await self.database.run(lambda connection: self.consumer.handle(connection, rows)))()
 

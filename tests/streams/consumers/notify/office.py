@@ -3,21 +3,21 @@
 from monitor.policy.load import load
 from schemas.outputs import Alert, Enforcement
 from streams.consumers.notify.messages.message import Message
-from streams.consumers.notify.rules.notification_rules import Desk, Said, Silent
-from streams.consumers.notify.rules.tenant_state import Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.notification_rules import NotificationRules, RuleOutput, SilentMessage
+from streams.consumers.notify.rules.tenant_state import TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 
 POLICY = load(None)
-MANNERS = Manners()
+MANNERS = Throttle()
 
 
 class Office:
     """Keeps all that was said."""
 
-    def __init__(self, manners: Manners = MANNERS) -> None:
-        self.desk, self.tenant = Desk(POLICY, manners), Tenant()
+    def __init__(self, manners: Throttle = MANNERS) -> None:
+        self.desk, self.tenant = NotificationRules(POLICY, manners), TenantState()
         self.messages: list[Message] = []
-        self.silent: list[Silent] = []
+        self.silent: list[SilentMessage] = []
 
     def take(self, at_ms: int, *records: Alert | Enforcement) -> list[str]:
         """What people hear of these records, in short; first of what was due until then."""
@@ -30,7 +30,7 @@ class Office:
                 self._note(self.desk.decision("acme", self.tenant, record, at_ms))
         return [short(message) for message in self.messages[before:] if message.others]
 
-    def _note(self, said: Said) -> None:
+    def _note(self, said: RuleOutput) -> None:
         self.messages += said.messages
         self.silent += said.silent
 

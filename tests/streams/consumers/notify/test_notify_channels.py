@@ -16,14 +16,14 @@ from receivers import NOW_MS, SECRET, TOKEN, Receiver, channel, hmac_sha256, rec
 
 from monitor.policy.load import load
 from schemas.outputs import Reason
-from streams.consumers.notify.channels import Channel, DingTalk, Failed, Webhook, WeCom
+from streams.consumers.notify.channels import Channel, DeliveryFailed, DingTalk, Webhook, WeCom
 from streams.consumers.notify.channels import webhook as webhook_module
 from streams.consumers.notify.channels.base import TIMEOUT
 from streams.consumers.notify.channels.dingtalk import signature as dingtalk_signature
 from streams.consumers.notify.channels.feishu import signature as feishu_signature
 from streams.consumers.notify.channels.text import markdown, plain
-from streams.consumers.notify.messages.message import Item, Message, What
-from streams.consumers.notify.outbox import Standing
+from streams.consumers.notify.messages.message import Message, MessageItem, What
+from streams.consumers.notify.outbox import LastingMessage
 from streams.consumers.notify.test_messages import samples, trial
 
 KINDS = ("alertmanager", "dingtalk", "feishu", "wecom", "webhook")
@@ -76,7 +76,7 @@ async def test_a_clock_that_is_wrong_is_refused_and_said(
     kind: str, there: tuple[Receiver, aiohttp.ClientSession]
 ) -> None:
     receiver, session = there
-    with pytest.raises(Failed, match=r"310000.*security setting|19021.*clock is an hour off|401.*not signed"):
+    with pytest.raises(DeliveryFailed, match=r"310000.*security setting|19021.*clock is an hour off|401.*not signed"):
         await channel(kind, receiver, session, lambda: NOW_MS + 7_200_000).send([message()], [0])
     assert receiver.taken == []
 
@@ -105,7 +105,7 @@ async def test_an_answer_that_is_no_yes_is_a_failure(
 ) -> None:
     receiver, session = there
     receiver.answers = [answer]
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(DeliveryFailed) as failed:
         await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
     assert (failed.value.message_alone, failed.value.wait_s) == (alone, wait_s)
     assert ("redirect" in str(failed.value)) == (answer[0] == 302)
@@ -140,11 +140,11 @@ async def test_what_a_receiver_says_of_our_keys_and_of_numbers_is_not_shown(
     echo = f"no robot {TOKEN} with {SECRET} for 13800138000 at {receiver.url}"
     receiver.answers = [(200, {"errcode": 1, "errmsg": echo}), (500, echo.encode())]
     for kind in ("dingtalk", "webhook"):
-        with pytest.raises(Failed) as failed:
+        with pytest.raises(DeliveryFailed) as failed:
             await channel(kind, receiver, session, lambda: NOW_MS).send([message()], [0])
         assert not [secret for secret in (SECRET, "13800138000") if secret in str(failed.value)]
     wrong = WeCom(session, SecretStr(f"{receiver.url}/cgi-bin/webhook/send?key=another-secret-key"), None, 10)
-    with pytest.raises(Failed, match=r"errcode 93000: invalid webhook url, key \*\*\*; its address is wrong"):
+    with pytest.raises(DeliveryFailed, match=r"errcode 93000: invalid webhook url, key \*\*\*; its address is wrong"):
         await wrong.send([message()], [0])
 
 
@@ -174,7 +174,7 @@ async def test_no_connection_no_answer_and_no_tls_are_said_without_the_address(
 async def said_of(url: str) -> str:
     async with aiohttp.ClientSession() as session:
         hook = Webhook(session, SecretStr(url), SecretStr(SECRET), lambda: NOW_MS, None)
-        with pytest.raises(Failed) as failed:
+        with pytest.raises(DeliveryFailed) as failed:
             await hook.send([message()], [0])
     said = str(failed.value)
     assert not [secret for secret in (TOKEN, SECRET, "127.0.0.1", "invalid") if secret in said], said
@@ -264,7 +264,7 @@ async def test_alertmanager_hears_labels_that_are_bounded_and_when_each_ends(
     # Of one alert in one request the last word counts.
     assert [alert.get("endsAt") for alert in receiver.taken[1]] == ["2026-03-02T00:00:00.000+00:00"]
     assert isinstance(manager, type(channel("alertmanager", receiver, session, lambda: 0)))
-    await manager.remind([Standing(on, NOW_MS - 1000)] * 1)  # type: ignore[attr-defined]
+    await manager.remind([LastingMessage(on, NOW_MS - 1000)] * 1)  # type: ignore[attr-defined]
     assert receiver.taken[2] == [firing]
 
 
@@ -304,7 +304,7 @@ HOSTILE = [
 async def test_nothing_of_a_tenants_text_is_live_in_a_chat(kind: str, hostile: str) -> None:
     assert LIVE.search(hostile) or "．" in hostile
     said = Reason(hostile, hostile)
-    item = Item("acme", "blind_calling", "warning", said)
+    item = MessageItem("acme", "blind_calling", "warning", said)
     message = Message(id="m", what="ban", severity="critical", at_ms=0, title=said, lines=(said,), items=(item,))
     async with receiving() as (receiver, session):
         await channel(kind, receiver, session, lambda: NOW_MS).send([message], [NOW_MS])

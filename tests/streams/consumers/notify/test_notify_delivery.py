@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from monitor.text.durations import DAY, HOUR, MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.channels import Alertmanager, Failed
+from streams.consumers.notify.channels import Alertmanager, DeliveryFailed
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import OUTBOX
 from streams.metrics.catalogue import CATALOGUE
@@ -30,7 +30,7 @@ async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well
     reached: bool, most: int, database: Database
 ) -> None:
     dead, well = Ear("dead"), Ear("well")
-    dead.failing = Failed("it answers 503") if reached else Failed("no connection", receiver_alone=True)
+    dead.failing = DeliveryFailed("it answers 503") if reached else DeliveryFailed("no connection", receiver_alone=True)
     notifier = Notifier(database, dead, well)
     await notifier.later()
     for n in range(20):
@@ -54,7 +54,7 @@ async def test_a_dead_channel_holds_no_other_up_and_delivers_all_when_it_is_well
 
 async def test_a_receiver_that_asks_for_a_rest_gets_it(database: Database) -> None:
     ear = Ear("one")
-    ear.failing = Failed("too fast", wait_s=60)
+    ear.failing = DeliveryFailed("too fast", wait_s=60)
     notifier = Notifier(database, ear)
     await notifier.later()
     await notifier.take(decision("d", "ban", BEGAN_MS))
@@ -171,7 +171,7 @@ async def test_a_clock_that_is_set_back_mutes_no_channel(database: Database) -> 
     robot, resting, manager = Ear("robot", per_minute=2), Ear("resting"), Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, robot, resting, manager)
     await notifier.later()
-    resting.failing, robot.refuses = Failed("no", wait_s=60), {"decision:d1"}
+    resting.failing, robot.refuses = DeliveryFailed("no", wait_s=60), {"decision:d1"}
     await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n}", pending=True) for n in range(2)))
     await notifier.later()
     resting.failing, robot.refuses = None, set()
@@ -195,9 +195,9 @@ class Manager(Alertmanager):
     async def _post(self, posted: list[dict[str, Any]]) -> str:
         tenants = {alert["labels"]["tenant"] for alert in posted}
         if tenants & self.refuses:
-            raise Failed("it answers 400", message_alone=True)
+            raise DeliveryFailed("it answers 400", message_alone=True)
         if tenants & self.breaks:
-            raise Failed("it answers 500")
+            raise DeliveryFailed("it answers 500")
         self.posts.append(tenants)
         return "200"
 

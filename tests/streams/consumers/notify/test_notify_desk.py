@@ -5,8 +5,8 @@ from office import MANNERS, Office, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Reason
-from streams.consumers.notify.rules.tenant_state import Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.tenant_state import TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 
 
 def test_an_alert_that_lasts_is_told_once_and_then_that_it_is_over() -> None:
@@ -51,7 +51,7 @@ def test_a_shadow_rule_goes_nowhere_unless_that_is_wanted() -> None:
     office.take(0, shadow)
     assert office.take(DAY) == []
     assert office.tenant.empty
-    office = Office(Manners(least="info"))
+    office = Office(Throttle(least="info"))
     office.take(0, shadow)
     assert office.take(DAY) == ["alert"]
 
@@ -185,7 +185,7 @@ def test_a_final_escalation_without_its_ground_is_told_once() -> None:
 
 def test_a_pending_escalation_that_falls_gives_back_what_it_used_and_one_that_lapses_does_not() -> None:
     for falls, counted in ((True, "counted so far: 3"), (False, "counted so far: 1")):
-        office = Office(Manners(quiet_ms=0))
+        office = Office(Throttle(quiet_ms=0))
         for at in range(3):
             office.take(at, decision(f"v{at}", "warning", at))
         office.take(5, escalation("p", 5, ["v0", "v1", "v2"], pending=True))
@@ -226,7 +226,7 @@ def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one()
     for tenant in ("13800138000", "13800138100"):
         reason = Reason("致电 13912345678", "called 13912345678")
         event = decision("d", "ban", 0, tenant=tenant, reason=reason)
-        [message] = desk.decision(tenant, Tenant(), event, 0).messages
+        [message] = desk.decision(tenant, TenantState(), event, 0).messages
         told.append(message.title)
         said = str([message.title, message.lines])
         assert not [text for text in ("13912345678", tenant) if text in said]

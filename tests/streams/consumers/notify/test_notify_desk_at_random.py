@@ -9,8 +9,8 @@ from office import Office, short
 
 from monitor.text.durations import DAY, HOUR, MINUTE
 from schemas.outputs import Alert, Enforcement
-from streams.consumers.notify.rules.tenant_state import Tenant
-from streams.consumers.notify.rules.throttle import Manners
+from streams.consumers.notify.rules.tenant_state import TenantState
+from streams.consumers.notify.rules.throttle import Throttle
 
 Row = tuple[int, Alert | Enforcement | None]
 
@@ -50,7 +50,7 @@ def course(rng: random.Random) -> Iterator[Row]:
             yield at, None
 
 
-def expected(rows: list[Row], manners: Manners) -> list[tuple[int, str, str]]:
+def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
     """(time, behaviour, what) of all that is told or counted."""
     out: list[tuple[int, str, str]] = []
     for behaviour in ("blind_calling", "unknown"):
@@ -128,7 +128,7 @@ def stands(events: list[Enforcement]) -> tuple[set[str], set[str], str | None]:
     )
 
 
-def known_of(tenant: Tenant) -> tuple[set[str], set[str], str | None]:
+def known_of(tenant: TenantState) -> tuple[set[str], set[str], str | None]:
     cases = tenant.cases.items()
     return {id_ for id_, case in cases if case.pending}, {id_ for id_, case in cases if case.frozen}, tenant.stopped
 
@@ -137,7 +137,7 @@ def known_of(tenant: Tenant) -> tuple[set[str], set[str], str | None]:
 def test_people_hear_what_the_policy_says(quiet_ms: int) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    rng, manners, heard = random.Random(seed), Manners(quiet_ms=quiet_ms), 0
+    rng, manners, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0
     for _ in range(300):
         rows, office = list(course(rng)), Office(manners)
         got: list[tuple[int, str, str]] = []

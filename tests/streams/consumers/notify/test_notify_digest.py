@@ -9,8 +9,8 @@ from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.rules.digest import digest, plan, summary
-from streams.consumers.notify.rules.notification_rules import Silent
-from streams.consumers.notify.rules.schedule import Pending, about_to_lapse, next_summary_ms
+from streams.consumers.notify.rules.notification_rules import SilentMessage
+from streams.consumers.notify.rules.schedule import PendingCase, about_to_lapse, next_summary_ms
 from streams.consumers.notify.rules.templates import lapse_soon
 
 RANKS = {"info": 0, "warning": 1, "critical": 2}
@@ -65,8 +65,8 @@ def test_at_random_a_digest_counts_what_is_in_it_and_lists_the_worst() -> None:
 
 
 def test_a_summary_counts_all_that_was_silent() -> None:
-    silent = [Silent(f"t{n % 13}", "blind_calling", "warning", "warning", n, f"d{n}") for n in range(40)]
-    silent += [Silent("t0", "x", "pending", "critical", 1, "p")]
+    silent = [SilentMessage(f"t{n % 13}", "blind_calling", "warning", "warning", n, f"d{n}") for n in range(40)]
+    silent += [SilentMessage("t0", "x", "pending", "critical", 1, "p")]
     said = summary(silent, 5)
     assert "41 repetitions not told one by one, of 13 tenants" in said.title.en
     assert [line.en for line in said.lines] == ["warning 40, pending review 1", "and 3 more tenants"]
@@ -79,7 +79,7 @@ def test_at_random_each_pending_decision_is_told_of_once_and_in_time() -> None:
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(100):
-        pending = [Pending(f"d{n}", "t", "b", "ban", rng.randrange(3 * DAY, 20 * DAY)) for n in range(40)]
+        pending = [PendingCase(f"d{n}", "t", "b", "ban", rng.randrange(3 * DAY, 20 * DAY)) for n in range(40)]
         told: dict[str, int] = {}
         messages = 0
         for now_ms in range(0, 20 * DAY, HOUR):

@@ -10,7 +10,7 @@ from office import MANNERS, POLICY
 from sqlalchemy import func, select
 
 from monitor.text.durations import DAY, HOUR
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.main import watch
@@ -114,9 +114,9 @@ async def test_what_fires_ends_when_words_of_it_were_deleted(database: Database)
     manager, ear = Ear("alertmanager"), Ear("one")
     notifier = Notifier(database, manager, ear)
     await two_alerts(notifier)
-    await database.run(lambda connection: notifier.consumer.gone(connection, Gone(TP("enforcement", 0), 5, 9)))
+    await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("enforcement", 0), 5, 9)))
     assert not await alerts_have_ended(notifier, manager)
-    await database.run(lambda connection: notifier.consumer.gone(connection, Gone(TP("alerts", 0), 5, 9)))
+    await database.run(lambda connection: notifier.consumer.gone(connection, RecordsLost(TP("alerts", 0), 5, 9)))
     assert await alerts_have_ended(notifier, manager)
     await notifier.later(MANNERS.delay_ms)
     assert [m.what for m in ear.heard] == ["pending", "alert", "records_lost", "records_lost"]

@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.outputs import Reason
-from streams.consumers.notify.channels.base import Failed
+from streams.consumers.notify.channels.base import DeliveryFailed
 from streams.consumers.notify.channels.webhook import Webhook
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.webhook_receiver import address, listening
@@ -28,6 +28,6 @@ async def test_what_is_signed_with_another_secret_is_refused() -> None:
     [port] = free_ports(1)
     async with listening(port, "a secret of ours", heard.append), aiohttp.ClientSession() as session:
         theirs = Webhook(session, SecretStr(address(port)), SecretStr("another one"), lambda: 7_000, None)
-        with pytest.raises(Failed, match="401"):
+        with pytest.raises(DeliveryFailed, match="401"):
             await theirs.send([MESSAGE], [0])
     assert heard == []

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from monitor.text.durations import DAY, HOUR
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
-from streams.consumers.notify.handler import Consumer
-from streams.consumers.notify.rules.rules_by_policy import Desks
+from streams.consumers.notify.handler import NotifyHandler
+from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
 from streams.consumers.notify.tables import PENDING, POSITIONS
 
 
@@ -22,8 +22,8 @@ async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> 
     topics.now_ms = 4_000_000_000_000
 
     async def follow(prefix: str) -> None:
-        desks, clock = Desks(POLICY, MANNERS), lambda: notifier.now_ms
-        consumer = Consumer(desks, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
+        desks, clock = RulesByPolicy(POLICY, MANNERS), lambda: notifier.now_ms
+        consumer = NotifyHandler(desks, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
         both = [f"{prefix}.enforcement", f"{prefix}.alerts"]
         await Follower(topics, database, POSITIONS, both, consumer.handle, from_end=both[1:]).catch_up()
 

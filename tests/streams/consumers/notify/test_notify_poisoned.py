@@ -9,7 +9,7 @@ from test_notify_delivery import Manager
 from monitor.text.durations import MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
-from streams.consumers.notify.channels import Failed
+from streams.consumers.notify.channels import DeliveryFailed
 from streams.consumers.notify.delivery import failed_messages as givenup
 from streams.consumers.notify.tables import OUTBOX
 
@@ -74,7 +74,7 @@ async def test_later_messages_of_its_tenant_wait_for_the_one_that_is_set_aside(d
 
 async def test_where_the_receiver_is_down_all_wait_in_their_order_and_none_is_given_up(database: Database) -> None:
     ear = Ear("one")
-    ear.failing = Failed("it answers 500")
+    ear.failing = DeliveryFailed("it answers 500")
     notifier = Notifier(database, ear)
     await notifier.later()
     names = [f"d{n}" for n in range(8)]
@@ -108,7 +108,7 @@ async def test_one_that_is_set_aside_is_not_given_up_because_the_receiver_is_dow
     await notifier.later()
     await notifier.take(ban("bad"), ban("good"))
     await seconds(notifier, 20)
-    ear.failing = Failed("it answers 500")
+    ear.failing = DeliveryFailed("it answers 500")
     await seconds(notifier, 4 * 3600, 240)
     assert (await states(database))["decision:bad"] == "waiting"
     ear.failing, ear.breaks = None, set()

@@ -11,7 +11,7 @@ from notifier import BEGAN_MS, Ear, Notifier
 from office import MANNERS
 from structlog.testing import capture_logs
 
-from monitor.partition.journal import Move, Note, Switch, Withdrawal
+from monitor.partition.journal import ClockAdvance, Note, PolicyChange, PolicyWithdrawal
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from monitor.text.durations import HOUR
@@ -21,7 +21,7 @@ from streams.consumers.follower import Follower
 from streams.consumers.notify import outbox
 from streams.consumers.notify.policy_watch import PolicyLog
 from streams.consumers.notify.tables import POSITIONS
-from streams.kafka.api import TP, Fetched, Refused, Unreadable
+from streams.kafka.api import TP, CorruptLog, FetchedBatch, PermanentError
 from streams.topics.transaction_records import encode_note
 
 
@@ -84,8 +84,8 @@ async def told(database: Database) -> Told:
     return told
 
 
-def switch(to: Policy, from_ms: int = FROM) -> Switch:
-    return Switch(from_ms, to.sha256, to_plain(to))
+def switch(to: Policy, from_ms: int = FROM) -> PolicyChange:
+    return PolicyChange(from_ms, to.sha256, to_plain(to))
 
 
 def warned(id_: str, at_ms: int, by: Policy, tenant: str) -> Enforcement:
@@ -97,7 +97,7 @@ async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_i
     told.note(switch(FIRST, 0), partition=1)
     await told.take(warned("a", FROM - 1, FIRST, "one"))
     assert await told.heard() == [("warning", "blind_calling", "Next: 5")]
-    told.note(Move(3, 4), switch(SECOND))
+    told.note(ClockAdvance(3, 4), switch(SECOND))
     # What is noted at the same time as records come is known before these are told of.
     await told.take(
         warned("b", FROM - 1, FIRST, "two"),
@@ -114,7 +114,7 @@ async def test_a_policy_holds_from_its_time_on_in_the_partition_that_has_noted_i
 
 
 async def test_a_policy_that_was_withdrawn_is_not_told_by(told: Told) -> None:
-    told.note(switch(FIRST, 0), switch(SECOND), Withdrawal(FROM, SECOND.sha256), switch(THIRD, FROM + HOUR))
+    told.note(switch(FIRST, 0), switch(SECOND), PolicyWithdrawal(FROM, SECOND.sha256), switch(THIRD, FROM + HOUR))
     await told.take(
         alert("a", "firing", FROM, rule="first"),
         alert("b", "firing", FROM + HOUR, rule="third", tenant="other"),
@@ -146,7 +146,7 @@ async def test_alerts_go_on_over_a_change_and_when_the_notifier_is_given_the_new
 
 
 async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(told: Told) -> None:
-    told.note(switch(FIRST, 0), Switch(FROM, SECOND.sha256, {"id": "of a release to come"}))
+    told.note(switch(FIRST, 0), PolicyChange(FROM, SECOND.sha256, {"id": "of a release to come"}))
     with capture_logs() as logs:
         await told.take(alert("a", "firing", FROM, rule="first"))
         await told.take(alert("b", "firing", FROM, rule="first", tenant="other"))
@@ -158,13 +158,13 @@ async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(t
     assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
 
 
-@pytest.mark.parametrize("error", [Refused("no authorisation"), Unreadable(TP("clock", 0), 1, "it is torn")])
+@pytest.mark.parametrize("error", [PermanentError("no authorisation"), CorruptLog(TP("clock", 0), 1, "it is torn")])
 async def test_a_log_that_cannot_be_read_stops_nobody_from_being_told(
     told: Told, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = told.topics.read
 
-    def torn(tp: TP, start: int, stop: int) -> AsyncIterator[Fetched]:
+    def torn(tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         if tp.topic == "clock":
             raise error
         return read(tp, start, stop)
@@ -179,7 +179,7 @@ async def test_a_log_that_cannot_be_read_stops_nobody_from_being_told(
 
 
 async def test_a_log_that_was_made_anew_is_read_from_its_beginning(told: Told) -> None:
-    told.note(switch(FIRST, 0), Move(1, 2), Move(2, 3))
+    told.note(switch(FIRST, 0), ClockAdvance(1, 2), ClockAdvance(2, 3))
     await told.follow()
     told.topics.logs[TP("clock", 0)].clear()
     told.note(switch(SECOND, 0))

@@ -19,13 +19,13 @@ from sqlalchemy.exc import OperationalError
 
 from monitor.text.durations import DAY, HOUR
 from schemas.outputs import Reason
-from streams.consumers.data_loss import Gone
+from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
-from streams.consumers.follower import Follower, Record
+from streams.consumers.follower import FollowedRecord, Follower
 from streams.consumers.notify import outbox
 from streams.consumers.notify.messages.message import Message
 from streams.consumers.notify.tables import METADATA, OUTBOX, PENDING, POSITIONS, REJECTED
-from streams.kafka.api import TP, Unavailable
+from streams.kafka.api import TP, TransientError
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
@@ -112,7 +112,7 @@ async def test_what_is_rejected_or_lost_is_counted_once_it_is_committed(
             for table in (OUTBOX, REJECTED):
                 if table not in undone and connection.execute(select(table)).first():
                     undone.append(table)
-                    raise Unavailable("the connection broke before the commit")
+                    raise TransientError("the connection broke before the commit")
             return result
 
         return await real(self, begun)
@@ -149,7 +149,7 @@ async def test_no_record_however_odd_stops_the_notifier(database: Database) -> N
         None,
     ]
     for topic, values in (("enforcement", [*events, *odd]), ("alerts", [*map(msgspec.json.encode, times), *odd])):
-        rows = [Record(TP(topic, 0), at, BEGAN_MS, None, value) for at, value in enumerate(values)]
+        rows = [FollowedRecord(TP(topic, 0), at, BEGAN_MS, None, value) for at, value in enumerate(values)]
         for _ in range(2):  # as after a topic was made anew
             await database.run(lambda connection, rows=rows: notifier.consumer.handle(connection, rows))  # type: ignore[misc]
         with database.reading() as connection:
@@ -166,7 +166,7 @@ async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
     ear = Ear("one")
     notifier = Notifier(database, ear)
     await notifier.later()
-    real = outbox.put
+    real = outbox.enqueue
 
     def fault(connection: Any, messages: Sequence[Message], *rest: Any) -> None:
         real(connection, messages, *rest)
@@ -198,7 +198,7 @@ async def test_a_database_that_goes_away_rejects_no_record(database: Database, m
         raise OperationalError("", None, Exception("the connection is lost"))
 
     monkeypatch.setattr(outbox, "put", away)
-    with pytest.raises(Unavailable):
+    with pytest.raises(TransientError):
         await notifier.take(decision("d", "ban", BEGAN_MS))
     with database.reading() as connection:
         assert connection.execute(select(REJECTED)).all() == []
@@ -207,7 +207,7 @@ async def test_a_database_that_goes_away_rejects_no_record(database: Database, m
 async def test_deleted_records_are_told(database: Database) -> None:
     ear = Ear("one")
     notifier = Notifier(database, ear)
-    gone = Gone(TP("alerts", 3), 5, 9)
+    gone = RecordsLost(TP("alerts", 3), 5, 9)
     (await database.run(lambda connection: notifier.consumer.gone(connection, gone)))()
     await notifier.later()
     assert [m.what for m in ear.heard] == ["records_lost"]
@@ -231,7 +231,7 @@ async def test_a_commit_of_which_nobody_knows_tells_nothing_twice(
     async def sometimes(self: Database, work: Any) -> Any:
         result = await real(self, work)
         if next(failures, 0):
-            raise Unavailable("the connection broke after the commit")
+            raise TransientError("the connection broke after the commit")
         return result
 
     monkeypatch.setattr(Database, "run", sometimes)
