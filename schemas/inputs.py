@@ -2,7 +2,7 @@
 
 An optional field may be null, ``""`` or left out, which all mean null: read it with ``field or None``.
 Unknown fields are ignored, wrong types and missing fields are refused by the decoder (`schemas.codec`). The
-descriptions of the fields are what the exported JSON Schemas say (`schemas.jsonschema`).
+descriptions of the fields are what the exported JSON Schemas say (`schemas.json_schema`).
 """
 
 from typing import Annotated, Literal

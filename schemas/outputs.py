@@ -1,6 +1,6 @@
 """Output records: the enforcement event (CloudEvents 1.0, structured JSON), the alert, and the lines of a replay.
 
-The descriptions of the fields are what the exported JSON Schemas say (`schemas.jsonschema`).
+The descriptions of the fields are what the exported JSON Schemas say (`schemas.json_schema`).
 """
 
 from typing import Annotated, Literal

@@ -12,7 +12,7 @@ from streams.kafka.api import OffsetOutOfRange, PermanentError, TransientError
 from streams.ops.control_client import Unconfirmed
 
 if TYPE_CHECKING:
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.ops.control_client import CommandAnswers
     from streams.settings.load import Settings
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def operate(command: str, settings: "Settings", work: "Callable[[KafkaCluster], Coroutine[Any, Any, T]]") -> T:
     """What ``work`` gives on the cluster. Ends with exit status 3 where that is away, 2 where it will not do it."""
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
 
     async def run() -> T:
         cluster = KafkaCluster(settings)

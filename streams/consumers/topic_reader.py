@@ -7,7 +7,7 @@ from streams.kafka.api import TP, FetchedBatch, Reader, TopicInfo
 
 
 class TopicReader(Protocol):
-    """A cluster, as one who follows topics sees it; `streams.kafka.KafkaCluster` is one."""
+    """A cluster, as one who follows topics sees it; `streams.kafka.cluster.KafkaCluster` is one."""
 
     async def cluster_id(self) -> str | None:
         """By which the cluster is told from all others; None where it has no such name. Unavailable, Refused."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import structlog
 
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange, PermanentError
+from streams.kafka.cluster import KafkaCluster
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")

@@ -13,8 +13,8 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.simulate.arrivals import CALLS, Arrivals
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, PermanentError
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.keyed_producer import Producer
 from streams.settings.load import Settings as Connection
 

@@ -1,5 +1,5 @@
-"""A real Kafka cluster behind the seam of `streams.kafka.api`, on aiokafka's public API."""
+"""A real Kafka cluster behind the interface `streams.kafka.api`, on aiokafka.
 
-from streams.kafka.cluster import KafkaCluster
-
-__all__ = ["KafkaCluster"]
+No other package imports aiokafka. `api` and `topic_names` import nothing heavy, so commands may import
+them at once. It imports `streams.settings`, `streams.runtime` and `monitor`.
+"""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from monitor.partition.key_check import Partitioner, partition_of
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.range_reader import WholeRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Unconfirmed, commit_commands, start_writer

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from monitor.text.durations import HOUR
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 
 _ASTRAY_MS = 1 * HOUR  # how far a reviewer's clock may be ahead of the worker's

@@ -14,10 +14,10 @@ import structlog
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from monitor.text.durations import DAY, format_duration
-from streams.kafka import KafkaCluster
 from streams.kafka.admin import existing_topics, read_group
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.kafka.application_id import USUAL, ConsumerGroup, startup_fault
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_admin import (
     ExistingTopic,
     describe_mismatches,

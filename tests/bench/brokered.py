@@ -22,8 +22,8 @@ from bench.state import kind_of
 from bench.workload import ROOT
 from monitor.partition.key_check import partition_of
 from monitor.simulate.arrivals import CALLS, TOPIC_OF
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, load, variable
 

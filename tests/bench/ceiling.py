@@ -7,8 +7,8 @@ import asyncio
 import json
 
 from schemas import codec
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, Listener
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import load
 

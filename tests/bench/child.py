@@ -60,11 +60,12 @@ def _replay(path: str, policy: str, piece_lines: int, jobs: int, around: Abstrac
     from bench.policies import named
     from monitor.replay import output
     from monitor.replay import run as replaying
+    from monitor.replay.outcome import ReplaySummary
 
     ruled = named(policy)
     with tempfile.TemporaryDirectory() as folder:
 
-        def work() -> replaying.Summary:
+        def work() -> ReplaySummary:
             with around:
                 outcome = replaying.replay([path], ruled, piece_lines=piece_lines, jobs=jobs)
                 output.write(outcome, ruled, Path(folder), windows=False)

@@ -16,7 +16,7 @@ from unittest.mock import patch
 REST = "rest: the loop over pieces and instants"
 # A name is looked up where it is called from: `monitor.decoding.decode:to_columns` is the one that `intake` imported.
 PHASES: dict[str, tuple[str, ...]] = {
-    "read and split": ("monitor.replay.run:pieces",),
+    "read and split": ("monitor.replay.run:line_chunks",),
     "look for flaws": ("schemas.codec:decoder_for",),
     "decode": ("monitor.decoding.decode:Decoder.lines",),
     "gather fields": ("monitor.decoding.decode:Gathered.add",),
@@ -31,12 +31,12 @@ PHASES: dict[str, tuple[str, ...]] = {
     "seal: parties": ("monitor.core.windows.key_counts:KeyCounts.of_each",),
     "seal: evidence": ("monitor.core.windows.pane:newest_of_groups",),
     "enter and leave windows": (
-        "monitor.core.windows.window:Level.enter",
-        "monitor.core.windows.window:Level.leave",
+        "monitor.core.windows.window:RunningSums.enter",
+        "monitor.core.windows.window:RunningSums.leave",
         "monitor.core.windows.pane_merger:merge",
         "monitor.core.windows.window_set:merge",
     ),
-    "tallies": ("monitor.core.windows.window:Tally.enter", "monitor.core.windows.window:Tally.leave"),
+    "tallies": ("monitor.core.windows.window:DistinctCounts.enter", "monitor.core.windows.window:DistinctCounts.leave"),
     "evidence": ("monitor.core.calls.evidence:NewestCalls.add",),
     "find what is due": ("monitor.core.shard:Shard._next_end", "monitor.core.rules.evaluator:RuleEvaluator.due"),
     "judge": ("monitor.core.rules.evaluator:RuleEvaluator.judge",),

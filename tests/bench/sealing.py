@@ -20,8 +20,8 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.policy.load import load as load_policy
 from monitor.policy.model import Policy
 from monitor.simulate.settings import HOUR_MS
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, FetchedBatch, Listener
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings, load
 from streams.worker.context import OwnerPhase, WorkerContext

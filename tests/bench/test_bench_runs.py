@@ -113,7 +113,7 @@ def test_watching_leaves_the_functions_as_they_were() -> None:
 
 def test_a_phase_whose_function_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PHASES, "judge", ("monitor.core.rules.evaluator:RuleEvaluator.no_longer",))
-    with pytest.raises(LookupError, match=r"Judge\.no_longer is not there any more"), watched(Clock()):
+    with pytest.raises(LookupError, match=r"RuleEvaluator\.no_longer is not there any more"), watched(Clock()):
         pass
 
 

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from deadlines import deadline
 
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, Consumer, FetchedBatch, Listener
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import Settings, load

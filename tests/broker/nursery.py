@@ -13,7 +13,7 @@ from typing import Self
 _MOTHER = """
 import os, signal, sys
 import alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
-import streams.consumers.billing.run, streams.kafka, streams.logs
+import streams.consumers.billing.main, streams.kafka.cluster, streams.runtime.logging
 from streams.cli.app import main
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 children = []

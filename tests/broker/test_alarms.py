@@ -137,7 +137,7 @@ def within(worker: Worker) -> str:
 
 # CallwardenLagGrowing ------------------------------------------------------------------------------------------------
 
-A_SLOW_MACHINE = f"from streams import engine; engine._POLL_ROWS = 30; {MAIN}"
+A_SLOW_MACHINE = f"from streams.worker import consumer_loop; consumer_loop._POLL_ROWS = 30; {MAIN}"
 """A worker that takes so many records at a time, and some fifty milliseconds for them."""
 
 

@@ -35,8 +35,8 @@ NUMBER_OF = partition_of(TENANT.encode(), PARTITIONS, "murmur2")
 
 # `callwarden`, with a fault: an agent that counts a complaint of that id fails, and quotes it.
 FAULTY = f"""
-from monitor.partition import Partition
-feed = Partition._feed
+from monitor.partition.task import StreamTask
+feed = StreamTask._feed
 
 def faulty(self, position, rows):
     for offset, value in zip(rows.offsets.tolist(), rows.values):
@@ -45,7 +45,7 @@ def faulty(self, position, rows):
             raise ValueError(f"cannot count {{complainant}} of {{number}}: {{value!r}}")
     return feed(self, position, rows)
 
-Partition._feed = faulty
+StreamTask._feed = faulty
 {MAIN}
 """
 

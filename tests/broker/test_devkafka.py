@@ -16,7 +16,7 @@ from deadlines import deadline, killed_after
 
 from streams.dev.kafka_cluster import DevCluster
 from streams.dev.kafka_node import DevKafka, NodeFailed
-from streams.kafka import KafkaCluster
+from streams.kafka.cluster import KafkaCluster
 from streams.settings.load import load
 
 pytestmark = pytest.mark.services

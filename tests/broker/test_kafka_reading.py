@@ -18,8 +18,8 @@ from broker_clusters import (
     values,
 )
 
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange, OutputRecord, PermanentError
+from streams.kafka.cluster import KafkaCluster
 
 pytestmark = pytest.mark.services
 

@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
-from streams.kafka import KafkaCluster
 from streams.kafka.api import TP, Fenced, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.produce.transactional_writer import KafkaWriter
 
 pytestmark = pytest.mark.services

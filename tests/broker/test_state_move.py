@@ -29,8 +29,8 @@ from monitor.policy.load import load
 from monitor.replay.run import replay
 from oracle import billing as oracle
 from schemas import codec
-from streams.kafka import KafkaCluster
 from streams.kafka.admin import members
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load as load_settings

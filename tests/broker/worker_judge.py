@@ -23,7 +23,7 @@ from schemas.outputs import Alert, Enforcement
 from streams.audit import report as tell
 from streams.audit.partition import AuditContext
 from streams.audit.run import audit
-from streams.kafka import KafkaCluster
+from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_topics
 from streams.settings.load import load

@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_and_hash_order(tm
     script = (
         "from pathlib import Path\n"
         "from monitor.simulate.run import simulate\n"
-        "from monitor.simulate.settings import Settings\n"
+        "from monitor.simulate.settings import SimulationSettings\n"
         f"simulate({SMALL!r}, Path({str(tmp_path / 'there')!r}))\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONHASHSEED": "123"})

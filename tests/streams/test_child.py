@@ -59,8 +59,8 @@ def test_its_end_by_itself_is_told(tmp_path: Path) -> None:
 
 def test_none_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
-        "import sys, time\nfrom streams.child import Child\n"
-        "one = Child([sys.executable, '-c', 'import time; time.sleep(600)'], 2)\n"
+        "import sys, time\nfrom streams.runtime.child_process import ChildProcess\n"
+        "one = ChildProcess([sys.executable, '-c', 'import time; time.sleep(600)'], 2)\n"
         "print(one.pid, flush=True)\ntime.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:

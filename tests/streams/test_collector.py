@@ -5,7 +5,7 @@ import sys
 
 COUNTED = """
 import gc
-from streams.serve import collect_seldom
+from streams.worker.main import collect_seldom
 
 collect_seldom()
 most, looked_at, full = 0, 0, 0

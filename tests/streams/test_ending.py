@@ -10,11 +10,11 @@ import pytest
 # A program that works until it is told to stop, and then does what its argument says.
 PROGRAM = """
 import asyncio, sys, threading, time
-from streams.ending import told_to_stop
-from streams.logs import set_up_logs
+from streams.runtime.shutdown import stop_requested
+from streams.runtime.logging import set_up_logs
 
 async def main():
-    with told_to_stop(float(sys.argv[1])) as stopping:
+    with stop_requested(float(sys.argv[1])) as stopping:
         print("up", flush=True)
         await stopping.wait()
         print("told", flush=True)

@@ -233,15 +233,15 @@ def test_the_limit_leaves_descriptors_for_everything_else() -> None:
 STARVED = """
 import asyncio, resource, sys
 from prometheus_client import CollectorRegistry
-from streams.consumers.host import pages_app
-from streams.httpconnection import Limits
-from streams.httpserver import Server, listen
-from streams.logs import set_up_logs
+from streams.consumers.service import pages_app
+from streams.runtime.http_connection import ConnectionLimits
+from streams.runtime.http_server import HttpServer, listen
+from streams.runtime.logging import set_up_logs
 
 set_up_logs("json")
 listening = listen("127.0.0.1", 0)
 print(listening.getsockname()[1], flush=True)
-server = Server(pages_app(CollectorRegistry(), lambda: None), Limits(connections=1_000))
+server = HttpServer(pages_app(CollectorRegistry(), lambda: None), ConnectionLimits(connections=1_000))
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 asyncio.run(server.serve([listening]))
 """

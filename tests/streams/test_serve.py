@@ -19,9 +19,9 @@ NUMBER = "+86 138 1234 5678"
 # A worker whose topics are there, and whose engine ends as the first argument says.
 ENDS = """
 import sys
-import streams.app, streams.serve
+import streams.worker.app, streams.worker.main
 from streams.cli.app import main
-from streams.cluster import Refused
+from streams.kafka.api import PermanentError
 
 how, sys.argv = sys.argv[1], ["callwarden", "worker", *sys.argv[2:]]
 
@@ -33,14 +33,14 @@ class Engine:
 
 async def one(*asked): return 1
 
-streams.app.Engine = Engine
-streams.serve.partition_count = streams.worker.main.check_identity = streams.worker.main.check_inputs = one
+streams.worker.app.ConsumerLoop = Engine
+streams.worker.main.partition_count = streams.worker.main.check_identity = streams.worker.main.check_inputs = one
 main()
 """
 # What our code and a library say of an error.
 LOGS = """
 import logging, sys, structlog
-from streams.logs import set_up_logs
+from streams.runtime.logging import set_up_logs
 
 set_up_logs(sys.argv[1])
 quoted = sys.argv[2]
@@ -58,7 +58,7 @@ except KeyError as error:
 SHARES = """
 import sys, threading
 import numpy as np
-from streams.serve import share_memory
+from streams.worker.main import share_memory
 
 if sys.argv[1] == "share":
     share_memory()
@@ -140,7 +140,7 @@ def test_what_the_cluster_does_not_allow_is_one_sentence_and_status_2(
     port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLWARDEN_LOG_FORMAT", "text")
-    said = run(ENDS, "raise Refused('joining the group: not allowed')", "--web-port", port)
+    said = run(ENDS, "raise PermanentError('joining the group: not allowed')", "--web-port", port)
     assert said == (2, "callwarden worker: joining the group: not allowed\n")
 
 
@@ -178,13 +178,13 @@ def test_nothing_that_an_error_quotes_of_a_record_reaches_the_log(form: str, quo
 
 
 def test_what_an_error_says_of_the_code_or_of_the_broker_is_shown() -> None:
-    script = LOGS.replace("import logging", "from streams.cluster import Refused\nimport logging")
+    script = LOGS.replace("import logging", "from streams.kafka.api import PermanentError\nimport logging")
     script = script.replace("RuntimeError(quoted), ", "")
-    for a, b in (("int(quoted)", "quoted.method"), ("ValueError", "AttributeError"), ("KeyError", "Refused")):
+    for a, b in (("int(quoted)", "quoted.method"), ("ValueError", "AttributeError"), ("KeyError", "PermanentError")):
         script = script.replace(a, b)
     status, said = run(script, "text", "as it is")
     assert status == 0, said
-    assert said.count("Refused: as it is") == 2
+    assert said.count("PermanentError: as it is") == 2
     assert said.count("object has no attribute 'method'") == 2
 
 

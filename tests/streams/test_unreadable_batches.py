@@ -364,7 +364,7 @@ def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
         import resource, sys, zlib
         from test_unreadable_batches import *
         import test_unreadable_batches as tests
-        fastfetch.install()
+        fastfetch.install_columnar_fetch()
         fetched(batch(GOOD, codec=ZSTD))
         made = [WHOLE[what][1]() for what in WHOLE if "bomb" in what or "millions" in what]
         made.append(batch([], codec=ZSTD, payload=zstd_encode(bytes(1 << 30)), count=3))

@@ -47,8 +47,8 @@ def run(
     from streams.consumers.billing.main import Accepted
     from streams.consumers.billing.main import run as follow_and_answer
     from streams.consumers.data_loss import OtherCluster, RecordsLost
-    from streams.kafka import KafkaCluster
     from streams.kafka.api import PermanentError
+    from streams.kafka.cluster import KafkaCluster
 
     settings = settings_for({"bootstrap_servers": bootstrap, "billing_port": port})
     if bool(accept_gone or accept_unread) is not bool(reason and reason.strip()):

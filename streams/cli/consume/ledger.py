@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from streams.consumers.ledger.published_heads import PublishedHead
     from streams.consumers.ledger.verify.chains import Verified
     from streams.consumers.ledger.verify.topics import TopicComparison
-    from streams.kafka import KafkaCluster
     from streams.kafka.api import TP
+    from streams.kafka.cluster import KafkaCluster
 
 app = typer.Typer()
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from streams.consumers.database import Database
-    from streams.kafka import KafkaCluster
     from streams.kafka.api import TP
+    from streams.kafka.cluster import KafkaCluster
     from streams.reviews.claims import Reservation
     from streams.settings.load import Settings
 

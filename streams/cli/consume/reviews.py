@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from streams.consumers.ledger.queries.cases import LedgerCase
     from streams.consumers.ledger.queries.lookup import CaseQuery
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.reviews.claims import Replace as Replacing
     from streams.reviews.claims import Reservation
     from streams.reviews.service import ReviewService

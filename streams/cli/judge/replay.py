@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monitor.policy.timeline import PolicyVersion
     from monitor.replay.outcome import Outcome
     from streams.cli.judge.progress import Reporter
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
 
 # A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
 _MAX_AHEAD_MS = 300_000
@@ -194,7 +194,7 @@ def _judge_topics(
     from monitor.partition.checkpoint import DecidingSettings
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import policy_for, settings_for
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
     from streams.ops.topic_replay import replay_topics
     from streams.topics.state_inputs import check_inputs

@@ -10,7 +10,7 @@ from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
 if TYPE_CHECKING:
     from streams.audit.partition import Audited
     from streams.audit.run import AuditReport
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
 
 
 def run(

@@ -7,7 +7,7 @@ import typer
 from streams.cli.options import Bootstrap
 
 if TYPE_CHECKING:
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.topics.progress import DecidedEvents
 
 

@@ -88,7 +88,7 @@ def retry(
     """
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, settings_for
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.ops.dead_letters import home_among, not_ours, read

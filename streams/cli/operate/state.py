@@ -11,7 +11,7 @@ from streams.cli.operate import state_rescale as move
 from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix, named
 
 if TYPE_CHECKING:
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.settings.load import Settings
     from streams.topics.partition_state import PartitionState
 

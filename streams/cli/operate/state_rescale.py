@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.settings.load import Settings
 
 

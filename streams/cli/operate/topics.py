@@ -7,7 +7,7 @@ import typer
 from streams.cli.options import Bootstrap, InputPrefix, OutputPrefix
 
 if TYPE_CHECKING:
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_admin import ExistingTopic
     from streams.settings.load import Settings
 

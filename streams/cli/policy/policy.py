@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.replay.outcome import Outcome
     from monitor.whatif.backtest import Change
     from monitor.whatif.preflight import Preflight
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.settings.load import Settings
 
 app = typer.Typer(no_args_is_help=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from monitor.partition.journal import PolicyChange, PolicyWithdrawal
     from monitor.policy.model import Policy
     from monitor.policy.timeline import PolicyVersion
-    from streams.kafka import KafkaCluster
+    from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import CommandAnswers
     from streams.settings.load import Settings

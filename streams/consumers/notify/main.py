@@ -22,8 +22,8 @@ from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import POSITIONS
 from streams.consumers.notify.telemetry import NOTHING, NotifyMetrics
 from streams.consumers.service import FollowedTopics, behind, host, pages_app
-from streams.kafka import KafkaCluster
 from streams.kafka.api import PermanentError, TransientError
+from streams.kafka.cluster import KafkaCluster
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")

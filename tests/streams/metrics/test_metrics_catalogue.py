@@ -55,7 +55,7 @@ def busy_telemetry() -> WorkerMetrics:
     taken = TaskOutput(
         court.sink, rows=7, duplicates=2, refused=[RejectedRow((0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")]
     )
-    telemetry.committed(3, taken, 1_000, 0.02)
+    telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()
     telemetry.opened(3, 0.1, lambda: court.shard)
     telemetry.phase(3, "running")
@@ -195,7 +195,7 @@ def test_what_is_decided_is_counted_where_a_zero_was_shown_before() -> None:
     assert set(before.values()) == {0.0}
     for minute in (5, 8 * 24 * 60):
         court.until(minute)
-        counted.decided(court.sink.enforcement, court.sink.shadow, [])
+        counted.decided(counted.counts(court.sink.enforcement, court.sink.shadow, []))
     after = labels_of(registry)
     assert after.keys() == before.keys()
     assert after["shown", "minor", "shadow", "warning", "final", "decided"] == 1
@@ -217,7 +217,7 @@ def test_a_watermark_is_shown_once_there_is_one_whether_anything_is_decided_or_n
     def shown() -> float | None:
         return telemetry.registry.get_sample_value("callwarden_watermark_timestamp_seconds", {"partition": "3"})
 
-    telemetry.committed(3, TaskOutput(), 0, 0.1)
+    telemetry.committed(3, telemetry.counts(TaskOutput()), 0, 0.1)
     assert shown() is None
     telemetry.watermark(3, 5_000)
     assert shown() == 5.0
@@ -309,6 +309,6 @@ def test_what_an_override_has_judged_in_shadow_is_no_decision() -> None:
     court.short_calls(1, tenant="bravo")
     counted, registry = decisions(court.shard.policy)
     court.until(5)
-    counted.decided(court.sink.enforcement, court.sink.shadow, [])
+    counted.decided(counted.counts(court.sink.enforcement, court.sink.shadow, []))
     told = {labels[2]: value for labels, value in labels_of(registry).items() if labels[0] == "half" and value}
     assert told == {"enforce": 1, "shadow": 1}

@@ -424,17 +424,24 @@ async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_p
 @pytest.mark.parametrize(
     ("imports", "also_heavy"),
     [
-        ("streams.cli.reviews, streams.cli.desk, streams.cli.casework, streams.kafka, streams.topics.state_inputs", ""),
         (
-            "streams.cli.ledger, streams.cli.casework, streams.cli.operator, monitor.report.standing, "
-            "streams.consumers.ledger.access, streams.consumers.ledger.look, streams.consumers.ledger.queries.export",
+            "streams.cli.consume.reviews, streams.cli.consume.review_session, streams.cli.consume.case_format, "
+            "streams.kafka.cluster, streams.topics.state_inputs",
+            "",
+        ),
+        (
+            "streams.cli.consume.ledger, streams.cli.consume.case_format, streams.cli.cluster_session, "
+            "monitor.report.standing, streams.consumers.ledger.access, streams.consumers.ledger.queries.lookup, "
+            "streams.consumers.ledger.queries.export",
             "aiokafka",
         ),
     ],
 )
 def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need(imports: str, also_heavy: str) -> None:
-    heavy = "numpy structlog alembic psycopg uvicorn prometheus_client rich.live monitor.partition monitor.core.shard"
-    heavy += f" monitor.policy.load monitor.intake monitor.reasons streams.kafka.fastfetch {also_heavy}"
+    heavy = (
+        "numpy structlog alembic psycopg uvicorn prometheus_client rich.live monitor.partition.task monitor.core.shard "
+        "monitor.policy.load monitor.decoding.decode monitor.reasons streams.kafka.fetch.columnar_fetch " + also_heavy
+    )
     code = f"import sys, {imports}\nprint(*[name for name in {heavy.split()!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
@@ -442,5 +449,5 @@ def test_a_command_of_the_desk_imports_nothing_that_it_does_not_need(imports: st
 
 def test_settings_are_read_without_a_look_at_their_meanings() -> None:
     """To find them parses a source file, at each start of each command."""
-    code = "import ast; ast.parse = None\nfrom streams.settings import load; load()"
+    code = "import ast; ast.parse = None\nfrom streams.settings.load import load; load()"
     subprocess.run([sys.executable, "-c", code], check=True)

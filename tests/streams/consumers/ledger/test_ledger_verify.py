@@ -388,7 +388,7 @@ def test_the_command_names_what_was_removed_with_its_position(
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
     command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]
     done = CliRunner().invoke(build("ledger"), command)
     assert (done.exit_code, f"out.enforcement-1: {told}" in done.output) == (1, True), done.output
@@ -405,7 +405,7 @@ def test_the_command_says_how_much_the_topics_still_hold(tmp_path: Path, monkeyp
         pass
 
     monkeypatch.setattr(held, "stop", stop, raising=False)
-    monkeypatch.setattr("streams.kafka.KafkaCluster", lambda settings: held)
+    monkeypatch.setattr("streams.kafka.cluster.KafkaCluster", lambda settings: held)
 
     def said() -> str:
         command = ["ledger", "verify", "--topic", "--database", address(tmp_path)]

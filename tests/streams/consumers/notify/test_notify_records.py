@@ -173,7 +173,7 @@ async def test_a_fault_of_ours_in_one_record_leaves_that_one_out(
         if any(message.id == "decision:bad" for message in messages):
             raise KeyError("of ours")
 
-    monkeypatch.setattr(outbox, "put", fault)
+    monkeypatch.setattr(outbox, "enqueue", fault)
     await notifier.take(
         decision("one", "warning", BEGAN_MS),
         decision("bad", "ban", BEGAN_MS, pending=True),
@@ -197,7 +197,7 @@ async def test_a_database_that_goes_away_rejects_no_record(database: Database, m
     def away(*_: Any) -> None:
         raise OperationalError("", None, Exception("the connection is lost"))
 
-    monkeypatch.setattr(outbox, "put", away)
+    monkeypatch.setattr(outbox, "enqueue", away)
     with pytest.raises(TransientError):
         await notifier.take(decision("d", "ban", BEGAN_MS))
     with database.reading() as connection:
