@@ -42,7 +42,7 @@ def test_a_file_where_the_output_folder_should_be_is_wrong_usage(records: Path, 
     assert "expected a file of records" not in error
 
 
-@pytest.mark.parametrize("content", [gzip.compress(CALL * 50)[:40], CALL])
+@pytest.mark.parametrize("content", [gzip.compress(CALL * 50, mtime=0)[:40], CALL], ids=["cut", "no gzip"])
 def test_a_damaged_file_ends_the_run_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "records.jsonl.gz"
     path.write_bytes(content)
