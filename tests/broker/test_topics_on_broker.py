@@ -1,5 +1,6 @@
 """`callwarden topics` on a real broker: makes what is missing, leaves what is there, and tells what does not fit."""
 
+import json
 import os
 import subprocess
 import sys
@@ -85,8 +86,9 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
         assert f"{callwarden.prefix}enforcement: {line}" in said
     status, _, refused = callwarden("worker", "--web-port", str(free_ports(1)[0]))
     assert status == 2
-    assert "the topics are not as they must be" in refused
-    assert said.strip() in refused
+    error = json.loads(refused)["error"]
+    assert "the topics are not as they must be" in error
+    assert said.strip() in error
 
 
 async def test_the_platforms_own_topics_say_how_many_partitions(address: str) -> None:

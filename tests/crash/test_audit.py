@@ -27,7 +27,7 @@ from streams.topics.partition_state import PartitionState
 from streams.topics.transaction_records import EVENT_HEADERS
 
 ENFORCEMENT, SHADOW, STATE = (NAMES.output(name) for name in ("enforcement", "shadow", "state"))
-SHADOWS = 12  # a scenario with shadow decisions
+SHADOWS = 66  # a scenario with shadow decisions
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -289,7 +289,7 @@ def unchecked(report: AuditReport) -> list[str]:
 
 
 def test_topics_that_no_longer_reach_back_are_told_and_an_export_helps(tmp_path: Path) -> None:
-    world, file = day_of(2), tmp_path / "state.zst"
+    world, file = day_of(4), tmp_path / "state.zst"
 
     async def go() -> None:
         worker = world.add_worker()

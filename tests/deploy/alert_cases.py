@@ -407,7 +407,7 @@ CASES = {
                     OPEN.format("ledger", 3): "0x10 0+60x10",
                     OPEN.format("ledger", 4): "0x30",
                 },
-                "12m",
+                "13m",
                 [
                     (
                         {"topic": "t", "partition": "3"},
