@@ -51,7 +51,7 @@ test: setup lint ## The fast suite, side by side on all cores: no service, no br
 
 # Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
 test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services.
-	$(BIN)/python -m pytest -m services $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m services $(ARGS)
 
 test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
 	@ran=; for name in $(PYTHONS); do \
