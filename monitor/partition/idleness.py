@@ -13,15 +13,15 @@ K = TypeVar("K", bound=Hashable)
 
 
 class ReadProgress(NamedTuple):
-    """How far a log has been read: everything before ``position``, and no valid record from ``led`` on had an event
-    time later than all before it."""
+    """How far a log was read: everything before ``position``; no record from ``led`` on shows that it is not silent
+    (`monitor.partition.source_position.SourceProgress.reads`)."""
 
     position: int
     led: int
 
 
 class QuietSource(NamedTuple):
-    """For how long a log has brought no valid record of a later event time, up to ``ago_ms`` before the last look."""
+    """For how long a log has been silent, up to ``ago_ms`` before the last look."""
 
     for_ms: int = 0
     ago_ms: int = 0
@@ -37,12 +37,12 @@ class _Seen:
 
 
 class SilentSources(Generic[K]):
-    """Which logs are silent: over ``idle_after``, look after look, they brought no valid record of a later event time.
+    """Which logs are silent: over ``idle_after``, look after look, they brought nothing that says otherwise.
 
     What counts is what was read, not that a log grew: rejected records, aborted transactions and markers are silence.
-    So are valid records whose event time is not beyond that of all records before them. They move no clock, and a
-    writer of such records, however many, must not hold back all other sources. Their own event times count, and not
-    the clock, which may have followed the broker's time: regular records that come a little late end the silence.
+    So are late calls, and other records whose event time is not beyond that of all records before them: they move no
+    clock, and a writer of such records, however many, must not hold back all other sources. Their own event times
+    count, and not the clock, which may have followed the broker's time: records a little behind end the silence.
     A log of which only the ends are known is silent while these stay the same. A log at which one cannot look is not
     silent: after an outage of the broker or the network, or a stop of the process, the wait begins again, so that what
     was held up has time to arrive.

@@ -45,7 +45,7 @@ class LogTail:
     def __init__(self, policy: Policy, secret: bytes, place: PartitionIdentity, max_ahead_ms: int) -> None:
         self._decoder = Decoder(AggregationPlan.of(policy).layout, salt_of(secret))
         self._keying = KeyCheck(place.number, place.partitions, place.partitioner)
-        self._max_ahead_ms = max_ahead_ms
+        self._max_ahead_ms, self._lateness_ms = max_ahead_ms, policy.lateness_ms
         self._at = SourceProgress(Source(_CALLS), [])
         self._begun = False
 
@@ -58,7 +58,7 @@ class LogTail:
         """The next rows, after `begin`."""
         if len(rows):
             decoded = valid_rows(rows, _CALLS, self._decoder, self._keying, self._max_ahead_ms, {})
-            self._at.reads(decoded, rows.offsets, rows.timestamps_ms)
+            self._at.reads(decoded, rows.offsets, rows.timestamps_ms, self._lateness_ms)
         self._at.source.offset = rows.stop
 
     def end(self, offset: int) -> None:

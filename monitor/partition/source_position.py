@@ -40,7 +40,7 @@ class SourceProgress:
     The first ``moved`` of ``moves`` have taken effect. ``limits`` begin with the one in force at the resume offset.
     ``fresh`` are the offsets of skips that have not been told of yet, ``newest_ms`` is the largest event time read.
     ``done_ms`` is the clock at ``done``. From ``valid`` on no record was valid, as far as it was read, and from
-    ``led`` on none was later than all before it: ``leading_ms`` is the largest event time, at most its timestamp.
+    ``led`` on none was a sign of life (`reads`): ``leading_ms`` is the largest event time, at most its timestamp.
     What was noted of the source was noted before ``own_from``.
     """
 
@@ -66,8 +66,19 @@ class SourceProgress:
             self.source.clock_ms = max(self.source.clock_ms, self.moves[self.moved].clock_ms)
             self.moved += 1
 
-    def reads(self, decoded: DecodedRows, offsets: NDArray[np.int64], timestamps_ms: NDArray[np.int64]) -> None:
-        """Take note of which of these records, some at least, are valid, and which are later than all before them."""
+    def reads(
+        self,
+        decoded: DecodedRows,
+        offsets: NDArray[np.int64],
+        timestamps_ms: NDArray[np.int64],
+        lateness_ms: int | None,
+    ) -> None:
+        """Note which of these records (at least one) are valid, and which show that the source is not silent.
+
+        Of calls those do whose event time is at most ``lateness_ms`` behind the largest of the source: a feed that is
+        hours behind and not in order is not silent, or the clock would leave it and its calls would be late. Of other
+        records (None), which are never late, only those do whose event time is larger than all before.
+        """
         valid = np.flatnonzero(decoded.event_ms >= 0)
         if not len(valid):
             return
@@ -77,6 +88,10 @@ class SourceProgress:
         last = int(moves_to_ms.argmax())
         if moves_to_ms[last] > self.leading_ms:
             self.leading_ms, self.led = int(moves_to_ms[last]), int(offsets[last]) + 1
+        if lateness_ms is not None:
+            punctual = np.flatnonzero(moves_to_ms >= self.leading_ms - lateness_ms)
+            if len(punctual):
+                self.led = int(offsets[punctual[-1]]) + 1
 
     def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """How far each of the records at ``offsets`` may be ahead of its timestamp."""

@@ -36,6 +36,7 @@ from monitor.partition.checkpoint import (
     secret_fingerprint,
 )
 from monitor.partition.chunking import Chunker
+from monitor.partition.idleness import CALLS
 from monitor.partition.journal import EnforceFrom, LostState, Note, PolicyChange, PolicyWithdrawal, RefusedCommand
 from monitor.partition.key_check import KeyCheck
 from monitor.partition.log_tail import valid_rows
@@ -195,7 +196,8 @@ class StreamTask:
                     refused.key, refused.raw = rows.keys[row], rows.values[row]
                 self._taken.refused.append(refused)
                 self._passed_on += _weight(refused.raw)
-        position.reads(decoded, rows.offsets, rows.timestamps_ms)
+        lateness_ms = self.policy.lateness_ms if INPUTS[reader.number] == CALLS else None
+        position.reads(decoded, rows.offsets, rows.timestamps_ms, lateness_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
             if waiting.log[2] >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
