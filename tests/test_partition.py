@@ -1,7 +1,9 @@
 """A partition that stops anywhere and goes on from its snapshot decides, counts and puts out what a replay does."""
 
+import gc
 import json
 import random
+import weakref
 from bisect import bisect_left
 from typing import Any
 
@@ -270,3 +272,32 @@ def test_a_handover_whose_deletion_was_missed_is_left_aside() -> None:
     resume = last.restore(stored)
     assert last.take_over() == resume
     assert dict(last.snapshot())["handover/0"] is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_partition_that_is_given_up_is_freed_at_once(seed: int) -> None:
+    """A worker's garbage collector never looks again at what has lived long, so a cycle would hold its memory."""
+    made = scenario(seed)
+    policy = loads(json.dumps(made.policy), "policy.json")
+    files = lines_of(made)
+    live = DecidingSettings(max_ahead_ms=0)
+    partition = StreamTask(policy, live=live, sources=len(files))
+    for source, lines in enumerate(files):
+        partition.feed(source, rows_of(0, lines, list(range(len(lines))), 0, len(lines), made.not_after_ms))
+        partition.sources.end(source)
+        partition.early()
+    partition.advance()
+    stored = {key: value for key, value in partition.snapshot(hand_over=True) if value is not None}
+    assert partition.shard.tenants
+    restored = StreamTask(policy, live=live, sources=len(files))
+    restored.restore(stored)
+    restored.take_over()
+    restored.early()
+    left = [weakref.ref(one) for one in (partition, partition.shard, restored, restored.shard)]
+    gc.collect()
+    gc.disable()
+    try:
+        del partition, restored
+        assert [one() for one in left] == [None] * 4
+    finally:
+        gc.enable()

@@ -15,7 +15,6 @@ tenants make a million calls a day; a tenant costs what it calls (docs/benchmark
 Each is bounded by the length of a window, by a number of entries, or by ``retention``.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,6 +32,7 @@ from monitor.core.results import Output
 from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.snapshot import ShardCheckpoint, decode_names, encode_names
+from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.tenants.tenant_store import decode_standings, encode_standings
 from monitor.core.windows.open_panes import OpenPanes
@@ -67,10 +67,9 @@ class Shard:
         self._steps = sorted({rule.step_ms for rule in policy.rules})
         self.pane_ms = counting.pane_ms
         self.sink = sink or Output()
-        self._index: dict[str, int] = {}
-        self._names: list[str] = []
+        self._tenants = TenantNumbers()
         self._stored_names = 0
-        self._standings = TenantRecords(self._names)
+        self._standings = TenantRecords(self._tenants.names)
         self._windows = WindowSet(policy, history, keep_state)
         gates = Cooldowns()
         self._decisions = DecisionLifecycle(policy, self._standings, gates, self.sink)
@@ -80,7 +79,7 @@ class Shard:
             self._decisions,
             [span.complaints for span in self._windows.spans.values()],
             self._standings,
-            self._tenant,
+            self._tenants.of,
             self.sink,
         )
         self._judge = RuleEvaluator(
@@ -95,6 +94,7 @@ class Shard:
             self.sink,
             keep_windows,
         )
+        self._tenants.on_new = self._judge.know
         self._seen = Deduplicator()
         self._unsealed = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
         self._sealed_ms = 0  # what ended before is sealed
@@ -119,12 +119,9 @@ class Shard:
         """
         if not len(calls):
             return np.zeros(0, np.bool_)
-        place = np.fromiter(map(self._index.get, names, itertools.repeat(-1)), np.int32, len(names))
         used = np.zeros(len(names), np.bool_)  # the table also names those whose calls were late or rejected
         used[calls.tenant] = True
-        for new in np.flatnonzero((place < 0) & used).tolist():
-            place[new] = self._tenant(names[new])
-        calls.tenant = place[calls.tenant]
+        calls.tenant = self._tenants.of_used(names, used)[calls.tenant]
         duplicate = self._seen.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
         # After a restart calls come again whose pane is sealed already.
         taken = ~duplicate & (calls.end_ms >= self._sealed_ms)
@@ -146,7 +143,7 @@ class Shard:
     def wait(self, waiting: PendingRecord) -> None:
         """Take a record that is not a call; it is decided at its event time."""
         # Numbered as it is read: an early look then changes no order.
-        tenant = self._tenant(waiting.record.tenant_id)
+        tenant = self._tenants.of(waiting.record.tenant_id)
         self._records.wait(waiting)
         if self._early is not None:
             self._early.complained(tenant, waiting)
@@ -192,12 +189,12 @@ class Shard:
     def tenants_due(self, watermark_ms: int) -> int:
         """How many tenants `advance` may decide or alert on, all at once: everybody, where a window ends."""
         ends = self.ripe_calls(watermark_ms) > 0 or self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
-        return len(self._names) if ends else 0
+        return len(self._tenants) if ends else 0
 
     @property
     def early_work(self) -> int:
         """How many complaints `early` would count, and tenants it would look at."""
-        return len(self._records) + len(self._names) if self._early is None else self._early.work
+        return len(self._records) + len(self._tenants) if self._early is None else self._early.work
 
     @property
     def waiting_records(self) -> int:
@@ -230,7 +227,7 @@ class Shard:
                 self._judge.alerts,
                 self._records,
                 self._standings,
-                self._index,
+                self._tenants.by_name,
                 self._unsealed,
                 self._judge.from_ms,
             )
@@ -313,7 +310,7 @@ class Shard:
 
     def _end(self, end_ms: int, bounds: Mapping[int, int]) -> None:
         """Panes up to ``end_ms`` enter the windows, and the rules that are due are judged."""
-        tenants = len(self._names)
+        tenants = len(self._tenants)
         self._windows.enter(end_ms, tenants)
         self._judge.judge(end_ms, tenants, bounds)
         self._at_ms = end_ms
@@ -333,12 +330,12 @@ class Shard:
     @property
     def tenants(self) -> int:
         """How many tenants it has seen."""
-        return len(self._names)
+        return len(self._tenants)
 
     @property
     def names(self) -> Sequence[str]:
         """The tenants' ids, by number."""
-        return self._names
+        return self._tenants.names
 
     @property
     def dockets(self) -> Sequence[RuleState]:
@@ -379,7 +376,7 @@ class Shard:
             at_ms=self._at_ms,
             sealed_ms=self._sealed_ms,
             newest_ms=self._unsealed.sealed_newest_ms,
-            tenants=len(self._names),
+            tenants=len(self._tenants),
             spans=self._windows.heads(self._at_ms),
             decided=self._records.decided or None,
         )
@@ -387,8 +384,8 @@ class Shard:
     def changes(self) -> dict[str, bytes | None]:
         """The entries that are to be stored since the last call, None where one is to be deleted."""
         changes = self._windows.changes(self._at_ms)
-        changes |= encode_names(self._names, self._stored_names)
-        self._stored_names = len(self._names)
+        changes |= encode_names(self._tenants.names, self._stored_names)
+        self._stored_names = len(self._tenants)
         changes |= encode_standings(self._standings.changed())
         changes |= self._judge.alert_changes()
         return changes
@@ -402,8 +399,8 @@ class Shard:
         """
         check_format(head.format, "the stored head")
         for name in decode_names(entries, head.tenants):
-            self._tenant(name)
-        self._stored_names = len(self._names)
+            self._tenants.of(name)
+        self._stored_names = len(self._tenants)
         self._at_ms, self._sealed_ms = head.at_ms, head.sealed_ms
         self._unsealed.newest_ms = self._unsealed.sealed_newest_ms = head.newest_ms
         standings = decode_standings(entries)
@@ -413,7 +410,7 @@ class Shard:
         self._records.restore(standings, [span.left_ms for span in known.values()])
         self._records.decided = head.decided or ()
         self._judge.restore(entries)
-        self._windows.restore(known, entries, self._at_ms, len(self._names))
+        self._windows.restore(known, entries, self._at_ms, len(self._tenants))
 
     def handover(self, watermark_ms: int) -> Handover | None:
         """What was read and is not in `changes`, for `take_over`; None where it is too much.
@@ -450,13 +447,3 @@ class Shard:
     def keep_aside(self, from_ms: int) -> None:
         """Calls that end at ``from_ms`` or later are for the shard that will follow."""
         self._beyond_ms = from_ms
-
-    # Tenants ----------------------------------------------------------------------------------------------------
-
-    def _tenant(self, tenant_id: str) -> int:
-        index = self._index.get(tenant_id)
-        if index is None:
-            index = self._index[tenant_id] = len(self._names)
-            self._names.append(tenant_id)
-            self._judge.know(tenant_id, index)
-        return index

@@ -34,20 +34,22 @@ _PARKED_MS = 120_000  # after so long a partition that went elsewhere does not c
 class AgentBatch:
     """Rows of one source for an agent to process; ``done`` tells the engine when it has, or why not."""
 
-    owner: PartitionOwner
-    partition: StreamTask
+    owner: PartitionOwner | None
+    partition: StreamTask | None
     source: int
     rows: RecordBatch | None
     done: asyncio.Future[None]
 
     def process(self) -> None:
         """Count them."""
-        # A Faust stream holds its last value until the next one comes; thousands of records must not wait with it.
-        rows, self.rows = self.rows, None
-        if rows is None or self.done.done():
+        # A Faust stream keeps its last value until the next one comes: neither thousands of records nor a partition
+        # that was given up must stay in memory with it.
+        owner, partition, rows = self.owner, self.partition, self.rows
+        self.owner = self.partition = self.rows = None
+        if owner is None or partition is None or rows is None or self.done.done():
             return
         try:
-            self.owner.feed(self.partition, self.source, rows)
+            owner.feed(partition, self.source, rows)
         except Exception as error:  # noqa: BLE001 - the engine stops the partition, loudly
             self.done.set_exception(error)
         else:

@@ -1,7 +1,9 @@
 """Workers that come, go and come back: what they trust, hand over and leave behind."""
 
 import asyncio
+import gc
 import random
+import weakref
 
 import pytest
 
@@ -207,3 +209,29 @@ def test_a_stored_pane_goes_when_it_has_left_every_window() -> None:
     panes = {key for key in written if key.startswith(b"f")}
     assert len(panes) > 30
     assert len(panes & standing) < 3
+
+
+def test_the_memory_of_a_partition_that_is_forgotten_is_freed_at_once() -> None:
+    """The garbage collector passes over what has lived long: neither a cycle nor a Faust stream may hold it."""
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + 10 * SECOND, "a"))
+    alive: list[object] = []
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 5 * MINUTE)
+        assert worker.engine is not None
+        owner = worker.engine.owners[0]
+        assert owner.partition is not None
+        left = [weakref.ref(owner.partition), weakref.ref(owner.partition.shard)]
+        gc.collect()
+        gc.disable()
+        try:
+            await owner.give_up()
+            owner.forget()
+            alive.extend(one() for one in left)
+        finally:
+            gc.enable()
+
+    play(world, go)
+    assert alive == [None, None]

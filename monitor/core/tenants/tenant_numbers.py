@@ -1,0 +1,36 @@
+"""Tenant numbers: each tenant of a shard has the number of its place in the order in which they were first read."""
+
+from collections.abc import Callable, Sequence
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TenantNumbers:
+    """Numbers from 0 up, given once and never taken back. ``on_new`` is called with each new id and its number."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.by_name: dict[str, int] = {}
+        self.on_new: Callable[[str, int], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of(self, tenant_id: str) -> int:
+        """The number of a tenant, a new one when it has none."""
+        number = self.by_name.get(tenant_id)
+        if number is None:
+            number = self.by_name[tenant_id] = len(self.names)
+            self.names.append(tenant_id)
+            if self.on_new is not None:
+                self.on_new(tenant_id, number)
+        return number
+
+    def of_used(self, names: Sequence[str], used: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """The number of each of these tenants; -1 for new ones that are not ``used``."""
+        numbers = np.fromiter(map(self.by_name.get, names, repeat(-1)), np.int32, len(names))
+        for new in np.flatnonzero((numbers < 0) & used).tolist():
+            numbers[new] = self.of(names[new])
+        return numbers
