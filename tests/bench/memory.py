@@ -22,7 +22,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
     seen: set[int] = set()
     size_of([shard.policy, shard.layout], seen)
     return {
-        "names": size_of([shard._names, shard._index], seen),
+        "names": size_of([shard._tenants], seen),
         "keys of stored panes": size_of([windows._store], seen),
         "open calls": size_of([shard._unsealed], seen),
         "ids remembered": size_of([shard._seen], seen),

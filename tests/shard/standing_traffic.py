@@ -21,7 +21,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
     rows = {**gates._until, **gates._pending, "stopped": gates._stopped}
     return {
         "head": msgspec.to_builtins(shard.head()),
-        "names": list(shard._names),
+        "names": list(shard._tenants.names),
         "alerts": msgspec.to_builtins(shard._judge.alerts_standing()),
         "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
