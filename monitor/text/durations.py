@@ -41,7 +41,9 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(ms: int) -> str:
-    """The shortest way to write whole seconds; up to two days in hours, as the field does."""
+    """The shortest way to write a duration: days beyond two, hours, minutes, seconds, else milliseconds."""
+    if ms % SECOND:
+        return f"{ms}ms"
     if ms % DAY == 0 and ms > 2 * DAY:
         return f"{ms // DAY}d"
     for unit, size in (("h", HOUR), ("m", MINUTE)):

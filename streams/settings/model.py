@@ -25,6 +25,7 @@ from streams.settings.types import (
     decimal,
     duration,
     one_of,
+    short_duration,
     whole,
 )
 
@@ -99,8 +100,8 @@ class Settings(BaseSettings):
     """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
     """How soon a worker that died is missed: so long its partitions stand still."""
-    heartbeat_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 1 * SECOND
-    """How often a worker says that it is there, and hears of a rebalance; at most a third of the session timeout."""
+    heartbeat_ms: Annotated[int, short_duration(100, 10 * MINUTE)] = 500
+    """How often a worker sends a heartbeat; it learns of a rebalance in the answer. At most a third of the timeout."""
 
     # What decides; it is kept with the state.
     policy: File = None

@@ -19,7 +19,10 @@ _OURS: Final = len("dead-letter")
 
 def duration(least: int, most: int) -> BeforeValidator:
     """A duration as the policy writes them, between two of ms, as ms."""
+    return BeforeValidator(_duration_reader(least, most))
 
+
+def _duration_reader(least: int, most: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         ms = value if isinstance(value, int) else parse_duration(str(value).strip())
         if not least <= ms <= most:
@@ -27,7 +30,18 @@ def duration(least: int, most: int) -> BeforeValidator:
             raise ValueError(f"`{format_duration(ms)}` is not allowed; {limits} would be right")
         return ms
 
-    return BeforeValidator(read)
+    return read
+
+
+def short_duration(least: int, most: int) -> BeforeValidator:
+    """A `duration` that may also be given in milliseconds, as `500ms`."""
+    read = _duration_reader(least, most)
+
+    def read_ms(value: object) -> int:
+        match = re.fullmatch("([0-9]{1,9})ms", str(value).strip())
+        return read(int(match[1]) if match else value)
+
+    return BeforeValidator(read_ms)
 
 
 def whole(least: int, most: int) -> BeforeValidator:

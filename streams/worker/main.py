@@ -117,7 +117,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             partitions=partitions,
             partitioner=settings.partitioner,
             application_id=settings.application_id,
-            rest_s=2 * settings.heartbeat_ms / 1000,
+            rest_s=max(2.0, 2 * settings.heartbeat_ms / 1000),
             now_ms=lambda: time.time_ns() // 1_000_000,
             telemetry=telemetry,
             state_format=settings.state_format,

@@ -44,11 +44,22 @@ def test_without_any_setting_a_broker_on_this_machine_is_used() -> None:
         "callwarden.",
         "callwarden.",
     )
-    assert (settings.session_timeout_ms, settings.heartbeat_ms) == (10_000, 1_000)
+    assert (settings.session_timeout_ms, settings.heartbeat_ms) == (10_000, 500)
     assert (settings.idle_after_ms, settings.max_ahead_ms, settings.outage_grace_ms) == (30_000, 300_000, 14_400_000)
     assert settings.partitioner == "murmur2"
     assert settings.secret() == b""
     assert settings.ssl_context() is None
+
+
+def test_the_heartbeat_alone_may_be_given_in_milliseconds(given: dict[str, str]) -> None:
+    given["HEARTBEAT"] = "250ms"
+    assert load().heartbeat_ms == 250
+    given["HEARTBEAT"], given["IDLE_AFTER"] = "99ms", "30000ms"
+    assert faults({}) == [
+        "CALLWARDEN_HEARTBEAT: `99ms` is not allowed; 100ms to 10m would be right",
+        "CALLWARDEN_IDLE_AFTER: `30000ms` is no duration: a whole number and s, m, h or d, like `90s`, `5m`, `24h`, "
+        "`30d`",
+    ]
 
 
 @pytest.mark.parametrize(
