@@ -72,8 +72,8 @@ schemas: setup ## Write the JSON Schemas, the AsyncAPI document and billing's co
 	$(BIN)/callwarden schema export schemas
 	$(BIN)/callwarden schema billing-pack schemas/billing-pack
 
-metrics: setup ## Write the table of metrics in docs/metrics.md and Grafana's dashboards anew.
-	$(BIN)/callwarden schema metrics docs/metrics.md
+metrics: setup ## Write the table of metrics in docs/reference/metrics.md and Grafana's dashboards anew.
+	$(BIN)/callwarden schema metrics docs/reference/metrics.md
 	$(BIN)/python deploy/grafana/dashboards.py
 
 lock: ## Write both lock files; versions stay unless ARGS says so: ARGS='--upgrade-package NAME' or ARGS=--upgrade.

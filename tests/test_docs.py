@@ -23,7 +23,7 @@ from streams.kafka.topic_names import OUTPUTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-POLICY_DOC = (ROOT / "docs" / "policy.md").read_text("utf-8")
+POLICY_DOC = (ROOT / "docs" / "reference" / "policy.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 
 
@@ -60,13 +60,13 @@ def test_no_link_leads_nowhere(document: Path) -> None:
 
 
 def test_no_module_that_the_documents_name_has_gone() -> None:
-    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "explanation" / "architecture.md"):
         named = re.findall(r"`((?:monitor|schemas|tests|docs)/[\w./-]*)`", document.read_text("utf-8"))
         assert [path for path in named if not (ROOT / path).exists()] == [], document.name
 
 
 def test_no_package_is_missing_from_the_tables_of_packages() -> None:
-    table = section((ROOT / "docs" / "architecture.md").read_text("utf-8"), "Packages")
+    table = section((ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8"), "Packages")
     named = set(re.findall(r"^\| `((?:monitor|streams)/\w+/|schemas/)`", table, re.MULTILINE))
     folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("*/*/__init__.py")]
     there = {f"{folder}/" for folder in folders if folder.parts[0] in ("monitor", "streams")} | {"schemas/"}
@@ -169,7 +169,7 @@ def test_every_command_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
         assert done.stdout, command
 
 
-# docs/policy.md ------------------------------------------------------------------------------------------------------
+# docs/reference/policy.md --------------------------------------------------------------------------------
 
 
 def rule_row(rule: Rule) -> list[str]:

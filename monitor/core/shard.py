@@ -1,7 +1,7 @@
 """The shard: takes calls and records of its tenants and a watermark, and decides. No clock, no I/O.
 
 What it keeps, and what an active tenant costs. In brackets bytes a tenant as ``tests/bench`` counts them where 10,000
-tenants make a million calls a day; a tenant costs what it calls (docs/benchmarks.md).
+tenants make a million calls a day; a tenant costs what it calls (docs/explanation/benchmarks.md).
 
 - running sums, 8 a window length and field that rules ask for, and the panes inside the windows, 8 a field and pane in
   which the tenant called (5,800);

@@ -19,7 +19,7 @@ from streams.settings.load import GivenSettings, Settings, variable
 from streams.settings.types import DatabaseUrl, Moment
 
 _HIDDEN = "(hidden)"
-_LINK = re.compile(r"\[([a-z]+\.md)\]\(\1\)")  # between the pages of docs/, in whose table they stand, too
+_LINK = re.compile(r"\[[a-z]+\.md\]\(([a-z./-]+)\)")  # from docs/reference/settings.md, where the table stands
 _HINTS = typing.get_type_hints(Settings, include_extras=True)
 _DATABASES = {name for name, hint in _HINTS.items() if hint == DatabaseUrl}
 _MOMENTS = {name for name, hint in _HINTS.items() if hint == Moment}
@@ -41,7 +41,7 @@ def rows(settings: Settings, given: GivenSettings) -> Iterator[SettingRow]:
     meanings = _meanings()
     for name, field in Settings.model_fields.items():
         value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
-        meaning = _LINK.sub(r"docs/\1", meanings[name])
+        meaning = _LINK.sub(_path, meanings[name])
         yield SettingRow(variable(name), value, given.source(name), default, meaning)
 
 
@@ -66,6 +66,12 @@ def _meanings() -> dict[str, str]:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
     }
+
+
+def _path(link: re.Match[str]) -> str:
+    """A link between pages as the path of the file: a terminal follows no links."""
+    target = link[1]
+    return f"docs/{target.removeprefix('../')}" if target.startswith("../") else f"docs/reference/{target}"
 
 
 def _shown(name: str, value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The catalogue as the tables of docs/metrics.md."""
+"""The catalogue as the tables of docs/reference/metrics.md."""
 
 from collections.abc import Iterator
 

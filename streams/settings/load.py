@@ -175,4 +175,4 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
 def _nearest(word: str, known: list[str], prefix: str = "") -> str:
     bare = word.upper().removeprefix(PREFIX.rstrip("_")).lstrip("_")
     near = difflib.get_close_matches(bare if prefix else bare.lower(), known, 1)
-    return prefix + near[0] if near else "one that docs/live.md lists"
+    return prefix + near[0] if near else "one that docs/reference/settings.md lists"

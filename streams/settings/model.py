@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     input_prefix: TopicPrefix = "callwarden."
     """What the input topics' names begin with."""
     output_prefix: TopicPrefix = "callwarden."
-    """What the names of our topics begin with; another makes a canary ([canary.md](canary.md))."""
+    """What the names of our topics begin with; another makes a canary ([canary.md](../how-to/canary.md))."""
     application_id: KafkaName = ""
     """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
     """How long all calls may be away without being late."""
     enforce_from_ms: Moment = None
-    """With which time a state is begun: what was before it is known and decides nothing ([canary.md](canary.md))."""
+    """The event time from which a new state decides; before it, records count ([canary.md](../how-to/canary.md))."""
     state_format: StateFormat = WRITES
     """In which format state is written; the default is one that the release before this one can go on with."""
 
@@ -157,13 +157,13 @@ class Settings(BaseSettings):
     billing_stale_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
     """How old what is known may be, before there is no answer."""
     ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
-    """Or PostgreSQL: [ledger.md](ledger.md)."""
+    """Or PostgreSQL: [ledger.md](../how-to/ledger.md)."""
     ledger_port: Annotated[int, whole(1, 65535)] = 6068
     """The ledger's pages for machines."""
     ledger_heads: AppendedFile = None
     """The file to which the heads of the ledger's chains are appended once a day; none: they are in its log alone."""
     notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
-    """Or PostgreSQL: [notify.md](notify.md), as all that follows of the notifier."""
+    """Or PostgreSQL: [notify.md](../how-to/notify.md), as all that follows of the notifier."""
     notify_port: Annotated[int, whole(1, 65535)] = 6069
     """The notifier's pages for machines."""
     notify_alertmanager_urls: WebAddresses = None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from adapter_rows import adapter, rows
 
-MANUAL = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+MANUAL = (Path(__file__).parents[2] / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:

@@ -73,7 +73,7 @@ def _page(case: str, looking: DistanceOptions, shard: Shard) -> Page:
 
 
 def as_markdown(told: Sequence[Page], tenants: int) -> str:
-    """The table of docs/metrics.md."""
+    """The table of docs/reference/metrics.md."""
     lines = [
         f"| {tenants:,} tenants | series | with a tenant | left out | page, kB | look, ms of CPU | whole, ms of CPU |",
         "| --- | --- | --- | --- | --- | --- | --- |",

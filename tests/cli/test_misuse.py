@@ -55,7 +55,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("backtest records.jsonl --against house.yaml --labels folder", "backtest: folder: is a directory"),
         ("map check nope --format tccc", "nope: no such file"),
         ("map check folder --format tccc", "folder: is a directory"),
-        ("schema metrics bytes", "bytes: it is no UTF-8; expected a page such as docs/metrics.md"),
+        ("schema metrics bytes", "bytes: it is no UTF-8; expected a page such as docs/reference/metrics.md"),
         ("report folder", "folder: holds no enforcement.jsonl"),
         (
             "ledger verify --database sqlite:///bytes",

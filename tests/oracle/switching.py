@@ -1,7 +1,7 @@
 """Policies that follow one another: which decides an instant, and what one can know of the time before it.
 
-Straight from the docs (docs/policy.md, "Changing it"): an instant of event time is of the last policy that holds from
-it or from before. What a policy of its time counted and kept of a call is all that a later one can see of it.
+Straight from docs/reference/policy.md, "Changing it": an instant of event time is of the last policy that holds
+from it or from before. What a policy of its time counted and kept of a call is all that a later one can see of it.
 """
 
 from collections.abc import Sequence

@@ -131,9 +131,9 @@ def test_other_peoples_variables_are_not_ours(monkeypatch: pytest.MonkeyPatch) -
         ("CALLWARDEN_IDLE_AFTER_MS", "CALLWARDEN_IDLE_AFTER"),
         ("callwarden_sasl_username", "CALLWARDEN_SASL_USER"),
         ("CALLWARDEN_PORT", "CALLWARDEN_WEB_PORT"),
-        ("CALLWARDEN_BROKERS", "one that docs/live.md lists"),
-        ("CALLWARDEN_LATENESS", "one that docs/live.md lists"),
-        ("CALLWARDEN_GROUP_ID", "one that docs/live.md lists"),
+        ("CALLWARDEN_BROKERS", "one that docs/reference/settings.md lists"),
+        ("CALLWARDEN_LATENESS", "one that docs/reference/settings.md lists"),
+        ("CALLWARDEN_GROUP_ID", "one that docs/reference/settings.md lists"),
     ],
 )
 def test_no_name_that_nobody_reads_is_passed_over(monkeypatch: pytest.MonkeyPatch, name: str, right: str) -> None:
@@ -327,7 +327,7 @@ def test_an_empty_file_gives_nothing(written: Callable[[str], str]) -> None:
     [
         ("idle_aftr: 90s", "1:1: idle_aftr: unknown; idle_after would be right"),
         ("CALLWARDEN_IDLE_AFTER: 90s", "1:1: CALLWARDEN_IDLE_AFTER: unknown; idle_after would be right"),
-        ("lateness: 90s", "1:1: lateness: unknown; one that docs/live.md lists would be right"),
+        ("lateness: 90s", "1:1: lateness: unknown; one that docs/reference/settings.md lists would be right"),
         ("web_port: 1\nidle_after: 30", "2:13: idle_after: `30` is no duration"),
         ("partitions: [8]", "1:13: partitions: one value would be right"),
         ("partitions: true", "1:13: partitions: `true` is not allowed; a whole number from 1 to 10000 would be right"),
@@ -421,10 +421,10 @@ def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are
     assert len(found) == len(Settings.model_fields)
     assert all(row.meaning and row.source == "default" for row in found)
     assert not any("](" in row.meaning for row in found), "a terminal shows no links"
-    assert any("(docs/canary.md)" in row.meaning for row in found)
+    assert any("(docs/how-to/canary.md)" in row.meaning for row in found)
     # This one follows another.
     assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
-    document = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
+    document = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text("utf-8")
     assert document.endswith(f"\n\n{markdown()}\n"), "`callwarden settings --table` has what is to stand there"
 
 

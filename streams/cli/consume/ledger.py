@@ -107,10 +107,10 @@ def export(
 ) -> None:
     """Write all entries as JSON lines, by topic, partition and number, each with its hash.
 
-    What reviewers wrote is masked; with --bytes key and value come as they were, in base64, so that an auditor can
-    recompute the chains without this program (docs/ledger.md): reviewers' words may hold telephone numbers. A file
-    that is there is not written over: it may be what the ledger held before it was changed. Exit status: 2 no ledger,
-    or there is such a file; 3 the database is away.
+    What reviewers wrote is masked. With --bytes, key and value are given as they were, in base64, so that an auditor
+    can recompute the chains without this program (docs/how-to/ledger.md); they may hold telephone numbers. An existing
+    file is not overwritten: it may be what the ledger held before it was changed. Exit status: 2 no ledger, or there
+    is such a file; 3 the database is away.
     """
     import sys
     from contextlib import nullcontext

@@ -60,7 +60,7 @@ def check(
 def metrics(
     page: Annotated[Path, typer.Argument(metavar="FILE", help="The page, with the marks of its generated part.")],
 ) -> None:
-    """Write the catalogue of metrics into a page such as docs/metrics.md."""
+    """Write the catalogue of metrics into a page such as docs/reference/metrics.md."""
     from streams.cli.inputs import fail
     from streams.metrics.document import MarksError, rewritten
 
@@ -69,5 +69,5 @@ def metrics(
     except MarksError as error:
         fail(f"{page}: {error}")
     except UnicodeDecodeError:
-        fail(f"{page}: it is no UTF-8; expected a page such as docs/metrics.md")
+        fail(f"{page}: it is no UTF-8; expected a page such as docs/reference/metrics.md")
     typer.echo(page)

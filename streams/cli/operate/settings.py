@@ -7,7 +7,9 @@ import typer
 
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    table: Annotated[bool, typer.Option("--table", help="The table of docs/live.md: defaults and meanings.")] = False,
+    table: Annotated[
+        bool, typer.Option("--table", help="The table of docs/reference/settings.md: defaults and meanings.")
+    ] = False,
 ) -> None:
     """Show every setting with its value, its source (default, environment, FILE:LINE:COLUMN) and its meaning.
 

@@ -19,9 +19,9 @@ def run(
 ) -> None:
     """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
 
-    The settings are those of the workers so far. They must be stopped, and nobody may write to the inputs, old or new,
-    until it is done; see `docs/upgrades.md`. What does not fit is told before anything is written; what comes up later,
-    with the way back. After a crash it is begun again. Exit status: 2 something does not fit, 3 no broker.
+    The settings are those of the workers so far. Stop the workers and all writers to the inputs, old and new, until
+    the command has ended; see `docs/how-to/upgrades.md`. It checks everything before it writes anything; a later error
+    comes with the way back. After a crash, run it again. Exit status: 2 something does not fit, 3 no broker.
     """
     from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
     from monitor.partition.task import StreamTask

@@ -20,7 +20,8 @@ def run(
 ) -> None:
     """Start a worker. It takes its share of the partitions, gives them up when others come, and stops on TERM.
 
-    All settings are environment variables, or in a file; see `docs/live.md`. A broker that is away is waited for.
+    All settings are environment variables, or in a file; see `docs/reference/settings.md`. It waits for a broker that
+    is away.
     Exit status: 2 wrong settings, topics that do not fit, or something that the cluster does not allow; 1 an
     unforeseen error, or cut off after TERM.
     """

@@ -34,7 +34,7 @@ OF_PROCESS = "callwarden_build_info"
 OF_PAGES = "callwarden_http_connections_refused_total"
 APART = {OF_PROCESS, OF_PAGES}
 """Those of a process and of its pages, not of what it does."""
-PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 
 def busy_court() -> Court:

@@ -1,4 +1,4 @@
-"""How much is said, and when: the policy of messages. The defaults are what docs/notify.md gives the figures of."""
+"""How many messages are sent, and when. docs/how-to/notify.md states the defaults."""
 
 from dataclasses import dataclass
 
