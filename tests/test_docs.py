@@ -22,8 +22,14 @@ from streams.cli.app import COMMANDS
 from streams.kafka.topic_names import OUTPUTS
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
 README = (ROOT / "README.md").read_text("utf-8")
-POLICY_DOC = (ROOT / "docs" / "reference" / "policy.md").read_text("utf-8")
+COMMANDS_DOC = (REFERENCE / "commands.md").read_text("utf-8")
+EVENT_DOC = (REFERENCE / "enforcement-event.md").read_text("utf-8")
+PERSONAL_DATA_DOC = (REFERENCE / "personal-data.md").read_text("utf-8")
+POLICY_DOC = (REFERENCE / "policy.md").read_text("utf-8")
+RECORDS_DOC = (REFERENCE / "records.md").read_text("utf-8")
+EXAMPLE = "A rule and the event that it produces"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 
 
@@ -60,8 +66,8 @@ def test_no_link_leads_nowhere(document: Path) -> None:
 
 
 def test_no_module_that_the_documents_name_has_gone() -> None:
-    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "explanation" / "architecture.md"):
-        named = re.findall(r"`((?:monitor|schemas|tests|docs)/[\w./-]*)`", document.read_text("utf-8"))
+    for document in DOCUMENTS:
+        named = re.findall(r"`((?:monitor|streams|schemas|tests|docs|deploy)/[\w./-]*)`", document.read_text("utf-8"))
         assert [path for path in named if not (ROOT / path).exists()] == [], document.name
 
 
@@ -80,7 +86,7 @@ def test_no_make_target_is_promised_that_is_not_in_the_makefile(document: Path) 
     assert named - targets == set()
 
 
-# README --------------------------------------------------------------------------------------------------------------
+# docs/reference/commands.md ------------------------------------------------------------------------------------------
 
 
 def subcommands(command: str) -> list[str]:
@@ -96,8 +102,8 @@ def subcommands(command: str) -> list[str]:
     return names
 
 
-def test_no_command_is_missing_from_the_readme() -> None:
-    examples = section(README, "Commands")
+def test_no_command_is_missing_from_the_page_of_commands() -> None:
+    examples = section(COMMANDS_DOC, "Without Kafka") + section(COMMANDS_DOC, "With Kafka")
     wanted = []
     for command in COMMANDS:
         under = subcommands(command)
@@ -107,8 +113,11 @@ def test_no_command_is_missing_from_the_readme() -> None:
     assert [name for name in wanted if f"callwarden {name} " not in examples.replace("`", " ")] == []
 
 
+# The other pages of docs/reference ------------------------------------------------------------------------------------
+
+
 def test_no_field_of_an_enforcement_event_is_left_unexplained() -> None:
-    text = section(README, "How to read an enforcement event")
+    text = section(EVENT_DOC, "How to read an enforcement event")
     explained = {name for cell, *_ in rows(text) for name in re.findall(r"`(\w+)`", cell)}
     assert explained == set(EnforcementData.__struct_fields__)
     envelope = text.partition("In `data`")[0]
@@ -116,12 +125,29 @@ def test_no_field_of_an_enforcement_event_is_left_unexplained() -> None:
 
 
 def test_no_topic_is_missing_from_the_table_of_personal_data() -> None:
-    said = {name for cell, *_ in rows(section(README, "Personal data")) for name in re.findall(r"`([\w-]+)`", cell)}
+    places = [cell for cell, *_ in rows(section(PERSONAL_DATA_DOC, "Where it is stored"))]
+    said = {name for cell in places for name in re.findall(r"`([\w-]+)`", cell)}
     assert {*INPUTS, *OUTPUTS} <= said
 
 
-def test_no_shipped_format_is_missing_from_the_readme() -> None:
-    assert [name for name in NAMES if f"`{name}`" not in README] == []
+def test_no_shipped_format_is_missing_from_the_page_of_records() -> None:
+    assert [cell for cell, _ in rows(section(RECORDS_DOC, "Formats"))] == [f"`{name}`" for name in sorted(NAMES)]
+
+
+# docs/README.md ------------------------------------------------------------------------------------------------------
+
+
+def test_no_page_is_missing_from_the_index() -> None:
+    listed = re.findall(r"^\| \[.*?\]\((.*?)\)", (ROOT / "docs" / "README.md").read_text("utf-8"), re.MULTILINE)
+    pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("*/*.md")]
+    assert sorted(listed) == sorted(pages)
+
+
+# README --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def same(shown: Any, real: Any) -> bool:
@@ -138,30 +164,29 @@ def same(shown: Any, real: Any) -> bool:
 
 
 def make_example(folder: Path) -> None:
-    """Do what the README says under "A rule, and the event that it makes"."""
-    text = section(README, "A rule, and the event that it makes")
+    """Do what the README says in its example."""
+    text = section(README, EXAMPLE)
     (folder / "demo-out").mkdir(exist_ok=True)
     (folder / "demo-out" / "house.yaml").write_text(blocks(text, "yaml")[0], "utf-8")
     done = shell(blocks(text, "sh")[0], folder)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_event_in_the_readme_is_what_its_rule_makes(tmp_path: Path) -> None:
+def test_the_event_in_the_readme_is_what_its_rule_produces(tmp_path: Path) -> None:
     make_example(tmp_path)
     lines = (tmp_path / "demo-out" / "acme" / "enforcement.jsonl").read_text("utf-8").splitlines()
-    shown = json.loads(blocks(section(README, "A rule, and the event that it makes"), "json")[0])
+    shown = json.loads(blocks(section(README, EXAMPLE), "json")[0])
     assert len(lines) == 1
     real = json.loads(lines[0])
     assert same(shown, real), json.dumps(real, ensure_ascii=False, indent=1)
     assert not same(shown | {"subject": "other"}, real), "the comparison sees nothing"
 
 
-def test_every_command_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+def test_every_command_without_kafka_runs_as_it_stands(tmp_path: Path) -> None:
     demo = shell("callwarden demo --tenants 30 --days 1 --out demo-out", tmp_path)
     assert demo.returncode == 0, demo.stderr
     make_example(tmp_path)
-    # Those under "With Kafka" need it, or run until they are stopped.
-    commands = [example.strip("`") for _, example in rows(section(README, "Commands").partition("### With Kafka")[0])]
+    commands = [example.strip("`") for _, example in rows(section(COMMANDS_DOC, "Without Kafka"))]
     assert len(commands) >= 10
     for command in commands:
         done = shell(command, tmp_path)

@@ -107,7 +107,8 @@ class Settings(BaseSettings):
     policy: File = None
     """The policy file; none: the built-in policy."""
     key_file: File = None
-    """Its content salts keys of numbers and ids, the same for all workers and audits; none: a public salt (README)."""
+    """Its content salts keys of numbers and ids, the same for all workers and audits; none: a public salt
+    ([personal-data.md](personal-data.md))."""
     partitioner: Annotated[Partitioner, one_of("murmur2", "crc32", change=str.lower)] = "murmur2"
     """How producers place keys; `crc32` for those that cannot change."""
     idle_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 30 * SECOND
