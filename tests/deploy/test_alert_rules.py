@@ -184,7 +184,7 @@ def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
 
 def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
     """`tests/.../test_partition.py` has the refusal; `policy apply` is the way, in the format that has room for it."""
-    way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Do those who live on it keep up")]
+    way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Consumers of decisions")]
     assert "the state was made under the policy" in way_out
     assert "`callwarden policy apply FILE --reason WHY`" in way_out
     assert "`CALLWARDEN_STATE_FORMAT=3`" in way_out
