@@ -194,6 +194,19 @@ def test_every_command_without_kafka_runs_as_it_stands(tmp_path: Path) -> None:
         assert done.stdout, command
 
 
+# docs/tutorials ------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_tutorial_runs_as_it_stands_and_prints_what_it_shows(tmp_path: Path) -> None:
+    steps = (ROOT / "docs" / "tutorials" / "first-replay.md").read_text("utf-8").partition("## 2. ")[2]
+    done = shell("".join(blocks(steps, "sh")), tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = [line for block in blocks(steps, "text") for line in block.splitlines()]
+    assert len(shown) >= 10
+    patterns = [".*".join(map(re.escape, line.split("…"))) for line in shown]
+    assert [p for p in patterns if not re.search(f"^{p}$", done.stdout, re.MULTILINE)] == [], done.stdout
+
+
 # docs/reference/policy.md --------------------------------------------------------------------------------
 
 
