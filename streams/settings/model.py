@@ -66,57 +66,57 @@ class Settings(BaseSettings):
 
     # The cluster.
     bootstrap_servers: Servers = "127.0.0.1:9092"
-    """Kafka: `HOST:PORT`, several parted by commas."""
+    """The Kafka brokers: `HOST:PORT`, separated by commas."""
     security: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
         one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     ] = "PLAINTEXT"
-    """`SSL` is TLS, `SASL_PLAINTEXT` a login without TLS, `SASL_SSL` both."""
+    """`SSL` uses TLS, `SASL_PLAINTEXT` a login without TLS, `SASL_SSL` both."""
     ssl_ca_file: File = None
-    """Who signed the brokers' certificates, PEM; none: whom the system trusts."""
+    """PEM file of the CA that signed the brokers' certificates. Default: the CAs that the system trusts."""
     ssl_cert_file: File = None
-    """Our certificate, PEM, where brokers ask for one."""
+    """PEM file of the client certificate, if the brokers require one."""
     ssl_key_file: File = None
-    """Its key, PEM, where it does not stand in the same file."""
+    """PEM file of the client certificate's key, if it is not in the same file."""
     ssl_key_password: SecretStr | None = None
-    """The key's password."""
+    """The password of the key."""
     sasl_plain_in_clear: Annotated[Literal["no", "yes"], one_of("no", "yes", change=str.lower)] = "no"
-    """`yes`: PLAIN goes without TLS, too, the password readable for whoever sees the network."""
+    """`yes` allows PLAIN without TLS. The password can then be read on the network."""
     sasl_mechanism: Annotated[
         Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"], one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
     ] = "SCRAM-SHA-512"
-    """Or `SCRAM-SHA-256`, `PLAIN`."""
+    """`SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`."""
     sasl_user: str | None = None
-    """Who logs in."""
+    """The user name of the login."""
     sasl_password: SecretStr | None = None
-    """With which password."""
+    """The password of the login."""
 
-    # Who we are there.
+    # Names and membership in the cluster.
     input_prefix: TopicPrefix = "callwarden."
-    """What the input topics' names begin with."""
+    """The prefix of the input topics' names."""
     output_prefix: TopicPrefix = "callwarden."
-    """What the names of our topics begin with; another makes a canary ([canary.md](../how-to/canary.md))."""
+    """The prefix of the output topics' names. Another prefix makes a canary ([canary.md](../how-to/canary.md))."""
     application_id: KafkaName = ""
-    """The consumer group, and what transactional ids begin with; none: the output prefix without its last dot."""
+    """Consumer group and prefix of transactional ids. Default: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
-    """How soon a worker that died is missed: so long its partitions stand still."""
+    """The time after which a failed worker is detected. Until then its partitions are not processed."""
     heartbeat_ms: Annotated[int, short_duration(100, 10 * MINUTE)] = 500
-    """How often a worker sends a heartbeat; it learns of a rebalance in the answer. At most a third of the timeout."""
+    """The interval of heartbeats; the answer announces a rebalance. At most a third of `SESSION_TIMEOUT`."""
 
-    # What decides; it is kept with the state.
+    # Settings that affect decisions.
     policy: File = None
-    """The policy file; none: the built-in policy."""
+    """The policy file. Default: the built-in policy."""
     key_file: File = None
-    """Its content salts keys of numbers and ids, the same for all workers and audits; none: a public salt
+    """A file with the salt for keys of numbers and ids, the same for all workers and audits. Default: a public salt
     ([personal-data.md](personal-data.md))."""
     partitioner: Annotated[Partitioner, one_of("murmur2", "crc32", change=str.lower)] = "murmur2"
-    """How producers place keys; `crc32` for those that cannot change."""
+    """The producers' partitioner. Use `crc32` if your producers cannot change theirs."""
     idle_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 30 * SECOND
-    """After how long a silent source's clock goes on by itself."""
+    """The time after which the clock of a silent source follows the broker's time."""
     max_ahead_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 5 * MINUTE
-    """How far a record may be ahead of its Kafka timestamp."""
+    """How far a record's event time may be ahead of its Kafka timestamp."""
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
-    """How long all calls may be away without being late."""
+    """How long all calls may be absent and still not be late when they arrive."""
     enforce_from_ms: Moment = None
     """The event time from which a new state decides; before it, records count ([canary.md](../how-to/canary.md))."""
     state_format: StateFormat = WRITES
@@ -128,85 +128,85 @@ class Settings(BaseSettings):
     web_port: Annotated[int, whole(1, 65535)] = 6066
     """The worker's port."""
     ready_lag: Annotated[int, whole(0, 999_999_999)] = 100_000
-    """With more records of a topic's partition to be read, `/readyz` of a worker says that it is not ready."""
+    """A worker with more unread records than this in a topic partition is not ready (`/readyz`)."""
     stop_within_ms: Annotated[int, duration(1 * SECOND, 10 * MINUTE)] = 20 * SECOND
-    """After TERM a program has ended within that time, whatever hangs."""
+    """The time within which a program ends after TERM, even if something hangs."""
     log_format: Annotated[Literal["auto", "json", "text"], one_of("auto", "json", "text", change=str.lower)] = "auto"
-    """`json` or `text`; `auto`: text at a terminal, JSON elsewhere."""
+    """`json`, `text` or `auto`: text on a terminal, JSON otherwise."""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], one_of("debug", "info", "warning", "error", change=str.lower)
     ] = "info"
-    """The least that is logged: `debug`, `info`, `warning`, `error`."""
+    """The lowest level that is logged: `debug`, `info`, `warning`, `error`."""
     metrics_near: Annotated[float, decimal(0.1, 10.0)] = 0.8
-    """Of which single tenants `/metrics` tells ([metrics.md](metrics.md)): how near a threshold."""
+    """The share of the way to a threshold from which a tenant has its own series ([metrics.md](metrics.md))."""
     metrics_busiest: Annotated[int, whole(0, 1_000)] = 20
-    """How many of the busiest."""
+    """The number of busiest tenants that have their own series."""
     metrics_pairs: Annotated[int, whole(0, 100_000)] = 1_000
-    """Pairs of tenant and rule at most."""
+    """The maximum number of pairs of tenant and rule in `/metrics`."""
 
-    # Of those who live on the outputs: where they keep what they know, each its own or all in one; and their pages.
+    # Consumers of the outputs. They may share a database.
     billing_database: DatabaseUrl = SecretStr("sqlite:///callwarden-billing.db")
-    """Or `postgresql://USER:PASSWORD@HOST/NAME`."""
+    """Billing's database: SQLite, or `postgresql://USER:PASSWORD@HOST/NAME`."""
     billing_port: Annotated[int, whole(1, 65535)] = 6067
-    """Billing's API and pages for machines."""
+    """The port of billing's API, health and metrics endpoints."""
     billing_auth: Annotated[Literal["token", "none"], one_of("token", "none", change=str.lower)] = "token"
-    """`none`: everybody may ask, at a loopback address alone."""
+    """`token`, or `none`: no authentication, allowed on a loopback address only."""
     billing_token: SecretStr | None = None
-    """Who may ask whether refunds are frozen: tokens, parted by commas."""
+    """The tokens that may query whether refunds are frozen, separated by commas."""
     billing_token_file: File = None
-    """The same, a token a line."""
+    """A file with these tokens, one a line."""
     billing_stale_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
-    """How old what is known may be, before there is no answer."""
+    """If billing's data is older than this, it does not answer queries."""
     ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
-    """Or PostgreSQL: [ledger.md](../how-to/ledger.md)."""
+    """The ledger's database: SQLite or PostgreSQL ([ledger.md](../how-to/ledger.md))."""
     ledger_port: Annotated[int, whole(1, 65535)] = 6068
-    """The ledger's pages for machines."""
+    """The port of the ledger's health and metrics endpoints."""
     ledger_heads: AppendedFile = None
-    """The file to which the heads of the ledger's chains are appended once a day; none: they are in its log alone."""
+    """File to which the heads of the ledger's chains are appended daily. Default: they are only logged."""
     notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
-    """Or PostgreSQL: [notify.md](../how-to/notify.md), as all that follows of the notifier."""
+    """The notifier's database: SQLite or PostgreSQL ([notify.md](../how-to/notify.md))."""
     notify_port: Annotated[int, whole(1, 65535)] = 6069
-    """The notifier's pages for machines."""
+    """The port of the notifier's health and metrics endpoints."""
     notify_alertmanager_urls: WebAddresses = None
-    """Alertmanagers, parted by commas: each is told."""
+    """The Alertmanagers, separated by commas. Each receives every message."""
     notify_dingtalk_url: WebAddress = None
-    """DingTalk's robot."""
+    """The address of the DingTalk bot."""
     notify_dingtalk_secret: SecretStr | None = None
-    """Its secret."""
+    """The signing secret of the DingTalk bot."""
     notify_feishu_url: WebAddress = None
-    """Feishu's robot."""
+    """The address of the Feishu bot."""
     notify_feishu_secret: SecretStr | None = None
-    """Its secret."""
+    """The signing secret of the Feishu bot."""
     notify_wecom_url: WebAddress = None
-    """WeCom's robot, with its key."""
+    """The address of the WeCom bot, with its key."""
     notify_webhook_url: WebAddress = None
-    """A webhook of yours."""
+    """The address of your webhook."""
     notify_webhook_secret: SecretStr | None = None
-    """What its messages are signed with."""
+    """The secret that signs the webhook's messages."""
     notify_link: Link = None
-    """A page of yours about a tenant, `https://HOST/.../{tenant}`."""
+    """The address of your own page about a tenant, `https://HOST/.../{tenant}`."""
     notify_severity: Annotated[
         Literal["info", "warning", "critical"], one_of("info", "warning", "critical", change=str.lower)
     ] = "warning"
-    """The least of an alert that is told: `info`, `warning`, `critical`."""
+    """The lowest severity of an alert that is sent: `info`, `warning`, `critical`."""
     notify_delay_ms: Annotated[int, duration(0, 1 * DAY)] = 5 * MINUTE
-    """How long an alert waits for the decision that it announces."""
+    """How long an alert is held back in case its decision follows."""
     notify_quiet_ms: Annotated[int, duration(1 * MINUTE, 90 * DAY)] = 7 * DAY
-    """For how long the same is not told again."""
+    """For how long a repetition is not sent again."""
     notify_before_lapse_ms: Annotated[int, duration(1 * MINUTE, 30 * DAY)] = 1 * DAY
-    """How long before a decision lapses that is told."""
+    """How long before a decision lapses its lapse is announced."""
     notify_summary_hour: Annotated[int, whole(0, 23)] = 9
-    """When the summary of the day comes, in the policy's time zone."""
+    """The hour of the daily summary, in the policy's time zone."""
     notify_per_minute: Annotated[int, whole(2, 20)] = 10
-    """Messages a minute for each robot."""
+    """The maximum number of messages a minute for each bot."""
 
-    # What `topics create` makes.
+    # Topics that `topics create` creates.
     partitions: Annotated[int, whole(1, 10_000)] = 8
-    """With how many partitions topics are made."""
+    """The number of partitions of new topics."""
     replication_factor: Annotated[int, whole(1, 100)] = 3
-    """In how many copies."""
+    """The replication factor of new topics."""
     input_retention_ms: Annotated[int, duration(1 * HOUR, 36_500 * DAY)] = 30 * DAY
-    """How long inputs are kept, and no shorter."""
+    """The retention of new input topics; `topics check` requires at least this."""
 
     @field_validator("application_id", mode="before")
     @classmethod
