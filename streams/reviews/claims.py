@@ -17,6 +17,8 @@ from streams.consumers.ledger.tables import CLAIMS, LISTED
 from streams.consumers.sql_common import insert_new
 from streams.reviews.validation import ReviewRefused, Verdict, rejection_reason, review_of
 
+_UNSENT = CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -66,7 +68,11 @@ class AlreadyReserved(ReviewRefused):
     """Somebody has decided this case already; ``claim`` is theirs. ``spent_ms``: from when on it may be replaced."""
 
     def __init__(self, claim: Reservation, spent_ms: int | None = None) -> None:
-        on_its_way = "it was sent, and nothing has come of it yet" if claim.sent_ms else "it is being sent"
+        on_its_way = (
+            "it was sent, and nothing has come of it yet"
+            if claim.sent_ms
+            else "it is not sent yet: a running `callwarden ledger run` sends it"
+        )
         if spent_ms is not None:
             on_its_way += f"; --again can replace it from {instant(spent_ms)} on, once you have seen it"
         super().__init__(
@@ -127,15 +133,23 @@ def claims_on(connection: Connection, cases: Sequence[LedgerCase]) -> dict[str, 
     return {one.enforcement_id: one for one in found if one and not one.withdrawn}
 
 
-def unsent(connection: Connection, now_ms: int) -> tuple[list[Reservation], list[Reservation]]:
-    """The claims that are to be sent, oldest first, and those that are withdrawn now: decided otherwise meanwhile.
+def all_unsent(connection: Connection) -> list[Reservation]:
+    """The claims that are not known to be sent, oldest first."""
+    query = select(CLAIMS).where(*_UNSENT).order_by(CLAIMS.c.claimed_ms)
+    return [Reservation(**row._mapping) for row in connection.execute(query).all()]
+
+
+def unsent(
+    connection: Connection, claims: Sequence[Reservation], now_ms: int
+) -> tuple[list[Reservation], list[Reservation]]:
+    """Those of the claims that are to be sent, and those that are withdrawn now: decided otherwise meanwhile.
 
     The ledger must be up to the topics' ends: what is in it already was sent, and is noted so.
     """
-    query = select(CLAIMS).where(CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)).order_by(CLAIMS.c.claimed_ms)
     waiting, withdrawn = [], []
-    for row in connection.execute(query).all():
-        one = Reservation(**row._mapping)
+    for one in claims:
+        if not connection.execute(select(CLAIMS.c.enforcement_id).where(*_same(one), *_UNSENT)).first():
+            continue
         if _arrived(connection, one):
             mark_sent(connection, [one], one.claimed_ms)
         # In time when it was claimed may be in time for the judge.

@@ -1,7 +1,6 @@
 """The reviewers' desk: the ledger up to the topics' ends, verdicts claimed and sent, and what comes of them."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.key_check import Partitioner
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
 from streams.consumers.database import Database
@@ -19,18 +18,15 @@ from streams.consumers.ledger.tables import REJECTIONS
 from streams.consumers.ledger.up_to_date import is_up_to_date, may_be_reread
 from streams.consumers.record_decoding import review_of
 from streams.consumers.topic_reader import TopicReader
-from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError
+from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.ops.control_client import Superseded, write
-from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, mark_sent, unanswered, unsent, withdraw
+from streams.reviews.claim_sender import AT_ONCE, ClaimSender, Writing
+from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, unanswered, withdraw
 from streams.reviews.validation import ReviewRefused, Verdict
 
-_AT_ONCE = 200
-_TRIES = 10
 _LOOK_S = 1.0
 _FORGOTTEN_MS = 90 * DAY  # for so long rejections are kept
 
-Writing = Callable[[Sequence[OutputRecord]], Awaitable[object]]
 Rejections = Callable[[], Awaitable[dict[bytes, str]]]
 """Values of reviews that the judge has rejected since, with the reason."""
 
@@ -60,14 +56,6 @@ class SubmittedReviews:
 
 
 @dataclass
-class SentReviews:
-    """What was sent; and what was not, since its case had been decided otherwise meanwhile."""
-
-    claims: list[Reservation] = field(default_factory=list)
-    withdrawn: list[Reservation] = field(default_factory=list)
-
-
-@dataclass
 class ReviewOutcomes:
     """What has come of claims, by the id that was in force: events, or why the judge has rejected the review."""
 
@@ -87,13 +75,14 @@ class ReviewService:
         writing: Writing,
         before_reading: Callable[[], None] = lambda: None,
     ) -> None:
-        """``writing`` writes records in one transaction: `writing_to` a cluster. ``before_reading`` is called before
-        the topics are read, which logs."""
+        """``writing`` writes records: `writing_to` a cluster. ``before_reading`` is called before the topics are read,
+        which logs."""
         self._topics, self._database, self._names = topics, database, names
-        self._partitioner, self._write, self._before_reading = partitioner, writing, before_reading
+        self._before_reading = before_reading
+        self._sender = ClaimSender(topics, database, names, partitioner, writing, self._catch_up)
 
-    async def begin(self) -> SentReviews:
-        """Make or bring up the ledger, and send what an earlier command has claimed and not sent.
+    async def begin(self) -> None:
+        """Make or migrate the ledger, and bring it up to the topics' ends.
 
         What is up to date already is only looked at: nothing is read from the topics.
         """
@@ -103,7 +92,6 @@ class ReviewService:
 
             await self._database.run(reparse_faulty)
         await self._catch_up()
-        return await self._send()
 
     async def settle(self, since: Since) -> list[Reservation]:
         """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these.
@@ -131,14 +119,17 @@ class ReviewService:
     async def give(
         self, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, *, again: Replace | None = None
     ) -> SubmittedReviews:
-        """Give the same verdict on all of these decisions. Unavailable, Refused: what is claimed is sent later."""
+        """Give the same verdict on all of these decisions.
+
+        Unavailable, Refused: the ledger service sends what is claimed.
+        """
         given = SubmittedReviews()
         # Sorted, so that two who give many at once do not wait for each other.
         ids = sorted(set(ids))
-        for start in range(0, len(ids), _AT_ONCE):
-            claim_some = partial(_claim, ids=ids[start : start + _AT_ONCE], verdict=verdict, by=by, again=again)
+        for start in range(0, len(ids), AT_ONCE):
+            claim_some = partial(_claim, ids=ids[start : start + AT_ONCE], verdict=verdict, by=by, again=again)
             some = await self._database.run(claim_some)
-            sent = await self._send()
+            sent = await self._sender.send(some.claims)
             late = {one.review_id: ReviewRefused(one.withdrawn) for one in sent.withdrawn}
             given.claims += [one for one in some.claims if one.review_id not in late]
             given.refused |= some.refused
@@ -175,44 +166,6 @@ class ReviewService:
 
         self._before_reading()
         await catch_up(self._topics, self._database, self._names)
-
-    async def _send(self) -> SentReviews:
-        waiting, withdrawn = await self._database.run(partial(unsent, now_ms=_now_ms()))
-        sent = SentReviews(withdrawn=withdrawn)
-        if not waiting:
-            return sent
-        topic = f"{self._names.input_prefix}reviews"
-        counts = await self._topics.partitions([topic, self._names.output("state")])
-        if topic not in counts:
-            raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
-        count = min(counts.values())  # of a topic that was given more partitions, those that are read
-        for start in range(0, len(waiting), _AT_ONCE):
-            some = waiting[start : start + _AT_ONCE]
-            await self._write([self._out(topic, count, one) for one in some])
-            await self._database.run(partial(mark_sent, claims=some, now_ms=_now_ms()))
-            sent.claims += some
-        return sent
-
-    def _out(self, topic: str, count: int, claim: Reservation) -> OutputRecord:
-        key = review_of(claim.value).tenant_id.encode()
-        return OutputRecord(topic, partition_of(key, count, self._partitioner), key, claim.value)
-
-
-def writing_to(cluster: Cluster, application_id: str) -> Writing:
-    """Writes reviews to a cluster. Of two reviewers who write at once one is displaced, and tries again."""
-
-    async def writing(records: Sequence[OutputRecord]) -> None:
-        for left in range(_TRIES, 0, -1):
-            try:
-                await write(cluster, f"{application_id}-reviews", records)
-            except Superseded:
-                if left == 1:
-                    raise
-                await asyncio.sleep(random.uniform(0.1, 1.0))
-            else:
-                return
-
-    return writing
 
 
 def _claim(

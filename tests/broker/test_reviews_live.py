@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 import uuid
@@ -25,15 +26,17 @@ from monitor.partition.key_check import partition_of
 from monitor.policy.load import load
 from oracle.ledger import pending
 from schemas import codec
+from schemas.inputs import Review
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowedRecord
 from streams.consumers.ledger import journal
 from streams.consumers.ledger.published_heads import head_of
 from streams.consumers.ledger.tables import JOURNAL
 from streams.consumers.ledger.writer import LedgerWriter
+from streams.dev.kafka_node import free_ports
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.reviews.claims import AlreadyReserved, Reservation, ReviewedBy, claim
+from streams.reviews.claims import AlreadyReserved, Reservation, ReviewedBy, all_unsent, claim
 from streams.reviews.rejections import RejectedReviews
 
 pytestmark = pytest.mark.services
@@ -156,9 +159,83 @@ async def test_people_and_judge_agree_on_what_was_decided(address: str, tmp_path
     live = DecidingSettings(idle_after_ms=1_000, outage_grace_ms=1_000)
     counts = await assert_exact(address, names, load(str(policy)), live, PARTITIONS)
     logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
-    # One may be sent twice, by whoever finds it claimed and not sent; it is the same record then.
-    assert len({record.value for record in logs.of(names.input_prefix + "reviews")}) == 7
+    assert len(logs.of(names.input_prefix + "reviews")) == 7
     assert counts[names.output("enforcement")] == 3 + 5 + 2 + 5 + 1
+
+
+# A process that kills itself when it comes to a step of sending; without one, as any other.
+_KILLED = """
+import os, signal, sys
+from streams.cli.app import main
+from streams.reviews import claim_sender, interrupted_claims
+step = sys.argv.pop(1)
+if step != "none":
+    setattr(claim_sender, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+interrupted_claims._LOOK_S, interrupted_claims._INTERRUPTED_S = 0.2, 0.5
+main()
+"""
+_BEFORE, _AFTER = "commit_commands", "mark_sent"  # before it is written, and after, before that is noted
+
+
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [("sqlite", (_BEFORE, _BEFORE, _AFTER)), ("sqlite", (_AFTER,)), ("postgresql", (_BEFORE, _AFTER))],
+)
+async def test_an_interrupted_verdict_is_sent_once_by_the_ledger_service(
+    address: str, postgres: Postgres, tmp_path: Path, kind: str, kills: tuple[str, ...]
+) -> None:
+    own = uuid.uuid4().hex[:8]
+    names = TopicNames(f"{own}.in.", f"{own}.out.")
+    url = f"sqlite:///{tmp_path / 'ledger.db'}" if kind == "sqlite" else postgres.database("interrupted")
+    told = {
+        "CALLWARDEN_BOOTSTRAP_SERVERS": address,
+        "CALLWARDEN_INPUT_PREFIX": names.input_prefix,
+        "CALLWARDEN_OUTPUT_PREFIX": names.output_prefix,
+        "CALLWARDEN_APPLICATION_ID": f"app-{own}",
+        "CALLWARDEN_LEDGER_DATABASE": url,
+    }
+    await asyncio.to_thread(make_topics, told)
+    decision = pending("cwe-p", review_by_ms=time.time_ns() // 1_000_000 + 86_400_000)
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        await producer.send_and_wait(names.output("enforcement"), codec.encode(decision), partition=0)
+
+    async def start(step: str, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _KILLED, step, *words), env={**os.environ, **told, "NO_COLOR": "1"}
+        )
+
+    uphold = ("reviews", "uphold", "cwe-p", "--reason", "heard", "--reviewer", "wang")
+    serve = ("ledger", "run", "--port", str(free_ports(1)[0]), "--json-logs")
+    command, *services = kills
+    for step, words in [(command, uphold), *((step, serve) for step in services)]:
+        process = await start(step, *words)
+        async with deadline(f"{words[:2]} is killed at {step}", 120):
+            assert await process.wait() == -signal.SIGKILL
+    process = await start("none", *serve)
+    database = Database(url, "ledger")
+    try:
+        async with deadline("it is sent", 120):
+            while await asyncio.to_thread(unsent_in, database):
+                await asyncio.sleep(0.1)
+    finally:
+        database.close()
+        process.terminate()
+        await process.wait()
+    logs = await read_all(address, [names.input_prefix + "reviews"], PARTITIONS)
+    [record] = logs.of(names.input_prefix + "reviews")
+    sent = codec.read(record.value)
+    assert isinstance(sent, Review)
+    assert (sent.enforcement_id, sent.verdict, sent.reviewer) == ("cwe-p", "uphold", "wang")
+    review = Reviewer(told)
+    status, said = await review("reviews", "overturn", "cwe-p", "--reason", "no", "--reviewer", "li")
+    assert (status, "wang decided to uphold it" in said, "it was sent" in said) == (1, True, True), said
+    status, said = await review("ledger", "verify", "--topic")
+    assert status == 0, said
+
+
+def unsent_in(database: Database) -> list[Reservation]:
+    with database.reading() as connection:
+        return all_unsent(connection)
 
 
 async def test_rejections_are_those_of_reviews_since_one_began_to_look(address: str) -> None:

@@ -32,6 +32,7 @@ def run(
 ) -> None:
     """Keep every decision, review and reversal as it comes, until TERM. It may be killed anywhere, and run twice.
 
+    It also sends verdicts whose `reviews uphold` or `overturn` was interrupted before it sent them.
     Once a day (UTC) the heads of the chains go to the log, and to the file of CALLWARDEN_LEDGER_HEADS. A broker or a
     database that is away is waited for. Exit status: 2 wrong settings, or records that were deleted before they
     were kept; 1 an unforeseen error, or cut off after TERM.
@@ -39,12 +40,19 @@ def run(
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import settings_for
     from streams.consumers.ledger.main import run_ledger
+    from streams.reviews.interrupted_claims import finish_interrupted
 
     settings = settings_for(
         {"bootstrap_servers": bootstrap, "ledger_database": database, "ledger_port": port, "ledger_heads": heads}
     )
     with logged(settings, json_logs):
-        operate("ledger run", settings, lambda cluster: run_ledger(settings, cluster))
+        operate(
+            "ledger run",
+            settings,
+            lambda cluster: run_ledger(
+                settings, cluster, lambda database: finish_interrupted(settings, cluster, database)
+            ),
+        )
 
 
 @app.command("verify")

@@ -9,8 +9,9 @@ from monitor.text.masking import mask_numbers
 from streams.cli.cluster_session import operate
 from streams.consumers.ledger.access import database_of
 from streams.kafka.topic_names import TopicNames
+from streams.reviews.claim_sender import writing_to
 from streams.reviews.rejections import RejectedReviews
-from streams.reviews.service import ReviewService, SentReviews, writing_to
+from streams.reviews.service import ReviewService
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,7 +61,7 @@ def _at_desk(
             names = TopicNames(settings.input_prefix, settings.output_prefix)
             writing = writing_to(cluster, settings.application_id)
             desk = ReviewService(cluster, ledger, names, settings.partitioner, writing, logs)
-            _tell(await desk.begin())
+            await desk.begin()
 
             async def since(at_ms: int, searched: "Mapping[TP, int]") -> RejectedReviews:
                 rejections = RejectedReviews(cluster, names)
@@ -73,13 +74,6 @@ def _at_desk(
             ledger.close()
 
     return operate(command, settings, begin)
-
-
-def _tell(finished: SentReviews) -> None:
-    for claim in finished.claims:
-        typer.echo(f"{claim.enforcement_id}: an earlier command had claimed this verdict; it is sent now", err=True)
-    for claim in finished.withdrawn:
-        typer.echo(f"{claim.enforcement_id}: an earlier command's verdict was not sent: {claim.withdrawn}", err=True)
 
 
 def _tell_rejected(claims: "list[Reservation]") -> None:

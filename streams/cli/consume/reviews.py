@@ -139,7 +139,7 @@ def uphold(
     What the judge would reject is refused, and so is what another reviewer has decided. The command ends once the
     broker has the verdict, and says when it takes effect: once the worker's watermark is past the present, after the
     policy's lateness, at least. --wait waits for that. Exit status: 1 refused, or rejected by the judge; 3 no broker:
-    once it is claimed the next command sends it.
+    once it is claimed, `callwarden ledger run` sends it.
     """
     from streams.cli.inputs import why
 
@@ -174,8 +174,8 @@ def overturn(
 
     The latter is for a mass mistake: it shows what it would overturn and asks; one review a decision; those that are
     reversed or lapsed, and those that somebody has decided already, are left out, so it can be run again wherever it
-    was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: what is claimed is sent by the next
-    command.
+    was stopped. Exit status: 1 refused, or rejected by the judge; 3 no broker: `callwarden ledger run` sends
+    what is claimed.
     """
     from streams.cli.inputs import fail, why
 

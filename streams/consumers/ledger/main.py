@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -31,7 +32,11 @@ _LOOK_S = 5.0
 _RETRY_S = 5.0
 
 
-async def run_ledger(settings: Settings, cluster: TopicReader) -> None:
+Beside = Callable[[Database], Coroutine[Any, Any, None]]
+"""Work beside the follower, on its database, which is of this release when the work begins."""
+
+
+async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -> None:
     """Keep the ledger until it is told to stop. Refused, Unreadable."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     database = database_of(settings)
@@ -41,16 +46,23 @@ async def run_ledger(settings: Settings, cluster: TopicReader) -> None:
     follower = follower_of(cluster, database, names, keeper)
     registry.register(FollowedTopics("ledger", follower))
 
+    begun = asyncio.Event()
+
     async def keep() -> None:
         meters.begin(await _begun(database))
+        begun.set()
         try:
             await follower.run()
         except RecordsLost as error:
             raise lost(error) from None
 
+    async def work_beside() -> None:
+        await begun.wait()
+        await beside(database)
+
     try:
         app = pages_app(registry, lambda: behind(follower))
-        work = [keep(), Publisher(database, follower, settings, meters).run()]
+        work = [keep(), Publisher(database, follower, settings, meters).run(), work_beside()]
         address = settings.web_host, settings.ledger_port
         await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)
     finally:

@@ -1,0 +1,258 @@
+"""A verdict that was reserved is sent once, wherever its command and the ledger service are killed, or stalled."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_samples import address, filled, put, topics
+from test_reviews_desk import NAMES, NOW, WANG, Broker, service_of
+
+from oracle.ledger import DAY, T0, event, pending
+from streams.consumers.database import Database
+from streams.consumers.ledger import journal
+from streams.kafka.api import TransientError
+from streams.reviews import claim_sender
+from streams.reviews import interrupted_claims as module
+from streams.reviews.claim_sender import Write
+from streams.reviews.interrupted_claims import InterruptedClaims
+from streams.reviews.service import ReviewService
+
+STEPS = range(40)
+"""More than a command or the service has: at the later ones nothing happens."""
+
+
+class Killed(BaseException):
+    """As kill -9: nothing is tidied up."""
+
+
+@pytest.fixture(autouse=True)
+def _the_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(NOW, NOW + 10**6))
+    monkeypatch.setattr(time, "time_ns", lambda: next(now) * 1_000_000)
+    monkeypatch.setattr(claim_sender.random, "uniform", lambda *_: 0.0)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with one decision that waits."""
+    folder = tmp_path_factory.mktemp("ledger")
+    held = topics(2)
+    put(held, 0, pending("cwe-p"))
+    asyncio.run(filled(address(folder), held)).close()
+    return folder / "ledger.db"
+
+
+def at_step(stop: Callable[[int], Awaitable[None]]) -> Callable[[Any], Any]:
+    """Wraps what awaits: ``stop`` is called with the number of each step, before and after each of them."""
+    steps = count()
+
+    def wrap(do: Any) -> Any:
+        async def done(*args: Any) -> Any:
+            await stop(next(steps))
+            result = await do(*args)
+            await stop(next(steps))
+            return result
+
+        return done
+
+    return wrap
+
+
+class Process:
+    """A process with a database of its own, that can be stopped at each step."""
+
+    def __init__(self, folder: Path, broker: Broker, stop: Callable[[int], Awaitable[None]]) -> None:
+        self.database = Database(address(folder), "ledger")
+        wrap = at_step(stop)
+        self.database.run = wrap(self.database.run)  # type: ignore[method-assign]
+        self.broker = broker
+
+        @asynccontextmanager
+        async def writing() -> AsyncIterator[Write]:
+            async with broker.writing() as write:
+                await wrap(asyncio.sleep)(0)
+                yield wrap(write)
+
+        self.writing = writing
+
+    async def uphold(self) -> None:
+        desk = ReviewService(self.broker.held, self.database, NAMES, "murmur2", self.writing)
+        await desk.begin()
+        await desk.give(["cwe-p"], "uphold", WANG)
+
+    def service(self) -> InterruptedClaims:
+        return service_of(self.database, self.broker, self.writing)
+
+    async def finish(self) -> None:
+        service = self.service()
+        await service.finish(0)
+        await service.finish(module._INTERRUPTED_S)
+
+
+def new_broker() -> Broker:
+    broker = Broker()
+    put(broker.held, 0, pending("cwe-p"))
+    return broker
+
+
+async def killed(folder: Path, broker: Broker, do: Callable[[Process], Awaitable[None]], at: int) -> bool:
+    """Whether the process was killed at that step: it may have ended before."""
+
+    async def stop(step: int) -> None:
+        if step == at:
+            raise Killed
+
+    process = Process(folder, broker, stop)
+    try:
+        await do(process)
+    except Killed:
+        return True
+    finally:
+        process.database.close()
+    return False
+
+
+def assert_sent_once(folder: Path, broker: Broker) -> None:
+    assert [(one.enforcement_id, one.verdict) for one in broker.reviews()] == [("cwe-p", "uphold")]
+    database = Database(address(folder), "ledger")
+    with database.reading() as connection:
+        assert list(journal.differences(connection)) == []
+        assert module.all_unsent(connection) == []
+    database.close()
+
+
+def folders(tmp_path: Path, ledger: Path) -> Iterator[Path]:
+    for number in count():
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shutil.copy(ledger, folder / "ledger.db")
+        yield folder
+
+
+async def test_a_verdict_is_sent_once_wherever_its_command_and_then_the_service_are_killed(
+    tmp_path: Path, ledger: Path
+) -> None:
+    new, tried, interrupted = folders(tmp_path, ledger), 0, 0
+    for first in STEPS:
+        for second in STEPS:  # of the service
+            folder, broker = next(new), new_broker()
+            was_killed = await killed(folder, broker, Process.uphold, first)
+            with_claim = await reserved(folder)
+            interrupted += was_killed and with_claim
+            service_was_killed = await killed(folder, broker, Process.finish, second)
+            await killed(folder, broker, Process.finish, -1)
+            if with_claim:
+                assert_sent_once(folder, broker)
+            else:
+                assert broker.written == []
+            tried += 1
+            shutil.rmtree(folder)
+            if not service_was_killed or not with_claim:
+                break
+        if not was_killed:
+            break
+    assert not was_killed, "every step of a command was tried"
+    assert interrupted > 10
+    assert tried > 30
+
+
+async def reserved(folder: Path) -> bool:
+    database = Database(address(folder), "ledger")
+    with database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT count(*) FROM ledger_claim").scalar_one()
+    database.close()
+    return bool(found)
+
+
+async def test_a_verdict_is_sent_once_when_its_command_stalls_until_the_service_has_sent_it(
+    tmp_path: Path, ledger: Path
+) -> None:
+    new = folders(tmp_path, ledger)
+    for at in STEPS:
+        folder, broker = next(new), new_broker()
+        stalled, go_on = asyncio.Event(), asyncio.Event()
+
+        async def stop(step: int, at: int = at, stalled: asyncio.Event = stalled, go: asyncio.Event = go_on) -> None:
+            if step == at:
+                stalled.set()
+                await go.wait()
+
+        command = Process(folder, broker, stop)
+        running = asyncio.create_task(command.uphold())
+        waiting = asyncio.create_task(stalled.wait())
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        with suppress(TransientError):
+            await killed(folder, broker, Process.finish, -1)
+        go_on.set()
+        await running
+        command.database.close()
+        assert_sent_once(folder, broker)
+        if not stalled.is_set():
+            waiting.cancel()
+            return
+    pytest.fail("more steps than were tried")
+
+
+async def test_the_service_leaves_a_command_the_time_to_send(tmp_path: Path, ledger: Path) -> None:
+    folder, broker = next(folders(tmp_path, ledger)), new_broker()
+    broker.fail = iter(["before"])
+    process = Process(folder, broker, lambda step: asyncio.sleep(0))
+    with pytest.raises(TransientError):
+        await process.uphold()
+    service = process.service()
+    await service.finish(100.0)
+    await service.finish(100.0 + module._INTERRUPTED_S - 0.1)
+    assert broker.written == []
+    [sent] = (await service.finish(100.0 + module._INTERRUPTED_S)).claims
+    assert (sent.enforcement_id, sent.reviewer, len(broker.written)) == ("cwe-p", "wang", 1)
+    assert (await service.finish(200.0)).claims == []
+    process.database.close()
+
+
+async def test_what_was_decided_otherwise_before_it_was_sent_is_withdrawn(tmp_path: Path, ledger: Path) -> None:
+    folder, broker = next(folders(tmp_path, ledger)), new_broker()
+    broker.fail = iter(["before"])
+    process = Process(folder, broker, lambda step: asyncio.sleep(0))
+    with pytest.raises(TransientError):
+        await process.uphold()
+    put(broker.held, 0, event("cwe-l", kind="lapse", reverses="cwe-p", decided_ms=T0 + 7 * DAY))
+    service = process.service()
+    await service.finish(0)
+    finished = await service.finish(100)
+    assert [(claim.enforcement_id, claim.withdrawn) for claim in finished.withdrawn] == [
+        ("cwe-p", "cwe-p lapsed at 2026-03-09 00:00 UTC; there is nothing to change")
+    ]
+    assert (await service.finish(200)).withdrawn == []
+    assert broker.written == []
+    process.database.close()
+
+
+async def test_a_broker_that_is_away_is_logged_and_tried_again(
+    tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_S", 0.001)
+    monkeypatch.setattr(module, "_INTERRUPTED_S", 0.0)
+    folder, broker = next(folders(tmp_path, ledger)), new_broker()
+    broker.fail = iter(["before", "before", "before", "after"])
+    process = Process(folder, broker, lambda step: asyncio.sleep(0))
+    with pytest.raises(TransientError):
+        await process.uphold()
+    running = asyncio.create_task(process.service().run())
+    async with asyncio.timeout(20):
+        while await unsent(process.database):
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.wait([running])
+    process.database.close()
+    assert_sent_once(folder, broker)
+
+
+async def unsent(database: Database) -> bool:
+    with database.reading() as connection:
+        return bool(module.all_unsent(connection))
