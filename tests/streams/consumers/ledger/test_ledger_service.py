@@ -132,7 +132,7 @@ async def test_a_publisher_that_ends_ends_the_process_and_not_in_silence(
     settings = load(given).model_copy(update={"ledger_port": 0})
     with pytest.raises(RuntimeError, match="nobody foresaw this"):
         async with asyncio.timeout(20):
-            await service.run_ledger(settings, topics(1))
+            await service.run_ledger(settings, topics(1), lambda database: asyncio.sleep(3_600))
 
 
 def test_what_prometheus_is_told() -> None:
