@@ -1,11 +1,13 @@
 """Shared by all tests. Its being here puts this folder on the path, so that `import oracle` works everywhere."""
 
+import logging
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from leftover_processes import kill, leftovers, mark_this_run
 
 # Of `broker/conftest.py`: who asks for one of these needs a service, also when its marker says `soak`.
@@ -52,6 +54,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for process in found:
             reporter.write_line(f"left running by a test: {process}", red=True)
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def logs_go_where_they_went() -> Iterator[None]:
+    """A command that a test runs in this process sets up logs on the standard error of that test, closed later."""
+    handlers, level, before = logging.root.handlers[:], logging.root.level, structlog.get_config()
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    structlog.configure(**before)
 
 
 @pytest.hookimpl(wrapper=True)

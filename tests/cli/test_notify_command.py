@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import Connection
 from typer.testing import CliRunner
 
@@ -24,13 +22,9 @@ SECRET = "secret-of-the-tests-0123456789"
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No proxy; and logs go where they went before, not to the streams of a command that has ended."""
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent to this machine goes to it."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    handlers = logging.root.handlers[:]
-    yield
-    logging.root.handlers[:] = handlers
-    structlog.reset_defaults()
 
 
 @pytest.fixture
