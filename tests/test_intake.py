@@ -115,12 +115,12 @@ def check(batches: list[MergedRows], expected: Naive) -> None:
     """The batches, one after the other, hold what the naive reader read, in its order."""
     assert sum(batch.rows for batch in batches) == len(expected.order)
     assert [row for batch in batches for row in rows_of(batch)] == expected.calls
-    waiting = [one for batch in batches for one in sorted(batch.waiting, key=lambda w: w.log)]
+    waiting = [one for batch in batches for one in sorted(batch.waiting, key=lambda w: w.ref)]
     assert [(one.id, one.at_ms) for one in waiting] == expected.waiting
-    late = [one for batch in batches for one in sorted(batch.late, key=lambda c: c.log)]
+    late = [one for batch in batches for one in sorted(batch.late, key=lambda c: c.ref)]
     assert [one.call_id for one in late] == expected.late
-    refused = [one for batch in batches for one in sorted(batch.refused, key=lambda r: r.log)]
-    assert [(one.log[1], one.log[3]) for one in refused] == expected.refused
+    refused = [one for batch in batches for one in sorted(batch.refused, key=lambda r: r.ref)]
+    assert [(one.ref.source, one.ref.line) for one in refused] == expected.refused
 
 
 @tries

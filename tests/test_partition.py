@@ -101,7 +101,9 @@ def interrupted(
         "alerts": sorted(bytes_of(a) for taken in kept for a in taken.sink.alerts),
         "alerts in order": [a for taken in kept for a in taken.sink.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
-        "rejected": sorted((r.log[1], line[r.log[1]][r.log[3]], r.reason) for taken in kept for r in taken.refused),
+        "rejected": sorted(
+            (r.ref.source, line[r.ref.source][r.ref.line], r.reason) for taken in kept for r in taken.refused
+        ),
         "read": sum(taken.rows for taken in kept),
         "duplicates": sum(taken.duplicates for taken in kept),
         "restarts": restarts,

@@ -55,7 +55,7 @@ def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     return {
         "enforcement": sorted(msgspec.json.encode(e) for t in taken for e in t.sink.enforcement),
         "late": sorted(late.raw for t in taken for late in t.late),
-        "refused": sorted((r.log[1], r.log[2], r.reason) for t in taken for r in t.refused),
+        "refused": sorted((r.ref.source, r.ref.offset, r.reason) for t in taken for r in t.refused),
         "read": sum(t.rows for t in taken),
         "duplicates": sum(t.duplicates for t in taken),
     }
@@ -139,7 +139,7 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     assert partition.sources.skip(0, 5, "it is broken") is None
     partition.feed(0, rows(sources[0], 5, 7, not_after_ms))
     taken = partition.take()
-    assert [(r.log[2], r.reason) for r in taken.refused if r.log[2] == 5] == [(5, "skipped: it is broken")]
+    assert [(r.ref.offset, r.reason) for r in taken.refused if r.ref.offset == 5] == [(5, "skipped: it is broken")]
     assert (0, SkippedRecord(5, "it is broken")) in taken.notes
 
 
@@ -166,7 +166,7 @@ def test_a_record_without_a_value_is_refused() -> None:
     partition = StreamTask(policy)
     partition.feed(0, RecordBatch(0, 3, np.arange(3), np.zeros(3, np.int64), [None, b"", b"  "], [b"k", None, b"k"]))
     refused = partition.take().refused
-    assert [r.log[2] for r in refused] == [0, 1, 2]
+    assert [r.ref.offset for r in refused] == [0, 1, 2]
     assert {r.reason for r in refused} == {"no_value: the record has no value; expected a record as JSON"}
     assert [(r.key, r.raw) for r in refused] == [(b"k", None), (None, b""), (b"k", b"  ")]
 
@@ -242,7 +242,7 @@ def test_a_log_that_was_made_anew_is_read_as_if_it_were_the_first_time() -> None
     partition.sources.lose(0, LostInput(0, done, anew=True, reason="a test"))
     partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
     taken = partition.take()
-    assert (taken.rows, [r.log[2] for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)
+    assert (taken.rows, [r.ref.offset for r in taken.refused], partition.sources.done[0]) == (2, [0, 1], 0)
     assert done > 2
 
 

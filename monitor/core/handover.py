@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.keys import U64
 from monitor.core.codec import FORMAT, Column, Unpacker, array, column, packed
 from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.record_ref import RecordRef
 from monitor.core.windows.open_panes import OpenPane
 from monitor.core.windows.pane_store import decode_pane, encode_pane
 from schemas import codec
@@ -29,7 +30,7 @@ class _StoredOpen(Struct, array_like=True):
 
 class _StoredWaiting(Struct, array_like=True):
     at_ms: int
-    log: tuple[int, int, int, int]
+    ref: RecordRef
     raw: bytes
     record: bytes
 
@@ -56,7 +57,7 @@ class Handover(Struct):
         """As it is stored."""
         keys, times = self.seen
         panes = [_StoredOpen(one.first, encode_pane(one.pane)) for one in self.panes]
-        waiting = [_StoredWaiting(w.at_ms, w.log, w.raw, codec.encode(w.record)) for w in self.waiting]
+        waiting = [_StoredWaiting(w.at_ms, w.ref, w.raw, codec.encode(w.record)) for w in self.waiting]
         return packed(_Stored(FORMAT, self.newest_ms, panes, column(keys), column(times), waiting))
 
     @classmethod
@@ -74,4 +75,4 @@ class Handover(Struct):
 def _waiting(stored: Iterable[_StoredWaiting]) -> Iterable[PendingRecord]:
     for one in stored:
         record = codec.decode(one.record)
-        yield PendingRecord.of(record, one.at_ms, one.log, one.raw)  # a call never waits
+        yield PendingRecord.of(record, one.at_ms, one.ref, one.raw)  # a call never waits

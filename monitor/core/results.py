@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from monitor.core.record_ref import RecordRef
 from schemas.outputs import Alert, Enforcement, JudgedWindow
 
 
@@ -9,11 +10,10 @@ from schemas.outputs import Alert, Enforcement, JudgedWindow
 class RefusedRecord:
     """A record that was valid but came to nothing when its turn came.
 
-    ``log`` is its place in the logs, as in `monitor.core.decisions.record_handlers.PendingRecord`, ``raw`` its bytes as
-    they came.
+    ``ref`` says where it was read, ``raw`` is its bytes as they came.
     """
 
-    log: tuple[int, int, int, int]
+    ref: RecordRef
     tenant_id: str
     reason: str
     raw: bytes

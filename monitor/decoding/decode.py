@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.decisions.record_handlers import Other, PendingRecord
+from monitor.core.record_ref import RecordRef
 from monitor.decoding.late_line import LateLine
 from schemas import codec
 from schemas.inputs import Cdr, Record
@@ -248,12 +249,12 @@ class Source:
 
 @dataclass(slots=True)
 class RejectedRow:
-    """A row that was no record: its place in the logs (as in `PendingRecord`), why, its bytes and its key as they came.
+    """A row that was no record: where it was read, why, its bytes and its key as they came.
 
     With ``first_offset`` it is a whole record batch, see `monitor.partition.record_batch.UnreadableRecord`.
     """
 
-    log: tuple[int, int, int, int]
+    ref: RecordRef
     reason: str
     raw: bytes | None
     key: bytes | None = None
@@ -262,9 +263,9 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class LateCall:
-    """A late call: its place in the logs, what it is sorted by, and its bytes as they came."""
+    """A late call: where it was read, what it is sorted by, and its bytes as they came."""
 
-    log: tuple[int, int, int, int]
+    ref: RecordRef
     end_ms: int
     tenant_id: str
     call_id: str
@@ -296,11 +297,11 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         batch.rows += stop - start
         for row, reason in decoded.refused:
             if start <= row < stop:
-                batch.refused.append(RejectedRow(_log(placed, row), reason, decoded.raw[row]))
+                batch.refused.append(RejectedRow(ref_of(placed, row), reason, decoded.raw[row]))
         for row, record in decoded.others:
             if start <= row < stop:
                 at_ms = max(record.updated_ms, lateness.line(int(placed.after_ms[row])))
-                batch.waiting.append(PendingRecord.of(record, at_ms, _log(placed, row), decoded.raw[row]))
+                batch.waiting.append(PendingRecord.of(record, at_ms, ref_of(placed, row), decoded.raw[row]))
         if decoded.calls is None:
             continue
         first, after = np.searchsorted(decoded.call_rows, [start, stop])
@@ -315,8 +316,8 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         if late.any():
             for i in np.flatnonzero(late):
                 name = decoded.names[calls.tenant[i]]
-                log = _log(placed, int(rows[i]))
-                batch.late.append(LateCall(log, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
+                ref = ref_of(placed, int(rows[i]))
+                batch.late.append(LateCall(ref, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
             calls, rows = calls.take(~late), rows[~late]
         calls.tenant = calls.tenant + np.int32(len(batch.names))
         batch.names += decoded.names
@@ -328,5 +329,6 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
     return batch
 
 
-def _log(placed: PlacedRows, row: int) -> tuple[int, int, int, int]:
-    return int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row])
+def ref_of(placed: PlacedRows, row: int) -> RecordRef:
+    """Where a row was read."""
+    return RecordRef(int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row]))

@@ -122,9 +122,9 @@ def _kept(partition: StreamTask, sources: Sequence[Sequence[RecordBatch]]) -> li
                 partition.feed(number, rows)
     handover = partition.shard.handover(partition.watermark_ms)
     assert handover is not None, "no call was read yet"
-    for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.log[2])):
+    for waiting in sorted(handover.waiting, key=lambda one: (one.at_ms, one.ref.offset)):
         record = waiting.record
-        kept[waiting.log[1]].append(
+        kept[waiting.ref.source].append(
             KeptTopics(waiting.at_ms, record.updated_ms, record.tenant_id.encode(), waiting.raw)
         )
     calls = kept[_CALLS]

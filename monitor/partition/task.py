@@ -182,11 +182,11 @@ class StreamTask:
         placed = reader.place(decoded, rows.offsets, rows.timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
         self._taken.rows += int((rows.offsets >= done).sum())
-        late = [late for late in batch.late if late.log[2] >= done]
+        late = [late for late in batch.late if late.ref.offset >= done]
         self._taken.late += late
         self._passed_on += sum(_weight(one.raw) for one in late)
         for refused in batch.refused:
-            offset = refused.log[2]
+            offset = refused.ref.offset
             fresh = offset in skipped and skipped[offset].offset in position.fresh
             if offset >= done or fresh:
                 if offset in rows.unreadable:
@@ -200,7 +200,7 @@ class StreamTask:
         position.reads(decoded, rows.offsets, rows.timestamps_ms, lateness_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
         for waiting in batch.waiting:
-            if waiting.log[2] >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
+            if waiting.ref.offset >= done or (waiting.at_ms >= self._decided_ms and waiting.place > self._decided):
                 self._judge.wait(waiting)
         if batch.calls is not None:
             known = position.duplicates
@@ -414,7 +414,7 @@ class StreamTask:
             taken.sink.enforcement = [one for one in taken.sink.enforcement if one.id not in self._published]
             taken.sink.shadow = [one for one in taken.sink.shadow if one.id not in self._published]
         taken.duplicates += taken.sink.duplicates
-        taken.refused += [RejectedRow(r.log, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
+        taken.refused += [RejectedRow(r.ref, r.reason, r.raw, r.tenant_id.encode()) for r in taken.sink.refused]
         return taken
 
     # State ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from monitor.adapters.base import Adapter
 from monitor.core.policy_chain import field_layouts
 from monitor.core.results import Output
 from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances, merge_distances
-from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, PlacedRows
+from monitor.decoding.decode import DecodedRows, Decoder, LateCall, MergedRows, PlacedRows, ref_of
 from monitor.decoding.late_line import LateLine
 from monitor.policy.timeline import PolicyVersion
 from monitor.replay.files import line_chunks
@@ -182,8 +182,7 @@ class Pool:
             raw = placed.decoded.raw[row]
             call = codec.decode(raw)
             assert isinstance(call, Cdr)
-            log = (int(placed.before_ms[row]), placed.source, int(placed.offset[row]), int(placed.decoded.line[row]))
-            late.append(LateCall(log, call.end_ms, call.tenant_id, call.call_id, raw))
+            late.append(LateCall(ref_of(placed, row), call.end_ms, call.tenant_id, call.call_id, raw))
         return late
 
     def _receive(self) -> None:

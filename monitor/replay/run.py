@@ -182,7 +182,7 @@ class _Run:
             outcome.alerts += sink.alerts
             self._windows += sink.windows
             outcome.summary.duplicates += sink.duplicates
-            self._refused += [RejectedRow(refusal.log, refusal.reason, refusal.raw) for refusal in sink.refused]
+            self._refused += [RejectedRow(refusal.ref, refusal.reason, refusal.raw) for refusal in sink.refused]
         if self._on_windows is not None and self._shards.settled:
             self._hand_over(self._on_windows)
         if self._progress is not None:

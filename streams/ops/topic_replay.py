@@ -208,8 +208,7 @@ class _Run:
         rows: list[LateCall | RefusedRow] = [*taken.late, *taken.refused]
         for one in rows:
             # A source is one partition of one topic, here among those of all numbers.
-            before_ms, source, offset, line = one.log
-            one.log = (before_ms, source * self._count + number, offset, line)
+            one.ref = one.ref._replace(source=one.ref.source * self._count + number)
         self._late += taken.late
         self._refused += taken.refused
         if self._progress is not None:

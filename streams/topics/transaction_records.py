@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import orjson
 
+from monitor.core.record_ref import RecordRef
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.journal import Note
 from monitor.text.masking import mask_numbers
@@ -46,9 +47,9 @@ def records(
     outs += [OutputRecord(names.output("alerts"), number, a.tenant_id.encode(), codec.encode(a)) for a in sink.alerts]
     for late in taken.late:
         out = OutputRecord(names.output("late"), number, late.tenant_id.encode(), late.raw)
-        outs.append(_bounded(out, _place(names, number, late.log)))
+        outs.append(_bounded(out, _place(names, number, late.ref)))
     for refused in taken.refused:
-        headers: Headers = {"reason": refused.reason[:MAX_REASON], **_place(names, number, refused.log)}
+        headers: Headers = {"reason": refused.reason[:MAX_REASON], **_place(names, number, refused.ref)}
         if refused.first_offset is not None:  # a whole batch
             headers["first_offset"] = refused.first_offset
         out = OutputRecord(names.output("dead-letter"), number, refused.key, refused.raw, _stamped(headers))
@@ -77,8 +78,8 @@ def _size(out: OutputRecord) -> int:
     return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(value) for name, value in out.headers)
 
 
-def _place(names: TopicNames, number: int, log: tuple[int, int, int, int]) -> Headers:
-    return {"topic": names.inputs[log[1]], "partition": number, "offset": log[2]}
+def _place(names: TopicNames, number: int, ref: RecordRef) -> Headers:
+    return {"topic": names.inputs[ref.source], "partition": number, "offset": ref.offset}
 
 
 def _stamped(headers: Headers) -> tuple[tuple[str, bytes], ...]:

@@ -59,7 +59,7 @@ class WorkerMetrics:
             taken.rows,
             taken.duplicates,
             len(taken.late),
-            Counter((INPUTS[one.log[1]], one.reason.partition(":")[0]) for one in taken.refused),
+            Counter((INPUTS[one.ref.source], one.reason.partition(":")[0]) for one in taken.refused),
             self._counted.counts(taken.sink.enforcement, taken.sink.shadow, taken.sink.alerts),
         )
 

@@ -499,8 +499,7 @@ class PartitionOwner:
         except PermanentError as error:
             self._halt(OwnerPhase.REFUSED, str(error))
         except UndecidableError as error:
-            _, source, offset, _ = error.log
-            self._fault(f"{self._tps[source].topic} offset {offset}", error.__cause__ or error)
+            self._fault(f"{self._tps[error.ref.source].topic} offset {error.ref.offset}", error.__cause__ or error)
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly
             self._fault("deciding", error)
         else:

@@ -65,7 +65,7 @@ _FETCHED = Change(
 )
 _RESUME = "position.head(*since.get(number, (position.source.offset, position.source.clock_ms)))"
 _AGAIN = "(waiting.at_ms >= self._decided_ms and waiting.place > self._decided)"
-_WAITING = f"if waiting.log[2] >= done or {_AGAIN}:"
+_WAITING = f"if waiting.ref.offset >= done or {_AGAIN}:"
 
 BROKEN: dict[str, list[Change]] = {
     "3: records that are not decided yet are passed over": [
@@ -121,9 +121,11 @@ BROKEN: dict[str, list[Change]] = {
     "7: alerts that fire are not in the state": [
         Change(Shard, "changes", "changes |= self._judge.alert_changes()", "pass")
     ],
-    "8: what waits is not read again": [Change(StreamTask, "_feed", _WAITING, "if waiting.log[2] >= done:")],
+    "8: what waits is not read again": [Change(StreamTask, "_feed", _WAITING, "if waiting.ref.offset >= done:")],
     "8: late calls are put out again": [
-        Change(StreamTask, "_feed", "late for late in batch.late if late.log[2] >= done", "late for late in batch.late")
+        Change(
+            StreamTask, "_feed", "late for late in batch.late if late.ref.offset >= done", "late for late in batch.late"
+        )
     ],
     "8: rejected records are put out again": [Change(StreamTask, "_feed", "if offset >= done or fresh:", "if True:")],
     "6: dead letters, then the rest": [_parted(_LETTERS, _BUT_LETTERS, _WRITE_LETTERS, _WRITE_OTHERS)],

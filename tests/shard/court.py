@@ -6,6 +6,7 @@ from typing import Any
 from shard_samples import MINUTE, T0, cdr, columns, policy_of
 
 from monitor.core.decisions.record_handlers import PendingRecord
+from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output
 from monitor.core.shard import Shard
 from schemas import codec
@@ -42,7 +43,7 @@ class Court:
         self._serial += 1
         record = codec.convert(raw)
         assert not isinstance(record, Cdr)
-        self._give(PendingRecord.of(record, at_ms, (at_ms, 0, self._serial, self._serial), b"raw"))
+        self._give(PendingRecord.of(record, at_ms, RecordRef(at_ms, 0, self._serial, self._serial), b"raw"))
 
     def _give(self, waiting: PendingRecord) -> None:
         self.shard.wait(waiting)

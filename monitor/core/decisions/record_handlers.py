@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from monitor import reasons
 from monitor.core.decisions.lifecycle import DecisionLifecycle
+from monitor.core.record_ref import RecordRef
 from monitor.core.results import Output, RefusedRecord
 from monitor.core.tenants.complaints import ComplaintEntry, ComplaintWindow
 from monitor.core.tenants.heaps import in_order, those_before
@@ -54,16 +55,15 @@ _VERDICTS = ("uphold", "overturn")
 class PendingRecord(NamedTuple):
     """A record that waits for the watermark. The fields before ``record`` are the decision order.
 
-    ``log`` places it in the logs, as (clock of its source before it, source, offset, line): what was read first comes
-    first where all else is equal. ``at_ms`` is its event time, raised to the late line of its source where it
-    came below that.
+    ``ref`` says where it was read: what was read first comes first where all else is equal. ``at_ms`` is its event
+    time, raised to the late line of its source where it came below that.
     """
 
     at_ms: int
     type_order: int
     id: str
     status_order: int
-    log: tuple[int, int, int, int]
+    ref: RecordRef
     record: Other
     raw: bytes
 
@@ -86,7 +86,7 @@ class PendingRecord(NamedTuple):
         return 1 + len(texts) // (6 if "\ufdfa" in texts or "\ufdfb" in texts else 30)
 
     @classmethod
-    def of(cls, record: Other, at_ms: int, log: tuple[int, int, int, int], raw: bytes) -> "PendingRecord":
+    def of(cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes) -> "PendingRecord":
         """``record`` as it waits, with its bytes as they came."""
         status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
         return cls(
@@ -94,7 +94,7 @@ class PendingRecord(NamedTuple):
             _TYPE_ORDER[type(record)],
             id_of(record),
             _STATUS_ORDER.get(status, 0),
-            log,
+            ref,
             record,
             raw,
         )
@@ -105,11 +105,11 @@ Place = tuple[Any, ...]
 
 
 class UndecidableError(Exception):
-    """An error that nobody foresaw, its cause, came of deciding one record; ``log`` is the record's place."""
+    """An error that nobody foresaw, its cause, came of deciding one record; ``ref`` says which."""
 
-    def __init__(self, log: tuple[int, int, int, int]) -> None:
-        super().__init__(f"the record at offset {log[2]}")
-        self.log = log
+    def __init__(self, ref: RecordRef) -> None:
+        super().__init__(f"the record at offset {ref.offset}")
+        self.ref = ref
 
 
 def id_of(record: Other) -> str:
@@ -163,7 +163,7 @@ class RecordHandlers:
     def wait(self, waiting: PendingRecord) -> None:
         """Take a record that is to be decided at its event time, in the order of its source."""
         heapq.heappush(self._waiting, waiting)
-        source = waiting.log[1]
+        source = waiting.ref.source
         self._arrived[source].append(waiting)
         self._first_waiting(source)
 
@@ -172,7 +172,7 @@ class RecordHandlers:
 
     def waiting(self) -> list[PendingRecord]:
         """The records that wait, in the order in which their sources had them."""
-        return sorted(self._waiting, key=lambda waiting: waiting.log[1:3])
+        return sorted(self._waiting, key=lambda waiting: (waiting.ref.source, waiting.ref.offset))
 
     def next_at(self, before: Place) -> int | None:
         """The event time of the first waiting record, None where that does not come before ``before``."""
@@ -208,7 +208,11 @@ class RecordHandlers:
     def waiting_since(self) -> dict[int, tuple[int, int]]:
         """For each source with waiting records: the offset of the first of them, the source's clock before it."""
         first = {source: self._first_waiting(source) for source in self._arrived}
-        return {source: (waiting.log[2], waiting.log[0]) for source, waiting in first.items() if waiting is not None}
+        return {
+            source: (waiting.ref.offset, waiting.ref.clock_ms)
+            for source, waiting in first.items()
+            if waiting is not None
+        }
 
     def _first_waiting(self, source: int) -> PendingRecord | None:
         arrived = self._arrived[source]
@@ -224,7 +228,7 @@ class RecordHandlers:
         try:
             self._decide(waiting)
         except Exception as error:
-            raise UndecidableError(waiting.log) from error
+            raise UndecidableError(waiting.ref) from error
         return isinstance(waiting.record, Complaint)
 
     def _decide(self, waiting: PendingRecord) -> None:
@@ -285,7 +289,7 @@ class RecordHandlers:
             refusal = (
                 f"unknown_catalogue_row: catalogue_row {row!r}: expected the key of a row of the prohibited catalogue"
             )
-            self._sink.refused.append(RefusedRecord(waiting.log, finding.tenant_id, refusal, waiting.raw))
+            self._sink.refused.append(RefusedRecord(waiting.ref, finding.tenant_id, refusal, waiting.raw))
             return
         entry = standing.findings.get(finding.finding_id)
         if entry is not None and finding.status in entry.statuses:
@@ -357,7 +361,7 @@ class RecordHandlers:
         elif review.verdict == "uphold" and case.status == "final":
             refusal = f"nothing_to_change: decision {review.enforcement_id!r} is final already"
         if case is None or refusal:
-            self._sink.refused.append(RefusedRecord(waiting.log, review.tenant_id, refusal or "", waiting.raw))
+            self._sink.refused.append(RefusedRecord(waiting.ref, review.tenant_id, refusal or "", waiting.raw))
             return
         self._note(standing, "review", review.review_id, version, at_ms)
         if review.verdict == "uphold":

@@ -12,6 +12,7 @@ from court import Court, rule
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.core.record_ref import RecordRef
 from monitor.core.threshold_distance import DistanceOptions, measure_distances
 from monitor.decoding.decode import RejectedRow
 from monitor.partition.task import TaskOutput
@@ -53,7 +54,7 @@ def busy_telemetry() -> WorkerMetrics:
     telemetry = WorkerMetrics(court.shard.policy)
     court.until(5)
     taken = TaskOutput(
-        court.sink, rows=7, duplicates=2, refused=[RejectedRow((0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")]
+        court.sink, rows=7, duplicates=2, refused=[RejectedRow(RecordRef(0, 1, 2, 3), "too_deep: 99 levels", b"", b"k")]
     )
     telemetry.committed(3, telemetry.counts(taken), 1_000, 0.02)
     telemetry.transaction_failed()
