@@ -207,6 +207,22 @@ def test_the_first_tutorial_runs_as_it_stands_and_prints_what_it_shows(tmp_path:
     assert [p for p in patterns if not re.search(f"^{p}$", done.stdout, re.MULTILINE)] == [], done.stdout
 
 
+# CONTRIBUTING.md ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_named_under_where_to_add_is_in_the_files_of_its_row() -> None:
+    seen = 0
+    for table in re.split("^### ", section((ROOT / "CONTRIBUTING.md").read_text("utf-8"), "Where to add"), flags=re.M):
+        for cell, what in rows(table):
+            paths = [ROOT / name for name in re.findall(r"`([\w./-]+/[\w.-]*|[\w-]+\.\w+)`", cell)]
+            files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
+            text = "\n".join(file.read_text("utf-8") for file in files)
+            names = re.findall(r"`(\w+)`", what) if paths else []
+            assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], cell
+            seen += len(names)
+    assert seen > 20
+
+
 # docs/reference/policy.md --------------------------------------------------------------------------------
 
 
