@@ -194,6 +194,30 @@ def test_every_command_without_kafka_runs_as_it_stands(tmp_path: Path) -> None:
         assert done.stdout, command
 
 
+# README.zh.md --------------------------------------------------------------------------------------------------------
+
+
+def outline(text: str) -> dict[str, Any]:
+    """What the README has in each language alike: headings, blocks of code without comments, tables, links."""
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return {
+        "headings": re.findall(r"^(#+) ", prose, re.MULTILINE),
+        "code": [re.sub(r" +#.*", "", block) for kind in ("sh", "yaml", "json") for block in blocks(text, kind)],
+        "tables": [[[re.findall(r"\]\((.*?)\)|`(.*?)`", cell) for cell in row] for row in rows(t)] for t in tables],
+        "links": sorted(re.findall(r"\]\((?!README)(.*?)\)", prose)),
+    }
+
+
+def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
+    english, chinese = outline(README), outline((ROOT / "README.zh.md").read_text("utf-8"))
+    assert len(english["headings"]) >= 5
+    assert len(english["code"]) == 4
+    assert english["tables"]
+    for part in english:
+        assert chinese[part] == english[part], part
+
+
 # docs/tutorials ------------------------------------------------------------------------------------------------------
 
 
