@@ -218,6 +218,25 @@ def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
         assert chinese[part] == english[part], part
 
 
+# docs/zh -------------------------------------------------------------------------------------------------------------
+
+MIRRORED = {"notify.md": ("how-to/notify.md", "")}
+"""The Chinese pages, each with the English page, and the section of it, that it translates."""
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "zh").glob("*.md")))
+def test_a_chinese_page_has_the_same_headings_commands_and_tables(name: str) -> None:
+    page, title = MIRRORED[name]
+    chinese, english = ((ROOT / "docs" / path).read_text("utf-8") for path in (f"zh/{name}", page))
+    to_chinese, to_english = f"[中文](../zh/{name})\n", f"[English](../{page})\n"
+    assert to_chinese in english
+    assert to_english in chinese
+    mirrored = f"# {title}\n{section(english, title)}" if title else english
+    found, expected = outline(chinese.replace(to_english, "")), outline(mirrored.replace(to_chinese, ""))
+    for part in expected:
+        assert found[part] == expected[part], part
+
+
 # docs/tutorials ------------------------------------------------------------------------------------------------------
 
 
