@@ -113,11 +113,9 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     for taken in kept:
         for source, note in taken.notes:
             notes.setdefault(source, []).append(note)
-    # The policy is noted, too, where the state is of a format that holds it.
-    assert [type(note) for note in notes.get(None, [])] == [EnforceFrom, PolicyChange] * (from_ms > 0)
-    assert partition.state_format == (3 if from_ms else 2), "what a successor is told changes no state"
+    assert [type(note) for note in notes[None]] == [EnforceFrom] * (from_ms > 0) + [PolicyChange]
     judge = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0), enforce_from_ms=rng.choice((0, from_ms + 1)))
-    for source, noted in {None: [], **notes}.items():
+    for source, noted in notes.items():
         judge.recall(source, noted)
     for source, lines in enumerate(sources):
         judge.feed(source, rows(lines, 0, len(lines), not_after_ms))
@@ -207,8 +205,15 @@ def test_a_state_of_other_circumstances_is_refused(other: dict[str, Any], words:
     }
     with pytest.raises(MismatchError, match=words):
         StreamTask(policy, **other).restore(stored)
-    with pytest.raises(MismatchError, match="under the policy"):
-        StreamTask(sources_of(2)[0], place=PartitionIdentity(1, 4)).restore(stored)
+
+
+def test_a_state_keeps_its_policy_whatever_the_file_of_the_worker_says() -> None:
+    policy, _, _ = sources_of(1)
+    stored = {key: value for key, value in StreamTask(policy).snapshot() if value is not None}
+    other = StreamTask(sources_of(2)[0])
+    assert other.policy.sha256 != policy.sha256
+    other.restore(stored)
+    assert other.policy.sha256 == policy.sha256
 
 
 def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[StreamTask, int, int]:

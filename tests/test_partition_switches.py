@@ -19,7 +19,6 @@ from monitor.replay.run import replay
 from oracle.generate import DAY, Scenario, lines_of, scenario
 from oracle.switched import Change, changes
 
-FORMAT = 3
 CLOCK = {"type": "tenant", "declared_businesses": [], "numbers": []}
 
 
@@ -38,9 +37,7 @@ class Course:
         self.restarts = self.turns = self.withdrawn = 0
 
     def new(self) -> StreamTask:
-        return StreamTask(
-            self.policy, live=DecidingSettings(max_ahead_ms=0), sources=len(self.files), state_format=FORMAT
-        )
+        return StreamTask(self.policy, live=DecidingSettings(max_ahead_ms=0), sources=len(self.files))
 
     def read(self, source: int, stop: int) -> None:
         before, at = self.partition.sources.offsets[source], self.at[source]
@@ -234,7 +231,7 @@ def decided_with_a_longer_lateness(restarted: bool) -> list[int]:
     decided: list[int] = []
 
     def new() -> StreamTask:
-        made = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
+        made = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
         if stored:
             made.restore(stored)
         return made
@@ -275,7 +272,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
     before, after = policy_of("10m"), policy_of("10m", **{"with": {"short_call_s": 3.5}})
     lines = [call(f"c{n}", n) for n in range(0, 60, 5)]
     stored: dict[str, bytes] = {}
-    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
     for policy, minutes in ((after, 20), (before, 40)):
         assert partition.switch(to_plain(policy), policy.sha256, T + minutes * MINUTE, "", "", 0) is None
     decided = 0
@@ -285,7 +282,7 @@ def test_a_policy_is_known_as_long_as_panes_of_its_time_are_stored() -> None:
         partition.advance()
         decided += len(partition.take().sink.enforcement)
         store(partition, stored)
-        partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
+        partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=1)
         partition.restore(stored)
     assert decided == 9, "all that the lateness allows"
 
@@ -294,7 +291,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     """Its lateness is another: the late line has gone by it, though nothing has been judged under it."""
     before, after = policy_of("60m"), policy_of("1m")
     lines = [call("a", -20), call("b", 65), call("late", -1), call("c", 70), call("d", 200)]
-    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2, state_format=FORMAT)
+    partition = StreamTask(before, live=DecidingSettings(max_ahead_ms=0), sources=2)
     assert partition.switch(to_plain(after), after.sha256, T, "", "", 0) is None
     partition.feed(0, rows_of(0, lines, list(range(len(lines))), 0, 1, T + 300 * MINUTE))
     assert partition.withdraw([before.sha256], "", "", 0) is not None, "it is in force"
@@ -310,7 +307,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
 def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
     """An audit tells a state that was exported all that was ever noted, also what led to it."""
     first, *others = [policy_of("10m", above=n) for n in range(4)]
-    partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
+    partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
     notes: list[Any] = []
     stored: list[dict[str, bytes]] = []
     lines = [call(f"c{n}", n) for n in range(0, 200, 5)]
@@ -331,7 +328,7 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
             partition.advance()
             if partition.switching:
                 keep()
-                partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT)
+                partition = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1)
                 partition.restore(kept)
         keep()
 
@@ -360,7 +357,7 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
     wanted = [(T + minutes * MINUTE if minutes else 0, policy.sha256) for minutes, policy in course]
     assert len(stored) > 12
     for records in stored:
-        again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, state_format=FORMAT, replaying=True)
+        again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
         again.restore(records)
         again.recall(None, notes)
         found = [(era.from_ms, era.policy.sha256) for era in again.eras]

@@ -60,7 +60,7 @@ class Logs:
         self.said: list[bytes] = []
 
     def new(self, number: int) -> StreamTask:
-        return StreamTask(self.policy, b"secret", LIVE, PartitionIdentity(number, self.count), state_format=3)
+        return StreamTask(self.policy, b"secret", LIVE, PartitionIdentity(number, self.count))
 
     def write(self, source: int, key: bytes, value: bytes) -> int:
         self.logs[number := partition_of(key, self.count, "murmur2")][source].append((key, value))

@@ -1,7 +1,6 @@
 """Packing: how the entries of a stored state are written, compressed, in columns, under a format's number."""
 
 import threading
-from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,12 +9,8 @@ import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from monitor.core.formats import READS, WRITES
-
-__all__ = ["READS", "WRITES"]
-
-FORMAT: Final = 5
-"""The format of the entries beside the head, and of what the head has of the shard."""
+FORMAT: Final = 1
+"""The format of the head of a stored state and of the entries beside it: the one that this release reads and writes."""
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
 """The dtype for numbers of so many bytes."""
@@ -38,17 +33,15 @@ class StateFormatError(ValueError):
     """The stored state is of a format that this release does not know, or something of it is missing."""
 
 
-def format_of(data: bytes) -> int:
-    """The format of a stored head. StateFormatError when it is not known, whatever else is new in it."""
-    known = msgspec.msgpack.decode(data, type=_VersionedHead).format
-    check_format(known, "the stored head", READS)
-    return known
+def check_head(data: bytes) -> None:
+    """StateFormatError when the format of a stored head is not known, whatever else is new in it."""
+    check_format(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
 
 
-def check_format(known: int, what: str, reads: Sequence[int] = (FORMAT,)) -> None:
-    """StateFormatError when a format, by default of an entry, is none of those that this release reads."""
-    if known not in reads:
-        raise StateFormatError(f"{what} has format {known}; this release knows {' and '.join(map(str, reads))}")
+def check_format(known: int, what: str) -> None:
+    """StateFormatError when this release does not read the format of a head or an entry."""
+    if known != FORMAT:
+        raise StateFormatError(f"{what} has format {known}; this release reads format {FORMAT}")
 
 
 def column(values: NDArray[Any]) -> Column:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from monitor.core.codec import FORMAT
 from monitor.core.snapshot import ShardCheckpoint, entries_of
 from monitor.partition.checkpoint_fields import HEAD, DecidingSettings, InputTopic, PartitionIdentity, packed_head
 from monitor.partition.chunking import MissingChunkError
@@ -36,9 +37,8 @@ class CheckpointMetadata(Struct):
     """All that is stored of a partition, besides the shard's entries. ``control``: commands before it are done.
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
-    ``entries``: how many of the shard are stored with it; None: by an earlier release, which did not count them.
-    ``inputs`` are the topics of its sources, in their order; empty: not known yet.
-    ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed; empty in the format 2.
+    ``entries``: how many of the shard are stored with it. ``inputs`` are the topics of its sources, in their order;
+    empty: not known yet. ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed.
     """
 
     place: PartitionIdentity
@@ -52,14 +52,14 @@ class CheckpointMetadata(Struct):
     handed_over: bool
     sources: list[SourceHead]
     shard: ShardCheckpoint
-    format: int
-    eras: list[PolicyVersionRef] = []
-    enforce_from_ms: int = 0
-    entries: int | None = None
-    inputs: list[InputTopic] = []
+    eras: list[PolicyVersionRef]
+    enforce_from_ms: int
+    entries: int
+    inputs: list[InputTopic]
+    format: int = FORMAT
 
-    def must_match(self, mine: PartitionIdentity, secret: str, policy_sha256: str) -> None:
-        """Whether a partition of this place, secret and policy can go on from it. MismatchError."""
+    def must_match(self, mine: PartitionIdentity, secret: str) -> None:
+        """Whether a partition of this place and secret can go on from it. MismatchError."""
         place = self.place
         if place.partitions != mine.partitions:
             raise MismatchError(
@@ -75,17 +75,12 @@ class CheckpointMetadata(Struct):
             )
         if self.secret != secret:
             raise MismatchError("the state was made with another secret; expected the same key file")
-        if not self.eras and self.policy_sha256 != policy_sha256:
-            raise MismatchError(
-                f"the state was made under the policy {self.policy_sha256[:12]}, expected the same, got "
-                f"{policy_sha256[:12]}"
-            )
 
 
-def must_be_whole(counted: int | None, keys: Iterable[str]) -> set[str]:
+def must_be_whole(counted: int, keys: Iterable[str]) -> set[str]:
     """Those of these keys of stored blobs that are of the shard's entries. MissingPartError: fewer than ``counted``."""
     entries = entries_of(keys)
-    if counted is not None and len(entries) < counted:
+    if len(entries) < counted:
         raise MissingChunkError(f"of the {counted} entries that its head counts there are {len(entries)}")
     return entries
 

@@ -186,8 +186,7 @@ def regroup(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Res
             handed_over=False,
             sources=[],
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
-            format=max(former.head.format for former in formers),
-            eras=[PolicyVersionRef(era.from_ms, era.policy.sha256) for era in eras] if first.eras else [],
+            eras=[PolicyVersionRef(era.from_ms, era.policy.sha256) for era in eras],
             inputs=[],
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
@@ -201,19 +200,13 @@ def _check(formers: Sequence[SourcePartition]) -> None:
         msgspec.structs.replace(first.place, number=number) for number in range(first.place.partitions)
     ]:
         raise RescaleError("the states are not those of all partitions of one count; expected each of them once")
-    for former in formers:
-        if bool(former.head.eras) != bool(first.eras):
-            raise RescaleError(
-                f"partition {former.head.place.number} has its policy in its state, or partition 0 has; expected it "
-                "in all or none: CALLWARDEN_STATE_FORMAT=3 for all workers before"
-            )
 
 
 def _check_alike(formers: Sequence[SourcePartition]) -> None:
     """That all have judged up to one time, and under the same circumstances but for their policies."""
     first = formers[0].head
     apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
-    apart |= {"shard", "format", "entries"}
+    apart |= {"shard", "entries"}
     for former in formers:
         head, number = former.head, former.head.place.number
         for field in head.__struct_fields__:

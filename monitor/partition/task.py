@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from monitor.core.calls.keys import salt_of
-from monitor.core.codec import WRITES, format_of
+from monitor.core.codec import check_head
 from monitor.core.decisions.record_handlers import Place as DecisionPlace
 from monitor.core.handover import Handover
 from monitor.core.policy_chain import PolicyChain, field_layouts
@@ -40,7 +40,7 @@ from monitor.partition.idleness import CALLS
 from monitor.partition.journal import EnforceFrom, LostState, Note, PolicyChange, PolicyWithdrawal, RefusedCommand
 from monitor.partition.key_check import KeyCheck
 from monitor.partition.log_tail import valid_rows
-from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
+from monitor.partition.policy_versions import LostPolicyError, PolicyVersions
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceProgress
 from monitor.partition.sources import Sources
@@ -48,8 +48,6 @@ from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from schemas.inputs import END_MS
 
-_KEEPS_POLICY = 3  # the first format that holds the policy
-_HOLDS_ENFORCE_FROM = 3  # the first format that does
 _RECORD_WORK = 100  # a record that decides takes as long as so many calls that are sealed and judged
 _OUTPUT_WORK = 10  # and a record that is passed on as it came as long as so many
 _TENANT_WORK = 100  # and a tenant of whom a window's end, or a look ahead, may bring an alert or a decision
@@ -79,9 +77,8 @@ class StreamTask:
 
     Sources are numbered as in `monitor.decoding.input_topics.INPUTS`. Whoever feeds it chooses the order; the decisions
     do not depend on it but for duplicates with other content, where the first that was read stands. ``place`` None: the
-    rows come from files, without keys and topics to be looked at. ``state_format`` is what it writes; a state that was
-    in a later one stays in it, for an earlier one may not hold what is in it. What was before ``enforce_from_ms``
-    decides nothing; with which time a partition was begun is a fact of its state, and of the clock log.
+    rows come from files, without keys and topics to be looked at. What was before ``enforce_from_ms`` decides nothing;
+    with which time a partition was begun is a fact of its state, and of the clock log.
 
     Where a policy follows another, `advance` stops short of that time, and the partition is ``switching``: it is to be
     stored, and the next one restored from that judges on. ``replaying``: one that is not stored does so by itself.
@@ -94,11 +91,9 @@ class StreamTask:
         live: DecidingSettings | None = None,
         place: PartitionIdentity | None = None,
         sources: int = len(INPUTS),
-        state_format: int = WRITES,
         replaying: bool = False,
         enforce_from_ms: int = 0,
     ) -> None:
-        self.state_format = self._told_format = state_format
         self.sources = Sources(sources, live or DecidingSettings())
         self._live = live or DecidingSettings()
         self.control = 0
@@ -113,7 +108,7 @@ class StreamTask:
         self._salt = salt_of(secret)
         self._judge: Shard | PolicyChain
         self._begun = False  # as what was restored says
-        self._enforce_from(enforce_from_ms)
+        self.enforce_from_ms = enforce_from_ms
         self._take_turns()
         self.switching = False
         self._watermark_ms = NO_CLOCK_MS
@@ -128,8 +123,7 @@ class StreamTask:
         self._notes: list[Note] = []
         if enforce_from_ms:
             self._notes.append(EnforceFrom(enforce_from_ms))
-        if self.state_format >= _KEEPS_POLICY:
-            self._notes.append(self._policies.note(self._policies.newest))
+        self._notes.append(self._policies.note(self._policies.newest))
         self._handed_over = False
         self._handover_blob: bytes | None = None
         self._published: set[str] = set()
@@ -159,11 +153,6 @@ class StreamTask:
     def policy(self) -> Policy:
         """The policy in force; that of the state, whatever the worker's file says."""
         return self.shard.policy
-
-    def _enforce_from(self, from_ms: int) -> None:
-        self.enforce_from_ms = from_ms
-        if from_ms:
-            self.state_format = max(self.state_format, _HOLDS_ENFORCE_FROM)
 
     # Taking in --------------------------------------------------------------------------------------------------
 
@@ -233,10 +222,8 @@ class StreamTask:
         # As it was begun. A loss of state is for those who look for what happened.
         begun = [note.from_ms for note in notes if isinstance(note, EnforceFrom)]
         if begun or not self._begun:  # a state that was brought here tells it itself
-            self.state_format = self._told_format
-            self._enforce_from(begun[-1] if begun else 0)
-        gone = EnforceFrom if self.state_format >= _KEEPS_POLICY else EnforceFrom | PolicyChange
-        self._notes = [note for note in self._notes if not isinstance(note, gone)]
+            self.enforce_from_ms = begun[-1] if begun else 0
+        self._notes = [note for note in self._notes if not isinstance(note, EnforceFrom)]
         policies = [note for note in notes if isinstance(note, PolicyChange | PolicyWithdrawal)]
         if policies:
             self._policies.recall(policies)
@@ -247,11 +234,6 @@ class StreamTask:
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
         """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
         policies = self._policies
-        if self.state_format < _KEEPS_POLICY:
-            return (
-                f"the state is written in format {self.state_format}, which has no room for a policy; expected "
-                f"{_KEEPS_POLICY}: set CALLWARDEN_STATE_FORMAT to it for all workers"
-            )
         era = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
         if isinstance(era, str):
             return era
@@ -430,11 +412,8 @@ class StreamTask:
         for key, blob in changes:
             (self._entries.discard if blob is None else self._entries.add)(key)
         changes += self._handover(hand_over and not self.switching)
-        eras: list[PolicyVersionRef] = []
-        if self.state_format >= _KEEPS_POLICY:
-            self._policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
-            changes += self._policies.changes()
-            eras = self._policies.heads()
+        self._policies.forget(self.shard.at_ms, min((head.clock_ms for head in heads), default=NO_CLOCK_MS))
+        changes += self._policies.changes()
         head = CheckpointMetadata(
             self.place,
             self.policy.sha256,
@@ -447,8 +426,7 @@ class StreamTask:
             self._handed_over,
             heads,
             self.shard.head(),
-            self.state_format,
-            eras,
+            self._policies.heads(),
             self.enforce_from_ms,
             len(self._entries),
             self.inputs,
@@ -470,16 +448,15 @@ class StreamTask:
         """Become what the stored records say; the offsets at which the sources go on. The partition must be new.
 
         What was handed over is left aside, and read again, unless `take_over` is called next. StateFormatError;
-        MismatchError where policy, secret or place are other ones. MissingPartError: it is still new, once `clear` was
-        called.
+        MismatchError where secret or place are other ones, or a policy is lost. MissingPartError: it is still new, once
+        `clear` was called.
         """
         blobs = self._cutter.join(records)
         packed = blobs.pop(HEAD)
-        state_format = max(self._told_format, format_of(packed))
+        check_head(packed)
         head = msgspec.msgpack.decode(packed, type=CheckpointMetadata)
-        head.must_match(self.place, self._secret, self.policy.sha256)
+        head.must_match(self.place, self._secret)
         self._entries = must_be_whole(head.entries, blobs)
-        self.state_format = state_format
         self._taken, self._passed_on, self._notes = TaskOutput(), 0, []
         self.sources.restore(head.sources, head.outage_ended)
         self._watermark_ms = self._decided_ms = head.watermark_ms
@@ -491,14 +468,11 @@ class StreamTask:
         self._handed_over = blob is not None
         self._handover_blob = blob if head.handed_over else None
         self._begun = True
-        self._enforce_from(head.enforce_from_ms)
-        if head.eras:
-            try:
-                self._policies = PolicyVersions.stored(head.eras, blobs, head.watermark_ms)
-            except LostPolicyError as error:
-                raise MismatchError(str(error)) from None
-        elif self.state_format >= _KEEPS_POLICY:
-            self._notes.append(self._policies.note(self._policies.newest))
+        self.enforce_from_ms = head.enforce_from_ms
+        try:
+            self._policies = PolicyVersions.stored(head.eras, blobs, head.watermark_ms)
+        except LostPolicyError as error:
+            raise MismatchError(str(error)) from None
         self._restored = (head.shard, blobs)
         self._take_turns()
         if not self._replaying:

@@ -284,7 +284,7 @@ def _prove(
 
 def _notes(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
     """What the new clock log begins with, as if the new topics had been there all along."""
-    for era in made.eras if head.eras else ():
+    for era in made.eras:
         yield encode_note(None, PolicyChange(era.from_ms, era.policy.sha256, to_plain(era.policy)))
     for source, known in enumerate(head.sources):
         notes: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]

@@ -161,13 +161,6 @@ def _switched(
     head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[PolicyChange | PolicyWithdrawal]
 ) -> list[tuple[str, bytes | None]]:
     """Have the head know the policies that were noted since; their texts, to be stored beside it."""
-    if not head.get("eras"):
-        if any(note.from_ms for note in noted):
-            raise PermanentError(
-                "a policy was switched since the export, whose format has no room for one: expected an export that was "
-                "made after that"
-            )
-        return []
     eras = [PolicyVersionRef(**era) for era in head["eras"]]
     try:
         policies = PolicyVersions.stored(eras, blobs, head["watermark_ms"])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from monitor.core.formats import WRITES
 from monitor.text.durations import DAY, HOUR, MINUTE, SECOND, format_duration
 from streams.settings.types import (
     AppendedFile,
@@ -18,7 +17,6 @@ from streams.settings.types import (
     Moment,
     Partitioner,
     Servers,
-    StateFormat,
     TopicPrefix,
     WebAddress,
     WebAddresses,
@@ -119,8 +117,6 @@ class Settings(BaseSettings):
     """How long all calls may be absent and still not be late when they arrive."""
     enforce_from_ms: Moment = None
     """The event time from which a new state decides; before it, records count ([canary.md](../how-to/canary.md))."""
-    state_format: StateFormat = WRITES
-    """In which format state is written; the default is one that the release before this one can go on with."""
 
     # How it runs, and what it tells of itself.
     web_host: str = "127.0.0.1"

@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, SecretStr
 
-from monitor.core.formats import READS, WRITES
 from monitor.text.durations import format_duration, parse_duration
 from monitor.text.timestamps import parse_moment
 
@@ -54,16 +53,6 @@ def whole(least: int, most: int) -> BeforeValidator:
         return int(text)
 
     return BeforeValidator(read)
-
-
-def _state_format(value: object) -> int:
-    text = str(value).strip()
-    if text not in map(str, READS):
-        raise ValueError(
-            f"`{text}` is not a format that this release writes; {WRITES}, which the release before it reads, too, "
-            f"or {READS[-1]} would be right"
-        )
-    return int(text)
 
 
 def _moment(value: object) -> int | None:
@@ -182,7 +171,6 @@ KafkaName = Annotated[str, BeforeValidator(_name)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
 Servers = Annotated[str, BeforeValidator(_servers)]
 Moment = Annotated[int | None, BeforeValidator(_moment)]
-StateFormat = Annotated[int, BeforeValidator(_state_format)]
 File = Annotated[Path | None, BeforeValidator(_file)]
 AppendedFile = Annotated[Path | None, BeforeValidator(_appended)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database)]

@@ -13,7 +13,7 @@ class SourcePlace(Struct):
 
 
 class StoredHead(Struct):
-    """What a stored head of any format tells: how far its partition has judged, and under which circumstances."""
+    """What a stored head tells: how far its partition has judged, and under which circumstances."""
 
     format: int
     place: PartitionIdentity
@@ -25,5 +25,5 @@ class StoredHead(Struct):
     control: int
     handed_over: bool
     sources: list[SourcePlace]
-    entries: int | None = None
-    inputs: list[InputTopic] = []
+    entries: int
+    inputs: list[InputTopic]

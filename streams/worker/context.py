@@ -7,7 +7,6 @@ from enum import Enum
 
 import structlog
 
-from monitor.core.codec import WRITES
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.key_check import Partitioner
 from monitor.partition.task import StreamTask
@@ -36,10 +35,9 @@ class WorkerContext:
     """What all owners of a worker share. ``now_ms`` is the host's clock, by which nothing is decided, ``broker_clock``
     the broker's time, which is what idle clocks follow. ``rest_s`` is how long to wait after a failure.
 
-    ``state_format`` is the format in which state is written where it is not in a later one already, ``ready_lag`` how
-    many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time from which a partition
-    that is begun decides. ``large`` is held by the owner that decides on many calls in a thread: two at once would take
-    twice the memory, and no less time.
+    ``ready_lag`` is how many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time
+    from which a partition that is begun decides. ``large`` is held by the owner that decides on many calls in a thread:
+    two at once would take twice the memory, and no less time.
     """
 
     cluster: Cluster
@@ -53,7 +51,6 @@ class WorkerContext:
     rest_s: float
     now_ms: Callable[[], int]
     telemetry: WorkerMetrics
-    state_format: int = WRITES
     ready_lag: int = 100_000
     enforce_from_ms: int = 0
     broker_clock: BrokerClock = field(default_factory=BrokerClock)
@@ -66,20 +63,12 @@ class WorkerContext:
             self.secret,
             self.live,
             PartitionIdentity(number, self.partitions, self.partitioner),
-            state_format=self.state_format,
             enforce_from_ms=self.enforce_from_ms,
         )
 
     def log_differences(self, partition: StreamTask) -> None:
         """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
         number = partition.place.number
-        if partition.state_format > self.state_format:
-            log.warning(
-                "state stays in the later format, for the earlier one may not hold what is in it",
-                partition=number,
-                format=partition.state_format,
-                told=self.state_format,
-            )
         known = [era.policy.sha256 for era in partition.eras]
         if self.policy.sha256 not in known[-2:]:
             log.warning(

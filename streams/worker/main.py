@@ -120,7 +120,6 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             rest_s=max(2.0, 2 * settings.heartbeat_ms / 1000),
             now_ms=lambda: time.time_ns() // 1_000_000,
             telemetry=telemetry,
-            state_format=settings.state_format,
             ready_lag=settings.ready_lag,
             enforce_from_ms=settings.enforce_from_ms or 0,
         )

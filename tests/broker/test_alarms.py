@@ -335,7 +335,6 @@ async def test_a_rule_that_is_wrong_is_changed_and_what_it_decided_is_taken_back
     right.write_text(RULE.format(version="2", above=2000), "utf-8")
     environment = platform.environment | {
         "CALLWARDEN_POLICY": str(wrong),
-        "CALLWARDEN_STATE_FORMAT": "3",
         "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock goes on by calls alone
         "CALLWARDEN_METRICS_PAIRS": "10",
         "CALLWARDEN_METRICS_BUSIEST": "0",

@@ -77,7 +77,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     platform: Platform, tmp_path: Path
 ) -> None:
     day = Day(seed=11, pieces=6, tenants=60, calls=20_000, partitions=PARTITIONS)
-    environment = {**platform.environment, "CALLWARDEN_STATE_FORMAT": "3"}
+    environment = platform.environment
     later, from_ms = stricter(platform.policy), middle(day.pieces[5])
     with fleet_of(tmp_path, environment) as fleet:
         fleet.add()

@@ -16,7 +16,6 @@ from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, SCENARIOS, Arrival, arrivals, story
 from crash.virtual import Process, VirtualLoop, run
 from crash.world import Worker, World
-from monitor.core.codec import WRITES
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import Note
 from monitor.policy.load import loads
@@ -49,11 +48,11 @@ CDR, COMPLAINTS = TP("callwarden.cdr", 0), TP("callwarden.complaints", 0)
 CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control", "state", "late", "dead-letter"))
 
 
-def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0, state_format: int = WRITES) -> World:
+def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
     print("seed", seed)
     # The clocks of a faster day move in larger steps; what is silent is silent in the loop's time.
     live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
-    return World(random.Random(seed), POLICY, live, 1, NOON, speed, state_format=state_format)
+    return World(random.Random(seed), POLICY, live, 1, NOON, speed)
 
 
 DAY_S = 5.0  # how long a day of `day_of` takes

@@ -107,7 +107,6 @@ class Schedule:
             told.start_ms,
             speed=max(told.stop_ms - told.start_ms, 60_000) / 1000 / TRAFFIC_S,
             transaction_timeout_s=rng.choice((0.3, 10.0)),
-            state_format=3,  # the first that has room for a policy
         )
         self.world.passing = self._passing  # type: ignore[method-assign]
         self.result = Result(seed, told.flavour)

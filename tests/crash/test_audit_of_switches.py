@@ -38,7 +38,7 @@ BEFORE, AFTER = policy_of("before"), policy_of("after")
 
 def world_with_policies() -> World:
     """Two hours of calls that break the rule every five minutes, on workers whose state has room for policies."""
-    world = world_of(grace_ms=0, speed=60.0, state_format=3)
+    world = world_of(grace_ms=0, speed=60.0)
     world.policy = BEFORE
     for n in range(24):
         world.produce(three_calls(NOON + n * 5 * MINUTE + MINUTE, f"{n}-"))

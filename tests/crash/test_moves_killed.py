@@ -41,7 +41,7 @@ def sides(world: World) -> tuple[RescaleSide, RescaleSide]:
     def side(names: TopicNames, application_id: str, count: int) -> RescaleSide:
         def made(number: int) -> StreamTask:
             place = PartitionIdentity(number, count)
-            return StreamTask(world.policy, b"secret", world.live, place, state_format=world.state_format)
+            return StreamTask(world.policy, b"secret", world.live, place)
 
         return RescaleSide(names, application_id, count, made)
 
@@ -216,7 +216,6 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     wrong: Callable[[World, RescaleSide], str], seed: int
 ) -> None:
     async def go(world: World) -> None:
-        world.state_format = 3
         assert world.partitions > 1
         old, new = sides(world)
         await until_a_call_is_read(world)

@@ -81,7 +81,7 @@ def changed(
 
     ``first``: this one had been commanded to hold from then on, and is withdrawn. What is wrong in the end.
     """
-    world = world_of(seed, grace_ms=HOUR, speed=60.0, state_format=3)
+    world = world_of(seed, grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
     found: list[str] = []
 
@@ -158,7 +158,7 @@ def test_a_broken_withdrawal_is_found(name: str) -> None:
 
 
 def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
-    world = world_of(grace_ms=HOUR, speed=60.0, state_format=3)
+    world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
     far = loads(json.dumps(PLAIN | {"version": "far"}), "policy.json")
 
@@ -185,26 +185,30 @@ def test_what_holds_already_is_not_withdrawn_and_the_rest_is() -> None:
     ]
 
 
-def test_what_was_refused_for_the_format_is_not_taken_when_a_lost_state_is_made_anew_in_another() -> None:
-    world = world_of(grace_ms=HOUR, speed=60.0, state_format=2)
+def test_a_command_that_was_refused_is_not_taken_when_a_lost_state_is_made_anew() -> None:
+    """What was in its way when it was refused is gone by then."""
+    world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
 
     async def go() -> None:
         worker = world.add_worker()
         await until(world, NOON + 10 * MINUTE)
         tell(world)
+        tell(world)  # refused: it will hold already
+        await until(world, NOON + 12 * MINUTE)
+        take_back(world, LATER)
         await until(world, NOON + 30 * MINUTE)
         worker.kill()
-        world.state_format = 3
         lose_state(world)
         tell(world, WRONG, NOON + 60 * MINUTE)  # nobody has heard of that one yet
         worker = world.add_worker()
         await until(world, THE_END)
         assert phase(worker) == (OwnerPhase.RUNNING, "")
-        assert standing(world) == [(0, POLICY.sha256), (NOON + 60 * MINUTE, WRONG.sha256)]
+        changes = [(FROM, LATER.sha256), (FROM, f"-{LATER.sha256}"), (NOON + 60 * MINUTE, WRONG.sha256)]
+        assert standing(world) == [(0, POLICY.sha256), *changes]
         (refused,) = [note for _, note in noted(world) if isinstance(note, RefusedCommand)]
-        assert (refused.offset, refused.by) == (0, "ops-1")
-        assert refused.why.startswith("the state is written in format 2")
+        assert (refused.offset, refused.by) == (1, "ops-1")
+        assert refused.why.startswith(f"the policy {LATER.sha256[:12]} holds already")
 
     play(world, go)
 
@@ -218,7 +222,7 @@ async def made_anew(world: World) -> None:
 
 
 def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
-    world = world_of(grace_ms=HOUR, speed=60.0, state_format=3)
+    world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
 
     async def go() -> None:
@@ -241,7 +245,7 @@ def test_a_withdrawal_is_not_done_once_more_after_the_state_was_lost() -> None:
 
 
 def test_commands_that_were_done_before_the_state_was_lost_are_not_done_once_more() -> None:
-    world = world_of(grace_ms=HOUR, speed=60.0, state_format=3)
+    world = world_of(grace_ms=HOUR, speed=60.0)
     an_hour_of_calls(world)
     back = loads(json.dumps(PLAIN | {"version": "3"}), "policy.json")
 

@@ -284,7 +284,7 @@ OLD: dict[str, Callable[[int], Arrival]] = {
 @pytest.mark.parametrize("old", OLD)
 def test_old_records_in_a_quiet_topic_hold_back_no_decision(old: str) -> None:
     """Late calls, and other records that are not later than those before them, one every 29 s: they move no clock."""
-    world = world_of(grace_ms=0, state_format=3)
+    world = world_of(grace_ms=0)
     stop_ms = NOON + 4 * MINUTE
     world.produce([call(NOON, "first"), tenant(NOON, NOON), complaint(NOON + 10 * SECOND, "fraud")])
     world.produce([OLD[old](at_ms) for at_ms in range(NOON + SECOND, stop_ms, 29 * SECOND)])
@@ -304,7 +304,7 @@ def test_old_records_in_a_quiet_topic_hold_back_no_decision(old: str) -> None:
 
 def test_a_source_whose_records_come_an_hour_late_and_in_order_is_not_silent() -> None:
     """All waits for it, and none of its calls is late: a feed that catches up is no old record."""
-    world = world_of(grace_ms=0, state_format=3)
+    world = world_of(grace_ms=0)
     stop_ms = NOON + 3 * MINUTE
     world.produce([complaint(NOON + 10 * SECOND, "fraud")])
     world.produce([call(at_ms - HOUR, f"c{at_ms}", at_ms) for at_ms in range(NOON + SECOND, stop_ms, 20 * SECOND)])
@@ -324,7 +324,7 @@ def test_a_source_whose_records_come_an_hour_late_and_in_order_is_not_silent() -
 
 def test_a_feed_that_is_an_hour_behind_and_out_of_order_is_not_silent() -> None:
     """Minutes may pass without a call that is later than all before it; all of them are within lateness."""
-    world = world_of(grace_ms=0, state_format=3)
+    world = world_of(grace_ms=0)
     stop_ms = NOON + 5 * MINUTE
     world.produce([complaint(NOON + 10 * SECOND, "fraud"), call(NOON - HOUR + 55 * SECOND, "first", NOON + SECOND)])
     for n, at_ms in enumerate(range(NOON + 2 * SECOND, stop_ms, 10 * SECOND)):
@@ -345,7 +345,7 @@ def test_a_feed_that_is_an_hour_behind_and_out_of_order_is_not_silent() -> None:
 
 def test_a_feed_that_comes_back_a_little_late_ends_the_silence() -> None:
     """Or its clock would go by looks for ever, with a note for each: it has moved on to the time of the last look."""
-    world = world_of(grace_ms=0, state_format=3)
+    world = world_of(grace_ms=0)
     back_ms, stop_ms = NOON + 2 * MINUTE, NOON + 5 * MINUTE
     world.produce([call(NOON, "first")])
     world.produce([call(at_ms - 5 * SECOND, f"c{at_ms}", at_ms) for at_ms in range(back_ms, stop_ms, SECOND)])

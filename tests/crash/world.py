@@ -9,7 +9,6 @@ from crash.log import Record
 from crash.memory import Link, MemoryCluster
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
-from monitor.core.codec import WRITES
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
@@ -108,9 +107,8 @@ class World:
         speed: float = 1.0,
         transaction_timeout_s: float = 30.0,
         session_timeout_s: float = SESSION_S,
-        state_format: int = WRITES,
     ) -> None:
-        self.state_format, self.speed = state_format, speed
+        self.speed = speed
         self.host_ahead_ms = 0  # the clocks of the workers' hosts, against the broker's
         self.rng, self.policy, self.live, self.partitions = rng, policy, live, partitions
         self.loop = VirtualLoop()
@@ -135,7 +133,6 @@ class World:
             now_ms=lambda: self.clock.now_ms() + self.host_ahead_ms,
             broker_clock=BrokerClock(lambda: round(self.loop.time() * 1000 * self.speed)),
             telemetry=WorkerMetrics(self.policy),
-            state_format=self.state_format,
         )
 
     def passing(self, process: Process, point: str) -> None:

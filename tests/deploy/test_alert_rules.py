@@ -182,12 +182,11 @@ def test_the_panels_that_one_is_told_to_look_at_are_on_the_dashboard() -> None:
     assert set(named) - titles == set()
 
 
-def test_nobody_is_told_to_start_workers_with_a_policy_that_their_state_refuses() -> None:
-    """`tests/.../test_partition.py` has the refusal; `policy apply` is the way, in the format that has room for it."""
+def test_nobody_is_told_to_start_workers_with_another_policy_which_changes_nothing() -> None:
+    """The state's policy holds (`tests/test_partition_notes.py`); `policy apply` is the way."""
     way_out = RUNBOOK[RUNBOOK.index("## A rule is wrong") : RUNBOOK.index("## Consumers of decisions")]
-    assert "the state was made under the policy" in way_out
+    assert re.search(r"continues with the policy of\s+the state", way_out)
     assert "`callwarden policy apply FILE --reason WHY`" in way_out
-    assert "`CALLWARDEN_STATE_FORMAT=3`" in way_out
     for alert in ("CallwardenDecisionFlood", "CallwardenRuleTooBroad"):
         section = RUNBOOK.partition(f"### {alert}\n")[2].partition("\n#")[0]
         assert "](#a-rule-is-wrong)" in section, alert

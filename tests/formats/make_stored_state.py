@@ -1,7 +1,7 @@
-"""Makes `stored-state.json`: a state as it is written today in the format 2 of its head, and what comes of it.
+"""Makes `stored-state.json`: a state as it is stored today, and what comes of it.
 
-To be run again only where the format of entries (`monitor.core.codec.FORMAT`) is another one: what is written by the
-code that reads it would prove nothing.
+Run it only when the format (`monitor.core.codec.FORMAT`) is new. A state that the code under test has written proves
+nothing.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""A state that was stored earlier is read and goes on, whichever format its head is written in."""
+"""A state that was stored earlier is read and goes on; one in a format that is not known is refused."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.core.codec import FORMAT, READS, WRITES, StateFormatError
+from monitor.core.codec import FORMAT, StateFormatError
 from monitor.partition.checkpoint import HEAD, DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -21,8 +21,8 @@ FILES = [[line.encode() for line in lines] for lines in KEPT["files"]]
 POLICY = loads(json.dumps(KEPT["policy"]), "policy.json")
 
 
-def partition(told: int = WRITES) -> StreamTask:
-    return StreamTask(POLICY, b"secret", DecidingSettings(max_ahead_ms=0), sources=len(FILES), state_format=told)
+def partition() -> StreamTask:
+    return StreamTask(POLICY, b"secret", DecidingSettings(max_ahead_ms=0), sources=len(FILES))
 
 
 def feed(one: StreamTask, source: int, stop: int) -> None:
@@ -43,12 +43,12 @@ def keep(stored: dict[str, bytes], one: StreamTask) -> dict[str, bytes]:
     return stored
 
 
-def went_on(told: list[int], handed_over: bool = True) -> tuple[dict[str, list[str]], dict[str, bytes]]:
-    """What the kept state brings about, and what is stored in the end; each tenth by another worker, ``told`` so."""
+def went_on(handed_over: bool) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    """What the kept state brings about, and what is stored in the end; each tenth by another worker."""
     stored = dict(STORED)
     said: dict[str, list[str]] = {"enforcement": [], "shadow": [], "alerts": []}
-    for tenth, told_now in zip(range(5, 10), told, strict=True):
-        one = partition(told_now)
+    for tenth in range(5, 10):
+        one = partition()
         one.restore(stored)
         if handed_over or tenth > 5:
             assert one.take_over() == (KEPT["read"] if tenth == 5 else [len(lines) * tenth // 10 for lines in FILES])
@@ -66,39 +66,15 @@ def went_on(told: list[int], handed_over: bool = True) -> tuple[dict[str, list[s
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-@pytest.mark.parametrize(
-    ("told", "written"), [([2, 2, 2, 2, 2], 2), ([3, 3, 3, 3, 3], 3), ([2, 3, 2, 2, 2], 3), ([2, 2, 2, 2, 3], 3)]
-)
-def test_the_kept_state_goes_on_as_it_did_when_it_was_made(told: list[int], written: int, handed_over: bool) -> None:
-    """Read in either format and written in either, from worker to worker; and once in the later one it stays there."""
-    assert head(STORED)["format"] == 2
-    said, stored = went_on(told, handed_over)
+def test_the_kept_state_goes_on_as_it_did_when_it_was_made(handed_over: bool) -> None:
+    said, stored = went_on(handed_over)
     assert said == KEPT["after"]
-    assert head(stored)["format"] == written
+    assert head(STORED)["format"] == head(stored)["format"] == FORMAT
 
 
-def test_a_state_is_begun_in_the_format_of_the_release_before() -> None:
-    """No older release has seen it; but two workers may begin it, and the other one be of that release."""
-    assert head(keep({}, partition()))["format"] == READS[0]
-    assert head(keep({}, partition(READS[-1])))["format"] == READS[-1]
-
-
-def test_a_state_that_is_begun_to_enforce_from_some_time_is_in_the_format_that_holds_it() -> None:
-    """The release before would enforce all."""
-    from_ms = 1_772_409_600_000
-    told = {
-        "secret": b"secret",
-        "live": DecidingSettings(max_ahead_ms=0),
-        "sources": len(FILES),
-        "state_format": READS[0],
-    }
-    stored = keep({}, StreamTask(POLICY, **told, enforce_from_ms=from_ms))
-    assert (head(stored)["format"], head(stored)["enforce_from_ms"]) == (3, from_ms)
-
-
-def test_nothing_is_left_out_of_a_head_that_the_release_before_looks_for() -> None:
+def test_nothing_is_left_out_of_a_head_that_another_release_of_the_format_looks_for() -> None:
     """It passes over what it does not know, and what it misses it cannot do without."""
-    one = partition(2)
+    one = partition()
     one.restore(STORED)
     kept, now = head(STORED), head(keep(dict(STORED), one))
     assert now["shard"]["format"] == FORMAT
@@ -107,8 +83,7 @@ def test_nothing_is_left_out_of_a_head_that_the_release_before_looks_for() -> No
 
 
 def test_a_state_of_a_release_to_come_is_refused() -> None:
-    one = partition()
-    one.state_format = READS[-1] + 1
-    later = keep({}, one)
-    with pytest.raises(StateFormatError, match=r"^the stored head has format 4; this release knows 2 and 3$"):
-        partition().restore(later)
+    records = dict(STORED)
+    records[f"{HEAD}/0"] = STORED[f"{HEAD}/0"][:2] + msgspec.msgpack.encode(head(STORED) | {"format": FORMAT + 1})
+    with pytest.raises(StateFormatError, match=r"^the stored head has format 2; this release reads format 1$"):
+        partition().restore(records)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shard_samples import DAY, HOUR, LAYOUT, MINUTE, T0, cdr, columns, counted_keys, policy_of, some_cdrs, tries
 
 from monitor.core.calls.fields import BIT
-from monitor.core.codec import FORMAT, READS, StateFormatError, format_of
+from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
 from monitor.core.windows.pane import Pane, seal
@@ -23,7 +23,7 @@ from monitor.core.windows.pane_store import PaneStore
 from schemas.inputs import Cdr
 
 LATER = FORMAT + 1
-KNOWN = f"has format [0-9]+; this release knows ({READS[0]} and {READS[1]}|{FORMAT})$"
+KNOWN = f"has format [0-9]+; this release reads format {FORMAT}$"
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], -1))
 
 
@@ -110,7 +110,7 @@ def test_an_entry_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(key
 def test_a_head_of_an_unknown_format_is_refused_whatever_else_is_new_in_it(change: dict[str, Any]) -> None:
     head = Shard(policy_of(), keep_state=True).head()
     with pytest.raises(StateFormatError, match=KNOWN):
-        format_of(msgspec.msgpack.encode({**msgspec.to_builtins(head), **change}))
+        check_head(msgspec.msgpack.encode({**msgspec.to_builtins(head), **change}))
     head.format = LATER
     with pytest.raises(StateFormatError, match=KNOWN):
         Shard(policy_of(), keep_state=True).restore(head, {})

@@ -278,18 +278,6 @@ def test_what_the_tests_read_of_the_environment_does_not_keep_a_worker_from_star
     assert read <= NOT_SETTINGS
 
 
-def test_only_formats_that_are_read_can_be_written(given: dict[str, str]) -> None:
-    assert load().state_format == 2
-    given["STATE_FORMAT"] = "3"
-    assert load().state_format == 3
-    for wrong in ("1", "4", "two"):
-        given["STATE_FORMAT"] = wrong
-        assert faults() == [
-            f"CALLWARDEN_STATE_FORMAT: `{wrong}` is not a format that this release writes; 2, which the release before "
-            "it reads, too, or 3 would be right"
-        ]
-
-
 # A file -------------------------------------------------------------------------------------------------------------
 
 

@@ -112,7 +112,6 @@ def environment(address: str, folder: Path, partitions: int, board: Board) -> di
         "policy": str(folder / "policy.yaml"),
         "partitions": str(partitions),
         "replication_factor": "1",
-        "state_format": "3",  # no earlier release is beside it, and `policy apply` can be tried
         "billing_auth": "none",  # everybody on this machine may ask
         "ledger_heads": str(folder / "heads.jsonl"),
         "notify_webhook_url": where(board.port),

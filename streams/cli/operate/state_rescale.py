@@ -65,7 +65,7 @@ def run(
 
         def made(number: int) -> StreamTask:
             place = PartitionIdentity(number, partitions, settings.partitioner)
-            return StreamTask(policy, settings.secret(), live, place, state_format=settings.state_format)
+            return StreamTask(policy, settings.secret(), live, place)
 
         return RescaleSide(names, settings.application_id, partitions, made)
 

@@ -73,7 +73,6 @@ def apply(
         return others, newest(others)
 
     waiting, last = operate("policy apply", settings, look)
-    unnoted = ", ".join(str(number) for number, one in waiting.items() if not one.switches)
     if not waiting:
         typer.echo(f"nothing to do: {after.sha256[:12]} is the policy of all partitions, or will be")
         return
@@ -95,11 +94,6 @@ def apply(
     for line in _judged_later(PolicyVersion(0, before), PolicyVersion(from_ms, after)):
         typer.echo(line)
     typer.echo(f"it would hold from event time {_time(from_ms)} on, or later where that has been judged")
-    if unnoted:
-        typer.echo(
-            f"partition {unnoted} has noted no policy so far: if its state is of format 2, the command will be "
-            "refused; CALLWARDEN_STATE_FORMAT=3 for all workers before it would be right"
-        )
     if dry_run:
         return
     if not yes and not typer.confirm("Apply it?"):
@@ -236,8 +230,7 @@ def status(bootstrap: Bootstrap = None) -> None:
     found, (ticked_ms, waits) = operate("policy status", settings, look)
     for number, one in found.items():
         if not one.switches:
-            holds = "that of its worker's CALLWARDEN_POLICY holds"
-            typer.echo(f"partition {number}: none is noted (state of format 2, or none yet): {holds}")
+            typer.echo(f"partition {number}: it has no state yet and begins with its worker's CALLWARDEN_POLICY")
         for switch in one.switches:
             since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the first"
             still = ", still to come" if switch in one.coming else ""
