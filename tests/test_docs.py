@@ -220,7 +220,11 @@ def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
 
 # docs/zh -------------------------------------------------------------------------------------------------------------
 
-MIRRORED = {"notify.md": ("how-to/notify.md", ""), "reviews.md": ("how-to/ledger.md", "Reviews")}
+MIRRORED = {
+    "notify.md": ("how-to/notify.md", ""),
+    "policy.md": ("reference/policy.md", ""),
+    "reviews.md": ("how-to/ledger.md", "Reviews"),
+}
 """The Chinese pages, each with the English page, and the section of it, that it translates."""
 
 
