@@ -116,11 +116,11 @@ class Settings(BaseSettings):
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
     """How long all calls may be absent and still not be late when they arrive."""
     enforce_from_ms: Moment = None
-    """The event time from which a new state decides; before it, records count ([canary.md](../how-to/canary.md))."""
+    """The event time from which a new state decides; earlier records only count ([canary.md](../how-to/canary.md))."""
 
-    # How it runs, and what it tells of itself.
+    # The process: HTTP endpoints, shutdown, logs and metrics.
     web_host: str = "127.0.0.1"
-    """Where pages for machines are served: `/healthz`, `/readyz`, `/metrics`."""
+    """The address of the HTTP endpoints `/healthz`, `/readyz` and `/metrics`."""
     web_port: Annotated[int, whole(1, 65535)] = 6066
     """The worker's port."""
     ready_lag: Annotated[int, whole(0, 999_999_999)] = 100_000
