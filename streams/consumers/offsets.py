@@ -82,7 +82,7 @@ class Offsets:
         return select(func.aggregate_strings(each, ",")).scalar_subquery()
 
     def clusters(self, connection: Connection) -> set[str]:
-        """For which clusters positions were kept. Of those that an earlier release has kept that is not known."""
+        """The clusters of the positions, as far as they are known."""
         cluster = self._table.c.cluster
         return set(connection.execute(select(cluster).where(cluster.is_not(None)).distinct()).scalars())
 

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import inspect, make_url
-
 from streams.consumers import database
 from streams.consumers.database import Database
-from streams.consumers.ledger.tables import ENTRIES, REREAD
-from streams.kafka.api import PermanentError
+from streams.consumers.ledger.tables import ENTRIES
 from streams.settings.load import Settings
 
 
@@ -23,11 +20,4 @@ def filled(settings: Settings) -> Iterator[Database]:
     url = settings.ledger_database.get_secret_value()
     none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
     with database.filled(url, "ledger", ENTRIES, none) as ledger:
-        with ledger.reading() as connection:
-            if not inspect(connection).has_table(REREAD.name):
-                raise PermanentError(
-                    f"{database.masked_url(make_url(url))} holds the ledger of an earlier release; "
-                    "`callwarden ledger run` "
-                    "of this one brings it to this release when it starts"
-                )
         yield ledger

@@ -1,4 +1,4 @@
-"""What was handled, held and taken away, what could not be read, what was given up, and where to read on."""
+"""Events handled, holds, holds that were released, records that cannot be read, accepted gaps, and positions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("next", sa.BigInteger, nullable=False),
         sa.Column("last_offset", sa.BigInteger),
         sa.Column("last_hash", sa.String(64)),
+        sa.Column("cluster", sa.String(255)),
     )
     op.create_table("billing_handled", sa.Column("id", sa.Text, primary_key=True))
     op.create_table(
@@ -51,3 +52,15 @@ def upgrade() -> None:
         sa.Column("accepted_ms", sa.BigInteger, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
     )
+    op.create_table(
+        "billing_unread",
+        sa.Column("topic", sa.String(249), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("offset", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("accepted_ms", sa.BigInteger),
+        sa.Column("accepted_reason", sa.Text),
+    )
+    op.create_index("billing_unread_open", "billing_unread", ["accepted_ms", "tenant_id"])

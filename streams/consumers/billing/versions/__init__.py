@@ -1,1 +1,1 @@
-"""The migrations of billing's tables, in the order of their numbers. What was released is not changed any more."""
+"""The migrations of billing's tables, in the order of their numbers. A migration that was released never changes."""

@@ -1,4 +1,4 @@
-"""Entries, to which only can be appended, losses, published days, claims."""
+"""Append-only entries and losses, published days, claims, positions, and entries that were read again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("next", sa.BigInteger, nullable=False),
         sa.Column("last_offset", sa.BigInteger),
         sa.Column("last_hash", sa.String(64)),
+        sa.Column("cluster", sa.String(255)),
     )
     op.create_table(
         "ledger_entry",
@@ -118,6 +119,25 @@ def upgrade() -> None:
         sa.Column("last_hash", sa.String(64)),
         sa.Column("cluster", sa.String(255)),
     )
+    op.create_table(
+        "ledger_reread",
+        sa.Column("topic", sa.String(249), primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("tenant_id", sa.String(128)),
+        sa.Column("event_id", sa.String(128)),
+        sa.Column("kind", sa.String(32)),
+        sa.Column("status", sa.String(32)),
+        sa.Column("rule_id", sa.String(256)),
+        sa.Column("decided_ms", sa.BigInteger),
+        sa.Column("review_by_ms", sa.BigInteger),
+        sa.Column("reverses", sa.String(128)),
+        sa.Column("supersedes", sa.String(128)),
+        sa.Column("review_id", sa.String(128)),
+        sa.Column("about", sa.String(128)),
+    )
+    for column in ("tenant_id", "event_id", "reverses", "supersedes", "review_id", "about"):
+        op.create_index(f"ledger_reread_{column}", "ledger_reread", [column])
     op.create_index("ledger_claim_unsent", "ledger_claim", ["sent_ms"])
     tables = ("ledger_entry", "ledger_loss")
     if op.get_bind().dialect.name == "sqlite":

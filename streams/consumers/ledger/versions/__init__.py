@@ -1,1 +1,1 @@
-"""The ledger's migrations. What has been released is never changed again."""
+"""The ledger's migrations. A migration that was released never changes."""

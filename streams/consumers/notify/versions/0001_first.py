@@ -1,4 +1,4 @@
-"""What is known of tenants, the outbox, what stands at Alertmanager, what could not be read, and where to read on."""
+"""Tenants, the outbox and what was sent of it, alerts at Alertmanager, records that cannot be read, and positions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("next", sa.BigInteger, nullable=False),
         sa.Column("last_offset", sa.BigInteger),
         sa.Column("last_hash", sa.String(64)),
+        sa.Column("cluster", sa.String(255)),
     )
     op.create_table(
         "notify_tenant",
@@ -58,9 +59,19 @@ def upgrade() -> None:
         sa.Column("next_ms", sa.BigInteger, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("ended_ms", sa.BigInteger),
+        sa.Column("tenant_id", sa.Text),
+        sa.Column("unattributed", sa.Integer, nullable=False, server_default="0"),
         sa.UniqueConstraint("channel", "message_id"),
     )
     op.create_index("ix_notify_outbox_waiting", "notify_outbox", ["channel", "state", "number"])
+    op.create_index("ix_notify_outbox_tenant", "notify_outbox", ["channel", "state", "tenant_id", "number"])
+    op.create_table(
+        "notify_sent",
+        sa.Column("number", _NUMBER, primary_key=True),
+        sa.Column("channel", sa.String(32), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_notify_sent_channel", "notify_sent", ["channel", "at_ms"])
     op.create_table(
         "notify_standing",
         sa.Column("key", sa.Text, primary_key=True),

@@ -1,1 +1,1 @@
-"""The notifier's migrations: frozen, each after the one that it names."""
+"""The notifier's migrations, in the order of their numbers. A migration that was released never changes."""

@@ -8,10 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from ledger_samples import address, filled, put, topics
-from typer.testing import CliRunner
 
 from oracle.ledger import event, pending, review
-from streams.cli.app import build
 from streams.consumers.database import Database
 from streams.consumers.ledger import main as service
 from streams.consumers.ledger import published_heads as heads
@@ -113,13 +111,3 @@ async def test_what_is_listed_otherwise_than_the_bytes_say_is_told(tmp_path: Pat
             "kind beside the bytes say something else than the bytes",
             "tenant_id beside the bytes say something else than the bytes",
         ]
-
-
-async def test_a_ledger_of_an_earlier_release_is_refused_in_words(tmp_path: Path, monkeypatch) -> None:
-    (await filled(address(tmp_path), topics(1))).close()
-    connection = sqlite3.connect(tmp_path / "ledger.db")
-    connection.execute("DROP TABLE ledger_reread")
-    connection.close()
-    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", address(tmp_path)])
-    assert done.exit_code == 2
-    assert "holds the ledger of an earlier release; `callwarden ledger run` of this one" in done.output
