@@ -51,13 +51,13 @@ class Database:
     such as a violated constraint, come out as they are.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, *, read_only: bool = False) -> None:
         """``name`` is the consumer's: of its package beside this module, and of its tables' prefix.
 
         Connects to nothing yet. Refused for an address that cannot be read, or a file that cannot be there. A file on
-        a disk that cannot be written to is only read.
+        a disk that cannot be written to is only read, and so is everything with ``read_only``.
         """
-        self.name = name
+        self.name, self._read_only = name, read_only
         try:
             address = make_url(url)
             address = address.set(drivername=_DRIVERS[address.drivername])
@@ -70,7 +70,7 @@ class Database:
         file = _file(address)
         if file is not None and (wrong := _no_place(file)):
             raise PermanentError(f"the database {self._shown}: {wrong}")
-        self._engine = _reader(file) if file is not None and _only_read(file) else _engine(address)
+        self._engine = _reader(file) if file is not None and (read_only or _only_read(file)) else _engine(address)
         self._served: WeakSet[Any] = WeakSet()  # connections to a server
         if self._engine.dialect.name == "postgresql":
             event.listen(self._engine, "connect", lambda connection, _: self._served.add(connection))
@@ -83,6 +83,8 @@ class Database:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` gives, in one transaction; rolled back when it raises. Unavailable."""
+        if self._read_only:
+            raise RuntimeError("a database that is opened to be read is not written to")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, work)
 
     @contextmanager
@@ -196,12 +198,12 @@ def is_away(error: DBAPIError) -> bool:
 
 
 @contextmanager
-def filled(url: str, name: str, table: Table, otherwise: str) -> Iterator[Database]:
+def filled(url: str, name: str, table: Table, otherwise: str, *, read_only: bool = False) -> Iterator[Database]:
     """A consumer's database for those who come beside it, with its ``table``.
 
     Unavailable; Refused where that is not there: the address and ``otherwise``.
     """
-    database = Database(url, name)
+    database = Database(url, name, read_only=read_only)
     address = make_url(url)
     nothing = PermanentError(f"{masked_url(address)} {otherwise}")
     try:
@@ -310,7 +312,13 @@ def _reader(file: Path) -> Engine:
             return _connect_to_read(file, "immutable=1")  # nobody has it open: all is in the file
         return connection
 
-    return create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")  # or each statement would see a state of its own
+
+    return engine
 
 
 def _connect_to_read(file: Path, how: str) -> sqlite3.Connection:

@@ -43,14 +43,17 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
         return running.returncode or 0, said.decode()
 
     gone = f"{reviews}-0: the next record to handle is 0, but what is before 3 was deleted"
-    for refused in (("ledger", "run"), ("reviews", "list")):
+    uphold = ("reviews", "uphold", "cwe-1", "--reason", "heard")
+    for refused in (("ledger", "run"), uphold):
         status, said = await command(*refused)
         assert status == 2, said
-        assert f"callwarden {' '.join(refused)}: {gone}" in said
+        assert f"callwarden {' '.join(refused[:2])}: {gone}" in said
         assert "a decision whose reversal is missing would seem to stand" in said
         assert "callwarden ledger accept-loss --reason WHY" in said
     status, said = await command("ledger", "accept-loss", "--reason", "kept for 30 days", "--by", "wang", "--yes")
     assert (status, said) == (0, f"{reviews}-0: offsets 0 to 2 are gone\naccepted: 1 gap\n")
+    status, said = await command(*uphold)
+    assert (status, "cwe-1 is final already" in said) == (1, True), said
     status, said = await command("reviews", "show", "cwe-1")
     assert status == 0, said
     assert [name for name in ("r0", "r1", "r2", "r3", "r4") if f" {name} " in said] == ["r3", "r4"]
@@ -67,7 +70,7 @@ async def test_a_gap_is_refused_until_somebody_accepts_it_and_told_ever_after(ad
     connection.close()
     assert len(kept) == 1
     assert kept[0][0]
-    for refused in (("ledger", "run"), ("reviews", "list"), ("ledger", "accept-loss", "--reason", "again")):
+    for refused in (("ledger", "run"), uphold, ("ledger", "accept-loss", "--reason", "again")):
         status, said = await command(*refused)
         assert status == 2, said
         assert f"those of the Kafka cluster elsewhere, and this one is {kept[0][0]}: " in said

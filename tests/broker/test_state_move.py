@@ -189,7 +189,8 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
             async with deadline("three tenants are held until a review", 60):
                 while not set(held) <= {one.key.decode() for one in await decisions(platform.names, PARTITIONS)}:
                     await asyncio.sleep(0.5)
-            waiting = cases(await run(old, "reviews", "list", "--json"))
+            with consumers.following(old):
+                waiting = cases(await run(old, "reviews", "list", "--json"))
             # By the calls' clocks that is far ahead, so it is carried over.
             overturned, upheld, left = [waiting[tenant][0] for tenant in held]
             fine(await run(old, "reviews", "overturn", overturned, "--reason", "no", "--wait", "0"))

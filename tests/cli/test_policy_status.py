@@ -17,7 +17,10 @@ def status(monkeypatch: pytest.MonkeyPatch, ticked_ms: int | None, waits: dict[i
     monkeypatch.setattr(operator, "operate", lambda *_: ({0: LoggedPolicies(0)}, (ticked_ms, waits)))
     done = CliRunner().invoke(build("policy"), ["policy", "status"])
     assert done.exit_code == 0, done.output
-    return done.output.splitlines()[1:]
+    as_of, _, *lines = done.output.splitlines()
+    assert as_of.startswith("as of 20")
+    assert as_of.endswith("Z, 0 behind")
+    return lines
 
 
 def test_what_decisions_wait_for_is_printed_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,11 +69,16 @@ def verify(
     With --topic every record of the topics, to their committed ends, must be in the ledger: what is missing or lies
     beyond the ledger's position is a difference. A running ledger is given the time to keep what has just come.
 
-    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or the broker is away.
+    The command only reads. It says as of when, and how many records the database lacks.
+
+    Exit status: 1 something differs, each difference in a line; 2 no ledger; 3 the database or, with --topic, the
+    broker is away.
     """
     from streams.cli.cluster_session import answers, operate
+    from streams.cli.consume.ledger_reading import currency_of, report
     from streams.cli.inputs import fail, settings_for
     from streams.consumers.ledger.access import filled
+    from streams.consumers.ledger.progress import LedgerProgress, progress_of
     from streams.consumers.ledger.verify.chains import verify as recompute
     from streams.kafka.topic_names import TopicNames
 
@@ -82,20 +87,22 @@ def verify(
     published = _published(heads)
     with answers("ledger verify"), filled(settings) as ledger:
 
-        async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, TopicComparison]":
+        async def with_topics(cluster: "KafkaCluster") -> "tuple[Verified, LedgerProgress, TopicComparison]":
             from streams.consumers.ledger.verify.topics import committed_ends, compare, wait_until_caught_up
 
             ends = await committed_ends(cluster, names)
             await wait_until_caught_up(ledger, ends)
             with ledger.reading() as connection:
-                return recompute(connection, published), await compare(cluster, connection, names, ends)
+                found, progress = recompute(connection, published), progress_of(connection)
+                return found, progress, await compare(cluster, connection, names, ends)
 
         if topic:
-            found, compared = operate("ledger verify", settings, with_topics)
+            found, progress, compared = operate("ledger verify", settings, with_topics)
             found.faults += compared.faults
         else:
             with ledger.reading() as connection:
-                found, compared = recompute(connection, published), None
+                found, progress, compared = recompute(connection, published), progress_of(connection), None
+    report(currency_of(settings, progress))
     _tell(found)
     if found.faults:
         fail(f"{len(found.faults)} difference{'s' * (len(found.faults) > 1)}", 1)
@@ -140,12 +147,13 @@ def export(
 @app.command("show")
 def show(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id.")],
+    bootstrap: Bootstrap = None,
     database: Where = None,
 ) -> None:
     """Show a tenant's time line: where it stands, and every decision, review, reversal and lapse, in two languages.
 
-    As the ledger has it by now; telephone numbers masked. Exit status: 1 nothing is known of that tenant; 2 no
-    ledger; 3 the database is away.
+    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
+    Telephone numbers are masked. Exit status: 1 nothing is known of that tenant; 2 no ledger; 3 the database is away.
     """
     import time
 
@@ -154,15 +162,15 @@ def show(
     from monitor.report import labels
     from monitor.report.standing import TenantSummaries
     from monitor.text.display import identifier
-    from streams.cli.cluster_session import answers
     from streams.cli.consume.case_format import event_lines, fate, review_lines
+    from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail, settings_for
-    from streams.consumers.ledger.access import filled
     from streams.consumers.ledger.queries.lookup import of_tenant
 
-    settings = settings_for({"ledger_database": database})
-    with answers("ledger show"), filled(settings) as ledger, ledger.reading() as connection:
-        events, reviews, cases = of_tenant(connection, tenant)
+    settings = settings_for({"bootstrap_servers": bootstrap, "ledger_database": database})
+    found, currency = read_ledger("ledger show", settings, lambda connection: of_tenant(connection, tenant))
+    events, reviews, cases = found
+    report(currency)
     if not events and not reviews:
         fail(f"nothing is known of the tenant {identifier(tenant)}", 1)
     console, now_ms = Console(highlight=False), time.time_ns() // 1_000_000

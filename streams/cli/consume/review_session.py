@@ -1,4 +1,4 @@
-"""What the `reviews` commands share: the reviewers' desk, with the ledger brought up to the topics' ends."""
+"""What `reviews uphold` and `overturn` share: the reviewers' desk, with the ledger brought up to the topics' ends."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]") -> T:
-    """What ``look`` finds in the ledger."""
+    """What ``look`` finds in the ledger once that is up to the topics' ends, before a verdict."""
 
     async def work(_: ReviewService, ledger: "Database", __: "KafkaCluster") -> T:
         with ledger.reading() as connection:

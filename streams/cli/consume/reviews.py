@@ -57,13 +57,14 @@ def list_(
 ) -> None:
     """List decisions: those that wait for a review, the soonest to lapse first; with --status others, too.
 
-    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 3 no broker.
+    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
+    Telephone numbers are masked. Exit status: 2 no ledger; 3 the database is away.
     """
     import orjson
     from rich.console import Console
 
     from streams.cli.consume.case_format import case_json, case_line, claim_line, evidence_line
-    from streams.cli.consume.review_session import look_up
+    from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import cases
     from streams.reviews.claims import claims_on
@@ -76,17 +77,19 @@ def list_(
         found = cases(connection, wanted)
         return found, claims_on(connection, found)
 
-    found, claims = look_up("reviews list", _settings(bootstrap, database), look)
+    (found, claims), currency = read_ledger("reviews list", _settings(bootstrap, database), look)
+    report(currency, line=not json_)
     console, now_ms = Console(highlight=False), _now_ms()
     found.sort(key=lambda case: (case.status != "pending", case.in_force.data.review_by_ms or 0, case.in_force.id))
     for case in found:
         claim = claims.get(case.in_force.id)
         if json_:
-            typer.echo(orjson.dumps(case_json(case, claim, now_ms)).decode())
+            line = case_json(case, claim, now_ms) | {"as_of": currency.as_of, "behind": currency.behind}
+            typer.echo(orjson.dumps(line).decode())
             continue
         lines = [case_line(case, now_ms), *evidence_line(case), *claim_line(claim)]
-        for line in lines:
-            console.print(line, soft_wrap=True)
+        for text in lines:
+            console.print(text, soft_wrap=True)
     if not found and not json_:
         typer.echo("没有符合条件的决定 / no such decisions")
 
@@ -99,13 +102,13 @@ def show(
 ) -> None:
     """Show a case whole: what is so now, evidence, and every event and review with its reason, in two languages.
 
-    The ledger is brought up to the topics first. Telephone numbers are masked. Exit status: 1 no such decision;
-    3 no broker.
+    The command only reads the ledger's database. It says as of when, and how many records the database lacks.
+    Telephone numbers are masked. Exit status: 1 no such decision; 2 no ledger; 3 the database is away.
     """
     from rich.console import Console
 
     from streams.cli.consume.case_format import case_lines, claim_line
-    from streams.cli.consume.review_session import look_up
+    from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
     from streams.reviews.claims import claims_on
@@ -115,7 +118,8 @@ def show(
         case = case_of(connection, decision)
         return case, claims_on(connection, [case] if case else [])
 
-    case, claims = look_up("reviews show", _settings(bootstrap, database), look)
+    (case, claims), currency = read_ledger("reviews show", _settings(bootstrap, database), look)
+    report(currency)
     if case is None:
         fail(str(rejection_reason(None, decision, "overturn", 0)), 1)
     console = Console(highlight=False)

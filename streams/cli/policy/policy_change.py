@@ -207,6 +207,7 @@ def status(bootstrap: Bootstrap = None) -> None:
     """Say which policy holds in which partition, since what event time, by whom and why; what is still to come, too;
     and what decisions wait for, where they do.
 
+    The command only reads the topics, to their committed ends: what it says is as of its start, 0 records behind.
     Exit status 3: no broker.
     """
     import time
@@ -227,7 +228,9 @@ def status(bootstrap: Bootstrap = None) -> None:
         numbers = range(await partition_count(cluster, names))
         return await logged_policies(cluster, names, numbers), await reported_reasons(cluster, names, numbers)
 
+    as_of_ms = time.time_ns() // 1_000_000
     found, (ticked_ms, waits) = operate("policy status", settings, look)
+    typer.echo(f"as of {_time(as_of_ms)}, 0 behind")
     for number, one in found.items():
         if not one.switches:
             typer.echo(f"partition {number}: it has no state yet and begins with its worker's CALLWARDEN_POLICY")

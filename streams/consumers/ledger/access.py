@@ -16,8 +16,8 @@ def database_of(settings: Settings) -> Database:
 
 @contextmanager
 def filled(settings: Settings) -> Iterator[Database]:
-    """The ledger's database for those who only look at it. Refused where there is no ledger; Unavailable."""
+    """The ledger's database, opened to be read only. Refused where there is no ledger; Unavailable."""
     url = settings.ledger_database.get_secret_value()
     none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
-    with database.filled(url, "ledger", ENTRIES, none) as ledger:
+    with database.filled(url, "ledger", ENTRIES, none, read_only=True) as ledger:
         yield ledger

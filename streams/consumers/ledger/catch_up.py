@@ -1,8 +1,12 @@
 """Brings the ledger's database up to what the topics hold."""
 
+import time
+from functools import partial
+
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower
+from streams.consumers.ledger.progress import note_progress
 from streams.consumers.ledger.tables import POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.writer import LedgerWriter
@@ -31,7 +35,9 @@ def lost(error: RecordsLost) -> PermanentError:
 
 async def catch_up(topics: TopicReader, database: Database, names: TopicNames) -> None:
     """Keep all that is committed now. Unavailable, Refused, Unreadable."""
+    as_of_ms = time.time_ns() // 1_000_000
     try:
         await follower_of(topics, database, names, LedgerWriter()).catch_up()
     except RecordsLost as error:
         raise lost(error) from None
+    await database.run(partial(note_progress, as_of_ms=as_of_ms))

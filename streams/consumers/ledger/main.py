@@ -2,11 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection
 
 from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
@@ -14,9 +17,10 @@ from streams.consumers.follower import Follower
 from streams.consumers.ledger import published_heads as heads
 from streams.consumers.ledger.access import database_of
 from streams.consumers.ledger.catch_up import follower_of, lost
+from streams.consumers.ledger.progress import note_progress
 from streams.consumers.ledger.published_heads import ChainHead
 from streams.consumers.ledger.reparse import reparse_faulty
-from streams.consumers.ledger.tables import JOURNAL
+from streams.consumers.ledger.tables import JOURNAL, POSITIONS
 from streams.consumers.ledger.up_to_date import topics_of
 from streams.consumers.ledger.writer import LedgerWriter
 from streams.consumers.service import FollowedTopics, behind, host, pages_app
@@ -60,13 +64,32 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
         await begun.wait()
         await beside(database)
 
+    async def note() -> None:
+        await begun.wait()
+        await keep_progress(database, follower)
+
     try:
         app = pages_app(registry, lambda: behind(follower))
-        work = [keep(), Publisher(database, follower, settings, meters).run(), work_beside()]
+        work = [keep(), Publisher(database, follower, settings, meters).run(), note(), work_beside()]
         address = settings.web_host, settings.ledger_port
         await host(work, app, address, "CALLWARDEN_LEDGER_PORT", settings.stop_within_ms / 1000, registry)
     finally:
         database.close()
+
+
+async def keep_progress(database: Database, follower: Follower) -> None:
+    """Write to the database how far it has followed, and that the service is there, until it is cancelled."""
+    while True:
+        at, as_of_ms = follower.at(), follower.progress().as_of_ms
+        note = partial(_note, follower=follower, at=at, as_of_ms=as_of_ms)
+        with suppress(TransientError):  # the follower says why
+            await database.run(note)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _note(connection: Connection, follower: Follower, at: Mapping[TP, int], as_of_ms: int | None) -> None:
+    follower.check(at, POSITIONS.known(connection))
+    note_progress(connection, as_of_ms, service_ms=time.time_ns() // 1_000_000)
 
 
 class LedgerMetrics:

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -107,6 +108,15 @@ LOSSES: Final = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("accepted_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+PROGRESS: Final = Table(
+    "ledger_progress",
+    METADATA,
+    # One row, of `streams.consumers.ledger.progress`.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("as_of_ms", BigInteger),
+    Column("service_ms", BigInteger),
 )
 
 PUBLISHED: Final = Table(

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pytest
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from streams.consumers import database as module
 from streams.consumers.database import Database, filled
@@ -125,6 +125,28 @@ async def test_a_reader_sees_one_state_and_holds_no_writer_up(tmp_path: Path, ve
     with database.reading() as connection:
         assert connection.execute(text('SELECT count(*) FROM "case"')).scalar() == 1
     database.close()
+
+
+async def test_a_database_that_is_opened_to_be_read_stays_as_it_is(tmp_path: Path, versions: Path) -> None:
+    writer = await with_cases(tmp_path, "one")
+    before = [(tmp_path / name).read_bytes() for name in ("cases.db", "cases.db-wal")]
+    reader = Database(f"sqlite:///{tmp_path / 'cases.db'}", "cases", read_only=True)
+    count = text('SELECT count(*) FROM "case"')
+    with reader.reading() as connection:
+        assert connection.execute(count).scalar() == 1
+        assert [(tmp_path / name).read_bytes() for name in ("cases.db", "cases.db-wal")] == before
+        await writer.run(lambda writing: writing.execute(text("INSERT INTO \"case\" VALUES ('two')")))
+        assert connection.execute(count).scalar() == 1, "it sees one state"
+        with pytest.raises(OperationalError, match="readonly"):
+            connection.execute(text('DELETE FROM "case"'))
+    with pytest.raises(RuntimeError, match="not written to"):
+        await reader.migrate()
+    writer.close()
+    before = [(tmp_path / "cases.db").read_bytes()]
+    with reader.reading() as connection:
+        assert connection.execute(count).scalar() == 2
+    reader.close()
+    assert [(tmp_path / "cases.db").read_bytes()] == before
 
 
 async def test_a_database_that_is_locked_for_long_is_away(

@@ -1,5 +1,6 @@
 """What a reviewer sees and is told at the terminal, with topics in memory for the cluster."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_topics import FakeTopics
-from ledger_samples import DECISIONS, REVIEWS, put
+from ledger_samples import DECISIONS, REVIEWS, address, filled, put
 from typer.testing import CliRunner
 
 from monitor.partition.journal import PolicyChange
@@ -19,6 +20,7 @@ from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason
 from streams.cli.app import build
+from streams.consumers.ledger.progress import note_progress
 from streams.kafka.api import TP, OutputRecord
 from streams.topics.transaction_records import encode_note
 
@@ -102,7 +104,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         event("cwe-strikes", kind="termination", rule_id="three-strikes", decided_ms=T0 + 9, actions=(),
               evidence=Evidence(enforcement_ids=("cwe-warn",))),
     )  # fmt: skip
+    asyncio.run(follow(fake, tmp_path))
     return fake
+
+
+async def follow(cluster: FakeCluster, folder: Path) -> None:
+    """As the ledger service does."""
+    database = await filled(address(folder), cluster)
+    await database.run(lambda connection: note_progress(connection, NOW, service_ms=NOW))
+    database.close()
 
 
 def run(*command: str, given: str = "") -> tuple[int, str]:
@@ -114,7 +124,8 @@ def run(*command: str, given: str = "") -> tuple[int, str]:
 def test_what_waits_is_listed_with_the_time_left_the_soonest_first(cluster: FakeCluster) -> None:
     status, text = run("list")
     assert status == 0, text
-    lines = [line for line in text.splitlines() if not line.startswith(" ")]
+    as_of, *lines = [line for line in text.splitlines() if not line.startswith(" ")]
+    assert as_of == "as of 2026-03-03T00:00:00Z, 0 behind"
     assert [line.split()[0] for line in lines] == ["cwe-old", "cwe-soon", "cwe-late"]
     assert lines[0].endswith("待复核，复核期限已过，即将失效 / pending review, its time for review is over, it lapses")
     assert lines[1].endswith("待复核，剩余 1 小时 30 分钟 / pending review, 1 h 30 min left")
@@ -151,7 +162,7 @@ def test_a_verdict_is_sent_and_what_comes_of_it_is_shown(cluster: FakeCluster) -
     assert [(one.enforcement_id, one.reason) for one in cluster.reviews] == [("cwe-late", "checked with •••••••••78")]
     status, shown = run("show", "cwe-final")
     assert status == 0, shown
-    assert shown.splitlines()[0] == "acme  cwe-final  生效中 / in force"
+    assert shown.splitlines()[1] == "acme  cwe-final  生效中 / in force"
     assert "wang •••••••••78: checked with •••••••••78" in shown
     assert "cwe-late" in shown
     assert CANARY not in text + shown
@@ -280,14 +291,90 @@ def test_wrong_usage_is_told(cluster: FakeCluster, command: list[str], said: str
 def test_of_an_unknown_decision_nothing_is_shown_and_one_line_is_told(cluster: FakeCluster, command: list[str]) -> None:
     status, text = run(*command, "cwe-x")
     assert status == 1
-    [line] = text.splitlines()
-    assert "cwe-x: no such decision in the ledger" in line
+    line = text.splitlines()[-1]
+    assert line.startswith("cwe-x: no such decision in the ledger")
+    assert len(text.splitlines()) == 1 + (command == ["show"])
 
 
 def test_a_broker_that_is_away_is_told(cluster: FakeCluster) -> None:
     cluster.away = True
-    status, text = run("list")
-    assert (status, text) == (3, "callwarden reviews list: the broker is away\n")
+    status, text = run("uphold", "cwe-late", "--reason", "checked")
+    assert (status, text) == (3, "callwarden reviews uphold: the broker is away\n")
+
+
+def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(cluster, 0, pending("cwe-new"), pending("cwe-new-2"))
+    assert told("list") == ("as of 2026-03-03T00:00:00Z, 2 behind", [])
+    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 31_000) * 1_000_000)
+    silent = "warning: no ledger runs: `callwarden ledger run` last wrote at 2026-03-03T00:00:00Z"
+    assert told("show", "cwe-late") == ("as of 2026-03-03T00:00:00Z, 2 behind", [silent])
+    monkeypatch.setattr(time, "time_ns", lambda: (NOW + 61_000) * 1_000_000)
+    cluster.away = True
+    assert told("list") == (
+        "as of 2026-03-03T00:00:00Z, an unknown number behind",
+        [
+            silent,
+            "warning: how many records are missing is not known: the broker is away",
+            "warning: the ledger is 1 min old: decisions and reviews since 2026-03-03T00:00:00Z may be missing",
+        ],
+    )
+    [line] = [json.loads(line) for line in run("list", "--json", "--tenant", "bravo")[1].splitlines() if line[0] == "{"]
+    assert (line["as_of"], line["behind"]) == ("2026-03-03T00:00:00Z", None)
+    cluster.away = False
+    [line] = [json.loads(line) for line in run("list", "--json", "--tenant", "bravo")[1].splitlines() if line[0] == "{"]
+    assert (line["as_of"], line["behind"]) == ("2026-03-03T00:00:00Z", 2)
+
+
+def told(*command: str) -> tuple[str, list[str]]:
+    """The first line, and what is said on standard error."""
+    done = CliRunner().invoke(build("reviews"), ["reviews", *command])
+    assert done.exit_code == 0, done.output
+    return done.stdout.splitlines()[0], done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("reviews", "list", "--status", "all"),
+        ("reviews", "list", "--json"),
+        ("reviews", "show", "cwe-late"),
+        ("ledger", "show", "acme"),
+        ("ledger", "verify"),
+        ("ledger", "verify", "--topic"),
+        ("policy", "status"),
+    ],
+)
+def test_a_command_that_reads_changes_nothing_and_sends_nothing(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("streams.consumers.ledger.verify.topics._QUIET_S", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr("streams.reviews.claim_sender.mark_sent", killed)
+        done = CliRunner().invoke(build("reviews"), ["reviews", "uphold", "cwe-late", "--reason", "x"])
+    assert isinstance(done.exception, RuntimeError)
+    cluster.reject(cluster.reviews[0])  # and so are a rejected verdict, and what the ledger does not have yet
+    put(cluster, 0, pending("cwe-new"))
+    file = tmp_path / "ledger.db"
+    before, logs = file.read_bytes(), {tp: list(log) for tp, log in cluster.logs.items()}
+    monkeypatch.setattr(cluster, "writer", None)
+    monkeypatch.setattr(cluster, "stamp", None, raising=False)
+    file.chmod(0o444)
+    done = CliRunner().invoke(build(command[0]), list(command))
+    assert done.exit_code == ("--topic" in command), done.output
+    assert "as of 2026-03-03T00:00:00Z, " in done.output or '"as_of":"2026-03-03T00:00:00Z"' in done.output
+    assert (file.read_bytes(), cluster.logs) == (before, logs)
+
+
+def killed(*_: object, **__: object) -> None:
+    raise RuntimeError("killed")
+
+
+def test_a_verdict_brings_the_ledger_up_to_the_topics_and_a_list_does_not(cluster: FakeCluster) -> None:
+    put(cluster, 0, pending("cwe-new"))
+    assert "cwe-new" not in run("list")[1]
+    assert run("show", "cwe-new")[0] == 1
+    assert run("uphold", "cwe-new", "--reason", "checked")[0] == 0
+    assert "cwe-new" in run("list")[1]
 
 
 def test_who_decides_is_the_login_name_unless_it_is_said_or_there_is_none(

@@ -456,12 +456,14 @@ async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_p
     ("imports", "also_heavy"),
     [
         (
-            "streams.cli.consume.reviews, streams.cli.consume.review_session, streams.cli.consume.case_format, "
+            "streams.cli.consume.reviews, streams.cli.consume.review_session, streams.cli.consume.ledger_reading, "
+            "streams.cli.consume.case_format, "
             "streams.kafka.cluster, streams.topics.state_inputs",
             "",
         ),
         (
-            "streams.cli.consume.ledger, streams.cli.consume.case_format, streams.cli.cluster_session, "
+            "streams.cli.consume.ledger, streams.cli.consume.ledger_reading, streams.cli.consume.case_format, "
+            "streams.cli.cluster_session, "
             "monitor.report.standing, streams.consumers.ledger.access, streams.consumers.ledger.queries.lookup, "
             "streams.consumers.ledger.queries.export",
             "aiokafka",

@@ -1,4 +1,4 @@
-"""Append-only entries and losses, published days, claims, positions, and entries that were read again."""
+"""Append-only entries and losses, progress, published days, claims, positions, and entries that were read again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -91,6 +91,12 @@ def upgrade() -> None:
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.Column("accepted_by", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "ledger_progress",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("as_of_ms", sa.BigInteger),
+        sa.Column("service_ms", sa.BigInteger),
     )
     op.create_table(
         "ledger_published",

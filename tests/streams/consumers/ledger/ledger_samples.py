@@ -8,9 +8,8 @@ from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
 from streams.consumers.database import Database
-from streams.consumers.ledger.catch_up import follower_of
+from streams.consumers.ledger.catch_up import catch_up
 from streams.consumers.ledger.up_to_date import topics_of
-from streams.consumers.ledger.writer import LedgerWriter
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 
@@ -34,7 +33,7 @@ async def filled(url: str, held: FakeTopics) -> Database:
     """A ledger that has kept all that the topics hold. To be closed."""
     database = Database(url, "ledger")
     await database.migrate()
-    await follower_of(held, database, NAMES, LedgerWriter()).catch_up()
+    await catch_up(held, database, NAMES)
     return database
 
 

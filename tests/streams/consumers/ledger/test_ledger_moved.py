@@ -1,5 +1,6 @@
 """A ledger whose topics were moved to others with another number of partitions: it goes on, nothing told twice."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ async def test_cases_of_before_go_on_and_every_chain_is_verified(tmp_path: Path)
     assert case is not None
     assert (case.status, case.reviews) == ("reversed", (WAITS,))
     database.close()
-    shown = CliRunner().invoke(build("ledger"), ["ledger", "show", "acme", "--database", address(tmp_path)])
+    command = ["ledger", "show", "acme", "--database", address(tmp_path)]
+    shown = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
     assert shown.output.count("  r  ") == 1
     assert "violations on record: 2, refunds not frozen" in shown.output
 

@@ -320,7 +320,8 @@ async def test_the_command_tells_what_a_former_release_could_not_read(
     with monkeypatch.context() as before:
         before.setattr(keep, "fields_of_review", lambda value: EntryFields(fault="of tomorrow"))
         (await filled(address(tmp_path), held_topics())).close()
-    done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", address(tmp_path)])
+    command = ["ledger", "verify", "--database", address(tmp_path)]
+    done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
     assert (done.exit_code, "12 of them could not be read when they were kept; this release can" in done.output) == (
         0,
         True,
@@ -335,29 +336,29 @@ async def test_the_command_says_what_it_found(tmp_path: Path, monkeypatch: pytes
     heads.append(path, HeadReport("2026-03-02", T0, heads_now(database)))
     database.close()
 
-    def said(*more: str) -> tuple[int, str]:
+    async def said(*more: str) -> tuple[int, str]:
         command = ["ledger", "verify", "--database", address(tmp_path), *more]
-        done = CliRunner().invoke(build("ledger"), command)
+        done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
         return done.exit_code, done.output
 
-    status, text = said("--heads", str(path))
+    status, text = await said("--heads", str(path))
     assert status == 0, text
     assert text.endswith(
         "verified: 24 entries. The published heads are in it. Not looked at: what the topics hold (--topic).\n"
     )
-    assert said()[1].endswith(
+    assert (await said())[1].endswith(
         "verified: 24 entries. Not looked at: whether an end was cut off, or a chain made anew (--heads FILE), what "
         "the topics hold (--topic).\n"
     )
     tamper(tmp_path, f"DELETE FROM ledger_entry WHERE {OF} AND number = 6")
-    status, text = said()
+    status, text = await said()
     assert (status, text.endswith("\n1 difference\n")) == (1, True), text
-    status, text = said("--heads", str(path))
+    status, text = await said("--heads", str(path))
     assert status == 1
     assert "entry 6 is missing\n" in text
     assert text.endswith("\n2 differences\n")
     path.write_text("[]\n")
-    assert said("--heads", str(path))[0] == 2
+    assert (await said("--heads", str(path)))[0] == 2
     done = CliRunner().invoke(build("ledger"), ["ledger", "verify", "--database", f"sqlite:///{tmp_path / 'none.db'}"])
     assert done.exit_code == 2
     assert "none.db holds no ledger; `callwarden ledger run` fills" in done.output
@@ -441,7 +442,8 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
     nowhere = tmp_path / "none" / "ledger.jsonl"
     assert export(nowhere) == (2, f"{nowhere.parent}: there is no such folder; expected one that is there\n")
     assert export(Path("/dev/full")) == (1, "/dev/full: no space left on device\n")
-    assert {path.name for path in tmp_path.iterdir()} == {"ledger.jsonl", "ledger.db"}
+    of_sqlite = {"ledger.db-wal", "ledger.db-shm"}
+    assert {path.name for path in tmp_path.iterdir()} - of_sqlite == {"ledger.jsonl", "ledger.db"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""How far the ledger has followed its topics, kept in its database for the commands that only read it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from streams.consumers.data_loss import same_cluster
+from streams.consumers.ledger.tables import POSITIONS, PROGRESS
+from streams.consumers.sql_common import insert_new
+from streams.consumers.topic_reader import TopicReader
+from streams.kafka.api import TP, PermanentError
+
+_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerProgress:
+    """One state of the ledger's database. ``as_of_ms``: all that was committed to the topics by then is in it.
+
+    ``service_ms``: when `callwarden ledger run` last wrote to it. None: that was never so.
+    """
+
+    as_of_ms: int | None
+    service_ms: int | None
+    positions: Mapping[TP, int]
+    clusters: frozenset[str]
+
+
+def progress_of(connection: Connection) -> LedgerProgress:
+    """The progress of the state that this connection sees."""
+    row = connection.execute(select(PROGRESS.c.as_of_ms, PROGRESS.c.service_ms)).one_or_none()
+    as_of_ms, service_ms = row or (None, None)
+    clusters = frozenset(POSITIONS.clusters(connection))
+    return LedgerProgress(as_of_ms, service_ms, POSITIONS.known(connection), clusters)
+
+
+def note_progress(connection: Connection, as_of_ms: int | None, service_ms: int | None = None) -> None:
+    """Raise what is stored to these times. The caller's transaction sees all that was committed by ``as_of_ms``."""
+    connection.execute(insert_new(connection, PROGRESS).values(id=_ID))
+    for column, at_ms in ((PROGRESS.c.as_of_ms, as_of_ms), (PROGRESS.c.service_ms, service_ms)):
+        if at_ms is not None:
+            earlier = column.is_(None) | (column < at_ms)
+            connection.execute(update(PROGRESS).where(earlier).values({column: at_ms}))
+
+
+async def records_behind(cluster: TopicReader, topics: Sequence[str], progress: LedgerProgress) -> int:
+    """How many records these topics hold beyond the positions, transaction markers included. Unavailable, Refused."""
+    counts = await cluster.partitions(topics)
+    if missing := [topic for topic in topics if topic not in counts]:
+        raise PermanentError(f"there is no topic {', '.join(missing)}")
+    ends = await cluster.ends([TP(topic, number) for topic in topics for number in range(counts[topic])])
+    same_cluster("ledger", progress.clusters, await cluster.cluster_id(), {})
+    return sum(max(0, end - progress.positions.get(tp, 0)) for tp, end in ends.items())
