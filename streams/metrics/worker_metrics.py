@@ -14,15 +14,20 @@ _JUDGING: tuple[Program, ...] = ("worker", "replay")
 JUDGING: tuple[MetricSpec, ...] = (
     # Throughput, and what was not taken.
     MetricSpec(
-        "callwarden_records_total", "counter", "records", "Records read, those read again not counted", (), _JUDGING
+        "callwarden_records_total",
+        "counter",
+        "records",
+        "Records read; records that are read again are not counted",
+        (),
+        _JUDGING,
     ),
-    MetricSpec("callwarden_duplicates_total", "counter", "records", "Records that came twice", (), _JUDGING),
+    MetricSpec("callwarden_duplicates_total", "counter", "records", "Duplicate records, dropped", (), _JUDGING),
     MetricSpec("callwarden_late_total", "counter", "records", "Calls too late for any window", (), _JUDGING),
     MetricSpec(
         "callwarden_rejected_total",
         "counter",
         "records",
-        "Records that were refused; a worker sends them to the dead letters",
+        "Records that were rejected; a worker writes them to the dead letters",
         (_INPUT, _REASON),
         _JUDGING,
     ),
@@ -31,7 +36,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_decisions_total",
         "counter",
         "decisions",
-        "Enforcement events and shadow decisions, by what became of the case",
+        "Enforcement events and shadow decisions, by their effect on the case",
         (
             _DECIDING,
             LabelSpec("tier", "minor, major, severe, none"),
@@ -48,12 +53,12 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_alerts_total",
         "counter",
         "alerts",
-        "Alerts sent; one that is told again with its decision counts again",
+        "Alerts sent; an alert that is sent again with its decision counts again",
         (_RULE, LabelSpec("severity", "info, warning, critical"), LabelSpec("state", "firing, resolved")),
         _JUDGING,
     ),
     MetricSpec(
-        "callwarden_alerts_firing", "gauge", "tenants", "Tenants whose alert of the rule stands", (_RULE,), _JUDGING
+        "callwarden_alerts_firing", "gauge", "tenants", "Tenants whose alert of the rule is firing", (_RULE,), _JUDGING
     ),
     MetricSpec(
         "callwarden_pending_decisions",
@@ -94,7 +99,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_tenant_value",
         "gauge",
         "that of the metric",
-        "The rule's metric for one tenant, in the window as last judged",
+        "The rule's metric for one tenant, in the window that was judged last",
         (_TENANT, _RULE, LabelSpec("metric", "one a rule")),
         _JUDGING,
     ),
@@ -102,7 +107,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_tenant_threshold",
         "gauge",
         "that of the metric",
-        "The rule's threshold for one tenant, an override's where one is in force",
+        "The rule's threshold for one tenant; that of an override if one is in force",
         (_TENANT, _RULE, LabelSpec("metric", "one a rule")),
         _JUDGING,
     ),
@@ -118,7 +123,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "callwarden_tenant_pairs_left_out",
         "gauge",
         "pairs",
-        "Pairs of tenant and rule that are near a threshold and not told of, for there are too many",
+        "Pairs of tenant and rule that are near a threshold and left out because there are too many",
         (),
         _JUDGING,
     ),
@@ -147,14 +152,12 @@ JUDGING: tuple[MetricSpec, ...] = (
         (_INPUT, _PARTITION),
     ),
     MetricSpec("callwarden_lag_records", "gauge", "records", "Records not read yet", (_INPUT, _PARTITION)),
-    MetricSpec(
-        "callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "For how long no call has come in any partition"
-    ),
+    MetricSpec("callwarden_cdr_feed_silent_seconds", "gauge", "seconds", "Time since a call arrived in any partition"),
     MetricSpec(
         "callwarden_silent_seconds",
         "gauge",
         "seconds",
-        "For how long no record of the topic has come in the partitions that this worker has",
+        "Time since a record of the topic arrived in the partitions of this worker",
         (_INPUT,),
     ),
     # Whether it is well.
@@ -165,9 +168,14 @@ JUDGING: tuple[MetricSpec, ...] = (
         "1 for what a partition is",
         (_PARTITION, LabelSpec("phase", "opening, running, refused, stopped, unfit")),
     ),
-    MetricSpec("callwarden_transaction_seconds", "histogram", "seconds", "Time of a transaction", buckets=LATENCIES),
     MetricSpec(
-        "callwarden_transactions_failed_total", "counter", "transactions", "Transactions that failed, or may have"
+        "callwarden_transaction_seconds", "histogram", "seconds", "Duration of a transaction", buckets=LATENCIES
+    ),
+    MetricSpec(
+        "callwarden_transactions_failed_total",
+        "counter",
+        "transactions",
+        "Transactions that failed, or whose outcome is unknown",
     ),
     MetricSpec(
         "callwarden_opening_seconds",
@@ -186,6 +194,13 @@ JUDGING: tuple[MetricSpec, ...] = (
         "seconds",
         "By how much the clock of the worker's host is ahead of the broker's, at least; negative: behind",
     ),
-    MetricSpec("callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation, dropped"),
-    MetricSpec("callwarden_tenant_look_seconds", "gauge", "seconds", "How long the last look at the tenants took"),
+    MetricSpec(
+        "callwarden_stale_batches_total", "counter", "batches", "Batches of a former generation of the group, dropped"
+    ),
+    MetricSpec(
+        "callwarden_tenant_look_seconds",
+        "gauge",
+        "seconds",
+        "Duration of the last evaluation of all tenants for this page",
+    ),
 )

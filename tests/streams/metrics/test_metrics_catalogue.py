@@ -138,7 +138,7 @@ def test_what_is_not_in_the_catalogue_cannot_be_made() -> None:
 def test_the_page_has_the_catalogue_as_it_is() -> None:
     page = PAGE.read_text("utf-8")
     assert rewritten(page) == page, "make metrics"
-    assert rewritten(page.replace("Records that came twice", "?")) == page
+    assert rewritten(page.replace("Duplicate records, dropped", "?")) == page
     with pytest.raises(MarksError, match="no place for the catalogue"):
         rewritten("# A page\n")
 
