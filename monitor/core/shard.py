@@ -162,7 +162,7 @@ class Shard:
         """
         place = self._records.beyond(most, (watermark_ms,))
         stop_ms = watermark_ms if place is None else place[0]
-        lapse_ms = self._decisions.lapses_beyond(most, stop_ms)
+        lapse_ms = self._decisions.reviews.lapses_beyond(most, stop_ms)
         if lapse_ms is not None:
             self._advance(lapse_ms - 1, (lapse_ms,))
             self._decisions.lapse(lapse_ms, most)
@@ -178,7 +178,7 @@ class Shard:
 
     def work_due(self, watermark_ms: int, most: int) -> int:
         """How many records and lapses are due, at most ``most`` of each, and complaints that an early look counts."""
-        due = self._records.due((watermark_ms,), most) + self._decisions.lapses_due(watermark_ms, most)
+        due = self._records.due((watermark_ms,), most) + self._decisions.reviews.lapses_due(watermark_ms, most)
         return due + self.complaints_ahead
 
     @property
@@ -211,7 +211,7 @@ class Shard:
         bounds = dict.fromkeys(self._steps, watermark_ms)
         if self._next_end(bounds) is not None:
             return True
-        return self._decisions.next_lapse(watermark_ms) is not None
+        return self._decisions.reviews.next_lapse(watermark_ms) is not None
 
     def early(self) -> None:
         """Fire alerts, and take them back, by what has been read and cannot be decided yet
@@ -287,7 +287,7 @@ class Shard:
             self._early.catch_up()
         end_ms = self._next_end(bounds)
         while True:
-            lapse_ms = self._decisions.next_lapse(lapses_until_ms)
+            lapse_ms = self._decisions.reviews.next_lapse(lapses_until_ms)
             record_ms = self._records.next_at(records_before)
             instants = [ms for ms in (lapse_ms, end_ms, record_ms) if ms is not None]
             if not instants:
@@ -344,7 +344,7 @@ class Shard:
 
     def pending(self) -> dict[str, tuple[int, int]]:
         """Decisions that wait for a review, by rule: how many, and the first instant at which one lapses."""
-        return self._decisions.pending()
+        return self._decisions.reviews.by_rule()
 
     @property
     def open_calls(self) -> int:

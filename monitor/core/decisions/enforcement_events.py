@@ -1,5 +1,6 @@
 """Events: what is said of a case, as enforcement events of section 6 of the contract."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from monitor.core.results import Output
@@ -7,6 +8,18 @@ from monitor.core.tenants.ids import MEASURED, enforcement_id
 from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
 from monitor.policy.model import Policy, Rule
 from schemas.outputs import Action, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingEvent:
+    """A reversal or a lapse at ``at_ms`` of the event ``reverses``."""
+
+    id: str
+    kind: Kind
+    reverses: str
+    at_ms: int
+    evidence: Evidence
+    reason: Reason
 
 
 class EventFactory:
@@ -50,21 +63,11 @@ class EventFactory:
         )
         self._sink.enforcement.append(_event(case.id, data))
 
-    def closing(
-        self,
-        standing: TenantRecord,
-        case: DecisionCase,
-        kind: Kind,
-        closing_id: str,
-        reverses: str,
-        at_ms: int,
-        evidence: Evidence,
-        reason: Reason,
-    ) -> None:
-        """A reversal or a lapse of the event ``reverses``, which was in force."""
+    def closing(self, standing: TenantRecord, case: DecisionCase, closing: ClosingEvent) -> None:
+        """A reversal or a lapse of the event ``closing.reverses``, which was in force."""
         data = EnforcementData(
             tenant_id=standing.tenant_id,
-            kind=kind,
+            kind=closing.kind,
             status="final",
             behaviour=case.behaviour,
             clause=case.clause,
@@ -74,17 +77,17 @@ class EventFactory:
             refunds="released" if case.frozen else "unaffected",
             rule_id=case.rule_id,
             policy=self._ref,
-            decided_ms=at_ms,
+            decided_ms=closing.at_ms,
             review_by_ms=None,
             window=None,
             measure=None,
-            evidence=evidence,
+            evidence=closing.evidence,
             violations_on_record=len(standing.violations),
-            reverses=reverses,
+            reverses=closing.reverses,
             supersedes=None,
-            reason=reason,
+            reason=closing.reason,
         )
-        self._sink.enforcement.append(_event(closing_id, data))
+        self._sink.enforcement.append(_event(closing.id, data))
 
     def shadow(
         self, standing: TenantRecord, rule: Rule, window: Window, measure: Measure, evidence: Evidence, reason: Reason

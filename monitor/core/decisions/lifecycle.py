@@ -1,18 +1,16 @@
 """Decisions: cases are opened, upheld, reversed and lapse, violations go on record and repeated ones escalate."""
 
-import heapq
-from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
 from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by
-from monitor.core.decisions.enforcement_events import EventFactory
+from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory
+from monitor.core.decisions.escalation_uses import EscalationUses, by_age
+from monitor.core.decisions.pending_reviews import PendingReviews
 from monitor.core.results import Output
-from monitor.core.tenants.heaps import in_order, those_before
 from monitor.core.tenants.ids import MEASURED, Origin, enforcement_id
 from monitor.core.tenants.tenant_record import CASES, DecisionCase, RecordedViolation, TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
@@ -23,14 +21,31 @@ from schemas.outputs import Action, Evidence, Kind, Measure, Reason, TierName, W
 REPEATED = "repeat_violation"
 
 
-@dataclass(slots=True, eq=False)
-class _Use:
-    """What a pending escalation has used: the violations, and how many of them are left unreversed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedDecision:
+    """What is to be decided about a tenant, and on what grounds.
 
-    case: DecisionCase
-    violations: Sequence[RecordedViolation]
-    left: int
-    at_least: int
+    ``final``: it is in force at once, else it waits for a review, with refunds frozen meanwhile where ``freeze`` says
+    so. ``origin`` is the record that decides, ``further`` what else tells it from another of the same instant
+    (contract, section 6). ``used`` are the violations of which an ``escalation`` was made.
+    """
+
+    final: bool
+    kind: Kind
+    behaviour: str
+    clause: int | None
+    tier: TierName | None
+    rule_id: str
+    origin: Origin
+    freeze: bool
+    evidence: Evidence
+    reason: Reason
+    window: Window | None = None
+    measure: Measure | None = None
+    measured: bool = False
+    escalation: str | None = None
+    used: Sequence[RecordedViolation] = ()
+    further: tuple[int | str, ...] = ()
 
 
 class DecisionLifecycle:
@@ -41,15 +56,9 @@ class DecisionLifecycle:
         self._standings = standings
         self._gates = gates
         self._events = EventFactory(policy, sink)
-        self._lapses: list[
-            tuple[int, str, str, int, DecisionCase]
-        ] = []  # heap: (review_by_ms, tenant id, case id, tenant, ..)
+        self._reviews = PendingReviews()
         self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
-        # So that a tenant with 100,000 violations costs as much a violation as one with ten: what each escalation has
-        # not used, by (escalation, tenant), oldest first, and the pending escalations that used a violation, by its id.
-        self._unused: dict[tuple[str, int], list[RecordedViolation]] = {}
-        self._users: dict[str, list[_Use]] = {}
-        self._uses: dict[str, _Use] = {}  # by the first id of the pending escalation
+        self._uses = EscalationUses(policy.escalations)
 
     # What decides -----------------------------------------------------------------------------------------------
 
@@ -62,16 +71,18 @@ class DecisionLifecycle:
         case = self._open(
             standing,
             at_ms,
-            final=certain,
-            kind=tier.kind,
-            behaviour=behaviour.id,
-            clause=behaviour.clause,
-            tier=tier.id,
-            rule_id=behaviour.id,
-            origin=origin,
-            freeze=behaviour.freeze,
-            evidence=_evidence_of(origin),
-            reason=reason,
+            ProposedDecision(
+                final=certain,
+                kind=tier.kind,
+                behaviour=behaviour.id,
+                clause=behaviour.clause,
+                tier=tier.id,
+                rule_id=behaviour.id,
+                origin=origin,
+                freeze=behaviour.freeze,
+                evidence=_evidence_of(origin),
+                reason=reason,
+            ),
         )
         return case.first_id if case else None
 
@@ -89,17 +100,19 @@ class DecisionLifecycle:
         self._open(
             standing,
             at_ms,
-            final=certain,
-            kind="admission_rejected",
-            behaviour=behaviour_id,
-            clause=None,
-            tier=None,
-            rule_id=behaviour_id,
-            origin=origin,
-            further=(application.updated_ms,),
-            freeze=False,
-            evidence=_evidence_of(origin),
-            reason=reason,
+            ProposedDecision(
+                final=certain,
+                kind="admission_rejected",
+                behaviour=behaviour_id,
+                clause=None,
+                tier=None,
+                rule_id=behaviour_id,
+                origin=origin,
+                further=(application.updated_ms,),
+                freeze=False,
+                evidence=_evidence_of(origin),
+                reason=reason,
+            ),
         )
 
     def of_measure(
@@ -117,19 +130,21 @@ class DecisionLifecycle:
         case = self._open(
             standing,
             at_ms,
-            final=rule.mode == "enforce",
-            kind=tier.kind,
-            behaviour=behaviour.id,
-            clause=behaviour.clause,
-            tier=tier.id,
-            rule_id=rule.id,
-            origin=MEASURED,
-            freeze=rule.freeze,
-            evidence=evidence,
-            reason=reason,
-            window=window,
-            measure=measure,
-            measured=True,
+            ProposedDecision(
+                final=rule.mode == "enforce",
+                kind=tier.kind,
+                behaviour=behaviour.id,
+                clause=behaviour.clause,
+                tier=tier.id,
+                rule_id=rule.id,
+                origin=MEASURED,
+                freeze=rule.freeze,
+                evidence=evidence,
+                reason=reason,
+                window=window,
+                measure=measure,
+                measured=True,
+            ),
         )
         return case.first_id if case else None
 
@@ -167,57 +182,20 @@ class DecisionLifecycle:
         unused again.
         """
         self._close(standing, case, at_ms, "reversal", evidence, reason)
-        for use in self._users.pop(case.final_id or "", ()):
-            use.left -= 1
-            if use.left < use.at_least:
-                escalation = use.case.escalation
-                assert escalation is not None
-                unused = self._unused.setdefault((escalation, standing.tenant), [])
-                for violation in use.violations:
-                    if violation.id in standing.violations:
-                        standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
-                        del violation.used_by[escalation]
-                        insort(unused, violation, key=_by_age)
-                fallen = reasons.escalation_fallen(escalation, use.left, use.at_least)
-                self._close(standing, use.case, at_ms, "reversal", evidence, fallen)
+        for use in self._uses.fallen(standing, case.final_id or ""):
+            fallen = reasons.escalation_fallen(use.case.escalation or "", use.left, use.at_least)
+            self._close(standing, use.case, at_ms, "reversal", evidence, fallen)
 
-    def pending(self) -> dict[str, tuple[int, int]]:
-        """What waits for a review, by rule: how many decisions, and the first instant at which one lapses."""
-        found: dict[str, tuple[int, int]] = {}
-        for at_ms, _, _, _, case in self._lapses:
-            if case.status == "pending" and case.review_by_ms == at_ms:
-                count, first_ms = found.get(case.rule_id, (0, at_ms))
-                found[case.rule_id] = count + 1, min(first_ms, at_ms)
-        return found
-
-    def next_lapse(self, until_ms: int) -> int | None:
-        """The next instant, up to ``until_ms``, at which a pending decision lapses."""
-        while self._lapses and self._lapses[0][0] <= until_ms:
-            at_ms, _, _, _, case = self._lapses[0]
-            if case.status == "pending" and case.review_by_ms == at_ms:
-                return at_ms
-            heapq.heappop(self._lapses)  # it was decided in time
-        return None
-
-    def lapses_beyond(self, most: int, until_ms: int) -> int | None:
-        """The instant, up to ``until_ms``, at which a decision lapses after ``most`` others; None where there is none.
-
-        It may be too early: cases that were decided in time are not told from others.
-        """
-        if len(self._lapses) <= most:
-            return None
-        at_ms = next(islice(in_order(self._lapses), most, None))[0]
-        return at_ms if at_ms <= until_ms else None
-
-    def lapses_due(self, until_ms: int, most: int) -> int:
-        """How many decisions lapse up to then, or were decided in time; at most ``most`` are counted."""
-        return sum(1 for _ in islice(those_before(self._lapses, (until_ms + 1,)), most))
+    @property
+    def reviews(self) -> PendingReviews:
+        """What waits for a review; `lapse` ends it."""
+        return self._reviews
 
     def lapse(self, at_ms: int, most: int | None = None) -> None:
         """All pending decisions whose time for review ends at this instant lapse, or the first ``most`` of them."""
-        while self.next_lapse(at_ms) is not None and most != 0:
+        while self._reviews.next_lapse(at_ms) is not None and most != 0:
             most = None if most is None else most - 1
-            _, _, _, tenant, case = heapq.heappop(self._lapses)
+            tenant, case = self._reviews.pop()
             reason = reasons.lapsed(at_ms - case.decided_ms)  # as the policy was then
             self._close(self._standings.of(tenant), case, at_ms, "lapse", Evidence(), reason)
 
@@ -242,8 +220,8 @@ class DecisionLifecycle:
             if standing.stops:
                 self._gates.stopped(standing.tenant, len(standing.stops))
             used: dict[str, list[RecordedViolation]] = {}
-            for violation in sorted(standing.violations.values(), key=_by_age):
-                self._not_used_yet(standing, violation)
+            for violation in sorted(standing.violations.values(), key=by_age):
+                self._uses.add(standing, violation)
                 for first_id in violation.used_by.values():
                     used.setdefault(first_id, []).append(violation)
             for case in standing.cases.values():
@@ -259,93 +237,59 @@ class DecisionLifecycle:
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def _open(
-        self,
-        standing: TenantRecord,
-        at_ms: int,
-        *,
-        final: bool,
-        kind: Kind,
-        behaviour: str,
-        clause: int | None,
-        tier: TierName | None,
-        rule_id: str,
-        origin: Origin,
-        freeze: bool,
-        evidence: Evidence,
-        reason: Reason,
-        window: Window | None = None,
-        measure: Measure | None = None,
-        measured: bool = False,
-        escalation: str | None = None,
-        used: Sequence[RecordedViolation] = (),
-        further: tuple[int | str, ...] = (),
-    ) -> DecisionCase | None:
+    def _open(self, standing: TenantRecord, at_ms: int, proposed: ProposedDecision) -> DecisionCase | None:
         """A new case, final or pending; None when this very decision has been made already."""
-        status = "final" if final else "pending"
-        event_status = "final" if final else "pending_review"
-        new_id = enforcement_id(standing.tenant_id, kind, event_status, rule_id, at_ms, origin, further)
+        final, kind, tier = proposed.final, proposed.kind, proposed.tier
+        status = "final" if final else "pending_review"
+        new_id = enforcement_id(
+            standing.tenant_id, kind, status, proposed.rule_id, at_ms, proposed.origin, proposed.further
+        )
         if new_id in standing.case_of:
             return None
         freezes = tier is not None and self._policy.tiers[tier].freezes
         case = DecisionCase(
             first_id=new_id,
-            status=status,
+            status="final" if final else "pending",
             kind=kind,
-            behaviour=behaviour,
-            clause=clause,
+            behaviour=proposed.behaviour,
+            clause=proposed.clause,
             tier=tier,
-            rule_id=rule_id,
+            rule_id=proposed.rule_id,
             decided_ms=at_ms,
             last_ms=at_ms,
             review_by_ms=None if final else at_ms + self._policy.review_within_ms,
-            frozen=freezes and (final or freeze),
-            window=window,
-            measure=measure,
-            evidence=evidence,
-            reason=reason,
+            frozen=freezes and (final or proposed.freeze),
+            window=proposed.window,
+            measure=proposed.measure,
+            evidence=proposed.evidence,
+            reason=proposed.reason,
             pending_id=None if final else new_id,
             final_id=new_id if final else None,
-            measured=measured,
-            escalation=escalation,
+            measured=proposed.measured,
+            escalation=proposed.escalation,
         )
         standing.cases[new_id] = case
         standing.case_of[new_id] = new_id
         standing.place(CASES, case)
         if final:
-            self._in_force(standing, case, origin, supersedes=None)
+            self._in_force(standing, case, proposed.origin, supersedes=None)
         else:
-            self._await_review(standing, case, used)
+            self._await_review(standing, case, proposed.used)
             self._events.decision(standing, case, proposed=self._actions(case))
         return case
 
     def _await_review(self, standing: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
-        assert case.review_by_ms is not None
-        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
+        self._reviews.add(standing, case)
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, 1)
         if case.escalation is not None:
-            assert case.measure is not None
-            use = self._uses[case.first_id] = _Use(case, used, len(used), int(case.measure.threshold))
-            for violation in used:
-                self._users.setdefault(violation.id, []).append(use)
+            self._uses.await_review(case, used)
 
     def _no_longer_pending(self, standing: TenantRecord, case: DecisionCase) -> None:
         if case.measured:
             self._gates.pending(case.behaviour, standing.tenant, -1)
         if case.escalation is not None:
-            use = self._uses.pop(case.first_id)
-            for violation in use.violations:
-                users = self._users.get(violation.id)  # none where it has been reversed
-                if users is not None:
-                    users.remove(use)
-                    if not users:
-                        del self._users[violation.id]
-
-    def _not_used_yet(self, standing: TenantRecord, violation: RecordedViolation) -> None:
-        for escalation in self._policy.escalations if violation.counts else ():
-            if escalation.id not in violation.used_by:
-                self._unused.setdefault((escalation.id, standing.tenant), []).append(violation)
+            self._uses.no_longer_pending(case)
 
     def _in_force(self, standing: TenantRecord, case: DecisionCase, origin: Origin, supersedes: str | None) -> None:
         """A case has become final: say so, put the violation on record, and look at the escalations."""
@@ -354,7 +298,7 @@ class DecisionLifecycle:
         if "record_violation" in actions:
             violation = RecordedViolation(case.id, case.decided_ms, origin, counts=case.escalation is None)
             standing.violations[case.id] = case.violation = violation
-            self._not_used_yet(standing, violation)
+            self._uses.add(standing, violation)
         if case.kind in ("termination", "ban"):
             standing.stop(case)
             self._gates.stopped(standing.tenant, len(standing.stops))
@@ -375,13 +319,7 @@ class DecisionLifecycle:
         if standing.stops:
             return
         at_ms = latest.decided_ms
-        key = (escalation.id, standing.tenant)
-        # What has been reversed or has left the window never counts again.
-        unused = self._unused[key] = [
-            violation
-            for violation in self._unused.get(key, ())
-            if violation.id in standing.violations and at_ms - escalation.window_ms < violation.decided_ms
-        ]
+        unused = self._uses.usable(standing, escalation, at_ms)
         if len(unused) < escalation.at_least:
             return
         count = len(unused)
@@ -390,27 +328,25 @@ class DecisionLifecycle:
         case = self._open(
             standing,
             at_ms,
-            final=escalation.mode == "enforce",
-            kind=self._policy.tiers[escalation.tier].kind,
-            behaviour=REPEATED,
-            clause=None,
-            tier=escalation.tier,
-            rule_id=escalation.id,
-            origin=Origin(*latest.origin),
-            further=(rule_id,),
-            freeze=escalation.freeze,
-            evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
-            reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
-            measure=Measure("violations", count, None, count, escalation.at_least, None),
-            escalation=escalation.id,
-            used=unused,
+            ProposedDecision(
+                final=escalation.mode == "enforce",
+                kind=self._policy.tiers[escalation.tier].kind,
+                behaviour=REPEATED,
+                clause=None,
+                tier=escalation.tier,
+                rule_id=escalation.id,
+                origin=Origin(*latest.origin),
+                further=(rule_id,),
+                freeze=escalation.freeze,
+                evidence=Evidence(enforcement_ids=tuple(sorted(violation_id for _, violation_id in newest))),
+                reason=reasons.repeated(escalation, count, standing.name, review_by_ms),
+                measure=Measure("violations", count, None, count, escalation.at_least, None),
+                escalation=escalation.id,
+                used=unused,
+            ),
         )
-        # What decides nothing uses nothing.
-        if case is not None:
-            del self._unused[key]
-            for violation in unused:
-                standing.touch(CASES, standing.cases[standing.case_of[violation.id]])
-                violation.used_by[escalation.id] = case.first_id
+        if case is not None:  # what decides nothing uses nothing
+            self._uses.use(standing, escalation, case)
 
     def _close(
         self, standing: TenantRecord, case: DecisionCase, at_ms: int, kind: Kind, evidence: Evidence, reason: Reason
@@ -432,14 +368,13 @@ class DecisionLifecycle:
         case.last_ms = at_ms
         standing.case_of[closing_id] = case.first_id
         self._ended.append((at_ms, standing.tenant, case.first_id))
-        self._events.closing(standing, case, kind, closing_id, in_force, at_ms, evidence, reason)
+        closing = ClosingEvent(
+            id=closing_id, kind=kind, reverses=in_force, at_ms=at_ms, evidence=evidence, reason=reason
+        )
+        self._events.closing(standing, case, closing)
 
     def _actions(self, case: DecisionCase) -> tuple[Action, ...]:
         return self._policy.tiers[case.tier].actions if case.tier else ("reject_numbers",)
-
-
-def _by_age(violation: RecordedViolation) -> tuple[int, str]:
-    return violation.decided_ms, violation.id
 
 
 def _evidence_of(origin: Origin) -> Evidence:

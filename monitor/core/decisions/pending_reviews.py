@@ -1,0 +1,58 @@
+"""Decisions that wait for a review, by when their time for it ends."""
+
+import heapq
+from itertools import islice
+
+from monitor.core.tenants.heaps import in_order, those_before
+from monitor.core.tenants.tenant_record import DecisionCase, TenantRecord
+
+_Entry = tuple[int, str, str, int, DecisionCase]  # review_by_ms, tenant id, case id, tenant number, the case
+
+
+class PendingReviews:
+    """The pending cases of all tenants. A case that was decided in time stays until its time has come."""
+
+    def __init__(self) -> None:
+        self._lapses: list[_Entry] = []  # a heap
+
+    def add(self, standing: TenantRecord, case: DecisionCase) -> None:
+        """A case waits until its ``review_by_ms``."""
+        assert case.review_by_ms is not None
+        heapq.heappush(self._lapses, (case.review_by_ms, standing.tenant_id, case.first_id, standing.tenant, case))
+
+    def by_rule(self) -> dict[str, tuple[int, int]]:
+        """What waits, by rule: how many decisions, and the first instant at which one lapses."""
+        found: dict[str, tuple[int, int]] = {}
+        for at_ms, _, _, _, case in self._lapses:
+            if case.status == "pending" and case.review_by_ms == at_ms:
+                count, first_ms = found.get(case.rule_id, (0, at_ms))
+                found[case.rule_id] = count + 1, min(first_ms, at_ms)
+        return found
+
+    def next_lapse(self, until_ms: int) -> int | None:
+        """The next instant, up to ``until_ms``, at which a pending decision lapses."""
+        while self._lapses and self._lapses[0][0] <= until_ms:
+            at_ms, _, _, _, case = self._lapses[0]
+            if case.status == "pending" and case.review_by_ms == at_ms:
+                return at_ms
+            heapq.heappop(self._lapses)  # it was decided in time
+        return None
+
+    def lapses_beyond(self, most: int, until_ms: int) -> int | None:
+        """The instant, up to ``until_ms``, at which a decision lapses after ``most`` others; None where there is none.
+
+        It may be too early: cases that were decided in time are not told from others.
+        """
+        if len(self._lapses) <= most:
+            return None
+        at_ms = next(islice(in_order(self._lapses), most, None))[0]
+        return at_ms if at_ms <= until_ms else None
+
+    def lapses_due(self, until_ms: int, most: int) -> int:
+        """How many decisions lapse up to then, or were decided in time; at most ``most`` are counted."""
+        return sum(1 for _ in islice(those_before(self._lapses, (until_ms + 1,)), most))
+
+    def pop(self) -> tuple[int, DecisionCase]:
+        """The case that `next_lapse` has found, with its tenant's number."""
+        _, _, _, tenant, case = heapq.heappop(self._lapses)
+        return tenant, case
