@@ -82,18 +82,8 @@ class Shard:
             self._tenants.of,
             self.sink,
         )
-        self._judge = RuleEvaluator(
-            policy,
-            self.layout,
-            self._windows.spans,
-            gates,
-            self._decisions,
-            self._windows.evidence,
-            history,
-            self._standings,
-            self.sink,
-            keep_windows,
-        )
+        self._judge = RuleEvaluator(policy, history, self._windows, gates, self._decisions, self._standings, self.sink)
+        self._judge.keep_windows = keep_windows
         self._tenants.on_new = self._judge.know
         self._seen = Deduplicator()
         self._unsealed = OpenPanes(self.pane_ms, self.layout, counting.ruled, counting.parties)
@@ -221,15 +211,7 @@ class Shard:
         """
         if self._early is None:
             self._early = EarlyAlerts(
-                self.policy,
-                self.layout,
-                self._judge.dockets,
-                self._judge.alerts,
-                self._records,
-                self._standings,
-                self._tenants.by_name,
-                self._unsealed,
-                self._judge.from_ms,
+                self.policy, self._judge, self._records, self._standings, self._tenants, self._unsealed
             )
         self._early.look(self._sealed_ms)
 

@@ -22,13 +22,14 @@ import numpy as np
 
 from monitor.core.alerts.early_complaints import EarlyComplaintCounts, EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
-from monitor.core.calls.fields import FieldLayout
 from monitor.core.decisions.record_handlers import PendingRecord, RecordHandlers
 from monitor.core.rules.conditions import Rows, find, last_measure, measure, rule_view
+from monitor.core.rules.evaluator import RuleEvaluator
 from monitor.core.rules.prefilter import Prefilter
-from monitor.core.rules.rule_state import Alerts, RuleState
+from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
+from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
@@ -41,36 +42,33 @@ from schemas.inputs import Complaint
 class EarlyAlerts:
     """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
 
-    ``index`` numbers the tenants, ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
+    ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
     ``from_ms`` are not looked at.
     """
 
     def __init__(
         self,
         policy: Policy,
-        layout: FieldLayout,
-        dockets: Sequence[RuleState],
-        alerts: Alerts,
+        evaluator: RuleEvaluator,
         records: RecordHandlers,
         standings: TenantRecords,
-        index: Mapping[str, int],
+        tenants: TenantNumbers,
         unsealed: OpenPanes,
-        from_ms: int = 0,
     ) -> None:
         self._policy = policy
-        self._from_ms = from_ms
+        self._from_ms = evaluator.from_ms
         self._unsealed = unsealed
-        self._alerts = alerts
+        self._alerts = evaluator.alerts
         self._records = records
         self._standings = standings
-        self._index = index
+        self._index: Mapping[str, int] = tenants.by_name
         self._dockets_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
-        for docket in dockets:
+        for docket in evaluator.dockets:
             if not _may_still_grow(docket.rule):
                 self._dockets_of[docket.span].append(docket)
         self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._dockets_of.items()}
         self._sieves = {
-            span: Prefilter([docket.rule for docket in some], layout, span.level.fields)
+            span: Prefilter([docket.rule for docket in some], evaluator.layout, span.level.fields)
             for span, some in self._dockets_of.items()
         }
         self._begun = False

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST
 from monitor.core.calls.evidence import NewestCalls as CallEvidence
-from monitor.core.calls.fields import FieldLayout
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.results import Output
@@ -22,7 +21,7 @@ from monitor.core.tenants.tenant_record import TenantRecord
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.aggregation_plan import ruled_field
 from monitor.core.windows.policy_history import FieldAvailability
-from monitor.core.windows.window import SlidingWindow
+from monitor.core.windows.window_set import WindowSet
 from monitor.policy.model import Condition, Exemption, Override, Params, Policy, Rule
 from schemas.outputs import Evidence, JudgedWindow, Measure, Window
 
@@ -38,25 +37,22 @@ class RuleEvaluator:
     def __init__(
         self,
         policy: Policy,
-        layout: FieldLayout,
-        spans: dict[int, SlidingWindow],
+        history: FieldAvailability,
+        windows: WindowSet,
         gates: Cooldowns,
         decisions: DecisionLifecycle,
-        calls: CallEvidence,
-        history: FieldAvailability,
         standings: TenantRecords,
         sink: Output,
-        keep_windows: bool,
     ) -> None:
         self._policy = policy
         self._gates = gates
         self._decisions = decisions
-        self._calls = calls
+        self._calls: CallEvidence = windows.evidence
         self._standings = standings
         self._sink = sink
-        self._keep_windows = keep_windows
+        self.keep_windows = False
         self.from_ms = 0
-        self._layout = layout
+        self.layout = history.counting.layout
         self._history = history
         self._places = {field: place for place, field in enumerate(history.counting.ruled)}
         self.alerts = Alerts(policy, standings.names, sink)
@@ -65,7 +61,7 @@ class RuleEvaluator:
         self.dockets = [
             RuleState(
                 rule,
-                spans[rule.window_ms],
+                windows.spans[rule.window_ms],
                 firing=ByTenant(changed),
                 taken_back=ByTenant(changed),
                 from_ms=history.judged_from(rule),
@@ -136,7 +132,7 @@ class RuleEvaluator:
         seen = self._screen.look(due, tenants)
         for place in due:
             docket, breach = self.dockets[place], seen.breach.get(place, _NOBODY)
-            if len(breach) or docket.firing or docket.taken_back or docket.overrides or self._keep_windows:
+            if len(breach) or docket.firing or docket.taken_back or docket.overrides or self.keep_windows:
                 before = self._sink.mark()
                 self._judge(docket, end_ms, tenants, breach, place in seen.ending)
                 self._sink.by_tenant(before)
@@ -144,10 +140,10 @@ class RuleEvaluator:
     def _judge(self, docket: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
         rule, span = docket.rule, docket.span
         expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
-        if docket.settled == span.version and not expired and not self._keep_windows:
+        if docket.settled == span.version and not expired and not self.keep_windows:
             return
         views: dict[Params, View] = {}
-        if self._keep_windows:
+        if self.keep_windows:
             self._write_windows(docket, rule_view(span, rule, tenants), end_ms, views)
         apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
         found = len(breach) > 0
@@ -271,7 +267,7 @@ class RuleEvaluator:
                 if counts and not (metric.numerator == "complainants" and entry.complainant is None):
                     found.append((at_ms, entry.complaint_id))
             return Evidence(complaint_ids=tuple(sorted(name for _, name in sorted(found)[-NEWEST:])))
-        place = self._places.get(ruled_field(rule, self._layout))
+        place = self._places.get(ruled_field(rule, self.layout))
         if place is None:
             return Evidence()
         since_ms = max(window.start_ms, self._history.evidence_from(rule))
