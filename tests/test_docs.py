@@ -221,9 +221,9 @@ def test_the_chinese_readme_has_the_same_headings_commands_and_tables() -> None:
 # docs/zh -------------------------------------------------------------------------------------------------------------
 
 MIRRORED = {
-    "notify.md": ("how-to/notify.md", ""),
+    "notify.md": ("guides/notify.md", ""),
     "policy.md": ("reference/policy.md", ""),
-    "reviews.md": ("how-to/ledger.md", "Reviews"),
+    "reviews.md": ("guides/ledger.md", "Reviews"),
 }
 """The Chinese pages, each with the English page, and the section of it, that it translates."""
 

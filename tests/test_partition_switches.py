@@ -78,9 +78,9 @@ class Course:
                 plain = to_plain(loads(json.dumps(coming[0].policy), "policy.json"))
                 from_ms = coming[0].from_ms - rng.choice((0, 1, 200_000))
                 sha256 = loads(json.dumps(plain), "policy.json").sha256
-                known = len(self.partition.eras)
+                known = len(self.partition.versions)
                 wrong = self.partition.switch(plain, sha256, from_ms, "for the test", "", 0)
-                assert (wrong is None) == (len(self.partition.eras) == known + 1)
+                assert (wrong is None) == (len(self.partition.versions) == known + 1)
                 if rng.random() < 0.3:
                     self.restart()
                 else:
@@ -99,12 +99,12 @@ class Course:
 
     def withdraw(self) -> None:
         """Take back one of the policies that were noted, be it still to come or not."""
-        before = list(self.partition.eras)
+        before = list(self.partition.versions)
         sha256 = self.rng.choice(before).policy.sha256
         wrong = self.partition.withdraw([sha256], "for the test", "", 0)
-        gone = [era for era in before if era not in self.partition.eras]
+        gone = [version for version in before if version not in self.partition.versions]
         assert (wrong is None) == bool(gone)
-        assert {era.policy.sha256 for era in gone} <= {sha256}
+        assert {version.policy.sha256 for version in gone} <= {sha256}
         if self.rng.random() < 0.3:
             self.restart()
         else:
@@ -149,8 +149,8 @@ def told(made: Scenario, policy: Policy, switches: list[PolicyChange], folder: P
         path = folder / f"{number}.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
-    eras = [PolicyVersion(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
-    out = replay(paths, policy, not_after_ms=made.not_after_ms, switches=eras)
+    versions = [PolicyVersion(one.from_ms, loads(json.dumps(one.policy), "policy.json")) for one in switches]
+    out = replay(paths, policy, not_after_ms=made.not_after_ms, switches=versions)
     places = {str(path): number for number, path in enumerate(paths)}
     return {
         "enforcement": sorted(map(bytes_of, out.enforcement)),
@@ -301,7 +301,7 @@ def test_a_policy_by_which_calls_were_found_late_is_not_withdrawn() -> None:
     wrong = partition.withdraw([after.sha256], "", "", 0)
     assert wrong is not None
     assert wrong.startswith("what has been judged or found late already is under it: ")
-    assert [era.policy.sha256 for era in partition.eras] == [before.sha256, after.sha256]
+    assert [version.policy.sha256 for version in partition.versions] == [before.sha256, after.sha256]
 
 
 def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> None:
@@ -360,5 +360,5 @@ def test_what_is_noted_again_to_a_state_that_knows_more_changes_nothing() -> Non
         again = StreamTask(first, live=DecidingSettings(max_ahead_ms=0), sources=1, replaying=True)
         again.restore(records)
         again.recall(None, notes)
-        found = [(era.from_ms, era.policy.sha256) for era in again.eras]
+        found = [(version.from_ms, version.policy.sha256) for version in again.versions]
         assert found == wanted[-len(found) :]

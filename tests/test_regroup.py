@@ -14,7 +14,7 @@ from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdenti
 from monitor.partition.chunking import Chunker
 from monitor.partition.key_check import partition_of
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import RescaledPartition, RescaleError, SourcePartition, regroup
+from monitor.partition.rescale import RescaledPartition, RescaleError, SourcePartition, rescaled
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
@@ -125,7 +125,7 @@ def moved(old: Logs, count: int) -> Logs:
         formers.append(SourcePartition.of(old.new(number), old.stored[number], sources))
         assert len(formers[-1].kept[0]) == old.partitions[number].open_calls
     new = Logs(old.policy, count, old.not_after_ms)
-    for regrouped in regroup(formers, count):
+    for regrouped in rescaled(formers, count):
         place(new, regrouped, clocks_ms)
     assert sum(one.open_calls for one in new.partitions) == sum(one.open_calls for one in old.partitions)
     return new
@@ -262,7 +262,7 @@ def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, t
     if not went:
         logs, former = moved(logs, 4), logs
         said = former.said
-    assert len({tuple(era.from_ms for era in some) for some in switches}) > 1, "they are to differ"
+    assert len({tuple(version.from_ms for version in some) for some in switches}) > 1, "they are to differ"
     for number in range(logs.count):
         logs.read(number)
         for source in range(len(INPUTS)):

@@ -200,7 +200,7 @@ def _well() -> list[Any]:
         ),
         panels.number(
             Words("健康告警", "Health alerts"),
-            Words("处理办法见 docs/how-to/runbook.md。", "What to do about each: docs/how-to/runbook.md."),
+            Words("处理办法见 docs/guides/runbook.md。", "What to do about each: docs/guides/runbook.md."),
             Query('count(ALERTS{alertstate="firing", source="health"}) or vector(0)'),
             steps=NONE_IS_WELL,
         ),

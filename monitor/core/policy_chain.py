@@ -18,17 +18,17 @@ from monitor.policy.timeline import PolicyVersion
 
 
 class PolicyChain:
-    """Judges by each of ``eras`` what is of its time. All of them are known before anything is read.
+    """Judges by each of ``versions`` what is of its time. All of them are known before anything is read.
 
-    ``number`` is that of the era at first. Calls are to be laid out for the policy of their event time
+    ``number`` is that of the policy version at first. Calls are to be laid out for the policy of their event time
     (`field_layouts`). Until the last policy is in force, what a shard would store is kept in memory, for the next goes
     on from that.
     """
 
     def __init__(
-        self, eras: Sequence[PolicyVersion], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
+        self, versions: Sequence[PolicyVersion], keep_windows: bool = False, enforce_from_ms: int = 0, number: int = 0
     ) -> None:
-        self._eras = tuple(eras)
+        self._versions = tuple(versions)
         self._enforce_from_ms = enforce_from_ms
         self._keep_windows = keep_windows
         self._number = number
@@ -37,7 +37,7 @@ class PolicyChain:
         self.shard = self._make(Output())
 
     def _make(self, sink: Output) -> Shard:
-        history = FieldAvailability(self._eras[: self._number + 1])
+        history = FieldAvailability(self._versions[: self._number + 1])
         shard = Shard(history.policy, self._keep_windows, self._coming is not None, history, sink)
         shard.enforce_from(self._enforce_from_ms)
         if self._coming is not None:
@@ -46,7 +46,7 @@ class PolicyChain:
 
     @property
     def _coming(self) -> PolicyVersion | None:
-        return self._eras[self._number + 1] if self._number + 1 < len(self._eras) else None
+        return self._versions[self._number + 1] if self._number + 1 < len(self._versions) else None
 
     def restore(self, head: ShardCheckpoint, entries: Mapping[str, bytes]) -> None:
         """Go on from what a shard has stored, as `Shard.restore` does."""
@@ -111,7 +111,7 @@ class PolicyChain:
                 self._entries[key] = blob
 
 
-def field_layouts(eras: Sequence[PolicyVersion]) -> tuple[FieldLayout, tuple[tuple[int, FieldLayout], ...]]:
+def field_layouts(versions: Sequence[PolicyVersion]) -> tuple[FieldLayout, tuple[tuple[int, FieldLayout], ...]]:
     """How calls are laid out for a relay: the layout at first, and those of calls that end at a time or later."""
-    first, *later = [AggregationPlan.of(era.policy).layout for era in eras]
-    return first, tuple((era.from_ms, layout) for era, layout in zip(eras[1:], later, strict=True))
+    first, *later = [AggregationPlan.of(version.policy).layout for version in versions]
+    return first, tuple((version.from_ms, layout) for version, layout in zip(versions[1:], later, strict=True))

@@ -71,8 +71,8 @@ class Shard:
         self._stored_names = 0
         self._standings = TenantRecords(self._tenants.names)
         self._windows = WindowSet(policy, history, keep_state)
-        gates = Cooldowns()
-        self._decisions = DecisionLifecycle(policy, self._standings, gates, self.sink)
+        cooldowns = Cooldowns()
+        self._decisions = DecisionLifecycle(policy, self._standings, cooldowns, self.sink)
         self._records = RecordHandlers(
             policy,
             Catalogue(policy.catalogue),
@@ -82,7 +82,9 @@ class Shard:
             self._tenants.of,
             self.sink,
         )
-        self._judge = RuleEvaluator(policy, history, self._windows, gates, self._decisions, self._standings, self.sink)
+        self._judge = RuleEvaluator(
+            policy, history, self._windows, cooldowns, self._decisions, self._standings, self.sink
+        )
         self._judge.keep_windows = keep_windows
         self._tenants.on_new = self._judge.know
         self._seen = Deduplicator()
@@ -178,7 +180,7 @@ class Shard:
 
     def tenants_due(self, watermark_ms: int) -> int:
         """How many tenants `advance` may decide or alert on, all at once: everybody, where a window ends."""
-        ends = self.ripe_calls(watermark_ms) > 0 or self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
+        ends = self.due_calls(watermark_ms) > 0 or self._next_end(dict.fromkeys(self._steps, watermark_ms)) is not None
         return len(self._tenants) if ends else 0
 
     @property
@@ -193,8 +195,8 @@ class Shard:
 
     def due(self, watermark_ms: int) -> bool:
         """Whether `advance` would seal or decide anything; cheap enough to be asked at every turn."""
-        ripe_ms = self._unsealed.ripe_at_ms
-        if ripe_ms is not None and ripe_ms <= watermark_ms:
+        due_ms = self._unsealed.due_at_ms
+        if due_ms is not None and due_ms <= watermark_ms:
             return True
         if self._records.next_at((watermark_ms,)) is not None:
             return True
@@ -302,7 +304,7 @@ class Shard:
         if before_ms <= self._sealed_ms:
             return
         self._sealed_ms = before_ms
-        self._windows.seal(self._unsealed.ripe(before_ms))
+        self._windows.seal(self._unsealed.due(before_ms))
 
     @property
     def at_ms(self) -> int:
@@ -320,9 +322,9 @@ class Shard:
         return self._tenants.names
 
     @property
-    def dockets(self) -> Sequence[RuleState]:
+    def rule_states(self) -> Sequence[RuleState]:
         """The rules with what was judged last, to be read and not changed."""
-        return self._judge.dockets
+        return self._judge.rule_states
 
     def pending(self) -> dict[str, tuple[int, int]]:
         """Decisions that wait for a review, by rule: how many, and the first instant at which one lapses."""
@@ -333,9 +335,9 @@ class Shard:
         """How many calls lie in open panes."""
         return len(self._unsealed)
 
-    def ripe_calls(self, watermark_ms: int) -> int:
+    def due_calls(self, watermark_ms: int) -> int:
         """How many of them `advance` would seal."""
-        return self._unsealed.ripe_calls(watermark_ms // self.pane_ms * self.pane_ms)
+        return self._unsealed.due_calls(watermark_ms // self.pane_ms * self.pane_ms)
 
     # State ------------------------------------------------------------------------------------------------------
 

@@ -84,23 +84,23 @@ def measure_distances(shard: Shard, looking: DistanceOptions) -> ThresholdDistan
     names = shard.names
     tenants = len(names)
     seen = ThresholdDistances(tenants, pending=shard.pending())
-    counting = _widest([docket.span for docket in shard.dockets])
-    calls = np.zeros(tenants, np.int64) if counting is None else counting.level.field(0, tenants)
+    counting = _widest([rule_state.span for rule_state in shard.rule_states])
+    calls = np.zeros(tenants, np.int64) if counting is None else counting.running_sums.field(0, tenants)
     busiest = _first(calls, np.flatnonzero(calls), looking.busiest)
     seen.busiest = [(int(calls[tenant]), names[tenant]) for tenant in busiest.tolist()]
     readings: dict[SlidingWindow, _Reading] = {}
-    for docket in shard.dockets:
-        reading = readings.setdefault(docket.span, _Reading(docket.span, tenants))
-        who, share, value, rules = _shares(docket, reading, shard.at_ms, tenants)
+    for rule_state in shard.rule_states:
+        reading = readings.setdefault(rule_state.span, _Reading(rule_state.span, tenants))
+        who, share, value, rules = _shares(rule_state, reading, shard.at_ms, tenants)
         counts = np.bincount(np.searchsorted(BUCKETS, share), minlength=len(BUCKETS) + 1)
-        seen.spread[docket.rule.id] = Spread(counts, float(share.sum()))
-        seen.firing[docket.rule.id] = len(docket.firing)
-        near = np.flatnonzero((share >= looking.near) | np.isin(who, list(docket.firing)))
+        seen.spread[rule_state.rule.id] = Spread(counts, float(share.sum()))
+        seen.firing[rule_state.rule.id] = len(rule_state.firing)
+        near = np.flatnonzero((share >= looking.near) | np.isin(who, list(rule_state.firing)))
         told = _first(share, near, looking.most)
         seen.left_out += len(near) - len(told)
         for into, rows in ((seen.near, told), (seen.theirs, np.flatnonzero(np.isin(who, busiest)))):
             for row, tenant in zip(rows.tolist(), who[rows].tolist(), strict=True):
-                rule = rules.get(tenant, docket.rule)
+                rule = rules.get(tenant, rule_state.rule)
                 into.append(NearTenant(float(share[row]), names[tenant], rule, float(value[row]), int(calls[tenant])))
     return _cut(seen, looking)
 
@@ -207,19 +207,19 @@ def _way(op: str, value: Floats, limit: float) -> Floats:
 
 
 def _shares(
-    docket: RuleState, reading: _Reading, at_ms: int, tenants: int
+    rule_state: RuleState, reading: _Reading, at_ms: int, tenants: int
 ) -> tuple[Rows, Floats, Floats, Mapping[int, Rule]]:
     """Of whom something is told, the share and the value of each, and the rules of those with an override."""
-    rule, who = docket.rule, reading.who
+    rule, who = rule_state.rule, reading.who
     share, value = reading.share(rule, np.arange(len(who))), reading.values(rule.metric, rule)
-    rules = {tenant: docket.overrides[tenant][0] for tenant in docket.overridden(at_ms, tenants)}
+    rules = {tenant: rule_state.overrides[tenant][0] for tenant in rule_state.overridden(at_ms, tenants)}
     if rules:
         value = value.copy()
     for row in np.flatnonzero(np.isin(who, list(rules))).tolist():
         override = rules[int(who[row])]
         share[row] = reading.share(override, np.array([row]))[0]
         value[row] = reading.values(override.metric, override)[row]
-    exempt = docket.exempted(at_ms, tenants)
+    exempt = rule_state.exempted(at_ms, tenants)
     if exempt:
         told = ~np.isin(who, list(exempt))
         who, share, value = who[told], share[told], value[told]

@@ -21,10 +21,10 @@ class LateLine:
     later: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, eras: Sequence[PolicyVersion]) -> "LateLine":
+    def of(cls, versions: Sequence[PolicyVersion]) -> "LateLine":
         """That of policies, one after the other."""
-        first, *later = eras
-        return cls(first.policy.lateness_ms, tuple((era.from_ms, era.policy.lateness_ms) for era in later))
+        first, *later = versions
+        return cls(first.policy.lateness_ms, tuple((version.from_ms, version.policy.lateness_ms) for version in later))
 
     def line(self, clock_ms: int) -> int:
         """The late line where the clock is that; no line is below the watermark, which is that of the least clock."""

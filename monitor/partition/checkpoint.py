@@ -38,7 +38,7 @@ class CheckpointMetadata(Struct):
 
     ``handed_over``: a handover was stored with it; any other, whose deletion a reader may have missed, is of the past.
     ``entries``: how many of the shard are stored with it. ``inputs`` are the topics of its sources, in their order;
-    empty: not known yet. ``policy_sha256`` is that in force before the watermark, ``eras`` those that are needed.
+    empty: not known yet. ``policy_sha256`` is that in force before the watermark, ``versions`` those that are needed.
     """
 
     place: PartitionIdentity
@@ -52,7 +52,7 @@ class CheckpointMetadata(Struct):
     handed_over: bool
     sources: list[SourceHead]
     shard: ShardCheckpoint
-    eras: list[PolicyVersionRef]
+    versions: list[PolicyVersionRef]
     enforce_from_ms: int
     entries: int
     inputs: list[InputTopic]

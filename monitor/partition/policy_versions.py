@@ -13,7 +13,7 @@ from monitor.decoding.late_line import LateLine
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
-from monitor.policy.timeline import PolicyVersion, era_at, next_change_ms
+from monitor.policy.timeline import PolicyVersion, next_change_ms, version_at
 
 POLICY: Final = "policy-"
 """What the keys of policies begin with."""
@@ -30,57 +30,57 @@ class PolicyVersions:
     """Eras in order of time. Those before the one in force are kept as long as panes of theirs are needed."""
 
     def __init__(self, policy: Policy) -> None:
-        self.eras = [PolicyVersion(0, policy)]
-        self.lateness = LateLine.of(self.eras)
+        self.versions = [PolicyVersion(0, policy)]
+        self.lateness = LateLine.of(self.versions)
         self._number = 0
         self._stored: set[str] = set()
 
     @classmethod
     def stored(cls, heads: Iterable[PolicyVersionRef], blobs: Mapping[str, bytes], at_ms: int) -> "PolicyVersions":
         """What was stored when all before ``at_ms`` was decided. LostPolicyError."""
-        eras = [PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
-        made = cls(eras[0].policy)
-        made.eras, made.lateness = eras, LateLine.of(eras)
-        made._number = era_at(eras, at_ms)
-        made._stored = {era.policy.sha256 for era in eras}
+        versions = [PolicyVersion(head.from_ms, _stored(head.sha256, blobs)) for head in heads]
+        made = cls(versions[0].policy)
+        made.versions, made.lateness = versions, LateLine.of(versions)
+        made._number = version_at(versions, at_ms)
+        made._stored = {version.policy.sha256 for version in versions}
         return made
 
     @property
     def number(self) -> int:
-        """Which of the eras is in force."""
+        """Which of the policy versions is in force."""
         return self._number
 
     @property
     def policy(self) -> Policy:
         """The one in force."""
-        return self.eras[self._number].policy
+        return self.versions[self._number].policy
 
     @property
     def newest(self) -> PolicyVersion:
         """The last that is known, which may be still to come."""
-        return self.eras[-1]
+        return self.versions[-1]
 
     @property
     def coming(self) -> PolicyVersion | None:
         """The next."""
-        return self.eras[self._number + 1] if self._number + 1 < len(self.eras) else None
+        return self.versions[self._number + 1] if self._number + 1 < len(self.versions) else None
 
     @property
     def history(self) -> FieldAvailability:
         """Those up to the one in force."""
-        return FieldAvailability(self.eras[: self._number + 1])
+        return FieldAvailability(self.versions[: self._number + 1])
 
-    def note(self, era: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
-        """What the clock log says of an era."""
-        return PolicyChange(era.from_ms, era.policy.sha256, to_plain(era.policy), reason, by, at_ms)
+    def note(self, version: PolicyVersion, reason: str = "", by: str = "", at_ms: int = 0) -> PolicyChange:
+        """What the clock log says of an policy version."""
+        return PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy), reason, by, at_ms)
 
     def switch(
         self, plain: dict[str, Any], sha256: str, from_ms: int, judged_ms: int, late_ms: int
     ) -> PolicyVersion | str:
         """The policy holds from ``from_ms``, or the first boundary from there on by which nothing is decided already.
 
-        All before ``judged_ms`` was decided, and all below ``late_ms`` found late, by the policy before. The era, or
-        what is wrong.
+        All before ``judged_ms`` was decided, and all below ``late_ms`` found late, by the policy before. Returns
+        the policy version, or what is wrong.
         """
         if self.newest.policy.sha256 == sha256:
             return f"the policy {sha256[:12]} holds already, or will from {self.newest.from_ms} on"
@@ -90,10 +90,10 @@ class PolicyVersions:
             return f"the policy cannot be read by this release: {error}"
         # What lies below a source's late line was found late by the policy before, though it is not judged yet.
         after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
-        era = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
-        self.eras.append(era)
-        self.lateness = LateLine.of(self.eras)
-        return era
+        version = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
+        self.versions.append(version)
+        self.lateness = LateLine.of(self.versions)
+        return version
 
     def withdraw(self, sha256s: Collection[str], judged_ms: int, late_ms: int) -> list[PolicyVersion] | str:
         """Take back those of these that are still to come: nothing has been decided, or found late, by them.
@@ -101,13 +101,17 @@ class PolicyVersions:
         ``judged_ms`` and ``late_ms`` as for `switch`. Those that are taken back, or why there is none.
         """
         gone = []
-        for place in range(len(self.eras) - 1, self._number, -1):
-            era, before = self.eras[place], self.eras[place - 1]
-            touched = self._touches_late(era.policy, before.policy) and era.from_ms <= late_ms
-            if era.policy.sha256 in sha256s and era.from_ms > judged_ms and not touched:
-                gone.append(self.eras.pop(place))
-        self.lateness = LateLine.of(self.eras)
-        begun = [f"{era.policy.sha256[:12]} from {era.from_ms} on" for era in self.eras if era.policy.sha256 in sha256s]
+        for place in range(len(self.versions) - 1, self._number, -1):
+            version, before = self.versions[place], self.versions[place - 1]
+            touched = self._touches_late(version.policy, before.policy) and version.from_ms <= late_ms
+            if version.policy.sha256 in sha256s and version.from_ms > judged_ms and not touched:
+                gone.append(self.versions.pop(place))
+        self.lateness = LateLine.of(self.versions)
+        begun = [
+            f"{version.policy.sha256[:12]} from {version.from_ms} on"
+            for version in self.versions
+            if version.policy.sha256 in sha256s
+        ]
         if begun and not gone:
             return f"what has been judged or found late already is under it: {', '.join(begun)}; apply another policy"
         return gone[::-1] or "no such policy is to come"
@@ -123,9 +127,9 @@ class PolicyVersions:
         """
         first = next((note for note in notes if isinstance(note, PolicyChange) and note.from_ms == 0), None)
         if first is not None and not self._stored:
-            self.eras = [_noted(first)]
-        past = self.eras[: self._number + 1]
-        coming = {era.from_ms: era for era in self.eras[self._number + 1 :]}
+            self.versions = [_noted(first)]
+        past = self.versions[: self._number + 1]
+        coming = {version.from_ms: version for version in self.versions[self._number + 1 :]}
         for note in notes:
             known = coming.get(note.from_ms)
             if isinstance(note, PolicyWithdrawal):
@@ -133,18 +137,18 @@ class PolicyVersions:
                     del coming[note.from_ms]
             elif known is None and note.from_ms > past[-1].from_ms:
                 coming[note.from_ms] = _noted(note)
-        self.eras = past + [coming[from_ms] for from_ms in sorted(coming)]
-        self.lateness = LateLine.of(self.eras)
+        self.versions = past + [coming[from_ms] for from_ms in sorted(coming)]
+        self.lateness = LateLine.of(self.versions)
 
     # State ------------------------------------------------------------------------------------------------------
 
     def heads(self) -> list[PolicyVersionRef]:
         """What the head has of them."""
-        return [PolicyVersionRef(era.from_ms, era.policy.sha256) for era in self.eras]
+        return [PolicyVersionRef(version.from_ms, version.policy.sha256) for version in self.versions]
 
     def changes(self) -> list[tuple[str, bytes | None]]:
         """The entries with their texts that are to be stored since the last call, None where one is to be deleted."""
-        needed = {era.policy.sha256: era.policy for era in self.eras}
+        needed = {version.policy.sha256: version.policy for version in self.versions}
         fresh: list[tuple[str, bytes | None]] = [
             (_key(sha256), _packed(policy)) for sha256, policy in needed.items() if sha256 not in self._stored
         ]
@@ -153,18 +157,20 @@ class PolicyVersions:
         return fresh + gone
 
     def forget(self, at_ms: int, clock_ms: int) -> None:
-        """Forget eras of which nothing is needed any more.
+        """Forget policy versions of which nothing is needed any more.
 
         All windows that end up to ``at_ms`` were judged, and no record comes again before which a source's clock was
         less than ``clock_ms``: the late line is to be what it was, also where a longer lateness held it at the change.
         """
-        while self._number and clock_ms - self.eras[1].policy.lateness_ms >= (after := self.eras[1].from_ms):
-            longest_ms = max((rule.window_ms for era in self.eras[1:] for rule in era.policy.rules), default=0)
+        while self._number and clock_ms - self.versions[1].policy.lateness_ms >= (after := self.versions[1].from_ms):
+            longest_ms = max(
+                (rule.window_ms for version in self.versions[1:] for rule in version.policy.rules), default=0
+            )
             if at_ms < -(-after // HOUR_MS) * HOUR_MS + longest_ms:
                 return  # panes are stored from the beginning of an hour on
-            del self.eras[0]
+            del self.versions[0]
             self._number -= 1
-            self.lateness = LateLine.of(self.eras)
+            self.lateness = LateLine.of(self.versions)
 
 
 class LostPolicyError(ValueError):

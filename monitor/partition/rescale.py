@@ -35,7 +35,7 @@ from monitor.partition.policy_versions import POLICY, PolicyVersionRef
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.source_position import SourceHead
 from monitor.partition.task import StreamTask
-from monitor.policy.timeline import PolicyVersion, era_at
+from monitor.policy.timeline import PolicyVersion, version_at
 
 _CALLS = INPUTS.index(CALLS)
 _NO_LIMIT_MS = 100 * 366 * 86_400_000  # what was taken once is taken again
@@ -61,17 +61,17 @@ class SourcePartition:
     head: CheckpointMetadata
     entries: dict[str, bytes]
     kept: Sequence[Sequence[KeptTopics]]
-    eras: Sequence[PolicyVersion]
+    versions: Sequence[PolicyVersion]
 
     @property
     def history(self) -> FieldAvailability:
         """The policies up to the one in force."""
-        return FieldAvailability(self.eras[: era_at(self.eras, self.head.watermark_ms) + 1])
+        return FieldAvailability(self.versions[: version_at(self.versions, self.head.watermark_ms) + 1])
 
     @property
     def coming(self) -> Sequence[PolicyVersion]:
         """Those that are still to come."""
-        return self.eras[era_at(self.eras, self.head.watermark_ms) + 1 :]
+        return self.versions[version_at(self.versions, self.head.watermark_ms) + 1 :]
 
     @classmethod
     def of(
@@ -82,7 +82,7 @@ class SourcePartition:
         kept = _kept(partition, sources)
         entries = Chunker().join(records)
         head = msgspec.msgpack.decode(entries.pop(HEAD), type=CheckpointMetadata)
-        return cls(head, entries, kept, partition.eras)
+        return cls(head, entries, kept, partition.versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class RescaledPartition:
     entries: dict[str, bytes]
     kept: Sequence[Sequence[KeptTopics]]
     head: CheckpointMetadata
-    eras: Sequence[PolicyVersion]
+    versions: Sequence[PolicyVersion]
 
     def head_at(
         self, offsets: Sequence[Sequence[int]], empty: Sequence[int], clocks_ms: Sequence[int]
@@ -102,7 +102,7 @@ class RescaledPartition:
 
         A source of which nothing is kept goes on at ``empty``.
         """
-        lateness = LateLine.of(self.eras)
+        lateness = LateLine.of(self.versions)
         sources = [
             _source(kept, [*at, at[-1] + 1 if at else end], clock_ms, lateness, self.head.live.max_ahead_ms)
             for kept, at, end, clock_ms in zip(self.kept, offsets, empty, clocks_ms, strict=True)
@@ -145,12 +145,12 @@ class _Ended(msgspec.Struct):
     end_ms: int
 
 
-def regroup(formers: Sequence[SourcePartition], partitions: int) -> Iterator[RescaledPartition]:
+def rescaled(formers: Sequence[SourcePartition], partitions: int) -> Iterator[RescaledPartition]:
     """The new partitions, one after the other. RegroupError where the former ones do not go together."""
     _check(formers)
-    eras, pasts = _policies(formers)
+    versions, pasts = _policies(formers)
     _check_alike(formers)
-    named = {POLICY + era.policy.sha256 for era in eras}
+    named = {POLICY + version.policy.sha256 for version in versions}
     policies = {key: value for former in formers for key, value in former.entries.items() if key in named}
     names = [decode_names(former.entries, former.head.shard.tenants) for former in formers]
     partitioner = formers[0].head.place.partitioner
@@ -186,12 +186,12 @@ def regroup(formers: Sequence[SourcePartition], partitions: int) -> Iterator[Res
             handed_over=False,
             sources=[],
             shard=_shard_head([former.head.shard for former in formers], numbers, len(mine)),
-            eras=[PolicyVersionRef(era.from_ms, era.policy.sha256) for era in eras],
+            versions=[PolicyVersionRef(version.from_ms, version.policy.sha256) for version in versions],
             inputs=[],
         )
         entries = _entries(formers, pasts, numbers, mine, _fine_from_ms(head.shard))
         head = msgspec.structs.replace(head, entries=len(entries))
-        yield RescaledPartition(number, policies | entries, kept, head, eras)
+        yield RescaledPartition(number, policies | entries, kept, head, versions)
 
 
 def _check(formers: Sequence[SourcePartition]) -> None:
@@ -205,7 +205,7 @@ def _check(formers: Sequence[SourcePartition]) -> None:
 def _check_alike(formers: Sequence[SourcePartition]) -> None:
     """That all have judged up to one time, and under the same circumstances but for their policies."""
     first = formers[0].head
-    apart = {"eras", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
+    apart = {"versions", "policy_sha256", "place", "published_ms", "outage_ended", "control", "handed_over", "sources"}
     apart |= {"shard", "entries"}
     for former in formers:
         head, number = former.head, former.head.place.number
@@ -228,15 +228,17 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
     force: whatever is still to be judged must hang on nothing of before. RegroupError.
     """
     # Of policies that are of the past each knows as many as it needs; the others are the same.
-    longest = max((former.eras for former in formers), key=len)
-    if all(former.eras == longest[len(longest) - len(former.eras) :] for former in formers):
+    longest = max((former.versions for former in formers), key=len)
+    if all(former.versions == longest[len(longest) - len(former.versions) :] for former in formers):
         return longest, [None] * len(formers)
     pasts = [former.history for former in formers]
     first, now_ms = formers[0], min(former.head.watermark_ms for former in formers)
     for former, past in zip(formers, pasts, strict=True):
         number, policy = former.head.place.number, past.policy
         if policy.sha256 != pasts[0].policy.sha256:
-            until = next((era for era in former.coming if era.policy.sha256 == pasts[0].policy.sha256), None)
+            until = next(
+                (version for version in former.coming if version.policy.sha256 == pasts[0].policy.sha256), None
+            )
             wait = (
                 f"wait until {rfc3339(until.from_ms)}" if until else "callwarden policy apply the one that is to hold"
             )
@@ -255,10 +257,10 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
             "the policy in force has begun at different times in the partitions, and some rules look at what was not "
             f"counted before it; expected that all see whole windows, from {rfc3339(settled_ms)} on"
         )
-    eras = [PolicyVersion(max(past.eras[-1].from_ms for past in pasts), first.history.policy), *first.coming]
-    after = LateLine.of(eras)
+    versions = [PolicyVersion(max(past.versions[-1].from_ms for past in pasts), first.history.policy), *first.coming]
+    after = LateLine.of(versions)
     for former in formers:
-        before = LateLine.of(former.eras)
+        before = LateLine.of(former.versions)
         held = [
             source.done_ms
             for source in former.head.sources
@@ -269,7 +271,7 @@ def _policies(formers: Sequence[SourcePartition]) -> tuple[Sequence[PolicyVersio
                 f"partition {former.head.place.number} is held at the time from which another lateness holds; expected "
                 "records of later, as others have had"
             )
-    return eras, pasts
+    return versions, pasts
 
 
 def _shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Numbers], tenants: int) -> ShardCheckpoint:

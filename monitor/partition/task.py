@@ -133,8 +133,8 @@ class StreamTask:
         """Have the policy in force judge, in a replay also those that are to come."""
         policies = self._policies
         if self._replaying:
-            layout, later = field_layouts(policies.eras)
-            self._judge = PolicyChain(policies.eras, enforce_from_ms=self.enforce_from_ms, number=policies.number)
+            layout, later = field_layouts(policies.versions)
+            self._judge = PolicyChain(policies.versions, enforce_from_ms=self.enforce_from_ms, number=policies.number)
         else:
             history = policies.history
             layout, later = history.counting.layout, ()
@@ -234,10 +234,10 @@ class StreamTask:
     def switch(self, plain: dict[str, Any], sha256: str, from_ms: int, reason: str, by: str, at_ms: int) -> str | None:
         """Another policy is to hold from ``from_ms``, or later where that has been judged; None, or what is wrong."""
         policies = self._policies
-        era = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
-        if isinstance(era, str):
-            return era
-        self._notes.append(policies.note(era, reason, by, at_ms))
+        version = policies.switch(plain, sha256, from_ms, self._watermark_ms, self._late_ms)
+        if isinstance(version, str):
+            return version
+        self._notes.append(policies.note(version, reason, by, at_ms))
         return None
 
     def withdraw(self, sha256s: Collection[str], reason: str, by: str, at_ms: int) -> str | None:
@@ -245,7 +245,7 @@ class StreamTask:
         gone = self._policies.withdraw(sha256s, self._watermark_ms, self._late_ms)
         if isinstance(gone, str):
             return gone
-        self._notes += [PolicyWithdrawal(era.from_ms, era.policy.sha256, reason, by, at_ms) for era in gone]
+        self._notes += [PolicyWithdrawal(version.from_ms, version.policy.sha256, reason, by, at_ms) for version in gone]
         return None
 
     @property
@@ -260,12 +260,12 @@ class StreamTask:
 
     def judged_later(self) -> dict[str, int]:
         """The rules of that one which are not judged from its time on, with the first end at which they are."""
-        return judged_later(FieldAvailability(self._policies.eras))
+        return judged_later(FieldAvailability(self._policies.versions))
 
     @property
-    def eras(self) -> Sequence[PolicyVersion]:
+    def versions(self) -> Sequence[PolicyVersion]:
         """The policies that are known, in order of time; some may be still to come."""
-        return self._policies.eras
+        return self._policies.versions
 
     def clear(self, left: Iterable[str]) -> None:
         """These records are left of a state that is lost: they go with the first snapshot, or would belong to it."""
@@ -364,7 +364,7 @@ class StreamTask:
         due = self.shard.work_due(self.watermark_ms, most)
         told = len(self._taken.refused) + len(self._taken.late)
         judged = _TENANT_WORK * self.shard.tenants_due(self.watermark_ms)
-        return self.shard.ripe_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told + judged
+        return self.shard.due_calls(self.watermark_ms) + _RECORD_WORK * due + _OUTPUT_WORK * told + judged
 
     @property
     def early_work(self) -> int:
@@ -470,7 +470,7 @@ class StreamTask:
         self._begun = True
         self.enforce_from_ms = head.enforce_from_ms
         try:
-            self._policies = PolicyVersions.stored(head.eras, blobs, head.watermark_ms)
+            self._policies = PolicyVersions.stored(head.versions, blobs, head.watermark_ms)
         except LostPolicyError as error:
             raise MismatchError(str(error)) from None
         self._restored = (head.shard, blobs)

@@ -23,6 +23,6 @@ def next_change_ms(at_ms: int) -> int:
     return -(-at_ms // BOUNDARY_MS) * BOUNDARY_MS
 
 
-def era_at(eras: Sequence[PolicyVersion], at_ms: int) -> int:
-    """Which of the eras, in order of time, that instant is of."""
-    return max(sum(era.from_ms <= at_ms for era in eras) - 1, 0)
+def version_at(versions: Sequence[PolicyVersion], at_ms: int) -> int:
+    """Which of the policy versions, in order of time, that instant is of."""
+    return max(sum(version.from_ms <= at_ms for version in versions) - 1, 0)

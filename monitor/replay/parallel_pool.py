@@ -44,7 +44,7 @@ class Pool:
 
     def __init__(
         self,
-        eras: Sequence[PolicyVersion],
+        versions: Sequence[PolicyVersion],
         jobs: int,
         windows: bool,
         salt: np.uint64,
@@ -53,12 +53,12 @@ class Pool:
         looking: DistanceOptions | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = (eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
+        settings = (versions, jobs, windows, salt, not_after_ms, enforce_from_ms, looking)
         self._looking = looking
         self._looks: list[ThresholdDistances] = []
-        self._lateness = LateLine.of(eras)
+        self._lateness = LateLine.of(versions)
         self._processes = [Process(context, settings) for _ in range(jobs)]
-        layout, later = field_layouts(eras)
+        layout, later = field_layouts(versions)
         self._own = Decoder(layout, salt, not_after_ms, later)
         self._answers: dict[int, Any] = {}
         self._parts: dict[int, list[bytes]] = {}

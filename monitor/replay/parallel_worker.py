@@ -25,7 +25,7 @@ class Worker:
 
     def __init__(
         self,
-        eras: Sequence[PolicyVersion],
+        versions: Sequence[PolicyVersion],
         shards: int,
         windows: bool,
         salt: np.uint64,
@@ -33,11 +33,11 @@ class Worker:
         enforce_from_ms: int,
         looking: DistanceOptions | None,
     ) -> None:
-        self._relay = PolicyChain(eras, windows, enforce_from_ms)
+        self._policy_chain = PolicyChain(versions, windows, enforce_from_ms)
         self._looking = looking
         self._shards = shards
-        self._lateness = LateLine.of(eras)
-        layout, later = field_layouts(eras)
+        self._lateness = LateLine.of(versions)
+        layout, later = field_layouts(versions)
         self._decoder = Decoder(layout, salt, not_after_ms, later)
         self._pieces: dict[int, PlacedRows] = {}
 
@@ -66,29 +66,29 @@ class Worker:
     ) -> tuple[str, Output]:
         """Take the rows of these pieces, in reading order."""
         for one in waiting:
-            self._relay.wait(one)
+            self._policy_chain.wait(one)
         batch = merge([(self._pieces[number], start, stop) for number, start, stop in ready], self._lateness)
         for number, _, stop in ready:
             if stop == len(self._pieces[number]):
                 del self._pieces[number]
         sink = Output()
         if batch.calls is not None:
-            sink.duplicates = int(self._relay.apply(batch.names, batch.calls, watermark_ms).sum())
+            sink.duplicates = int(self._policy_chain.apply(batch.names, batch.calls, watermark_ms).sum())
         return SINK, sink
 
     def advance(self, watermark_ms: int) -> tuple[str, Output]:
         """Decide what the watermark allows."""
-        self._relay.advance(watermark_ms)
-        return SINK, self._relay.take()
+        self._policy_chain.advance(watermark_ms)
+        return SINK, self._policy_chain.take()
 
     def finish(
         self, last_ms: int | None, until_ms: int | None
     ) -> tuple[str, tuple[Output, int, ThresholdDistances | None]]:
         """The input has ended (without a record if ``last_ms`` is None)."""
         if last_ms is not None:
-            self._relay.finish(last_ms, until_ms)
-        seen = measure_distances(self._relay.shard, self._looking) if self._looking else None
-        return DONE, (self._relay.take(), self._relay.shard.tenants, seen)
+            self._policy_chain.finish(last_ms, until_ms)
+        seen = measure_distances(self._policy_chain.shard, self._looking) if self._looking else None
+        return DONE, (self._policy_chain.take(), self._policy_chain.shard.tenants, seen)
 
 
 def work(connection: Connection) -> None:

@@ -64,17 +64,17 @@ def replay(
     tenants at the end.
     """
     salt = salt_of(secret)
-    eras = (PolicyVersion(0, policy), *switches)
+    versions = (PolicyVersion(0, policy), *switches)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(str(path))) for path in paths]
         if jobs > 1:
-            pool = stack.enter_context(Pool(eras, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
-            run = _Run(pool, paths, eras, until_ms, progress, on_windows)
+            pool = stack.enter_context(Pool(versions, jobs, windows, salt, not_after_ms, enforce_from_ms, looking))
+            run = _Run(pool, paths, versions, until_ms, progress, on_windows)
             decoded = [pool.decoded(stream, adapter, piece_lines, len(streams)) for stream in streams]
         else:
-            local = LocalShards(eras, shards, windows, looking, enforce_from_ms)
-            run = _Run(local, paths, eras, until_ms, progress, on_windows)
-            layout, later = field_layouts(eras)
+            local = LocalShards(versions, shards, windows, looking, enforce_from_ms)
+            run = _Run(local, paths, versions, until_ms, progress, on_windows)
+            layout, later = field_layouts(versions)
             decoder = Decoder(layout, salt, not_after_ms, later)
             decoded = [_decoded(stream, decoder, adapter, piece_lines) for stream in streams]
         run.read(decoded)
@@ -129,7 +129,7 @@ class _Run:
         self,
         shards: Shards,
         paths: Sequence[str | PathLike[str]],
-        eras: Sequence[PolicyVersion],
+        versions: Sequence[PolicyVersion],
         until_ms: int | None,
         progress: Callable[[ReplayProgress], None] | None,
         on_windows: Callable[[Sequence[JudgedWindow]], None] | None,
@@ -139,7 +139,7 @@ class _Run:
         self.outcome = Outcome()
         self._shards = shards
         self._paths = [str(path) for path in paths]
-        self._lateness = LateLine.of(eras)
+        self._lateness = LateLine.of(versions)
         self._until_ms = until_ms
         self._progress = progress
         self._late: list[LateCall] = []

@@ -72,13 +72,13 @@ class LocalShards:
 
     def __init__(
         self,
-        eras: Sequence[PolicyVersion],
+        versions: Sequence[PolicyVersion],
         shards: int,
         windows: bool,
         looking: DistanceOptions | None = None,
         enforce_from_ms: int = 0,
     ) -> None:
-        self.shards = [PolicyChain(eras, windows, enforce_from_ms) for _ in range(shards)]
+        self.shards = [PolicyChain(versions, windows, enforce_from_ms) for _ in range(shards)]
         self._looking = looking
         self._duplicates = 0
 
@@ -113,7 +113,7 @@ class LocalShards:
     @property
     def tenants(self) -> int:
         """How many tenants there were."""
-        return sum(relay.shard.tenants for relay in self.shards)
+        return sum(chain.shard.tenants for chain in self.shards)
 
     @property
     def settled(self) -> bool:
@@ -124,7 +124,7 @@ class LocalShards:
         """What is to be seen of the tenants."""
         looking = self._looking
         return (
-            merge_distances([measure_distances(relay.shard, looking) for relay in self.shards], looking)
+            merge_distances([measure_distances(chain.shard, looking) for chain in self.shards], looking)
             if looking
             else None
         )

@@ -157,7 +157,7 @@ class PartitionAudit:
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
         if judged is None:
             return
-        if judged.policy_sha256 not in {era.policy.sha256 for era in partition.eras}:
+        if judged.policy_sha256 not in {version.policy.sha256 for version in partition.versions}:
             self._result.unchecked.append(
                 f"its state is under the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: "
                 "a switch was left out there, or --policy is another file than the workers'"
@@ -232,7 +232,7 @@ class PartitionAudit:
         partition.hold(None)
         may = await self._replayed(partition, ends)
         # Where the state stands at a change of policy, what is decided at that instant is left to the next one.
-        if judged is None or any(era.from_ms == self._bound_ms for era in partition.eras):
+        if judged is None or any(version.from_ms == self._bound_ms for version in partition.versions):
             for name in TOPICS:
                 may[name] += [event for event in must[name] if event.data.decided_ms >= self._bound_ms]
                 must[name] = [event for event in must[name] if event.data.decided_ms < self._bound_ms]

@@ -6,7 +6,7 @@ from typing import Final
 from streams.kafka.api import TopicInfo
 from streams.kafka.topic_names import TopicNames
 
-GROWN_PAGE: Final = "docs/how-to/runbook.md#a-topic-has-more-partitions"
+GROWN_PAGE: Final = "docs/guides/runbook.md#a-topic-has-more-partitions"
 _REREAD: Final = ("control", "state")  # with the inputs, the topics of ours that owners have a position in
 
 

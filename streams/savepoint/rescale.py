@@ -17,12 +17,12 @@ from monitor.partition.chunking import Chunker, MissingChunkError
 from monitor.partition.idleness import CALLS
 from monitor.partition.journal import ClockAdvance, MaxAheadChange, PolicyChange
 from monitor.partition.record_batch import RecordBatch
-from monitor.partition.rescale import KeptTopics, RescaledPartition, RescaleError, SourcePartition, regroup
+from monitor.partition.rescale import KeptTopics, RescaledPartition, RescaleError, SourcePartition, rescaled
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
 from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
 from streams.savepoint.close import PartitionClose, RescaleSide, moved_elsewhere, moved_markers, open_again, rows_of
-from streams.savepoint.stray_records import Pair, StrayRecords, find_strays
+from streams.savepoint.stray_records import Pair, StrayRecords, find_stray_records
 from streams.topics.moved_marker import MovedMarker, marker_of
 from streams.topics.state_inputs import current_inputs
 from streams.topics.state_topic import part_of
@@ -40,19 +40,22 @@ async def move(cluster: Cluster, old: RescaleSide, new: RescaleSide, told: Calla
     """
     closing = PartitionClose(cluster, old, new)
     moved = await closing.mark()
-    strays = await find_strays(cluster, old, new.partitions)
-    if closing.ended and (why := await _gone_on(cluster, old, new, strays)):
+    stray_records = await find_stray_records(cluster, old, new.partitions)
+    if closing.ended and (why := await _gone_on(cluster, old, new, stray_records)):
         raise PermanentError(f"{why}: the move is done")
     try:
-        formers = await _close(cluster, old, new, closing, moved, strays, told)
+        formers = await _close(cluster, old, new, closing, moved, stray_records, told)
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
-        for made in regroup(formers, new.partitions):
-            await _make(cluster, new, made, moved, strays.of(made.number))
+        for made in rescaled(formers, new.partitions):
+            await _make(cluster, new, made, moved, stray_records.of(made.number))
             again = sum(map(len, made.kept))
             told(f"partition {made.number}: {made.head.shard.tenants:,} tenants, {again:,} records to be read again")
-        if strays.count:
-            told(f"carried over: {strays.count:,} records of partitions {old.partitions} and above, read by no worker")
+        if stray_records.count:
+            told(
+                f"carried over: {stray_records.count:,} records of partitions {old.partitions} and above, "
+                "read by no worker"
+            )
     except (PermanentError, RescaleError, MismatchError, StateFormatError, MissingChunkError) as error:
         back = f"\nThe former partitions are closed; to have their workers go on: {_back(new)}" if closing.begun else ""
         raise PermanentError(f"{error}{back}") from None
@@ -64,7 +67,7 @@ async def _close(
     new: RescaleSide,
     closing: PartitionClose,
     moved: MovedMarker,
-    strays: StrayRecords,
+    stray_records: StrayRecords,
     told: Callable[[str], None],
 ) -> list[SourcePartition]:
     """The former partitions, closed, once it is known that the new ones can be made of them."""
@@ -76,8 +79,8 @@ async def _close(
     if not closing.ended:
         for number, former in enumerate(formers):
             await _check_quiet(cluster, old.inputs(number), former)
-        for made in regroup(formers, new.partitions):
-            await _try(cluster, new, made, moved, strays.of(made.number))
+        for made in rescaled(formers, new.partitions):
+            await _try(cluster, new, made, moved, stray_records.of(made.number))
         await closing.close(moved)
         for number, digest in enumerate(digests):
             records = await closing.records(number, moved)
@@ -92,7 +95,7 @@ async def undo(cluster: Cluster, old: RescaleSide, new: RescaleSide) -> None:
     for mark in (await moved_markers(cluster, old)).values():
         if not mark.leads_to(new.names, new.partitions):
             raise PermanentError(moved_elsewhere(mark))
-    if why := await _gone_on(cluster, old, new, await find_strays(cluster, old, new.partitions)):
+    if why := await _gone_on(cluster, old, new, await find_stray_records(cluster, old, new.partitions)):
         raise PermanentError(f"{why}: that would be decided again here, or lost")
     await open_again(cluster, old)
 
@@ -105,7 +108,7 @@ def _back(new: RescaleSide) -> str:
     )
 
 
-async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, strays: StrayRecords) -> str | None:
+async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, stray_records: StrayRecords) -> str | None:
     """What has happened in the new topics since the state was moved there, None: nothing that matters."""
     parts = [await part_of(cluster, old.names, number) for number in range(old.partitions)]
     moved_at = {part.judged.watermark_ms for part in parts if part.judged is not None and marker_of(part.entries)}
@@ -117,7 +120,7 @@ async def _gone_on(cluster: Cluster, old: RescaleSide, new: RescaleSide, strays:
             return f"workers have gone on with {new.names.output('state')}-{number}"
         if judged.control:
             return f"workers have taken commands from {new.names.output('control')}-{number}"
-        for tp, source, laid in zip(new.inputs(number), judged.sources, strays.of(number), strict=True):
+        for tp, source, laid in zip(new.inputs(number), judged.sources, stray_records.of(number), strict=True):
             if (came := await _came(cluster, tp, source.done) - len(laid)) > 0:
                 return f"{tp.topic}-{number} got {came} records"
     return None
@@ -154,7 +157,11 @@ async def _came(cluster: Cluster, tp: TP, offset: int) -> int:
 
 
 async def _try(
-    cluster: Cluster, new: RescaleSide, made: RescaledPartition, moved: MovedMarker, strays: Sequence[Sequence[Pair]]
+    cluster: Cluster,
+    new: RescaleSide,
+    made: RescaledPartition,
+    moved: MovedMarker,
+    stray_records: Sequence[Sequence[Pair]],
 ) -> None:
     """Refused unless a new partition can be made; nothing is written."""
     number, names = made.number, new.names
@@ -163,7 +170,7 @@ async def _try(
             raise PermanentError(
                 f"{names.output('state')}-{number} has a state already; expected none: the new topics made anew"
             )
-        for tp, some, more in zip(new.inputs(number), made.kept, strays, strict=True):
+        for tp, some, more in zip(new.inputs(number), made.kept, stray_records, strict=True):
             await _laid(cluster, tp, [*_pairs(some), *more])
     offsets = [list(range(len(some))) for some in made.kept]
     head = made.head_at(offsets, [0] * len(offsets), moved.clocks_ms)
@@ -188,11 +195,15 @@ def _stored(made: RescaledPartition, head: CheckpointMetadata) -> dict[str, byte
 
 
 async def _make(
-    cluster: Cluster, new: RescaleSide, made: RescaledPartition, moved: MovedMarker, strays: Sequence[Sequence[Pair]]
+    cluster: Cluster,
+    new: RescaleSide,
+    made: RescaledPartition,
+    moved: MovedMarker,
+    stray_records: Sequence[Sequence[Pair]],
 ) -> None:
     number, names, inputs = made.number, new.names, new.inputs(made.number)
     # Behind what was read before lies what was not: to the new partition it is new input.
-    lie = [[*_pairs(some), *more] for some, more in zip(made.kept, strays, strict=True)]
+    lie = [[*_pairs(some), *more] for some, more in zip(made.kept, stray_records, strict=True)]
     async with new.writer(cluster, number) as writer:
         for tp, pairs in zip(inputs, lie, strict=True):
             missing = pairs[len(await _laid(cluster, tp, pairs)) :]
@@ -284,8 +295,8 @@ def _prove(
 
 def _notes(made: RescaledPartition, head: CheckpointMetadata) -> Iterator[bytes]:
     """What the new clock log begins with, as if the new topics had been there all along."""
-    for era in made.eras:
-        yield encode_note(None, PolicyChange(era.from_ms, era.policy.sha256, to_plain(era.policy)))
+    for version in made.versions:
+        yield encode_note(None, PolicyChange(version.from_ms, version.policy.sha256, to_plain(version.policy)))
     for source, known in enumerate(head.sources):
         notes: list[ClockAdvance | MaxAheadChange] = [*known.moves, *known.limits]
         for note in notes:

@@ -161,13 +161,13 @@ def _switched(
     head: dict[str, Any], blobs: dict[str, bytes], noted: Sequence[PolicyChange | PolicyWithdrawal]
 ) -> list[tuple[str, bytes | None]]:
     """Have the head know the policies that were noted since; their texts, to be stored beside it."""
-    eras = [PolicyVersionRef(**era) for era in head["eras"]]
+    versions = [PolicyVersionRef(**version) for version in head["versions"]]
     try:
-        policies = PolicyVersions.stored(eras, blobs, head["watermark_ms"])
+        policies = PolicyVersions.stored(versions, blobs, head["watermark_ms"])
         policies.recall(noted)
     except (PolicyError, LostPolicyError) as error:
         raise PermanentError(f"expected policies that this release can read: {error}") from None
-    head["eras"] = [msgspec.to_builtins(era) for era in policies.heads()]
+    head["versions"] = [msgspec.to_builtins(version) for version in policies.heads()]
     return policies.changes()
 
 

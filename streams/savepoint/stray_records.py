@@ -30,7 +30,7 @@ class StrayRecords:
         return self._dealt[number]
 
 
-async def find_strays(cluster: Cluster, old: RescaleSide, partitions: int) -> StrayRecords:
+async def find_stray_records(cluster: Cluster, old: RescaleSide, partitions: int) -> StrayRecords:
     """Look for them beyond the partitions of ``old``. Unavailable; Refused where there are too many."""
     counts = await cluster.topics(old.names.inputs)
     found: list[list[Pair]] = []

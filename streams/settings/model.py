@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     input_prefix: TopicPrefix = "callwarden."
     """The prefix of the input topics' names."""
     output_prefix: TopicPrefix = "callwarden."
-    """The prefix of the output topics' names. Another prefix makes a canary ([canary.md](../how-to/canary.md))."""
+    """The prefix of the output topics' names. Another prefix makes a canary ([canary.md](../guides/canary.md))."""
     application_id: KafkaName = ""
     """Consumer group and prefix of transactional ids. Default: the output prefix without its last dot."""
     session_timeout_ms: Annotated[int, duration(6 * SECOND, 30 * MINUTE)] = 10 * SECOND
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     outage_grace_ms: Annotated[int, duration(1 * SECOND, 30 * DAY)] = 4 * HOUR
     """How long all calls may be absent and still not be late when they arrive."""
     enforce_from_ms: Moment = None
-    """The event time from which a new state decides; earlier records only count ([canary.md](../how-to/canary.md))."""
+    """The event time from which a new state decides; earlier records only count ([canary.md](../guides/canary.md))."""
 
     # The process: HTTP endpoints, shutdown, logs and metrics.
     web_host: str = "127.0.0.1"
@@ -154,13 +154,13 @@ class Settings(BaseSettings):
     billing_stale_after_ms: Annotated[int, duration(1 * SECOND, 1 * DAY)] = 10 * SECOND
     """If billing's data is older than this, it does not answer queries."""
     ledger_database: DatabaseUrl = SecretStr("sqlite:///callwarden-ledger.db")
-    """The ledger's database: SQLite or PostgreSQL ([ledger.md](../how-to/ledger.md))."""
+    """The ledger's database: SQLite or PostgreSQL ([ledger.md](../guides/ledger.md))."""
     ledger_port: Annotated[int, whole(1, 65535)] = 6068
     """The port of the ledger's health and metrics endpoints."""
     ledger_heads: AppendedFile = None
     """File to which the heads of the ledger's chains are appended daily. Default: they are only logged."""
     notify_database: DatabaseUrl = SecretStr("sqlite:///callwarden-notify.db")
-    """The notifier's database: SQLite or PostgreSQL ([notify.md](../how-to/notify.md))."""
+    """The notifier's database: SQLite or PostgreSQL ([notify.md](../guides/notify.md))."""
     notify_port: Annotated[int, whole(1, 65535)] = 6069
     """The port of the notifier's health and metrics endpoints."""
     notify_alertmanager_urls: WebAddresses = None

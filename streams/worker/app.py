@@ -69,10 +69,10 @@ class ConsumerLoopService(Service):
         await asyncio.wait([self._running])
 
 
-def make_app(setup: WorkerContext) -> tuple[faust.App, ConsumerLoop]:
+def make_app(context: WorkerContext) -> tuple[faust.App, ConsumerLoop]:
     """The app of a worker whose setup is known, ready to be started, without pages; and its engine."""
-    app = _new_app(setup.application_id)
-    engine = ConsumerLoop(setup, add_agents(app))
+    app = _new_app(context.application_id)
+    engine = ConsumerLoop(context, add_agents(app))
 
     async def made() -> ConsumerLoop:
         return engine

@@ -21,10 +21,10 @@ _TELL_AGAIN_MS = 3_600_000
 class CallFeed:
     """All partitions of the topic of calls; of those that other workers own, the last few records are read."""
 
-    def __init__(self, setup: WorkerContext, silence: SilentSources[TP]) -> None:
-        topic = setup.names.inputs[INPUTS.index(CALLS)]
-        self.tps = [TP(topic, number) for number in range(setup.partitions)]
-        self._setup, self._silence = setup, silence
+    def __init__(self, context: WorkerContext, silence: SilentSources[TP]) -> None:
+        topic = context.names.inputs[INPUTS.index(CALLS)]
+        self.tps = [TP(topic, number) for number in range(context.partitions)]
+        self._context, self._silence = context, silence
         self._tails: dict[TP, LogTail] = {}
         self._silent_ms = 0
         self._told_ms: int | None = None
@@ -47,10 +47,10 @@ class CallFeed:
             silent_ms.append(quiet_ms)
             if quiet_ms < self._silence.idle_after_ms:
                 newest.append(newest_ms)
-                if now_ms is None or not feed_is_current(newest, now_ms, self._setup.policy.lateness_ms):
+                if now_ms is None or not feed_is_current(newest, now_ms, self._context.policy.lateness_ms):
                     break
         self._silent_ms = min(silent_ms, default=0)
-        return now_ms is not None and feed_is_current(newest, now_ms, self._setup.policy.lateness_ms)
+        return now_ms is not None and feed_is_current(newest, now_ms, self._context.policy.lateness_ms)
 
     async def _look(self, tp: TP, owner: PartitionOwner | None, end: int) -> tuple[int, int | None]:
         """For how long a partition has been silent, and the event time of its newest call, where one is known."""
@@ -63,19 +63,19 @@ class CallFeed:
 
     async def _tail(self, tp: TP, end: int) -> LogTail:
         """What is known of the last records of a partition, up to ``end``."""
-        setup = self._setup
+        context = self._context
         tail = self._tails.get(tp)
         if tail is None:
-            place = PartitionIdentity(tp.partition, setup.partitions, setup.partitioner)
-            tail = self._tails[tp] = LogTail(setup.policy, setup.secret, place, setup.live.max_ahead_ms)
+            place = PartitionIdentity(tp.partition, context.partitions, context.partitioner)
+            tail = self._tails[tp] = LogTail(context.policy, context.secret, place, context.live.max_ahead_ms)
         before = tail.reading.position
         if before == end:
             return tail
-        start = (await setup.cluster.starts([tp]))[tp]
+        start = (await context.cluster.starts([tp]))[tp]
         at = max(end - _TAIL_ROWS, start, before if before <= end else 0)
         tail.begin(at)
         try:
-            async for fetched in setup.cluster.read(tp, at, end):
+            async for fetched in context.cluster.read(tp, at, end):
                 tail.read(fetched.rows)
         except (OffsetOutOfRange, CorruptLog):
             pass  # it is for its owner to report; nothing valid can be read there
@@ -84,14 +84,14 @@ class CallFeed:
 
     def tell_of_outage(self) -> None:
         """Say for how long no call has come in any partition, as the last look has it."""
-        now_ms = self._setup.broker_clock.steady_ms()
+        now_ms = self._context.broker_clock.steady_ms()
         away = self._silent_ms >= self._silence.idle_after_ms
-        self._setup.telemetry.feed_silent(self._silent_ms / 1000)
+        self._context.telemetry.feed_silent(self._silent_ms / 1000)
         if away and (self._told_ms is None or now_ms - self._told_ms >= _TELL_AGAIN_MS):
             log.warning(
                 "no call comes in any partition; windows wait for the outage's grace",
                 silent_s=self._silent_ms // 1000,
-                grace_s=self._setup.live.outage_grace_ms // 1000,
+                grace_s=self._context.live.outage_grace_ms // 1000,
             )
             self._told_ms = now_ms
         elif not away:

@@ -33,9 +33,9 @@ class _Waiting(NamedTuple):
 class ClockTicks:
     """Keeps a worker's `BrokerClock` right, by one tick at a time."""
 
-    def __init__(self, setup: WorkerContext) -> None:
-        self._setup = setup
-        self._unsettled_s = min(setup.live.idle_after_ms / 1000, _UNSETTLED_S)
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._unsettled_s = min(context.live.idle_after_ms / 1000, _UNSETTLED_S)
         self._ticking: asyncio.Task[None] | None = None
         self._tried_s: float | None = None
         self._ticked_s: float | None = None
@@ -51,13 +51,13 @@ class ClockTicks:
         It carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.
         """
         self._waits = {number: list(lines) for number, lines in waits.items()}
-        clock, now_s = self._setup.broker_clock, asyncio.get_running_loop().time()
+        clock, now_s = self._context.broker_clock, asyncio.get_running_loop().time()
         if self._ticked_s is not None and now_s - self._ticked_s > _GOOD_S:
             clock.forget()
         if number is None:
             self._waiting = None
         elif self._due(clock, now_s):
-            self._waiting = self._waiting or _Waiting(now_s, self._setup.now_ms())
+            self._waiting = self._waiting or _Waiting(now_s, self._context.now_ms())
             self._tried_s = now_s
             self._ticking = asyncio.create_task(self._tick(number), name="tick")
 
@@ -70,27 +70,27 @@ class ClockTicks:
         return now_s - self._tried_s >= (_SETTLED_S if settled else self._unsettled_s)
 
     async def _tick(self, number: int) -> None:
-        setup = self._setup
+        context = self._context
         sent, waits = self._moment(), self._waits
         value = emit.encode_tick(sent.host_ms, waits)
-        tick = OutputRecord(setup.names.output("clock"), number, str(number).encode(), value)
+        tick = OutputRecord(context.names.output("clock"), number, str(number).encode(), value)
         try:
-            broker_ms = await setup.cluster.stamp(tick)
+            broker_ms = await context.cluster.stamp(tick)
         except (TransientError, PermanentError) as error:
             self._why = str(error)
             if isinstance(error, PermanentError):
                 self._tell("the clock log takes no tick; clocks of silent sources stand", why=self._why)
             return
-        setup.broker_clock.tick(sent, self._moment(), broker_ms)
+        context.broker_clock.tick(sent, self._moment(), broker_ms)
         self._waits_told = waits
         self._ticked_s, self._waiting = asyncio.get_running_loop().time(), None
-        skew_ms = setup.broker_clock.skew_ms or 0
-        setup.telemetry.skew(skew_ms / 1000)
+        skew_ms = context.broker_clock.skew_ms or 0
+        context.telemetry.skew(skew_ms / 1000)
         if abs(skew_ms) > _SKEWED_MS:
             self._tell("the clock of this host differs from the broker's", ahead_s=skew_ms / 1000)
 
     def _moment(self) -> Moment:
-        return Moment(self._setup.now_ms(), self._setup.broker_clock.steady_ms())
+        return Moment(self._context.now_ms(), self._context.broker_clock.steady_ms())
 
     def _tell(self, event: str, **more: object) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -105,11 +105,11 @@ class ClockTicks:
         if self._waiting is not None and asyncio.get_running_loop().time() - self._waiting.at_s > _STUCK_S:
             why = f" ({self._why})" if self._why else ""
             said.append(
-                f"no tick in {self._setup.names.output('clock')} has been acknowledged since "
+                f"no tick in {self._context.names.output('clock')} has been acknowledged since "
                 f"{rfc3339(self._waiting.host_ms)}{why}: clocks of silent sources stand still soon, or do; "
                 "`callwarden topics check` shows what is wrong with the topic"
             )
-        skew_ms = self._setup.broker_clock.skew_ms or 0
+        skew_ms = self._context.broker_clock.skew_ms or 0
         if abs(skew_ms) > _SKEWED_MS:
             said.append(
                 f"the clock of this host is {abs(skew_ms) / 1000:.1f} s {'ahead of' if skew_ms > 0 else 'behind'} the "

@@ -66,18 +66,18 @@ class ConsumerLoop:
     ``run`` works until ``stop``; an error that stops more than a partition comes out of ``run``.
     """
 
-    def __init__(self, setup: WorkerContext, deliver: Deliver) -> None:
-        self._setup = setup
+    def __init__(self, context: WorkerContext, deliver: Deliver) -> None:
+        self._context = context
         self._deliver = deliver
         self.owners: dict[int, PartitionOwner] = {}
         self._assigned: set[int] = set()
         self._parked_ms: dict[int, int] = {}
-        topics = [*setup.names.inputs, setup.names.output("control")]
-        self._consumer: Consumer = setup.cluster.consumer(topics)
+        topics = [*context.names.inputs, context.names.output("control")]
+        self._consumer: Consumer = context.cluster.consumer(topics)
         self._stopping = asyncio.Event()
         self._joined = False
-        self._clocks = IdleClocks(setup, self.owners, self._assigned, self._consumer.undecided)
-        self._topics = TopicGuard(setup, self.owners, self._assigned)
+        self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
+        self._topics = TopicGuard(context, self.owners, self._assigned)
         self._away = False
         self._shared_out = False  # since it last joined, the group has said which partitions are ours
         self._turned_s: float | None = None
@@ -132,7 +132,7 @@ class ConsumerLoop:
             still += [f"partition {number}: {why}" for number, why in self.standing_still.items()]
         if still or self._clocks.behind is None:
             return still or ["how far it is behind is not known yet"]
-        most = self._setup.ready_lag
+        most = self._context.ready_lag
         return [
             f"{tp.topic}-{tp.partition}: {records} records to go; at {most} it is ready"
             for tp, records in self._clocks.behind.items()
@@ -187,7 +187,7 @@ class ConsumerLoop:
         if why is None and self._away:
             log.info("the broker is back")
         self._away = why is not None
-        self._setup.telemetry.broker(self._away)
+        self._context.telemetry.broker(self._away)
 
     # The group --------------------------------------------------------------------------------------------------
 
@@ -198,14 +198,14 @@ class ConsumerLoop:
         for number in sorted({tp.partition for tp in tps} - self._assigned):
             owner = self.owners.get(number)
             if owner is None:
-                owner = self.owners[number] = PartitionOwner(number, self._setup, self._consumer)
+                owner = self.owners[number] = PartitionOwner(number, self._context, self._consumer)
             self._assigned.add(number)
             self._topics.begin(owner, tps)
 
     async def _revoked(self, tps: frozenset[TP]) -> None:
         self._shared_out, self._clocks.behind = False, None
         numbers = sorted({tp.partition for tp in tps} & self.owners.keys())
-        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._setup.broker_clock.steady_ms())
+        self._parked_ms |= dict.fromkeys(self._assigned.intersection(numbers), self._context.broker_clock.steady_ms())
         self._assigned.difference_update(numbers)
         await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
@@ -224,7 +224,7 @@ class ConsumerLoop:
                 if gone.tp in owner.wanted:
                     log.warning("a log begins anew, its partition is opened again", why=str(gone))
                     owner.forget()
-                    owner.begin(self._setup.rest_s)
+                    owner.begin(self._context.rest_s)
         except CorruptLog as torn:
             if torn.tp in wanted:
                 around = self.owners[torn.tp.partition].torn(torn)
@@ -256,14 +256,14 @@ class ConsumerLoop:
             owner.hold(tp, rest)
         elif owner.phase is OwnerPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
             # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
-            self._setup.telemetry.stale()
+            self._context.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
 
     async def _hand_on(self, owner: PartitionOwner, tp: TP, fetched: FetchedBatch) -> FetchedBatch | None:
         """Feed it slice by slice; what is left where the partition can take no more before its next transaction."""
         if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
             return None
-        source = self._setup.names.source(tp.topic)
+        source = self._context.names.source(tp.topic)
         if source is None:
             owner.control(fetched)
             return None
@@ -287,7 +287,7 @@ class ConsumerLoop:
     # Silent sources ---------------------------------------------------------------------------------------------
 
     async def _look_on(self) -> None:
-        every_s = min(self._setup.live.idle_after_ms / 6, 5_000) / 1000
+        every_s = min(self._context.live.idle_after_ms / 6, 5_000) / 1000
         while True:
             await asyncio.sleep(min(every_s, _CONFIRM_S) if self._topics.watch.suspected else every_s)
             try:
@@ -304,7 +304,7 @@ class ConsumerLoop:
 
     def _let_go(self) -> None:
         """The memory of partitions that went to others is kept for a while only."""
-        now_ms = self._setup.broker_clock.steady_ms()
+        now_ms = self._context.broker_clock.steady_ms()
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]

@@ -69,7 +69,7 @@ class WorkerContext:
     def log_differences(self, partition: StreamTask) -> None:
         """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
         number = partition.place.number
-        known = [era.policy.sha256 for era in partition.eras]
+        known = [version.policy.sha256 for version in partition.versions]
         if self.policy.sha256 not in known[-2:]:
             log.warning(
                 "the policy of the state holds, not that of this worker's file; `callwarden policy apply` changes it",

@@ -22,16 +22,16 @@ class IdleClocks:
 
     def __init__(
         self,
-        setup: WorkerContext,
+        context: WorkerContext,
         owners: Mapping[int, PartitionOwner],
         assigned: Set[int],
         undecided: Callable[[], Mapping[TP, int]],
     ) -> None:
-        self._setup, self._owners, self._assigned, self._undecided = setup, owners, assigned, undecided
-        self._silence: SilentSources[TP] = SilentSources(setup.live.idle_after_ms)
-        self._feed = CallFeed(setup, self._silence)
-        self._ticks = ClockTicks(setup)
-        self._waits = WaitReasons(setup, self._silence)
+        self._context, self._owners, self._assigned, self._undecided = context, owners, assigned, undecided
+        self._silence: SilentSources[TP] = SilentSources(context.live.idle_after_ms)
+        self._feed = CallFeed(context, self._silence)
+        self._ticks = ClockTicks(context)
+        self._waits = WaitReasons(context, self._silence)
         self._asked_s: float | None = None
         self.behind: dict[TP, int] | None = None
 
@@ -56,17 +56,17 @@ class IdleClocks:
 
     async def look(self) -> None:
         """Look at the ends of the logs, and move the clocks of those that were silent for long enough. Unavailable."""
-        setup, names = self._setup, self._setup.names
+        context, names = self._context, self._context.names
         numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnerPhase.UNFIT)
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
-        began_ms = setup.broker_clock.steady_ms()  # what comes during the look must not find the clock ahead of it
+        began_ms = context.broker_clock.steady_ms()  # what comes during the look must not find the clock ahead of it
         self._asked_s = asyncio.get_running_loop().time()
         try:
-            ends = await setup.cluster.ends(sorted({*self._feed.tps, *inputs}))
+            ends = await context.cluster.ends(sorted({*self._feed.tps, *inputs}))
         finally:
             self._asked_s = None
         self._silence.look(round(asyncio.get_running_loop().time() * 1000), ends)
-        now_ms = setup.broker_clock.at_ms(began_ms)
+        now_ms = context.broker_clock.at_ms(began_ms)
         current = await self._feed.is_current(self._mine(), ends, now_ms)
         for owner in self._mine().values():
             owner.idle(self._silence, ends, now_ms, current)
@@ -75,7 +75,7 @@ class IdleClocks:
         self._feed.tell_of_outage()
         for topic, name in zip(INPUTS, names.inputs, strict=True):
             quiet = [self._silence.quiet(tp, owner.reading(tp)) for tp, owner in owned.items() if tp.topic == name]
-            setup.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
+            context.telemetry.silent(topic, min(one.for_ms for one in quiet) / 1000 if quiet else None)
 
         running = [number for number, owner in self._mine().items() if owner.phase is OwnerPhase.RUNNING]
         self._waits.look(self._mine(), ends, self._undecided())

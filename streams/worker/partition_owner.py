@@ -62,15 +62,15 @@ _STANDING_STILL = (OwnerPhase.REFUSED, OwnerPhase.STOPPED)  # until the operator
 class PartitionOwner:
     """One partition number of all topics, for as long as this worker has it."""
 
-    def __init__(self, number: int, setup: WorkerContext, consumer: Consumer) -> None:
+    def __init__(self, number: int, context: WorkerContext, consumer: Consumer) -> None:
         self.number = number
         self.phase = OwnerPhase.OPENING
         self.busy = False  # a thread works on the partition
         self.control_next = 0
         self.why = ""
-        self._setup = setup
+        self._context = context
         self._consumer = consumer
-        self._tps = setup.names.of(number)
+        self._tps = context.names.of(number)
         self._partition: StreamTask | None = None
         self._writer: Writer | None = None
         self._state_end = -1
@@ -146,7 +146,7 @@ class PartitionOwner:
             await self._writer.stop()
             self._writer = None
         self.phase = OwnerPhase.PARKED
-        self._setup.telemetry.gone(self.number)
+        self._context.telemetry.gone(self.number)
 
     async def _open(self, after_s: float, under_way: list[asyncio.Task[None]]) -> None:
         if under_way:
@@ -167,7 +167,7 @@ class PartitionOwner:
                     self._halt(OwnerPhase.REFUSED, str(error))
                     return
                 refused = True
-                await asyncio.sleep(self._setup.rest_s)
+                await asyncio.sleep(self._context.rest_s)
             except PermanentError as error:
                 self._halt(OwnerPhase.REFUSED, str(error))
                 return
@@ -178,23 +178,25 @@ class PartitionOwner:
                 return
 
     async def _open_once(self) -> None:
-        setup, control = self._setup, self._tps[-1]
+        context, control = self._context, self._tps[-1]
         loop = asyncio.get_running_loop()
         began = loop.time()
         # Should this fail, the operator's commands from here on are listened to.
-        self.control_next = (await setup.cluster.ends([control]))[control]
+        self.control_next = (await context.cluster.ends([control]))[control]
         if self._writer is not None:
             await self._writer.stop()
-        self._writer = setup.cluster.writer(f"{setup.application_id}-{self.number}")
+        self._writer = context.cluster.writer(f"{context.application_id}-{self.number}")
         await self._writer.start()
         if not await self._still_mine():
             self._partition = None
             try:
-                opened = await open_partition(setup.cluster, setup.names, self.number, setup.partition(self.number))
+                opened = await open_partition(
+                    context.cluster, context.names, self.number, context.partition(self.number)
+                )
             except RecoveryRefused as refused:
                 self.control_next = refused.control_end
                 raise
-            setup.log_differences(opened.partition)
+            context.log_differences(opened.partition)
             self._adopt(opened)
         assert self._partition is not None
         self.control_next = self._partition.control
@@ -203,7 +205,7 @@ class PartitionOwner:
             self._consumer.seek(tp, offset)
         self._show(OwnerPhase.RUNNING)
         self._consumer.resume(self._tps)
-        setup.telemetry.opened(self.number, loop.time() - began, self._readable)
+        context.telemetry.opened(self.number, loop.time() - began, self._readable)
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 
     def _readable(self) -> Shard | None:
@@ -223,9 +225,9 @@ class PartitionOwner:
         """Whether the memory is what the stored state says, because nobody has written since."""
         if self._partition is None:
             return False
-        state = TP(self._setup.names.output("state"), self.number)
-        end = (await self._setup.cluster.ends([state]))[state]
-        async for fetched in self._setup.cluster.read(state, self._state_end, end):
+        state = TP(self._context.names.output("state"), self.number)
+        end = (await self._context.cluster.ends([state]))[state]
+        async for fetched in self._context.cluster.read(state, self._state_end, end):
             if len(fetched):
                 return False
         return True
@@ -274,14 +276,14 @@ class PartitionOwner:
 
     def next_offset(self, tp: TP) -> int:
         """From where ``tp`` is to be read on."""
-        source = self._setup.names.source(tp.topic)
+        source = self._context.names.source(tp.topic)
         if source is None or self._partition is None:
             return self.control_next
         return self._partition.sources.offsets[source]
 
     def reading(self, tp: TP) -> ReadProgress | None:
         """How far an input has been read; None where nothing is known of it but its end."""
-        source = self._setup.names.source(tp.topic)
+        source = self._context.names.source(tp.topic)
         return None if self._partition is None or source is None else self._partition.sources.reading(source)
 
     def slices(self, tp: TP, fetched: FetchedBatch, most: int, most_bytes: int) -> list[RecordBatch]:
@@ -309,7 +311,7 @@ class PartitionOwner:
         partition.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
         if len(rows):
-            now_ms = self._setup.broker_clock.rough_ms
+            now_ms = self._context.broker_clock.rough_ms
             self._caught_up = now_ms is not None and int(rows.timestamps_ms[-1]) >= now_ms - _PRESENT_MS
 
     @property
@@ -350,10 +352,10 @@ class PartitionOwner:
         """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
         assert self._partition is not None
         self._control_moved = True
-        wrong = apply_command(command, self._partition, self._setup.names, accepted)
+        wrong = apply_command(command, self._partition, self._context.names, accepted)
         if wrong is None and isinstance(command, PolicyCommand):
-            era, later = self._partition.newest, self._partition.judged_later()
-            told_of = {"policy": era.policy.sha256[:12], "from_ms": era.from_ms, "judged_later_ms": later}
+            version, later = self._partition.newest, self._partition.judged_later()
+            told_of = {"policy": version.policy.sha256[:12], "from_ms": version.from_ms, "judged_later_ms": later}
             log.info("another policy will hold", partition=self.number, **told_of)
         if wrong:
             self._partition.refuse(refused_command_entry(offset, command, wrong))
@@ -379,7 +381,7 @@ class PartitionOwner:
         now_ms: int | None,
         feed_current: bool,
     ) -> None:
-        telemetry = self._setup.telemetry
+        telemetry = self._context.telemetry
         for source, offset in enumerate(partition.sources.offsets):
             tp = self._tps[source]
             if tp in ends:
@@ -402,7 +404,7 @@ class PartitionOwner:
                 f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then start the worker again"
             )
             return None
-        source = self._setup.names.source(tp.topic)
+        source = self._context.names.source(tp.topic)
         if partition is None or source is None:
             return None
         if torn.offset != partition.sources.offsets[source]:
@@ -460,7 +462,7 @@ class PartitionOwner:
 
     async def _beside(self, work: Callable[..., _T], partition: StreamTask, *more: bool) -> _T | None:
         """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
-        async with self._setup.large:
+        async with self._context.large:
             if partition is not self._partition:
                 return None
             self.busy = True
@@ -472,7 +474,7 @@ class PartitionOwner:
     async def _commit(self, hand_over: bool = False) -> None:
         assert self._partition is not None
         assert self._writer is not None
-        partition, writer, setup = self._partition, self._writer, self._setup
+        partition, writer, context = self._partition, self._writer, self._context
         loop = asyncio.get_running_loop()
         try:
             work = partition.work(_MOST_AT_ONCE) + (partition.open_work if hand_over else 0)
@@ -491,11 +493,11 @@ class PartitionOwner:
                 await asyncio.sleep(0)
         except (Fenced, TransientError) as error:
             log.warning("transaction failed, the state is read anew", partition=self.number, why=str(error))
-            setup.telemetry.transaction_failed()
+            context.telemetry.transaction_failed()
             self.forget()
             if self.phase is OwnerPhase.RUNNING:
                 # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
-                self.begin(setup.rest_s)
+                self.begin(context.rest_s)
         except PermanentError as error:
             self._halt(OwnerPhase.REFUSED, str(error))
         except UndecidableError as error:
@@ -521,9 +523,9 @@ class PartitionOwner:
         taken = partition.take()
         state = partition.snapshot(hand_over)
         self._waiting_since, self._control_moved = None, False
-        outs = emit.records(self._setup.names, self.number, taken, state)
-        counts = self._setup.telemetry.counts(taken)
-        return outs, partial(self._setup.telemetry.committed, self.number, counts, partition.watermark_ms)
+        outs = emit.records(self._context.names, self.number, taken, state)
+        counts = self._context.telemetry.counts(taken)
+        return outs, partial(self._context.telemetry.committed, self.number, counts, partition.watermark_ms)
 
     def forget(self) -> None:
         """What is in memory is worth nothing any more."""
@@ -544,7 +546,7 @@ class PartitionOwner:
 
     def _fault(self, at: str, error: BaseException) -> None:
         read = (
-            dict(zip(self._setup.names.inputs, self._partition.sources.offsets, strict=True))
+            dict(zip(self._context.names.inputs, self._partition.sources.offsets, strict=True))
             if self._partition
             else None
         )
@@ -566,7 +568,7 @@ class PartitionOwner:
         self.phase = phase
         if phase is OwnerPhase.RUNNING:
             self.why = ""
-        self._setup.telemetry.phase(self.number, phase.value)
+        self._context.telemetry.phase(self.number, phase.value)
 
 
 def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:

@@ -15,14 +15,14 @@ log = structlog.get_logger("callwarden")
 class TopicGuard:
     """Has the owners of the ``assigned`` partitions do what the look at the topics demands."""
 
-    def __init__(self, setup: WorkerContext, owners: Mapping[int, PartitionOwner], assigned: set[int]) -> None:
-        self._setup, self._owners, self._assigned = setup, owners, assigned
+    def __init__(self, context: WorkerContext, owners: Mapping[int, PartitionOwner], assigned: set[int]) -> None:
+        self._context, self._owners, self._assigned = context, owners, assigned
         self._halted: set[int] = set()  # partitions that were refused because of the topics
-        self.watch = TopicChanges(setup.names, setup.partitions)
+        self.watch = TopicChanges(context.names, context.partitions)
 
     def begin(self, owner: PartitionOwner, assigned: frozenset[TP]) -> None:
         """Open a partition that was assigned, or refuse it where one of its topics is missing."""
-        missing = [f"{tp.topic}-{tp.partition}" for tp in self._setup.names.of(owner.number) if tp not in assigned]
+        missing = [f"{tp.topic}-{tp.partition}" for tp in self._context.names.of(owner.number) if tp not in assigned]
         if self.watch.halting or missing:
             self._halted.add(owner.number)
             owner.refuse("; ".join(self.watch.halting.values()) or f"there is no {', '.join(missing)}")
@@ -33,9 +33,9 @@ class TopicGuard:
     async def look(self, assigned: frozenset[TP]) -> bool:
         """Look at the topics; whether all that there must be are there. Unavailable, Refused of the cluster."""
         watch, before = self.watch, self.watch.faults
-        recreated = watch.look(await self._setup.cluster.topics(self._setup.names.all))
+        recreated = watch.look(await self._context.cluster.topics(self._context.names.all))
         if watch.faults != before:
-            self._setup.telemetry.topic_faults(len(watch.faults))
+            self._context.telemetry.topic_faults(len(watch.faults))
             for why in watch.faults:
                 log.error("a topic is not as it must be", why=why)
             if not watch.faults:
@@ -45,7 +45,7 @@ class TopicGuard:
             if watch.halting:
                 self._halted.add(number)
                 owner.refuse("; ".join(watch.halting.values()))
-            elif (recreated or number in self._halted) and assigned.issuperset(self._setup.names.of(number)):
+            elif (recreated or number in self._halted) and assigned.issuperset(self._context.names.of(number)):
                 self._halted.discard(number)
                 owner.forget()
                 owner.begin()

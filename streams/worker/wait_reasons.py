@@ -28,8 +28,8 @@ _V = TypeVar("_V")
 class WaitReasons:
     """Kept up by each look: since when clocks stand, old records hold decisions back, and transactions are open."""
 
-    def __init__(self, setup: WorkerContext, silence: SilentSources[TP]) -> None:
-        self._setup, self._silence = setup, silence
+    def __init__(self, context: WorkerContext, silence: SilentSources[TP]) -> None:
+        self._context, self._silence = context, silence
         self._stands: dict[TP, tuple[int, int]] = {}
         self._old: dict[TP, tuple[None, int]] = {}
         self._open: dict[TP, tuple[int, int]] = {}
@@ -37,10 +37,10 @@ class WaitReasons:
 
     def look(self, owners: Mapping[int, PartitionOwner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
         """As of a look at these ``ends``; ``undecided`` are the first offsets of open transactions."""
-        now_ms = self._setup.broker_clock.rough_ms
+        now_ms = self._context.broker_clock.rough_ms
         if now_ms is None:
             return
-        inputs = self._setup.names.inputs
+        inputs = self._context.names.inputs
         self._open = _since(self._open, {tp: at for tp, at in undecided.items() if tp.topic in inputs}, now_ms)
         clocks: dict[TP, int] = {}
         for number, owner in owners.items():
@@ -62,8 +62,8 @@ class WaitReasons:
 
     def _hold(self, number: int, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int) -> WatermarkHold | None:
         """What holds the watermark of a partition back."""
-        partition, live = owner.partition, self._setup.live
-        tps = [TP(topic, number) for topic in self._setup.names.inputs]
+        partition, live = owner.partition, self._context.live
+        tps = [TP(topic, number) for topic in self._context.names.inputs]
         if owner.phase is not OwnerPhase.RUNNING or partition is None or not all(tp in ends for tp in tps):
             return None
         sources = partition.sources
@@ -81,7 +81,7 @@ class WaitReasons:
         )
 
     def _of(self, number: int, hold: WatermarkHold | None, now_ms: int) -> list[str]:
-        tps = [TP(topic, number) for topic in self._setup.names.inputs]
+        tps = [TP(topic, number) for topic in self._context.names.inputs]
         lines = [
             open_transaction(tp.topic, number, at, since_ms)
             for tp in tps
@@ -93,7 +93,7 @@ class WaitReasons:
             tp = tps[hold.source]
             # The times of old records rise, or the source would be silent.
             _, since_ms = self._old[tp] if hold.why is HoldReason.OLD_RECORDS else self._stands[tp]
-            if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._setup.live.idle_after_ms:
+            if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._context.live.idle_after_ms:
                 return lines  # it is being read, or is about to be seen to be silent
             lines.append(sentence(hold, tp.topic, number, since_ms))
         return lines

@@ -81,7 +81,7 @@ def ready(port: int) -> bool:
 
 
 async def measure(address: str, database: str, sizes: Sizes, scratch: Path) -> str:
-    """Fill the topic, let billing catch up, ask; what came out, as the table of docs/how-to/billing.md."""
+    """Fill the topic, let billing catch up, ask; what came out, as the table of docs/guides/billing.md."""
     await make_topic(address)
     await fill(address, 0, sizes.events, sizes.tenants)
     [port] = free_ports(1)

@@ -26,7 +26,9 @@ def parts_of(shard: Shard) -> dict[str, int]:
         "keys of stored panes": size_of([windows._store], seen),
         "open calls": size_of([shard._unsealed], seen),
         "ids remembered": size_of([shard._seen], seen),
-        "running sums and panes": size_of([*(span.level for span in spans), windows._hour, windows.sealed], seen),
+        "running sums and panes": size_of(
+            [*(span.running_sums for span in spans), windows._hour, windows.sealed], seen
+        ),
         "tallies of callees and callers": size_of(tallies, seen),
         "evidence": size_of([windows.evidence], seen),
         "what is not a call": size_of([shard._standings, shard._records, shard._decisions], seen),

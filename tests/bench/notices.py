@@ -52,7 +52,7 @@ def records(folder: Path) -> Iterator[tuple[int, Alert | Enforcement]]:
 def told(folder: Path, manners: Throttle) -> Month:
     """The month, with the time of the records as the clock."""
     policy = load(None)
-    desk, month = NotificationRules(policy, manners), Month()
+    rules, month = NotificationRules(policy, manners), Month()
     tenants: dict[str, TenantState] = {}
     pending: dict[str, PendingCase] = {}
     warned: set[str] = set()
@@ -68,7 +68,7 @@ def told(folder: Path, manners: Throttle) -> Month:
         nonlocal next_summary
         for tenant_id, tenant in tenants.items():
             if tenant.due_ms is not None and tenant.due_ms <= now_ms:
-                take(desk.tick(tenant_id, tenant, now_ms), now_ms)
+                take(rules.tick(tenant_id, tenant, now_ms), now_ms)
         soon = about_to_lapse([p for p in pending.values() if p.id not in warned], now_ms, manners.before_lapse_ms)
         if soon:
             warned.update(each.id for each in soon)
@@ -79,7 +79,7 @@ def told(folder: Path, manners: Throttle) -> Month:
                 silent.clear()
             next_summary = next_summary_ms(now_ms, 9, policy.params.timezone)
 
-    followed = Followed(desk)
+    followed = Followed(rules)
     for at_ms, record in records(folder):
         while next_tick <= at_ms:
             next_tick = next_tick + MINUTE if next_tick else at_ms + MINUTE
@@ -87,11 +87,11 @@ def told(folder: Path, manners: Throttle) -> Month:
         if isinstance(record, Alert):
             tenant = tenants.setdefault(record.tenant_id, TenantState())
             followed.alert(record, tenant)
-            take(desk.alert(record.tenant_id, tenant, record, at_ms), at_ms)
+            take(rules.alert(record.tenant_id, tenant, record, at_ms), at_ms)
         else:
             tenant = tenants.setdefault(record.subject, TenantState())
             followed.decision(record)
-            take(desk.decision(record.subject, tenant, record, at_ms), at_ms)
+            take(rules.decision(record.subject, tenant, record, at_ms), at_ms)
             for old in (record.data.supersedes, record.data.reverses):
                 pending.pop(old or "", None)
             if record.data.review_by_ms is not None:
@@ -106,8 +106,8 @@ def told(folder: Path, manners: Throttle) -> Month:
 class Followed:
     """Threads of alerts, apart from the desk's: each from its first alert until all of a behaviour was quiet a day."""
 
-    def __init__(self, desk: NotificationRules) -> None:
-        self._desk = desk
+    def __init__(self, rules: NotificationRules) -> None:
+        self._desk = rules
         self._open: dict[tuple[str, str], list[int]] = {}  # firing, last_ms, followed, stopped
         self._done: list[tuple[bool, bool]] = []
         self._firing: dict[str, tuple[str, str]] = {}

@@ -34,7 +34,7 @@ from watching.alarms import Alarms, hurried_alarms
 
 pytestmark = pytest.mark.services
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "how-to" / "runbook.md").read_text("utf-8")
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "guides" / "runbook.md").read_text("utf-8")
 HOMES = {partition_of(f"t{n}".encode(), PARTITIONS, "murmur2"): f"t{n}" for n in range(40)}
 """A tenant of each partition."""
 

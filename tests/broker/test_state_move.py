@@ -1,6 +1,6 @@
 """The state is moved to topics with another number of partitions: before and after, what one replay of all decides.
 
-The audits of both sides, billing and ledger say so, too, in the order of docs/how-to/upgrades.md.
+The audits of both sides, billing and ledger say so, too, in the order of docs/guides/upgrades.md.
 """
 
 import asyncio

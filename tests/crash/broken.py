@@ -193,7 +193,7 @@ _BUT_NOTES = "others = [out for out in outs if out not in notes]"
 
 SWITCH_BROKEN: dict[str, list[Change]] = {
     "the note is lost": [
-        Change(StreamTask, "switch", "self._notes.append(policies.note(era, reason, by, at_ms))", "pass")
+        Change(StreamTask, "switch", "self._notes.append(policies.note(version, reason, by, at_ms))", "pass")
     ],
     "the state, then the note": [
         _parted(_NOTES, _BUT_NOTES, _WRITE_OTHERS, "notes and await writer.commit(notes, {})")
@@ -208,9 +208,9 @@ SWITCH_BROKEN: dict[str, list[Change]] = {
 }
 
 WITHDRAWAL_BROKEN: dict[str, list[Change]] = {
-    "it is not noted": [Change(StreamTask, "withdraw", "for era in gone]", "for era in ()]")],
+    "it is not noted": [Change(StreamTask, "withdraw", "for version in gone]", "for version in ()]")],
     "it is noted, and the policy stays": [
-        Change(PolicyVersions, "withdraw", "gone.append(self.eras.pop(place))", "gone.append(self.eras[place])")
+        Change(PolicyVersions, "withdraw", "gone.append(self.versions.pop(place))", "gone.append(self.versions[place])")
     ],
     "a replay takes no notice": [Change(PolicyVersions, "recall", "del coming[note.from_ms]", "pass")],
 }

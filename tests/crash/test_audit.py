@@ -42,8 +42,8 @@ def look(world: World, start: ArchiveReader | None = None, secret: bytes = b"sec
     loop = VirtualLoop()
     broker = Broker(loop, VirtualClock(loop, 0), world.rng, world.broker.topics)
     broker.logs = world.broker.logs
-    setup = AuditContext(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, world.policy, secret, world.live)
-    report: AuditReport = run(loop, audit(setup, start))
+    context = AuditContext(MemoryCluster(steady_link(broker, loop, world.rng)), NAMES, world.policy, secret, world.live)
+    report: AuditReport = run(loop, audit(context, start))
     return report
 
 

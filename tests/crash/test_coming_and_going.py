@@ -73,7 +73,7 @@ def test_a_worker_that_is_stopped_before_it_could_join_ends_and_was_never_ready(
 
     async def go() -> None:
         worker = world.add_worker()
-        _, engine = make_app(world.setup(MemoryCluster(worker.link)))
+        _, engine = make_app(world.context(MemoryCluster(worker.link)))
         assert engine.not_ready, "nothing is wrong that it knows of, but it does not belong to the group"
         await asyncio.sleep(20)
         assert worker.engine is not None

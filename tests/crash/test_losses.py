@@ -312,7 +312,7 @@ def test_a_state_is_not_opened_with_other_inputs_than_it_was_made_from() -> None
         with pytest.raises(PermanentError, match=told):
             await check_inputs(cluster, wrong)
         with pytest.raises(RecoveryRefused, match=told):
-            await open_partition(cluster, wrong, 0, world.setup(cluster).partition(0))
+            await open_partition(cluster, wrong, 0, world.context(cluster).partition(0))
         await check_inputs(cluster, NAMES)
 
     play(world, go)

@@ -14,12 +14,12 @@ from streams.worker.context import WorkerContext
 
 
 def impatient(world: World) -> None:
-    made = world.setup
+    made = world.context
 
-    def setup(cluster: MemoryCluster) -> WorkerContext:
+    def context(cluster: MemoryCluster) -> WorkerContext:
         return dataclasses.replace(made(cluster), ready_lag=2)
 
-    world.setup = setup  # type: ignore[method-assign]
+    world.context = context  # type: ignore[method-assign]
 
 
 def test_it_is_ready_once_it_has_its_partitions_and_has_read_them_but_for_so_many_records(

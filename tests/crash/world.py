@@ -35,9 +35,9 @@ class Worker:
         self._main = self.process.run(self._run)
 
     async def _run(self) -> None:
-        setup = self._world.setup(MemoryCluster(self.link))
-        self.telemetry = setup.telemetry
-        self._app, self.engine = make_app(setup)
+        context = self._world.context(MemoryCluster(self.link))
+        self.telemetry = context.telemetry
+        self._app, self.engine = make_app(context)
         await self._app.start()
         await self._app.wait_until_stopped()
 
@@ -118,7 +118,7 @@ class World:
         self.workers: list[Worker] = []
         self.divert: Callable[[TP, Record], bool] = lambda tp, record: False
 
-    def setup(self, cluster: MemoryCluster) -> WorkerContext:
+    def context(self, cluster: MemoryCluster) -> WorkerContext:
         """What a worker is made of."""
         return WorkerContext(
             cluster=cluster,

@@ -19,7 +19,7 @@ from streams.settings.load import Settings
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "callwarden.rules.yml"
-RUNBOOK = (ROOT / "docs" / "how-to" / "runbook.md").read_text("utf-8")
+RUNBOOK = (ROOT / "docs" / "guides" / "runbook.md").read_text("utf-8")
 ALERTS: list[dict[str, Any]] = [rule for group in YAML(typ="safe").load(RULES)["groups"] for rule in group["rules"]]
 
 

@@ -17,18 +17,18 @@ CATEGORIES = ("number_leak", "number_leak", "no_consent", "abuse", "fraud", "oth
 def all_of(shard: Shard) -> dict[str, Any]:
     """What decides in a shard, in a form that compares."""
     tenants = shard.tenants
-    gates = shard._decisions._gates
-    rows = {**gates._until, **gates._pending, "stopped": gates._stopped}
+    cooldowns = shard._decisions._cooldowns
+    rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._stopped}
     return {
         "head": msgspec.to_builtins(shard.head()),
         "names": list(shard._tenants.names),
-        "alerts": msgspec.to_builtins(shard._judge.alerts_standing()),
+        "alerts": msgspec.to_builtins(shard._judge.active_alerts()),
         "standings": {standing.tenant: plain(standing) for standing in shard._standings._all.values()},
         "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
-            (length, field): span.level.field(field, tenants).tolist()
+            (length, field): span.running_sums.field(field, tenants).tolist()
             for length, span in shard._windows.spans.items()
-            for field in span.level._fields
+            for field in span.running_sums._fields
         },
         "complaints": {
             (length, name): span.complaints.count(name, tenants).tolist()

@@ -43,12 +43,12 @@ class Register:
     def __init__(self, policy: Policy) -> None:
         self.windows = [ComplaintWindow(length * MINUTE, bit, True, True) for bit, length in enumerate(LENGTHS)]
         self.standings = TenantRecords(TENANTS)
-        sink, gates = Output(), Cooldowns()
+        sink, cooldowns = Output(), Cooldowns()
         self.idle = ComplaintWindow(LENGTHS[1] * MINUTE, len(LENGTHS), False, False)  # no rule asks for its counts
         self.records = RecordHandlers(
             policy,
             Catalogue(()),
-            DecisionLifecycle(policy, self.standings, gates, sink),
+            DecisionLifecycle(policy, self.standings, cooldowns, sink),
             [*self.windows, self.idle],
             self.standings,
             TENANTS.index,

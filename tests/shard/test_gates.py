@@ -57,7 +57,7 @@ steps = st.lists(
 @tries(120)
 @given(steps, st.integers(0, 8))
 def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hours: int) -> None:
-    gates, now_ms = Cooldowns(), T0 + hours * HOUR
+    cooldowns, now_ms = Cooldowns(), T0 + hours * HOUR
     until: dict[tuple[str, int], int] = {}
     pending: dict[tuple[str, int], int] = {}
     stopped: dict[int, int] = {}
@@ -65,15 +65,15 @@ def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hour
         rule = RULES[number]
         if act == "decide":
             for key in keys_quieted_by(rule):
-                gates.quieten(key, tenant, T0 + value * 2 * HOUR)
+                cooldowns.quieten(key, tenant, T0 + value * 2 * HOUR)
                 until[key, tenant] = max(until.get((key, tenant), 0), T0 + value * 2 * HOUR)
         elif act == "stop":
-            gates.stopped(tenant, value)
+            cooldowns.stopped(tenant, value)
             stopped[tenant] = value
         else:
             count = pending.get((rule.behaviour, tenant), 0)
             step = 1 if act == "pending" else -1 if count else 0
-            gates.pending(rule.behaviour, tenant, step)
+            cooldowns.pending(rule.behaviour, tenant, step)
             pending[rule.behaviour, tenant] = count + step
     tenants = np.arange(100)
     for rule in RULES:
@@ -83,12 +83,12 @@ def test_a_rule_may_decide_when_nothing_stands_against_it(what: list[Step], hour
             and (rule.mode != "review" or not pending.get((rule.behaviour, tenant)))
             for tenant in range(100)
         ]
-        assert gates.open(rule, now_ms, tenants).tolist() == expected
-        assert gates.open(rule, now_ms, tenants[::-7]).tolist() == expected[::-7]
+        assert cooldowns.open(rule, now_ms, tenants).tolist() == expected
+        assert cooldowns.open(rule, now_ms, tenants[::-7]).tolist() == expected[::-7]
 
 
 def test_the_end_of_the_cool_down_may_decide_again() -> None:
-    gates, rule = Cooldowns(), RULES[0]
-    gates.quieten(quiet_key(rule), 3, T0)
-    assert gates.open(rule, T0 - 1, np.array([2, 3])).tolist() == [True, False]
-    assert gates.open(rule, T0, np.array([2, 3])).tolist() == [True, True]
+    cooldowns, rule = Cooldowns(), RULES[0]
+    cooldowns.quieten(quiet_key(rule), 3, T0)
+    assert cooldowns.open(rule, T0 - 1, np.array([2, 3])).tolist() == [True, False]
+    assert cooldowns.open(rule, T0, np.array([2, 3])).tolist() == [True, True]

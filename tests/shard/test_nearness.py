@@ -34,21 +34,21 @@ from oracle.measures import wilson
 EVERYTHING = DistanceOptions(near=0.0, busiest=1_000, most=100_000)
 
 
-def ruled(shard: Shard, docket: RuleState, tenant: str) -> Rule | None:
+def ruled(shard: Shard, rule_state: RuleState, tenant: str) -> Rule | None:
     """The rule that holds for a tenant, None where it is exempt; found in the policy anew."""
     policy, now_ms = shard.policy, shard.at_ms
-    exempt = [e for e in policy.exemptions if e.tenant == tenant and docket.rule.id in e.rules]
+    exempt = [e for e in policy.exemptions if e.tenant == tenant and rule_state.rule.id in e.rules]
     if any(now_ms < exemption.expires_ms for exemption in exempt):
         return None
-    overrides = [o for o in policy.overrides if o.tenant == tenant and o.rule.id == docket.rule.id]
-    return next((o.rule for o in overrides if now_ms < o.expires_ms), docket.rule)
+    overrides = [o for o in policy.overrides if o.tenant == tenant and o.rule.id == rule_state.rule.id]
+    return next((o.rule for o in overrides if now_ms < o.expires_ms), rule_state.rule)
 
 
 def number(
-    docket: RuleState, name: str, rule_: Rule, tenant: int, tenants: int
+    rule_state: RuleState, name: str, rule_: Rule, tenant: int, tenants: int
 ) -> tuple[int, int | None, float | None]:
     """Numerator, denominator, value."""
-    of, out_of = docket.span.measure(name, rule_, tenants)
+    of, out_of = rule_state.span.measure(name, rule_, tenants)
     top, bottom = int(of[tenant]), None if out_of is None else int(out_of[tenant])
     if bottom is None:
         return top, None, float(top)
@@ -67,15 +67,15 @@ def way(op: str, value: float | None, limit: float) -> float:
     return min(top / bottom, FAR_OVER)
 
 
-def by_hand(docket: RuleState, rule_: Rule, tenant: int, tenants: int) -> float:
-    top, bottom, value = number(docket, rule_.metric, rule_, tenant, tenants)
+def by_hand(rule_state: RuleState, rule_: Rule, tenant: int, tenants: int) -> float:
+    top, bottom, value = number(rule_state, rule_.metric, rule_, tenant, tenants)
     if bottom is not None and bottom < max(rule_.min_denominator, 1):
         return 0.0
     if rule_.confidence is not None and bottom is not None:
         value = wilson(top, bottom, rule_.confidence, rule_.direction)
     ways = [way(rule_.direction, value, rule_.threshold)]
     for condition in rule_.also:
-        ways.append(way(condition.op, number(docket, condition.metric, rule_, tenant, tenants)[2], condition.value))
+        ways.append(way(condition.op, number(rule_state, condition.metric, rule_, tenant, tenants)[2], condition.value))
     return min(ways)
 
 
@@ -84,35 +84,37 @@ def check(shard: Shard) -> int:
     seen, tenants = measure_distances(shard, EVERYTHING), shard.tenants
     told = {(near.tenant_id, near.rule.id): near for near in seen.near}
     wanted = set()
-    for docket in shard.dockets:
-        present = docket.span.present(tenants)
+    for rule_state in shard.rule_states:
+        present = rule_state.span.present(tenants)
         shares = []
         for tenant, name in enumerate(shard.names):
-            rule_ = ruled(shard, docket, name)
+            rule_ = ruled(shard, rule_state, name)
             if rule_ is None or not present[tenant]:
                 continue
-            wanted.add((name, docket.rule.id))
-            near, share = told[name, docket.rule.id], by_hand(docket, rule_, tenant, tenants)
+            wanted.add((name, rule_state.rule.id))
+            near, share = told[name, rule_state.rule.id], by_hand(rule_state, rule_, tenant, tenants)
             shares.append(share)
             assert near.share == pytest.approx(share, rel=1e-9), (name, rule_)
             assert near.rule == rule_
             assert near.calls == docket_calls(shard)[tenant]
-            value = number(docket, rule_.metric, rule_, tenant, tenants)[2]
+            value = number(rule_state, rule_.metric, rule_, tenant, tenants)[2]
             assert math.isnan(near.value) if value is None else near.value == value
-            breach = find(docket.span, rule_, view_of(docket.span, rule_, tenants, np.array([tenant])), tenants).breach
+            breach = find(
+                rule_state.span, rule_, view_of(rule_state.span, rule_, tenants, np.array([tenant])), tenants
+            ).breach
             assert near.share >= 1 if len(breach.tenants) else near.share <= 1
         upto = (*BUCKETS, math.inf)
         counts = [sum(low < s <= high for s in shares) for low, high in zip((-1.0, *upto), upto, strict=False)]
-        assert seen.spread[docket.rule.id].counts.tolist() == counts
-        assert seen.spread[docket.rule.id].total == pytest.approx(sum(shares))
+        assert seen.spread[rule_state.rule.id].counts.tolist() == counts
+        assert seen.spread[rule_state.rule.id].total == pytest.approx(sum(shares))
     assert told.keys() == wanted
     return sum(near.share >= 1 for near in seen.near)
 
 
 def docket_calls(shard: Shard) -> list[int]:
-    spans = sorted({docket.span.window_ms: docket.span for docket in shard.dockets}.items())
+    spans = sorted({rule_state.span.window_ms: rule_state.span for rule_state in shard.rule_states}.items())
     within = [span for length, span in spans if length <= 86_400_000] or [spans[0][1]]
-    return within[-1].level.field(0, shard.tenants).tolist()
+    return within[-1].running_sums.field(0, shard.tenants).tolist()
 
 
 def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
@@ -122,7 +124,7 @@ def test_no_share_differs_from_a_plain_loop_nor_contradicts_the_judge(
 
     def checked(self: LocalShards, watermark_ms: int) -> None:
         advance(self, watermark_ms)
-        looked.extend(check(relay.shard) for relay in self.shards if relay.shard.dockets)
+        looked.extend(check(relay.shard) for relay in self.shards if relay.shard.rule_states)
 
     monkeypatch.setattr(LocalShards, "advance", checked)
     for seed in range(9):

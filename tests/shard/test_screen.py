@@ -112,9 +112,9 @@ def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
     layout = FieldLayout.of(policy.params, policy.rules)
     span = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
-    dockets = [RuleState(rule, span) for rule in policy.rules]
-    later = rng.choice(range(len(dockets)))  # a rule that is judged from a later time on
-    screen, complaints = BatchEvaluator(dockets), Complaints(rng, span)
+    rule_states = [RuleState(rule, span) for rule in policy.rules]
+    later = rng.choice(range(len(rule_states)))  # a rule that is judged from a later time on
+    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, span)
     panes = list(some_panes(rng, layout))
     for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
         if panes and panes[0].start_ms < end:
@@ -122,21 +122,21 @@ def test_those_in_breach_pass_and_alerts_that_end_are_told(seed: int) -> None:
         span.leave(end - HOUR)
         if rng.random() < 0.3:
             complaints.go_on(end - 1)
-        due = [place for place, docket in enumerate(dockets) if end % docket.rule.step_ms == 0]
+        due = [place for place, rule_state in enumerate(rule_states) if end % rule_state.rule.step_ms == 0]
         due = [place for place in due if place != later or end >= T0 + HOUR]
         if due:
-            check(screen, dockets, due)
+            check(screen, rule_states, due)
             for place in due:
-                keep_up(rng, dockets[place])
+                keep_up(rng, rule_states[place])
 
 
-def check(screen: BatchEvaluator, dockets: Sequence[RuleState], due: Sequence[int]) -> None:
+def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequence[int]) -> None:
     """What is seen is what each rule, alone and of everybody, finds."""
-    before = {place: set(dockets[place].firing) for place in due}
+    before = {place: set(rule_states[place].firing) for place in due}
     seen = screen.look(due, KNOWN)
     assert seen.breach.keys() <= set(due)
     for place in due:
-        rule, span = dockets[place].rule, dockets[place].span
+        rule, span = rule_states[place].rule, rule_states[place].span
         found = find(span, rule, rule_view(span, rule, KNOWN), KNOWN)
         passed = seen.breach.get(place, np.empty(0, np.intp)).tolist()
         breach = found.breach.tenants.tolist()
@@ -150,9 +150,9 @@ def check(screen: BatchEvaluator, dockets: Sequence[RuleState], due: Sequence[in
             assert all(found.standing[tenant] for tenant in before[place]), rule
 
 
-def keep_up(rng: random.Random, docket: RuleState) -> None:
+def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     """Alerts as the judge has them: of those who were in breach, until the value is not beyond ``recover`` any more."""
-    found = find(docket.span, docket.rule, rule_view(docket.span, docket.rule, KNOWN), KNOWN)
-    standing = {tenant for tenant in docket.firing if found.standing[tenant]}
+    found = find(rule_state.span, rule_state.rule, rule_view(rule_state.span, rule_state.rule, KNOWN), KNOWN)
+    standing = {tenant for tenant in rule_state.firing if found.standing[tenant]}
     standing |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
-    docket.firing = {tenant: ActiveAlert(T0) for tenant in standing}
+    rule_state.firing = {tenant: ActiveAlert(T0) for tenant in standing}

@@ -1,4 +1,4 @@
-"""Sieves let nobody through their meshes whom a rule would find in breach, and hold back all whom sums clear."""
+"""prefilters let nobody through their meshes whom a rule would find in breach, and hold back all whom sums clear."""
 
 import random
 import sys

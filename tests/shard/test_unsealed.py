@@ -62,13 +62,13 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
             told += sum(piece.calls for piece in news or ())
         if rng.random() < 0.3:
             before = now // MINUTE * MINUTE
-            ripe = [calls for at, calls in still_open if at < before]
+            due = [calls for at, calls in still_open if at < before]
             still_open = [pair for pair in still_open if pair[0] >= before]
-            found = unsealed.ripe(before)
-            wanted = seal(Calls.concat(ripe), MINUTE, LAYOUT, WANTED, True) if ripe else []
+            found = unsealed.due(before)
+            wanted = seal(Calls.concat(due), MINUTE, LAYOUT, WANTED, True) if due else []
             assert stored(found) == stored(wanted)
-            assert unsealed.ripe(before) == []
-            sealed += len(ripe)
+            assert unsealed.due(before) == []
+            sealed += len(due)
         if rng.random() < 0.1:
             panes = [OpenPane(decode_pane(encode_pane(pane.pane)), pane.first) for pane in unsealed.panes()]
             again = open_panes()
@@ -80,7 +80,7 @@ def test_a_pane_is_as_if_it_were_sealed_at_once(seed: int, most_rows: int, monke
             firsts.setdefault(int(calls.source[0]), (int(calls.offset[0]), int(calls.clock_ms[0])))
         assert unsealed.since() == firsts
         ends = [at // MINUTE * MINUTE + MINUTE for at, _ in still_open]
-        assert unsealed.ripe_at_ms == min(ends, default=None)
+        assert unsealed.due_at_ms == min(ends, default=None)
     assert sealed > 100
     assert told > 0
 
@@ -93,7 +93,7 @@ def test_what_has_come_is_told_once_and_what_is_much_not_at_all(monkeypatch: pyt
     assert unsealed.news() == []
     for number in (1, 2):
         unsealed.add(one(rng, number, T0 + number, 0, 0))
-    unsealed.ripe(T0 + MINUTE)
+    unsealed.due(T0 + MINUTE)
     unsealed.add(one(rng, 3, T0 + 2 * MINUTE, 0, 0))
     news = unsealed.news()
     assert news is not None
@@ -113,7 +113,7 @@ def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPa
         unsealed.add(one(rng, number, T0 + number, 0, 0))
         held.append(sum(piece.calls for piece in unsealed.between(T0, T0 + 1)))
     assert held == [0, 0, 3, 3, 3, 6, 6]
-    assert [unsealed.ripe_calls(T0 + MINUTE - 1), unsealed.ripe_calls(T0 + MINUTE)] == [0, 7]
+    assert [unsealed.due_calls(T0 + MINUTE - 1), unsealed.due_calls(T0 + MINUTE)] == [0, 7]
     assert unsealed.newest_ms == T0 + 6
 
 
@@ -135,5 +135,5 @@ def test_numbers_that_fit_are_kept_in_half_the_bytes_and_others_are_not_cut() ->
     unsealed = open_panes()
     unsealed.add(calls)
     unsealed.add(both)
-    (pane,) = unsealed.ripe(T0 + MINUTE)
+    (pane,) = unsealed.due(T0 + MINUTE)
     assert pane.sums[0, LAYOUT.bits] == 10 + year

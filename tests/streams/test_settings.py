@@ -409,7 +409,7 @@ def test_each_setting_says_what_it_means_and_the_documents_list_them_as_they_are
     assert len(found) == len(Settings.model_fields)
     assert all(row.meaning and row.source == "default" for row in found)
     assert not any("](" in row.meaning for row in found), "a terminal shows no links"
-    assert any("(docs/how-to/canary.md)" in row.meaning for row in found)
+    assert any("(docs/guides/canary.md)" in row.meaning for row in found)
     # This one follows another.
     assert {row.name for row in found if row.value != row.default} == {"CALLWARDEN_APPLICATION_ID"}
     document = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text("utf-8")

@@ -40,7 +40,7 @@ from schemas.inputs import Complaint
 
 
 class EarlyAlerts:
-    """Looks ahead of the judge. It knows the shard's spans, dockets, records and standings, and changes alerts alone.
+    """Evaluates rules ahead of the watermark, on the shard's windows, rule states and records. It changes alerts alone.
 
     ``unsealed`` has what is open. `complained` tells it of complaints. Ends before
     ``from_ms`` are not looked at.
@@ -62,14 +62,14 @@ class EarlyAlerts:
         self._records = records
         self._standings = standings
         self._index: Mapping[str, int] = tenants.by_name
-        self._dockets_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
-        for docket in evaluator.dockets:
-            if not _may_still_grow(docket.rule):
-                self._dockets_of[docket.span].append(docket)
-        self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._dockets_of.items()}
-        self._sieves = {
-            span: Prefilter([docket.rule for docket in some], evaluator.layout, span.level.fields)
-            for span, some in self._dockets_of.items()
+        self._rule_states_of: dict[SlidingWindow, list[RuleState]] = defaultdict(list)
+        for rule_state in evaluator.rule_states:
+            if not _may_still_grow(rule_state.rule):
+                self._rule_states_of[rule_state.span].append(rule_state)
+        self._steps = {span: {d.rule.step_ms for d in some} for span, some in self._rule_states_of.items()}
+        self._prefilters = {
+            span: Prefilter([rule_state.rule for rule_state in some], evaluator.layout, span.running_sums.fields)
+            for span, some in self._rule_states_of.items()
         }
         self._begun = False
         self._ahead = EarlyComplaints(policy.retention_ms)
@@ -83,15 +83,15 @@ class EarlyAlerts:
         self._begun = True
         self._ahead, self._arrived = EarlyComplaints(self._policy.retention_ms), []
         self._newest_complaint_ms = -1
-        self._outlooks: dict[SlidingWindow, dict[int, EarlyWindow]] = {span: {} for span in self._steps}
+        self._early_windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {span: {} for span in self._steps}
         self._last_end_ms: dict[str, int] = {}  # the last end that each rule looks at
         self._early: dict[str, set[int]] = {}  # whose early alerts stand, by rule; some may be no longer so
         self._sealed_ms = -1
         for waiting in self._records.complaints():
             self.complained(self._index[waiting.record.tenant_id], waiting)
-        for dockets in self._dockets_of.values():
-            for docket in dockets:
-                self._early[docket.rule.id] = {t for t, firing in docket.firing.items() if firing.early}
+        for rule_states in self._rule_states_of.values():
+            for rule_state in rule_states:
+                self._early[rule_state.rule.id] = {t for t, firing in rule_state.firing.items() if firing.early}
 
     def complained(self, tenant: int, waiting: PendingRecord) -> None:
         """A complaint was taken."""
@@ -124,19 +124,19 @@ class EarlyAlerts:
         arrived, self._arrived = self._arrived, []
         self._complained = True
         every = list(self._every())
-        for outlook in every:
-            outlook.reach(len(self._index))
+        for early_window in every:
+            early_window.reach(len(self._index))
         for tenant, ahead in arrived:
             name = tenant, ahead.complaint.complaint_id
             decided = self._decided(name)
-            outlooks = [outlook for outlook in every if ahead.at_ms < outlook.end_ms]
-            before = [self._ahead.stands(name, decided, outlook.end_ms) for outlook in outlooks]
+            early_windows = [early_window for early_window in every if ahead.at_ms < early_window.end_ms]
+            before = [self._ahead.stands(name, decided, early_window.end_ms) for early_window in early_windows]
             self._ahead.add(tenant, ahead)
-            for outlook, stood in zip(outlooks, before, strict=True):
-                after = self._ahead.stands(name, decided, outlook.end_ms)
+            for early_window, stood in zip(early_windows, before, strict=True):
+                after = self._ahead.stands(name, decided, early_window.end_ms)
                 if after is not None:
-                    outlook.complaints.change(stood, after)
-                outlook.touch(tenant)
+                    early_window.complaints.change(stood, after)
+                early_window.touch(tenant)
 
     def _decided(self, name: tuple[int, str]) -> ComplaintEntry | None:
         standing = self._standings.known(name[0])
@@ -150,33 +150,33 @@ class EarlyAlerts:
         self.catch_up()
         complained, self._complained = self._complained, False
         self._ahead.forget(self._records.decided)
-        again = any(docket.reopened for dockets in self._dockets_of.values() for docket in dockets)
+        again = any(rule_state.reopened for rule_states in self._rule_states_of.values() for rule_state in rule_states)
         if not news and not complained and sealed_ms == self._sealed_ms and not again:
             return
         tenants = len(self._index)
         self._sealed_ms = sealed_ms
-        for outlook in self._every():
-            outlook.reach(tenants)
+        for early_window in self._every():
+            early_window.reach(tenants)
         self._take(news or ())
         self._move(tenants)
-        for span in self._outlooks:
+        for span in self._early_windows:
             self._look(span, tenants)
-        for outlook in self._every():
-            outlook.looked_at()
+        for early_window in self._every():
+            early_window.looked_at()
 
     def _every(self) -> Iterator[EarlyWindow]:
-        for outlooks in self._outlooks.values():
-            yield from outlooks.values()
+        for early_windows in self._early_windows.values():
+            yield from early_windows.values()
 
     # Keeping up -------------------------------------------------------------------------------------------------
 
     def _take(self, news: Sequence[Pane]) -> None:
         """Open calls enter the windows that are looked at already."""
         for piece in news:
-            for span, outlooks in self._outlooks.items():
-                picked = piece.sums[:, span.level.fields]
-                for outlook in outlooks.values():
-                    outlook.enter(piece, picked)
+            for span, early_windows in self._early_windows.items():
+                picked = piece.sums[:, span.running_sums.fields]
+                for early_window in early_windows.values():
+                    early_window.enter(piece, picked)
 
     def _reach(self, span: SlidingWindow) -> tuple[int, int]:
         """Ends of the span are looked at after the first of these times, up to the first one after the second."""
@@ -193,7 +193,7 @@ class EarlyAlerts:
     def _behind(self) -> bool:
         """Whether there are ends to be looked at for the first time."""
         return any(
-            end_ms not in self._outlooks[span]
+            end_ms not in self._early_windows[span]
             for span, steps in self._steps.items()
             for step_ms in steps
             for end_ms in self._ends(span, step_ms)
@@ -202,111 +202,117 @@ class EarlyAlerts:
     def _move(self, tenants: int) -> None:
         """Let go of the ends that have been judged or cannot be reached any more, and go on to new ones."""
         for span, steps in self._steps.items():
-            before, wanted = self._outlooks[span], {end for step in steps for end in self._ends(span, step)}
-            outlooks = self._outlooks[span] = {end: before[end] for end in before if end in wanted}
+            before, wanted = self._early_windows[span], {end for step in steps for end in self._ends(span, step)}
+            early_windows = self._early_windows[span] = {end: before[end] for end in before if end in wanted}
             for end_ms in sorted(wanted - before.keys()):
-                outlook = outlooks[end_ms] = EarlyWindow(span, end_ms, self._unsealed, tenants)
-                self._foresee(outlook)
+                early_window = early_windows[end_ms] = EarlyWindow(span, end_ms, self._unsealed, tenants)
+                self._foresee(early_window)
 
-    def _foresee(self, outlook: EarlyWindow) -> None:
+    def _foresee(self, early_window: EarlyWindow) -> None:
         """Count the complaints that wait at an end that is new."""
         for name in self._ahead.names():
-            if self._ahead.first_ms(name) < outlook.end_ms:
+            if self._ahead.first_ms(name) < early_window.end_ms:
                 decided = self._decided(name)
-                after = self._ahead.stands(name, decided, outlook.end_ms)
+                after = self._ahead.stands(name, decided, early_window.end_ms)
                 assert after is not None
-                outlook.complaints.change(decided, after)
+                early_window.complaints.change(decided, after)
 
     # Looking ----------------------------------------------------------------------------------------------------
 
     def _look(self, span: SlidingWindow, tenants: int) -> None:
-        dockets, outlooks = self._dockets_of[span], self._outlooks[span]
+        rule_states, early_windows = self._rule_states_of[span], self._early_windows[span]
         ends = {step_ms: self._ends(span, step_ms) for step_ms in self._steps[span]}
-        for end_ms in sorted(outlooks):
-            looking = [docket.from_ms <= end_ms and end_ms in ends[docket.rule.step_ms] for docket in dockets]
-            self._look_at(span, outlooks[end_ms], looking, tenants)
-        touched = {tenant for outlook in outlooks.values() for tenant in outlook.news().tolist()}
-        for docket in dockets:
-            docket.reopened.clear()
-            some = self._early[docket.rule.id]
-            mine = ends[docket.rule.step_ms]
+        for end_ms in sorted(early_windows):
+            looking = [
+                rule_state.from_ms <= end_ms and end_ms in ends[rule_state.rule.step_ms] for rule_state in rule_states
+            ]
+            self._look_at(span, early_windows[end_ms], looking, tenants)
+        touched = {tenant for early_window in early_windows.values() for tenant in early_window.news().tolist()}
+        for rule_state in rule_states:
+            rule_state.reopened.clear()
+            some = self._early[rule_state.rule.id]
+            mine = ends[rule_state.rule.step_ms]
             if not mine:
                 continue
-            if self._last_end_ms.get(docket.rule.id) == mine[-1]:
+            if self._last_end_ms.get(rule_state.rule.id) == mine[-1]:
                 some = some & touched
-            self._last_end_ms[docket.rule.id] = mine[-1]
+            self._last_end_ms[rule_state.rule.id] = mine[-1]
             if some:
-                self._take_back(docket, some, [outlooks[end_ms] for end_ms in mine], tenants)
+                self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
 
-    def _look_at(self, span: SlidingWindow, outlook: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
+    def _look_at(self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int) -> None:
         """Fire the alerts of the rules that look at that end."""
         suspects: list[tuple[RuleState, Rule, Rows]] = []
-        for docket, some in self._touched(span, outlook, looking, tenants):
-            who = np.array([tenant for tenant in some.tolist() if tenant not in docket.firing], np.intp)
-            for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
-                candidates = outlook.candidates(rule, mine, tenants)
+        for rule_state, some in self._touched(span, early_window, looking, tenants):
+            who = np.array([tenant for tenant in some.tolist() if tenant not in rule_state.firing], np.intp)
+            for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
+                candidates = early_window.candidates(rule, mine, tenants)
                 if len(candidates):
-                    suspects.append((docket, rule, candidates))
-        outlook.count([(rule, who) for _, rule, who in suspects], tenants)
-        for docket, rule, who in suspects:
-            found = find(outlook, rule, rule_view(outlook, rule, tenants, who), tenants)
+                    suspects.append((rule_state, rule, candidates))
+        early_window.count([(rule, who) for _, rule, who in suspects], tenants)
+        for rule_state, rule, who in suspects:
+            found = find(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
             for row, tenant in enumerate(found.breach.tenants.tolist()):
-                if docket.taken_back.get(tenant, -1) >= outlook.end_ms:
+                if rule_state.taken_back.get(tenant, -1) >= early_window.end_ms:
                     continue
                 measured = measure(rule, found.breach, row, found.bound[row])
-                updated_ms = min(outlook.end_ms, self._reach(span)[1])
-                self._alerts.fire(docket, rule, tenant, ActiveAlert(outlook.end_ms, early=True), measured, updated_ms)
-                self._early[docket.rule.id].add(tenant)
-                docket.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
+                updated_ms = min(early_window.end_ms, self._reach(span)[1])
+                self._alerts.fire(
+                    rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
+                )
+                self._early[rule_state.rule.id].add(tenant)
+                rule_state.settled = None  # it is to be confirmed or resolved, though nothing should enter or leave
 
     def _touched(
-        self, span: SlidingWindow, outlook: EarlyWindow, looking: Sequence[bool], tenants: int
+        self, span: SlidingWindow, early_window: EarlyWindow, looking: Sequence[bool], tenants: int
     ) -> Iterator[tuple[RuleState, Rows]]:
         """For each rule that looks at that end the tenants of whom something has changed, if their sums allow a breach.
 
         A rule that looks there for the first time looks at everybody.
         """
-        who = outlook.news() if outlook.looked else np.arange(tenants)
-        passed = self._sieves[span].sift(outlook.level, who) if len(who) else None
-        for row, docket in enumerate(self._dockets_of[span]):
+        who = early_window.news() if early_window.looked else np.arange(tenants)
+        passed = self._prefilters[span].sift(early_window.running_sums, who) if len(who) else None
+        for row, rule_state in enumerate(self._rule_states_of[span]):
             if not looking[row]:
                 continue
-            rule, some = docket.rule, who
-            if rule.id not in outlook.looked and len(who) < tenants:
+            rule, some = rule_state.rule, who
+            if rule.id not in early_window.looked and len(who) < tenants:
                 some = np.arange(tenants)
-                some = some[self._sieves[span].sift(outlook.level, some)[:, row]]
+                some = some[self._prefilters[span].sift(early_window.running_sums, some)[:, row]]
             elif passed is not None:
                 some = who[passed[:, row]]
-            outlook.looked.add(rule.id)
+            early_window.looked.add(rule.id)
             # Overrides ask for something else than the rule; those whose alert is over are to be looked at again.
-            more = docket.reopened.union(
-                np.intersect1d(who, list(docket.overrides)).tolist() if docket.overrides else ()
+            more = rule_state.reopened.union(
+                np.intersect1d(who, list(rule_state.overrides)).tolist() if rule_state.overrides else ()
             )
             if more:
                 some = np.union1d(some, list(more)).astype(np.intp)
             if len(some):
-                yield docket, some
+                yield rule_state, some
 
-    def _take_back(self, docket: RuleState, some: set[int], outlooks: Sequence[EarlyWindow], tenants: int) -> None:
+    def _take_back(
+        self, rule_state: RuleState, some: set[int], early_windows: Sequence[EarlyWindow], tenants: int
+    ) -> None:
         """Resolve those early alerts whose value is beyond ``recover`` neither at the end they name nor at a later."""
-        standing = {tenant: docket.firing[tenant] for tenant in some if tenant in docket.firing}
+        standing = {tenant: rule_state.firing[tenant] for tenant in some if tenant in rule_state.firing}
         since = {tenant: firing.since_ms for tenant, firing in standing.items() if firing.early}
-        self._early[docket.rule.id] -= some - since.keys()
-        named = {outlook.end_ms for outlook in outlooks[:-1]}
+        self._early[rule_state.rule.id] -= some - since.keys()
+        named = {early_window.end_ms for early_window in early_windows[:-1]}
         gone = {tenant for tenant in since if since[tenant] in named}
-        for outlook in outlooks:
-            who = np.array(sorted(tenant for tenant in gone if since[tenant] <= outlook.end_ms), np.intp)
-            for rule, mine in docket.ruled(who, outlook.end_ms, tenants):
-                outlook.count([(rule, mine)], tenants)
-                found = find(outlook, rule, rule_view(outlook, rule, tenants, mine), tenants)
+        for early_window in early_windows:
+            who = np.array(sorted(tenant for tenant in gone if since[tenant] <= early_window.end_ms), np.intp)
+            for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
+                early_window.count([(rule, mine)], tenants)
+                found = find(early_window, rule, rule_view(early_window, rule, tenants, mine), tenants)
                 gone.difference_update(mine[found.standing].tolist())
         for tenant in sorted(gone):
-            newest, who = outlooks[-1], np.array([tenant])
-            rule = next((rule for rule, _ in docket.ruled(who, newest.end_ms, tenants)), docket.rule)
+            newest, who = early_windows[-1], np.array([tenant])
+            rule = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), rule_state.rule)
             measured = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
-            self._alerts.resolve(docket, rule, tenant, measured, self._reach(docket.span)[1])
-            self._early[docket.rule.id].discard(tenant)
-            docket.taken_back[tenant] = since[tenant]
+            self._alerts.resolve(rule_state, rule, tenant, measured, self._reach(rule_state.span)[1])
+            self._early[rule_state.rule.id].discard(tenant)
+            rule_state.taken_back[tenant] = since[tenant]
 
 
 def _may_still_grow(rule: Rule) -> bool:

@@ -29,7 +29,7 @@ class EarlyWindow(WindowView):
     for those alone who were `candidates`. Memory: 8 bytes a tenant and field.
     """
 
-    level: TenantSums
+    running_sums: TenantSums
     complaints: ComplaintForecast
     callees: EarlyDistinctCounts | None
     callers: EarlyDistinctCounts | None
@@ -38,12 +38,12 @@ class EarlyWindow(WindowView):
         self.end_ms = end_ms
         self.start_ms = end_ms - span.window_ms
         self.layout = span.layout
-        self.level = span.level.ahead(self.start_ms, tenants)
+        self.running_sums = span.running_sums.ahead(self.start_ms, tenants)
         self.complaints = ComplaintForecast(span.complaints, end_ms, tenants)
         self.callees = self.callers = None
         if span.callees is not None or span.callers is not None:
-            kept = self.level.field(_ATTEMPTS, tenants)
-            left = span.level.field(_ATTEMPTS, tenants) - kept
+            kept = self.running_sums.field(_ATTEMPTS, tenants)
+            left = span.running_sums.field(_ATTEMPTS, tenants) - kept
             if span.callees is not None:
                 names: tuple[Name, ...] = ("distinct", "numbers", *["sequential"] * span.sequences, *span.limits)
                 callees = self._came("callees", span, opened)
@@ -52,7 +52,7 @@ class EarlyWindow(WindowView):
                 callers = self._came("callers", span, opened)
                 self.callers = EarlyDistinctCounts(span.callers, (PEAK,), self.start_ms, kept, left, callers)
         for piece in self._yet_to_enter(span, opened):
-            self.level.add(piece.tenant, self.level.pick(piece.sums))
+            self.running_sums.add(piece.tenant, self.running_sums.pick(piece.sums))
         self._news: list[NDArray[np.int32]] = []
         self.looked: set[str] = set()  # the rules that have looked at everybody
 
@@ -75,12 +75,12 @@ class EarlyWindow(WindowView):
     def enter(self, piece: Pane, picked: Counts) -> None:
         """Open calls have come, of tenants within its reach, ``picked`` from the piece for the span's levels."""
         if self.start_ms <= piece.start_ms < self.end_ms:
-            self.level.add(piece.tenant, picked)
+            self.running_sums.add(piece.tenant, picked)
             self._news.append(piece.tenant)
 
     def reach(self, tenants: int) -> None:
         """So many tenants are known by now."""
-        self.level.reach(tenants)
+        self.running_sums.reach(tenants)
         self.complaints.reach(tenants)
         for parties in (self.callees, self.callers):
             if parties is not None:
@@ -125,12 +125,12 @@ class EarlyWindow(WindowView):
         for parties, some in ((self.callees, callees), (self.callers, callers)):
             if parties is not None and some:
                 who = np.array(sorted(some))
-                parties.count(who, self.level.field(_ATTEMPTS, tenants)[who])
+                parties.count(who, self.running_sums.field(_ATTEMPTS, tenants)[who])
 
     def _between(self, name: str, rule: Rule, who: Rows, tenants: int) -> tuple[Floats, Floats]:
         """Between what a metric of parties lies ``[k]``, NaN where there is none."""
         metric = METRICS[name]
-        attempts = self.level.field(_ATTEMPTS, tenants)[who]
+        attempts = self.running_sums.field(_ATTEMPTS, tenants)[who]
         if name == "caller_peak":
             assert self.callers is not None
             least, most = self.callers.between(PEAK, who, attempts)

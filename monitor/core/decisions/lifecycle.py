@@ -51,10 +51,10 @@ class ProposedDecision:
 class DecisionLifecycle:
     """Everything that turns a finding of fact into enforcement events and keeps the record of violations."""
 
-    def __init__(self, policy: Policy, standings: TenantRecords, gates: Cooldowns, sink: Output) -> None:
+    def __init__(self, policy: Policy, standings: TenantRecords, cooldowns: Cooldowns, sink: Output) -> None:
         self._policy = policy
         self._standings = standings
-        self._gates = gates
+        self._cooldowns = cooldowns
         self._events = EventFactory(policy, sink)
         self._reviews = PendingReviews()
         self._ended: deque[tuple[int, int, str]] = deque()  # (last_ms, tenant, case id)
@@ -123,7 +123,7 @@ class DecisionLifecycle:
         behaviour = self._policy.behaviours[rule.behaviour]
         tier = self._policy.tiers[behaviour.tier]
         for key in keys_quieted_by(rule):
-            self._gates.quieten(key, standing.tenant, standing.quieten(key, at_ms + rule.cooldown_ms))
+            self._cooldowns.quieten(key, standing.tenant, standing.quieten(key, at_ms + rule.cooldown_ms))
         if rule.mode == "shadow":
             self._events.shadow(standing, rule, window, measure, evidence, reason)
             return None
@@ -216,9 +216,9 @@ class DecisionLifecycle:
         """Take over what stood before a restart."""
         for standing in standings:
             for key, until_ms in standing.quiet.items():
-                self._gates.quieten(key, standing.tenant, until_ms)
+                self._cooldowns.quieten(key, standing.tenant, until_ms)
             if standing.stops:
-                self._gates.stopped(standing.tenant, len(standing.stops))
+                self._cooldowns.stopped(standing.tenant, len(standing.stops))
             used: dict[str, list[RecordedViolation]] = {}
             for violation in sorted(standing.violations.values(), key=by_age):
                 self._uses.add(standing, violation)
@@ -281,13 +281,13 @@ class DecisionLifecycle:
     def _await_review(self, standing: TenantRecord, case: DecisionCase, used: Sequence[RecordedViolation]) -> None:
         self._reviews.add(standing, case)
         if case.measured:
-            self._gates.pending(case.behaviour, standing.tenant, 1)
+            self._cooldowns.pending(case.behaviour, standing.tenant, 1)
         if case.escalation is not None:
             self._uses.await_review(case, used)
 
     def _no_longer_pending(self, standing: TenantRecord, case: DecisionCase) -> None:
         if case.measured:
-            self._gates.pending(case.behaviour, standing.tenant, -1)
+            self._cooldowns.pending(case.behaviour, standing.tenant, -1)
         if case.escalation is not None:
             self._uses.no_longer_pending(case)
 
@@ -301,7 +301,7 @@ class DecisionLifecycle:
             self._uses.add(standing, violation)
         if case.kind in ("termination", "ban"):
             standing.stop(case)
-            self._gates.stopped(standing.tenant, len(standing.stops))
+            self._cooldowns.stopped(standing.tenant, len(standing.stops))
         self._events.decision(standing, case, actions=actions, supersedes=supersedes)
         if self._forgettable(standing, case):
             self._ended.append((case.last_ms, standing.tenant, case.first_id))
@@ -362,7 +362,7 @@ class DecisionLifecycle:
         standing.violations.pop(in_force, None)
         case.violation = None
         if standing.release(case):
-            self._gates.stopped(standing.tenant, len(standing.stops))
+            self._cooldowns.stopped(standing.tenant, len(standing.stops))
         case.status = "closed"
         case.closing_id = closing_id
         case.last_ms = at_ms

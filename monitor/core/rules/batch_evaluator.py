@@ -61,37 +61,41 @@ class ConditionsMet:
 
 
 class BatchEvaluator:
-    """All dockets, with what their rules ask of their spans' sums, parties and complaints.
+    """All rule states, with what their rules ask of their spans' sums, parties and complaints.
 
-    A rule's place is that of its docket. Memory: a byte a tenant and step.
+    A rule's place is that of its rule state. Memory: a byte a tenant and step.
     """
 
-    def __init__(self, dockets: Sequence[RuleState]) -> None:
-        self._dockets = dockets
+    def __init__(self, rule_states: Sequence[RuleState]) -> None:
+        self._rule_states = rule_states
         self._width = 1
         self._places: dict[SlidingWindow, _Places] = {}
         self._touched: dict[int, DirtyTenants] = {}
-        for docket in dockets:
-            self._touched.setdefault(docket.rule.step_ms, DirtyTenants())
-        for span in dict.fromkeys(docket.span for docket in dockets):
+        for rule_state in rule_states:
+            self._touched.setdefault(rule_state.rule.step_ms, DirtyTenants())
+        for span in dict.fromkeys(rule_state.span for rule_state in rule_states):
             for step_ms in span.steps & self._touched.keys():
                 span.watch(self._touched[step_ms])
-            fields = span.level.fields
+            fields = span.running_sums.fields
             first, last = self._place(len(fields)), self._width
             of: dict[Hashable, int] = {field: first + row for row, field in enumerate(fields)}
-            counted = any(docket.metric.denominator is None for docket in dockets if docket.span is span)
+            counted = any(
+                rule_state.metric.denominator is None for rule_state in rule_states if rule_state.span is span
+            )
             self._places[span] = _Places(slice(first, last), self._place() if counted else _ONE, of)
-        rules = [docket.rule for docket in dockets]
+        rules = [rule_state.rule for rule_state in rule_states]
         asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
         most = max(map(len, asked), default=1)
-        lines = [[self._line(docket, *one) for one in some] for docket, some in zip(dockets, asked, strict=True)]
+        lines = [
+            [self._line(rule_state, *one) for one in some] for rule_state, some in zip(rule_states, asked, strict=True)
+        ]
         for some in lines:
             some += some[:1] * (most - len(some))
         self._numerator, self._denominator, self._scale, self._sign, self._limit = (
             np.array([[line[k] for line in some] for some in lines]).reshape(len(rules), most)
             for k in range(len(_Line._fields))
         )
-        self._present = np.array([self._places[docket.span].present for docket in dockets])
+        self._present = np.array([self._places[rule_state.span].present for rule_state in rule_states])
         counted = self._denominator[:, 0] == _ONE
         self._least = np.where(counted, 1, [max(rule.min_denominator, 1) for rule in rules])
         self._gate = np.where(counted, self._numerator[:, 0], self._denominator[:, 0])
@@ -101,7 +105,7 @@ class BatchEvaluator:
         self._recover = np.where(np.isinf(recover), np.inf, self._sign[:, 0] * recover)
         self._sure = np.array([rule.confidence is not None for rule in rules])
         self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
-        self._looked = np.zeros(len(dockets), np.bool_)
+        self._looked = np.zeros(len(rule_states), np.bool_)
         self._breach = np.zeros(0, np.int64)  # as they were seen last: a rule's place and a tenant, ascending
 
     def look(self, due: Sequence[int], tenants: int) -> ConditionsMet:
@@ -111,14 +115,14 @@ class BatchEvaluator:
         """
         rules = np.array(due)
         flags = np.zeros(tenants, np.bool_)
-        for step_ms in {self._dockets[place].rule.step_ms for place in due}:
+        for step_ms in {self._rule_states[place].rule.step_ms for place in due}:
             flags |= self._touched[step_ms].take(tenants)
         if not self._looked[rules].all():
             self._looked[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
             return ConditionsMet(self._by_rule(rules), set())
-        counts = self._counts({self._dockets[place].span for place in due}, tenants, who)
+        counts = self._counts({self._rule_states[place].span for place in due}, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
             rule, row = self._enough(counts, rules)
             if len(rule):
@@ -134,7 +138,7 @@ class BatchEvaluator:
     def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
         """These pairs of a rule and a tenant are in breach; of these rules and the flagged tenants no others."""
         if len(self._breach):
-            looked = np.zeros(len(self._dockets), np.bool_)
+            looked = np.zeros(len(self._rule_states), np.bool_)
             looked[rules] = True
             before, whose = np.divmod(self._breach, 1 << _TENANT_BITS)
             self._breach = self._breach[~(looked[before] & flags[whose])]
@@ -181,7 +185,7 @@ class BatchEvaluator:
 
     def _ending(self, counts: Floats, due: Sequence[int], who: Rows, flags: Flags) -> set[int]:
         """The rules of which the value of an alerted tenant is not beyond ``recover`` any more, or not there."""
-        firing = [(place, tenant) for place in due for tenant in self._dockets[place].firing]
+        firing = [(place, tenant) for place in due for tenant in self._rule_states[place].firing]
         if not firing:
             return set()
         rule, tenant = np.array(firing).T
@@ -194,7 +198,7 @@ class BatchEvaluator:
         counts[_ONE] = 1
         for span in spans:
             places = self._places[span]
-            counts[places.sums] = span.level.of(who)
+            counts[places.sums] = span.running_sums.of(who)
             if places.present != _ONE:
                 counts[places.present] = span.present(tenants, who)
             for place, name, rule, below in places.others:
@@ -208,9 +212,9 @@ class BatchEvaluator:
         self._width += count
         return self._width - count
 
-    def _line(self, docket: RuleState, name: str, op: str, limit: float) -> _Line:
-        rule, places = docket.rule, self._places[docket.span]
-        metric, layout, sign = METRICS[name], docket.span.layout, 1.0 if op in _UPWARDS else -1.0
+    def _line(self, rule_state: RuleState, name: str, op: str, limit: float) -> _Line:
+        rule, places = rule_state.rule, self._places[rule_state.span]
+        metric, layout, sign = METRICS[name], rule_state.span.layout, 1.0 if op in _UPWARDS else -1.0
         if name == _DEAR:
             return _Line(_ONE, _ONE, 1, 1.0, 0.0)
         numerator: Hashable = metric.numerator, rule.params.callee_limit

@@ -39,13 +39,13 @@ class RuleEvaluator:
         policy: Policy,
         history: FieldAvailability,
         windows: WindowSet,
-        gates: Cooldowns,
+        cooldowns: Cooldowns,
         decisions: DecisionLifecycle,
         standings: TenantRecords,
         sink: Output,
     ) -> None:
         self._policy = policy
-        self._gates = gates
+        self._cooldowns = cooldowns
         self._decisions = decisions
         self._calls: CallEvidence = windows.evidence
         self._standings = standings
@@ -58,7 +58,7 @@ class RuleEvaluator:
         self.alerts = Alerts(policy, standings.names, sink)
         self._alert_store = AlertStore()
         changed = self._alert_store.changed
-        self.dockets = [
+        self.rule_states = [
             RuleState(
                 rule,
                 windows.spans[rule.window_ms],
@@ -68,11 +68,11 @@ class RuleEvaluator:
             )
             for rule in policy.rules
         ]
-        self._screen = BatchEvaluator(self.dockets)
+        self._batch_evaluator = BatchEvaluator(self.rule_states)
         self._removed: dict[str, ByTenant[int]] = {}  # as `RuleState.taken_back`, of rules that may be put back in time
         self._by_step: dict[int, list[RuleState]] = {}
-        for docket in self.dockets:
-            self._by_step.setdefault(docket.rule.step_ms, []).append(docket)
+        for rule_state in self.rule_states:
+            self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
         self._expiries = sorted({o.expires_ms for o in policy.overrides} | {e.expires_ms for e in policy.exemptions})
         # By tenant, so that thousands of exceptions do not make each new tenant dearer.
         self._overrides: dict[str, list[Override]] = {}
@@ -85,16 +85,16 @@ class RuleEvaluator:
     def know(self, tenant_id: str, tenant: int) -> None:
         """A tenant got its index: overrides and exemptions that name it apply from now on."""
         for override in self._overrides.get(tenant_id, ()):
-            for docket in self.dockets:
-                if docket.rule.id == override.rule.id:
-                    docket.overrides[tenant] = (override.rule, override.expires_ms)
+            for rule_state in self.rule_states:
+                if rule_state.rule.id == override.rule.id:
+                    rule_state.overrides[tenant] = (override.rule, override.expires_ms)
                     from_ms = self._history.judged_from(override.rule)
-                    if from_ms > docket.from_ms:
-                        docket.override_from_ms[tenant] = from_ms
+                    if from_ms > rule_state.from_ms:
+                        rule_state.override_from_ms[tenant] = from_ms
         for exemption in self._exemptions.get(tenant_id, ()):
-            for docket in self.dockets:
-                if docket.rule.id in exemption.rules:
-                    docket.exempt[tenant] = max(docket.exempt.get(tenant, 0), exemption.expires_ms)
+            for rule_state in self.rule_states:
+                if rule_state.rule.id in exemption.rules:
+                    rule_state.exempt[tenant] = max(rule_state.exempt.get(tenant, 0), exemption.expires_ms)
 
     def due(self, after_ms: int, bounds: Mapping[int, int]) -> int | None:
         """The next end after ``after_ms`` at which a rule has anything to judge.
@@ -102,13 +102,13 @@ class RuleEvaluator:
         ``bounds`` has the last end for each step.
         """
         found = None
-        for step_ms, dockets in self._by_step.items():
+        for step_ms, rule_states in self._by_step.items():
             end_ms = (after_ms // step_ms + 1) * step_ms
             if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
                 continue
-            if not any(docket.span.live for docket in dockets):
+            if not any(rule_state.span.live for rule_state in rule_states):
                 # An early alert may name an end far ahead, with nothing to judge before it.
-                firing = [firing for docket in dockets for firing in docket.firing.values()]
+                firing = [firing for rule_state in rule_states for firing in rule_state.firing.values()]
                 named = min((one.since_ms if one.early else end_ms for one in firing), default=bounds[step_ms] + 1)
                 end_ms = max(end_ms, named)
                 if end_ms > bounds[step_ms] or (found is not None and end_ms >= found):
@@ -122,72 +122,72 @@ class RuleEvaluator:
             _forget(named, end_ms)
         due = [
             place
-            for place, docket in enumerate(self.dockets)
-            if docket.from_ms <= end_ms <= bounds[docket.rule.step_ms] and end_ms % docket.rule.step_ms == 0
+            for place, rule_state in enumerate(self.rule_states)
+            if rule_state.from_ms <= end_ms <= bounds[rule_state.rule.step_ms] and end_ms % rule_state.rule.step_ms == 0
         ]
-        for span in {self.dockets[place].span for place in due}:
+        for span in {self.rule_states[place].span for place in due}:
             span.leave(end_ms - span.window_ms)
         if not due or end_ms < self.from_ms:
             return
-        seen = self._screen.look(due, tenants)
+        seen = self._batch_evaluator.look(due, tenants)
         for place in due:
-            docket, breach = self.dockets[place], seen.breach.get(place, _NOBODY)
-            if len(breach) or docket.firing or docket.taken_back or docket.overrides or self.keep_windows:
+            rule_state, breach = self.rule_states[place], seen.breach.get(place, _NOBODY)
+            if len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows:
                 before = self._sink.mark()
-                self._judge(docket, end_ms, tenants, breach, place in seen.ending)
+                self._judge(rule_state, end_ms, tenants, breach, place in seen.ending)
                 self._sink.by_tenant(before)
 
-    def _judge(self, docket: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
-        rule, span = docket.rule, docket.span
-        expired = bisect_right(self._expiries, docket.settled_ms) < bisect_right(self._expiries, end_ms)
-        if docket.settled == span.version and not expired and not self.keep_windows:
+    def _judge(self, rule_state: RuleState, end_ms: int, tenants: int, breach: Rows, ending: bool) -> None:
+        rule, span = rule_state.rule, rule_state.span
+        expired = bisect_right(self._expiries, rule_state.settled_ms) < bisect_right(self._expiries, end_ms)
+        if rule_state.settled == span.version and not expired and not self.keep_windows:
             return
         views: dict[Params, View] = {}
         if self.keep_windows:
-            self._write_windows(docket, rule_view(span, rule, tenants), end_ms, views)
-        apart, exempt = docket.overridden(end_ms, tenants), docket.exempted(end_ms, tenants)
+            self._write_windows(rule_state, rule_view(span, rule, tenants), end_ms, views)
+        apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
         found = len(breach) > 0
-        if (found or docket.firing) and (
-            apart or exempt or expired or ending or not self._goes_on(docket, breach, end_ms)
+        if (found or rule_state.firing) and (
+            apart or exempt or expired or ending or not self._goes_on(rule_state, breach, end_ms)
         ):
-            who = np.union1d(breach, list(docket.firing)).astype(np.intp)
+            who = np.union1d(breach, list(rule_state.firing)).astype(np.intp)
             if apart or exempt:
                 who = who[~np.isin(who, list(apart | exempt))]
-            found = len(who) > 0 and self._apply(docket, rule, rule_view(span, rule, tenants, who), end_ms, tenants)
+            found = len(who) > 0 and self._apply(rule_state, rule, rule_view(span, rule, tenants, who), end_ms, tenants)
         for tenant in sorted(apart - exempt):
-            if end_ms < docket.override_from_ms.get(tenant, 0):
+            if end_ms < rule_state.override_from_ms.get(tenant, 0):
                 continue
-            if not span.present(tenants, np.array([tenant]))[0] and tenant not in docket.firing:
+            if not span.present(tenants, np.array([tenant]))[0] and tenant not in rule_state.firing:
                 continue
-            override = docket.overrides[tenant][0]
-            alone = self._look_once(docket, override, tenants, views).where(np.array([tenant]))
-            found |= self._apply(docket, override, alone, end_ms, tenants)
-        for tenant in sorted(exempt & docket.firing.keys()):
-            if _judged(docket.firing[tenant], end_ms):
-                self._resolve(docket, rule, tenant, None, end_ms)
-        _forget(docket.taken_back, end_ms)
-        docket.settled = None if found or docket.firing else span.version
-        docket.settled_ms = end_ms
+            override = rule_state.overrides[tenant][0]
+            alone = self._look_once(rule_state, override, tenants, views).where(np.array([tenant]))
+            found |= self._apply(rule_state, override, alone, end_ms, tenants)
+        for tenant in sorted(exempt & rule_state.firing.keys()):
+            if _judged(rule_state.firing[tenant], end_ms):
+                self._resolve(rule_state, rule, tenant, None, end_ms)
+        _forget(rule_state.taken_back, end_ms)
+        rule_state.settled = None if found or rule_state.firing else span.version
+        rule_state.settled_ms = end_ms
 
-    def _look_once(self, docket: RuleState, override: Rule, tenants: int, views: dict[Params, View]) -> View:
+    def _look_once(self, rule_state: RuleState, override: Rule, tenants: int, views: dict[Params, View]) -> View:
         """What overrides with these parameters see, looked up once at an end and kept in ``views``."""
         if override.params not in views:
-            views[override.params] = rule_view(docket.span, override, tenants)
+            views[override.params] = rule_view(rule_state.span, override, tenants)
         return views[override.params]
 
-    def _goes_on(self, docket: RuleState, breach: Rows, end_ms: int) -> bool:
+    def _goes_on(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether all in breach are alerted on and not to be decided on, and no alert is an early one."""
-        firing = docket.firing
+        firing = rule_state.firing
         if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
             return False
-        return not self._gates.open(docket.rule, end_ms, breach).any()
+        return not self._cooldowns.open(rule_state.rule, end_ms, breach).any()
 
-    def _apply(self, docket: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
+    def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants; whether any of them is in breach."""
-        found = find(docket.span, rule, view, tenants)
+        found = find(rule_state.span, rule, view, tenants)
         breach = found.breach
-        may = self._gates.open(rule, end_ms, breach.tenants)
-        alerts = [docket.firing.get(tenant) for tenant in breach.tenants.tolist()]
+        may = self._cooldowns.open(rule, end_ms, breach.tenants)
+        alerts = [rule_state.firing.get(tenant) for tenant in breach.tenants.tolist()]
         fresh = np.array([firing is None or firing.early for firing in alerts], np.bool_)
         for row in np.flatnonzero(may | fresh).tolist():
             tenant, firing = int(breach.tenants[row]), alerts[row]
@@ -195,52 +195,52 @@ class RuleEvaluator:
             decided = None
             if may[row]:
                 beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
-                decided = self._decide(docket, rule, tenant, measured, beside, end_ms)
+                decided = self._decide(rule_state, rule, tenant, measured, beside, end_ms)
             if firing is None:
-                firing = ActiveAlert(self._since(docket, tenant, end_ms), decided)
-                self.alerts.fire(docket, rule, tenant, firing, measured, end_ms)
+                firing = ActiveAlert(self._since(rule_state, tenant, end_ms), decided)
+                self.alerts.fire(rule_state, rule, tenant, firing, measured, end_ms)
                 continue
             confirmed = replace(firing, early=False, enforcement_id=decided or firing.enforcement_id)
             if decided and firing.early:
-                self.alerts.fire(docket, rule, tenant, confirmed, measured, end_ms)
+                self.alerts.fire(rule_state, rule, tenant, confirmed, measured, end_ms)
             else:
-                docket.firing[tenant] = confirmed
-        self._recover(docket, rule, found, end_ms)
+                rule_state.firing[tenant] = confirmed
+        self._recover(rule_state, rule, found, end_ms)
         return len(breach.tenants) > 0
 
     @staticmethod
-    def _since(docket: RuleState, tenant: int, end_ms: int) -> int:
+    def _since(rule_state: RuleState, tenant: int, end_ms: int) -> int:
         """The end itself, unless an alert that named it (or a later one) was taken back: no alert is reopened."""
-        named_ms = docket.taken_back.get(tenant, -1)
-        return end_ms if named_ms < end_ms else named_ms + docket.rule.step_ms
+        named_ms = rule_state.taken_back.get(tenant, -1)
+        return end_ms if named_ms < end_ms else named_ms + rule_state.rule.step_ms
 
-    def _recover(self, docket: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
+    def _recover(self, rule_state: RuleState, rule: Rule, found: EvaluatedView, end_ms: int) -> None:
         """Resolve the alerts of those whose value is not beyond ``recover`` any more, or is not there.
 
         An early alert that was not in breach at the end that it had named is over, too; before that end it stands
         as long as no judging has confirmed it.
         """
         view = found.view
-        if not docket.firing or not len(view.tenants):
+        if not rule_state.firing or not len(view.tenants):
             return
-        alerts = np.array([tenant for tenant, firing in docket.firing.items() if _judged(firing, end_ms)], np.int64)
+        alerts = np.array([tenant for tenant, firing in rule_state.firing.items() if _judged(firing, end_ms)], np.int64)
         rows = np.searchsorted(view.tenants, alerts)
         rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
         for row in rows.tolist():
             tenant = int(view.tenants[row])
-            if found.standing[row] and not docket.firing[tenant].early:
+            if found.standing[row] and not rule_state.firing[tenant].early:
                 continue
-            self._resolve(docket, rule, tenant, last_measure(rule, view, row), end_ms)
+            self._resolve(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
 
-    def _resolve(self, docket: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
-        since_ms = docket.firing[tenant].since_ms
+    def _resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int) -> None:
+        since_ms = rule_state.firing[tenant].since_ms
         if since_ms > end_ms:  # the end that it had named is still to come, and must not open it again
-            docket.taken_back[tenant] = since_ms
-        self.alerts.resolve(docket, rule, tenant, measured, end_ms)
+            rule_state.taken_back[tenant] = since_ms
+        self.alerts.resolve(rule_state, rule, tenant, measured, end_ms)
 
     def _decide(
         self,
-        docket: RuleState,
+        rule_state: RuleState,
         rule: Rule,
         tenant: int,
         measure: Measure,
@@ -253,12 +253,12 @@ class RuleEvaluator:
         status = {"enforce": "final", "review": "pending_review", "shadow": "shadow"}[rule.mode]
         review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
         reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
-        evidence = self._evidence(docket, rule, standing, window)
+        evidence = self._evidence(rule_state, rule, standing, window)
         return self._decisions.of_measure(standing, rule, window, measure, evidence, reason)
 
-    def _evidence(self, docket: RuleState, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
+    def _evidence(self, rule_state: RuleState, rule: Rule, standing: TenantRecord, window: Window) -> Evidence:
         """The newest calls or complaints of the numerator, or for ``below`` of the denominator outside it."""
-        metric = docket.metric
+        metric = rule_state.metric
         if metric.family == "complaints" and rule.direction == "above":
             found = []
             for entry in standing.complaints.values():
@@ -273,15 +273,15 @@ class RuleEvaluator:
         since_ms = max(window.start_ms, self._history.evidence_from(rule))
         return Evidence(call_ids=self._calls.newest(standing.tenant, place, since_ms))
 
-    def _write_windows(self, docket: RuleState, view: View, end_ms: int, views: dict[Params, View]) -> None:
-        rule = docket.rule
+    def _write_windows(self, rule_state: RuleState, view: View, end_ms: int, views: dict[Params, View]) -> None:
+        rule = rule_state.rule
         for row in np.flatnonzero(view.present):
             tenant = int(view.tenants[row])
             seen = view
-            if tenant in docket.overrides and end_ms < docket.overrides[tenant][1]:
-                if end_ms < docket.override_from_ms.get(tenant, 0):
+            if tenant in rule_state.overrides and end_ms < rule_state.overrides[tenant][1]:
+                if end_ms < rule_state.override_from_ms.get(tenant, 0):
                     continue
-                seen = self._look_once(docket, docket.overrides[tenant][0], len(view.tenants), views)
+                seen = self._look_once(rule_state, rule_state.overrides[tenant][0], len(view.tenants), views)
             measured = measure(rule, seen, row, np.nan)
             self._sink.windows.append(
                 JudgedWindow(
@@ -298,37 +298,37 @@ class RuleEvaluator:
 
     def dismiss(self, rules: Collection[str], at_ms: int) -> None:
         """The alerts of all rules but these are over, and whatever looks ahead have told of ends to come."""
-        for docket in self.dockets:
-            gone = docket.rule.id not in rules
-            for tenant in sorted(tenant for tenant, firing in docket.firing.items() if gone or firing.early):
-                docket.taken_back[tenant] = docket.firing[tenant].since_ms
-                self.alerts.resolve(docket, docket.rule, tenant, None, at_ms)
+        for rule_state in self.rule_states:
+            gone = rule_state.rule.id not in rules
+            for tenant in sorted(tenant for tenant, firing in rule_state.firing.items() if gone or firing.early):
+                rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
+                self.alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
 
     @property
     def firing(self) -> int:
         """How many alerts stand."""
-        return sum(len(docket.firing) for docket in self.dockets)
+        return sum(len(rule_state.firing) for rule_state in self.rule_states)
 
-    def alerts_standing(self) -> StandingAlerts:
+    def active_alerts(self) -> StandingAlerts:
         """All that is stored of the alerts, to be read and not changed."""
-        ours = {docket.rule.id: docket.taken_back for docket in self.dockets}
+        ours = {rule_state.rule.id: rule_state.taken_back for rule_state in self.rule_states}
         return StandingAlerts(
-            {docket.rule.id: docket.firing for docket in self.dockets if docket.firing},
+            {rule_state.rule.id: rule_state.firing for rule_state in self.rule_states if rule_state.firing},
             {rule_id: named for rule_id, named in (self._removed | ours).items() if named},
         )
 
     def alert_changes(self) -> dict[str, bytes | None]:
         """The entries of alerts that are to be stored since the last call, None where one is to be deleted."""
-        return self._alert_store.changes(self.alerts_standing())
+        return self._alert_store.changes(self.active_alerts())
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the alerts that stood before a restart. StateFormatError."""
         stored = self._alert_store.restore(entries)
-        for docket in self.dockets:
-            firing, taken_back = stored.by_rule(docket.rule.id)
-            docket.firing.load(firing)
-            docket.taken_back.load(taken_back)
-        ours = {docket.rule.id for docket in self.dockets}
+        for rule_state in self.rule_states:
+            firing, taken_back = stored.by_rule(rule_state.rule.id)
+            rule_state.firing.load(firing)
+            rule_state.taken_back.load(taken_back)
+        ours = {rule_state.rule.id for rule_state in self.rule_states}
         self._removed = {
             rule_id: ByTenant(self._alert_store.changed) for rule_id in stored.taken_back if rule_id not in ours
         }

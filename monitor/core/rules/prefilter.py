@@ -1,4 +1,4 @@
-"""Sieves: whom a look at sums alone cannot clear, for all rules of a span at once.
+"""prefilters: whom a look at sums alone cannot clear, for all rules of a span at once.
 
 Each rule becomes some lines, one for each thing that it asks of sums (its metric, its conditions, its least
 denominator); who passes all of a rule's lines may be in breach of it, and everything dearer is asked of them alone.

@@ -66,7 +66,7 @@ class RuleState:
 
 
 class Alerts:
-    """Fires and resolves the alerts of dockets, into the sink; ``names`` has every tenant's id, and grows."""
+    """Fires and resolves the alerts of rule states, into the sink; ``names`` has every tenant's id, and grows."""
 
     def __init__(self, policy: Policy, names: Sequence[str], sink: Output) -> None:
         self._policy = policy
@@ -74,21 +74,21 @@ class Alerts:
         self._sink = sink
 
     def fire(
-        self, docket: RuleState, rule: Rule, tenant: int, firing: ActiveAlert, measure: Measure, updated_ms: int
+        self, rule_state: RuleState, rule: Rule, tenant: int, firing: ActiveAlert, measure: Measure, updated_ms: int
     ) -> None:
         """A tenant's alert fires, or is told again because a decision came of it."""
-        docket.firing[tenant] = firing
-        self._tell(docket, rule, tenant, "firing", measure, updated_ms)
+        rule_state.firing[tenant] = firing
+        self._tell(rule_state, rule, tenant, "firing", measure, updated_ms)
 
-    def resolve(self, docket: RuleState, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
+    def resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
         """A tenant's alert is over."""
-        self._tell(docket, rule, tenant, "resolved", measure, updated_ms)
-        del docket.firing[tenant]
-        docket.reopened.add(tenant)
+        self._tell(rule_state, rule, tenant, "resolved", measure, updated_ms)
+        del rule_state.firing[tenant]
+        rule_state.reopened.add(tenant)
 
     def _tell(
         self,
-        docket: RuleState,
+        rule_state: RuleState,
         rule: Rule,
         tenant: int,
         state: Literal["firing", "resolved"],
@@ -96,7 +96,7 @@ class Alerts:
         updated_ms: int,
     ) -> None:
         tenant_id = self._names[tenant]
-        firing = docket.firing[tenant]
+        firing = rule_state.firing[tenant]
         behaviour = self._policy.behaviours[rule.behaviour]
         self._sink.alerts.append(
             Alert(

@@ -122,24 +122,24 @@ class OpenPanes:
             return pieces[0]
         return merge(pieces, pieces[0].start_ms, self._parties, range(len(self._ruled))).bounded()
 
-    def ripe(self, before_ms: int) -> list[Pane]:
+    def due(self, before_ms: int) -> list[Pane]:
         """Seal the panes that end at or before ``before_ms``, in order of time; they are open no longer."""
-        numbers = self._ripe(before_ms)
+        numbers = self._due(before_ms)
         self._sum_up(numbers)
         panes = [self._panes.pop(number) for number in numbers]
         self.sealed_newest_ms = max([self.sealed_newest_ms, *(pane.newest_ms for pane in panes)])
         self._count -= sum(pane.count for pane in panes)
         return [self._merged(pane.sums) for pane in panes]
 
-    def _ripe(self, before_ms: int) -> list[int]:
+    def _due(self, before_ms: int) -> list[int]:
         return sorted(number for number in self._panes if (number + 1) * self._pane_ms <= before_ms)
 
-    def ripe_calls(self, before_ms: int) -> int:
-        """How many calls `ripe` would seal."""
-        return sum(self._panes[number].count for number in self._ripe(before_ms))
+    def due_calls(self, before_ms: int) -> int:
+        """How many calls `due` would seal."""
+        return sum(self._panes[number].count for number in self._due(before_ms))
 
     @property
-    def ripe_at_ms(self) -> int | None:
+    def due_at_ms(self) -> int | None:
         """When the first open pane ends; None when there is none."""
         return (min(self._panes) + 1) * self._pane_ms if self._panes else None
 

@@ -16,25 +16,27 @@ from monitor.core.windows.pane import Pane
 from monitor.core.windows.window import FINE_MS, HOUR_MS, metrics_of
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
-from monitor.policy.timeline import PolicyVersion, era_at
+from monitor.policy.timeline import PolicyVersion, version_at
 
 _Since = dict[object, int]
 
 
 class FieldAvailability:
-    """The policies up to the one in force, the last of ``eras``, and what that one can know of the time before."""
+    """The policies up to the one in force, the last of ``versions``, and what that one can know of the time before."""
 
-    def __init__(self, eras: Sequence[PolicyVersion]) -> None:
-        self.eras = tuple(eras)
-        self._countings = [AggregationPlan.of(era.policy) for era in eras]
+    def __init__(self, versions: Sequence[PolicyVersion]) -> None:
+        self.versions = tuple(versions)
+        self._countings = [AggregationPlan.of(version.policy) for version in versions]
         first = self._countings[0]
         # Since when there is what rules look at, by its meaning; 0: since there was anything.
         self._fine = self._coarse = self._complaints = self._parties = 0
         self._counted: _Since = dict.fromkeys(first.layout.names, 0)
         self._fine_calls: _Since = dict.fromkeys(meanings(first.layout, first.ruled), 0)
         self._long_calls: _Since = dict.fromkeys(_long(first), 0)
-        for number in range(1, len(eras)):
-            self._follow(eras[number].from_ms, eras[number - 1].policy, *self._countings[number - 1 : number + 1])
+        for number in range(1, len(versions)):
+            self._follow(
+                versions[number].from_ms, versions[number - 1].policy, *self._countings[number - 1 : number + 1]
+            )
 
     def _follow(self, from_ms: int, policy: Policy, before: AggregationPlan, after: AggregationPlan) -> None:
         fine_ms, coarse_ms = from_ms - before.fine_ms, from_ms - before.coarse_ms
@@ -49,7 +51,7 @@ class FieldAvailability:
     @property
     def policy(self) -> Policy:
         """The one in force."""
-        return self.eras[-1].policy
+        return self.versions[-1].policy
 
     @property
     def counting(self) -> AggregationPlan:
@@ -58,7 +60,7 @@ class FieldAvailability:
 
     def judged_from(self, rule: Rule) -> int:
         """The first end at which the rule sees a whole window; 0 where there was no other policy before."""
-        if len(self.eras) == 1:
+        if len(self.versions) == 1:
             return 0
         since = max(self._fine if rule.window_ms <= FINE_MS else self._coarse, self._complaints)
         for name in metrics_of(rule):
@@ -68,38 +70,38 @@ class FieldAvailability:
             elif metric.family == "calls":
                 layout = self.counting.layout
                 since = max(since, self._counted[layout.names[layout.field(metric.numerator, rule.params)]])
-        for counting, after in zip(self._countings, self.eras[1:], strict=False):
+        for counting, after in zip(self._countings, self.versions[1:], strict=False):
             if rule.step_ms % counting.pane_ms:
                 since = max(since, after.from_ms)  # its windows would begin within panes of before
-        return max(self.eras[-1].from_ms, since + rule.window_ms)
+        return max(self.versions[-1].from_ms, since + rule.window_ms)
 
     def evidence_from(self, rule: Rule) -> int:
         """Since when calls are kept that are evidence for the rule."""
         layout = self.counting.layout
         field = ruled_field(rule, layout)
-        if len(self.eras) == 1 or field[0] < 0:
+        if len(self.versions) == 1 or field[0] < 0:
             return 0
         return (self._fine_calls if rule.window_ms <= FINE_MS else self._long_calls)[meanings(layout, [field])[0]]
 
     @property
     def settled_ms(self) -> int:
         """From then on all is judged as if there had been no policy before: whole windows, with all their evidence."""
-        if len(self.eras) == 1:
+        if len(self.versions) == 1:
             return 0
         rules = all_rules(self.policy)
         whole = [max(self.judged_from(rule), self.evidence_from(rule) + rule.window_ms) for rule in rules]
-        return max([self.eras[-1].from_ms, *whole])
+        return max([self.versions[-1].from_ms, *whole])
 
     def read(self, pane: Pane) -> Pane:
         """A fine pane by the layout of the policy in force."""
-        return self._read(pane, era_at(self.eras, pane.start_ms))
+        return self._read(pane, version_at(self.versions, pane.start_ms))
 
     def read_hour(self, hour: Pane) -> Pane:
         """An hour pane likewise: it was made when it ended, by whoever judged that."""
-        return self._read(hour, era_at(self.eras, hour.start_ms + HOUR_MS))
+        return self._read(hour, version_at(self.versions, hour.start_ms + HOUR_MS))
 
-    def _read(self, pane: Pane, era: int) -> Pane:
-        before, after = self._countings[era], self.counting
+    def _read(self, pane: Pane, version: int) -> Pane:
+        before, after = self._countings[version], self.counting
         if before is after or (before.layout == after.layout and before.ruled == after.ruled):
             return pane
         return recast(pane, before, after)
@@ -138,4 +140,4 @@ def judged_later(history: FieldAvailability) -> dict[str, int]:
         from_ms = history.judged_from(override.rule)
         if from_ms > found[override.rule.id]:
             found[f"{override.rule.id} of {override.tenant}"] = from_ms
-    return {name: from_ms for name, from_ms in found.items() if from_ms > history.eras[-1].from_ms}
+    return {name: from_ms for name, from_ms in found.items() if from_ms > history.versions[-1].from_ms}

@@ -28,7 +28,7 @@ FINE_MS = 48 * HOUR_MS  # windows above this have steps of whole hours, and are 
 class WindowView:
     """What rules look at: the sums, tallies of parties and complaints of one window, and the metrics read off them."""
 
-    level: RunningSums | TenantSums
+    running_sums: RunningSums | TenantSums
     callees: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
     callers: DistinctCounts | PaneDistinctCounts | EarlyDistinctCounts | None
     complaints: ComplaintWindow | ComplaintForecast
@@ -36,7 +36,7 @@ class WindowView:
 
     def present(self, tenants: int, who: NDArray[np.intp] | slice = _EVERYBODY) -> NDArray[np.bool_]:
         """Which tenants have a call or a complaint record in the window, so that rules judge them."""
-        seen: NDArray[np.bool_] = self.level.field(0, tenants)[who] > 0
+        seen: NDArray[np.bool_] = self.running_sums.field(0, tenants)[who] > 0
         if len(self.complaints):
             seen |= self.complaints.count("records", tenants)[who] > 0
         return seen
@@ -49,7 +49,7 @@ class WindowView:
             assert self.callees is not None
             denominator = self.callees.numbers(tenants)
         elif metric.denominator is not None:
-            denominator = self.level.field(self.layout.field(metric.denominator, rule.params), tenants)
+            denominator = self.running_sums.field(self.layout.field(metric.denominator, rule.params), tenants)
         numerator = self._numerator(metric.family, metric.numerator, rule, tenants)
         if denominator is not None and metric.numerator == "distinct_callees":
             numerator = np.minimum(numerator, denominator)  # an estimate might be beyond what it is a part of
@@ -57,7 +57,7 @@ class WindowView:
 
     def _numerator(self, family: str, name: str, rule: Rule, tenants: int) -> Counts:
         if family == "calls":
-            return self.level.field(self.layout.field(name, rule.params), tenants)
+            return self.running_sums.field(self.layout.field(name, rule.params), tenants)
         if family == "complaints":
             return self.complaints.count(name, tenants)
         if name == "caller_peak":
@@ -74,7 +74,7 @@ class WindowView:
 class SlidingWindow(WindowView):
     """One window length, kept up to date. Built for the rules that use it."""
 
-    level: RunningSums
+    running_sums: RunningSums
     complaints: ComplaintWindow
     callees: DistinctCounts | PaneDistinctCounts | None
     callers: DistinctCounts | PaneDistinctCounts | None
@@ -109,7 +109,7 @@ class SlidingWindow(WindowView):
             self.callers = PaneDistinctCounts(window_ms) if one_pane else DistinctCounts(window_ms)
         if self.callees is not None or self.callers is not None:
             fields.add(BIT["attempts"])  # there are at most as many parties
-        self.level = RunningSums(window_ms, sorted(fields))
+        self.running_sums = RunningSums(window_ms, sorted(fields))
         counting = any(metric.family == "complaints" for metric, _ in asked)
         self.complaints = ComplaintWindow(window_ms, bit, counting, "complainants" in names)
 
@@ -122,7 +122,7 @@ class SlidingWindow(WindowView):
             return
         before_ms = pane.start_ms + self.step_ms - self.window_ms
         self._leave(before_ms)
-        self.level.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
+        self.running_sums.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         if self.callees is not None:
             self.callees.enter(pane.start_ms, pane.callees, tenants, before_ms)
         if self.callers is not None:
@@ -137,12 +137,12 @@ class SlidingWindow(WindowView):
 
     def _leave(self, before_ms: int) -> None:
         self.left_ms = max(self.left_ms, before_ms)
-        self.level.leave(before_ms)
+        self.running_sums.leave(before_ms)
         self.complaints.leave(before_ms)
 
     def watch(self, touched: DirtyTenants) -> None:
         """Tell it of the tenants of whom anything changes from now on."""
-        self.level.watched.append(touched)
+        self.running_sums.watched.append(touched)
         self.complaints.watched.append(touched)
         for tally in (self.callees, self.callers):
             if isinstance(tally, DistinctCounts):
@@ -151,12 +151,12 @@ class SlidingWindow(WindowView):
     @property
     def live(self) -> bool:
         """Whether there is anything in the window."""
-        return self.level.records > 0 or len(self.complaints) > 0
+        return self.running_sums.records > 0 or len(self.complaints) > 0
 
     @property
     def version(self) -> tuple[int, int]:
         """Changes whenever what is in the window changes."""
-        return self.level.version, self.complaints.version
+        return self.running_sums.version, self.complaints.version
 
 
 def metrics_of(rule: Rule) -> list[str]:

@@ -40,7 +40,7 @@ class WindowSet:
             for step_ms in sorted({span.step_ms for span in fine})
         ]
         self._hour = PaneMerger(HOUR_MS, coarse) if coarse else None
-        self._gatherings = [*self._fine, *([self._hour] if self._hour else [])]
+        self._mergers = [*self._fine, *([self._hour] if self._hour else [])]
         self.evidence = NewestCalls(counting.ruled_ms)
         self.sealed: deque[Pane] = deque()
         self._store = PaneStore(counting.fine_ms, counting.coarse_ms) if keep_state else None
@@ -58,7 +58,7 @@ class WindowSet:
         ``bounds`` has the last end for each step of the rules.
         """
         ends = [self.sealed[0].start_ms + self._pane_ms] if self.sealed else []
-        ends += [end_ms for gathering in self._gatherings if (end_ms := gathering.due(bounds)) is not None]
+        ends += [end_ms for merger in self._mergers if (end_ms := merger.due(bounds)) is not None]
         return min(ends, default=None)
 
     def enter(self, end_ms: int, tenants: int) -> None:
@@ -66,10 +66,10 @@ class WindowSet:
         while self.sealed and self.sealed[0].start_ms < end_ms:
             pane = self.sealed.popleft()
             self.evidence.add(pane.evidence, end_ms)
-            for gathering in self._gatherings:
-                gathering.panes.append(pane)
-        for gathering in self._fine:
-            gathering.enter_ended(end_ms, tenants)
+            for merger in self._mergers:
+                merger.panes.append(pane)
+        for merger in self._fine:
+            merger.enter_ended(end_ms, tenants)
         if self._hour is not None and self._hour.ended(end_ms):
             hour = merge(self._hour.panes, self._hour.start_ms, ruled=self._ruled_long)
             self._hour.enter(hour, tenants)
@@ -122,11 +122,11 @@ class WindowSet:
                 self._hour.enter(hour, tenants)
         for pane in map(self._history.read, fine):
             evidence.append(pane.evidence)
-            for gathering in self._fine:
-                gathering.enter_ended(pane.start_ms, tenants)
-                gathering.panes.append(pane)
+            for merger in self._fine:
+                merger.enter_ended(pane.start_ms, tenants)
+                merger.panes.append(pane)
             if self._hour is not None and pane.start_ms // HOUR_MS * HOUR_MS + HOUR_MS > at_ms:
                 self._hour.panes.append(pane)
-        for gathering in self._fine:
-            gathering.enter_ended(at_ms, tenants)
+        for merger in self._fine:
+            merger.enter_ended(at_ms, tenants)
         self.evidence.restore(evidence, at_ms)

@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Follow `callwarden.enforcement`, and answer GET /v1/refunds/TENANT. It stops on TERM.
 
-    All settings are environment variables, or in a file; see `docs/how-to/billing.md`. The command waits for a broker
+    All settings are environment variables, or in a file; see `docs/guides/billing.md`. The command waits for a broker
     or a database that is away. Listing or accepting unread records needs the database alone, beside a running one. Exit
     status: 2 wrong settings, no token, or records that were deleted before they were handled; 1 an unforeseen error, or
     cut off after TERM; 3 the database is away.

@@ -123,7 +123,7 @@ def export(
     """Write all entries as JSON lines, by topic, partition and number, each with its hash.
 
     What reviewers wrote is masked. With --bytes, key and value are given as they were, in base64, so that an auditor
-    can recompute the chains without this program (docs/how-to/ledger.md); they may hold telephone numbers. An existing
+    can recompute the chains without this program (docs/guides/ledger.md); they may hold telephone numbers. An existing
     file is not overwritten: it may be what the ledger held before it was changed. Exit status: 2 no ledger, or there
     is such a file; 3 the database is away.
     """

@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Tell Alertmanager, DingTalk, Feishu, WeCom and a webhook of alerts and decisions, in Chinese and English.
 
-    Settings name the receivers: see `docs/how-to/notify.md`. Nothing from before the first start is sent. The command
+    Settings name the receivers: see `docs/guides/notify.md`. Nothing from before the first start is sent. The command
     stops on TERM and delivers what is left after the next start. It waits for a broker, a database and receivers that
     are away. Exit status: 2 wrong settings, or something that the cluster does not allow; 3 a receiver did not
     take a test message, or the database of what was given up is away; 1 an unforeseen error, or cut off after TERM.

@@ -32,22 +32,22 @@ def look_up(command: str, settings: "Settings", look: "Callable[[Connection], T]
         with ledger.reading() as connection:
             return look(connection)
 
-    return _at_desk(command, settings, work)
+    return _with_service(command, settings, work)
 
 
 def decide(command: str, settings: "Settings", give: "Callable[[ReviewService, KafkaCluster], Awaitable[T]]") -> T:
     """What comes of giving verdicts."""
 
-    async def work(desk: ReviewService, _: "Database", cluster: "KafkaCluster") -> T:
+    async def work(service: ReviewService, _: "Database", cluster: "KafkaCluster") -> T:
         from streams.topics.state_inputs import check_inputs
 
         await check_inputs(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
-        return await give(desk, cluster)
+        return await give(service, cluster)
 
-    return _at_desk(command, settings, work)
+    return _with_service(command, settings, work)
 
 
-def _at_desk(
+def _with_service(
     command: str, settings: "Settings", work: "Callable[[ReviewService, Database, KafkaCluster], Awaitable[T]]"
 ) -> T:
     def logs() -> None:
@@ -60,16 +60,16 @@ def _at_desk(
         try:
             names = TopicNames(settings.input_prefix, settings.output_prefix)
             writing = writing_to(cluster, settings.application_id)
-            desk = ReviewService(cluster, ledger, names, settings.partitioner, writing, logs)
-            await desk.begin()
+            service = ReviewService(cluster, ledger, names, settings.partitioner, writing, logs)
+            await service.begin()
 
             async def since(at_ms: int, searched: "Mapping[TP, int]") -> RejectedReviews:
                 rejections = RejectedReviews(cluster, names)
                 await rejections.begin(at_ms, searched)
                 return rejections
 
-            _tell_rejected(await desk.settle(since))
-            return await work(desk, ledger, cluster)
+            _tell_rejected(await service.settle(since))
+            return await work(service, ledger, cluster)
         finally:
             ledger.close()
 

@@ -300,18 +300,18 @@ def _decide(
     by: ReviewedBy = ReviewedBy(person("--reviewer", reviewer), reason)
 
     async def give(
-        desk: "ReviewService", cluster: "KafkaCluster"
+        service: "ReviewService", cluster: "KafkaCluster"
     ) -> tuple[SubmittedReviews, ReviewOutcomes, int | None]:
         rejections = RejectedReviews(cluster, TopicNames(settings.input_prefix, settings.output_prefix))
         if wait:
             await rejections.begin()
-        given = await desk.give(ids, verdict, by, again=again)
+        given = await service.give(ids, verdict, by, again=again)
         for why in given.refused.values():
             typer.echo(str(why), err=True)
         if given.claims:
             typer.echo(f"已提交 {len(given.claims)} 个复核结论 / sent: {len(given.claims)} by {readable(by.reviewer)}")
-        outcomes = await desk.outcomes(given.claims, wait, rejections.look) if wait else ReviewOutcomes()
-        return given, outcomes, await desk.delay_ms()
+        outcomes = await service.outcomes(given.claims, wait, rejections.look) if wait else ReviewOutcomes()
+        return given, outcomes, await service.delay_ms()
 
     given, outcomes, delay_ms = decide(f"reviews {verdict}", settings, give)
     console = Console(highlight=False)

@@ -167,18 +167,18 @@ def _switches(given: list[str]) -> "list[PolicyVersion]":
     from monitor.policy.timeline import BOUNDARY_MS, PolicyVersion
     from streams.cli.inputs import fail, moment, policy_for
 
-    eras: list[PolicyVersion] = []
+    versions: list[PolicyVersion] = []
     for one in given:
         time, equals, path = one.partition("=")
         if not equals:
             fail(f"--switch {one}: expected TIME=FILE")
-        era = PolicyVersion(moment("--switch", time), policy_for(path))
-        if era.from_ms % BOUNDARY_MS:
+        version = PolicyVersion(moment("--switch", time), policy_for(path))
+        if version.from_ms % BOUNDARY_MS:
             fail(f"--switch {time}: expected a multiple of five minutes, for there panes end")
-        if era.from_ms <= (eras[-1].from_ms if eras else 0):
-            fail(f"--switch {time}: expected a later time than {eras[-1].from_ms if eras else 0}")
-        eras.append(era)
-    return eras
+        if version.from_ms <= (versions[-1].from_ms if versions else 0):
+            fail(f"--switch {time}: expected a later time than {versions[-1].from_ms if versions else 0}")
+        versions.append(version)
+    return versions
 
 
 def _judge_topics(

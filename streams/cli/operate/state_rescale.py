@@ -20,7 +20,7 @@ def run(
     """Move the state by tenant to topics with another number of partitions, made by `callwarden topics create`.
 
     The settings are those of the workers so far. Stop the workers and all writers to the inputs, old and new, until
-    the command has ended; see `docs/how-to/upgrades.md`. It checks everything before it writes anything; a later error
+    the command has ended; see `docs/guides/upgrades.md`. It checks everything before it writes anything; a later error
     comes with the way back. After a crash, run it again. Exit status: 2 something does not fit, 3 no broker.
     """
     from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity

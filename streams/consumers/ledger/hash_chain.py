@@ -1,6 +1,6 @@
 """The chain: an entry's hash is made of the one before it and of what the topic holds, and of nothing else.
 
-`docs/how-to/ledger.md` defines it for other languages, with an example that a test checks.
+`docs/guides/ledger.md` defines it for other languages, with an example that a test checks.
 """
 
 import hashlib

@@ -42,15 +42,15 @@ class NotifyHandler:
 
     def __init__(
         self,
-        desks: RulesByPolicy,
-        manners: Throttle,
+        rules_by_policy: RulesByPolicy,
+        throttle: Throttle,
         channels: Collection[str],
         enforcement: str,
         clock: Callable[[], int],
         telemetry: NotifyMetrics,
         summary_hour: int = 9,
     ) -> None:
-        self._desks, self._manners, self._channels = desks, manners, list(channels)
+        self._rules_by_policy, self._throttle, self._channels = rules_by_policy, throttle, list(channels)
         self._enforcement, self._clock = enforcement, clock
         self._summary_hour = summary_hour
         self._telemetry = telemetry
@@ -121,9 +121,12 @@ class NotifyHandler:
 
     def _due(self, connection: Connection, now_ms: int) -> None:
         due = select(TENANTS.c.tenant_id).where(TENANTS.c.due_ms <= now_ms).limit(_AT_ONCE)
-        known, desk = tenants.load(connection, set(connection.execute(due).scalars())), self._desks.now(now_ms)
+        known, rules = (
+            tenants.load(connection, set(connection.execute(due).scalars())),
+            self._rules_by_policy.now(now_ms),
+        )
         for tenant_id, tenant in known.items():
-            self._tell(connection, desk.tick(tenant_id, tenant, now_ms), now_ms)
+            self._tell(connection, rules.tick(tenant_id, tenant, now_ms), now_ms)
         tenants.save(connection, known)
 
     def _decode(self, record: FollowedRecord) -> Alert | Enforcement:
@@ -141,9 +144,11 @@ class NotifyHandler:
         past, tenant_id = record.timestamp_ms < began_ms, _tenant_of(decoded)
         at_ms = record.timestamp_ms if past else now_ms
         if isinstance(decoded, Alert):
-            said = self._desks.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
+            said = self._rules_by_policy.of_alert(record.tp.partition, decoded).alert(tenant_id, tenant, decoded, at_ms)
         else:
-            said = self._desks.of_decision(record.tp.partition, decoded).decision(tenant_id, tenant, decoded, at_ms)
+            said = self._rules_by_policy.of_decision(record.tp.partition, decoded).decision(
+                tenant_id, tenant, decoded, at_ms
+            )
             self._pend(connection, decoded)
         if not past:
             self._tell(connection, said, now_ms)
@@ -172,7 +177,7 @@ class NotifyHandler:
             )
 
     def _lapses(self, connection: Connection, now_ms: int) -> None:
-        table, before_ms = PENDING.c, self._manners.before_lapse_ms
+        table, before_ms = PENDING.c, self._throttle.before_lapse_ms
         rows = connection.execute(
             select(table.id, table.tenant_id, table.behaviour, table.kind, table.review_by_ms).where(
                 table.told.is_(False), table.review_by_ms <= now_ms + 2 * before_ms
@@ -189,7 +194,7 @@ class NotifyHandler:
 
     def _summarise(self, connection: Connection, now_ms: int) -> None:
         at_ms = _clock(connection, "summary")
-        timezone = self._desks.now(now_ms).policy.params.timezone
+        timezone = self._rules_by_policy.now(now_ms).policy.params.timezone
         next_ms = next_summary_ms(now_ms, self._summary_hour, timezone)
         if at_ms is not None and now_ms < at_ms <= next_ms:
             return
@@ -205,7 +210,7 @@ class NotifyHandler:
 
     def _begin(self, connection: Connection, now_ms: int) -> int:
         """When the notifier was first started with this database."""
-        policy = None if self._desks.begun is None else f"policy {self._desks.begun}"[:32]
+        policy = None if self._rules_by_policy.begun is None else f"policy {self._rules_by_policy.begun}"[:32]
         if policy is not None and _clock(connection, policy) is None:
             # Of what fired under another policy that was not switched to no word may come: all has begun anew.
             tenants.end_alerts(connection, self._channels, now_ms)

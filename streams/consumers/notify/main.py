@@ -34,7 +34,7 @@ _RETRY_S: Final = 5.0
 
 async def run_notify(settings: Settings, policy: Policy) -> None:
     """Notify until TERM or Ctrl-C. A broker, a database and receivers that are away are waited for. Raises Refused."""
-    manners = Throttle(
+    throttle = Throttle(
         settings.notify_severity, settings.notify_delay_ms, settings.notify_quiet_ms, settings.notify_before_lapse_ms
     )
     topics = [settings.output_prefix + name for name in ("enforcement", "alerts")]
@@ -45,10 +45,10 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
         if not channels:
             raise PermanentError(NOBODY)
         names = [channel.name for channel in channels]
-        telemetry, desks = NotifyMetrics(names, now_ms), RulesByPolicy(policy, manners)
-        policies = PolicyLog(cluster, settings.output_prefix + "clock", desks)
+        telemetry, rules_by_policy = NotifyMetrics(names, now_ms), RulesByPolicy(policy, throttle)
+        policies = PolicyLog(cluster, settings.output_prefix + "clock", rules_by_policy)
         consumer = NotifyHandler(
-            desks, manners, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
+            rules_by_policy, throttle, names, topics[0], now_ms, telemetry, summary_hour=settings.notify_summary_hour
         )
         follower = Follower(
             cluster,

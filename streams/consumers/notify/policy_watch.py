@@ -18,18 +18,18 @@ _NOT_READ: Final = "the policies that the workers have noted cannot be read: peo
 
 
 class PolicyLog:
-    """Keeps ``desks`` at what stands in the topic ``clock``.
+    """Keeps ``rules_by_policy`` at what stands in the topic ``clock``.
 
     What cannot be read there stops nobody from being told: the log says so, once.
     """
 
-    def __init__(self, cluster: TopicReader, clock: str, desks: RulesByPolicy) -> None:
-        self._cluster, self._clock, self._desks = cluster, clock, desks
+    def __init__(self, cluster: TopicReader, clock: str, rules_by_policy: RulesByPolicy) -> None:
+        self._cluster, self._clock, self._rules_by_policy = cluster, clock, rules_by_policy
         self._at: dict[TP, int] = {}
         self._standing: dict[int, dict[int, PolicyChange]] = {}
         self._said: set[str] = set()
         self._told = False
-        desks.begun = None
+        rules_by_policy.begun = None
 
     async def refresh(self) -> None:
         """Read what was noted by now. Unavailable."""
@@ -41,7 +41,7 @@ class PolicyLog:
         except PermanentError as error:
             self._say(_NOT_READ, str(error))
         if changed or not self._told:
-            self._desks.follow({number: self._policies(number) for number in self._standing})
+            self._rules_by_policy.follow({number: self._policies(number) for number in self._standing})
             self._told = True
 
     async def _ends(self) -> dict[TP, int]:

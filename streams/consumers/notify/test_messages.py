@@ -67,12 +67,12 @@ async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIt
 
 def samples(policy: Policy, now_ms: int) -> list[Message]:
     """One message of each kind, marked as a test."""
-    desk, tenant = NotificationRules(policy, Throttle(delay_ms=0)), TenantState()
+    rules, tenant = NotificationRules(policy, Throttle(delay_ms=0)), TenantState()
     rule = next(rule for rule in policy.rules if rule.mode != "shadow") if policy.rules else None
     rule_id = rule.id if rule else "blind_calling"
-    said = desk.alert(TENANT, tenant, _alert(rule_id, "firing", now_ms), now_ms)
-    said.messages += desk.tick(TENANT, tenant, now_ms).messages
-    said.messages += desk.alert(TENANT, tenant, _alert(rule_id, "resolved", now_ms), now_ms).messages
+    said = rules.alert(TENANT, tenant, _alert(rule_id, "firing", now_ms), now_ms)
+    said.messages += rules.tick(TENANT, tenant, now_ms).messages
+    said.messages += rules.alert(TENANT, tenant, _alert(rule_id, "resolved", now_ms), now_ms).messages
     for event in (
         _event("test-warning", "warning", now_ms, measure=_MEASURE),
         _event("test-pending", "termination", now_ms, behaviour=REPEATED, status="pending_review"),
@@ -81,12 +81,12 @@ def samples(policy: Policy, now_ms: int) -> list[Message]:
         _event("test-ban", "ban", now_ms, behaviour="verified_fraud_complaint"),
         _event("test-application", "admission_rejected", now_ms, behaviour="banned_applicant"),
     ):
-        said.messages += desk.decision(TENANT, tenant, event, now_ms).messages
+        said.messages += rules.decision(TENANT, tenant, event, now_ms).messages
     fallen = NotifiedCase("termination", REPEATED, "repeated-violations", False, True, None, left=2, at_least=3)
     messages = [
         *said.messages,
         lapse_soon([("test-pending", TENANT, REPEATED, "termination", now_ms + DAY)], now_ms),
-        MessageTemplates(policy).hollow(TENANT, tenant, "test-escalation", fallen, now_ms),
+        MessageTemplates(policy).unsupported(TENANT, tenant, "test-escalation", fallen, now_ms),
         records_lost(RecordsLost(TP("callwarden.alerts", 0), 17, 40), True, now_ms),
         summary([SilentMessage(TENANT, REPEATED, "pending", "critical", now_ms, "test-pending")], now_ms),
         digest([message for message in said.messages if message.others], now_ms),

@@ -82,9 +82,9 @@ class Process:
         self.writing = writing
 
     async def uphold(self) -> None:
-        desk = ReviewService(self.broker.held, self.database, NAMES, "murmur2", self.writing)
-        await desk.begin()
-        await desk.give(["cwe-p"], "uphold", WANG)
+        service = ReviewService(self.broker.held, self.database, NAMES, "murmur2", self.writing)
+        await service.begin()
+        await service.give(["cwe-p"], "uphold", WANG)
 
     def service(self) -> InterruptedClaims:
         return service_of(self.database, self.broker, self.writing)

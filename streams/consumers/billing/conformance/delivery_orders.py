@@ -25,18 +25,18 @@ class DeliveryOrder(NamedTuple):
     deliveries: Sequence[Delivery]
 
 
-def courses(story: ConformanceScenario) -> Iterator[DeliveryOrder]:
+def courses(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
     """Those of one story; none twice."""
     seen = set()
-    for course in _all(story):
+    for course in _all(scenario):
         key = tuple(course.deliveries)
         if key not in seen:
             seen.add(key)
             yield course
 
 
-def _all(story: ConformanceScenario) -> Iterator[DeliveryOrder]:
-    names = list(story.events)
+def _all(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
+    names = list(scenario.events)
     yield _course("as it comes", names)
     yield _course("backwards", names[::-1])
     if len(names) > _LONG:
@@ -48,7 +48,7 @@ def _all(story: ConformanceScenario) -> Iterator[DeliveryOrder]:
     yield DeliveryOrder("from two partitions, the second first", sorted(in_turn, key=lambda each: -each.partition))
     both = [Delivery(partition, name) for name in names for partition in (0, 1)]
     yield DeliveryOrder("from both of two partitions", sorted(both, key=lambda each: each.partition))
-    if story.name == _EVERY_ORDER:
+    if scenario.name == _EVERY_ORDER:
         for order in itertools.permutations(names):
             yield _course(" - ".join(order), order)
 
@@ -57,13 +57,13 @@ def _course(name: str, events: Sequence[str]) -> DeliveryOrder:
     return DeliveryOrder(name, [Delivery(0, event) for event in events])
 
 
-def beside(stories: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
+def beside(scenarios: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
     """Stories of records that are not as this release writes them, made of those of others."""
-    yield _newer(stories["upheld"])
-    yield _unreadable(stories["final-overturned"])
-    yield _nobodys(stories["final-overturned"])
-    yield _half_characters(stories["final-overturned"])
-    yield _altered(stories["two-holds"])
+    yield _newer(scenarios["upheld"])
+    yield _unreadable(scenarios["final-overturned"])
+    yield _nobodys(scenarios["final-overturned"])
+    yield _half_characters(scenarios["final-overturned"])
+    yield _altered(scenarios["two-holds"])
 
 
 def _newer(of: ConformanceScenario) -> ConformanceScenario:
@@ -94,20 +94,20 @@ def _unreadable(of: ConformanceScenario) -> ConformanceScenario:
         "another-word": ban.replace(b'"frozen"', b'"thawed"').replace(json.loads(ban)["id"].encode(), b"another"),
         "reversal": reversal,
     }
-    story = _made(
+    scenario = _made(
         "unreadable", "A record that cannot be read leaves its tenant without an answer", "无法读取的记录", of, events
     )
-    story.keys = {"no JSON": "another tenant", "empty": "another tenant"}
-    return story
+    scenario.keys = {"no JSON": "another tenant", "empty": "another tenant"}
+    return scenario
 
 
 def _nobodys(of: ConformanceScenario) -> ConformanceScenario:
     ban, reversal = of.events.values()
     events = {"ban": ban, "no JSON and no key": b"no JSON", "reversal": reversal}
     title = "A record that cannot be read and may be about any tenant leaves all without an answer"
-    story = _made("unreadable-of-any-tenant", title, "无法读取且不知属于哪个租户的记录", of, events)
-    story.keys = {"no JSON and no key": None}
-    return story
+    scenario = _made("unreadable-of-any-tenant", title, "无法读取且不知属于哪个租户的记录", of, events)
+    scenario.keys = {"no JSON and no key": None}
+    return scenario
 
 
 def _half_characters(of: ConformanceScenario) -> ConformanceScenario:

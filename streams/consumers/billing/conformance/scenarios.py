@@ -107,7 +107,7 @@ TENANTS: Final = ("acme", "ACME", "acme ", "ａｃｍｅ", "é", "e\u0301", "a/b
 """Ten tenants whom careless comparing takes for one another, or careless addresses lose."""
 
 
-def stories() -> Iterator[ConformanceScenario]:
+def scenarios() -> Iterator[ConformanceScenario]:
     """All stories."""
     policy = loads("id: billing-pack\nversion: '1'\n", "billing-pack")
     freezing = loads(
@@ -172,20 +172,20 @@ def _pending(new: New) -> Iterator[ConformanceScenario]:
         return new(name, title, title_zh).happens(finding("f1", _LIKELY))
 
     yield pending("pending", "A likely prohibited business waits for a review", "疑似禁止类业务，等待复核")
-    story = pending("upheld", "A review upholds: the final decision takes over", "复核维持：由终局决定接替")
-    yield story.happens(review("r1", story.id("pending-ban"), "uphold", T0 + DAY))
-    story = pending("overturned", "A review overturns what was pending", "复核撤销待定决定")
-    yield story.happens(review("r1", story.id("pending-ban"), "overturn", T0 + DAY))
-    story = pending("lapsed", "Nobody reviews: it lapses after seven days", "无人复核：七天后失效")
-    yield story.happens(until_ms=T0 + 8 * DAY)
-    story = pending("upheld-then-overturned", "Upheld, and overturned on appeal", "复核维持后，申诉撤销")
-    story.happens(review("r1", story.id("pending-ban"), "uphold", T0 + DAY))
-    yield story.happens(review("r2", story.id("pending-ban"), "overturn", T0 + 2 * DAY))
+    scenario = pending("upheld", "A review upholds: the final decision takes over", "复核维持：由终局决定接替")
+    yield scenario.happens(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
+    scenario = pending("overturned", "A review overturns what was pending", "复核撤销待定决定")
+    yield scenario.happens(review("r1", scenario.id("pending-ban"), "overturn", T0 + DAY))
+    scenario = pending("lapsed", "Nobody reviews: it lapses after seven days", "无人复核：七天后失效")
+    yield scenario.happens(until_ms=T0 + 8 * DAY)
+    scenario = pending("upheld-then-overturned", "Upheld, and overturned on appeal", "复核维持后，申诉撤销")
+    scenario.happens(review("r1", scenario.id("pending-ban"), "uphold", T0 + DAY))
+    yield scenario.happens(review("r2", scenario.id("pending-ban"), "overturn", T0 + 2 * DAY))
 
 
 def _taken_back(new: New) -> Iterator[ConformanceScenario]:
-    story = new("final-overturned", "A final ban is overturned", "终局封号被撤销").happens(complaint("c1", "fraud"))
-    yield story.happens(review("r1", story.id("ban"), "overturn", T0 + DAY))
+    scenario = new("final-overturned", "A final ban is overturned", "终局封号被撤销").happens(complaint("c1", "fraud"))
+    yield scenario.happens(review("r1", scenario.id("ban"), "overturn", T0 + DAY))
     yield new("dismissed", "The complaint turns out to be untrue", "投诉后被认定不成立").happens(
         complaint("c1", "harassment"), complaint("c1", "harassment", T0 + DAY, status="dismissed")
     )
@@ -201,12 +201,12 @@ def _escalations(new: New, policy: Policy, freezing: Policy) -> Iterator[Conform
         records = [complaint(f"c{number}", "no_consent", T0 + number * HOUR) for number in (1, 2, 3)]
         return new(name, title, title_zh, by).happens(*records)
 
-    story = strikes("escalation-upheld", "Three warnings, upheld as a termination", "三次警告升级，复核维持", policy)
-    yield story.happens(review("r1", story.id("pending-termination"), "uphold", T0 + DAY))
+    scenario = strikes("escalation-upheld", "Three warnings, upheld as a termination", "三次警告升级，复核维持", policy)
+    yield scenario.happens(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))
     yield strikes(
         "escalation-reversed", "Three warnings freeze; one was wrong", "三次警告升级并冻结，其一被撤销", freezing
     ).happens(complaint("c2", "no_consent", T0 + DAY, status="dismissed"))
-    story = strikes(
+    scenario = strikes(
         "escalation-frozen-and-upheld", "Three warnings freeze, and are upheld", "升级即冻结，复核维持", freezing
     )
-    yield story.happens(review("r1", story.id("pending-termination"), "uphold", T0 + DAY))
+    yield scenario.happens(review("r1", scenario.id("pending-termination"), "uphold", T0 + DAY))

@@ -9,7 +9,7 @@ from schemas.json_schema import DIALECT, schema
 from streams.consumers.billing.api_models import Answer
 from streams.consumers.billing.conformance.delivery_orders import beside, courses
 from streams.consumers.billing.conformance.reference import ReferenceConsumer
-from streams.consumers.billing.conformance.scenarios import ConformanceScenario, stories
+from streams.consumers.billing.conformance.scenarios import ConformanceScenario, scenarios
 
 FOLDER: Final = "schemas/billing-pack"
 _BYSTANDER: Final = "bystander"
@@ -17,14 +17,14 @@ _BYSTANDER: Final = "bystander"
 
 def documents() -> dict[str, bytes]:
     """Every file that is made by code: its path below the pack's folder, and its bytes."""
-    told = {story.name: story for story in stories()}
-    told |= {story.name: story for story in beside(told)}
-    files = {f"stories/{name}.json": _bytes(document(story)) for name, story in told.items()}
+    told = {scenario.name: scenario for scenario in scenarios()}
+    told |= {scenario.name: scenario for scenario in beside(told)}
+    files = {f"stories/{name}.json": _bytes(document(scenario)) for name, scenario in told.items()}
     return files | {
         "needed.schema.json": _bytes(_NEEDED),
         "enforcement.schema.json": _bytes(schema("enforcement")),
         "answer.schema.json": _bytes({"$schema": DIALECT, **Answer.model_json_schema()}),
-        "story.schema.json": _bytes(_STORY),
+        "story.schema.json": _bytes(_SCENARIO),
     }
 
 
@@ -40,19 +40,19 @@ def export(folder: Path) -> list[Path]:
     return [folder / name for name in wanted]
 
 
-def document(story: ConformanceScenario) -> dict[str, Any]:
+def document(scenario: ConformanceScenario) -> dict[str, Any]:
     """The file of a story."""
-    texts = {name: value.decode() for name, value in story.events.items()}
-    keys = {name: story.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
+    texts = {name: value.decode() for name, value in scenario.events.items()}
+    keys = {name: scenario.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
     tenants = sorted({key for key in keys.values() if key is not None} | {_BYSTANDER})
     return {
-        "title": {"zh": story.title_zh, "en": story.title},
+        "title": {"zh": scenario.title_zh, "en": scenario.title},
         "tenants": tenants,
         "events": texts,
-        **({"keys": story.keys} if story.keys else {}),
+        **({"keys": scenario.keys} if scenario.keys else {}),
         "courses": [
             {"name": course.name, "deliveries": _answered(course.deliveries, texts, keys, tenants)}
-            for course in courses(story)
+            for course in courses(scenario)
         ],
     }
 
@@ -111,7 +111,7 @@ _NEEDED: Final[dict[str, Any]] = {
         },
     },
 }
-_STORY: Final[dict[str, Any]] = {
+_SCENARIO: Final[dict[str, Any]] = {
     "$schema": DIALECT,
     "title": "A story of the pack",
     "type": "object",

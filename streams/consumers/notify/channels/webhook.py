@@ -1,4 +1,4 @@
-"""A webhook of the house's own: each message as JSON, signed as Standard Webhooks has it (docs/how-to/notify.md)."""
+"""A webhook of the house's own: each message as JSON, signed as Standard Webhooks has it (docs/guides/notify.md)."""
 
 import base64
 import binascii

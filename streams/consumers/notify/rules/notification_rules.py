@@ -41,9 +41,9 @@ class RuleOutput:
 class NotificationRules:
     """Changes what is known of a tenant (`TenantState`) and says what people hear of it."""
 
-    def __init__(self, policy: Policy, manners: Throttle) -> None:
+    def __init__(self, policy: Policy, throttle: Throttle) -> None:
         self.policy = policy
-        self._manners = manners
+        self._throttle = throttle
         self._behaviours = {rule.id: rule.behaviour for rule in policy.rules}
         self._tiers = {behaviour.id: behaviour.tier for behaviour in policy.behaviours.values()}
         self._longest_ms = max((escalation.window_ms for escalation in policy.escalations), default=0)
@@ -54,7 +54,7 @@ class NotificationRules:
         said = RuleOutput()
         if alert.state == "resolved":
             self._resolve(tenant_id, tenant, alert, said)
-        elif rank(alert.severity) >= rank(self._manners.least):
+        elif rank(alert.severity) >= rank(self._throttle.least):
             behaviour = self.behaviour_of(alert.rule_id)
             thread = tenant.threads.setdefault(behaviour, AlertThread())
             began = not thread.firing
@@ -70,7 +70,7 @@ class NotificationRules:
         said, data = RuleOutput(), event.data
         tenant.on_record = data.violations_on_record
         closed = self._close(tenant, event)
-        hollow_before = {id_ for id_, case in tenant.cases.items() if case.hollow}
+        unsupported_before = {id_ for id_, case in tenant.cases.items() if case.unsupported}
         if data.kind in ("reversal", "lapse"):
             self._take_back(tenant, event, closed)
         else:
@@ -81,7 +81,7 @@ class NotificationRules:
         last_ms = thread.decided.get(what)
         # A review's outcome is told each time: somebody acts on it. A lapse is not: people heard that it would come.
         always = data.supersedes is not None or what == "reversal"
-        new = last_ms is None or now_ms - last_ms >= self._manners.quiet_ms
+        new = last_ms is None or now_ms - last_ms >= self._throttle.quiet_ms
         if always or (new and what != "lapse"):
             thread.decided[what] = now_ms
             said.messages.append(self._words.decided(tenant, event, what, severity))
@@ -95,8 +95,8 @@ class NotificationRules:
             thread.tell_ms = None  # that it fires is known by what was decided
         self._waits_no_more(tenant, event, said)
         for id_, case in tenant.cases.items():
-            if case.hollow and not case.pending and id_ not in hollow_before:
-                said.messages.append(self._words.hollow(tenant_id, tenant, id_, case, data.decided_ms))
+            if case.unsupported and not case.pending and id_ not in unsupported_before:
+                said.messages.append(self._words.unsupported(tenant_id, tenant, id_, case, data.decided_ms))
         self._forget(tenant, now_ms)
         return said
 
@@ -147,7 +147,7 @@ class NotificationRules:
             alert_id, alert = next(iter(thread.firing.items()))
             said.silent.append(SilentMessage(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
         elif began:
-            thread.tell_ms = now_ms + self._manners.delay_ms
+            thread.tell_ms = now_ms + self._throttle.delay_ms
 
     def _resolve(self, tenant_id: str, tenant: TenantState, alert: Alert, said: RuleOutput) -> None:
         """Wherever it fires, however bad it is by now: the policy and what is told may be others than when it began."""
@@ -173,7 +173,7 @@ class NotificationRules:
         if not tenant.stopped:
             for other in tenant.threads.values():
                 if other.firing and other.told is None and other.tell_ms is None and not self._heard(other, now_ms):
-                    other.tell_ms = now_ms + self._manners.delay_ms
+                    other.tell_ms = now_ms + self._throttle.delay_ms
 
     def _tell(
         self, tenant_id: str, tenant: TenantState, behaviour: str, thread: AlertThread, now_ms: int, said: RuleOutput
@@ -185,7 +185,7 @@ class NotificationRules:
         """Whether people have just heard of it, be it by an alert or by a decision."""
         heard = [at for what, at in thread.decided.items() if what != "reversal"]
         heard += [thread.told_ms] if thread.told_ms is not None else []
-        return bool(heard) and now_ms - max(heard) < self._manners.quiet_ms
+        return bool(heard) and now_ms - max(heard) < self._throttle.quiet_ms
 
     # Decisions --------------------------------------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class NotificationRules:
     def _take_back(self, tenant: TenantState, event: Enforcement, closed: NotifiedCase | None) -> None:
         reversed_id = event.data.reverses
         tenant.violations = [violation for violation in tenant.violations if violation.id != reversed_id]
-        if closed is not None and closed.pending and closed.hollow:
+        if closed is not None and closed.pending and closed.unsupported:
             # A pending escalation that falls gives back what it had used; one that is overturned or lapses does not.
             for violation in tenant.violations:
                 if violation.id in closed.used and closed.rule_id in violation.used_by:
@@ -243,7 +243,7 @@ class NotificationRules:
 
     def _forget(self, tenant: TenantState, now_ms: int) -> None:
         """What cannot matter any more: threads that nobody was told of lately, violations that no escalation counts."""
-        quiet_before_ms = now_ms - self._manners.quiet_ms
+        quiet_before_ms = now_ms - self._throttle.quiet_ms
         for behaviour in [key for key, thread in tenant.threads.items() if thread.idle(quiet_before_ms)]:
             del tenant.threads[behaviour]
         tenant.violations = [v for v in tenant.violations if v.decided_ms > now_ms - 2 * self._longest_ms]

@@ -14,24 +14,26 @@ class RulesByPolicy:
     ``begun`` is the hash of the policy that the workers began with, None where that is not known (yet).
     """
 
-    def __init__(self, policy: Policy, manners: Throttle) -> None:
+    def __init__(self, policy: Policy, throttle: Throttle) -> None:
         self.begun: str | None = policy.sha256
-        self._manners = manners
-        self._first = NotificationRules(policy, manners)
+        self._throttle = throttle
+        self._first = NotificationRules(policy, throttle)
         self._known: Mapping[str, NotificationRules] = {policy.sha256: self._first}
         self._noted: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
 
     def follow(self, noted: Mapping[int, Sequence[tuple[int, Policy]]]) -> None:
         """These policies were noted by partition, each with the event time from which it holds, in their order."""
-        known = {desk.policy.sha256: desk for desk in self._known.values()}
-        desks: dict[int, Sequence[tuple[int, NotificationRules]]] = {}
+        known = {rules.policy.sha256: rules for rules in self._known.values()}
+        rules_by_policy: dict[int, Sequence[tuple[int, NotificationRules]]] = {}
         for number, some in noted.items():
             for _, policy in some:
                 if policy.sha256 not in known:
-                    known[policy.sha256] = NotificationRules(policy, self._manners)
-            desks[number] = [(from_ms, known[policy.sha256]) for from_ms, policy in some]
-        self._known, self._noted = known, desks
-        first = min((some[0] for some in desks.values() if some), key=lambda era: era[0], default=None)
+                    known[policy.sha256] = NotificationRules(policy, self._throttle)
+            rules_by_policy[number] = [(from_ms, known[policy.sha256]) for from_ms, policy in some]
+        self._known, self._noted = known, rules_by_policy
+        first = min(
+            (some[0] for some in rules_by_policy.values() if some), key=lambda version: version[0], default=None
+        )
         if first is None:
             self.begun = self._first.policy.sha256
         else:
@@ -48,11 +50,11 @@ class RulesByPolicy:
 
     def now(self, now_ms: int) -> NotificationRules:
         """For what the time brings: of the policy that holds by then, in any partition."""
-        past = [era for some in self._noted.values() for era in some if era[0] <= now_ms]
-        return max(past, key=lambda era: era[0])[1] if past else self._first
+        past = [version for some in self._noted.values() for version in some if version[0] <= now_ms]
+        return max(past, key=lambda version: version[0])[1] if past else self._first
 
     def _at(self, number: int, at_ms: int) -> NotificationRules:
         some = self._noted.get(number)
         if not some:
             return self._first
-        return next((desk for from_ms, desk in reversed(some) if from_ms <= at_ms), some[0][1])
+        return next((rules for from_ms, rules in reversed(some) if from_ms <= at_ms), some[0][1])

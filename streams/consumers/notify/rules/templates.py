@@ -120,7 +120,7 @@ class MessageTemplates:
             standing="on" if what == "pending" else None,
         )
 
-    def hollow(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
+    def unsupported(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
         """A final escalation has lost the violations that it rests on."""
         left, least = case.left or 0, case.at_least or 0
         lines = (

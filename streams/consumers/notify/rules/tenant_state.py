@@ -79,7 +79,7 @@ class NotifiedCase(Struct):
     at_least: int | None = None
 
     @property
-    def hollow(self) -> bool:
+    def unsupported(self) -> bool:
         """Whether too few of an escalation's violations are left."""
         return self.left is not None and self.at_least is not None and self.left < self.at_least
 

@@ -1,4 +1,4 @@
-"""How many messages are sent, and when. docs/how-to/notify.md states the defaults."""
+"""How many messages are sent, and when. docs/guides/notify.md states the defaults."""
 
 from dataclasses import dataclass
 

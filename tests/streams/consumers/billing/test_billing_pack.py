@@ -35,9 +35,9 @@ def schema(name: str) -> jsonschema.protocols.Validator:
 
 
 def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
-    story, needed, whole = schema("story"), schema("needed"), schema("enforcement")
+    scenario, needed, whole = schema("story"), schema("needed"), schema("enforcement")
     for name, told in STORIES.items():
-        story.validate(told)
+        scenario.validate(told)
         for event, text in told["events"].items():
             if event in UNREADABLE:
                 with pytest.raises((ValueError, jsonschema.ValidationError)):
@@ -49,8 +49,8 @@ def test_what_the_pack_holds_is_as_its_schemas_say() -> None:
 
 
 def test_the_pack_has_all_that_it_is_for() -> None:
-    stories = [told for name, told in STORIES.items() if not name.startswith("unreadable")]
-    events = [json.loads(text) for told in stories for text in told["events"].values()]
+    scenarios = [told for name, told in STORIES.items() if not name.startswith("unreadable")]
+    events = [json.loads(text) for told in scenarios for text in told["events"].values()]
     kinds = {(event["data"].get("kind"), event["data"].get("status")) for event in events}
     assert {event["data"].get("clause") for event in events} >= {*range(1, 8), None}
     assert kinds >= {
@@ -336,7 +336,7 @@ WRONG = {
 
 @pytest.mark.parametrize("consumer", WRONG, ids=lambda each: each.__name__)
 def test_a_wrong_consumer_fails_where_it_is_wrong(consumer: Callable[[], Any]) -> None:
-    assert WRONG[consumer] in {story for story, _ in failed(consumer)}  # type: ignore[index]
+    assert WRONG[consumer] in {scenario for scenario, _ in failed(consumer)}  # type: ignore[index]
 
 
 def test_the_right_consumer_fails_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""docs/how-to/ledger.md defines the hash for other people's programs: its example and its program are right."""
+"""docs/guides/ledger.md defines the hash for other people's programs: its example and its program are right."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from oracle.ledger import oracle
 from streams.consumers.ledger.hash_chain import beginning, link
 from streams.kafka.api import TP
 
-PAGE = (Path(__file__).parents[4] / "docs" / "how-to" / "ledger.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "guides" / "ledger.md").read_text("utf-8")
 TP0 = TP("callwarden.enforcement", 0)
 
 

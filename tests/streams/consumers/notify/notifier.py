@@ -58,8 +58,10 @@ class Notifier:
         self.database, self.now_ms = database, BEGAN_MS
         names = [ear.name for ear in ears]
         self.telemetry, self.ears = NotifyMetrics(names, lambda: self.now_ms), ears
-        self.desks = RulesByPolicy(policy, MANNERS)
-        self.consumer = NotifyHandler(self.desks, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry)
+        self.rules_by_policy = RulesByPolicy(policy, MANNERS)
+        self.consumer = NotifyHandler(
+            self.rules_by_policy, MANNERS, names, "enforcement", lambda: self.now_ms, self.telemetry
+        )
         self.elapsed_s, self.offset = 0.0, 0
         self.restart()
 

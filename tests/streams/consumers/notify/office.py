@@ -14,20 +14,20 @@ MANNERS = Throttle()
 class Office:
     """Keeps all that was said."""
 
-    def __init__(self, manners: Throttle = MANNERS) -> None:
-        self.desk, self.tenant = NotificationRules(POLICY, manners), TenantState()
+    def __init__(self, throttle: Throttle = MANNERS) -> None:
+        self.rules, self.tenant = NotificationRules(POLICY, throttle), TenantState()
         self.messages: list[Message] = []
         self.silent: list[SilentMessage] = []
 
     def take(self, at_ms: int, *records: Alert | Enforcement) -> list[str]:
         """What people hear of these records, in short; first of what was due until then."""
         before = len(self.messages)
-        self._note(self.desk.tick("acme", self.tenant, at_ms))
+        self._note(self.rules.tick("acme", self.tenant, at_ms))
         for record in records:
             if isinstance(record, Alert):
-                self._note(self.desk.alert("acme", self.tenant, record, at_ms))
+                self._note(self.rules.alert("acme", self.tenant, record, at_ms))
             else:
-                self._note(self.desk.decision("acme", self.tenant, record, at_ms))
+                self._note(self.rules.decision("acme", self.tenant, record, at_ms))
         return [short(message) for message in self.messages[before:] if message.others]
 
     def _note(self, said: RuleOutput) -> None:

@@ -230,7 +230,7 @@ async def test_a_webhook_gets_the_same_id_each_time_and_a_link(there: tuple[Rece
 async def test_the_verifier_that_the_page_shows_takes_what_is_signed_and_nothing_else(
     there: tuple[Receiver, aiohttp.ClientSession],
 ) -> None:
-    page = (Path(__file__).parents[4] / "docs" / "how-to" / "notify.md").read_text("utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "guides" / "notify.md").read_text("utf-8")
     shown: dict[str, Any] = {"hmac": hmac, "base64": base64}
     exec(re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[0], shown)
     receiver, session = there

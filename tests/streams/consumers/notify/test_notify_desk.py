@@ -222,11 +222,11 @@ def test_a_refused_application_is_no_step_to_an_escalation() -> None:
 
 
 def test_a_number_in_a_reason_is_masked_and_so_is_a_tenant_that_looks_like_one() -> None:
-    desk, told = Office().desk, []
+    rules, told = Office().rules, []
     for tenant in ("13800138000", "13800138100"):
         reason = Reason("致电 13912345678", "called 13912345678")
         event = decision("d", "ban", 0, tenant=tenant, reason=reason)
-        [message] = desk.decision(tenant, TenantState(), event, 0).messages
+        [message] = rules.decision(tenant, TenantState(), event, 0).messages
         told.append(message.title)
         said = str([message.title, message.lines])
         assert not [text for text in ("13912345678", tenant) if text in said]

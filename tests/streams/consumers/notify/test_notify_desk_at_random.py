@@ -50,7 +50,7 @@ def course(rng: random.Random) -> Iterator[Row]:
             yield at, None
 
 
-def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
+def expected(rows: list[Row], throttle: Throttle) -> list[tuple[int, str, str]]:
     """(time, behaviour, what) of all that is told or counted."""
     out: list[tuple[int, str, str]] = []
     for behaviour in ("blind_calling", "unknown"):
@@ -72,7 +72,7 @@ def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
                     out.append((at, behaviour, "alert"))
             now = [record] if isinstance(record, Enforcement) else []
             stopped = stands(past + now)[2] is not None
-            heard = any(at - when < manners.quiet_ms for when, what in told if what != "reversal")
+            heard = any(at - when < throttle.quiet_ms for when, what in told if what != "reversal")
             if isinstance(record, Alert):
                 mine = "unknown" if record.rule_id == "unknown" else "blind_calling"
                 if mine != behaviour or record.severity == "info":
@@ -88,7 +88,7 @@ def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
                         if heard:
                             out.append((at, behaviour, "silent alert"))
                         else:
-                            due = at + manners.delay_ms
+                            due = at + throttle.delay_ms
                 elif firing.pop(record.alert_id, None) and not firing:
                     due = None
                     if known is not None:
@@ -97,7 +97,7 @@ def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
             elif record is not None:
                 what = "pending" if record.data.status == "pending_review" else record.data.kind
                 if behaviour == "blind_calling":
-                    same = any(at - when < manners.quiet_ms for when, which in told if which == what)
+                    same = any(at - when < throttle.quiet_ms for when, which in told if which == what)
                     if what == "lapse" or (same and what != "reversal" and not record.data.supersedes):
                         out.append((at, behaviour, f"silent {what}"))
                     else:
@@ -108,7 +108,7 @@ def expected(rows: list[Row], manners: Throttle) -> list[tuple[int, str, str]]:
                     if behaviour == "blind_calling":
                         told, heard = [(at, "reversal")], False
                     if firing and known is None and due is None and not stopped and not heard:
-                        due = at + manners.delay_ms
+                        due = at + throttle.delay_ms
     return sorted(out)
 
 
@@ -137,16 +137,16 @@ def known_of(tenant: TenantState) -> tuple[set[str], set[str], str | None]:
 def test_people_hear_what_the_policy_says(quiet_ms: int) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    rng, manners, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0
+    rng, throttle, heard = random.Random(seed), Throttle(quiet_ms=quiet_ms), 0
     for _ in range(300):
-        rows, office = list(course(rng)), Office(manners)
+        rows, office = list(course(rng)), Office(throttle)
         got: list[tuple[int, str, str]] = []
         for at, record in rows:
             messages, silent = len(office.messages), len(office.silent)
             office.take(at, *([record] if record is not None else []))
             got += [(at, m.behaviour, short(m)) for m in office.messages[messages:] if m.others]
             got += [(at, each.behaviour, f"silent {each.what}") for each in office.silent[silent:]]
-        assert sorted(got) == expected(rows, manners), rows
+        assert sorted(got) == expected(rows, throttle), rows
         ids = [message.id for message in office.messages]
         assert len(set(ids)) == len(ids), "told twice"
         on: set[tuple[str, str, str, str]] = set()

@@ -22,8 +22,8 @@ async def test_what_was_told_before_a_move_ends_after_it(database: Database) -> 
     topics.now_ms = 4_000_000_000_000
 
     async def follow(prefix: str) -> None:
-        desks, clock = RulesByPolicy(POLICY, MANNERS), lambda: notifier.now_ms
-        consumer = NotifyHandler(desks, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
+        rules_by_policy, clock = RulesByPolicy(POLICY, MANNERS), lambda: notifier.now_ms
+        consumer = NotifyHandler(rules_by_policy, MANNERS, ["one"], f"{prefix}.enforcement", clock, notifier.telemetry)
         both = [f"{prefix}.enforcement", f"{prefix}.alerts"]
         await Follower(topics, database, POSITIONS, both, consumer.handle, from_end=both[1:]).catch_up()
 

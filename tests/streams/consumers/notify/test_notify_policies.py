@@ -52,7 +52,7 @@ class Told:
         self.notifier = Notifier(database, self.ear, policy=first)
         self.topics = topics or FakeTopics(enforcement=2, alerts=2, clock=2)
         self.topics.now_ms = BEGAN_MS + 1
-        self.log = PolicyLog(self.topics, "clock", self.notifier.desks)
+        self.log = PolicyLog(self.topics, "clock", self.notifier.rules_by_policy)
 
     def note(self, *notes: Note, partition: int = 0) -> None:
         self.topics.put("clock", partition, *(encode_note(None, note) for note in notes))
@@ -153,7 +153,7 @@ async def test_what_stands_in_no_log_or_cannot_be_read_is_told_by_the_settings(t
     assert [line["log_level"] for line in logs if "cannot read" in line["event"]] == ["warning"]
     bare = Told(told.database, topics=FakeTopics(enforcement=2, alerts=2))
     await bare.log.refresh()
-    assert bare.notifier.desks.begun == FIRST.sha256
+    assert bare.notifier.rules_by_policy.begun == FIRST.sha256
     await told.notifier.later(MANNERS.delay_ms)
     assert {m.behaviour for m in told.ear.heard} == {"blind_calling"}
 
