@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AT_ONCE = 200
-_TRIES = 10
+_TRIES = 40
 
 Write = Callable[[Sequence[OutputRecord]], Awaitable[object]]
 """Writes records in one transaction."""
@@ -74,13 +74,14 @@ class ClaimSender:
         return sent
 
     async def _send_some(self, claims: Sequence[Reservation]) -> SentReviews:
-        for left in range(_TRIES, 0, -1):
+        for retry in range(_TRIES):
             try:
                 return await self._try(claims)
             except Superseded:
-                if left == 1:
+                if retry == _TRIES - 1:
                     raise
-                await asyncio.sleep(random.uniform(0.1, 1.0))
+                # Each try fences the other senders: at random, one of them comes to have the time that a try takes.
+                await asyncio.sleep(random.uniform(0.2, 2.0))
         raise AssertionError  # the last try returns or raises
 
     async def _try(self, claims: Sequence[Reservation]) -> SentReviews:

@@ -115,9 +115,9 @@ async def none() -> dict[bytes, str]:
 async def test_a_verdict_is_a_record_where_the_judge_looks_for_it(tmp_path: Path) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p", "租户甲"))
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        given = await desk.give(["cwe-p"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        given = await service.give(["cwe-p"], "uphold", WANG)
     [out], [record] = broker.written, broker.reviews()
     assert given.refused == {}
     assert (out.topic, out.key) == (REVIEWS, "租户甲".encode())
@@ -133,9 +133,9 @@ async def test_what_a_release_before_this_one_could_not_read_can_be_reviewed(tmp
     with monkeypatch.context() as before:
         before.setattr(keep, "fields_of_event", lambda value: EntryFields(fault="of tomorrow"))
         (await filled(address(tmp_path), broker.held)).close()
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        given = await desk.give(["cwe-p"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        given = await service.give(["cwe-p"], "uphold", WANG)
     assert (given.refused, len(given.claims)) == ({}, 1)
 
 
@@ -161,17 +161,17 @@ async def test_of_reviewers_at_once_one_decides_each_case(tmp_path: Path, monkey
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    monkeypatch.setattr(claim_sender.random, "uniform", lambda *_: rng.random() / 20)
+    monkeypatch.setattr(claim_sender.random, "uniform", lambda low, high: rng.uniform(low, high) / 20)
     broker = Broker()
     ids = [f"cwe-{number}" for number in range(30)]
     put(broker.held, 0, *(pending(each) for each in ids))
 
     async def decide(who: str) -> dict[str, bool]:
-        async with desk_at(tmp_path, broker) as desk:
-            await desk.begin()
+        async with desk_at(tmp_path, broker) as service:
+            await service.begin()
             won = {}
             for each in rng.sample(ids, len(ids)):
-                given = await desk.give([each], rng.choice(("uphold", "overturn")), ReviewedBy(who, "why"))
+                given = await service.give([each], rng.choice(("uphold", "overturn")), ReviewedBy(who, "why"))
                 won[each] = bool(given.claims)
             return won
 
@@ -189,13 +189,13 @@ async def test_an_interrupted_verdict_is_not_replaced_and_the_second_reviewer_is
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"))
     broker.fail = iter([how])
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
         with pytest.raises(TransientError):
-            await desk.give(["cwe-p"], "uphold", WANG)
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        refused = (await desk.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
+            await service.give(["cwe-p"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        refused = (await service.give(["cwe-p"], "overturn", LI)).refused["cwe-p"]
     assert isinstance(refused, AlreadyReserved)
     assert str(refused).endswith("it is not sent yet: a running `callwarden ledger run` sends it")
     assert len(broker.written) == (how == "after"), "a command sends its own verdicts only"
@@ -218,12 +218,12 @@ async def test_many_are_overturned_wherever_the_command_was_stopped_and_each_onc
     while True:
         broker.fail = iter(["", rng.choice(("before", "after"))] if stops < 8 else [])
         database = Database(address(tmp_path), "ledger")
-        desk = ReviewService(broker.held, database, NAMES, "murmur2", broker.writing)
+        service = ReviewService(broker.held, database, NAMES, "murmur2", broker.writing)
         try:
-            await desk.begin()
+            await service.begin()
             with database.reading() as connection:
                 ids = [case.in_force.id for case in cases(connection, wanted) if case.stands]
-            await desk.give(ids, "overturn", WANG)
+            await service.give(ids, "overturn", WANG)
         except TransientError:
             stops += 1
         else:
@@ -241,9 +241,9 @@ async def test_many_are_overturned_wherever_the_command_was_stopped_and_each_onc
 async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"), pending("cwe-q"), pending("cwe-r"))
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        given = await desk.give(["cwe-p", "cwe-q", "cwe-r"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        given = await service.give(["cwe-p", "cwe-q", "cwe-r"], "uphold", WANG)
         upheld, rejected, _ = given.claims
         looks = iter(range(10**6))
 
@@ -255,11 +255,11 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
                 put(broker.held, 1, event("cwe-g", "other", evidence=Evidence(review_ids=(rejected.review_id,))))
             return {rejected.value: "nothing_to_change"} if next(looks) > 4 else {}
 
-        outcomes = await desk.outcomes(given.claims, 0.5, rejections)
+        outcomes = await service.outcomes(given.claims, 0.5, rejections)
         assert {key: [one.id for one in events] for key, events in outcomes.events.items()} == {"cwe-p": ["cwe-f"]}
         assert outcomes.rejected == {"cwe-q": "nothing_to_change"}
         # The judge did not take it: another verdict can be given.
-        anew = await desk.give(["cwe-q", "cwe-r"], "overturn", LI)
+        anew = await service.give(["cwe-q", "cwe-r"], "overturn", LI)
         assert [claim.enforcement_id for claim in anew.claims] == ["cwe-q"]
         assert list(anew.refused) == ["cwe-r"]
     assert len(broker.written) == 4
@@ -268,21 +268,21 @@ async def test_what_comes_of_it_is_waited_for(tmp_path: Path) -> None:
 async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_come_of_it(tmp_path: Path) -> None:
     broker = Broker()
     put(broker.held, 0, pending("cwe-p"), pending("cwe-q"))
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        first, _ = (await desk.give(["cwe-p", "cwe-q"], "uphold", WANG)).claims
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        first, _ = (await service.give(["cwe-p", "cwe-q"], "uphold", WANG)).claims
         seen = {"cwe-p": first}
-        early = (await desk.give(["cwe-p"], "overturn", LI, again=Replace(seen, 60_000))).refused["cwe-p"]
+        early = (await service.give(["cwe-p"], "overturn", LI, again=Replace(seen, 60_000))).refused["cwe-p"]
         assert str(early) == (
             "cwe-p: wang decided to uphold it, 2026-03-03 00:00 UTC (looked into); it was sent, and nothing has come "
             "of it yet; --again can replace it from 2026-03-03 00:01 UTC on, once you have seen it"
         )
-        unseen = await desk.give(["cwe-q"], "overturn", LI, again=Replace(seen, 0))
+        unseen = await service.give(["cwe-q"], "overturn", LI, again=Replace(seen, 0))
         assert list(unseen.refused) == ["cwe-q"]
-        replaced = await desk.give(["cwe-p"], "overturn", LI, again=Replace(seen, 0))
+        replaced = await service.give(["cwe-p"], "overturn", LI, again=Replace(seen, 0))
         assert [(one.verdict, one.reviewer) for one in replaced.claims] == [("overturn", "li")]
         # Whoever has seen wang's, and not li's in its place, does not replace that.
-        late = await desk.give(["cwe-p"], "uphold", ReviewedBy("zhao", "why"), again=Replace(seen, 0))
+        late = await service.give(["cwe-p"], "uphold", ReviewedBy("zhao", "why"), again=Replace(seen, 0))
         assert list(late.refused) == ["cwe-p"]
     assert [(each.enforcement_id, each.reviewer) for each in broker.reviews()] == [
         ("cwe-p", "wang"), ("cwe-q", "wang"), ("cwe-p", "li")
@@ -292,9 +292,9 @@ async def test_a_verdict_is_replaced_by_who_has_seen_it_and_once_nothing_can_com
 async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_verdict(tmp_path: Path) -> None:
     broker = Broker()
     put(broker.held, 0, *(pending(f"cwe-{each}") for each in "abc"))
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        decided, rejected, _ = (await desk.give(["cwe-a", "cwe-b", "cwe-c"], "uphold", WANG)).claims
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        decided, rejected, _ = (await service.give(["cwe-a", "cwe-b", "cwe-c"], "uphold", WANG)).claims
         by = Evidence(review_ids=(decided.review_id,))
         put(broker.held, 0, event("cwe-f", supersedes="cwe-a", evidence=by))
     letters = TP("out.dead-letter", 0)
@@ -311,14 +311,14 @@ async def test_a_rejection_after_the_command_had_ended_makes_room_for_another_ve
         asked.append((at_ms, dict(searched)))
         return Letters()
 
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        [settled] = await desk.settle(since)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        [settled] = await service.settle(since)
         assert (settled.enforcement_id, settled.withdrawn) == ("cwe-b", "nothing_to_change")
         assert asked == [(rejected.claimed_ms, {})]
-        assert await desk.settle(since) == []
+        assert await service.settle(since) == []
         assert asked[-1][1] == {letters: 3}, "what was searched is not read again"
-        anew = await desk.give(["cwe-b", "cwe-c"], "overturn", LI)
+        anew = await service.give(["cwe-b", "cwe-c"], "overturn", LI)
         assert ([one.enforcement_id for one in anew.claims], list(anew.refused)) == (["cwe-b"], ["cwe-c"])
 
 
@@ -331,9 +331,9 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
         pending("cwe-p"), event("cwe-f", supersedes="cwe-p", evidence=by),
         pending("cwe-old", review_by_ms=NOW - 1),
     )  # fmt: skip
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        given = await desk.give(["cwe-w", "cwe-r", "cwe-old", "cwe-x", "cwe-f"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        given = await service.give(["cwe-w", "cwe-r", "cwe-old", "cwe-x", "cwe-f"], "uphold", WANG)
         assert {event_id: str(why).partition(" UTC")[0] for event_id, why in given.refused.items()} == {
             "cwe-w": "cwe-w was reversed at 2026-03-02 00:00",
             "cwe-r": "cwe-r is a reversal, and takes cwe-w back: it cannot be reviewed",
@@ -344,24 +344,24 @@ async def test_what_cannot_be_reviewed_is_refused_and_nothing_is_written(tmp_pat
         assert broker.written == []
         assert all(isinstance(why, ReviewRefused) for why in given.refused.values())
         # Either id of an upheld decision is right.
-        assert len((await desk.give(["cwe-p"], "overturn", WANG)).claims) == 1
-        assert list((await desk.give(["cwe-f"], "overturn", LI)).refused) == ["cwe-f"]
+        assert len((await service.give(["cwe-p"], "overturn", WANG)).claims) == 1
+        assert list((await service.give(["cwe-f"], "overturn", LI)).refused) == ["cwe-f"]
     assert broker.reviews()[0].enforcement_id == "cwe-f"
 
 
 async def test_a_broker_that_is_away_is_told_at_once(tmp_path: Path) -> None:
     broker = Broker()
     broker.held.away = True
-    async with desk_at(tmp_path, broker) as desk:
+    async with desk_at(tmp_path, broker) as service:
         with pytest.raises(TransientError, match="the broker is away"):
-            await desk.begin()
+            await service.begin()
 
 
 async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> None:
-    async with desk_at(tmp_path, Broker()) as desk:
-        desk._topics = FakeTopics()
+    async with desk_at(tmp_path, Broker()) as service:
+        service._topics = FakeTopics()
         with pytest.raises(PermanentError, match="`callwarden topics create` makes it"):
-            await desk.begin()
+            await service.begin()
 
 
 class Contested:
@@ -396,10 +396,10 @@ async def test_a_reviewer_who_was_displaced_tries_again_and_not_for_ever(
     async def give(cluster: Contested, event_id: str) -> None:
         database = Database(address(tmp_path), "ledger")
         writing = writing_to(cluster, "ours")  # type: ignore[arg-type]
-        desk = ReviewService(broker.held, database, NAMES, "murmur2", writing)
+        service = ReviewService(broker.held, database, NAMES, "murmur2", writing)
         try:
-            await desk.begin()
-            await desk.give([event_id], "uphold", WANG)
+            await service.begin()
+            await service.give([event_id], "uphold", WANG)
         finally:
             database.close()
 
@@ -431,25 +431,25 @@ async def test_a_ledger_that_is_up_to_date_is_looked_at_and_nothing_is_read(
 
     for name in ("partitions", "ends", "starts", "cluster_id", "read"):
         count(name)
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
     assert (broker.held.readers, asked) == (0, ["partitions", "ends", "cluster_id", "ends"])
     put(broker.held, 1, pending("cwe-q"))
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        given = await desk.give(["cwe-q"], "uphold", WANG)
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        given = await service.give(["cwe-q"], "uphold", WANG)
     assert (broker.held.readers, len(given.claims)) == (1, 1), "what is new is read, once"
 
 
 async def test_a_verdict_takes_effect_after_as_long_as_decisions_come_late(tmp_path: Path) -> None:
     broker = Broker()
-    async with desk_at(tmp_path, broker) as desk:
-        await desk.begin()
-        assert await desk.delay_ms() is None
+    async with desk_at(tmp_path, broker) as service:
+        await service.begin()
+        assert await service.delay_ms() is None
         for number, late_ms in enumerate((5, 600_000, 601_000, 602_000, 10**9)):
             put(broker.held, number % 2, event(f"cwe-{number}", decided_ms=broker.held.now_ms - late_ms))
-        await desk.begin()
-        assert await desk.delay_ms() == 601_000
+        await service.begin()
+        assert await service.delay_ms() == 601_000
 
 
 @pytest.mark.parametrize(
