@@ -48,16 +48,16 @@ def _parted(*lines: str) -> Change:
     return Change(PartitionOwner, "_commit", "self._state_end = await writer.commit(outs, done) + 1", steps)
 
 
-_STATE = "state = [out for out in outs if out.topic == setup.names.output('state')]"
+_STATE = "state = [out for out in outs if out.topic == context.names.output('state')]"
 _REST = "rest = [out for out in outs if out not in state]"
 _WRITE_STATE = "self._state_end = await writer.commit(state, done) + 1"
 _WRITE_REST = "rest and await writer.commit(rest, {})"
-_ALERTS = "alerts = [out for out in outs if out.topic == setup.names.output('alerts')]"
+_ALERTS = "alerts = [out for out in outs if out.topic == context.names.output('alerts')]"
 _OTHERS = "others = [out for out in outs if out not in alerts]"
 _WRITE_ALERTS = "alerts and await writer.commit(alerts, {})"
 _WRITE_OTHERS = "self._state_end = await writer.commit(others, done) + 1"
 _HEAD = "state = [out for out in outs if (out.key or b'').startswith(b'head')]"
-_LETTERS = "letters = [out for out in outs if out.topic == setup.names.output('dead-letter')]"
+_LETTERS = "letters = [out for out in outs if out.topic == context.names.output('dead-letter')]"
 _BUT_LETTERS = "others = [out for out in outs if out not in letters]"
 _WRITE_LETTERS = "letters and await writer.commit(letters, {})"
 _FETCHED = Change(
@@ -79,7 +79,7 @@ BROKEN: dict[str, list[Change]] = {
         Change(PartitionOwner, "_open_once", "    offsets = [", "    await self._writer.start()\n    offsets = ["),
     ],
     "2: nobody is fenced": [
-        Change(PartitionOwner, "_open_once", '-{self.number}")', '-{self.number}-{setup.now_ms()}")')
+        Change(PartitionOwner, "_open_once", '-{self.number}")', '-{self.number}-{context.now_ms()}")')
     ],
     "3: stale batches are applied": [
         _FETCHED,
