@@ -1,4 +1,4 @@
-"""What is gone of a topic before it was handled: deleted, cut off, or another cluster's; and how that is noticed."""
+"""Detects records that were lost before they were handled: deleted, truncated, or of another cluster."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -9,9 +9,10 @@ from streams.kafka.api import TP, OffsetOutOfRange, PermanentError
 
 
 class RecordsLost(PermanentError):
-    """Records that were not handled yet have been deleted from the topic: what followed from them is not known.
+    """Records were deleted from the topic before they were handled, so their effects are unknown.
 
-    ``start``: where the log goes on; before ``offset`` where it was made anew or, ``rewritten``, cut and written anew.
+    ``start``: where the log resumes. It is before ``offset`` if the topic was recreated or, ``rewritten``, truncated
+    and written again.
     """
 
     def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
@@ -28,9 +29,9 @@ class RecordsLost(PermanentError):
 
 
 class OtherCluster(PermanentError):
-    """The positions in the database were kept for another cluster: its offsets say nothing of this one.
+    """The positions in the database belong to another cluster: its offsets do not apply to this one.
 
-    ``starts``: where each partition begins in this one.
+    ``starts``: the start offset of each partition in this cluster.
     """
 
     def __init__(self, name: str, theirs: str, ours: str, starts: Mapping[TP, int]) -> None:
@@ -44,14 +45,15 @@ class OtherCluster(PermanentError):
 
 
 def same_cluster(name: str, kept: Collection[str], cluster: str | None, starts: Mapping[TP, int]) -> None:
-    """Raises OtherCluster where positions were ``kept``, in the database of that name, for another cluster."""
+    """Raises OtherCluster if the positions ``kept`` in the database ``name`` belong to another cluster."""
     others = set(kept) - {cluster}
     if cluster is not None and others:
         raise OtherCluster(name, min(others), cluster, starts)
 
 
 async def rewritten(topics: TopicReader, last: Mapping[TP, LastRecord]) -> set[TP]:
-    """Those whose last handled record is another one now. Of what is deleted nothing is known. Unavailable, Refused."""
+    """The partitions whose last handled record has changed; a deleted record does not count. Raises TransientError or
+    PermanentError."""
 
     async def is_other(tp: TP, at: LastRecord) -> bool:
         try:
@@ -75,9 +77,9 @@ def lost(
     *,
     to_end: bool,
 ) -> dict[TP, RecordsLost]:
-    """The partitions of which what is at ``at`` is gone. ``cut``: those that end before it; ``others``: written anew.
+    """The partitions whose record at ``at`` is gone. ``cut``: those that end before it; ``others``: rewritten ones.
 
-    ``to_end``: whoever passes over what is lost does not want to hear of all that a log which was written anew has.
+    ``to_end``: resume a rewritten log at its end, for a consumer that skips lost records.
     """
     found = {}
     for tp, offset in at.items():

@@ -1,4 +1,4 @@
-"""A consumer's own database, SQLite or PostgreSQL: made and changed by numbered migrations, written by one thread."""
+"""A consumer's own database, SQLite or PostgreSQL: numbered migrations create its tables, one thread writes."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _BUSY_S: Final = 15
 _BUSY_AGAIN_S: Final = 0.02
 _CLOSE_S: Final = 10.0
 _READING: Final = "callwarden_reading"
-# A server that went silent is away after a quarter of a minute; a statement that waits for longer than a minute, too.
+# An unresponsive server counts as unavailable after 15 s; a statement is cancelled after 60 s.
 _POSTGRESQL: Final = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -37,7 +37,7 @@ _POSTGRESQL: Final = {
     "options": "-c statement_timeout=60s",
 }
 
-# Of a server that is a stand-by, or was made one: the primary is another one now.
+# From a standby, or a former primary: the primary is another server now.
 _STANDING_BY: Final = "25006"  # read_only_sql_transaction
 _NO_RIGHT: Final = "42501"  # insufficient_privilege
 
@@ -45,17 +45,17 @@ T = TypeVar("T")
 
 
 class Database:
-    """One consumer's tables. All writing happens in one thread of its own, a transaction at a time.
+    """One consumer's tables. A dedicated thread does all writes, one transaction at a time.
 
-    Errors of the connection come out as Unavailable: whether the transaction was committed is then unknown. Others,
-    such as a violated constraint, come out as they are.
+    Connection errors are raised as TransientError: whether the transaction was committed is then unknown. Others,
+    such as a violated constraint, are raised unchanged.
     """
 
     def __init__(self, url: str, name: str, *, read_only: bool = False) -> None:
-        """``name`` is the consumer's: of its package beside this module, and of its tables' prefix.
+        """``name`` is the consumer's: its package beside this module, and its tables' prefix.
 
-        Connects to nothing yet. Refused for an address that cannot be read, or a file that cannot be there. A file on
-        a disk that cannot be written to is only read, and so is everything with ``read_only``.
+        Does not connect yet. Raises PermanentError if the address cannot be parsed or the file cannot exist. A file
+        on a read-only disk is opened read-only, and so is any database with ``read_only``.
         """
         self.name, self._read_only = name, read_only
         try:
@@ -78,33 +78,33 @@ class Database:
         self._closed = False
 
     async def migrate(self) -> None:
-        """Make the tables, or bring them to this release. Unavailable; Refused for those of a newer release."""
+        """Create or upgrade the tables. Raises TransientError; PermanentError if they are of a newer release."""
         await self.run(self._upgrade)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """What ``work`` gives, in one transaction; rolled back when it raises. Unavailable."""
+        """Run ``work`` in one transaction and return its result; roll back if it raises. Raises TransientError."""
         if self._read_only:
             raise RuntimeError("a database that is opened to be read is not written to")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._write, work)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state and changes nothing; from any thread. Unavailable."""
+        """A read-only connection that sees one snapshot; callable from any thread. Raises TransientError."""
         options: dict[str, Any] = {_READING: True}
-        if self._engine.dialect.name == "postgresql":  # where else each statement would see a state of its own
+        if self._engine.dialect.name == "postgresql":  # by default each statement would see its own snapshot
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with self._told(writing=False), self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     def forget(self) -> None:
-        """Let go of the connections that nobody uses now: the next ones are new."""
+        """Discard the idle connections; later ones are new."""
         self._engine.dispose()
 
     def close(self, within_s: float = _CLOSE_S) -> None:
-        """Wait for what is being written, and let go of all connections.
+        """Wait for the current write, then close all connections.
 
-        A server that answers nothing for so long, frozen, say, is waited for no longer: what is being written fails
-        then as when the server goes away. To close it twice changes nothing.
+        After ``within_s`` the wait ends, as with a frozen server: the write then fails as if the server had gone away.
+        Calling it twice has no effect.
         """
         if self._closed:
             return
@@ -116,10 +116,10 @@ class Database:
         self._engine.dispose()
 
     def _cut(self) -> None:
-        """End the connections to a server, also those that a thread waits on."""
+        """Shut down the connections to a server, also those that a thread waits on."""
         for connection in list(self._served):
-            # By the socket: the driver would wait for the thread that holds the connection. A copy of its number,
-            # since closing ours must not close a number that the driver still holds for its own.
+            # By the socket: the driver would wait for the thread that holds the connection. On a duplicated descriptor,
+            # since closing ours must not close a descriptor that the driver still uses.
             import psycopg  # here: not with SQLite
 
             with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
@@ -134,7 +134,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            # The driver's own words; SQLAlchemy's would show the statement with its values.
+            # The driver's message; SQLAlchemy's would show the statement with its values.
             why, code = str(error.orig), getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_NOTADB:
                 raise PermanentError(
@@ -150,10 +150,10 @@ class Database:
                     f"the database {self._shown}: {why.partition(chr(10))[0]}; one that this role owns would be right"
                 ) from None
             stands_by = _state(error) == _STANDING_BY
-            if not is_away(error) or (stands_by and not writing):  # who only reads has no business with a primary
+            if not is_away(error) or (stands_by and not writing):  # a reader does not need the primary
                 raise
             if stands_by:
-                self.forget()  # where the primary is now only a new connection finds
+                self.forget()  # only a new connection finds the new primary
             raise TransientError(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:
@@ -166,11 +166,11 @@ class Database:
                     "one made with ENCODING 'UTF8' TEMPLATE template0 would be right"
                 )
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-            # Or two that start at once would both make the tables.
+            # Or two processes that start at once would both create the tables.
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"callwarden-{self.name}"}
             )
-        from alembic import command  # here: most commands find the tables as they must be
+        from alembic import command  # here: for most commands the tables are up to date
         from alembic.config import Config
         from alembic.util.exc import CommandError
 
@@ -188,27 +188,27 @@ class Database:
 
 
 def _state(error: DBAPIError) -> str | None:
-    """The SQLSTATE that PostgreSQL gave."""
+    """The SQLSTATE that PostgreSQL returned."""
     return getattr(error.orig, "sqlstate", None)
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether it is of the database or of the way there, worth another try, and not of what was asked."""
+    """Whether the database or the connection caused the error, not the statement, so that a retry may help."""
     return isinstance(error, OperationalError) or error.connection_invalidated or _state(error) == _STANDING_BY
 
 
 @contextmanager
 def filled(url: str, name: str, table: Table, otherwise: str, *, read_only: bool = False) -> Iterator[Database]:
-    """A consumer's database for those who come beside it, with its ``table``.
+    """A consumer's database as opened by other programs, with its ``table``.
 
-    Unavailable; Refused where that is not there: the address and ``otherwise``.
+    Raises TransientError; PermanentError, with the address and ``otherwise``, if the table does not exist.
     """
     database = Database(url, name, read_only=read_only)
     address = make_url(url)
     nothing = PermanentError(f"{masked_url(address)} {otherwise}")
     try:
         if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
-            raise nothing  # or it would be made by looking
+            raise nothing  # opening it would create it
         with database.reading() as connection:
             if not inspect(connection).has_table(table.name):
                 raise nothing
@@ -218,7 +218,7 @@ def filled(url: str, name: str, table: Table, otherwise: str, *, read_only: bool
 
 
 def masked_url(address: URL) -> str:
-    """An address for people: without who asks, and without what stands behind a ``?``; both may be secret."""
+    """An address for display: without user, password and query string, which may be secret."""
     host = address.host.rpartition("@")[2] if address.host else None  # before it: a password with an @ in it
     return URL.create(
         address.get_backend_name(), host=host, port=address.port, database=address.database
@@ -226,7 +226,7 @@ def masked_url(address: URL) -> str:
 
 
 def _has_newest_tables(connection: Connection, name: str) -> bool:
-    """Whether the tables are those of this release; told without alembic, whose import takes longer than the look."""
+    """Whether the tables are of this release. Avoids alembic, whose import takes longer than the query."""
     table = f"{name}_version"
     if not inspect(connection).has_table(table):
         return False
@@ -241,7 +241,7 @@ def _versions(name: str) -> Path:
 
 
 def _engine(url: URL) -> Engine:
-    # An error's message would else show the values of its statement.
+    # By default an error's message shows the values of its statement.
     if url.get_backend_name() != "sqlite":
         bounds = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
         return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=bounds)
@@ -250,21 +250,21 @@ def _engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def connecting(*_: object) -> None:
-        # What SQLite makes beside it has the same permissions. Where it cannot be made SQLite says why.
+        # SQLite creates its side files with the same permissions. If the file cannot be created, SQLite reports why.
         if file is not None and not file.exists():
             with suppress(OSError):
                 make_private(file)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # the driver's own transactions would leave out what changes tables
+        connection.isolation_level = None  # the driver's own transactions exclude DDL
         _write_ahead(connection)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        # A writer that began as a reader may be refused in the middle, when another one has written.
+        # A transaction that begins as a reader may fail at its first write, after another one has written.
         reading = connection.get_execution_options().get(_READING)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -272,7 +272,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _file(address: URL) -> Path | None:
-    """Where a database lies that is a file, None for others."""
+    """The path of a database file; None for other databases."""
     name = address.database
     if address.get_backend_name() != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
         return None
@@ -280,7 +280,7 @@ def _file(address: URL) -> Path | None:
 
 
 def _no_place(file: Path) -> str | None:
-    """Why there can be no database of that name: waiting would not help. None: there can."""
+    """Why no database can exist at that path, so that a retry cannot help. None if it can."""
     if file.is_dir():
         return "that is a folder; a file in it would be right"
     if not file.parent.is_dir():
@@ -289,7 +289,7 @@ def _no_place(file: Path) -> str | None:
 
 
 def _only_read(file: Path) -> bool:
-    """Whether there is such a file, and neither it nor another one beside it can be written to."""
+    """Whether the file exists and neither it nor its folder is writable."""
     own = os.access in os.supports_effective_ids
     return file.exists() and not any(os.access(path, os.W_OK, effective_ids=own) for path in (file, file.parent))
 
@@ -309,14 +309,14 @@ def _reader(file: Path) -> Engine:
                     f"the database {file}: a part of it is in {log.name} beside it, which cannot be read where "
                     "nothing can be written; a copy of both elsewhere would be right"
                 ) from None
-            return _connect_to_read(file, "immutable=1")  # nobody has it open: all is in the file
+            return _connect_to_read(file, "immutable=1")  # no process has it open: all data is in the file
         return connection
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")  # or each statement would see a state of its own
+        connection.exec_driver_sql("BEGIN")  # or each statement would see its own snapshot
 
     return engine
 
@@ -327,8 +327,8 @@ def _connect_to_read(file: Path, how: str) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Of two that turn a new file to this mode at once SQLite refuses one on the spot: each waits for the other to stop
-    # reading, so that the connection's own timeout does not apply.
+    # When two connections switch a new file to this mode at once, SQLite refuses one immediately: each waits for the
+    # other to stop reading, so the connection's own timeout does not apply.
     until_s = time.monotonic() + _BUSY_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Hands the committed records of topics to a consumer, each once, in the transaction that moves its position."""
+"""Delivers committed topic records to a consumer, each once, in the transaction that advances its offset."""
 
 import asyncio
 import math
@@ -40,7 +40,7 @@ _COUNT_S = 2.0
 
 
 class FollowedRecord(NamedTuple):
-    """One record of a topic; ``timestamp_ms`` is the broker's or the producer's, as the topic is set."""
+    """One record of a topic. ``timestamp_ms`` is set by the broker or the producer, as the topic is configured."""
 
     tp: TP
     offset: int
@@ -50,32 +50,32 @@ class FollowedRecord(NamedTuple):
 
 
 Handle = Callable[[Connection, Sequence[FollowedRecord]], Callable[[], None] | None]
-"""Handles the records of one transaction. What it gives, if anything, is called once that is committed."""
+"""Handles the records of one transaction. The returned callback, if any, is called after the commit."""
 
 
 PassOver = Callable[[Connection, RecordsLost], Callable[[], None] | None]
-"""Hears of records that are passed over since they are gone, in that transaction. What it gives is called after it."""
+"""Handles lost records in the transaction that skips them. The returned callback, if any, runs after the commit."""
 
 
 class DatabaseRolledBack(TransientError):
-    """The database has lost what it had committed, as after a fail-over or when a backup is put back."""
+    """The database has lost commits, as after a failover or a restore from backup."""
 
 
 class _Grown(TransientError):
-    """A topic has more partitions than are followed, or is another one of the same name."""
+    """A topic has more partitions than are followed, or was recreated under the same name."""
 
 
 class _TooEarly(TransientError):
-    """The broker does not know yet how far a log is committed."""
+    """The broker does not know the committed end of a log yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowerProgress:
-    """How far a follower is. ``as_of_ms``: all that was written by then is handled; None: that was never so.
+    """A follower's progress. ``as_of_ms``: everything written by then is handled; None if that was never the case.
 
-    ``as_of_s`` is the same by `steady_s`: what was not handled since then is told by that, as nobody sets it.
-    ``behind`` counts the offsets up to the high watermarks. ``waiting``: the partitions that are not at a high
-    watermark that was reported before now, those that have waited longest first.
+    ``as_of_s`` is the same time by `steady_s`; lag is measured by it, since no clock adjustment changes it.
+    ``behind`` counts the offsets up to the high watermarks. ``waiting`` lists the partitions that have not reached a
+    previously reported high watermark, longest wait first.
     """
 
     as_of_ms: int | None
@@ -84,16 +84,16 @@ class FollowerProgress:
     waiting: Sequence[LaggingPartition] = ()
 
     def overdue(self, now_s: float) -> LaggingPartition | None:
-        """The partition that has waited for longer than transactions take; None: no answer lacks what is older."""
+        """The first partition that has waited longer than transactions take; None if no answer lacks older records."""
         return next((each for each in self.waiting if each.overdue(now_s)), None)
 
 
 class Follower:
-    """Follows topics from their beginning, or from where it was when it last ended, for as long as it is let.
+    """Follows topics from their beginning, or from the stored offsets, until it is cancelled.
 
-    ``handle`` is called in the database's thread with the records of one transaction, those of a partition in order;
-    what it raises ends `run`. It must do nothing that the transaction does not undo. Several processes may follow with
-    one database: all read all, and each record is handled by the first of them that comes to it.
+    ``handle`` is called in the database's thread with the records of one transaction, those of a partition in order.
+    An exception from it ends `run`. It must have no effect that the transaction does not roll back. Several processes
+    may follow with one database: each reads all records, and each record is handled by the first process to reach it.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class Follower:
         pass_over: PassOver | None = None,
         before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``from_end``: the topics at whose ends begins whoever has never followed them. ``pass_over`` is
-        told of deleted records, in the transaction that passes them over; without it they are refused (`RecordsLost`).
-        ``before`` is awaited before all else, and again once records were read, before they are handled."""
+        """``from_end``: topics that a new follower reads from the end. ``pass_over`` handles deleted records, in the
+        transaction that skips them; without it they raise `RecordsLost`. ``before`` is awaited before everything else,
+        and again after records are read and before they are handled."""
         self._cluster, self._database, self._positions = cluster, database, positions
         self._topics, self._handle = list(topics), handle
         self._from_end, self._pass_over, self._before = from_end, pass_over, before
@@ -124,12 +124,12 @@ class Follower:
         self._checked_s = self._heard_s = time.monotonic()
 
     def at(self) -> Mapping[TP, int]:
-        """The next offset of each partition: what is before it is committed in the database, and must still be."""
+        """The next offset of each partition. Everything before it is committed in the database."""
         return dict(self._at)
 
     def check(self, at: Mapping[TP, int], known: Mapping[TP, int]) -> None:
-        """``known``: the positions in the database, looked up after `at` gave ``at``. PutBack where they are less:
-        then nothing is known until `run` has looked where to go on."""
+        """Raises DatabaseRolledBack if a position in ``known``, read from the database after `at` returned ``at``, is
+        below ``at``. `progress` then reports no ``as_of_ms`` until `run` has reloaded the positions."""
         for tp, offset in at.items():
             if (found := known.get(tp, 0)) < offset:
                 if self._at.get(tp, 0) >= offset:
@@ -139,10 +139,10 @@ class Follower:
                 )
 
     def progress(self) -> FollowerProgress:
-        """How far it is."""
+        """The current progress."""
         each = [self._watermarks[tp].as_of_s for tp in self._at]
         known = [as_of_s for as_of_s in each if as_of_s is not None]
-        # Of a partition that was added since nothing is known.
+        # Nothing is known of a partition added since.
         complete = known and len(known) == len(each) and not self._put_back
         as_of_s = min(*known, self._described_s) if complete else None
         return FollowerProgress(
@@ -158,8 +158,8 @@ class Follower:
                 yield LaggingPartition(tp, at, since_s, in_transaction=self._ends[tp].last_stable <= at)
 
     async def run(self) -> None:
-        """Follow. A broker or database that is away is waited for. Refused (`RecordsLost` among it), Unreadable; what
-        ``handle`` raises."""
+        """Follow until cancelled; retry while a broker or the database is unavailable. Raises PermanentError (including
+        `RecordsLost`), CorruptLog, and whatever ``handle`` raises."""
         delay_s = _FIRST_RETRY_S
         while True:
             reader = self._cluster.reader()
@@ -172,7 +172,7 @@ class Follower:
                 raise
             except (ConcurrentWriter, DatabaseRolledBack, _Grown) as error:
                 log.info("looking where to go on", why=str(error))
-                self._database.forget()  # a connection may be to what the database was before
+                self._database.forget()  # a connection may be to the database before its rollback
                 await asyncio.sleep(_FIRST_RETRY_S)
             except OffsetOutOfRange as error:
                 log.warning("looking where the topic begins", why=str(error))
@@ -184,8 +184,8 @@ class Follower:
                 await reader.stop()
 
     async def catch_up(self) -> None:
-        """Follow until all that was committed by now is handled. Raises what `run` raises, and Unavailable at once:
-        also where a transaction stays open, behind which nothing can be read."""
+        """Follow until everything committed by now is handled. Raises what `run` raises, and TransientError without a
+        retry, also if a transaction stays open: records behind it cannot be read."""
         now_s = steady_s()
         while True:
             reader = self._cluster.reader()
@@ -204,7 +204,7 @@ class Follower:
                 await reader.stop()
 
     async def _begin(self, reader: Reader) -> None:
-        """Look up where to go on, and begin to read there."""
+        """Load the positions and start reading there."""
         if self._before is not None:
             await self._before()
         described_s = steady_s()
@@ -213,20 +213,20 @@ class Follower:
             if topic not in described:
                 raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
         tps = [TP(topic, number) for topic in self._topics for number in range(described[topic].partitions)]
-        # Another process may move the positions between two looks: of what was known before, the ends must be beyond.
+        # Another process may move the positions between two reads: the ends must be beyond the positions read first.
         before = await self._database.run(self._positions.known)
         starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
         cluster = await self._cluster.cluster_id()
         same_cluster(self._database.name, await self._database.run(self._positions.clusters), cluster, starts)
         known = await self._database.run(self._positions.known)
-        # A partition that was added to a topic since it is followed has newer records alone.
+        # A partition added to a topic that is already followed has only newer records: it is read from its start.
         ended = set(self._from_end) - {tp.topic for tp in known}
         new = {tp: ends[tp] if tp.topic in ended else 0 for tp in tps if tp not in known}
         at = {tp: known.get(tp, new.get(tp, 0)) for tp in tps}
         cut = [tp for tp in tps if before.get(tp, 0) > ends[tp]]
         self._cut_short = self._cut_short + 1 if cut else 0
         if cut and self._cut_short < _LOOKS_AGAIN:
-            # A leader that has just taken over knows late how far its log is committed.
+            # A newly elected leader learns late how far its log is committed.
             raise _TooEarly(f"{cut[0].topic}-{cut[0].partition} ends before the next record to handle")
         last = await self._database.run(self._positions.last)
         there = {tp: last[tp] for tp in tps if tp in last and starts[tp] <= last[tp].offset < ends[tp]}
@@ -248,7 +248,7 @@ class Follower:
         for committed in await self._database.run(begin):
             committed()
         at |= {tp: each.start for tp, each in gone.items()}
-        # Of a partition that is read again from before it is not known any more when all was handled.
+        # A partition that is read again from an earlier offset loses its as-of time.
         self._watermarks = {tp: self._watermarks[tp] if self._is_known(tp, at[tp]) else HighWatermarks() for tp in tps}
         self._at, self._put_back = at, False
         self._ends = {tp: LogEnds(ends[tp], ends[tp], -math.inf) for tp in tps}
@@ -257,8 +257,8 @@ class Follower:
         await reader.start(self._at)
 
     async def _describe(self) -> dict[str, TopicInfo]:
-        """What topics there are. Of one that was made again it is stored that what was handled last is not in it:
-        records of it may have been handled already, so that nothing else would tell."""
+        """The followed topics. For a recreated topic, this stores that the last handled record is not in it: records
+        of the new topic may be handled already, and nothing else would reveal the change."""
         found = await self._cluster.topics(self._topics)
         again = [name for name, was in self._described.items() if name in found and found[name].id != was.id]
         if again:
@@ -303,7 +303,7 @@ class Follower:
 
     def _take(self, connection: Connection, fetched: Mapping[TP, FetchedBatch]) -> Callable[[], None] | None:
         records = []
-        for tp in sorted(fetched):  # in one order everywhere, or two processes could wait for each other
+        for tp in sorted(fetched):  # in one order everywhere, or two processes could deadlock
             batch = fetched[tp]
             last = LastRecord(int(batch.offsets[-1]), hash_of(batch.keys[-1], batch.values[-1])) if len(batch) else None
             first = self._positions.advance(connection, tp, batch.start, batch.stop, last)

@@ -1,4 +1,4 @@
-"""What the ledger and billing make of a replay's decisions: the consumers themselves, without Kafka."""
+"""Runs the ledger and billing consumers on a replay's decisions, without Kafka."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,12 +28,12 @@ _LOG = TP(_NAMES.output("enforcement"), 0)
 
 
 async def ledger_of(events: Sequence[Enforcement], file: Path) -> Verified:
-    """A new ledger of these events in ``file``, an SQLite database; its chains recomputed."""
+    """Write these events to a new ledger in the SQLite file ``file`` and verify its chains."""
     return await _filled(events, file, "ledger", ledger.POSITIONS, LedgerWriter().keep, lambda db: verify(db, {}))
 
 
 async def refunds_of(events: Sequence[Enforcement], file: Path, tenant_id: str) -> dict[str, Any]:
-    """What billing answers of a tenant, once it has handled these events; its new database is ``file``."""
+    """Billing's answer about a tenant after it has handled these events; ``file`` is its new database."""
 
     def ask(connection: Connection) -> dict[str, Any]:
         return answer_of(holds_of(connection, [tenant_id])[tenant_id])

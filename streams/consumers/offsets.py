@@ -1,4 +1,4 @@
-"""Where a consumer goes on reading, kept in its own database and moved in the transaction of the effect."""
+"""A consumer's read positions, kept in its own database and moved in the transaction of the effect."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -27,20 +27,20 @@ class ConcurrentWriter(Exception):
 
 
 class LastRecord(NamedTuple):
-    """The last record that was handled, by which a log is known again that was cut and written anew."""
+    """The last handled record. It reveals that a log was truncated and rewritten."""
 
     offset: int
     hash: str
 
 
 def hash_of(key: bytes | None, value: bytes | None) -> str:
-    """The hash of a record."""
+    """The SHA-256 of a record's key and value, in hex."""
     parts = [b"-" if part is None else b"%d:%b" % (len(part), part) for part in (key, value)]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def position_table(metadata: MetaData, name: str) -> Table:
-    """The table of the consumer of that name."""
+    """The position table of the consumer ``name``."""
     return Table(
         f"{name}_position",
         metadata,
@@ -53,7 +53,7 @@ def position_table(metadata: MetaData, name: str) -> Table:
 
 
 def read_text(text: str | None) -> dict[TP, int]:
-    """What `Offsets.as_text` gave."""
+    """Parses what `Offsets.as_text` returns."""
     parts = [each.split(":") for each in (text or "").split(",") if each]
     return {TP(topic, int(partition)): int(at) for topic, partition, at in parts}
 
@@ -65,31 +65,31 @@ class Offsets:
         self._table = table
 
     def known(self, connection: Connection) -> dict[TP, int]:
-        """All that are known."""
+        """All stored positions."""
         rows = connection.execute(select(self._table.c.topic, self._table.c.partition, self._table.c.next))
         return {TP(topic, partition): at for topic, partition, at in rows}
 
     def last(self, connection: Connection) -> dict[TP, LastRecord]:
-        """The last record that was handled, of the partitions of which one was."""
+        """The last handled record of each partition that has one."""
         c = self._table.c
         rows = connection.execute(select(c.topic, c.partition, c.last_offset, c.last_hash))
         return {TP(topic, partition): LastRecord(at, hashed) for topic, partition, at, hashed in rows if at is not None}
 
     def as_text(self) -> ScalarSelect[str | None]:
-        """All that are known in one value, so that another statement can tell which state it has seen."""
+        """All stored positions as one value, so that another statement can tell which state it has seen."""
         c = self._table.c
         each = c.topic + ":" + cast(c.partition, String) + ":" + cast(c.next, String)
         return select(func.aggregate_strings(each, ",")).scalar_subquery()
 
     def clusters(self, connection: Connection) -> set[str]:
-        """The clusters of the positions, as far as they are known."""
+        """The clusters of the positions, where known."""
         cluster = self._table.c.cluster
         return set(connection.execute(select(cluster).where(cluster.is_not(None)).distinct()).scalars())
 
     def begin(self, connection: Connection, first: dict[TP, int], cluster: str | None) -> None:
-        """Begin with these partitions, unless they have been begun with; all positions are that cluster's from now on.
+        """Insert positions for new partitions, and assign positions without a cluster to ``cluster``.
 
-        A position of which it is not known whose it is becomes that cluster's, too.
+        Positions that are already stored keep their offset.
         """
         rows = [{**tp._asdict(), "next": at, "cluster": cluster} for tp, at in first.items()]
         if rows:
@@ -98,14 +98,14 @@ class Offsets:
         connection.execute(update(self._table).where(column.is_(None)).values(cluster=cluster))
 
     def distrust(self, connection: Connection, topics: Sequence[str]) -> None:
-        """The last records of these topics are not those of the logs that bear their names now."""
+        """Mark the last records of these topics as not in the current logs."""
         c = self._table.c
         connection.execute(
             update(self._table).where(c.topic.in_(topics), c.last_offset.is_not(None)).values(last_hash="")
         )
 
     def raise_to(self, connection: Connection, at: Mapping[TP, int]) -> None:
-        """Move each forward to at least this offset, whoever else moves it; for what may be looked at twice."""
+        """Move each position forward to at least this offset, also under concurrent writers; for idempotent reads."""
         if not at:
             return
         rows = [{**tp._asdict(), "next": offset} for tp, offset in at.items()]
@@ -116,14 +116,14 @@ class Offsets:
             connection.execute(update(self._table).where(*here).values(next=offset))
 
     def move(self, connection: Connection, tp: TP, start: int, stop: int) -> None:
-        """Go on from ``stop`` where ``start`` is the position, handled or not. Raises Overtaken where it is not."""
+        """Move the position from ``start`` to ``stop``, handled or not. Raises ConcurrentWriter if it is elsewhere."""
         self._must_move(connection, tp, start, {"next": stop, "last_offset": None, "last_hash": None})
 
     def advance(self, connection: Connection, tp: TP, start: int, stop: int, last: LastRecord | None = None) -> int:
-        """Go on from ``stop``; from where on the records, of which ``last`` is the last, are to be handled now.
+        """Move the position to ``stop``. Returns the first offset to handle; ``last`` is the last record of the batch.
 
-        That is beyond ``start``, at ``stop`` or even further, where another process with the same database has handled
-        them. Raises Overtaken where those before ``start`` are not handled.
+        That offset is beyond ``start``, at ``stop`` or further, if another process with the same database has handled
+        records. Raises ConcurrentWriter if records before ``start`` are not handled.
         """
         values = {"next": stop} | ({"last_offset": last.offset, "last_hash": last.hash} if last else {})
         if self._moved(connection, tp, start, values):

@@ -1,4 +1,4 @@
-"""Reads the records that consumers follow: enforcement events, alerts and reviews, or why a value is none of them."""
+"""Decodes the records that consumers follow (enforcement events, alerts, reviews), or says why it cannot."""
 
 import msgspec
 
@@ -11,11 +11,11 @@ _ALERT = msgspec.json.Decoder(Alert).decode
 
 
 class UndecodableRecord(ValueError):
-    """A value that is no decision or no review, be it another's or a newer release's. The message says why."""
+    """A value that is not a record of the expected type, or is of a newer release. The message says why."""
 
 
 def event_of(value: bytes | None) -> Enforcement:
-    """The decision, reversal or lapse in a value of the enforcement topic. Raises Unread."""
+    """The decision, reversal or lapse in a value of the enforcement topic. Raises UndecodableRecord."""
     if value is None:
         raise UndecodableRecord("it has no value; expected an enforcement event")
     if flaw := codec.flaw(value):
@@ -33,7 +33,7 @@ def event_of(value: bytes | None) -> Enforcement:
 
 
 def review_of(value: bytes | None) -> Review:
-    """The review in a value of the topic of reviews. Raises Unread."""
+    """The review in a value of the reviews topic. Raises UndecodableRecord."""
     if value is None:
         raise UndecodableRecord("it has no value; expected a review")
     try:
@@ -46,7 +46,7 @@ def review_of(value: bytes | None) -> Review:
 
 
 def alert_of(value: bytes | None) -> Alert:
-    """The alert in a value of the topic of alerts. Raises Unread."""
+    """The alert in a value of the alerts topic. Raises UndecodableRecord."""
     if value is None:
         raise UndecodableRecord("it has no value; expected an alert")
     if flaw := codec.flaw(value):

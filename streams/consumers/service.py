@@ -1,4 +1,4 @@
-"""Runs a consumer: what it does, and its pages for machines, until it is told to stop or one of them fails."""
+"""Runs a consumer and its operational HTTP endpoints until a stop is requested or one of them fails."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -30,10 +30,11 @@ async def host(
     stop_within_s: float,
     registry: CollectorRegistry,
 ) -> None:
-    """Do ``work`` and serve the ASGI ``app``, until Ctrl-C or TERM, when all is cancelled, or until one of them ends.
+    """Run ``work`` and serve the ASGI ``app`` until Ctrl-C or SIGTERM, which cancels all, or until one of them ends.
 
-    Raises what ended it; Refused when ``address``, whose port is ``setting``, cannot be served at. Once it is told to
-    stop, the process is cut off after ``stop_within_s``. Connections that are refused are counted in ``registry``.
+    Re-raises the exception that ended it. Raises PermanentError if it cannot listen at ``address``, whose port is the
+    setting ``setting``. After a stop request the process is killed after ``stop_within_s``. Refused connections are
+    counted in ``registry``.
     """
     try:
         listening = listen(*address)
@@ -62,8 +63,8 @@ async def host(
 
 
 def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> list[Route]:
-    """``/metrics``, with what there is to say of the process, ``/healthz``, and ``/readyz``, which says why it is not:
-    what ``not_ready`` gives, if anything."""
+    """``/metrics``, including process metrics, ``/healthz`` and ``/readyz``. ``/readyz`` answers 503 with the reason
+    that ``not_ready`` returns; None means ready."""
 
     about_process(registry)
 
@@ -81,12 +82,12 @@ def pages(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> l
 
 
 def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) -> Starlette:
-    """An application of these pages alone."""
+    """An application that serves only `pages`."""
     return Starlette(routes=pages(registry, not_ready))
 
 
 def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
-    """Why a consumer is not ready: what it has not handled yet; None when it is."""
+    """Why a consumer is not ready: what it has not handled yet. None if it is ready."""
     progress = follower.progress()
     if not progress.behind:
         return "has not reached the topics yet: the log says why"
@@ -102,7 +103,7 @@ def behind(follower: Follower, stale_s: float = _STALE_S) -> str | None:
 
 
 class FollowedTopics(Collector):
-    """What Prometheus is told of how far a consumer is, looked up when it asks."""
+    """The consumer's lag metrics, computed at scrape time."""
 
     def __init__(self, consumer: str, follower: Follower) -> None:
         self._consumer, self._follower = consumer, follower

@@ -1,4 +1,4 @@
-"""What the consumers' tables have in common: a partition, records that cannot be read, rows that may be there."""
+"""Shared parts of the consumers' tables: partition columns, rejected records, inserts that skip existing rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ def of_partition() -> list[Column[Any]]:
 
 
 def rejected_table(metadata: MetaData, name: str) -> Table:
-    """Where the consumer of that name notes records that it cannot read."""
+    """The table in which the consumer ``name`` records undecodable records."""
     return Table(
         f"{name}_rejected",
         metadata,
@@ -31,8 +31,8 @@ def rejected_table(metadata: MetaData, name: str) -> Table:
 
 
 def insert_new(connection: Connection, table: Table) -> "PostgresqlInsert | SqliteInsert":
-    """An insert that leaves rows whose key is there already as they are."""
-    # Imported here: each is as large as all the rest that a command needs of a database.
+    """An insert that keeps existing rows with the same key."""
+    # Imported here: each takes as long to load as everything else that a command needs of a database.
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
 

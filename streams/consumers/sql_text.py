@@ -1,11 +1,11 @@
-"""A column for whatever text comes in: PostgreSQL keeps no U+0000, which ids may hold."""
+"""A text column that accepts U+0000, which ids may contain and PostgreSQL cannot store."""
 
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 
 class AnyText(TypeDecorator[str]):
-    """Text as it is, but for U+0000, stored as a backslash and 0, and the backslash, stored twice. Equal is equal."""
+    """Text in which U+0000 is stored as a backslash and 0, and a backslash as two. Equality is preserved."""
 
     impl = Text
     cache_ok = True

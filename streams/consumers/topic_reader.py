@@ -1,4 +1,4 @@
-"""The seam between whoever follows topics and a Kafka cluster."""
+"""The interface between topic consumers and a Kafka cluster."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -7,10 +7,10 @@ from streams.kafka.api import TP, FetchedBatch, Reader, TopicInfo
 
 
 class TopicReader(Protocol):
-    """A cluster, as one who follows topics sees it; `streams.kafka.cluster.KafkaCluster` is one."""
+    """A cluster as a topic consumer uses it; `streams.kafka.cluster.KafkaCluster` implements it."""
 
     async def cluster_id(self) -> str | None:
-        """By which the cluster is told from all others; None where it has no such name. Unavailable, Refused."""
+        """The cluster's unique id; None if it has none. Raises TransientError or PermanentError."""
         ...
 
     def reader(self) -> Reader:

@@ -1,4 +1,4 @@
-"""How far a reader is behind what was written: its position against the high watermarks that brokers reported."""
+"""How far a reader is behind: its position against the high watermarks that brokers reported."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Final
 from streams.kafka.api import TP
 
 PATIENCE_S: Final = 5.0
-"""For how long a position may stay below a high watermark: a transaction under way is committed or aborted by then."""
+"""How long a position may stay below a high watermark; an open transaction is committed or aborted by then."""
 _APART_S: Final = 0.25
 _MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class LaggingPartition:
-    """A partition's position is below a high watermark that was reported at ``since_s``, by `steady_s`.
+    """A partition whose position is below a high watermark that was reported at ``since_s``, by `steady_s`.
 
-    ``in_transaction``: no record between the two can be read, since a transaction is open at the position. What other
-    producers commit behind it cannot be read either. Otherwise the records are still to be read and handled.
+    ``in_transaction``: a transaction is open at the position, so no record up to the watermark can be read, nor
+    records that other producers commit behind it. Otherwise the records are still to be read and handled.
     """
 
     tp: TP
@@ -26,7 +26,7 @@ class LaggingPartition:
     in_transaction: bool
 
     def overdue(self, now_s: float) -> bool:
-        """Whether that is so for longer than transactions take, so that an answer may lack what is committed."""
+        """Whether it has lagged longer than transactions take, so that an answer may lack committed records."""
         return now_s - self.since_s > PATIENCE_S
 
     def reason(self, now_s: float) -> str:
@@ -48,28 +48,28 @@ class _Reported:
 
 
 class HighWatermarks:
-    """The high watermarks of one partition that its reader has not reached yet, in the order of their times.
+    """The high watermarks of one partition that its reader has not reached yet, in time order.
 
-    A pure function of the reports and positions. At most a fixed number of reports is kept: those that come close
-    together, or beyond that number, count as one, seen when the first of them was.
+    A pure function of the reports and positions. At most 64 reports are kept: reports within 0.25 s of each other, and
+    those beyond that number, are merged into one with the time of the first.
     """
 
     def __init__(self) -> None:
         self._ahead: deque[_Reported] = deque()
         self.as_of_s: float | None = None
-        """All that was written by then, committed or not, is before the position; None: that is not known."""
+        """Everything written by then, committed or not, is before the position; None if that is not known."""
 
     @property
     def since_s(self) -> float | None:
-        """When a high watermark above the position was first reported; None where there is none."""
+        """When a high watermark above the position was first reported; None if there is none."""
         return self._ahead[0].first_s if self._ahead else None
 
     def report(self, high_watermark: int, at_s: float) -> None:
-        """A broker that was asked at ``at_s`` said that the log is written up to there."""
+        """Record that a broker, asked at ``at_s``, reported this high watermark."""
         for each in reversed(self._ahead):
             if each.high_watermark <= high_watermark:
                 break
-            each.high_watermark = high_watermark  # the log was cut: there is no more to reach
+            each.high_watermark = high_watermark  # the log was truncated to here
         last = self._ahead[-1] if self._ahead else None
         if last is not None and (
             last.high_watermark == high_watermark or at_s - last.first_s < _APART_S or len(self._ahead) == _MOST
@@ -79,7 +79,7 @@ class HighWatermarks:
             self._ahead.append(_Reported(high_watermark, at_s, at_s))
 
     def reach(self, position: int) -> None:
-        """All before ``position`` is handled."""
+        """Record that everything before ``position`` is handled."""
         while self._ahead and self._ahead[0].high_watermark <= position:
             at_s = self._ahead.popleft().last_s
             self.as_of_s = at_s if self.as_of_s is None else max(self.as_of_s, at_s)
