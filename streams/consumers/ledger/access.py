@@ -1,4 +1,4 @@
-"""The ledger's database, for the process that fills it and for the commands beside it."""
+"""The ledger's database, for the process that writes it and for the commands that read it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from streams.settings.load import Settings
 
 
 def database_of(settings: Settings) -> Database:
-    """The ledger's database. Refused for an address that cannot be read."""
+    """The ledger's database. Raises PermanentError if the address cannot be parsed."""
     return Database(settings.ledger_database.get_secret_value(), "ledger")
 
 
 @contextmanager
 def filled(settings: Settings) -> Iterator[Database]:
-    """The ledger's database, opened to be read only. Refused where there is no ledger; Unavailable."""
+    """The ledger's database, opened read-only. Raises PermanentError if it holds no ledger; TransientError."""
     url = settings.ledger_database.get_secret_value()
     none = "holds no ledger; `callwarden ledger run` fills the one of CALLWARDEN_LEDGER_DATABASE"
     with database.filled(url, "ledger", ENTRIES, none, read_only=True) as ledger:

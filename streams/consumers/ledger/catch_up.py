@@ -1,4 +1,4 @@
-"""Brings the ledger's database up to what the topics hold."""
+"""Brings the ledger's database up to date with the topics."""
 
 import time
 from functools import partial
@@ -16,12 +16,12 @@ from streams.kafka.topic_names import TopicNames
 
 
 def follower_of(cluster: TopicReader, database: Database, names: TopicNames, keeper: LedgerWriter) -> Follower:
-    """What keeps the ledger's topics in its database."""
+    """The follower that writes the ledger's topics to its database."""
     return Follower(cluster, database, POSITIONS, topics_of(names), keeper.keep)
 
 
 def lost(error: RecordsLost) -> PermanentError:
-    """What it means for the ledger that records are gone, and how to go on."""
+    """The ledger's error for lost records: the consequence, and how to continue."""
     if error.offset >= error.start:
         return PermanentError(
             f"{error}. A ledger goes on with the topics that it began with; another database would be right"
@@ -34,7 +34,7 @@ def lost(error: RecordsLost) -> PermanentError:
 
 
 async def catch_up(topics: TopicReader, database: Database, names: TopicNames) -> None:
-    """Keep all that is committed now. Unavailable, Refused, Unreadable."""
+    """Write everything committed by now. Raises TransientError or PermanentError."""
     as_of_ms = time.time_ns() // 1_000_000
     try:
         await follower_of(topics, database, names, LedgerWriter()).catch_up()

@@ -1,4 +1,4 @@
-"""What an entry says: the fields of a decision or a review by which it is looked up, read out of its bytes."""
+"""The indexed fields of a ledger entry, parsed from the bytes of a decision or a review."""
 
 from typing import Any, NamedTuple
 
@@ -11,9 +11,9 @@ _SHOWN = 500
 
 
 class EntryFields(NamedTuple):
-    """The looked-up columns. A review's ``kind`` is ``review``, its ``status`` the verdict, ``about`` the decision.
+    """The indexed columns. A review's ``kind`` is ``review``, its ``status`` the verdict, ``about`` the decision.
 
-    ``review_id`` of a decision is the review that it came of. With a ``fault`` all else is None.
+    A decision's ``review_id`` is the review that caused it. If ``fault`` is set, all other fields are None.
     """
 
     fault: str | None = None
@@ -31,7 +31,7 @@ class EntryFields(NamedTuple):
 
 
 def fields_of_event(value: bytes | None) -> EntryFields:
-    """What is looked up of a record of the enforcement topic."""
+    """The fields of a record of the enforcement topic."""
     try:
         event = event_of(value)
     except UndecodableRecord as error:
@@ -54,7 +54,7 @@ def fields_of_event(value: bytes | None) -> EntryFields:
 
 
 def fields_of_review(value: bytes | None) -> EntryFields:
-    """What is looked up of a record of the topic of reviews."""
+    """The fields of a record of the reviews topic."""
     try:
         review = review_of(value)
     except UndecodableRecord as error:
@@ -72,7 +72,7 @@ def fields_of_review(value: bytes | None) -> EntryFields:
 
 
 def storable(text: str) -> str:
-    """As a database has it: PostgreSQL stores no NUL, which an id may hold; the bytes beside it do."""
+    """Text for a database column: replaces NUL, which PostgreSQL cannot store. The entry's bytes keep it."""
     return text.replace("\x00", "␀")
 
 

@@ -1,4 +1,4 @@
-"""Goes on without records that were deleted before they were kept, and keeps that it did, who said so, and why."""
+"""Skips records that were deleted before they were recorded, and records the gap, who accepted it, and why."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 
 Gaps = dict[TP, tuple[int, int]]
-"""Of each partition the offsets that are gone: the first, and the first that is there."""
+"""For each partition, the first deleted offset and the first offset that still exists."""
 
 
 async def gaps(cluster: TopicReader, database: Database, names: TopicNames) -> Gaps:
-    """What was deleted before it was kept. Unavailable, Refused (`OtherCluster` among it)."""
+    """What was deleted before it was recorded. Raises TransientError or PermanentError (including `OtherCluster`)."""
     topics = topics_of(names)
     counts = await cluster.partitions(topics)
     starts = await cluster.starts([TP(topic, number) for topic in counts for number in range(counts[topic])])
@@ -29,7 +29,8 @@ async def gaps(cluster: TopicReader, database: Database, names: TopicNames) -> G
 
 
 async def accept(database: Database, gone: Gaps, at_ms: int, who: str, reason: str) -> None:
-    """Go on after these gaps; telephone numbers in why are masked. Overtaken when somebody did already; Unavailable."""
+    """Skip these gaps; telephone numbers in ``reason`` are masked. Raises ConcurrentWriter if they are skipped already;
+    TransientError."""
 
     def write(connection: Connection) -> None:
         POSITIONS.begin(connection, {tp: first for tp, (first, _) in gone.items()}, None)

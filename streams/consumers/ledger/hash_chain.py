@@ -1,6 +1,6 @@
-"""The chain: an entry's hash is made of the one before it and of what the topic holds, and of nothing else.
+"""The hash chain: an entry's hash covers only the previous hash and the record's offset, time, key and value.
 
-`docs/guides/ledger.md` defines it for other languages, with an example that a test checks.
+`docs/guides/ledger.md` specifies it for other languages, with an example that a test checks.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ VERSION = "callwarden-ledger-1"
 
 
 def beginning(topic: str, partition: int) -> bytes:
-    """What stands before the first entry of a partition, in the place of a hash."""
+    """The hash that precedes the first entry of a partition: 32 bytes."""
     return hashlib.sha256(f"{VERSION}\n{topic}\n{partition}".encode()).digest()
 
 
@@ -20,5 +20,5 @@ def link(before: bytes, offset: int, timestamp_ms: int, key: bytes | None, value
 
 
 def _field(data: bytes | None) -> bytes:
-    # As Kafka itself writes them: the length before the bytes, -1 for none, so that no two pairs read the same.
+    # Kafka's encoding: a length before the bytes, -1 for null, so that no two pairs encode alike.
     return struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data

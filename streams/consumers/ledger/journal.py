@@ -1,7 +1,7 @@
 """The journal: what people did to the ledger itself, chained like the records of a topic.
 
-Claims of reviewers and accepted gaps stand in tables of their own, which say what is so now; each change of those
-appends an action here, in the same transaction. `callwarden ledger verify` compares the two.
+Claims and accepted gaps have tables of their own with the current state; each change to those appends an action
+here, in the same transaction. `callwarden ledger verify` compares the two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _AT_ONCE = 1_000
 
 
 class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
-    """A verdict was written down before it is sent, or took the place of one that came to nothing."""
+    """A verdict was recorded before it is sent, or replaced one that had no effect."""
 
     enforcement_id: str
     tenant_id: str
@@ -32,7 +32,7 @@ class ClaimMade(msgspec.Struct, frozen=True, tag_field="action", tag="claimed"):
 
 
 class ClaimSent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
-    """The claim of that instant was sent."""
+    """The claim with that ``claimed_ms`` was sent."""
 
     enforcement_id: str
     claimed_ms: int
@@ -40,7 +40,7 @@ class ClaimSent(msgspec.Struct, frozen=True, tag_field="action", tag="sent"):
 
 
 class ClaimWithdrawn(msgspec.Struct, frozen=True, tag_field="action", tag="withdrawn"):
-    """The claim of that instant does not count any more."""
+    """The claim with that ``claimed_ms`` is no longer valid."""
 
     enforcement_id: str
     claimed_ms: int
@@ -48,7 +48,7 @@ class ClaimWithdrawn(msgspec.Struct, frozen=True, tag_field="action", tag="withd
 
 
 class GapAccepted(msgspec.Struct, frozen=True, tag_field="action", tag="gap_accepted"):
-    """The ledger went on although records had been deleted before it kept them."""
+    """Records were skipped that had been deleted before the ledger recorded them."""
 
     topic: str
     partition: int
@@ -65,17 +65,17 @@ _ACTIONS: Final[msgspec.json.Decoder[Action]] = msgspec.json.Decoder(Action)
 
 
 def lock(connection: Connection) -> None:
-    """Wait for other writers of the journal until the transaction ends.
+    """Hold the journal's write lock until the transaction ends.
 
-    Taken before any row of claims is changed, so that two transactions never wait for each other. SQLite has one
-    writer at a time anyway.
+    Taken before any claims row is changed, so that two transactions never deadlock. SQLite allows one writer at a
+    time anyway.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('callwarden-ledger-journal'))"))
 
 
 def append(connection: Connection, actions: Sequence[Action], at_ms: int) -> None:
-    """Append actions, in the transaction that carries them out."""
+    """Append actions in the transaction that performs them."""
     lock(connection)
     head = head_of(connection, JOURNAL)
     rows = []
@@ -90,12 +90,12 @@ def append(connection: Connection, actions: Sequence[Action], at_ms: int) -> Non
 
 
 def action_of(value: bytes | None) -> Action:
-    """The action in an entry's value. msgspec.DecodeError."""
+    """The action in an entry's value. Raises msgspec.DecodeError."""
     return _ACTIONS.decode(value or b"")
 
 
 def fields_of_action(value: bytes | None) -> EntryFields:
-    """Nothing is looked up by what an action says."""
+    """Empty fields: actions are not indexed. With a fault if the value cannot be parsed."""
     try:
         action_of(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -104,14 +104,14 @@ def fields_of_action(value: bytes | None) -> EntryFields:
 
 
 def differences(connection: Connection) -> Iterator[str]:
-    """How the tables of claims and of accepted gaps differ from what the journal says was done."""
+    """How the tables of claims and accepted gaps differ from what the journal records."""
     claims, gaps = _replayed(connection)
     yield from _compared(connection, "ledger_claim", claims)
     yield from _compared(connection, "ledger_loss", gaps)
 
 
 def _replayed(connection: Connection) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[str, Any]]]:
-    """Both tables as the journal leaves them, by their keys."""
+    """Both tables as replayed from the journal, by primary key."""
     claims: dict[Any, dict[str, Any]] = {}
     gaps: dict[Any, dict[str, Any]] = {}
     values = (
@@ -123,7 +123,7 @@ def _replayed(connection: Connection) -> tuple[dict[Any, dict[str, Any]], dict[A
         try:
             action = action_of(value.encode() if isinstance(value, str) else value)
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
-            continue  # the chain tells of it
+            continue  # chain verification reports it
         match action:
             case ClaimMade():
                 row = msgspec.structs.asdict(action)

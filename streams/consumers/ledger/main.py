@@ -1,4 +1,4 @@
-"""`callwarden ledger run`: keeps what comes, publishes the heads once a day, and has its pages."""
+"""`callwarden ledger run`: appends new records, publishes the chain heads daily, serves the health endpoints."""
 
 import asyncio
 import time
@@ -37,11 +37,11 @@ _RETRY_S = 5.0
 
 
 Beside = Callable[[Database], Coroutine[Any, Any, None]]
-"""Work beside the follower, on its database, which is of this release when the work begins."""
+"""Work that runs beside the follower on its database, once the database is migrated to this release."""
 
 
 async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -> None:
-    """Keep the ledger until it is told to stop. Refused, Unreadable."""
+    """Run the ledger until a stop is requested. Raises PermanentError or CorruptLog."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     database = database_of(settings)
     registry = CollectorRegistry()
@@ -78,11 +78,11 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
 
 
 async def keep_progress(database: Database, follower: Follower) -> None:
-    """Write to the database how far it has followed, and that the service is there, until it is cancelled."""
+    """Store the follower's progress and a heartbeat of the service in the database until cancelled."""
     while True:
         at, as_of_ms = follower.at(), follower.progress().as_of_ms
         note = partial(_note, follower=follower, at=at, as_of_ms=as_of_ms)
-        with suppress(TransientError):  # the follower says why
+        with suppress(TransientError):  # the follower logs why
             await database.run(note)
         await asyncio.sleep(_LOOK_S)
 
@@ -93,20 +93,20 @@ def _note(connection: Connection, follower: Follower, at: Mapping[TP, int], as_o
 
 
 class LedgerMetrics:
-    """What Prometheus is told besides how far the consumer is."""
+    """The ledger's metrics, other than the lag metrics."""
 
     def __init__(self, registry: CollectorRegistry, topics: Sequence[str]) -> None:
         self._entries = gauge("callwarden_ledger_entries", registry)
         self._unreadable = counter("callwarden_ledger_unreadable_total", registry)
-        for topic in topics:  # or the first one would be no increase
+        for topic in topics:  # or the first one would not count as an increase
             self._unreadable.labels(topic)
         self.published = LabelValues("callwarden_ledger_heads_published_timestamp_seconds", registry)
 
     def begin(self, heads_: Sequence[heads.PublishedHead]) -> None:
-        """What is kept already."""
+        """Initialise the entry counts from the stored heads."""
         for head in heads_:
             if head.topic == JOURNAL.topic:
-                continue  # other processes write it: its count here would be that of the start for ever
+                continue  # other processes write it: its count here would never change
             self._entries.labels(head.topic, head.partition).set(head.number)
 
     def kept(self, tp: TP, head: ChainHead, unread: int) -> None:
@@ -116,18 +116,18 @@ class LedgerMetrics:
 
 
 class Publisher:
-    """Publishes the heads of each day (UTC) as soon as it has begun, also of one on which it was started late."""
+    """Publishes the heads once a day (UTC), at the start of the day or when the service starts."""
 
     def __init__(self, database: Database, follower: Follower, settings: Settings, meters: LedgerMetrics) -> None:
         self._database, self._follower = database, follower
         self._path, self._meters = settings.ledger_heads, meters
 
     async def run(self) -> None:
-        """Look again and again, until it is cancelled. A file or database that is away is told and tried again."""
+        """Publish each day until cancelled. Failures of the file or the database are logged and retried."""
         while True:
             now_ms, as_of_ms = time.time_ns() // 1_000_000, self._follower.progress().as_of_ms
             try:
-                # What was committed before the day began is in its heads.
+                # The heads of a day include everything committed before it began.
                 if as_of_ms is not None and heads.day_of(as_of_ms) >= heads.day_of(now_ms):
                     await self.publish(now_ms)
             except (OSError, TransientError) as error:
@@ -135,7 +135,7 @@ class Publisher:
             await asyncio.sleep(_LOOK_S)
 
     async def publish(self, now_ms: int) -> None:
-        """Publish the heads of that day, unless they are. Unavailable, OSError."""
+        """Publish the heads of that day unless they are published. Raises TransientError or OSError."""
         day = heads.day_of(now_ms)
         if (at_ms := await self._database.run(lambda connection: heads.published_ms(connection, day))) is not None:
             self._meters.published.set(at_ms / 1000)
@@ -143,7 +143,7 @@ class Publisher:
         line = heads.HeadReport(day, now_ms, await self._database.run(heads.heads_of))
         if not line.heads:
             return
-        # Published first: a crash in between publishes twice, and never not at all.
+        # Published before it is recorded: a crash in between publishes twice, never not at all.
         if self._path:
             heads.append(self._path, line)
         log.info("heads published", day=day, heads=[f"{h.topic}-{h.partition} {h.number} {h.hash}" for h in line.heads])
@@ -152,7 +152,7 @@ class Publisher:
 
 
 async def _begun(database: Database) -> tuple[heads.PublishedHead, ...]:
-    """The heads of the ledger, which is made or brought to this release; a database that is away is waited for."""
+    """Create or migrate the ledger and return its heads; retry while the database is unavailable."""
     while True:
         try:
             await database.migrate()

@@ -1,4 +1,4 @@
-"""How far the ledger has followed its topics, kept in its database for the commands that only read it."""
+"""The ledger's progress through its topics, stored in its database for read-only commands."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _ID = 1
 
 @dataclass(frozen=True, slots=True)
 class LedgerProgress:
-    """One state of the ledger's database. ``as_of_ms``: all that was committed to the topics by then is in it.
+    """One state of the ledger's database. ``as_of_ms``: it holds everything committed to the topics by then.
 
-    ``service_ms``: when `callwarden ledger run` last wrote to it. None: that was never so.
+    ``service_ms``: when `callwarden ledger run` last wrote to it. None: never.
     """
 
     as_of_ms: int | None
@@ -28,7 +28,7 @@ class LedgerProgress:
 
 
 def progress_of(connection: Connection) -> LedgerProgress:
-    """The progress of the state that this connection sees."""
+    """The progress in the state that this connection sees."""
     row = connection.execute(select(PROGRESS.c.as_of_ms, PROGRESS.c.service_ms)).one_or_none()
     as_of_ms, service_ms = row or (None, None)
     clusters = frozenset(POSITIONS.clusters(connection))
@@ -36,7 +36,7 @@ def progress_of(connection: Connection) -> LedgerProgress:
 
 
 def note_progress(connection: Connection, as_of_ms: int | None, service_ms: int | None = None) -> None:
-    """Raise what is stored to these times. The caller's transaction sees all that was committed by ``as_of_ms``."""
+    """Raise the stored times to these. The caller's transaction must see everything committed by ``as_of_ms``."""
     connection.execute(insert_new(connection, PROGRESS).values(id=_ID))
     for column, at_ms in ((PROGRESS.c.as_of_ms, as_of_ms), (PROGRESS.c.service_ms, service_ms)):
         if at_ms is not None:
@@ -45,7 +45,7 @@ def note_progress(connection: Connection, as_of_ms: int | None, service_ms: int 
 
 
 async def records_behind(cluster: TopicReader, topics: Sequence[str], progress: LedgerProgress) -> int:
-    """How many records these topics hold beyond the positions, transaction markers included. Unavailable, Refused."""
+    """The count of offsets beyond the positions, with transaction markers. Raises TransientError, PermanentError."""
     counts = await cluster.partitions(topics)
     if missing := [topic for topic in topics if topic not in counts]:
         raise PermanentError(f"there is no topic {', '.join(missing)}")

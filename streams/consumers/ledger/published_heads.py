@@ -1,4 +1,4 @@
-"""Heads: the last hash of each chain, published once a day outside the database, and compared with it."""
+"""Chain heads: the last hash of each chain, published once a day outside the database and compared with it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _HASH: Final = msgspec.Meta(pattern="^[0-9a-f]{64}$")
 
 
 class ChainHead(NamedTuple):
-    """The last entry of a chain: how many there are, its offset and its hash. Of an empty one -1 and the beginning."""
+    """The last entry of a chain: its number, offset and hash. For an empty chain 0, -1 and `beginning`."""
 
     number: int
     offset: int
@@ -27,7 +27,7 @@ class ChainHead(NamedTuple):
 
 
 class PublishedHead(msgspec.Struct, frozen=True, order=True):
-    """One chain when it was published."""
+    """The head of one chain when it was published."""
 
     topic: str
     partition: Annotated[int, msgspec.Meta(ge=0)]
@@ -37,7 +37,7 @@ class PublishedHead(msgspec.Struct, frozen=True, order=True):
 
 
 class HeadReport(msgspec.Struct, frozen=True):
-    """A line of the file of heads: all chains that had an entry, on a day (UTC)."""
+    """A line of the heads file: the heads of all chains that had an entry, on a day (UTC)."""
 
     day: str
     at_ms: int
@@ -45,11 +45,11 @@ class HeadReport(msgspec.Struct, frozen=True):
 
 
 class HeadsFault(ValueError):
-    """A file of heads that cannot be read. The message names file, line and column."""
+    """A heads file that cannot be parsed. The message names file, line and column."""
 
 
 def day_of(at_ms: int) -> str:
-    """The day (UTC) of an instant, as a line of heads names it."""
+    """The day (UTC) of a timestamp, as in the heads file."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
@@ -66,7 +66,7 @@ def head_of(connection: Connection, tp: TP) -> ChainHead:
 
 
 def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:
-    """The head of every chain that has an entry, by topic and partition."""
+    """The heads of all chains that have an entry, by topic and partition."""
     newest = (
         select(ENTRIES.c.topic, ENTRIES.c.partition, func.max(ENTRIES.c.number).label("number"))
         .group_by(ENTRIES.c.topic, ENTRIES.c.partition)
@@ -86,27 +86,27 @@ def heads_of(connection: Connection) -> tuple[PublishedHead, ...]:
 
 
 def published_ms(connection: Connection, day: str) -> int | None:
-    """When the heads of that day were published; None: they were not."""
+    """When the heads of that day were published; None if they were not."""
     return connection.execute(select(PUBLISHED.c.at_ms).where(PUBLISHED.c.day == day)).scalar()
 
 
 def note_published(connection: Connection, day: str, at_ms: int) -> None:
-    """Remember that they are."""
+    """Record that the heads of that day are published."""
     connection.execute(insert_new(connection, PUBLISHED).values(day=day, at_ms=at_ms))
 
 
 def append(path: Path, heads: HeadReport) -> None:
-    """Append a line to the file, down to the disk. OSError."""
+    """Append a line to the file and sync it to disk. Raises OSError."""
     with path.open("ab") as file:
         if file.tell() and not _ends_a_line(path):
-            file.write(b"\n")  # what a crash tore off stays as it is, and harms no line after it
+            file.write(b"\n")  # a partial line left by a crash must not corrupt the next line
         file.write(msgspec.json.encode(heads) + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def read_heads_file(path: Path) -> Iterator[HeadReport]:
-    """The lines of a file of heads. OSError; HeadsFault for what is no such line."""
+    """The lines of a heads file. Raises OSError; HeadsFault if a line cannot be parsed."""
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():
             continue
@@ -120,7 +120,7 @@ def read_heads_file(path: Path) -> Iterator[HeadReport]:
 
 
 def first_published(heads: Iterator[HeadReport]) -> dict[TP, dict[int, PublishedHead]]:
-    """By chain and number, each head as it was first published."""
+    """Each head as it was first published, by chain and entry number."""
     found: dict[TP, dict[int, PublishedHead]] = {}
     for line in heads:
         for head in line.heads:

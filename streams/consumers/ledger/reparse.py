@@ -1,4 +1,4 @@
-"""Reads once more what could not be read when it was kept: a newer release may. The entries themselves never change."""
+"""Parses again the entries that had a fault; a newer release may succeed. The entries themselves never change."""
 
 from sqlalchemy import Connection, delete, select
 
@@ -12,7 +12,7 @@ _PLACE = ("topic", "partition", "number")
 
 
 def reparse_faulty(connection: Connection) -> int:
-    """List the entries that were kept with a fault by what this release reads in them; how many it can read."""
+    """Rebuild `REREAD` from the entries with a fault; returns how many this release can parse."""
     connection.execute(delete(REREAD))
     places = [ENTRIES.c[name] for name in _PLACE]
     unread = select(*places, ENTRIES.c.value).where(ENTRIES.c.fault.is_not(None)).order_by(*places)

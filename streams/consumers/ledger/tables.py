@@ -1,4 +1,4 @@
-"""The ledger's tables: entries, to which only can be appended, and what is known beside them."""
+"""The ledger's tables: append-only entries, and the metadata about them."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from streams.kafka.api import TP
 METADATA: Final = MetaData()
 POSITIONS: Final = Offsets(position_table(METADATA, "ledger"))
 REJECTIONS: Final = Offsets(position_table(METADATA, "ledger_rejection"))
-"""Up to where the dead letters were searched for rejected reviews: what is before was told to whoever had a claim."""
+"""Up to where the dead letters were searched for rejected reviews; those before were reported to the claims' owners."""
 
 
 def _read() -> list[Column[Any]]:
@@ -47,7 +47,7 @@ def _read() -> list[Column[Any]]:
 ENTRIES: Final = Table(
     "ledger_entry",
     METADATA,
-    # What the topic holds, and the chain. Numbers begin at 1 in each partition and leave none out.
+    # The record and its hash. Numbers start at 1 in each partition and have no gaps.
     *of_partition(),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, nullable=False),
@@ -55,7 +55,7 @@ ENTRIES: Final = Table(
     Column("key", LargeBinary),
     Column("value", LargeBinary),
     Column("hash", String(64), nullable=False),
-    # What was read out of the value, for looking up; or why it could not be read.
+    # Parsed from the value for look-ups; or why it could not be parsed.
     Column("fault", Text),
     *_read(),
     UniqueConstraint("topic", "partition", "offset"),
@@ -71,7 +71,7 @@ ENTRIES: Final = Table(
 REREAD: Final = Table(
     "ledger_reread",
     METADATA,
-    # What this release reads out of entries that could not be read when they were kept: they themselves never change.
+    # What this release parses from entries that could not be parsed when they were written; entries never change.
     *of_partition(),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     *_read(),
@@ -86,22 +86,22 @@ ABOUT_ONE: Final = and_(
     REREAD.c.partition == ENTRIES.c.partition,
     REREAD.c.number == ENTRIES.c.number,
 )
-"""A row of `REREAD` and its entry."""
+"""Joins a row of `REREAD` with its entry."""
 
 _PLACE: Final = (ENTRIES.c.topic, ENTRIES.c.partition, ENTRIES.c.number, ENTRIES.c.value)
 LISTED: Final = union_all(
     select(*_PLACE, *(ENTRIES.c[name] for name in READ)).where(ENTRIES.c.fault.is_(None)),
     select(*_PLACE, *(REREAD.c[name] for name in READ)).join_from(REREAD, ENTRIES, ABOUT_ONE),
 ).subquery("listed")
-"""All entries that can be read, by what was read out of them when they were kept, or since."""
+"""All parsed entries, with the fields parsed when they were written or since."""
 
 JOURNAL: Final = TP("ledger:journal", 0)
-"""The chain of what people did to the ledger itself, among the entries: no topic of Kafka's can have that name."""
+"""The chain of operator actions on the ledger, among the entries; no Kafka topic can have that name."""
 
 LOSSES: Final = Table(
     "ledger_loss",
     METADATA,
-    # Offsets that were deleted from the topic before they were recorded, and who went on without them, and why.
+    # Offsets that were deleted from the topic before they were recorded, and who accepted the gap, and why.
     *of_partition(),
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("stop", BigInteger, nullable=False),
@@ -129,7 +129,7 @@ PUBLISHED: Final = Table(
 CLAIMS: Final = Table(
     "ledger_claim",
     METADATA,
-    # A verdict of ours on the decision in force, from before it is sent: whoever comes second is told of it.
+    # A reviewer's verdict on the decision in force, written before it is sent; a second reviewer is shown it.
     Column("enforcement_id", String(128), primary_key=True),
     Column("tenant_id", String(128), nullable=False),
     Column("review_id", String(128), nullable=False),

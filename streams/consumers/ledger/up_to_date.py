@@ -1,4 +1,4 @@
-"""Whether the ledger has all that its topics hold, told without reading them."""
+"""Whether the ledger has everything that its topics hold, determined without reading them."""
 
 import asyncio
 from typing import Final
@@ -17,12 +17,12 @@ _LOOKS = 10
 
 
 def topics_of(names: TopicNames) -> list[str]:
-    """The topics whose records are kept: decisions, then reviews."""
+    """The topics that the ledger records: decisions, then reviews."""
     return [names.output(DECISIONS), names.input_prefix + "reviews"]
 
 
 def may_be_reread(connection: Connection) -> bool:
-    """Whether there is an entry that could not be read when it was kept, and is not listed since."""
+    """Whether an entry has a fault and no row in `REREAD`."""
     query = select(ENTRIES.c.number).join_from(ENTRIES, REREAD, ABOUT_ONE, isouter=True)
     return (
         connection.execute(query.where(ENTRIES.c.fault.is_not(None), REREAD.c.topic.is_(None)).limit(1)).first()
@@ -31,14 +31,14 @@ def may_be_reread(connection: Connection) -> bool:
 
 
 async def is_up_to_date(topics: TopicReader, database: Database, names: TopicNames) -> bool:
-    """Whether all that was committed when this is called is kept. Unavailable, Refused.
+    """Whether everything committed at the time of the call is recorded. Raises TransientError or PermanentError.
 
-    A ledger that `callwarden ledger run` keeps is so at once, or a moment later: that is waited for while its positions
-    move. False where anything is not as it must be: whoever catches up finds out what.
+    With a running `callwarden ledger run` that is so at once or a moment later: this waits while the positions advance.
+    False also if anything is wrong: the catch-up that follows reports it.
     """
     counts = await topics.partitions(topics_of(names))
     if len(counts) < len(topics_of(names)):
-        return False  # whoever follows says which topic is missing
+        return False  # the follower reports which topic is missing
     tps = [TP(topic, number) for topic in counts for number in range(counts[topic])]
     ends, cluster = await topics.ends(tps), await topics.cluster_id()
     before: dict[TP, int] | None = None
@@ -48,10 +48,10 @@ async def is_up_to_date(topics: TopicReader, database: Database, names: TopicNam
             return False
         if all(known.get(tp, 0) >= end for tp, end in ends.items()):
             beyond = [tp for tp, end in ends.items() if known.get(tp, 0) > end]
-            now = await topics.ends(beyond)  # or the topic was cut
+            now = await topics.ends(beyond)  # or the topic was truncated
             return all(known[tp] <= now[tp] for tp in beyond)
         if known == before:
-            return False  # nobody else is at work
+            return False  # no other process is writing
         before = known
         await asyncio.sleep(_LOOK_S)
     return False

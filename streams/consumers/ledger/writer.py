@@ -1,4 +1,4 @@
-"""Keeps records: appends them to the chains of their partitions, in the transaction that moves the position."""
+"""Appends records to the chains of their partitions, in the transaction that moves the position."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,20 +19,20 @@ log = structlog.get_logger("callwarden")
 
 
 def reader_of(topic: str) -> Callable[[bytes | None], EntryFields]:
-    """How that topic's values are read. By the end of its name: after a move a ledger has topics of other prefixes."""
+    """The parser of a topic's values, by the name's end: after a migration a ledger holds topics of other prefixes."""
     if topic == JOURNAL.topic:
         return fields_of_action
     return fields_of_event if topic.endswith(DECISIONS) else fields_of_review
 
 
 class LedgerWriter:
-    """Appends records. ``told`` gets each partition's head, and how many records cannot be read, once committed."""
+    """Appends records. After the commit, ``told`` gets each partition's head and its count of unparsable records."""
 
     def __init__(self, told: Callable[[TP, ChainHead, int], None] | None = None) -> None:
         self._told = told
 
     def keep(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
-        """Append these. What cannot be read is kept all the same, with the fault."""
+        """Append these records. A record that cannot be parsed is stored with its fault."""
         faults: dict[TP, list[tuple[int, str]]] = {}
         heads: dict[TP, ChainHead] = {}
         for tp, some in _by_partition(records):

@@ -1,4 +1,4 @@
-"""Cases: a decision with what became of it, as the events of one or more tenants tell it. Pure."""
+"""Cases: a decision and its later history, built from the events of one or more tenants. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ Status = Literal["pending", "final", "reversed", "lapsed"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerCase:
-    """A decision as it was first made, as a review upheld it, and what took it back, as far as there are such.
+    """A decision as first published, the event that upheld it, and the event that closed it, if any.
 
-    ``reviews`` are all that name it, as they came, also those that changed nothing.
+    ``reviews`` are all that name it, in order of time, including those without effect.
     """
 
     opening: Enforcement
@@ -26,12 +26,12 @@ class LedgerCase:
 
     @property
     def in_force(self) -> Enforcement:
-        """The event that a reversal of it would name."""
+        """The event that a reversal would name."""
         return self.upheld or self.opening
 
     @property
     def events(self) -> tuple[Enforcement, ...]:
-        """Its events in their order."""
+        """Its events in order."""
         return tuple(event for event in (self.opening, self.upheld, self.closing) if event)
 
     @property
@@ -41,29 +41,29 @@ class LedgerCase:
 
     @property
     def status(self) -> Status:
-        """What is so now."""
+        """The current status."""
         if self.closing:
             return "lapsed" if self.closing.data.kind == "lapse" else "reversed"
         return "final" if self.in_force.data.status == "final" else "pending"
 
     @property
     def stands(self) -> bool:
-        """Whether it was not taken back."""
+        """Whether it was not reversed and did not lapse."""
         return self.closing is None
 
     def review_behind(self, event: Enforcement) -> Review | None:
-        """The review of which one of its events came, None where none did or where it is not known."""
+        """The review that caused one of its events; None if there is none or it is unknown."""
         behind = event.data.evidence.review_ids
         return next((review for review in self.reviews if review.review_id in behind), None)
 
 
 def once(reviews: Iterable[Review]) -> list[Review]:
-    """Each of them once: one that is sent again changes nothing, nor one that waits while the state is moved."""
+    """The distinct reviews: a review may be sent twice, or again while the state is being moved."""
     return list({msgspec.structs.astuple(review): review for review in reviews}.values())
 
 
 def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> list[LedgerCase]:
-    """The cases that these events tell of, by time and id. An event that comes twice is one."""
+    """The cases that these events form, by time and id. Duplicate events count once."""
     by_id = {event.id: event for event in events}
     upheld = {event.data.supersedes: event for event in by_id.values() if event.data.supersedes}
     closings = {event.data.reverses: event for event in by_id.values() if event.data.reverses}
@@ -72,7 +72,7 @@ def cases_of(events: Iterable[Enforcement], reviews: Iterable[Review] = ()) -> l
         about.setdefault((review.tenant_id, review.enforcement_id), []).append(review)
     cases = []
     for event in by_id.values():
-        # What upholds a decision that is not here is all that is known of it.
+        # An upholding event whose decision is missing stands for the case.
         if event.data.reverses or event.data.supersedes in by_id:
             continue
         later = upheld.get(event.id)

@@ -1,4 +1,4 @@
-"""The ledger as JSON lines: every entry with its hash, masked for readers, or with the bytes as they came."""
+"""The ledger as JSON lines: every entry with its hash, masked for readers or with the original bytes."""
 
 import base64
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ _AT_ONCE = 1_000
 
 
 def lines(connection: Connection, *, tenant: str | None, with_bytes: bool) -> Iterator[bytes]:
-    """An entry a line, by topic, partition and number. ``with_bytes``: all that its hash is made of, unmasked.
+    """One entry a line, by topic, partition and number. ``with_bytes``: everything that the hash covers, unmasked.
 
-    What an entry is about was read out of it when it was kept, or since.
+    The kind of an entry is the one parsed when it was written, or since.
     """
     wanted = (
         select(ENTRIES, REREAD.c.kind.label("reread_kind"))
@@ -43,9 +43,9 @@ def _line(row: Row[Any], with_bytes: bool) -> dict[str, Any]:
 
 
 def displayed_value(kind: str, value: bytes) -> dict[str, Any]:
-    """What an entry's value says; of a review, what people wrote has its telephone numbers masked.
+    """The content of an entry's value; in a review, telephone numbers in free text are masked.
 
-    The reasons of decisions are masked where they are made.
+    The reasons of decisions are masked when they are created.
     """
     if kind != "review":
         decision: dict[str, Any] = msgspec.json.decode(value)
@@ -56,7 +56,7 @@ def displayed_value(kind: str, value: bytes) -> dict[str, Any]:
 
 
 def _shown_action(action: Action) -> dict[str, Any]:
-    """What people did, without the record that was sent: that is an entry of its own. Their words are masked."""
+    """An action without the record that was sent, which is an entry of its own. Free text is masked."""
     said: dict[str, Any] = msgspec.to_builtins(action)
     words = {"reviewer", "reason", "why", "accepted_by"}
     return {name: mask_numbers(text) if name in words else text for name, text in said.items() if name != "value"}

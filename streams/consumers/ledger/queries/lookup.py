@@ -1,4 +1,4 @@
-"""Looks cases up in the ledger's entries."""
+"""Look-up of cases in the ledger's entries."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TAKES_BACK = ("reversal", "lapse", "review")
 
 @dataclass(frozen=True, slots=True)
 class CaseQuery:
-    """Which cases: all that is given must hold. Times are those at which a case was first decided."""
+    """A filter for cases: all given conditions must hold. Times are those of a case's first decision."""
 
     status: Status | None = None
     tenant: str | None = None
@@ -31,7 +31,7 @@ class CaseQuery:
 
 
 def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
-    """The cases that are wanted, by time and id."""
+    """The matching cases, by time and id."""
     e, later = LISTED.c, LISTED.alias("later")
     query = select(e.event_id).where(e.kind.is_not(None), e.kind.not_in(_TAKES_BACK), e.supersedes.is_(None))
     if wanted.tenant is not None:
@@ -43,7 +43,7 @@ def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
     if wanted.to_ms is not None:
         query = query.where(e.decided_ms < wanted.to_ms)
     if wanted.status == "pending":
-        # Most are decided long ago; these are few.
+        # Few cases are pending, most are closed.
         query = query.where(e.status == "pending_review")
         for column in (later.c.supersedes, later.c.reverses):
             query = query.where(~select(column).where(column == e.event_id).exists())
@@ -54,7 +54,7 @@ def cases(connection: Connection, wanted: CaseQuery) -> list[LedgerCase]:
 
 
 def case_of(connection: Connection, event_id: str) -> LedgerCase | None:
-    """The case to which an id belongs, be it of its decision, upholding, reversal or lapse."""
+    """The case that an id belongs to, whether the id of its decision, upholding, reversal or lapse."""
     e, at = LISTED.c, storable(event_id)
     seen = {at}
     while True:
@@ -69,7 +69,7 @@ def case_of(connection: Connection, event_id: str) -> LedgerCase | None:
 
 
 def resting_on(connection: Connection, chosen: Sequence[LedgerCase]) -> list[LedgerCase]:
-    """The final escalations that name one of these decisions as evidence, and are not among them."""
+    """The final escalations that name one of these decisions as evidence and are not among them."""
     ids = {event_id for case in chosen for event_id in case.ids}
     found: dict[str, LedgerCase] = {}
     for tenant in sorted({case.opening.subject for case in chosen}):
@@ -80,9 +80,9 @@ def resting_on(connection: Connection, chosen: Sequence[LedgerCase]) -> list[Led
 
 
 def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], list[Review], list[LedgerCase]]:
-    """All of a tenant: its events in the order in which they were decided, its reviews, and its cases.
+    """A tenant's events in the order of their decision times, its reviews, and its cases.
 
-    That order is not the topics': after a move there are some of before, and some of since, under any prefixes.
+    The topics' order may differ: after a migration, entries come from before and after it, under any prefixes.
     """
     query = (
         select(LISTED.c.kind, LISTED.c.value)
@@ -97,9 +97,9 @@ def of_tenant(connection: Connection, tenant: str) -> tuple[list[Enforcement], l
 
 
 def decision_delay_ms(connection: Connection) -> int | None:
-    """How long after their event time decisions have come of late, the median; None where there are none.
+    """The median delay between event time and publication of recent decisions; None if there are none.
 
-    A decision comes once the watermark is past its time: so long does a verdict take, too.
+    A decision is published once the watermark passes its time, so a verdict takes as long.
     """
     delays: list[int] = []
     for topic, partition in POSITIONS.known(connection):
@@ -115,7 +115,7 @@ def decision_delay_ms(connection: Connection) -> int | None:
 
 
 def events_of_review(connection: Connection, tenant_id: str, review_id: str) -> list[Enforcement]:
-    """What came of a review."""
+    """The events that a review caused."""
     query = (
         select(LISTED.c.value)
         .where(LISTED.c.review_id == storable(review_id), LISTED.c.tenant_id == storable(tenant_id))

@@ -1,4 +1,4 @@
-"""Verification of the ledger: its chains recomputed, and compared with the topics.
+"""Verification of the ledger: recomputes its chains and compares them with the topics.
 
 It imports the rest of the ledger.
 """

@@ -1,4 +1,4 @@
-"""Verifies the ledger by itself: its chains recomputed, against published heads and against what they record."""
+"""Verifies the ledger by itself: recomputes its chains and checks published heads and parsed columns."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ _HASH = re.compile("[0-9a-f]{64}")
 
 @dataclass
 class Verified:
-    """What was found: each chain's head, what is wrong, and what is known to be missing.
+    """The result: each chain's head, the faults, and the accepted losses.
 
-    Entries that this release cannot read are ``unreadable``; ``unlisted`` are those that it can, and no release could
-    that has kept or listed them: nobody finds them by their columns.
+    ``unreadable`` counts entries that this release cannot parse. ``unlisted`` counts those that it can parse but that
+    no release that wrote or reparsed them could: look-ups do not find them.
     """
 
     heads: dict[TP, ChainHead] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Verified:
 
 
 def verify(connection: Connection, published: Mapping[TP, Mapping[int, PublishedHead]]) -> Verified:
-    """All chains, from one state of the database. ``published`` heads must be found in them."""
+    """Verify all chains in one state of the database. The ``published`` heads must be found in them."""
     found = Verified()
     positions = POSITIONS.known(connection)
     entries = connection.execution_options(yield_per=_AT_ONCE).execute(
@@ -102,7 +102,7 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
                 f"{where}: its hash is {row.hash}, but {told.hash} (offset {told.offset}) was published: the chain "
                 "up to it is not the one that was published"
             )
-        # On from the hash that stands there: one change is told once, not for every entry after it.
+        # Continue from the stored hash: a change is reported once, not for every entry after it.
         head = ChainHead(row.number, row.offset, bytes.fromhex(row.hash if _HASH.fullmatch(row.hash) else expected))
     found.heads[tp] = head
     if published:
@@ -113,8 +113,8 @@ def _verify_chain(found: Verified, tp: TP, rows: Iterator[Row[Any]], published: 
 
 
 def _wrong(row: Row[Any], fields: EntryFields) -> list[str]:
-    """The columns that do not say what the bytes say. Releases differ in what they can read, and in what they say of
-    what they cannot: a fault is never compared, and of an entry that was kept with one its own columns say nothing."""
+    """The columns that differ from the parsed bytes. Releases differ in what they can parse and in their fault texts,
+    so faults are never compared; the columns of an entry that was written with a fault must be empty."""
     said = EntryFields() if row.fault is not None else fields
     wrong = [] if said.fault else [name for name in READ if getattr(row, name) != getattr(said, name)]
     if row.reread_topic is not None:
@@ -124,13 +124,13 @@ def _wrong(row: Row[Any], fields: EntryFields) -> list[str]:
 
 
 def chain_name(tp: TP) -> str:
-    """A chain, as people read it."""
+    """A chain's name for display."""
     return f"{tp.topic}-{tp.partition}"
 
 
 def as_bytes(data: bytes | str | None) -> bytes | None:
-    """A column of bytes."""
-    # SQLite gives what was written there behind our back, text too.
+    """The value of a bytes column."""
+    # SQLite returns whatever was written there by hand, text included.
     return data.encode() if isinstance(data, str) else data
 
 

@@ -1,4 +1,4 @@
-"""Compares the ledger with the topics themselves: every record that they hold, to their committed ends."""
+"""Compares the ledger with the topics themselves: every record, up to the committed ends."""
 
 import asyncio
 import time
@@ -24,10 +24,10 @@ _QUIET_S = 5.0
 
 @dataclass
 class TopicComparison:
-    """How the ledger differs from the topics, and how many of its entries could not be compared.
+    """How the ledger differs from the topics, and how many entries could not be compared.
 
-    ``compared`` entries are what the topics hold. ``older`` ones are of before their topics begin; ``absent`` counts,
-    by topic, those of topics that the cluster does not have, such as the former ones after a move.
+    ``compared`` counts entries within the topics' current range. ``older`` entries precede the start of their topics.
+    ``absent`` counts, by topic, entries of topics that the cluster does not have, such as those before a migration.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -37,13 +37,13 @@ class TopicComparison:
 
 
 async def committed_ends(topics: TopicReader, names: TopicNames) -> dict[TP, int]:
-    """How far each partition of the ledger's topics is committed now. Unavailable, Refused."""
+    """The committed end of each partition of the ledger's topics. Raises TransientError or PermanentError."""
     counts = await topics.partitions(topics_of(names))
     return await topics.ends([TP(topic, number) for topic in counts for number in range(counts[topic])])
 
 
 async def wait_until_caught_up(database: Database, ends: Mapping[TP, int]) -> None:
-    """Wait until a running ledger has kept all up to ``ends``, for as long as its positions move. Unavailable."""
+    """Wait until a running ledger has reached ``ends``, as long as its positions advance. Raises TransientError."""
     moved_s, before = time.monotonic(), None
     while True:
         known = await asyncio.to_thread(_positions, database)
@@ -61,8 +61,8 @@ async def compare(
 ) -> TopicComparison:
     """Compare one state of the ledger with the topics, up to its position and at least up to ``ends``.
 
-    What the topics hold beyond the position is named too: a ledger that is behind, and one whose end was removed
-    together with its position, look the same. Unavailable, Refused (`OtherCluster` among it).
+    Records beyond the position are reported too: a ledger that is behind looks the same as one whose end was removed
+    together with its position. Raises TransientError or PermanentError (including `OtherCluster`).
     """
     found = TopicComparison()
     positions, entries = POSITIONS.known(connection), _entries(connection)
@@ -101,7 +101,7 @@ async def compare(
 async def compare_partition(
     connection: Connection, tp: TP, position: int | None, start: int, batches: AsyncIterator[FetchedBatch]
 ) -> list[str]:
-    """Compare a chain with ``batches``, the records of its partition from offset ``start``, at which it begins, on."""
+    """Compare a chain with ``batches``, the records of its partition from its first offset, ``start``."""
     faults: list[str] = []
     missing = _Missing(tp, position, faults)
     rows = iter(
@@ -137,14 +137,14 @@ async def compare_partition(
 
 
 class _Missing:
-    """Consecutive records of a partition that the ledger does not have, told in one line."""
+    """Consecutive records of a partition that the ledger does not have, reported in one line."""
 
     def __init__(self, tp: TP, position: int | None, faults: list[str]) -> None:
         self._tp, self._position, self._faults = tp, position, faults
         self._first = self._last = self._count = self._newest_ms = 0
 
     def add(self, offset: int, timestamp_ms: int) -> None:
-        """One more."""
+        """Add a record."""
         if self._count and self._is_beyond(offset) != self._is_beyond(self._first):
             self.end()
         if not self._count:
@@ -152,7 +152,7 @@ class _Missing:
         self._last, self._newest_ms, self._count = offset, timestamp_ms, self._count + 1
 
     def end(self) -> None:
-        """The next record is not among them."""
+        """Report the records added so far, if any."""
         count, self._count = self._count, 0
         if not count:
             return
@@ -184,7 +184,7 @@ def _positions(database: Database) -> dict[TP, int]:
 
 
 def _entries(connection: Connection) -> dict[TP, int]:
-    """How many entries each topic's chain has."""
+    """The number of entries in each topic's chain."""
     by = ENTRIES.c.topic, ENTRIES.c.partition
     rows = connection.execute(select(*by, func.count()).group_by(*by).where(ENTRIES.c.topic != JOURNAL.topic))
     return {TP(topic, partition): count for topic, partition, count in rows}

@@ -1,4 +1,4 @@
-"""Append-only entries and losses, progress, published days, claims, positions, and entries that were read again."""
+"""Append-only entries and losses, progress, published days, claims, positions, and reparsed entries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ SQLITE = (
     "CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
     "BEGIN SELECT RAISE(ABORT, '{table} is append-only: nothing in it is deleted'); END",
 )
-# INSERT OR REPLACE deletes without asking the trigger above; this one asks whether it is an append.
+# INSERT OR REPLACE deletes without firing the trigger above; this one checks that an insert is an append.
 SQLITE_APPEND = (
     "CREATE TRIGGER ledger_entry_append BEFORE INSERT ON ledger_entry WHEN new.number <> 1 + coalesce("
     "(SELECT max(number) FROM ledger_entry WHERE topic = new.topic AND partition = new.partition), 0) "

@@ -1,1 +1,1 @@
-"""The ledger's migrations. A migration that was released never changes."""
+"""The ledger's migrations. A released migration never changes."""
