@@ -1,1 +1,1 @@
-"""Billing: whose refunds are frozen, by the one sentence that the contract has for it."""
+"""Billing: whose refunds are frozen, by the contract's one rule for billing."""

@@ -1,4 +1,4 @@
-"""The API: whether a tenant's refunds are frozen, asked by whoever pays them."""
+"""The HTTP API: whether a tenant's refunds are frozen, for the payment system."""
 
 import asyncio
 import math
@@ -29,7 +29,7 @@ from streams.kafka.api import TransientError
 from streams.runtime.monotonic import steady_s
 
 _RETRY_AFTER_S: Final = "2"
-_WITHHELD_RETRY_AFTER_S: Final = "300"  # it takes a person
+_WITHHELD_RETRY_AFTER_S: Final = "300"  # an operator must act
 _PATIENCE_S: Final = 2.0
 _ABOUT: Final = (
     "Whether a tenant's refunds are frozen, and by which decisions. An answer knows every decision that was in the "
@@ -52,7 +52,7 @@ _LOST: Final[dict[int | str, dict[str, Any]]] = {
 
 
 class _AnyText(Convertor[str]):
-    """Whatever stands in a path: Starlette's own takes no line breaks, which ids may hold."""
+    """Any text in a path: Starlette's own convertor rejects line breaks, which ids may contain."""
 
     regex = r"[\s\S]*"
 
@@ -68,7 +68,7 @@ register_url_convertor("id", _AnyText())
 
 @dataclass(frozen=True, slots=True)
 class AnswerSources:
-    """Where answers come from. ``progress``: how far the holds are, its times by ``now_s``."""
+    """The sources of answers. ``progress``: the follower's progress, with times by ``now_s``."""
 
     holds: Callable[[str], Awaitable[list[RefundHold]]]
     progress: Callable[[], FollowerProgress]
@@ -77,7 +77,7 @@ class AnswerSources:
 
 
 def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRoute]) -> FastAPI:
-    """The application, with ``routes`` of others beside it. ``tokens``: None lets everybody ask."""
+    """The application, with additional ``routes``. ``tokens``: None disables authentication."""
     app = FastAPI(
         title="Callwarden: refunds",
         version="1",
@@ -90,7 +90,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
     )
     bearer = HTTPBearer(auto_error=False, description="One of the tokens of this service.")
 
-    # Not a plain function, which FastAPI would call in a thread: that takes longer than all the rest.
+    # Not a plain function: FastAPI would call it in a thread, which takes longer than the rest of the request.
     async def known(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         if tokens is not None and (given is None or not tokens.right(given.credentials)):
             raise ProblemError(
@@ -129,7 +129,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
 
 
 async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
-    # Asked before the database is: it may then know more than that, never less.
+    # Read before the database is: the database may then be newer, never older.
     progress = sources.progress()
     as_of_s = progress.as_of_s
     away = False

@@ -1,4 +1,4 @@
-"""What the API says, as models: they describe it in its OpenAPI document."""
+"""The API's models, from which its OpenAPI document is generated."""
 
 from typing import Annotated
 
@@ -63,7 +63,7 @@ class NotNow(Problem):
 
 
 def hold_of(hold: RefundHold) -> dict[str, object]:
-    """A hold as the API gives it."""
+    """A hold as the API returns it."""
     return {
         "id": hold.id,
         "clause": hold.clause,
@@ -76,6 +76,6 @@ def hold_of(hold: RefundHold) -> dict[str, object]:
 
 
 def answer_of(holds: list[RefundHold]) -> dict[str, object]:
-    """The answer while these holds are left."""
+    """The API's answer while these holds remain."""
     since = [hold.since_ms for hold in holds if hold.since_ms is not None]
     return {"refundable": not holds, "holds": [hold_of(hold) for hold in holds], "since_ms": min(since, default=None)}

@@ -1,4 +1,4 @@
-"""Reads of an enforcement event what billing needs of it, and is content when the rest is unknown."""
+"""Parses the fields of an enforcement event that billing needs, and tolerates anything in the rest."""
 
 import json
 from typing import Annotated, Any, Final, Literal
@@ -13,9 +13,9 @@ _CLAUSES: Final = range(1, 1_000)
 
 
 class UnreadableError(ValueError):
-    """A record of which not all that billing needs can be read. The message says what is wrong, and no number.
+    """A record whose required fields cannot be parsed. The message says what is wrong, with numbers masked.
 
-    ``subjects``: the tenant whom the record names, empty where not even that can be read.
+    ``subjects``: the tenant that the record names; empty if that cannot be parsed either.
     """
 
     def __init__(self, why: str, subjects: frozenset[str] = frozenset()) -> None:
@@ -24,7 +24,7 @@ class UnreadableError(ValueError):
 
 
 class Needed(Struct, frozen=True):
-    """What billing must know of ``data``; the rest is for people, and taken as it comes."""
+    """The parts of ``data`` that billing requires; the rest is for display and may be anything."""
 
     refunds: Literal["frozen", "released", "unaffected"]
     reverses: Annotated[OptId, Meta(description="The id whose hold this takes away.")] = None
@@ -37,7 +37,7 @@ class Needed(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """An enforcement event of this or of any later release that still has these fields."""
+    """An enforcement event of this release or any later one that still has these fields."""
 
     id: Id
     subject: Id
@@ -50,11 +50,11 @@ class Event(Struct, frozen=True):
 
     @property
     def takes(self) -> list[str]:
-        """The ids whose holds it takes away."""
+        """The ids whose holds it removes."""
         return [name for name in (self.data.supersedes, self.data.reverses) if name]
 
     def hold(self) -> dict[str, object]:
-        """Its row among the holds."""
+        """Its row in `HOLD`."""
         data = self.data
         reason = data.reason if isinstance(data.reason, dict) else {}
         return {
@@ -78,7 +78,7 @@ _MOST_DIGITS: Final = 25
 def read(value: bytes | None) -> Event:
     """The event in a record's value. Raises UnreadableError.
 
-    What is not needed may be anything that JSON parsers read: a lone surrogate or a byte that is no UTF-8 there
+    Fields that are not needed may be anything that JSON parsers read: a lone surrogate or an invalid UTF-8 byte in them
     becomes U+FFFD.
     """
     if value is None:
@@ -90,7 +90,7 @@ def read(value: bytes | None) -> Event:
 
 
 def subject_of_key(key: bytes | None) -> frozenset[str]:
-    """The tenant whose id is the key of a record, empty where it is no id."""
+    """The tenant whose id is the record's key; empty if the key is not an id."""
     try:
         return _ids((key or b"").decode())
     except UnicodeDecodeError:
@@ -98,9 +98,9 @@ def subject_of_key(key: bytes | None) -> frozenset[str]:
 
 
 def _read_leniently(value: bytes, why: str) -> Event:
-    """The event where the strict parser has failed with ``why``; slower, of the same meaning."""
+    """The event in a value that the strict parser rejected with ``why``; slower, with the same semantics."""
     try:
-        # Bytes that are no UTF-8 become lone surrogates, too.
+        # Invalid UTF-8 bytes become lone surrogates too.
         given = json.loads(value.decode("utf-8", "surrogateescape"), parse_int=_number)
     except (ValueError, RecursionError):
         raise UnreadableError(why) from None
@@ -121,14 +121,14 @@ def _read_leniently(value: bytes, why: str) -> Event:
 
 
 def _ids(text: object) -> frozenset[str]:
-    """The text as the one id, none where it can be no id."""
+    """The text as a set of one id; empty if it is not an id."""
     if not isinstance(text, str) or not 0 < len(text) <= _MOST_ID or _shown(text) != text:
         return frozenset()
     return frozenset({text})
 
 
 def _number(digits: str) -> int:
-    return int(digits) if len(digits) <= _MOST_DIGITS else -1  # a value that nothing takes for one of its own
+    return int(digits) if len(digits) <= _MOST_DIGITS else -1  # a value that no field accepts
 
 
 def _shown(text: str) -> str:

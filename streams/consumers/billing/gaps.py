@@ -1,4 +1,4 @@
-"""Records that were deleted before they were handled: what that means, and how an operator goes on all the same."""
+"""Records that were deleted before they were handled: the consequence, and how an operator continues without them."""
 
 from sqlalchemy import Connection, select, update
 
@@ -11,7 +11,7 @@ from streams.kafka.api import TP, PermanentError
 
 
 def consequence(gone: RecordsLost | OtherCluster) -> str:
-    """Why it is not gone on, what is unknown, and what can be done."""
+    """The message for lost records: why billing stops, what is unknown, and what can be done."""
     if isinstance(gone, OtherCluster):
         each = " ".join(f"--accept-gone {tp.partition}:{start}" for tp, start in sorted(gone.starts.items()))
         return (
@@ -39,11 +39,11 @@ def consequence(gone: RecordsLost | OtherCluster) -> str:
 
 
 async def accept(topics: TopicReader, database: Database, tp: TP, offset: int, reason: str, now_ms: int) -> None:
-    """Go on at ``offset``, where all before it was deleted, or at the beginning of a topic that was made anew, in this
-    cluster or another.
+    """Continue at ``offset``, where everything before it was deleted, or at the start of a topic that was recreated, in
+    this cluster or another.
 
-    Refused where it is not so, or where the records begin elsewhere; accepting once more what is accepted changes
-    nothing. To handle records again is harmless. Unavailable.
+    Raises PermanentError if that is not the case, or if the records start elsewhere; accepting a gap twice has no
+    effect. Handling records again is harmless. Raises TransientError.
     """
     counts = await topics.partitions([tp.topic])
     if tp.partition >= counts.get(tp.topic, 0):

@@ -1,4 +1,4 @@
-"""The contract's sentence for billing, a batch of records at a time, in the transaction that moves the position."""
+"""The contract's billing rule, applied to a batch of records in the transaction that moves the position."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,16 +17,16 @@ log = structlog.get_logger("callwarden")
 
 
 class Handler:
-    """Handles records; ``count`` is told, once they are committed, how many of each kind they were."""
+    """Handles records; ``count`` gets the number of records by outcome after the commit."""
 
     def __init__(self, count: Callable[[Counter[str]], None] = lambda counts: None) -> None:
         self._count = count
 
     def __call__(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
-        """An id that was handled before changes nothing. A record that cannot be read changes no hold; the answers of
-        the tenants whom it may be about are withheld from this transaction on.
+        """Handle a batch. A duplicate id changes nothing. An undecodable record changes no hold; the answers of the
+        tenants that it may concern are withheld from this transaction on.
 
-        Gives what is to be done after the commit.
+        Returns the callback to run after the commit.
         """
         events: dict[str, Event] = {}
         rejected, unread = [], list[dict[str, Any]]()
@@ -41,7 +41,7 @@ class Handler:
                 unread += [whole | {"tenant_id": tenant} for tenant in about]
             else:
                 events.setdefault(event.id, event)
-        # In one order everywhere, or two processes with one database could wait for each other.
+        # In one order everywhere, or two processes with one database could deadlock.
         new = [events[name] for name in sorted(_add(connection, HANDLED, [{"id": name} for name in sorted(events)]))]
         _add(connection, HOLD, [event.hold() for event in new if event.freezes])
         taken = {name: event.id for event in new for name in event.takes}
@@ -52,7 +52,7 @@ class Handler:
         counts.update(duplicate=len(records) - len(rejected) - len(new), rejected=len(rejected))
 
         def committed() -> None:
-            if rejected:  # one line, however many they are: all stand in the table
+            if rejected:  # one line, however many there are: the table has all
                 log.error("records that cannot be read withhold answers", records=len(rejected), **rejected[0])
             self._count(counts)
 
@@ -60,7 +60,7 @@ class Handler:
 
 
 def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> list[str]:
-    """Add the rows whose key is new; the first column of these."""
+    """Insert the rows whose key is new; returns the first column of these."""
     if not rows:
         return []
     statement = insert_new(connection, table).returning(next(iter(table.c)))

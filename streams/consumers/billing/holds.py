@@ -1,4 +1,4 @@
-"""The holds that are left on tenants' refunds, as one state of the database has them."""
+"""The remaining holds on tenants' refunds, in one state of the database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from streams.kafka.api import TP
 
 @dataclass(frozen=True, slots=True)
 class RefundHold:
-    """Why a tenant's refunds are frozen; what its event did not tell is None.
+    """Why a tenant's refunds are frozen; fields that the event lacks are None.
 
-    ``since_ms``: when it was decided, or the pending decision that this one made final, if that froze, too.
+    ``since_ms``: when it was decided, or when the pending decision that it made final was, if that froze too.
     """
 
     id: str
@@ -28,11 +28,11 @@ class RefundHold:
     reason_en: str | None
 
 
-# Looked up row by row: as joins, PostgreSQL would read whole tables for one tenant until it knows how large they are.
+# Scalar subqueries: with joins, PostgreSQL would read whole tables for one tenant until it has table statistics.
 _FIRST = HOLD.alias("first")
 _FIRST_MS = select(_FIRST.c.decided_ms).where(_FIRST.c.id == HOLD.c.supersedes).scalar_subquery()
 _TAKEN_BY = select(TAKEN.c.by).where(TAKEN.c.id == HOLD.c.id).scalar_subquery()
-# One statement sees one state, so that the holds and the positions, in at least one row, belong together.
+# One statement sees one snapshot, so the holds and the positions, in at least one row, belong together.
 _STATE = select(POSITIONS.as_text().label("positions"), ANY_OPEN.label("unread")).subquery("state")
 _LEFT = select(_STATE.c.positions, _STATE.c.unread, HOLD, _FIRST_MS.label("first_ms")).select_from(
     _STATE.outerjoin(HOLD, and_(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)))
@@ -46,8 +46,8 @@ _COUNT = (
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the database knows of some tenants: the holds of each, the oldest first; why some of them are not answered;
-    and the positions up to which all is known in it."""
+    """The database's state for some tenants: each one's holds, oldest first; which tenants are withheld, and why; and
+    the positions up to which it is complete."""
 
     holds: dict[str, list[RefundHold]]
     withheld: dict[str, AnswerWithheld]
@@ -55,12 +55,12 @@ class State:
 
 
 def holds_of(connection: Connection, tenants: Sequence[str]) -> dict[str, list[RefundHold]]:
-    """The holds of each of these tenants, the oldest first."""
+    """The holds of each tenant, oldest first."""
     return state(connection, tenants).holds
 
 
 def state(connection: Connection, tenants: Sequence[str]) -> State:
-    """What is known of these tenants."""
+    """The state for these tenants."""
     found: dict[str, list[RefundHold]] = {tenant: [] for tenant in tenants}
     rows = connection.execute(_LEFT, {"tenants": tenants}).all()
     for row in rows:
@@ -80,12 +80,12 @@ def state(connection: Connection, tenants: Sequence[str]) -> State:
         found[row.tenant_id].append(hold)
     for holds in found.values():
         holds.sort(key=lambda hold: (hold.since_ms or 0, hold.id))
-    # Where each statement sees a state of its own the second one sees a newer one: it withholds too much, if anything.
+    # If each statement sees its own snapshot, the second one sees a newer one: it withholds too much, if anything.
     unanswered = withheld(connection, tenants) if rows[0].unread else {}
     return State(found, unanswered, read_text(rows[0].positions))
 
 
 def counted(connection: Connection) -> tuple[int, int]:
-    """How many holds are left, and on how many tenants."""
+    """The number of remaining holds, and of tenants with holds."""
     holds, tenants = connection.execute(_COUNT).one()
     return holds, tenants

@@ -1,4 +1,4 @@
-"""Looks holds up for many who ask at once: whoever asks while a query runs is answered by the next one."""
+"""Looks up holds for many concurrent requests: a request that arrives during a query is answered by the next one."""
 
 import asyncio
 from collections import Counter
@@ -14,10 +14,10 @@ _MOST = 500
 
 
 class Lookup:
-    """The answer is of a query that began after the question, so it is never older than what was committed then.
+    """Each answer comes from a query that began after the request, so it includes everything committed by then.
 
-    So it is with several processes at one database, too; nothing is kept in memory that another could change. One
-    connection serves all, however many ask. A database that has lost what the follower had handled gives no answer.
+    This also holds with several processes on one database; nothing is cached. One connection serves all requests. A
+    database that has lost commits which the follower had seen gives no answer.
     """
 
     def __init__(self, database: Database, follower: Follower) -> None:
@@ -28,8 +28,8 @@ class Lookup:
         self._asking: asyncio.Task[None] | None = None
 
     async def holds(self, tenant_id: str) -> list[RefundHold]:
-        """The holds that are left on that tenant's refunds, the oldest first. Unavailable; `PutBack` and
-        `AnswerWithheld` among it."""
+        """The remaining holds on the tenant's refunds, oldest first. Raises TransientError, including
+        `DatabaseRolledBack` and `AnswerWithheld`."""
         loop, at = asyncio.get_running_loop(), self._follower.at()
         answer = self._waiting.setdefault(tenant_id, loop.create_future())
         if self._asking is None or self._asking.done():
@@ -39,7 +39,7 @@ class Lookup:
             known = await asyncio.shield(answer)
         finally:
             self._askers[tenant_id] -= 1
-            if not self._askers[tenant_id]:  # all have gone, perhaps without an answer
+            if not self._askers[tenant_id]:  # all requests have ended, perhaps without an answer
                 del self._askers[tenant_id]
                 self._waiting.pop(tenant_id, None)
         self._follower.check(at, known.positions)
@@ -48,7 +48,7 @@ class Lookup:
         return known.holds[tenant_id]
 
     def close(self) -> None:
-        """Let go of the thread. Whoever still waits is never answered."""
+        """Stop the thread. Pending requests are never answered."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self) -> None:
@@ -57,10 +57,10 @@ class Lookup:
             asked = {tenant: self._waiting.pop(tenant) for tenant in list(self._waiting)[:_MOST]}
             try:
                 known = await loop.run_in_executor(self._thread, self._read, list(asked))
-            except Exception as error:  # noqa: BLE001 - it is theirs who asked
+            except Exception as error:  # noqa: BLE001 - it is passed to the requests
                 for answer in asked.values():
                     answer.set_exception(error)
-                    answer.exception()  # they may have gone: then nobody is to be told
+                    answer.exception()  # marks it as retrieved: the requests may have ended
             else:
                 for answer in asked.values():
                     answer.set_result(known)
@@ -68,6 +68,6 @@ class Lookup:
     def _read(self, tenants: Sequence[str]) -> State:
         with self._database.reading() as connection:
             if connection.dialect.name == "postgresql":
-                # One statement sees one state by itself: BEGIN and ROLLBACK would be two more ways to the server.
+                # One statement sees one snapshot by itself: BEGIN and ROLLBACK would be two more round trips.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             return state(connection, tenants)

@@ -1,4 +1,4 @@
-"""Billing as a process: the topic followed into the database, and the API that answers from it."""
+"""The billing process: follows the topic into the database, and serves the API from it."""
 
 import asyncio
 import ipaddress
@@ -28,12 +28,12 @@ from streams.settings.load import Settings, variable
 log = structlog.get_logger("callwarden")
 
 _RETRY_S = 1.0
-# A thread that writes would hold answers up for 5 ms at each of their reads and writes, as Python has it.
+# With Python's default of 5 ms, a writing thread would delay answers by that long at each of their reads and writes.
 _SWITCH_S = 0.0005
 
 
 class Accepted(NamedTuple):
-    """A partition's records before ``offset`` are lost, and an operator says to go on there, and why."""
+    """An operator accepts that a partition's records before ``offset`` are lost, and the reason."""
 
     partition: int
     offset: int
@@ -41,7 +41,7 @@ class Accepted(NamedTuple):
 
 
 async def run(settings: Settings, cluster: TopicReader, accepted: Sequence[Accepted] = ()) -> None:
-    """Follow and answer until told to stop. Refused (`Gone` among it), Unreadable."""
+    """Follow and serve until a stop is requested. Raises PermanentError (including `RecordsLost`) or CorruptLog."""
     allowed = tokens.of(settings)
     if allowed is None and not _is_loopback(settings.web_host):
         raise PermanentError(
@@ -57,7 +57,7 @@ async def run(settings: Settings, cluster: TopicReader, accepted: Sequence[Accep
 
 
 class Billing:
-    """What one process is made of."""
+    """The components of one billing process."""
 
     def __init__(self, settings: Settings, cluster: TopicReader, database: Database) -> None:
         self._settings, self._cluster, self._database = settings, cluster, database
@@ -71,7 +71,7 @@ class Billing:
         self._has_tables = False
 
     async def host(self, allowed: tokens.Tokens | None, accepted: Sequence[Accepted]) -> None:
-        """Follow and answer."""
+        """Follow and serve."""
         settings = self._settings
         sources = AnswerSources(self._holds, self.follower.progress, settings.billing_stale_after_ms)
         app = make(sources, allowed, pages(self._registry, self._not_ready))
@@ -104,7 +104,7 @@ class Billing:
             task.result()
 
     async def _prepare(self, accepted: Sequence[Accepted]) -> None:
-        """Make the tables and go over what was accepted; what is away is waited for."""
+        """Create or migrate the tables and skip accepted gaps; retry while a dependency is unavailable."""
         while True:
             try:
                 await self._database.migrate()

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page for people: one file, without scripts, so that nothing is loaded from elsewhere."""
+"""The OpenAPI document as an HTML page: one file without scripts, so that nothing is loaded from elsewhere."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def page(document: dict[str, Any]) -> str:
-    """The page."""
+    """Render the page."""
     environment = Environment(
         loader=PackageLoader("streams.consumers.billing", ""),
         autoescape=True,
@@ -19,7 +19,7 @@ def page(document: dict[str, Any]) -> str:
 
 
 def _named(schema: dict[str, Any]) -> str:
-    """A schema in a few words."""
+    """A schema's name or type, for display."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""What the API says when it has no answer: problem details (RFC 9457), each in English and Chinese."""
+"""The API's error responses: problem details (RFC 9457), in English and Chinese."""
 
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ _TITLES: Final = {
 
 
 _NAMED: Final = {"unread-decision": ("A decision cannot be read", "有一条决定无法读取")}
-"""Problems that share their status with another one."""
+"""Problems that share their status with another problem."""
 
 
 class ProblemError(Exception):
-    """Ends a request with a problem: that of its status, or of its ``name``; ``more`` are members of its own."""
+    """Ends a request with the problem of its status or ``name``; ``more`` are extension members."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ProblemError(Exception):
 
 
 def response(error: ProblemError) -> Response:
-    """The problem as it is sent."""
+    """The HTTP response for a problem."""
     name, title, title_zh = _TITLES.get(error.status, ("refused", "The request cannot be served", "无法处理该请求"))
     if error.name is not None:
         name, (title, title_zh) = error.name, _NAMED[error.name]
@@ -62,7 +62,7 @@ def response(error: ProblemError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Have the application answer everything that goes wrong with a problem."""
+    """Make the application answer every error with a problem."""
 
     async def ours(_: Request, error: Any) -> Response:
         return response(error)
@@ -86,7 +86,7 @@ def install(app: FastAPI) -> None:
 
 
 def no_tenant_id(why: str) -> ProblemError:
-    """A request whose tenant id is none."""
+    """A request with an invalid tenant id."""
     return ProblemError(
         422,
         f"tenant_id: {why}; 1 to 128 code points of UTF-8, percent-encoded once, would be right",

@@ -1,6 +1,6 @@
-"""Billing's tables. Of what the sentence says nothing is ever changed or deleted: each row is added once.
+"""Billing's tables. The data that the billing rule uses is never changed or deleted: each row is inserted once.
 
-A hold is left while its id is in `HOLD` and not in `TAKEN`, so that it does not matter which of the two came first.
+A hold remains while its id is in `HOLD` and not in `TAKEN`, so the order in which the two arrive does not matter.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ POSITION: Final = position_table(METADATA, "billing")
 POSITIONS: Final = Offsets(POSITION)
 
 HANDLED: Final = Table("billing_handled", METADATA, Column("id", AnyText, primary_key=True))
-"""The ids of all events so far: one that comes twice changes nothing."""
+"""The ids of all events so far; a duplicate changes nothing."""
 
 HOLD: Final = Table(
     "billing_hold",
@@ -32,18 +32,18 @@ HOLD: Final = Table(
     Column("reason_en", AnyText),
     Index("billing_hold_tenant", "tenant_id"),
 )
-"""Every event that froze. What the sentence does not need may be null: an event may leave it out."""
+"""Every event that froze refunds. Columns that the billing rule does not need are null if the event lacks them."""
 
 TAKEN: Final = Table(
     "billing_taken", METADATA, Column("id", AnyText, primary_key=True), Column("by", AnyText, nullable=False)
 )
-"""The ids that were superseded or reversed, and by which event. Their holds are gone for good."""
+"""The ids that were superseded or reversed, and the event that did it. Their holds are removed permanently."""
 
 REJECTED: Final = rejected_table(METADATA, "billing")
-"""Records that could not be read: nothing is known of what they hold or take away. `UNREAD` has whose they may be."""
+"""Undecodable records: which holds they add or remove is unknown. `UNREAD` has the tenants they may concern."""
 
 ALL_TENANTS: Final = ""
-"""In place of a tenant's id, which is never empty: a record may be about anybody."""
+"""Takes the place of a tenant's id, which is never empty: a record may concern any tenant."""
 
 UNREAD: Final = Table(
     "billing_unread",
@@ -57,8 +57,8 @@ UNREAD: Final = Table(
     Column("accepted_reason", AnyText),
     Index("billing_unread_open", "accepted_ms", "tenant_id"),
 )
-"""For each of those records whose it may be, by its hash as well: of a topic that was made again another record may
-stand at the same place. What an operator has accepted stays accepted when the same record is handled again."""
+"""For each undecodable record, the tenants it may concern. The hash is in the key because a recreated topic may have
+another record at the same place. What an operator has accepted stays accepted when the same record is handled again."""
 
 GAP: Final = Table(
     "billing_gap",
@@ -69,4 +69,4 @@ GAP: Final = Table(
     Column("accepted_ms", BigInteger, nullable=False),
     Column("reason", AnyText, nullable=False),
 )
-"""Stretches of the topic that an operator gave up: deleted before they were handled."""
+"""Ranges of the topic that were deleted before they were handled and that an operator accepted."""

@@ -1,4 +1,4 @@
-"""What Prometheus is told of billing: events by what became of them, holds, and how long answers take."""
+"""Billing's metrics: events by outcome, holds, and request durations."""
 
 import asyncio
 import time
@@ -39,16 +39,16 @@ class BillingMetrics:
 
     @property
     def unread_of_any_tenant(self) -> bool:
-        """Whether records that cannot be read withhold the answers of all tenants, as the last look has found."""
+        """Whether undecodable records withhold the answers of all tenants, as of the last refresh."""
         return bool(self._gauges[-1].value)
 
     def handled(self, counts: Counter[str]) -> None:
-        """So many records were handled, by what became of them."""
+        """Count handled records by outcome."""
         for result, count in counts.items():
             self._events.labels(result).inc(count)
 
     def timed(self, app: ASGIApp) -> ASGIApp:
-        """The application, its answers under ``/v1/`` timed."""
+        """The application with its answers under ``/v1/`` timed."""
 
         async def timed(scope: Scope, receive: Receive, send: Send) -> None:
             if not scope.get("path", "").startswith("/v1/"):
@@ -69,13 +69,13 @@ class BillingMetrics:
         return timed
 
     async def look(self, database: Database) -> None:
-        """Look up again and again what the database holds; several processes with one tell the same."""
+        """Refresh the gauges from the database until cancelled; processes with one database report the same values."""
         while True:
             try:
                 for gauge, value in zip(self._gauges, await asyncio.to_thread(_look, database), strict=True):
                     gauge.set(value)
             except TransientError:
-                pass  # the follower says so
+                pass  # the follower logs it
             await asyncio.sleep(_LOOK_S)
 
 

@@ -1,4 +1,4 @@
-"""The tenant's id in a request, to the letter: any text of 1 to 128 code points, slashes and dots as well."""
+"""The tenant's id in a request, unchanged: any text of 1 to 128 code points, slashes and dots included."""
 
 import re
 from typing import Final
@@ -13,21 +13,21 @@ _TORN: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def in_path(request: Request) -> str:
-    """What stands in the path behind ``/v1/refunds/``. Raises ProblemError.
+    """The path after ``/v1/refunds/``. Raises ProblemError.
 
-    Not Starlette's reading of it, which puts U+FFFD, another tenant's id maybe, where bytes are no UTF-8.
+    Not Starlette's decoding: it replaces invalid UTF-8 with U+FFFD, which may be another tenant's id.
     """
     _, *parts = request.scope["raw_path"].split(b"/", 3)
     if parts[:2] != [b"v1", b"refunds"]:
         raise ProblemError(404, "There is no such page", "没有这个页面")
     if request.scope["query_string"]:
-        # Of the id `a?b` as it is only `a` is left here: another tenant's answer.
+        # Of an unescaped id `a?b` only `a` arrives here, which may be another tenant.
         raise no_tenant_id("behind it there must be no query; a ? of the id is to be percent-encoded")
     return _decoded(parts[2])
 
 
 def in_query(request: Request) -> str:
-    """The one parameter ``tenant_id``; for ids such as ``..``, which clients and proxies take out of a path."""
+    """The single parameter ``tenant_id``; for ids such as ``..``, which clients and proxies remove from a path."""
     pairs = [pair.partition(b"=") for pair in request.scope["query_string"].split(b"&") if pair]
     if [name for name, _, _ in pairs] != [b"tenant_id"]:
         raise no_tenant_id("the query must have it once, and nothing else")

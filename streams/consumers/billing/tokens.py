@@ -1,4 +1,4 @@
-"""Who may ask: the bearer tokens that are right, of which there are several while they are changed."""
+"""Authentication: the accepted bearer tokens, of which there are several during rotation."""
 
 import hashlib
 import hmac
@@ -15,14 +15,14 @@ from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
 
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")  # what RFC 6750 lets a bearer token be, and not a short one
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,512}=*")  # RFC 6750's token syntax, with a minimum length
 
 
 class Tokens:
-    """Those of a setting, and those of a file, a line each, which is read again whenever it changes."""
+    """The tokens of a setting and of a file, one a line, which is reloaded whenever it changes."""
 
     def __init__(self, given: Iterable[str], file: Path | None = None) -> None:
-        """Refused where one cannot be a token, or where there is none."""
+        """Raises PermanentError if a token is malformed, or if there is none."""
         self._given = frozenset(_digest(_checked(token, variable("billing_token"))) for token in given)
         self._file, self._seen = file, b"" if file is None else _state(file)
         self._of_file = frozenset() if file is None else _read(file)
@@ -34,7 +34,7 @@ class Tokens:
             )
 
     def right(self, token: str) -> bool:
-        """Whether it is one of them; it takes as long whichever it is, and however much of it is right."""
+        """Whether the token is accepted. Compares in constant time, whichever token it is."""
         self._look()
         digest, found = _digest(token), False
         for each in self._given | self._of_file:
@@ -54,7 +54,7 @@ class Tokens:
 
 
 def of(settings: Settings) -> Tokens | None:
-    """The tokens of the settings; None where everybody may ask. Refused."""
+    """The tokens of the settings; None if authentication is off. Raises PermanentError."""
     if settings.billing_auth == "none":
         return None
     secret = settings.billing_token

@@ -1,7 +1,7 @@
-"""Records that cannot be read: whose answers are withheld because of them, and how an operator accepts them.
+"""Undecodable records: whose answers they withhold, and how an operator accepts them.
 
-Such a record may freeze somebody's refunds. No tenant that it may be about is answered until an operator has looked at
-it and has accepted that it changes nothing.
+Such a record may freeze somebody's refunds. No tenant that it may concern is answered until an operator has checked
+it and accepted that it changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from streams.kafka.api import PermanentError, TransientError
 
 
 class AnswerWithheld(TransientError):
-    """A record that cannot be read may freeze the tenant's refunds: there is no answer until somebody has looked."""
+    """An undecodable record may freeze the tenant's refunds: there is no answer until an operator has checked it."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
         super().__init__(
@@ -25,7 +25,7 @@ class AnswerWithheld(TransientError):
 
 
 class UnreadRecord(NamedTuple):
-    """A record that cannot be read and is not accepted. ``tenants``: whose it may be; none: it may be anybody's."""
+    """An undecodable record that is not accepted. ``tenants``: those it may concern; empty: any tenant."""
 
     topic: str
     partition: int
@@ -36,7 +36,7 @@ class UnreadRecord(NamedTuple):
 
 _OPEN = UNREAD.c.accepted_ms.is_(None)
 ANY_OPEN = exists(select(UNREAD.c.tenant_id).where(_OPEN))
-"""Whether there is such a record at all: in a statement of somebody else."""
+"""Whether there is any such record; for use in another statement."""
 _FIRST_OF = select(UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset).where(
     _OPEN, UNREAD.c.tenant_id == bindparam("tenant")
 )
@@ -46,9 +46,9 @@ _RECORDS = select(func.count()).select_from(
 
 
 def withheld(connection: Connection, tenants: Sequence[str]) -> dict[str, AnswerWithheld]:
-    """The tenants among these who are not answered, each with one of the records that are the reason.
+    """Those of the tenants whose answers are withheld, each with one record that is the reason.
 
-    A look-up for each tenant that stops at the first row: however many records there are, it costs the same.
+    One look-up per tenant, which stops at the first row: the cost does not depend on the number of records.
     """
     if (first := _first(connection, ALL_TENANTS)) is not None:
         return dict.fromkeys(tenants, first)
@@ -57,7 +57,7 @@ def withheld(connection: Connection, tenants: Sequence[str]) -> dict[str, Answer
 
 
 def listed(connection: Connection, most: int) -> list[UnreadRecord]:
-    """The records that are not accepted, at most so many, in the order of the log."""
+    """The records that are not accepted, at most ``most``, in log order."""
     key = (UNREAD.c.topic, UNREAD.c.partition, UNREAD.c.offset, UNREAD.c.hash)
     rows = connection.execute(select(UNREAD).where(_OPEN).order_by(*key, UNREAD.c.tenant_id).limit(2 * most))
     found: dict[tuple[str, int, int, str], UnreadRecord] = {}
@@ -70,16 +70,16 @@ def listed(connection: Connection, most: int) -> list[UnreadRecord]:
 
 
 def counted(connection: Connection) -> tuple[int, int]:
-    """How many records are not accepted, and how many of them may be about any tenant."""
+    """The number of records that are not accepted, and how many of them may concern any tenant."""
     anybody = select(func.count()).select_from(UNREAD).where(_OPEN, UNREAD.c.tenant_id == ALL_TENANTS)
     return connection.execute(_RECORDS).scalar_one(), connection.execute(anybody).scalar_one()
 
 
 def accept(connection: Connection, places: Iterable[tuple[int, int]] | None, reason: str, now_ms: int) -> int:
-    """Accept the records at these partitions and offsets, None: all; the count of them.
+    """Accept the records at these partitions and offsets, or all for None. Returns their count.
 
-    Their tenants are answered again unless another record is left. Refused where there is none at one of the places;
-    nothing is accepted then.
+    Their tenants are answered again unless another record remains. Raises PermanentError if a place has no such
+    record; nothing is accepted then.
     """
     chosen = update(UNREAD).where(_OPEN).values(accepted_ms=now_ms, accepted_reason=mask_numbers(reason))
     before = connection.execute(_RECORDS).scalar_one()

@@ -1,1 +1,1 @@
-"""The contract pack: golden events, judged by the real shard, and what a right consumer answers after each."""
+"""The contract pack: golden events, decided by the real shard, and a correct consumer's answers after each."""

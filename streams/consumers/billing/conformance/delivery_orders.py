@@ -1,4 +1,4 @@
-"""Courses: the events of a story as they may be delivered: in order, twice, backwards, from two partitions."""
+"""Delivery orders of a scenario's events: in order, twice, backwards, from two partitions."""
 
 import itertools
 import json
@@ -12,21 +12,21 @@ _LONG = 8
 
 
 class Delivery(NamedTuple):
-    """An event by its name in the story, and the partition from which it comes."""
+    """An event by its name in the scenario, and the partition that delivers it."""
 
     partition: int
     event: str
 
 
 class DeliveryOrder(NamedTuple):
-    """One order in which a story's events are delivered, to a consumer that knows nothing yet."""
+    """One order in which a scenario's events are delivered to a consumer without state."""
 
     name: str
     deliveries: Sequence[Delivery]
 
 
 def courses(scenario: ConformanceScenario) -> Iterator[DeliveryOrder]:
-    """Those of one story; none twice."""
+    """The delivery orders of one scenario, without duplicates."""
     seen = set()
     for course in _all(scenario):
         key = tuple(course.deliveries)
@@ -58,7 +58,7 @@ def _course(name: str, events: Sequence[str]) -> DeliveryOrder:
 
 
 def beside(scenarios: dict[str, ConformanceScenario]) -> Iterator[ConformanceScenario]:
-    """Stories of records that are not as this release writes them, made of those of others."""
+    """Scenarios of records that this release does not write, derived from other scenarios."""
     yield _newer(scenarios["upheld"])
     yield _unreadable(scenarios["final-overturned"])
     yield _nobodys(scenarios["final-overturned"])
@@ -111,7 +111,7 @@ def _nobodys(of: ConformanceScenario) -> ConformanceScenario:
 
 
 def _half_characters(of: ConformanceScenario) -> ConformanceScenario:
-    """JSON can write half a surrogate pair, which is no text."""
+    """JSON can encode a lone surrogate, which is not text."""
     ban, reversal = (json.loads(value) for value in of.events.values())
     ban["data"]["reason"]["en"] += "\ud83d"
     torn = {**reversal, "data": {**reversal["data"], "reverses": ban["id"] + "\ud83d"}, "id": "another"}

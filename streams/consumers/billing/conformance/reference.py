@@ -1,11 +1,11 @@
-"""A right consumer in a page, with plain sets and dictionaries: what the pack's answers are made by."""
+"""A correct consumer in one page, with plain sets and dictionaries; it computes the pack's answers."""
 
 import json
 from typing import Any
 
 
 class ReferenceConsumer:
-    """The contract's sentence for billing. Forgets nothing, so it is no way to run one."""
+    """The contract's billing rule. It keeps everything in memory, so it is not fit for production."""
 
     def __init__(self) -> None:
         self._handled: set[str] = set()
@@ -15,7 +15,7 @@ class ReferenceConsumer:
         self._answers_nobody = False
 
     def handle(self, value: str, key: str | None) -> None:
-        """One record of the topic. Of one that cannot be read nobody is answered whom it may be about."""
+        """Handle one record. The tenants that an undecodable record may concern get no answer."""
         try:
             event = json.loads(value)
         except ValueError:
@@ -42,9 +42,9 @@ class ReferenceConsumer:
         self._answers_nobody |= not tenants
 
     def answer(self, tenant: str) -> dict[str, Any]:
-        """Whether the tenant's refunds are frozen: since when, and the ids of the holds, the oldest first.
+        """Whether the tenant's refunds are frozen, since when, and the ids of the holds, oldest first.
 
-        ``refundable`` is None where there is no answer: an operator has to look first.
+        ``refundable`` is None if there is no answer until an operator has checked a record.
         """
         left = [(self._since(name), name) for name, hold in self._holds.items() if hold["tenant"] == tenant]
         left = sorted(pair for pair in left if pair[1] not in self._gone)
@@ -61,6 +61,6 @@ class ReferenceConsumer:
 
 
 def _is_id(text: object) -> bool:
-    """Whether it is a text of 1 to 128 code points, none of them half a surrogate pair."""
+    """Whether it is a text of 1 to 128 code points without lone surrogates."""
     whole = isinstance(text, str) and not any("\ud800" <= each <= "\udfff" for each in text)
     return whole and 0 < len(str(text)) <= 128

@@ -1,4 +1,4 @@
-"""Stories: records about tenants, and the enforcement events that the real judge makes of them."""
+"""Scenarios: records about tenants, and the enforcement events that the real evaluator makes of them."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 @dataclass(slots=True)
 class ConformanceScenario:
-    """What happened, and the events that came of it, in their order. Each has a name in the story."""
+    """What happened, and the resulting events, in order. Each event has a name in the scenario."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class ConformanceScenario:
     """The keys of records whose key is not their event's subject."""
 
     def happens(self, *records: Record, until_ms: int | None = None) -> "ConformanceScenario":
-        """More happens; all is judged anew, and what is new is appended to the events."""
+        """Add records, evaluate all of them again, and append the new events."""
         self.records += records
         self.until_ms = until_ms
         for event in judged(self.records, self.policy, until_ms):
@@ -61,7 +61,7 @@ class ConformanceScenario:
 
 
 def judged(records: list[Record], policy: Policy, until_ms: int | None) -> list[Enforcement]:
-    """What a replay decides of these records."""
+    """The decisions of a replay of these records."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         file.write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         file.flush()
@@ -104,11 +104,11 @@ _CERTAIN: Final = "保健品"
 _LIKELY: Final = "中老年保健品电话推广"
 _OTHER: Final = "雨伞批发"
 TENANTS: Final = ("acme", "ACME", "acme ", "ａｃｍｅ", "é", "e\u0301", "a/b", "..", "100%", "租户")
-"""Ten tenants whom careless comparing takes for one another, or careless addresses lose."""
+"""Ten tenants whom a careless comparison confuses, or whose ids a careless URL loses."""
 
 
 def scenarios() -> Iterator[ConformanceScenario]:
-    """All stories."""
+    """All scenarios."""
     policy = loads("id: billing-pack\nversion: '1'\n", "billing-pack")
     freezing = loads(
         "id: billing-pack-freezing\nversion: '1'\nescalations:\n- {id: three-strikes, count: violations, at_least: 3, "

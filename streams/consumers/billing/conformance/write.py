@@ -1,4 +1,4 @@
-"""Writes the pack: a file for each story, and the JSON Schemas of event, answer and story."""
+"""Writes the pack: a file for each scenario, and the JSON Schemas of event, answer and scenario."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _BYSTANDER: Final = "bystander"
 
 
 def documents() -> dict[str, bytes]:
-    """Every file that is made by code: its path below the pack's folder, and its bytes."""
+    """Every generated file: its path below the pack's folder, and its bytes."""
     told = {scenario.name: scenario for scenario in scenarios()}
     told |= {scenario.name: scenario for scenario in beside(told)}
     files = {f"stories/{name}.json": _bytes(document(scenario)) for name, scenario in told.items()}
@@ -29,7 +29,7 @@ def documents() -> dict[str, bytes]:
 
 
 def export(folder: Path) -> list[Path]:
-    """Write them below ``folder``, and remove stories that are none any more. OSError."""
+    """Write them below ``folder``, and remove obsolete scenario files. Raises OSError."""
     wanted = documents()
     for stale in (folder / "stories").glob("*.json"):
         if f"stories/{stale.name}" not in wanted:
@@ -41,7 +41,7 @@ def export(folder: Path) -> list[Path]:
 
 
 def document(scenario: ConformanceScenario) -> dict[str, Any]:
-    """The file of a story."""
+    """The file of a scenario."""
     texts = {name: value.decode() for name, value in scenario.events.items()}
     keys = {name: scenario.keys.get(name, next(iter(_tenants(text)), None)) for name, text in texts.items()}
     tenants = sorted({key for key in keys.values() if key is not None} | {_BYSTANDER})

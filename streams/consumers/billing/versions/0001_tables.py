@@ -1,4 +1,4 @@
-"""Events handled, holds, holds that were released, records that cannot be read, accepted gaps, and positions."""
+"""Handled events, holds, released holds, undecodable records, accepted gaps, and positions."""
 
 import sqlalchemy as sa
 from alembic import op

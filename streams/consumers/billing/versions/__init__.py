@@ -1,1 +1,1 @@
-"""The migrations of billing's tables, in the order of their numbers. A migration that was released never changes."""
+"""The migrations of billing's tables, by number. A released migration never changes."""
