@@ -1,6 +1,5 @@
-"""The notifier: tells people of alerts and decisions as they happen, each once, whatever happens to it meanwhile.
+"""The notifier: sends alerts and decisions to people. Each is queued once and delivered at least once.
 
-`rules` decides what is worth saying, `words` says it, `digest` keeps a flood short: these are free of I/O and of the
-clock. `store` keeps what they know and the outbox in one transaction, `sender` empties it, `channels` speak to those
-who are told.
+`rules` decides what to send and builds it from `messages`; both are free of I/O and of the clock. `handler` updates
+the tenant states (`tenants`) and the `outbox` in one transaction. `delivery` empties the outbox to the `channels`.
 """

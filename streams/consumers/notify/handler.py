@@ -1,4 +1,4 @@
-"""Takes alerts and decisions in: what is known of each tenant, and what is told of it, in one transaction."""
+"""Handles alerts and decisions: updates tenant states and queues messages in one transaction."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
@@ -34,10 +34,10 @@ _AT_ONCE: Final = 500
 
 
 class NotifyHandler:
-    """What `streams.consumers.follower.Follower` hands records to, and what looks at the clock.
+    """Handles the records of a `streams.consumers.follower.Follower`, and the timers.
 
-    ``channels`` are the names of those who are told; ``clock`` gives epoch ms. All methods but the constructor are
-    called in the database's thread, in a transaction.
+    ``channels`` are the names of the channels; ``clock`` gives epoch ms. All methods but the constructor are called in
+    the database's thread, in a transaction.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class NotifyHandler:
         self._forgot_ms = 0
 
     def handle(self, connection: Connection, records: Sequence[FollowedRecord]) -> Callable[[], None]:
-        """Take records in. Those from before the notifier's first start are known, but nobody hears of them.
+        """Handle records. Those from before the notifier's first start update the state but send nothing.
 
-        Gives what is to be done after the commit.
+        Returns the callback to run after the commit.
         """
         now_ms = self._clock()
         began_ms = self._begin(connection, now_ms)
@@ -80,8 +80,8 @@ class NotifyHandler:
                     self._take(connection, record, decoded, known[tenant_id], began_ms, now_ms)
             except Exception as error:
                 if isinstance(error, DBAPIError) and is_away(error):
-                    raise  # no record's fault: it is waited for, and tried again
-                # A fault of ours in one record: it must neither stop what is told of all others, nor vanish.
+                    raise  # not caused by the record: the follower retries
+                # A bug with one record must neither stop the messages about all others nor go unnoticed.
                 at = {"topic": record.tp.topic, "partition": record.tp.partition, "at": record.offset}
                 log.critical("a record could not be handled", **at, exc_info=True)
                 known[tenant_id] = msgspec.json.decode(before, type=TenantState)
@@ -91,21 +91,21 @@ class NotifyHandler:
         return lambda: self._telemetry.rejected(len(rejected))
 
     def gone(self, connection: Connection, gone: RecordsLost) -> Callable[[], None]:
-        """Records were deleted before they were handled: people hear that, and it goes on.
+        """Records were deleted before they were handled: send a message about it and continue.
 
-        Gives what is to be done after the commit.
+        Returns the callback to run after the commit.
         """
         now_ms, of_alerts = self._clock(), gone.tp.topic != self._enforcement
         if of_alerts:
-            # That something is over may have been among them.
+            # The end of an alert may have been among them.
             tenants.end_alerts(connection, self._channels, now_ms)
         outbox.enqueue(connection, [records_lost(gone, of_alerts, now_ms)], self._channels, now_ms)
         return self._telemetry.lost
 
     def tick(self, connection: Connection, current: bool = True) -> None:
-        """Say what the time brings: alerts that have lasted, decisions about to lapse, the summary of the day.
+        """Run the timers: alerts that have lasted, decisions about to lapse, the daily summary.
 
-        While it is not ``current``, what is unread may say that an alert is over, or a decision reviewed.
+        Unless ``current``, only the summary runs: unread records may end an alert or review a decision.
         """
         now_ms = self._clock()
         self._begin(connection, now_ms)
@@ -159,7 +159,7 @@ class NotifyHandler:
             connection.execute(insert(SILENT), [_row(each) for each in said.silent])
 
     def _pend(self, connection: Connection, event: Enforcement) -> None:
-        """Keep the register of pending decisions."""
+        """Update the table of pending decisions."""
         data = event.data
         for old in (data.supersedes, data.reverses, event.id):
             if old is not None:
@@ -184,7 +184,7 @@ class NotifyHandler:
             )
         )
         soon = about_to_lapse([PendingCase(*row) for row in rows], now_ms, before_ms)
-        # The topic may be behind: what should have lapsed already is not about to.
+        # The topic may be behind: a decision whose deadline has passed is not about to lapse.
         telling = [each for each in soon if each.review_by_ms > now_ms]
         if telling:
             outbox.enqueue(connection, [lapse_soon(telling, now_ms)], self._channels, now_ms)
@@ -209,15 +209,15 @@ class NotifyHandler:
             connection.execute(delete(SILENT))
 
     def _begin(self, connection: Connection, now_ms: int) -> int:
-        """When the notifier was first started with this database."""
+        """When the notifier was first started with this database, epoch ms."""
         policy = None if self._rules_by_policy.begun is None else f"policy {self._rules_by_policy.begun}"[:32]
         if policy is not None and _clock(connection, policy) is None:
-            # Of what fired under another policy that was not switched to no word may come: all has begun anew.
+            # Alerts under another policy that was not switched to may get no update: the workers have started afresh.
             tenants.end_alerts(connection, self._channels, now_ms)
             connection.execute(delete(CLOCK).where(CLOCK.c.name.startswith("policy ")))
             _set_clock(connection, policy, now_ms)
         began_ms = _clock(connection, "began")
-        if began_ms is None or now_ms < began_ms:  # the clock was ahead then, and nobody would hear of what comes now
+        if began_ms is None or now_ms < began_ms:  # the clock was ahead then, and new records would send nothing
             _set_clock(connection, "began", began_ms := now_ms)
         return began_ms
 
@@ -229,7 +229,7 @@ def _tenant_of(record: Alert | Enforcement) -> str:
 def _reject(connection: Connection, rejected: Sequence[tuple[FollowedRecord, str]]) -> None:
     rows = [{**record.tp._asdict(), "offset": record.offset, "reason": reason} for record, reason in rejected]
     if rows:
-        # After a topic was made anew there may be one of that place.
+        # A recreated topic may have an earlier row at the same offset.
         connection.execute(insert_new(connection, REJECTED), rows)
 
 

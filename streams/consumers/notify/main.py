@@ -1,4 +1,4 @@
-"""Runs the notifier: it follows the topics, looks at the clock, and empties the outbox, each channel by itself."""
+"""Runs the notifier: follows the topics, checks timers, and empties the outbox to each channel independently."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ _RETRY_S: Final = 5.0
 
 
 async def run_notify(settings: Settings, policy: Policy) -> None:
-    """Notify until TERM or Ctrl-C. A broker, a database and receivers that are away are waited for. Raises Refused."""
+    """Notify until SIGTERM or Ctrl-C; retry unavailable brokers, database and receivers. Raises PermanentError."""
     throttle = Throttle(
         settings.notify_severity, settings.notify_delay_ms, settings.notify_quiet_ms, settings.notify_before_lapse_ms
     )
@@ -84,7 +84,7 @@ NOBODY: Final = (
 
 
 def now_ms() -> int:
-    """The system's time."""
+    """The system time, epoch ms."""
     return time.time_ns() // 1_000_000
 
 
@@ -104,8 +104,7 @@ async def watch(
     names: Iterable[str],
     current: Callable[[], bool],
 ) -> None:
-    """Look at the clock, and at what waits, for as long as it is let. ``current``: whether all that is written is
-    known."""
+    """Run the timers and refresh the queue metrics until cancelled. ``current``: whether the follower is up to date."""
     nobody_s: set[str] = set()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The outbox: messages that wait for each channel, in the transaction of what they are about."""
+"""The outbox: messages that wait for each channel, written in the transaction of their cause."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -11,16 +11,15 @@ from streams.consumers.notify.tables import OUTBOX, STANDING
 from streams.consumers.sql_common import insert_new
 
 _KEPT_MS = 30 * 86_400_000
-_LONGEST_MS = 10 * 60_000  # more than a sender lets a refused message wait
+_LONGEST_MS = 10 * 60_000  # longer than a sender's longest backoff
 decode = msgspec.json.Decoder(Message).decode
-"""A message as it is stored."""
+"""Decodes a stored message."""
 
 
 class OutboxRow(NamedTuple):
     """A message that a channel has not delivered yet.
 
-    ``attempts``: how many failed because of this message. ``unattributed``: how many more failed, because of it or
-    because of its receiver.
+    ``attempts``: failures caused by this message. ``unattributed``: further failures caused by it or by its receiver.
     """
 
     number: int
@@ -31,8 +30,8 @@ class OutboxRow(NamedTuple):
 
 
 class ChannelQueue(NamedTuple):
-    """What waits for one channel: how many messages; since when the oldest that is not set aside does, in epoch ms;
-    how many are set aside, because their receiver refused them and took others."""
+    """One channel's queue: the number of messages; since when the oldest that is not set aside waits, epoch ms; and how
+    many are set aside because the receiver refused them and accepted others."""
 
     messages: int
     oldest_ms: int | None
@@ -40,14 +39,14 @@ class ChannelQueue(NamedTuple):
 
 
 class LastingMessage(NamedTuple):
-    """What Alertmanager must hear of again and again while it lasts."""
+    """A message that Alertmanager must get repeatedly while its subject lasts."""
 
     message: Message
     since_ms: int
 
 
 def enqueue(connection: Connection, messages: Iterable[Message], channels: Collection[str], now_ms: int) -> None:
-    """Have these told by each of these channels; one that is there already stays as it is."""
+    """Queue messages for these channels; a message that is queued already stays unchanged."""
     for message in messages:
         text = msgspec.json.encode(message).decode()
         rows = [
@@ -75,9 +74,9 @@ def enqueue(connection: Connection, messages: Iterable[Message], channels: Colle
 
 
 def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> list[OutboxRow]:
-    """What a channel should deliver now, the oldest first: nothing of a tenant of which an earlier one is set aside."""
+    """The messages to deliver now, oldest first; none of a tenant of whom an earlier one is set aside."""
     table, earlier = OUTBOX.c, OUTBOX.alias("earlier").c
-    # One that is to wait for longer than any is was put there before the clock was set back.
+    # A row that is due later than any backoff allows was written before the clock was set back.
     set_aside = (earlier.next_ms > now_ms) & (earlier.next_ms <= now_ms + _LONGEST_MS)
     of_tenant = (earlier.tenant_id == table.tenant_id) & (earlier.number < table.number)
     rows = connection.execute(
@@ -92,7 +91,7 @@ def waiting(connection: Connection, channel: str, now_ms: int, most: int) -> lis
 
 
 def suspects(connection: Connection, channel: str) -> list[OutboxRow]:
-    """Those set aside that failed again since the channel last delivered anything."""
+    """The messages set aside that failed again since the channel's last delivery."""
     table = OUTBOX.c
     rows = connection.execute(
         select(table.number, table.message, table.made_ms, table.attempts, table.unattributed)
@@ -107,32 +106,32 @@ def _waiting(number: int, message: str, made_ms: int, attempts: int, unattribute
 
 
 def standing(connection: Connection) -> list[LastingMessage]:
-    """All that stands now."""
+    """All lasting messages now."""
     rows = connection.execute(select(STANDING.c.message, STANDING.c.since_ms).order_by(STANDING.c.key))
     return [LastingMessage(decode(message), since_ms) for message, since_ms in rows]
 
 
 def stands_no_more(connection: Connection, message: Message) -> None:
-    """Alertmanager does not take this one; one that has taken its place stays."""
+    """Remove a lasting message that Alertmanager refuses; a newer one in its place stays."""
     text = msgspec.json.encode(message).decode()
     connection.execute(delete(STANDING).where(STANDING.c.key == key(message), STANDING.c.message == text))
 
 
 def ended(connection: Connection, numbers: Sequence[int], state: str, now_ms: int) -> None:
-    """These were ``delivered``, or ``given_up``."""
+    """Mark these rows as ``delivered`` or ``given_up``."""
     for at in range(0, len(numbers), 500):
         some = numbers[at : at + 500]
         connection.execute(update(OUTBOX).where(OUTBOX.c.number.in_(some)).values(state=state, ended_ms=now_ms))
 
 
 def again(connection: Connection, number: int, next_ms: int) -> None:
-    """This one was refused, and is tried once more later."""
+    """Record a refusal of this row, to retry at ``next_ms``."""
     row = update(OUTBOX).where(OUTBOX.c.number == number)
     connection.execute(row.values(attempts=OUTBOX.c.attempts + 1, unattributed=0, next_ms=next_ms))
 
 
 def failed(connection: Connection, numbers: Sequence[int], next_ms: int | None = None) -> None:
-    """These failed, because of one of them or because of their receiver; ``next_ms``: when to try again, None: now."""
+    """Record a failure caused by one of these rows or by the receiver; ``next_ms``: when to retry, None for now."""
     later = {} if next_ms is None else {"next_ms": next_ms}
     for at in range(0, len(numbers), 500):
         rows = update(OUTBOX).where(OUTBOX.c.number.in_(numbers[at : at + 500]))
@@ -140,12 +139,12 @@ def failed(connection: Connection, numbers: Sequence[int], next_ms: int | None =
 
 
 def forget(connection: Connection, now_ms: int) -> None:
-    """Delete what ended a month ago."""
+    """Delete rows that ended 30 days ago or earlier."""
     connection.execute(delete(OUTBOX).where(OUTBOX.c.state != "waiting", OUTBOX.c.ended_ms < now_ms - _KEPT_MS))
 
 
 def queues(connection: Connection) -> dict[str, ChannelQueue]:
-    """What waits, for each channel for which something does."""
+    """The queue of each channel that has waiting messages."""
     table = OUTBOX.c
     rows = connection.execute(
         select(
@@ -161,7 +160,7 @@ def queues(connection: Connection) -> dict[str, ChannelQueue]:
 
 
 def stands_again(connection: Connection, message: Message, since_ms: int) -> None:
-    """What goes on is to be told to Alertmanager again and again, unless it is already."""
+    """Add a lasting message for Alertmanager's reminders, unless there is one already."""
     if message.standing == "on":
         text = msgspec.json.encode(message).decode()
         connection.execute(
@@ -170,5 +169,5 @@ def stands_again(connection: Connection, message: Message, since_ms: int) -> Non
 
 
 def key(message: Message) -> str:
-    """What a message is about: the next one about the same takes its place."""
+    """The identity of a message's subject: the next message about it replaces this one."""
     return "\n".join((message.tenant_id, message.behaviour, message.what, message.severity, message.tier))

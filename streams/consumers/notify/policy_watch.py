@@ -1,4 +1,4 @@
-"""Reads on in the clock log, so that people are told by the policies that the workers decide by."""
+"""Follows the clock topic, so that notifications use the same policies as the workers' decisions."""
 
 from typing import Final
 
@@ -18,9 +18,9 @@ _NOT_READ: Final = "the policies that the workers have noted cannot be read: peo
 
 
 class PolicyLog:
-    """Keeps ``rules_by_policy`` at what stands in the topic ``clock``.
+    """Updates ``rules_by_policy`` from the clock topic.
 
-    What cannot be read there stops nobody from being told: the log says so, once.
+    A record that cannot be read does not stop notifications; it is logged once.
     """
 
     def __init__(self, cluster: TopicReader, clock: str, rules_by_policy: RulesByPolicy) -> None:
@@ -32,7 +32,7 @@ class PolicyLog:
         rules_by_policy.begun = None
 
     async def refresh(self) -> None:
-        """Read what was noted by now. Unavailable."""
+        """Read everything recorded by now. Raises TransientError."""
         changed = False
         try:
             ends = await self._ends()
@@ -50,13 +50,13 @@ class PolicyLog:
             self._at = await self._cluster.starts([TP(self._clock, number) for number in range(count)])
             self._standing = {number: {} for number in range(count)}
         ends = await self._cluster.ends(list(self._at))
-        if any(ends[tp] < at for tp, at in self._at.items()):  # it was made anew
+        if any(ends[tp] < at for tp, at in self._at.items()):  # it was recreated
             self._at = {}
             return await self._ends()
         return ends
 
     async def _read(self, tp: TP, end: int) -> bool:
-        """Whether something was noted since."""
+        """Read up to ``end``. Returns whether there was anything new."""
         changed, start = False, self._at[tp]
         if start == end:
             return False

@@ -1,4 +1,4 @@
-"""The notifier's tables; `versions` makes them."""
+"""The notifier's tables; `versions` creates them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint
 
@@ -9,7 +9,7 @@ from streams.consumers.sql_text import AnyText
 METADATA = MetaData()
 POSITIONS = Offsets(position_table(METADATA, "notify"))
 
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself in an INTEGER alone
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements only an INTEGER
 
 TENANTS = Table(
     "notify_tenant",
@@ -47,9 +47,9 @@ OUTBOX = Table(
     Column("message_id", AnyText, nullable=False),
     Column("message", AnyText, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
-    Column("tenant_id", AnyText),  # null: of no one tenant, in no order with others
-    Column("attempts", Integer, nullable=False),  # that failed because of this message
-    Column("unattributed", Integer, nullable=False, server_default="0"),  # because of it, or of its receiver
+    Column("tenant_id", AnyText),  # null: not of one tenant, unordered
+    Column("attempts", Integer, nullable=False),  # failures caused by this message
+    Column("unattributed", Integer, nullable=False, server_default="0"),  # caused by it or by its receiver
     Column("next_ms", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # waiting, delivered, given_up
     Column("ended_ms", BigInteger),

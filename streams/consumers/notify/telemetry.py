@@ -1,4 +1,4 @@
-"""What the notifier tells Prometheus of itself."""
+"""The notifier's metrics."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
@@ -11,11 +11,11 @@ from streams.consumers.notify.outbox import ChannelQueue
 from streams.metrics.factory import counter, gauges
 
 NOTHING: Final = ChannelQueue(0, None, 0)
-"""Of a channel for which nothing waits."""
+"""The queue of a channel without waiting messages."""
 
 
 class NotifyMetrics(Collector):
-    """Its metrics, in a registry of their own. ``queues`` is what waits: see `outbox.queues`."""
+    """The notifier's metrics in their own registry. ``queues``: the waiting messages, see `outbox.queues`."""
 
     def __init__(self, channels: Collection[str], clock: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -32,23 +32,23 @@ class NotifyMetrics(Collector):
         self.registry.register(self)
 
     def sent(self, channel: str, what: str) -> None:
-        """A channel took a message."""
+        """Count a message that a channel accepted."""
         self._sent.labels(channel, what).inc()
 
     def failed(self, channel: str) -> None:
-        """It did not."""
+        """Count a failed delivery."""
         self._failed.labels(channel).inc()
 
     def given_up(self, channel: str) -> None:
-        """It never will."""
+        """Count a message that is given up."""
         self._given_up.labels(channel).inc()
 
     def rejected(self, records: int) -> None:
-        """So many records could not be read."""
+        """Count undecodable records."""
         self._rejected.inc(records)
 
     def lost(self) -> None:
-        """Records were deleted before they were handled."""
+        """Count a loss: records were deleted before they were handled."""
         self._lost.inc()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -1,4 +1,4 @@
-"""Keeps what is known of tenants in the database, and ends their alerts when no word of these will come any more."""
+"""Stores tenant states in the database, and ends alerts whose updates are lost."""
 
 from collections.abc import Collection
 from typing import Final
@@ -15,7 +15,7 @@ _KNOWN = msgspec.json.Decoder(TenantState).decode
 
 
 def load(connection: Connection, wanted: Collection[str]) -> dict[str, TenantState]:
-    """These tenants, in the order of their ids; of some nothing may be known."""
+    """The states of these tenants by id, in order; an unknown tenant has an empty state."""
     tenants = {tenant_id: TenantState() for tenant_id in sorted(wanted)}
     names = list(tenants)
     for at in range(0, len(names), _AT_ONCE):
@@ -25,7 +25,7 @@ def load(connection: Connection, wanted: Collection[str]) -> dict[str, TenantSta
 
 
 def save(connection: Connection, tenants: dict[str, TenantState]) -> None:
-    """Keep these, but for those of which nothing is known."""
+    """Store these states, except empty ones."""
     names = list(tenants)
     for at in range(0, len(names), _AT_ONCE):
         some = names[at : at + _AT_ONCE]
@@ -40,7 +40,7 @@ def save(connection: Connection, tenants: dict[str, TenantState]) -> None:
 
 
 def end_alerts(connection: Connection, channels: Collection[str], now_ms: int) -> None:
-    """Take all alerts for over. Alertmanager alone hears that: nobody knows whether they are."""
+    """End all alerts. Only Alertmanager is notified: whether they are over is unknown."""
     for each in outbox.standing(connection):
         if each.message.what == "alert":
             id_ = f"ended:{each.message.id}"

@@ -1,4 +1,4 @@
-"""One message of each kind, to see that a channel works and what it looks like there."""
+"""One message of each kind, to test a channel and its rendering."""
 
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -42,7 +42,7 @@ _ACTIONS: Final[dict[str, tuple[Action, ...]]] = {
 
 
 class ChannelAnswer(NamedTuple):
-    """What a channel's receiver said to a message."""
+    """A channel's answer to a message."""
 
     channel: str
     what: str
@@ -51,7 +51,7 @@ class ChannelAnswer(NamedTuple):
 
 
 async def trial(channels: list[Channel], policy: Policy, now_ms: int) -> AsyncIterator[ChannelAnswer]:
-    """Send one of each kind to each channel."""
+    """Send one message of each kind to each channel."""
     for channel in channels:
         for message in samples(policy, now_ms):
             if not message.others and not channel.name.startswith("alertmanager"):

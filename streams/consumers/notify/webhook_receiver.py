@@ -1,4 +1,4 @@
-"""Takes the notifier's webhook on this machine, for somebody who looks at a terminal."""
+"""Receives the notifier's webhook on this machine, for display in a terminal."""
 
 import asyncio
 import hmac
@@ -24,13 +24,13 @@ _TIMESTAMP: Final = re.compile("[0-9]{1,15}")
 
 
 def address(port: int) -> str:
-    """Where the webhook is to be sent."""
+    """The webhook's URL."""
     return f"http://127.0.0.1:{port}{_PATH}"
 
 
 @asynccontextmanager
 async def listening(port: int, secret: str, heard: Callable[[Message], None]) -> AsyncIterator[None]:
-    """Take messages there; one that is not signed with that secret is refused, one that comes again is not heard."""
+    """Receive messages on ``port``. Rejects those not signed with ``secret``; passes each to ``heard`` once."""
     known: set[str] = set()
 
     async def take(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Those who are told: each speaks its receiver's language, and says in a readable line why it was not heard."""
+"""Channels: each converts messages to its receiver's format, and reports failures in a readable line."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ __all__ = ["Alertmanager", "Channel", "DeliveryFailed", "DingTalk", "Feishu", "W
 
 
 def configured(settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], int]) -> list[Channel]:
-    """The channels that the settings name. ``clock`` gives epoch ms."""
+    """The configured channels. ``clock`` gives epoch ms."""
     link, per_minute = settings.notify_link, settings.notify_per_minute
     channels: list[Channel] = [
         Alertmanager(session, "alertmanager" if at == 0 else f"alertmanager-{at + 1}", url, clock, link)

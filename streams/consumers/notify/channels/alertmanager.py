@@ -1,4 +1,4 @@
-"""Alertmanager, by its v2 API: what goes on is told again and again until it is over; grouping and silences are its."""
+"""Alertmanager's v2 API: lasting alerts are sent repeatedly until they end. It does the grouping and silencing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ _AT_ONCE: Final = 100
 
 
 class Alertmanager:
-    """See `Channel`. What happens once is an alert of two hours; what goes on ends when it is said to, or when it has
-    not been told again for five minutes."""
+    """See `Channel`. A single event is an alert of two hours; a lasting one ends when its end is sent, or five minutes
+    after the last reminder."""
 
     at_once, per_minute = _AT_ONCE, None
 
@@ -40,12 +40,12 @@ class Alertmanager:
         )
 
     async def remind(self, standing: Sequence[LastingMessage]) -> None:
-        """Keep these, `at_once` of them at most, from ending. Raises Failed."""
+        """Keep these messages, at most `at_once`, from ending. Raises DeliveryFailed."""
         now_ms = self._clock()
         await self._post([alert for m, since in standing for alert in alerts(m, since, now_ms, self._link)])
 
     async def _post(self, posted: list[dict[str, Any]]) -> str:
-        # Of one alert the last word counts; it takes them in any order.
+        # Alertmanager processes a request's alerts in any order, so only the last of each alert is sent.
         latest = {orjson.dumps(alert["labels"], option=orjson.OPT_SORT_KEYS): alert for alert in posted}
         status, headers, content = await self._poster.post(orjson.dumps(list(latest.values())))
         if status != 200:
@@ -54,7 +54,7 @@ class Alertmanager:
 
 
 def alerts(message: Message, since_ms: int, now_ms: int, link: str | None) -> Iterator[dict[str, Any]]:
-    """The alerts of one message: one, or of several tenants one each."""
+    """The alerts of one message: one alert, or one for each of several tenants."""
     if message.tenant_id or not message.items:
         yield _alert(message, None, since_ms, now_ms, link)
     elif message.what == "summary":  # a list for people
@@ -78,7 +78,7 @@ def _alert(message: Message, item: MessageItem | None, since_ms: int, now_ms: in
     lines = [item.text] if item else [*message.lines, *(each.text for each in message.items)]
     refs = [item.ref] if item else list(message.refs)
     annotations = {
-        # Alertmanager hands them on to chats and mail.
+        # Alertmanager forwards them to chats and mail.
         "summary_zh": plain(message.title.zh),
         "summary_en": plain(message.title.en),
         "description_zh": "\n".join(plain(line.zh) for line in lines),

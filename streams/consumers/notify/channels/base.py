@@ -1,4 +1,4 @@
-"""What every channel is, and how one posts without ever showing an address or a secret."""
+"""The interface of channels, and HTTP posts that never show an address or a secret."""
 
 import asyncio
 import os
@@ -18,14 +18,14 @@ TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _MOST_READ = 65_536
 _MOST_SHOWN = 200
 _LEAST_SECRET = 6
-_LEAST_KEY = 16  # in a path, beside words
+_LEAST_KEY = 16  # in a path, to tell keys from words
 
 
 class DeliveryFailed(Exception):
-    """A receiver did not take a message. ``str()`` is one readable line without address or secret.
+    """A receiver did not accept a message. ``str()`` is one readable line without address or secret.
 
-    ``message_alone``: it is this message that it does not take; others may be. ``receiver_alone``: no message was at
-    fault. Neither: it is one or the other. ``wait_s``: how long it wants to be left alone.
+    ``message_alone``: only this message is refused; others may be accepted. ``receiver_alone``: no message is at
+    fault. Neither: the cause is one or the other. ``wait_s``: how long the receiver asks to wait.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class DeliveryFailed(Exception):
 
 
 class Channel(Protocol):
-    """One receiver. ``per_minute``: how many messages it is sent at most, of more a digest; None: any number, each by
-    itself. ``at_once``: how many go in one request."""
+    """One receiver. ``per_minute``: the most messages it gets a minute, beyond which a digest is sent; None: no limit
+    and no digest. ``at_once``: the most messages in one request."""
 
     name: str
 
@@ -49,12 +49,12 @@ class Channel(Protocol):
     def at_once(self) -> int: ...
 
     async def send(self, messages: Sequence[Message], since_ms: Sequence[int]) -> str:
-        """Deliver these, made at these times; what the receiver answered, in a few words. Raises Failed."""
+        """Deliver messages created at these times. Returns a summary of the answer. Raises DeliveryFailed."""
         ...
 
 
 class Poster:
-    """Posts JSON to one secret address."""
+    """Posts JSON to one secret URL."""
 
     def __init__(self, session: aiohttp.ClientSession, url: SecretStr, secret: SecretStr | None = None) -> None:
         self._session, self.url, self._secret = session, url.get_secret_value(), secret
@@ -62,14 +62,14 @@ class Poster:
     async def post(
         self, body: bytes, query: str = "", headers: Mapping[str, str] | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and content of the answer. Raises Failed where there is none, or a redirect."""
+        """Status, headers and content of the answer. Raises DeliveryFailed if there is none, or on a redirect."""
         address = self.url + (("&" if "?" in self.url else "?") + query if query else "")
         try:
             async with self._session.post(
                 URL(address, encoded=True),
                 data=body,
                 headers={"content-type": "application/json; charset=utf-8", **(headers or {})},
-                allow_redirects=False,  # it would carry what is told to somebody who was not named
+                allow_redirects=False,  # it would send messages to a receiver that is not configured
                 timeout=TIMEOUT,
             ) as answer:
                 content = await _beginning(answer.content)
@@ -82,7 +82,7 @@ class Poster:
         return answer.status, answer.headers, content
 
     def shown(self, text: str) -> str:
-        """What a receiver said, fit for a log: short, in one line, without what is secret and without numbers."""
+        """A receiver's text for a log: short, on one line, with secrets and numbers masked."""
         parts = urlsplit(self.url)
         secrets = [value for _, value in parse_qsl(parts.query)] + [parts.username or "", parts.password or ""]
         secrets += [part for part in parts.path.split("/") if len(part) >= _LEAST_KEY]
@@ -94,7 +94,7 @@ class Poster:
         return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
 
     def http_failure(self, status: int, headers: Mapping[str, str], content: bytes) -> DeliveryFailed:
-        """For an answer that is no success."""
+        """The failure for an answer that is not a success."""
         said = self.shown(content.decode("utf-8", "replace"))
         why = f"it answers {status}" + (f": {said}" if said else "")
         if status == 429:
@@ -103,7 +103,7 @@ class Poster:
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """What was answered, in however many pieces it comes; of a long answer not all."""
+    """The start of an answer, in however many pieces it comes; at most 64 KiB."""
     read = bytearray()
     async for piece in content.iter_any():
         read += piece
@@ -113,7 +113,7 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
 
 
 def _why(error: Exception) -> str:
-    """In our words: the client's hold addresses."""
+    """The reason in our words: the client's messages contain addresses."""
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT.total:g} s"
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError)):
@@ -127,7 +127,7 @@ def _why(error: Exception) -> str:
 
 
 def _not_reached(error: Exception) -> bool:
-    """Whether the receiver cannot have seen what was to be sent."""
+    """Whether the receiver cannot have seen the request."""
     return isinstance(error, (aiohttp.ClientConnectorError, aiohttp.InvalidURL, ssl.SSLError))
 
 

@@ -1,4 +1,4 @@
-"""What the robots have in common: they answer 200 to everything, with a code that says whether it was taken."""
+"""The robots' common answer format: always status 200, with a code that says whether the message was accepted."""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from streams.consumers.notify.channels.base import DeliveryFailed, Poster
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """One kind of robot's codes; 0 is success. ``names``: the first of these fields that is there has the code.
+    """The answer codes of one kind of robot; 0 is success. ``names``: the code is in the first of these fields found.
 
-    ``too_fast``: more messages than it takes in a minute; ``this_message``: it is this one alone that it refuses;
-    ``hints``: what others mean.
+    ``too_fast``: the robot's rate limit is exceeded; ``this_message``: only this message is refused; ``hints``:
+    explanations of other codes.
     """
 
     names: tuple[str, ...]
@@ -22,7 +22,7 @@ class Codes:
     hints: Mapping[int, str]
 
     def taken(self, poster: Poster, answer: tuple[int, Mapping[str, str], bytes]) -> str:
-        """What it answered, in a few words, where it took the message. Raises Failed."""
+        """A summary of the answer if the message was accepted. Raises DeliveryFailed."""
         status, headers, content = answer
         try:
             answered = json.loads(content)

@@ -1,4 +1,4 @@
-"""DingTalk's custom robot: markdown, signed in the address; at most 20 messages a minute, 20,000 bytes each."""
+"""DingTalk's custom robot: markdown, signed in the URL; at most 20 messages a minute, 20,000 bytes each."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ _CODES: Final = Codes(
 
 
 class DingTalk:
-    """See `Channel`. Without a ``secret`` the robot's security setting is a keyword or this machine's address."""
+    """See `Channel`. Without ``secret``, the robot is secured by a keyword or this machine's address."""
 
     name, at_once = "dingtalk", 1
 
@@ -63,6 +63,6 @@ class DingTalk:
 
 
 def signature(secret: str, timestamp_ms: int) -> str:
-    """HMAC-SHA256 under the secret of time and secret, in base64."""
+    """HMAC-SHA256 of time and secret, keyed with the secret, in base64."""
     signed = f"{timestamp_ms}\n{secret}".encode()
     return base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256)).decode()

@@ -15,7 +15,7 @@ from streams.consumers.notify.channels.chatbot import Codes
 from streams.consumers.notify.channels.text import about, clipped, halves, plain
 from streams.consumers.notify.messages.message import Message
 
-_MOST_BYTES: Final = 8_000  # of each language
+_MOST_BYTES: Final = 8_000  # per language
 _COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}
 _CODES: Final = Codes(
     names=("code", "StatusCode"),
@@ -31,7 +31,7 @@ _CODES: Final = Codes(
 
 
 class Feishu:
-    """See `Channel`. Without a ``secret`` the robot's security setting is a keyword or this machine's address."""
+    """See `Channel`. Without ``secret``, the robot is secured by a keyword or this machine's address."""
 
     name, at_once = "feishu", 1
 
@@ -73,7 +73,7 @@ class Feishu:
 
 
 def signature(secret: str, timestamp_s: int) -> str:
-    """Time and secret are the key, and what is signed is empty; in base64."""
+    """HMAC-SHA256 of an empty text, keyed with time and secret, in base64."""
     return base64.b64encode(hmac.digest(f"{timestamp_s}\n{secret}".encode(), b"", hashlib.sha256)).decode()
 
 

@@ -1,4 +1,4 @@
-"""A message as text for people in a chat: Chinese, then English, in which nothing of a record acts as markup."""
+"""A message as chat text: Chinese, then English. Nothing from a record acts as markup."""
 
 import re
 from typing import Final
@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from streams.consumers.notify.messages.message import Message
 
-# Of records come words in which somebody could hide a link, a picture or a mention; these look alike and do nothing.
+# Text from records could hide a link, a picture or a mention; these replacements look alike and have no effect.
 _ACTIVE: Final = str.maketrans("<>[]`*|~@#", "＜＞［］｀＊｜～＠＃")
-# What ends a line, so that markup would begin one, and what shows text in another order than it has.
+# Characters that end a line, after which markup could start, and those that reorder the displayed text.
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-# Chat programs make links of whatever looks like one: of schemes, of names of hosts, of addresses of machines.
+# Chat programs turn anything that looks like a link into one: schemes, host names, IP addresses.
 _SCHEME: Final = re.compile(
     r"(?<=\w):(?=//)|(?i:(?<=\bmailto)|(?<=\btel)|(?<=\bsms)|(?<=\bdata)|(?<=\bjavascript)):(?=\S)"
 )
@@ -18,9 +18,9 @@ _DOT: Final = re.compile(r"(?<=[\w-])[.．。｡](?=[^\W\d_])|(?<=\d)\.(?=\d{1,3
 
 
 def plain(text: str) -> str:
-    """``text`` in which no character acts in any robot's markup, and nothing becomes a link or a mention.
+    """``text`` without active markup of any robot, and without links or mentions.
 
-    The dots and colons that would make a link are put into brackets, as people who pass on hostile addresses do.
+    Dots and colons that would make a link are put in brackets, as is usual for hostile addresses.
     """
     text = _UNSEEN.sub(" ", text).translate(_ACTIVE)
     return _DOT.sub(_bracketed, _SCHEME.sub(_bracketed, text))
@@ -37,7 +37,7 @@ def halves(message: Message) -> tuple[list[str], list[str]]:
 
 
 def markdown(message: Message, link: str | None, most: int) -> str:
-    """As the markdown of DingTalk and WeCom, at most so many bytes of UTF-8."""
+    """The message in the markdown of DingTalk and WeCom, at most ``most`` bytes of UTF-8."""
     zh, en = halves(message)
     tail = f"\n\n[详情 Details]({about(link, message.tenant_id)})" if link and message.tenant_id else ""
     room = (most - len(tail.encode())) // 2 - 2
@@ -46,7 +46,7 @@ def markdown(message: Message, link: str | None, most: int) -> str:
 
 
 def clipped(lines: list[str], most: int) -> str:
-    """The lines as paragraphs, at most so many bytes; what does not fit is said to be missing."""
+    """The lines as paragraphs, at most ``most`` bytes; an ellipsis marks a cut."""
     text = "\n\n".join(lines)
     encoded = text.encode()
     if len(encoded) <= most:
@@ -55,5 +55,5 @@ def clipped(lines: list[str], most: int) -> str:
 
 
 def about(link: str, tenant_id: str) -> str:
-    """The house's page about a tenant."""
+    """The URL of the operator's page about a tenant."""
     return link.replace("{tenant}", quote(tenant_id, safe=""))

@@ -1,4 +1,4 @@
-"""A webhook of the house's own: each message as JSON, signed as Standard Webhooks has it (docs/guides/notify.md)."""
+"""A custom webhook: each message as JSON, signed as in Standard Webhooks (docs/guides/notify.md)."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from streams.consumers.notify.messages.message import Message
 
 
 class Webhook:
-    """See `Channel`. ``webhook-id`` is the message's own id, the same each time it comes."""
+    """See `Channel`. ``webhook-id`` identifies the message and is the same at each retry."""
 
     name, at_once, per_minute = "webhook", 1, None
 
@@ -49,12 +49,12 @@ class Webhook:
 
 
 def identity(message: Message) -> str:
-    """What a message is known by, without anything that a header cannot carry: `Message.id` may hold a tenant's id."""
+    """A message's id for a header: `Message.id` may contain a tenant's id, which a header cannot carry."""
     return f"msg_{hashlib.sha256(message.id.encode()).hexdigest()[:32]}"
 
 
 def key(secret: str) -> bytes:
-    """``whsec_`` and base64, as Standard Webhooks writes a secret, or any text as it is."""
+    """The key of a secret: decodes ``whsec_`` and base64, as in Standard Webhooks; other text is used as it is."""
     if secret.startswith("whsec_"):
         try:
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)

@@ -1,4 +1,4 @@
-"""WeCom's group robot: markdown, its key in the address; at most 20 messages a minute, 4,096 bytes each."""
+"""WeCom's group robot: markdown, with its key in the URL; at most 20 messages a minute, 4,096 bytes each."""
 
 from collections.abc import Sequence
 from typing import Final

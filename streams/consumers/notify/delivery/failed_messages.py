@@ -1,4 +1,4 @@
-"""Messages that were given up: which, and told again once somebody has mended their receiver."""
+"""Messages that were given up: lists them, and delivers them again once their receiver is repaired."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,9 +14,9 @@ from streams.settings.load import Settings
 
 
 class FailedMessages(NamedTuple):
-    """A message that a channel's receiver refused for good.
+    """A message that was given up.
 
-    ``over``: what it was of has ended since, or more was told of that since, so that to tell it now would be wrong.
+    ``over``: its subject has ended since, or a newer message about it was sent, so that sending it now would be wrong.
     """
 
     number: int
@@ -27,7 +27,7 @@ class FailedMessages(NamedTuple):
 
 
 def kept(settings: Settings) -> AbstractContextManager[Database]:
-    """The notifier's database for those who come beside it. Refused where there is none; Unavailable."""
+    """The notifier's database for other programs. Raises PermanentError if it has no notifier; TransientError."""
     return filled(
         settings.notify_database.get_secret_value(),
         "notify",
@@ -38,7 +38,7 @@ def kept(settings: Settings) -> AbstractContextManager[Database]:
 
 
 def given_up(connection: Connection) -> list[FailedMessages]:
-    """All that were given up within a month and not told again, the oldest first."""
+    """All messages that were given up within the last 30 days and not sent again, oldest first."""
     table = OUTBOX.c
     rows = connection.execute(
         select(table.number, table.channel, table.message, table.ended_ms)
@@ -49,13 +49,13 @@ def given_up(connection: Connection) -> list[FailedMessages]:
         FailedMessages(number, channel, outbox.decode(text), at_ms, False) for number, channel, text, at_ms in rows
     ]
     stands = {outbox.key(one.message): one.message for one in outbox.standing(connection)}
-    # Alertmanager's own are not reminded of any more, though they may go on.
+    # An Alertmanager gets no more reminders of its given-up messages, though what they report may last.
     forgotten = {one.message.id: one for one in found if one.channel.startswith("alertmanager")}
     return [one._replace(over=_over(connection, one.message, stands, forgotten)) for one in found]
 
 
 def tell_again(connection: Connection, some: Sequence[FailedMessages], now_ms: int) -> int:
-    """Have these delivered after all, those that are over left out; how many that are."""
+    """Queue these messages again, except those that are over. Returns how many are queued."""
     revived = 0
     for one in some:
         row = update(OUTBOX).where(OUTBOX.c.number == one.number, OUTBOX.c.state == "given_up")
@@ -77,7 +77,7 @@ def _over(
 
 
 def _followed(connection: Connection, one: FailedMessages) -> bool:
-    """Whether more was told of the same since."""
+    """Whether a newer message about the same was queued."""
     table, about = OUTBOX.c, outbox.key(one.message)
     later = connection.execute(
         select(table.message).where(table.channel == one.channel, table.number > one.number)

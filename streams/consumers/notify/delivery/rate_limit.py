@@ -1,4 +1,4 @@
-"""How many messages a minute a robot is sent: kept in the database, so that a restart does not begin the count anew."""
+"""Limits how many messages a minute a robot gets. The count is stored, so that a restart does not reset it."""
 
 import time
 from collections import deque
@@ -12,14 +12,14 @@ from streams.consumers.notify.channels.base import TIMEOUT
 from streams.consumers.notify.tables import SENT
 
 _WINDOW_S: Final = 60.0
-# A receiver may count a message when it has read it: until the answer it is not known when that was.
+# A receiver may count a message when it reads it, which is unknown until it answers.
 _UNANSWERED_S: Final = _WINDOW_S + (TIMEOUT.total or 0.0)
 _KEPT_MS: Final = round(_UNANSWERED_S * 1000)
 
 
 class RateLimit:
-    """Of one channel. ``per_minute`` None: no limit. ``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only
-    increases. What failed counts, too: its receiver may have counted it."""
+    """The limit of one channel. ``per_minute`` None: no limit. ``clock`` gives epoch ms and may go back; ``elapsed_s``
+    only increases. Failed messages count too: the receiver may have counted them."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class RateLimit:
     ) -> None:
         self._channel, self._per_minute, self._database = channel, per_minute, database
         self._clock, self._elapsed_s = clock, elapsed_s
-        self._until_s: deque[float] | None = None  # until when each one sent counts
+        self._until_s: deque[float] | None = None  # until when each sent message counts
 
     async def room(self) -> int | None:
-        """How many may be sent now; None: any number. Raises Unavailable."""
+        """How many may be sent now; None for any number. Raises TransientError."""
         if self._per_minute is None:
             return None
         if self._until_s is None:
@@ -44,19 +44,19 @@ class RateLimit:
         return self._per_minute - len(self._until_s)
 
     async def take(self) -> None:
-        """Count one, committed before it is sent. Raises Unavailable."""
+        """Count one message, committed before it is sent. Raises TransientError."""
         if self._until_s is not None:
             await self._database.run(self._store)
             self._until_s.append(self._elapsed_s() + _UNANSWERED_S)
 
     def answered(self) -> None:
-        """The last one counted has been answered: its receiver counted it by now."""
+        """The last counted message was answered: its receiver has counted it by now."""
         if self._until_s:
             self._until_s[-1] = self._elapsed_s() + _WINDOW_S
 
     def _stored(self, connection: Connection) -> list[float]:
         now_ms, now_s, of_channel = self._clock(), self._elapsed_s(), SENT.c.channel == self._channel
-        # One of the future was sent before the clock was set back: it counts for no longer than if sent now.
+        # A time in the future was stored before the clock was set back: it counts no longer than if sent now.
         connection.execute(update(SENT).where(of_channel, SENT.c.at_ms > now_ms).values(at_ms=now_ms))
         rows = connection.execute(
             select(SENT.c.at_ms).where(of_channel, SENT.c.at_ms > now_ms - _KEPT_MS).order_by(SENT.c.number)

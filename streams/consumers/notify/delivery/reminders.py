@@ -1,4 +1,4 @@
-"""Reminds Alertmanager of what lasts, so that it does not take it for resolved."""
+"""Sends reminders to Alertmanager of lasting messages, so that it does not resolve them."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ _PROBES: Final = 3
 
 
 class Reminders:
-    """Of one Alertmanager. One that it refuses five times while it takes others is given up."""
+    """The reminders of one Alertmanager. A message that it refuses five times while it accepts others is given up."""
 
     def __init__(
         self, channel: Alertmanager, database: Database, telemetry: NotifyMetrics, elapsed_s: Callable[[], float]
@@ -35,7 +35,7 @@ class Reminders:
         self._refused: Counter[str] = Counter()  # by the message's id
 
     async def step(self) -> None:
-        """Remind it, if it is time. Raises Unavailable, of the database."""
+        """Send reminders if they are due. Raises TransientError if the database is unavailable."""
         if self._elapsed_s() < self._next_s:
             return
         standing, most = await self._database.run(outbox.standing), self._channel.at_once
@@ -51,7 +51,7 @@ class Reminders:
         self._failures, self._next_s = 0, self._elapsed_s() + _EVERY_S
 
     async def _remind_of(self, some: Sequence[LastingMessage]) -> None:
-        """Raises Failed, of the receiver; a message that it fails at alone holds no other up."""
+        """Raises DeliveryFailed if the receiver fails; a message that alone fails does not delay others."""
         failed = await self._tried(some)
         if failed is None:
             return

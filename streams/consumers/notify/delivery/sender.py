@@ -1,4 +1,4 @@
-"""Empties the outbox to one channel: at least once, backing off while it does not answer, a flood as a digest."""
+"""Empties the outbox to one channel: at least once, with backoff on failure, and a digest under a flood."""
 
 import asyncio
 import math
@@ -28,19 +28,19 @@ _MINUTE_MS: Final = 60_000
 _LAST_RETRY_S: Final = 300.0
 _ATTEMPTS: Final = 5
 _IN_DOUBT: Final = 3
-"""After so many unattributed failures of a message others are tried, to see whether it is the message."""
+"""After this many unattributed failures of a message, other messages are tried to find the cause."""
 _PROBES: Final = 3
-"""So many are tried in one round."""
+"""How many messages are tried in one round."""
 
 
 class Sender:
-    """One channel's. What one cannot deliver waits in the outbox, and holds no other channel up.
+    """Delivers one channel's messages. What it cannot deliver waits in the outbox and does not delay other channels.
 
-    A failure may be the message's fault or the receiver's. Where the answer does not show which, the message is tried
-    again; after `_IN_DOUBT` failures messages of other tenants are tried. If the receiver takes one of them and then
-    fails at the first one once more, that one is set aside, tried less and less often, and given up; if it takes none,
-    the receiver is at fault and all wait in their order. Later messages of a tenant wait for one that is set aside.
-    What is known of a message's failures is stored with it.
+    A failure may be caused by the message or by the receiver. If the answer does not show which, the message is tried
+    again; after `_IN_DOUBT` failures messages of other tenants are tried. If the receiver accepts one of them and then
+    fails at the first again, that message is set aside, retried with increasing delays, and given up; if it accepts
+    none, the receiver is the cause and all wait in order. Later messages of a tenant wait for one that is set aside.
+    The failure counts of a message are stored with it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Sender:
         telemetry: NotifyMetrics,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``clock`` gives epoch ms, and may be set back; ``elapsed_s`` only increases."""
+        """``clock`` gives epoch ms and may go back; ``elapsed_s`` only increases."""
         self._channel, self._database = channel, database
         self._clock, self._telemetry = clock, telemetry
         self._elapsed_s = elapsed_s
@@ -61,12 +61,12 @@ class Sender:
         )
         self._failures = 0
         self._rest_until_s = -math.inf
-        self._passed = False  # whether the last request did
+        self._passed = False  # whether the last request succeeded
         self._suspects: dict[int, OutboxRow] | None = None  # see `outbox.suspects`
         self._held: set[str] = set()  # tenants of whom a message was set aside in this step
 
     async def run(self) -> None:
-        """Deliver, for as long as it is let."""
+        """Deliver until cancelled."""
         while True:
             try:
                 await self.step()
@@ -76,7 +76,7 @@ class Sender:
             await asyncio.sleep(LOOK_S)
 
     async def step(self) -> None:
-        """Deliver what can be delivered now. Raises Unavailable, of the database."""
+        """Deliver what can be delivered now. Raises TransientError if the database is unavailable."""
         if self._elapsed_s() < self._rest_until_s:
             return
         name, now_ms, room = self._channel.name, self._clock(), await self._limit.room()
@@ -100,7 +100,7 @@ class Sender:
             await self._reminders.step()
 
     async def _deliver(self, rows: Sequence[OutboxRow], room: int | None) -> None:
-        """All of these. Raises Failed where the channel is to be left alone for a while."""
+        """Deliver these rows. Raises DeliveryFailed if the channel must pause."""
         if room is None:
             for batch in _batches(rows, self._channel.at_once):
                 await self._send(batch)
@@ -115,8 +115,8 @@ class Sender:
             await self._send(digested, digest([row.message for row in digested], self._clock(), unnamed))
 
     async def _probe(self, rows: Sequence[OutboxRow], room: int | None) -> None:
-        """The first, so that the order is kept where it passes, and those that failed least, until one passes; then
-        those that failed before it once more. Raises Failed where none passes."""
+        """Try the first row, to keep the order if it succeeds, then those that failed least, until one succeeds; then
+        retry those that failed before it. Raises DeliveryFailed if none succeeds."""
         failed: list[tuple[OutboxRow, DeliveryFailed]] = []
         tried = [*rows[:1], *sorted(rows[1:], key=lambda row: row.unattributed)]
         for row in tried[: _PROBES if room is None else min(_PROBES, room)]:
@@ -134,7 +134,7 @@ class Sender:
             await self._send([row._replace(unattributed=row.unattributed + 1)])
 
     async def _send(self, rows: Sequence[OutboxRow], instead: Message | None = None) -> None:
-        """These, or ``instead`` of them one for all. Raises Failed where the channel is to rest for a while."""
+        """Send these rows, or ``instead`` in place of all of them. Raises DeliveryFailed if the channel must pause."""
         rows = [row for row in rows if row.message.tenant_id not in self._held]
         if not rows:
             return
@@ -160,7 +160,7 @@ class Sender:
         await self._blame_suspects(numbers)
 
     async def _failed(self, rows: Sequence[OutboxRow], failed: DeliveryFailed, digested: bool) -> None:
-        """Set aside what is at fault. Raises Failed where it is not known, or the receiver is."""
+        """Set aside the message at fault. Raises DeliveryFailed if the cause is unknown, or is the receiver."""
         self._telemetry.failed(self._channel.name)
         passed, self._passed = self._passed, False
         if failed.receiver_alone:
@@ -185,7 +185,7 @@ class Sender:
         self._suspected()[row.number] = row
 
     async def _blame_suspects(self, delivered: Sequence[int]) -> None:
-        """Others pass: what failed again meanwhile did because of itself."""
+        """Others were delivered: the suspects failed again because of themselves."""
         suspects = self._suspected()
         for number in delivered:
             suspects.pop(number, None)
@@ -193,7 +193,7 @@ class Sender:
             await self._set_aside(row, "the receiver fails at it and takes others")
 
     async def _set_aside(self, row: OutboxRow, why: str) -> None:
-        """Try this one later, or not any more."""
+        """Retry this row later, or give it up."""
         self._suspected().pop(row.number, None)
         self._hold(row)
         now_ms, name = self._clock(), self._channel.name
@@ -242,7 +242,7 @@ def _in_doubt(row: OutboxRow) -> bool:
 
 
 def _first_of_tenants(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-    """The next message of each tenant, but for those that are known to fail."""
+    """The next message of each tenant, except those that are known to fail."""
     first: dict[str | int, OutboxRow] = {}
     for row in rows:
         first.setdefault(row.message.tenant_id or row.number, row)
@@ -254,7 +254,7 @@ def _backoff_ms(attempts: int) -> int:
 
 
 def _batches(rows: Sequence[OutboxRow], most: int) -> Iterator[list[OutboxRow]]:
-    """In this order, at most so many at once; one that may be at fault alone."""
+    """The rows in order, at most ``most`` in a batch; a row that may be at fault is a batch of its own."""
     batch: list[OutboxRow] = []
     for row in rows:
         alone = row.attempts > 0 or _in_doubt(row)

@@ -1,4 +1,4 @@
-"""The message that records of a topic were deleted before anybody was told of them."""
+"""The message that records of a topic were deleted before anybody was notified of them."""
 
 from monitor.text.masking import mask_numbers
 from schemas.outputs import Reason
@@ -7,7 +7,7 @@ from streams.consumers.notify.messages.message import Message
 
 
 def records_lost(gone: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
-    """``of_alerts``: what fired before is taken for over; else how tenants stand may not be known."""
+    """``of_alerts``: earlier alerts are considered over; otherwise tenant states may be incomplete."""
     what = mask_numbers(str(gone))
     next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: standings may be incomplete, look into the ledger")
     if of_alerts:

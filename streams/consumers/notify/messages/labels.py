@@ -1,4 +1,4 @@
-"""Labels of what messages are about."""
+"""Labels of the message subjects."""
 
 from typing import Final
 
@@ -15,4 +15,4 @@ WHAT: Final = {
     "digest": BilingualLabel("摘要", "Digest"),
     "records_lost": BilingualLabel("记录缺失", "Records lost"),
 }
-"""`Message.what` by its names."""
+"""The labels of `Message.what`."""

@@ -1,4 +1,4 @@
-"""What is told: one message, the same for every channel, which says it in its own form."""
+"""The message: the same for every channel, which renders it in its own form."""
 
 from typing import Final, Literal
 
@@ -15,7 +15,7 @@ What = Literal[
 
 
 class MessageItem(Struct, frozen=True):
-    """One of the things that a message about several names."""
+    """One entry of a message about several things."""
 
     tenant_id: str
     behaviour: str
@@ -25,12 +25,12 @@ class MessageItem(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One thing to be told. ``id`` never changes: whoever gets a message twice knows it by that.
+    """One notification. ``id`` never changes, so that a receiver recognises a duplicate.
 
-    ``what`` it is about: of a decision its kind, or that it is pending. ``refs`` are ids of alerts and enforcement
-    events. ``standing``: for Alertmanager, ``on`` what goes on until it is told ``off``, None what happens once.
-    ``others``: False for what Alertmanager alone has to hear. ``items``: what a message about several is about; those
-    of a digest are the worst.
+    ``what``: its subject; for a decision its kind, or that it is pending. ``refs``: ids of alerts and enforcement
+    events. ``standing``: for Alertmanager, ``on`` if it lasts until an ``off`` message, None for a single event.
+    ``others``: False if only Alertmanager gets it. ``items``: the entries of a message about several things; those of a
+    digest are the worst.
     """
 
     id: str
@@ -49,5 +49,5 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 def rank(severity: str) -> int:
-    """How bad it is: a severity's place among them."""
+    """The position of a severity, lowest first."""
     return SEVERITIES.index(severity)

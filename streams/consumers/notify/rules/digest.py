@@ -1,4 +1,4 @@
-"""Keeps a flood short: what is sent one by one, what in one digest; and the summary of a day's silent ones."""
+"""Digests: which messages are sent one by one and which in a digest; and the daily summary of silent messages."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -17,14 +17,14 @@ _TENANTS = 10
 
 
 class DigestPlan(NamedTuple):
-    """What to send next: messages each by itself, then one digest of the others, if there are any."""
+    """What to send next: single messages, then one digest of the others, if any."""
 
     single: list[Message]
     digested: list[Message]
 
 
 def plan(waiting: Sequence[Message], room: int) -> DigestPlan:
-    """Of what is waiting, oldest first, with room for so many messages: all, or the worst ones and a digest."""
+    """Plan ``waiting``, oldest first, with room for ``room`` messages: all, or the worst ones and a digest."""
     if room <= 0:
         return DigestPlan([], [])
     if len(waiting) <= room:
@@ -36,9 +36,9 @@ def plan(waiting: Sequence[Message], room: int) -> DigestPlan:
 
 
 def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = ()) -> Message:
-    """One message for many: how many of which kind, and the worst.
+    """One message for many: the count of each kind, and the worst ones.
 
-    ``unnamed``: ids of those that are counted and not named, because their text may be what a receiver fails at.
+    ``unnamed``: ids of messages that are only counted, because their text may be what makes a receiver fail.
     """
     n = len(messages)
     tenants = len({m.tenant_id for m in messages if m.tenant_id})
@@ -59,7 +59,7 @@ def digest(messages: Sequence[Message], now_ms: int, unnamed: Collection[str] = 
 
 
 def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
-    """What of a day was not told one by one, because people had just heard the like of it."""
+    """The daily summary of messages that were not sent because people had just been notified of the same."""
     n = len(silent)
     by_tenant = Counter(each.tenant_id for each in silent)
     worst = {
@@ -98,7 +98,7 @@ def summary(silent: Sequence[SilentMessage], at_ms: int) -> Message:
 
 
 def _counted(each: Iterable[tuple[str, str]]) -> Reason:
-    """How many of each kind, the most first."""
+    """The count of each kind, largest first."""
     said = []
     for (what, over), n in sorted(Counter(each).items(), key=lambda pair: (-pair[1], pair[0])):
         name = label(WHAT, what)

@@ -1,4 +1,4 @@
-"""Decides what is worth saying of a tenant: alerts, decisions and the time in, messages out. No clock, no I/O."""
+"""Decides what to send about a tenant: alerts, decisions and the time in, messages out. No clock, no I/O."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ REPEATED = "repeat_violation"
 
 @dataclass(frozen=True, slots=True)
 class SilentMessage:
-    """What was not told because people had just heard the like of it: the summary of the day counts it."""
+    """A message that was not sent because people had just been notified of the same; the daily summary counts it."""
 
     tenant_id: str
     behaviour: str
@@ -32,14 +32,14 @@ class SilentMessage:
 
 @dataclass(slots=True)
 class RuleOutput:
-    """What came of one record or of the time: what is told, and what is not, in order."""
+    """The result of one record or of a timer: messages to send, and silent ones, in order."""
 
     messages: list[Message] = field(default_factory=list)
     silent: list[SilentMessage] = field(default_factory=list)
 
 
 class NotificationRules:
-    """Changes what is known of a tenant (`TenantState`) and says what people hear of it."""
+    """Updates a tenant's state (`TenantState`) and returns the messages about it."""
 
     def __init__(self, policy: Policy, throttle: Throttle) -> None:
         self.policy = policy
@@ -50,7 +50,7 @@ class NotificationRules:
         self._words = MessageTemplates(policy)
 
     def alert(self, tenant_id: str, tenant: TenantState, alert: Alert, now_ms: int) -> RuleOutput:
-        """An alert fires, is sent again, or is over."""
+        """Handle an alert that fires, is sent again, or is resolved."""
         said = RuleOutput()
         if alert.state == "resolved":
             self._resolve(tenant_id, tenant, alert, said)
@@ -66,7 +66,7 @@ class NotificationRules:
         return said
 
     def decision(self, tenant_id: str, tenant: TenantState, event: Enforcement, now_ms: int) -> RuleOutput:
-        """Something was decided, upheld, taken back, or has lapsed."""
+        """Handle a decision, an upholding, a reversal or a lapse."""
         said, data = RuleOutput(), event.data
         tenant.on_record = data.violations_on_record
         closed = self._close(tenant, event)
@@ -79,7 +79,7 @@ class NotificationRules:
         what: What = "pending" if data.status == "pending_review" else data.kind
         severity = _severity(event)
         last_ms = thread.decided.get(what)
-        # A review's outcome is told each time: somebody acts on it. A lapse is not: people heard that it would come.
+        # A review's outcome is always sent: somebody acts on it. A lapse is not: people were told that it would come.
         always = data.supersedes is not None or what == "reversal"
         new = last_ms is None or now_ms - last_ms >= self._throttle.quiet_ms
         if always or (new and what != "lapse"):
@@ -92,7 +92,7 @@ class NotificationRules:
         if what == "reversal":
             self._anew(tenant, thread, now_ms)
         elif what != "lapse":
-            thread.tell_ms = None  # that it fires is known by what was decided
+            thread.tell_ms = None  # the decision has reported it
         self._waits_no_more(tenant, event, said)
         for id_, case in tenant.cases.items():
             if case.unsupported and not case.pending and id_ not in unsupported_before:
@@ -101,25 +101,25 @@ class NotificationRules:
         return said
 
     def tick(self, tenant_id: str, tenant: TenantState, now_ms: int) -> RuleOutput:
-        """Time has come: what has fired for long enough is told, and what has for too long is taken for over."""
+        """Run the timers: send alerts that have fired long enough, and end those that have fired for too long."""
         said = RuleOutput()
         for behaviour, thread in tenant.threads.items():
             self._outlast(tenant_id, behaviour, thread, now_ms, said)
             if thread.pending and tenant.waits_until_ms(behaviour) <= now_ms:
-                # Its lapse may have been lost; no review can come before it any more.
+                # Its lapse may have been lost; a review can no longer come first.
                 for severity, tier in thread.pending:
                     said.messages.append(self._words.unheard(tenant_id, behaviour, tier, severity, now_ms))
                 thread.pending = []
             if thread.tell_ms is not None and thread.tell_ms <= now_ms:
                 thread.tell_ms = None
                 if tenant.stopped:
-                    continue  # nothing follows now; when what stands is reversed, it is told
+                    continue  # nothing follows now; it is sent if the decision is reversed
                 self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
         self._forget(tenant, now_ms)
         return said
 
     def behaviour_of(self, rule_id: str) -> str:
-        """The behaviour that a rule names; a rule that the policy does not have is a thread of its own."""
+        """The behaviour of a rule; a rule that the policy does not have is a thread of its own."""
         return self._behaviours.get(rule_id, rule_id)
 
     # Alerts -----------------------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ class NotificationRules:
         worst = thread.severity
         if thread.told is not None:
             if rank(worst) > rank(thread.told):
-                # For Alertmanager this is another alert: severity is one of its labels.
+                # For Alertmanager this is a different alert: severity is one of its labels.
                 tier = self._tier(behaviour)
                 said.messages.append(self._words.superseded(tenant_id, behaviour, tier, thread.told, now_ms))
                 self._tell(tenant_id, tenant, behaviour, thread, now_ms, said)
         elif tenant.stopped or thread.tell_ms is not None:
-            pass  # while a termination or a ban stands, no measured rule decides anything: nothing follows
+            pass  # while a termination or a ban is in force, no measured rule decides: nothing follows
         elif began and self._heard(thread, now_ms):
             alert_id, alert = next(iter(thread.firing.items()))
             said.silent.append(SilentMessage(tenant_id, behaviour, "alert", worst, alert.at_ms, alert_id))
@@ -150,7 +150,7 @@ class NotificationRules:
             thread.tell_ms = now_ms + self._throttle.delay_ms
 
     def _resolve(self, tenant_id: str, tenant: TenantState, alert: Alert, said: RuleOutput) -> None:
-        """Wherever it fires, however bad it is by now: the policy and what is told may be others than when it began."""
+        """Remove the alert from every thread: the policy and the severity may have changed since it began."""
         for behaviour, thread in tenant.threads.items():
             if thread.firing.pop(alert.alert_id, None) and not thread.firing:
                 if thread.told is not None:
@@ -167,7 +167,7 @@ class NotificationRules:
             thread.end()
 
     def _anew(self, tenant: TenantState, thread: AlertThread, now_ms: int) -> None:
-        """After a decision was taken back the next one is news again, and so is what fires all the while."""
+        """After a reversal, the next decision is news again, and so is everything that still fires."""
         thread.decided = {"reversal": now_ms}
         thread.told_ms = None
         if not tenant.stopped:
@@ -182,7 +182,7 @@ class NotificationRules:
         thread.told, thread.told_ms = thread.severity, now_ms
 
     def _heard(self, thread: AlertThread, now_ms: int) -> bool:
-        """Whether people have just heard of it, be it by an alert or by a decision."""
+        """Whether people were just notified of it, by an alert or by a decision."""
         heard = [at for what, at in thread.decided.items() if what != "reversal"]
         heard += [thread.told_ms] if thread.told_ms is not None else []
         return bool(heard) and now_ms - max(heard) < self._throttle.quiet_ms
@@ -190,14 +190,14 @@ class NotificationRules:
     # Decisions --------------------------------------------------------------------------------------------------
 
     def _close(self, tenant: TenantState, event: Enforcement) -> NotifiedCase | None:
-        """The case that the event makes final or takes back, which is in force no more under its old id."""
+        """Remove the case that the event makes final or takes back; its old id is no longer in force."""
         return tenant.cases.pop(event.data.supersedes or event.data.reverses or "", None)
 
     def _take_back(self, tenant: TenantState, event: Enforcement, closed: NotifiedCase | None) -> None:
         reversed_id = event.data.reverses
         tenant.violations = [violation for violation in tenant.violations if violation.id != reversed_id]
         if closed is not None and closed.pending and closed.unsupported:
-            # A pending escalation that falls gives back what it had used; one that is overturned or lapses does not.
+            # A pending escalation reversed for lack of violations releases them; one overturned or lapsed does not.
             for violation in tenant.violations:
                 if violation.id in closed.used and closed.rule_id in violation.used_by:
                     violation.used_by.remove(closed.rule_id)
@@ -227,7 +227,7 @@ class NotificationRules:
             tenant.cases[event.id] = case
 
     def _waits_no_more(self, tenant: TenantState, event: Enforcement, said: RuleOutput) -> None:
-        """Alertmanager hears when no decision of a thread waits any more; the others hear what became of it."""
+        """Notify Alertmanager when no decision of a thread is pending; other channels get the decisions' outcomes."""
         waiting = {case.behaviour for case in tenant.cases.values() if case.pending}
         for behaviour, thread in tenant.threads.items():
             if behaviour in waiting:
@@ -242,7 +242,7 @@ class NotificationRules:
         return self._tiers.get(behaviour, "none")
 
     def _forget(self, tenant: TenantState, now_ms: int) -> None:
-        """What cannot matter any more: threads that nobody was told of lately, violations that no escalation counts."""
+        """Drop what cannot matter any more: threads without recent messages, violations that no escalation counts."""
         quiet_before_ms = now_ms - self._throttle.quiet_ms
         for behaviour in [key for key, thread in tenant.threads.items() if thread.idle(quiet_before_ms)]:
             del tenant.threads[behaviour]
@@ -250,7 +250,7 @@ class NotificationRules:
 
 
 def _severity(event: Enforcement) -> Severity:
-    """Of a decision: what ends service is critical."""
+    """A decision's severity: critical for the tiers that end service."""
     data = event.data
     if data.kind in ("reversal", "lapse"):
         return "warning"

@@ -1,4 +1,4 @@
-"""By which policy people are told of what: that of the settings, or those that the workers have noted since."""
+"""The rules for each record: by the policy of the settings, or by those that the workers have recorded since."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +9,9 @@ from streams.consumers.notify.rules.throttle import Throttle
 
 
 class RulesByPolicy:
-    """A desk for each policy. It may be asked in another thread than that in which it follows.
+    """The notification rules of each policy. Look-ups may run in a different thread from `follow`.
 
-    ``begun`` is the hash of the policy that the workers began with, None where that is not known (yet).
+    ``begun`` is the hash of the workers' first policy; None while it is unknown.
     """
 
     def __init__(self, policy: Policy, throttle: Throttle) -> None:
@@ -22,7 +22,7 @@ class RulesByPolicy:
         self._noted: Mapping[int, Sequence[tuple[int, NotificationRules]]] = {}
 
     def follow(self, noted: Mapping[int, Sequence[tuple[int, Policy]]]) -> None:
-        """These policies were noted by partition, each with the event time from which it holds, in their order."""
+        """Set the recorded policies of each partition, each with the event time from which it applies, in order."""
         known = {rules.policy.sha256: rules for rules in self._known.values()}
         rules_by_policy: dict[int, Sequence[tuple[int, NotificationRules]]] = {}
         for number, some in noted.items():
@@ -37,19 +37,19 @@ class RulesByPolicy:
         if first is None:
             self.begun = self._first.policy.sha256
         else:
-            # Topics to which a state was moved begin with what was in force.
+            # Topics to which a state was migrated begin with the policy in force.
             self.begun = None if first[0] else first[1].policy.sha256
 
     def of_alert(self, number: int, alert: Alert) -> NotificationRules:
-        """For an alert of that partition."""
+        """The rules for an alert of that partition."""
         return self._at(number, alert.updated_ms)
 
     def of_decision(self, number: int, event: Enforcement) -> NotificationRules:
-        """For a decision of that partition, which names its policy."""
+        """The rules for a decision of that partition, by the policy that it names."""
         return self._known.get(event.data.policy.sha256) or self._at(number, event.data.decided_ms)
 
     def now(self, now_ms: int) -> NotificationRules:
-        """For what the time brings: of the policy that holds by then, in any partition."""
+        """The rules for timers: of the latest policy that applies by then in any partition."""
         past = [version for some in self._noted.values() for version in some if version[0] <= now_ms]
         return max(past, key=lambda version: version[0])[1] if past else self._first
 

@@ -1,4 +1,4 @@
-"""What messages say, in Chinese and English: what happened, the numbers, how the tenant stands, what happens next."""
+"""Message texts in Chinese and English: what happened, the figures, the tenant's status, what happens next."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from streams.consumers.notify.rules.tenant_state import AlertThread, NotifiedCas
 
 
 class MessageTemplates:
-    """The messages about one tenant, under a policy."""
+    """Builds the messages about one tenant under a policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -54,7 +54,7 @@ class MessageTemplates:
         )
 
     def over(self, tenant_id: str, tenant: TenantState, behaviour: str, tier: str, alert: Alert) -> Message:
-        """Nothing of a thread fires any more."""
+        """Nothing in a thread fires any more."""
         return Message(
             id=f"over:{alert.alert_id}:{tenant.threads[behaviour].told_ms}",
             what="alert",
@@ -70,29 +70,29 @@ class MessageTemplates:
         )
 
     def superseded(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
-        """The thread goes on as a worse one."""
+        """The thread continues with a higher severity."""
         return self._ends(
             f"worse:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
     def outlasted(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
-        """It has fired for so long without a word that it is taken for over."""
+        """An alert has fired for so long without an update that it is considered over."""
         return self._ends(
             f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
     def unheard(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
-        """The time for a review of the thread's decisions is over, and nothing was heard of what became of them."""
+        """The review deadline of the thread's decisions has passed without a known outcome."""
         id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{now_ms}"
         return self._ends(id_, "pending", tenant_id, behaviour, tier, severity, now_ms)
 
     def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
-        """No decision of the thread waits for review any more, since that event."""
+        """Since ``event``, no decision of the thread is pending."""
         id_ = f"decided:{event.id}:{behaviour}:{severity}:{tier}"
         return self._ends(id_, "pending", event.subject, behaviour, tier, severity, event.data.decided_ms)
 
     def decided(self, tenant: TenantState, event: Enforcement, what: What, severity: Severity) -> Message:
-        """Something was decided."""
+        """A decision."""
         data = event.data
         kind = label(labels.KINDS, data.kind)
         zh, en = kind
@@ -121,7 +121,7 @@ class MessageTemplates:
         )
 
     def unsupported(self, tenant_id: str, tenant: TenantState, id_: str, case: NotifiedCase, at_ms: int) -> Message:
-        """A final escalation has lost the violations that it rests on."""
+        """A final escalation has lost too many of the violations that it is based on."""
         left, least = case.left or 0, case.at_least or 0
         lines = (
             Reason(
@@ -166,7 +166,7 @@ class MessageTemplates:
         )
 
     def _standing(self, tenant: TenantState) -> Reason:
-        """What is on record, what waits, what stands, what holds refunds."""
+        """Violations on record, pending decisions, holds on refunds, and a ban or termination in force."""
         cases = tenant.cases.values()
         pending = sum(case.pending for case in cases)
         holds = sum(case.frozen for case in cases)
@@ -179,7 +179,7 @@ class MessageTemplates:
         return Reason(f"{zh}，{stopped.zh}", f"{en}, {stopped.en.lower()}") if stopped.zh else Reason(zh, en)
 
     def _next(self, tenant: TenantState, event: Enforcement) -> Reason:
-        """What happens next, by itself or by people's doing."""
+        """What happens next, automatically or by a person."""
         data = event.data
         if data.status == "pending_review":
             by = instant(data.review_by_ms) if data.review_by_ms is not None else "?"
@@ -212,7 +212,7 @@ class MessageTemplates:
         )
 
     def _nearest(self, tenant: TenantState, at_ms: int) -> tuple[Escalation, int] | None:
-        """The escalation that the fewest violations are missing for, and how many count for it already."""
+        """The escalation that lacks the fewest violations, and how many count towards it already."""
         counted = [
             (
                 escalation,
@@ -227,7 +227,7 @@ class MessageTemplates:
 
 
 def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int) -> Message:
-    """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), the first to lapse first."""
+    """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), first to lapse first."""
     items = tuple(
         MessageItem(
             tenant_id,
@@ -271,7 +271,7 @@ def _title(what: BilingualLabel, tenant_id: str, behaviour: str) -> Reason:
 
 
 def _figures(measure: Measure | None) -> list[Reason]:
-    """The measure beside its threshold."""
+    """The measure and its threshold."""
     if measure is None or measure.value is None:
         return []
     name = label(labels.METRIC_NAMES, measure.metric)
@@ -286,7 +286,7 @@ def _figures(measure: Measure | None) -> list[Reason]:
 
 
 def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
-    """A value, rounded so that it lies on its side of what it stands ``beside``, or a threshold as it is."""
+    """A value rounded so that it stays on its side of ``beside``; or, for None, a threshold in full."""
     known = METRICS.get(metric)
     unit = known.unit if known else "count"
     if unit == "ratio":
@@ -297,7 +297,7 @@ def _amount(metric: str, value: float, beside: float | None) -> tuple[str, str]:
 
 
 def fit(reason: Reason) -> Reason:
-    """A sentence from the topic, fit to be shown and kept: numbers masked, and not too long."""
+    """A sentence from the topic for display and storage: numbers masked, length limited."""
     return Reason(readable(reason.zh, 500), readable(reason.en, 800))
 
 

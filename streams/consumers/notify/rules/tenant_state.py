@@ -1,4 +1,4 @@
-"""What the notifier knows of a tenant: threads of alerts, decisions that wait or stand, violations. Plain data."""
+"""The notifier's state of a tenant: alert threads, decisions pending or in force, violations. Plain data."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _LONGEST_MS: Final = 30 * DAY
 
 
 class NotifiedAlert(Struct):
-    """A rule that is in breach, as its alert last said; ``heard_ms``: when it said so."""
+    """A rule in breach, as of its last alert; ``heard_ms``: when that alert was handled."""
 
     rule_id: str
     severity: Severity
@@ -23,18 +23,17 @@ class NotifiedAlert(Struct):
 
     @property
     def until_ms(self) -> int:
-        """When it is taken for over, unless it is heard of again: that it is may have been lost."""
+        """When it is considered over unless it is updated: its end may have been lost."""
         return (self.heard_ms or self.at_ms) + _LONGEST_MS
 
 
 class AlertThread(Struct):
-    """All that is going on with one behaviour of a tenant: what fires, and who was told of it.
+    """The alerts and notifications about one behaviour of a tenant.
 
-    ``firing`` are the alerts, by id. ``tell_ms``: when people will be told that it fires unless it is over by then;
-    ``told_ms``: when they were, or would have been had they not just heard of it. ``told``: the severity of which
-    they were told that it fires, None when they were not, or were told that it is over. ``decided``: when each kind
-    of decision was last told. ``pending``: as how bad Alertmanager was told
-    that decisions wait, and in which tier.
+    ``firing``: the alerts by id. ``tell_ms``: when a message will be sent unless they end before; ``told_ms``: when the
+    last one was. ``told``: the severity that was sent; None if nothing was, or the end was. ``decided``: when each kind
+    of decision was last sent. ``pending``: the severities and tiers under which Alertmanager was notified of pending
+    decisions.
     """
 
     firing: dict[str, NotifiedAlert] = field(default_factory=dict)
@@ -45,27 +44,27 @@ class AlertThread(Struct):
     pending: list[tuple[Severity, str]] = field(default_factory=list)
 
     def end(self) -> None:
-        """Nothing fires any more. Whoever was not told that it began need not hear that it is over."""
+        """Nothing fires any more. The end is only sent if the beginning was."""
         self.firing.clear()
         self.tell_ms = self.told = None
 
     @property
     def severity(self) -> Severity:
-        """Of the worst that fires."""
+        """The highest severity that fires."""
         severities = {alert.severity for alert in self.firing.values()}
         return next(level for level in ("critical", "warning", "info") if level in severities)
 
     def idle(self, before_ms: int) -> bool:
-        """Whether nothing is going on, and nobody was told anything since ``before_ms``."""
+        """Whether nothing is active and nothing was sent since ``before_ms``."""
         told = max(self.decided.values(), default=0), self.told_ms or 0
         return not self.firing and self.told is None and not self.pending and max(told) < before_ms
 
 
 class NotifiedCase(Struct):
-    """A decision that is pending, that stands (a termination, a ban), or that holds refunds.
+    """A decision that is pending, a termination or ban in force, or one that holds refunds.
 
-    Of an escalation, ``used`` are the violations it named that are not reversed, ``left`` how many are left of all
-    that it used, ``at_least`` how many it takes.
+    For an escalation, ``used`` are the violations that it named and that are not reversed, ``left`` how many remain of
+    all that it used, ``at_least`` how many it requires.
     """
 
     what: str
@@ -80,12 +79,12 @@ class NotifiedCase(Struct):
 
     @property
     def unsupported(self) -> bool:
-        """Whether too few of an escalation's violations are left."""
+        """Whether too few of an escalation's violations remain."""
         return self.left is not None and self.at_least is not None and self.left < self.at_least
 
 
 class NotifiedViolation(Struct):
-    """One on record; ``used_by`` are the escalations that have used it."""
+    """A violation on record; ``used_by`` are the escalations that have used it."""
 
     id: str
     decided_ms: int
@@ -93,7 +92,7 @@ class NotifiedViolation(Struct):
 
 
 class TenantState(Struct):
-    """One tenant: threads by behaviour, cases by the id in force, violations in the order of time."""
+    """One tenant: threads by behaviour, cases by the id in force, violations in time order."""
 
     threads: dict[str, AlertThread] = field(default_factory=dict)
     cases: dict[str, NotifiedCase] = field(default_factory=dict)
@@ -102,13 +101,13 @@ class TenantState(Struct):
 
     @property
     def stopped(self) -> str | None:
-        """The worst that stands against it: a ban, a termination, or nothing."""
+        """The most severe decision in force: a ban, a termination, or None."""
         standing = {case.what for case in self.cases.values() if not case.pending}
         return next((what for what in ("ban", "termination") if what in standing), None)
 
     @property
     def due_ms(self) -> int | None:
-        """When somebody is to be told something unless it is over by then, or something has lasted for too long."""
+        """When the next timer of the tenant is due: a message to send, or an alert or pending case that expires."""
         threads = self.threads.values()
         due = [thread.tell_ms for thread in threads if thread.tell_ms is not None]
         due += [alert.until_ms for thread in threads for alert in thread.firing.values()]
@@ -116,11 +115,11 @@ class TenantState(Struct):
         return min(due, default=None)
 
     def waits_until_ms(self, behaviour: str) -> int:
-        """Until when a review can decide a pending case of a behaviour; 0 when there is none."""
+        """The latest review deadline of the behaviour's pending cases, epoch ms; 0 if there is none."""
         cases = [case for case in self.cases.values() if case.pending and case.behaviour == behaviour]
         return max((case.review_by_ms or 0 for case in cases), default=0)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is known that could matter later."""
+        """Whether it holds nothing that could matter later."""
         return not (self.threads or self.cases or self.violations)

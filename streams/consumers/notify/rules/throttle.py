@@ -8,9 +8,9 @@ from streams.consumers.notify.messages.message import Severity
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """``least``: the least severity of an alert that anybody hears of. ``delay_ms``: an alert that is over within it
-    is not told. ``quiet_ms``: for so long the same is not told again of one behaviour of one tenant, but counted in
-    the summary of the day. ``before_lapse_ms``: how long before a decision lapses people are told.
+    """``least``: the minimum severity of an alert that is sent. ``delay_ms``: an alert that ends within it is not sent.
+    ``quiet_ms``: how long a repetition for one behaviour of one tenant is not sent, only counted in the daily
+    summary. ``before_lapse_ms``: how long before a decision lapses people are notified.
     """
 
     least: Severity = "warning"

@@ -1,4 +1,4 @@
-"""Tenants, the outbox and what was sent of it, alerts at Alertmanager, records that cannot be read, and positions."""
+"""Tenants, the outbox and its sent counts, alerts at Alertmanager, undecodable records, and positions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "notify_position",
         sa.Column("topic", sa.String(249), primary_key=True),

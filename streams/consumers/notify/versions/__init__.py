@@ -1,1 +1,1 @@
-"""The notifier's migrations, in the order of their numbers. A migration that was released never changes."""
+"""The notifier's migrations, by number. A released migration never changes."""
