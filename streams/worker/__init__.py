@@ -1,4 +1,4 @@
-"""The worker: a Faust app whose consumer loop feeds a partition owner for each partition number.
+"""The worker: a Faust app whose consumer loop feeds one partition owner for each partition number.
 
 It imports `streams.topics`, `streams.kafka`, `streams.metrics`, `streams.runtime` and `monitor`.
 """

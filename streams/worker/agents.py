@@ -1,4 +1,4 @@
-"""The Faust agents: one for each input topic, over a channel that the engine fills with batches."""
+"""The Faust agents: one for each input topic, reading a channel that the engine fills with batches."""
 
 from typing import Any
 
@@ -9,27 +9,27 @@ from streams.worker.consumer_loop import AgentBatch, Deliver
 
 
 class App(faust.App):
-    """A Faust app whose agents read channels alone: the engine has the consumer and the producers.
+    """A Faust app whose agents read only channels: the engine has the consumer and the producers.
 
-    Faust's own consumer and tables lose records in a rebalance and are not started at all.
+    Faust's own consumer and tables lose records in a rebalance and are not started.
     """
 
     class BootStrategy(faust.app.BootStrategy):
-        """Start sensors, web and agents, without Kafka."""
+        """Starts sensors, web and agents, without Kafka."""
 
         enable_kafka = False
         enable_kafka_consumer = False
         enable_kafka_producer = False
 
     async def on_first_start(self) -> None:
-        """Faust would make folders for tables that are not there."""
+        """Do nothing: Faust would create folders for tables, and there are none."""
 
     async def on_start(self) -> None:
-        """Faust would make a consumer, with a thread and an event loop for it, only to show it in a tree."""
+        """Finalize only: Faust would create a consumer, a thread and an event loop just to show them in a tree."""
         self.finalize()
 
     async def on_started(self) -> None:
-        """Faust would wait for the recovery of tables that are not there, and hold the channels' flow until then."""
+        """Resume the channels at once: Faust would wait for the recovery of tables, and there are none."""
         self.flow_control.resume()
         await self.on_started_init_extra_tasks()
         await self.on_started_init_extra_services()
@@ -37,21 +37,21 @@ class App(faust.App):
             await self.on_startup_finished()
 
     async def on_stop(self) -> None:
-        """A channel's stream has Faust make a consumer after all, with the loop of a thread that never runs."""
+        """Stop, and close the event loop of the consumer that Faust creates for a channel's stream."""
         await super().on_stop()
         consumer: Any = self._consumer
         if consumer is not None:
-            consumer._thread.thread_loop.close()  # nobody else does, and Python would complain as it ends
+            consumer._thread.thread_loop.close()  # its thread never runs; Python would warn at exit
 
 
 async def process(batches: Any) -> None:
-    """The body of every agent: whole batches, in their order."""
+    """The body of every agent: processes whole batches in order."""
     async for batch in batches:
         batch.process()
 
 
 def add_agents(app: faust.App) -> Deliver:
-    """Give the app its agents; the function that hands a batch to the agent of its source."""
+    """Add the agents to the app; returns the function that delivers a batch to the agent of its source."""
     channels = [app.channel() for _ in INPUTS]
     for name, channel in zip(INPUTS, channels, strict=True):
         app.agent(channel, name=f"callwarden.{name}")(process)

@@ -1,4 +1,4 @@
-"""The worker's Faust app: the engine as a service, the agents, and pages for machines."""
+"""The worker's Faust app: the engine as a service, the agents, and the health and metrics pages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,11 +20,11 @@ from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import WorkerContext
 from streams.worker.metrics import WorkerMetrics
 
-_STUCK_S = 60.0  # the longest that a round takes is far below
+_STUCK_S = 60.0  # far above the longest round
 
 
 class ConsumerLoopService(Service):
-    """Makes the engine, and runs it for as long as the app runs; an error that comes out of either ends the app."""
+    """Creates the engine and runs it as long as the app; an error in either ends the app."""
 
     def __init__(self, make: Callable[[], Awaitable[ConsumerLoop]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -33,7 +33,7 @@ class ConsumerLoopService(Service):
         self._running: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
-        """Begin."""
+        """Start the engine."""
         self._running = asyncio.create_task(self._run(), name="engine")
 
     async def _run(self) -> None:
@@ -42,7 +42,7 @@ class ConsumerLoopService(Service):
 
     @property
     def not_healthy(self) -> str | None:
-        """Why it gets nowhere any more, so that only another start helps; None while it turns."""
+        """Why the engine makes no progress, so that only a restart helps; None while it runs."""
         if self._running is None or self._running.done():
             return "the engine does not run"
         stuck_s = self.engine.stuck_s if self.engine is not None else 0.0
@@ -54,12 +54,12 @@ class ConsumerLoopService(Service):
         await asyncio.shield(self._running)
 
     async def crash(self, reason: BaseException) -> None:
-        """End the app, and keep to ourselves why: mode would log it, and who runs the app tells of it, too."""
+        """End the app without logging ``reason``: the caller of the app reports it, and mode would log it again."""
         root = self.beacon.root
         cast(Service, root.data if root is not None else self)._crash(reason)
 
     async def on_stop(self) -> None:
-        """End: commit what is due, leave the group."""
+        """Stop the engine: it commits what is due and leaves the group."""
         if self._running is None:
             return
         if self.engine is None:
@@ -70,19 +70,19 @@ class ConsumerLoopService(Service):
 
 
 def make_app(context: WorkerContext) -> tuple[faust.App, ConsumerLoop]:
-    """The app of a worker whose setup is known, ready to be started, without pages; and its engine."""
+    """The app of a worker with a known context, without pages and ready to start, and its engine."""
     app = _new_app(context.application_id)
     engine = ConsumerLoop(context, add_agents(app))
 
     async def made() -> ConsumerLoop:
         return engine
 
-    app.service(ConsumerLoopService(made))  # type: ignore[arg-type]  # an instance will do, says its code
+    app.service(ConsumerLoopService(made))  # type: ignore[arg-type]  # its code accepts an instance
     return app, engine
 
 
 class PagesService(Service):
-    """The worker's pages as a service, with the server that all programs have; Faust's own has no deadlines."""
+    """The worker's pages as a service, on the server that all programs use; Faust's own has no deadlines."""
 
     def __init__(self, pages: ASGIApp, host: str, port: int, registry: CollectorRegistry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -90,7 +90,7 @@ class PagesService(Service):
         self._serving: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
-        """Begin. OSError where they cannot be served there."""
+        """Start the server. Raises OSError if it cannot listen at the address."""
         self._serving = asyncio.create_task(self._server.serve([listen(*self._address)]), name="pages")
 
     @Service.task
@@ -99,7 +99,7 @@ class PagesService(Service):
         await asyncio.shield(self._serving)
 
     async def on_stop(self) -> None:
-        """End, and close their connections."""
+        """Stop the server and close its connections."""
         self._server.should_exit = True
         if self._serving is not None:
             await asyncio.wait([self._serving])
@@ -108,11 +108,13 @@ class PagesService(Service):
 def make_worker(
     application_id: str, telemetry: WorkerMetrics, set_up: Callable[[], Awaitable[WorkerContext]], host: str, port: int
 ) -> faust.App:
-    """The app of a worker, which sets itself up once it has started; ``/healthz``, ``/readyz`` and ``/metrics`` are
-    served from the start, at ``host`` and ``port``."""
+    """The app of a worker, which calls ``set_up`` once it has started.
+
+    ``/healthz``, ``/readyz`` and ``/metrics`` are served from the start, at ``host`` and ``port``.
+    """
     app = _new_app(
         application_id, web_bind=host, web_port=port
-    )  # Faust serves nothing there: who reports errors reads it
+    )  # Faust serves nothing there: `serve` reads the address for its error message
     deliver = add_agents(app)
 
     async def make() -> ConsumerLoop:

@@ -1,4 +1,4 @@
-"""The feed of calls as a whole, as one worker sees it: whether calls of the present come in some partition."""
+"""The call feed as a whole, as one worker sees it: whether current calls arrive in some partition."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,12 @@ from streams.worker.partition_owner import PartitionOwner
 
 log = structlog.get_logger("callwarden")
 
-_TAIL_ROWS = 50  # the most records of a partition of others that are read with one look
+_TAIL_ROWS = 50  # the most records read per check from a partition of another worker
 _TELL_AGAIN_MS = 3_600_000
 
 
 class CallFeed:
-    """All partitions of the topic of calls; of those that other workers own, the last few records are read."""
+    """All partitions of the topic of calls; those that other workers own are judged by their last few records."""
 
     def __init__(self, context: WorkerContext, silence: SilentSources[TP]) -> None:
         topic = context.names.inputs[INPUTS.index(CALLS)]
@@ -30,10 +30,10 @@ class CallFeed:
         self._told_ms: int | None = None
 
     async def is_current(self, mine: Mapping[int, PartitionOwner], ends: Mapping[TP, int], now_ms: int | None) -> bool:
-        """Whether calls of the present come in every partition that is not silent, and one at least is not.
+        """Whether at least one partition is not silent, and current calls arrive in every such partition.
 
-        ``mine`` are this worker's owners. A partition that brings only rejected or old records is silent. Asked for
-        nothing where no partition of ours is silent: False then. Unavailable.
+        ``mine`` are this worker's owners. A partition with only rejected or old records is silent. If no partition of
+        ``mine`` is silent, nothing is asked of the broker and the result is False. Raises TransientError.
         """
         owned = {tp: mine[tp.partition] for tp in self.tps if tp.partition in mine}
         if not any(self._silence.silent(tp, owner.reading(tp)) for tp, owner in owned.items()):
@@ -53,7 +53,7 @@ class CallFeed:
         return now_ms is not None and feed_is_current(newest, now_ms, self._context.policy.lateness_ms)
 
     async def _look(self, tp: TP, owner: PartitionOwner | None, end: int) -> tuple[int, int | None]:
-        """For how long a partition has been silent, and the event time of its newest call, where one is known."""
+        """For how long a partition has been silent, in ms, and the event time of its newest call, None if unknown."""
         reading = owner.reading(tp) if owner is not None else None
         known = owner.partition.sources.newest_call_ms if owner is not None and owner.partition is not None else None
         if known is not None or self._silence.silent(tp, reading):
@@ -62,7 +62,7 @@ class CallFeed:
         return self._silence.quiet(tp, reading or tail.reading).for_ms, tail.newest_ms
 
     async def _tail(self, tp: TP, end: int) -> LogTail:
-        """What is known of the last records of a partition, up to ``end``."""
+        """The last records of a partition, read up to ``end``."""
         context = self._context
         tail = self._tails.get(tp)
         if tail is None:
@@ -78,12 +78,12 @@ class CallFeed:
             async for fetched in context.cluster.read(tp, at, end):
                 tail.read(fetched.rows)
         except (OffsetOutOfRange, CorruptLog):
-            pass  # it is for its owner to report; nothing valid can be read there
+            pass  # its owner reports it; nothing valid can be read there
         tail.end(end)
         return tail
 
     def tell_of_outage(self) -> None:
-        """Say for how long no call has come in any partition, as the last look has it."""
+        """Log, and export as a metric, for how long no call has come in any partition, as of the last check."""
         now_ms = self._context.broker_clock.steady_ms()
         away = self._silent_ms >= self._silence.idle_after_ms
         self._context.telemetry.feed_silent(self._silent_ms / 1000)

@@ -1,6 +1,6 @@
 """Ticks: records that a worker writes to the clock log to learn the broker's time from their acknowledgements.
 
-Idle clocks go by it, not by the host's. Ticks decide nothing: whoever reads the clock log passes over them.
+Idle clocks follow it, not the host's clock. Ticks decide nothing: readers of the clock log skip them.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from streams.worker.context import WorkerContext
 
 log = structlog.get_logger("callwarden")
 
-_SETTLED_S = 300.0  # between two ticks, where the last two agree
-_UNSETTLED_S = 30.0  # where they do not; less for a shorter `idle_after`
-_GOOD_S = 900.0  # a tick is gone by for so long
+_SETTLED_S = 300.0  # between two ticks, if the last two agree
+_UNSETTLED_S = 30.0  # if they do not; less for a shorter `idle_after`
+_GOOD_S = 900.0  # a tick is valid for this long
 _STUCK_S = 60.0
 _SKEWED_MS = 1_000
 _TELL_AGAIN_S = 3_600.0
@@ -31,7 +31,7 @@ class _Waiting(NamedTuple):
 
 
 class ClockTicks:
-    """Keeps a worker's `BrokerClock` right, by one tick at a time."""
+    """Keeps a worker's `BrokerClock` accurate, with one tick at a time."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -46,9 +46,9 @@ class ClockTicks:
         self._told_s: dict[str, float] = {}
 
     def look(self, number: int | None, waits: Mapping[int, list[str]]) -> None:
-        """Begin a tick if one is due, into the clock log of partition ``number``; None: this worker has none.
+        """Start a tick in the clock log of partition ``number`` if one is due; None: this worker has no partition.
 
-        It carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.
+        A tick carries ``waits``, what each partition of this worker waits for, and is due when that changes, too.
         """
         self._waits = {number: list(lines) for number, lines in waits.items()}
         clock, now_s = self._context.broker_clock, asyncio.get_running_loop().time()
@@ -100,7 +100,7 @@ class ClockTicks:
 
     @property
     def notices(self) -> list[str]:
-        """What an operator should know of it, a sentence each."""
+        """What an operator should know about ticks and the host's clock, one sentence each."""
         said = []
         if self._waiting is not None and asyncio.get_running_loop().time() - self._waiting.at_s > _STUCK_S:
             why = f" ({self._why})" if self._why else ""
@@ -118,7 +118,7 @@ class ClockTicks:
         return said
 
     async def stop(self) -> None:
-        """Begin no more."""
+        """Cancel the tick in progress."""
         if self._ticking is not None and not self._ticking.done():
             self._ticking.cancel()
             await asyncio.wait([self._ticking])

@@ -1,4 +1,4 @@
-"""The engine: one consumer for all partitions that a worker owns, and an owner for each partition number."""
+"""The engine: one consumer for all partitions of a worker, and one owner for each partition number."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,21 +18,21 @@ from streams.worker.topic_guard import TopicGuard
 
 log = structlog.get_logger("callwarden")
 
-# What is taken in at once, in the event loop: 70 ms of work where all calls are rejected, which are the dearest.
+# Fed at once in the event loop: 70 ms of work if all calls are rejected, the most expensive case.
 SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
-_BUSY_POLL_S = 0.02  # where a partition will take more in a moment
-_FEW_ROWS, _LINGER_S = 500, 0.05  # fewer rows at once cost more for each: wait a moment for more
+_BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
+_FEW_ROWS, _LINGER_S = 500, 0.05  # small batches cost more per row: wait for more rows
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
-_CONFIRM_S = 1.0  # what is seen of the topics for the first time is looked at again
-_PARKED_MS = 120_000  # after so long a partition that went elsewhere does not come back quickly
+_CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
+_PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
 
 
 @dataclass(slots=True)
 class AgentBatch:
-    """Rows of one source for an agent to process; ``done`` tells the engine when it has, or why not."""
+    """Rows of one source for an agent to process; ``done`` resolves when it has, or carries the error."""
 
     owner: PartitionOwner | None
     partition: StreamTask | None
@@ -41,9 +41,9 @@ class AgentBatch:
     done: asyncio.Future[None]
 
     def process(self) -> None:
-        """Count them."""
-        # A Faust stream keeps its last value until the next one comes: neither thousands of records nor a partition
-        # that was given up must stay in memory with it.
+        """Feed the rows to the owner and resolve ``done``."""
+        # A Faust stream keeps its last value until the next one comes: drop the references, so that it does not keep
+        # thousands of records, or a revoked partition, in memory.
         owner, partition, rows = self.owner, self.partition, self.rows
         self.owner = self.partition = self.rows = None
         if owner is None or partition is None or rows is None or self.done.done():
@@ -57,13 +57,13 @@ class AgentBatch:
 
 
 Deliver = Callable[[AgentBatch], Awaitable[None]]
-"""Hands a batch to whoever processes batches of its source."""
+"""Delivers a batch to the agent of its source."""
 
 
 class ConsumerLoop:
-    """Reads for the partitions that the group gives it, and has their owners decide.
+    """Polls the assigned partitions and feeds their owners, which decide.
 
-    ``run`` works until ``stop``; an error that stops more than a partition comes out of ``run``.
+    ``run`` works until ``stop``, and raises an error that affects more than one partition.
     """
 
     def __init__(self, context: WorkerContext, deliver: Deliver) -> None:
@@ -79,7 +79,7 @@ class ConsumerLoop:
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
         self._away = False
-        self._shared_out = False  # since it last joined, the group has said which partitions are ours
+        self._shared_out = False  # partitions were assigned since the last revocation
         self._turned_s: float | None = None
         self._unanswered_s = 0.0
 
@@ -103,16 +103,16 @@ class ConsumerLoop:
             looking.cancel()
             await asyncio.wait([looking])
             await self._clocks.stop()
-            self._stopping.set()  # whatever has ended the loop: nothing is opened any more
+            self._stopping.set()  # for any reason the loop ended: open no more partitions
             await asyncio.gather(*(owner.give_up() for owner in self.owners.values()))
 
     def stop(self) -> None:
-        """Ask `run` to end: what is due is committed, and the group is left."""
+        """Ask `run` to end: it commits what is due and leaves the group."""
         self._stopping.set()
 
     @property
     def standing_still(self) -> dict[int, str]:
-        """The partitions that do not work, each with the reason."""
+        """The assigned partitions that are not running, each with its phase and reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
         return {
             n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not OwnerPhase.RUNNING
@@ -120,7 +120,7 @@ class ConsumerLoop:
 
     @property
     def not_ready(self) -> list[str]:
-        """Why it is not ready, a line each: the broker, the group, its partitions, or what is still to be read."""
+        """Why the worker is not ready, one line per reason: the broker, the group, its partitions, or its lag."""
         if self._away or not self._joined:
             return ["the broker is away"]
         if self._unanswered_s > _UNANSWERED_S:
@@ -141,20 +141,21 @@ class ConsumerLoop:
 
     @property
     def notices(self) -> list[str]:
-        """What an operator should know though it is ready, a sentence each; none while the broker does not answer.
+        """What an operator should know even if the worker is ready, one sentence each.
 
-        Whether calls come cannot be known then, and to end an outage by what was known before would make them late.
+        Empty while the broker does not answer: whether calls come is then unknown, and to end an outage by earlier
+        knowledge would make them late.
         """
         blind = self._away or self._unanswered_s > _UNANSWERED_S
         return [] if blind else self._clocks.notices
 
     @property
     def stuck_s(self) -> float:
-        """For how long its loop has not turned."""
+        """Seconds since the loop last began a round."""
         return 0.0 if self._turned_s is None else asyncio.get_running_loop().time() - self._turned_s
 
     async def _join(self) -> bool:
-        """Join the group, however long the broker is away; whether it did before `stop`."""
+        """Join the group, retrying while the broker is away; False if `stop` came first."""
         delay_s = _FIRST_RETRY_S
         stopped = asyncio.create_task(self._stopping.wait())
         try:
@@ -181,7 +182,7 @@ class ConsumerLoop:
             stopped.cancel()
 
     def _broker(self, why: str | None) -> None:
-        """The broker is there (None), or why not: told once."""
+        """Record that the broker is reachable (None), or why not; a change is logged once."""
         if why is not None and not self._away:
             log.warning("the broker is away; waiting for it", why=why)
         if why is None and self._away:
@@ -216,7 +217,7 @@ class ConsumerLoop:
         wanted = [tp for owner in owners for tp in owner.wanted]
         fetched: dict[TP, FetchedBatch] = {}
         try:
-            # With nothing wanted, too: only who polls learns that its membership has failed.
+            # Poll even if nothing is wanted: only a poll reveals that the membership has failed.
             fetched = await self._consumer.poll(wanted, _patience_s(owners), _POLL_ROWS)
         except OffsetOutOfRange as gone:
             if gone.tp in wanted:
@@ -232,7 +233,7 @@ class ConsumerLoop:
         except TransientError as error:
             self._broker(str(error))
             await asyncio.sleep(1.0)
-        # Known only now: what had come by then, after a stop of this process perhaps, has been looked at.
+        # Read only after the poll, which handles answers that arrived while this process was stopped.
         self._unanswered_s = max(self._consumer.unanswered_s, self._clocks.unanswered_s)
         read = 0
         held = [one for owner in owners for one in owner.held()]
@@ -248,19 +249,19 @@ class ConsumerLoop:
     async def _take(self, tp: TP, fetched: FetchedBatch) -> None:
         owner = self.owners.get(tp.partition)
         if owner is None or tp.partition not in self._assigned:
-            return  # sought again when it is opened
+            return  # opening the partition seeks again
         rest: FetchedBatch | None = fetched
         if owner.takes:
             rest = await self._hand_on(owner, tp, fetched)
         if rest is not None:
             owner.hold(tp, rest)
         elif owner.phase is OwnerPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
-            # It is of an earlier position, or the owner has no use for it now: what is missing must come again.
+            # The batch is of an earlier position, or the owner cannot use it now: fetch again from the gap.
             self._context.telemetry.stale()
             self._consumer.seek(tp, owner.next_offset(tp))
 
     async def _hand_on(self, owner: PartitionOwner, tp: TP, fetched: FetchedBatch) -> FetchedBatch | None:
-        """Feed it slice by slice; what is left where the partition can take no more before its next transaction."""
+        """Feed the batch slice by slice; the rest if the partition can take no more before its next transaction."""
         if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
             return None
         source = self._context.names.source(tp.topic)
@@ -303,7 +304,7 @@ class ConsumerLoop:
                 self._let_go()
 
     def _let_go(self) -> None:
-        """The memory of partitions that went to others is kept for a while only."""
+        """Drop the memory of partitions that were revoked more than `_PARKED_MS` ago."""
         now_ms = self._context.broker_clock.steady_ms()
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
@@ -311,7 +312,7 @@ class ConsumerLoop:
 
 
 def _patience_s(owners: Iterable[PartitionOwner]) -> float:
-    """How long to wait for more records: not at all where some are held that can be taken now."""
+    """How long to wait for more records, in seconds: 0 if held records can be taken now."""
     owners = list(owners)
     if any(owner.holds and owner.takes for owner in owners):
         return 0.0

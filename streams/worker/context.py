@@ -1,4 +1,4 @@
-"""What all owners of a worker share, and what an owner can be doing."""
+"""What all owners of a worker share, and the phases of an owner."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,19 +25,19 @@ class OwnerPhase(Enum):
     OPENING = "opening"
     RUNNING = "running"
     PARKED = "parked"  # revoked, its memory kept for a quick return
-    REFUSED = "refused"  # the operator must decide
-    STOPPED = "stopped"  # an error that nobody foresaw
-    UNFIT = "unfit"  # the topics do not fit together: until it is shared out anew, nothing can be done
+    REFUSED = "refused"  # waits for an operator's command
+    STOPPED = "stopped"  # by an unexpected error or a damaged log
+    UNFIT = "unfit"  # the topics do not fit together, or no command can be read: stays so until assigned again
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What all owners of a worker share. ``now_ms`` is the host's clock, by which nothing is decided, ``broker_clock``
-    the broker's time, which is what idle clocks follow. ``rest_s`` is how long to wait after a failure.
+    """What all owners of a worker share.
 
-    ``ready_lag`` is how many records of a log may be unread while the worker is ready, ``enforce_from_ms`` the time
-    from which a partition that is begun decides. ``large`` is held by the owner that decides on many calls in a thread:
-    two at once would take twice the memory, and no less time.
+    ``now_ms`` is the host's clock; no decision depends on it. ``broker_clock`` is the broker's time, which idle clocks
+    follow. ``rest_s`` is the wait after a failure. A worker with at most ``ready_lag`` unread records per log is ready.
+    ``enforce_from_ms`` is the time from which a new partition decides. ``large`` is the lock for large work in a
+    thread: two at once would take twice the memory, and no less time.
     """
 
     cluster: Cluster
@@ -57,7 +57,7 @@ class WorkerContext:
     large: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def partition(self, number: int) -> StreamTask:
-        """A new partition, as this worker was told."""
+        """A new partition with this worker's settings."""
         return StreamTask(
             self.policy,
             self.secret,
@@ -67,7 +67,7 @@ class WorkerContext:
         )
 
     def log_differences(self, partition: StreamTask) -> None:
-        """Say what the state of an opened partition has otherwise than this worker was told: the state's holds."""
+        """Log where an opened partition's state differs from this worker's settings; the state takes precedence."""
         number = partition.place.number
         known = [version.policy.sha256 for version in partition.versions]
         if self.policy.sha256 not in known[-2:]:

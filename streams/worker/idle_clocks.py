@@ -1,4 +1,4 @@
-"""Idle clocks: looks at the ends of a worker's input logs, and moves the clocks of the sources that are silent."""
+"""Idle clocks: checks the ends of a worker's input logs and advances the clocks of silent sources."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
@@ -14,10 +14,10 @@ from streams.worker.wait_reasons import WaitReasons
 
 
 class IdleClocks:
-    """Of the ``owners`` of the partition numbers that are ``assigned``, as they are at each look.
+    """The idle clocks of the ``owners`` of the ``assigned`` partition numbers; both may change between checks.
 
-    ``undecided`` gives the first offsets of open transactions. ``behind`` is how many records of each log were to be
-    read at the last look, None before the first.
+    ``undecided`` gives the first offsets of open transactions. ``behind`` is the number of unread records of each log
+    at the last check, None before the first.
     """
 
     def __init__(
@@ -37,29 +37,32 @@ class IdleClocks:
 
     @property
     def unanswered_s(self) -> float:
-        """For how long the look that is under way has been waiting for the broker's answer."""
+        """Seconds for which the current check has been waiting for the broker's answer; else 0."""
         return 0.0 if self._asked_s is None else asyncio.get_running_loop().time() - self._asked_s
 
     @property
     def notices(self) -> list[str]:
-        """What an operator should know, a sentence each."""
+        """What an operator should know, one sentence each."""
         waiting = [line for number in sorted(self._waits.sentences) for line in self._waits.sentences[number]]
         return [*self._ticks.notices, *waiting]
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop writing ticks."""
         await self._ticks.stop()
 
     def blind(self) -> None:
-        """A look failed."""
+        """Record that a check failed."""
         self._silence.blind()
 
     async def look(self) -> None:
-        """Look at the ends of the logs, and move the clocks of those that were silent for long enough. Unavailable."""
+        """Check the ends of the logs and advance the clocks of those silent for long enough.
+
+        Raises TransientError.
+        """
         context, names = self._context, self._context.names
         numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnerPhase.UNFIT)
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
-        began_ms = context.broker_clock.steady_ms()  # what comes during the look must not find the clock ahead of it
+        began_ms = context.broker_clock.steady_ms()  # before the check, so that the clock does not pass records of it
         self._asked_s = asyncio.get_running_loop().time()
         try:
             ends = await context.cluster.ends(sorted({*self._feed.tps, *inputs}))

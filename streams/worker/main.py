@@ -1,4 +1,4 @@
-"""Runs a worker: its Faust app, which waits for broker and topics, until it is told to stop or cannot go on."""
+"""Runs a worker: its Faust app, which waits for broker and topics, until a stop signal or a permanent error."""
 
 import asyncio
 import ctypes
@@ -40,17 +40,18 @@ T = TypeVar("T")
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
 _FAR_MS = 30 * DAY
 _MANY_OBJECTS = 10_000
-_FULL = 2  # the generation that a full collection is of
+_FULL = 2  # the generation of a full collection
 _M_ARENA_MAX = -8  # as in malloc.h of glibc
 
 
 async def partition_count(
     settings: Settings, look: Callable[[], Awaitable[Mapping[str, ExistingTopic]]], stored: int | None = None
 ) -> int:
-    """How many partitions there are to work on, once the broker is there. Refused when a topic is not as it must be.
+    """The number of partitions to work on; waits until the broker is reachable.
 
-    ``existing_topics`` tells what topics there are; it may raise Unavailable. ``stored`` is the number of partitions
-    that the state was made with: of topics that have more than that, those that all have are worked on.
+    ``look`` returns the existing topics, and may raise TransientError. ``stored`` is the number of partitions of the
+    stored state: if topics have more, only the partitions that all topics have are used. Raises PermanentError if a
+    topic is misconfigured.
     """
     found = await _once_there(look)
     faults = find_mismatches(settings, found, stored)
@@ -63,7 +64,7 @@ async def partition_count(
 
 
 async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
-    """The broker's answer, however long it is away."""
+    """The result of ``ask``, retried while it raises TransientError."""
     delay_s = _FIRST_RETRY_S
     while True:
         try:
@@ -75,13 +76,13 @@ async def _once_there(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: int) -> None:
-    """Refused when the application id is that of workers that put out elsewhere. Unavailable."""
+    """Raise PermanentError if workers with other output topics use the application id. Raises TransientError."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     own = [TP(names.output(name), n) for name in ("state", "enforcement", "clock") for n in range(partitions)]
     mine = await read_group(cluster.questions, settings.application_id)
     usual = ConsumerGroup()
     if settings.application_id != USUAL:
-        with suppress(PermanentError):  # who may not look at it is not in it
+        with suppress(PermanentError):  # without permission to describe the group it is not a member
             usual = await read_group(cluster.questions, USUAL)
     why = startup_fault(settings, mine, usual, begun=any((await cluster.ends(own)).values()))
     if why:
@@ -89,7 +90,7 @@ async def check_identity(settings: Settings, cluster: KafkaCluster, partitions: 
 
 
 async def run_worker(settings: Settings, policy: Policy) -> None:
-    """Be a worker under these settings. Refused when it cannot be one as things are; what else ended the app."""
+    """Run a worker. Raises PermanentError if it cannot work as things are, or the error that ended the app."""
     if (settings.enforce_from_ms or 0) > time.time_ns() // 1_000_000 + _FAR_MS:
         # It could not be changed later.
         raise PermanentError(
@@ -99,7 +100,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
     collect_seldom()
     share_memory()
     cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.looking)
-    telemetry.broker(away=True)  # until it has answered
+    telemetry.broker(away=True)  # until it answers
 
     async def set_up() -> WorkerContext:
         names = TopicNames(settings.input_prefix, settings.output_prefix)
@@ -132,12 +133,11 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
 
 
 def collect_seldom() -> None:
-    """Have the garbage collector pass over all that is loaded by now, and look for cycles seldom.
+    """Exclude everything loaded so far from garbage collection, and collect seldom.
 
-    Records come and go in hundreds, without cycles; by default that has it run each time. And it never looks at an
-    object again that has outlived a full collection: at 100,000 tenants there are millions, and all of them at once
-    would hold every thread for a second. A cycle of such objects is not found any more; what a state is made of has
-    none.
+    Records come and go in hundreds, without cycles; by default that triggers a collection each time. Objects that
+    survive a full collection are excluded, too: at 100,000 tenants there are millions, and scanning them all would
+    block every thread for a second. A cycle of such objects is never freed; the state has none.
     """
     gc.collect()
     gc.freeze()
@@ -147,24 +147,24 @@ def collect_seldom() -> None:
 
 
 def _pass_over(phase: str, info: dict[str, int]) -> None:
-    """After each full collection pass over what is left."""
+    """After each full collection, exclude the surviving objects."""
     if phase == "stop" and info["generation"] == _FULL:
         gc.freeze()
 
 
 def share_memory() -> None:
-    """Have all threads take memory from one place, where the system's library can be told so (glibc).
+    """Have all threads allocate from one malloc arena, where the C library supports that (glibc).
 
-    By default each has its own, and keeps what it has had: a thread that sealed a large pane would, and then the next.
+    By default each thread has its own arena and keeps its memory: each thread that sealed a large pane would.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 async def serve(app: faust.App, stop_within_s: float) -> None:
-    """Run the app; on Ctrl-C or TERM, whenever they come, end in order, or be cut off after ``stop_within_s``.
+    """Run the app; on SIGINT or SIGTERM stop in order, or be cut off after ``stop_within_s``.
 
-    Refused when its pages cannot be served; what ended the app.
+    Raises PermanentError if its pages cannot be served, or the error that ended the app.
     """
     with stop_requested(stop_within_s) as stopping:
         await _serve(app, stopping)

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus of itself. Counters grow when a transaction is committed, never when rows are read."""
+"""The Prometheus metrics of a worker. Counters increase when a transaction is committed, never when rows are read."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _PHASES = ("opening", "running", "refused", "stopped", "unfit")
 
 
 class Counts(NamedTuple):
-    """What a transaction brings, in numbers; ``refused`` by topic and code word."""
+    """The counts of one transaction; ``refused`` by topic and reason code."""
 
     rows: int
     duplicates: int
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 
 
 class WorkerMetrics:
-    """The worker's metrics, in a registry of their own."""
+    """The worker's metrics, in their own registry."""
 
     def __init__(self, policy: Policy, looking: DistanceOptions | None = None) -> None:
         self.registry = CollectorRegistry()
@@ -54,7 +54,7 @@ class WorkerMetrics:
         self._stale = counter("callwarden_stale_batches_total", registry)
 
     def counts(self, taken: TaskOutput) -> Counts:
-        """What was ``taken``, in numbers; it changes nothing, and a thread may do it."""
+        """Count what was ``taken``; changes no metric, and may run in a thread."""
         return Counts(
             taken.rows,
             taken.duplicates,
@@ -64,7 +64,7 @@ class WorkerMetrics:
         )
 
     def committed(self, number: int, counts: Counts, watermark_ms: int, took_s: float) -> None:
-        """A transaction was committed with so much."""
+        """Record a committed transaction, its counts, and its duration."""
         self._counted.read(counts.rows, counts.duplicates, counts.late)
         for (topic, reason), times in counts.refused.items():
             self._counted.rejected(topic, reason, times)
@@ -73,16 +73,16 @@ class WorkerMetrics:
         self._took.observe(took_s)
 
     def watermark(self, number: int, watermark_ms: int) -> None:
-        """How far a partition's clocks allow it to decide; it moves on where there is nothing to decide, too."""
+        """Set a partition's watermark, which advances even if there is nothing to decide."""
         if watermark_ms > NO_CLOCK_MS:
             self._watermark.of(number).set(watermark_ms / 1000)
 
     def transaction_failed(self) -> None:
-        """A transaction failed, or may have."""
+        """Count a transaction that failed or may have failed."""
         self._failed.inc()
 
     def opened(self, number: int, took_s: float, reader: Callable[[], Shard | None]) -> None:
-        """A partition runs; ``reader`` gives its shard, None while a thread works on it."""
+        """Record that a partition runs; ``reader`` gives its shard, or None while a thread works on it."""
         self._opening.observe(took_s)
         shard = reader()
         if shard is not None:
@@ -90,50 +90,50 @@ class WorkerMetrics:
         self._tenants.show(number, reader)
 
     def phase(self, number: int, phase: str) -> None:
-        """What a partition is now."""
+        """Set the phase of a partition."""
         for one in _PHASES:
             self._phase.of(number, one).set(one == phase)
         if phase != "running":
             self._tenants.hide(number)
 
     def gone(self, number: int) -> None:
-        """The partition went to another worker, which tells of it from now on."""
+        """Remove the metrics of a partition that went to another worker."""
         self._tenants.hide(number)
         for children in (self._watermark, self._clock, self._phase, self._lag):
             children.remove({"partition": str(number)})
 
     def clock(self, topic: str, number: int, clock_ms: int) -> None:
-        """Where the clock of a source is: the least one holds its partition's watermark."""
+        """Set the clock of a source; the lowest clock holds its partition's watermark back."""
         if clock_ms > NO_CLOCK_MS:
             self._clock.of(topic, number).set(clock_ms / 1000)
 
     def lag(self, topic: str, number: int, records: int) -> None:
-        """How far reading is behind the end of a log."""
+        """Set the number of unread records of a log."""
         self._lag.of(topic, number).set(records)
 
     def feed_silent(self, seconds: float) -> None:
-        """For how long every partition of the calls has been silent."""
+        """Set for how long every partition of the calls has been silent."""
         self._feed_silent.set(seconds)
 
     def silent(self, topic: str, seconds: float | None) -> None:
-        """For how long the partitions of a topic that this worker has have been silent, None: it has none."""
+        """Set for how long this worker's partitions of a topic have been silent; None: it has none."""
         if seconds is None:
             self._silent.remove_by_labels({"topic": topic})
         else:
             self._silent.labels(topic).set(seconds)
 
     def broker(self, away: bool) -> None:
-        """Whether the broker cannot be reached."""
+        """Set whether the broker is unreachable."""
         self._away.set(away)
 
     def topic_faults(self, count: int) -> None:
-        """How many topics are missing, or have another number of partitions."""
+        """Set how many topics are missing or have a wrong number of partitions."""
         self._topic_faults.set(count)
 
     def skew(self, ahead_s: float) -> None:
-        """By how much the host's clock is ahead of the broker's, negative: behind."""
+        """Set by how much the host's clock is ahead of the broker's; negative: behind."""
         self._skew.set(ahead_s)
 
     def stale(self) -> None:
-        """A batch came that was fetched for another position."""
+        """Count a batch that was fetched for another position."""
         self._stale.inc()

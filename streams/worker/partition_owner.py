@@ -1,8 +1,7 @@
-"""The owner of one partition number: opens its state, feeds what was read, and commits what was decided.
+"""The owner of one partition number: opens its state, feeds the records that were read, and commits the decisions.
 
-One transaction carries everything that an advance brought about together with the state in which it was brought
-about, so that both are there or neither. After a transaction that failed, or may have, the memory is worth nothing:
-the state is read anew.
+One transaction carries everything that an advance produced together with the resulting state, so both are stored or
+neither is. After a transaction that failed, or may have failed, the state in memory is discarded and read again.
 """
 
 import asyncio
@@ -44,23 +43,23 @@ from streams.worker.recovery import RecoveredPartition, RecoveryRefused, open_pa
 
 log = structlog.get_logger("callwarden")
 
-_LARGE = 50_000  # work, as calls of panes that end: too much to be decided and stored in the event loop
-_MOST_AT_ONCE = 5_000  # records, or lapses, that are decided and stored in one transaction
-_LOOK_S = 0.25  # a look ahead costs by what is open, not by what has come: no more than so often
-_LOOK_REST = 10.0  # and so many times as long as it took is waited before the next
-_QUIET_S = 1.0  # a partition of which nothing has come for so long was read to its end: others may take turns with it
-_SOON_S = 1.0  # what nobody waits for is committed within this time
+_LARGE = 50_000  # work, counted in calls of closing panes: more is decided and serialized in a thread
+_MOST_AT_ONCE = 5_000  # records or lapses decided in one transaction
+_LOOK_S = 0.25  # least interval of early evaluations: their cost depends on what is open, not on what has come
+_LOOK_REST = 10.0  # the next one also waits this many times the duration of the last
+_QUIET_S = 1.0  # a partition without new records for this long has been read to its end, or its turn is over
+_SOON_S = 1.0  # output that is not urgent is committed within this time
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 15.0
-_PRESENT_MS = 10_000  # what came so recently is of the present
-_FREED_AT_ONCE = 20_000  # records of a transaction that is over
-_LEAVE_S = 6.0  # a partition that goes to somebody else is held back no longer
+_PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
+_FREED_AT_ONCE = 20_000  # records of a committed transaction that are freed in one step
+_LEAVE_S = 6.0  # a revoked partition is held back no longer than this
 
 _T = TypeVar("_T")
-_STANDING_STILL = (OwnerPhase.REFUSED, OwnerPhase.STOPPED)  # until the operator has spoken
+_STANDING_STILL = (OwnerPhase.REFUSED, OwnerPhase.STOPPED)  # until an operator's command arrives
 
 
 class PartitionOwner:
-    """One partition number of all topics, for as long as this worker has it."""
+    """One partition number of all topics, for as long as this worker owns it."""
 
     def __init__(self, number: int, context: WorkerContext, consumer: Consumer) -> None:
         self.number = number
@@ -86,10 +85,10 @@ class PartitionOwner:
         self._look_after_s = _LOOK_S
         self._caught_up = False
 
-    # Coming and going -------------------------------------------------------------------------------------------
+    # Assignment and revocation ----------------------------------------------------------------------------------
 
     def begin(self, after_s: float = 0.0) -> None:
-        """The partition is ours from now on, or is to be tried again ``after_s`` from now."""
+        """Open the partition: it was assigned, or is retried, ``after_s`` from now."""
         self._show(OwnerPhase.OPENING)
         self._consumer.pause(self._tps)
         self._held = []
@@ -99,7 +98,7 @@ class PartitionOwner:
         self._opening = asyncio.create_task(self._open(after_s, under_way), name=f"open-{self.number}")
 
     def refuse(self, why: str) -> None:
-        """The partition is ours from now on, and cannot be opened whatever the operator says to it."""
+        """Mark an assigned partition as unfit: no operator command can make it open."""
         if (self.phase, self.why) == (OwnerPhase.UNFIT, why):
             return
         if self._opening is not None:
@@ -111,9 +110,9 @@ class PartitionOwner:
         log.error("partition refused", partition=self.number, why=why)
 
     async def give_up(self) -> None:
-        """The partition goes to somebody else: end what runs, and keep the memory for a quick return.
+        """Hand the partition over to another worker: end running work, and keep the memory for a quick return.
 
-        Whoever asks again while that goes on waits for the same; it does not end with who asked.
+        Concurrent callers wait for the same handover. Cancelling a caller does not cancel it.
         """
         if self.phase is not OwnerPhase.PARKED:
             before, self.phase = self.phase, OwnerPhase.PARKED
@@ -134,10 +133,10 @@ class PartitionOwner:
                 if self._committing is not None:
                     await asyncio.wait([self._committing])
                 if before is OwnerPhase.RUNNING and self._partition is not None:
-                    # What is due is decided, and what was read is handed over: the next owner need not read it again.
+                    # Decide what is due and hand over what was read, so that the next owner need not read it again.
                     await self._commit(hand_over=True)
         except TimeoutError:
-            # The broker is away, perhaps: the others must not wait, and whether it was committed nobody knows.
+            # The broker may be away: other partitions must not wait, and the commit's outcome is unknown.
             if self._committing is not None:
                 self._committing.cancel()
                 await asyncio.wait([self._committing])
@@ -162,7 +161,7 @@ class PartitionOwner:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LAST_RETRY_S)
             except RecoveryRefused as error:
-                # A former owner that reads on while the present one commits sees half of that: look again.
+                # A former owner that still reads while the present one commits sees half of that: retry once.
                 if refused:
                     self._halt(OwnerPhase.REFUSED, str(error))
                     return
@@ -181,7 +180,7 @@ class PartitionOwner:
         context, control = self._context, self._tps[-1]
         loop = asyncio.get_running_loop()
         began = loop.time()
-        # Should this fail, the operator's commands from here on are listened to.
+        # If opening fails, the operator's commands from here on are read.
         self.control_next = (await context.cluster.ends([control]))[control]
         if self._writer is not None:
             await self._writer.stop()
@@ -209,20 +208,20 @@ class PartitionOwner:
         log.info("partition opened", partition=self.number, took_s=round(loop.time() - began, 3))
 
     def _readable(self) -> Shard | None:
-        """What may be looked at between two of its acts."""
+        """The shard that the metrics may read, or None while a thread works on it or none is loaded."""
         return None if self.busy or self._partition is None else self._partition.shard
 
     def _adopt(self, opened: RecoveredPartition) -> None:
         self._partition = opened.partition
         self._state_end = opened.state_end
         self._caught_up = False
-        self._fed = True  # what was handed over, perhaps, and not looked at
+        self._fed = True  # records may have been handed over and not evaluated
         for offset, command in opened.commands:
             self._command(offset, command, opened.accepted)
         self._partition.control = opened.control_end
 
     async def _still_mine(self) -> bool:
-        """Whether the memory is what the stored state says, because nobody has written since."""
+        """Whether the memory equals the stored state, because nothing was written to the state's log since."""
         if self._partition is None:
             return False
         state = TP(self._context.names.output("state"), self.number)
@@ -236,7 +235,7 @@ class PartitionOwner:
 
     @property
     def wanted(self) -> list[TP]:
-        """What is to be read for it now; of a partition that stands still the operator's commands alone."""
+        """The topic partitions to fetch now; for a stopped or refused partition only the operator's commands."""
         partition = self._partition
         if self.phase is OwnerPhase.RUNNING and partition is not None:
             if self.busy:
@@ -250,46 +249,46 @@ class PartitionOwner:
         return []
 
     def listens(self, tp: TP) -> bool:
-        """Whether it has use for what has come of ``tp``."""
+        """Whether it can use records of ``tp`` in its present phase."""
         return self.phase is OwnerPhase.RUNNING or (self.phase in _STANDING_STILL and tp == self._tps[-1])
 
     @property
     def takes(self) -> bool:
-        """Whether the partition can take more now: no thread works on it, and the next transaction has room."""
+        """Whether the partition can take more records: no thread works on it, and the next transaction has room."""
         return not self.busy and not (self._partition is not None and self._partition.full)
 
     @property
     def holds(self) -> bool:
-        """Whether something is kept."""
+        """Whether fetched batches are held."""
         return bool(self._held)
 
     def hold(self, tp: TP, fetched: FetchedBatch) -> None:
-        """Keep what came while the partition could not take it: nothing more is fetched of it meanwhile."""
+        """Keep a batch that the partition could not take; no more inputs are fetched until it is fed."""
         self._held.append((tp, fetched))
 
     def held(self) -> list[tuple[TP, FetchedBatch]]:
-        """What was kept, in its order, once the partition can take it again."""
+        """Remove and return the held batches in order; empty while the partition cannot take them."""
         if not self.takes:
             return []
         held, self._held = self._held, []
         return held
 
     def next_offset(self, tp: TP) -> int:
-        """From where ``tp`` is to be read on."""
+        """The offset at which reading of ``tp`` continues."""
         source = self._context.names.source(tp.topic)
         if source is None or self._partition is None:
             return self.control_next
         return self._partition.sources.offsets[source]
 
     def reading(self, tp: TP) -> ReadProgress | None:
-        """How far an input has been read; None where nothing is known of it but its end."""
+        """How far an input has been read; None if no partition is loaded or ``tp`` is not an input."""
         source = self._context.names.source(tp.topic)
         return None if self._partition is None or source is None else self._partition.sources.reading(source)
 
     def slices(self, tp: TP, fetched: FetchedBatch, most: int, most_bytes: int) -> list[RecordBatch]:
-        """What was fetched, as pieces of at most ``most`` rows, and of so many bytes where a row has not more.
+        """The batch in pieces of at most ``most`` rows and ``most_bytes`` bytes; a larger row is a piece of its own.
 
-        Row by row where an error is being looked for.
+        Pieces have one row while an error is being located.
         """
         rows = fetched.rows
         if self._probe is not None and self._probe[0] == tp:
@@ -302,9 +301,9 @@ class PartitionOwner:
         return rows.cut(fetched.offsets[cuts].tolist()) if cuts else [rows]
 
     def feed(self, partition: StreamTask, source: int, rows: RecordBatch) -> None:
-        """The next rows, for the ``partition`` that they were fetched for: not for one opened since.
+        """Feed the next rows to the ``partition`` that they were fetched for, not to one opened since.
 
-        Rows that do not follow what it has are dropped; the engine seeks back to what is missing.
+        Rows that do not start at the source's next offset are dropped; the engine seeks back to the gap.
         """
         if partition is not self._partition or self.busy or rows.start != partition.sources.offsets[source]:
             return
@@ -316,13 +315,13 @@ class PartitionOwner:
 
     @property
     def partition(self) -> StreamTask | None:
-        """What it has in memory."""
+        """The partition in memory, or None."""
         return self._partition
 
     def failed(self, tp: TP, rows: RecordBatch, error: BaseException) -> None:
-        """Feeding raised an error that nobody foresaw: find the record, then stop."""
+        """Handle an unexpected error of `feed`: locate the record, then stop the partition."""
         if len(rows) > 1:
-            # Open again and read the same rows one by one: then the error names its record.
+            # Open again and read the same rows one by one, so that the error names its record.
             self._probe = (tp, int(rows.offsets[0]), rows.stop)
             self.forget()
             self.begin()
@@ -332,7 +331,7 @@ class PartitionOwner:
         self._fault(f"{tp.topic} offset {offset}", error)
 
     def control(self, fetched: FetchedBatch) -> None:
-        """Commands have come."""
+        """Apply fetched commands; while the partition is not running, any command opens it again."""
         with self._guard(f"{self._tps[-1].topic} offset {fetched.start}"):
             self._control(fetched)
 
@@ -349,7 +348,7 @@ class PartitionOwner:
         self._partition.control = fetched.stop
 
     def _command(self, offset: int, command: Command | str, accepted: Sequence[AcceptCommand] = ()) -> None:
-        """Do it, and have it noted with the next transaction. ``accepted`` are those that were done in opening."""
+        """Apply a command; the next transaction notes it. ``accepted`` are those applied when opening."""
         assert self._partition is not None
         self._control_moved = True
         wrong = apply_command(command, self._partition, self._context.names, accepted)
@@ -364,9 +363,9 @@ class PartitionOwner:
             log.info("command taken", partition=self.number, offset=offset, command=type(command).__name__)
 
     def idle(self, silence: SilentSources[TP], ends: Mapping[TP, int], now_ms: int | None, feed_current: bool) -> None:
-        """Move the clocks of the sources that are silent, by a look at the logs' ``ends``.
+        """Advance the clocks of silent sources, given the logs' ``ends``.
 
-        The look began at ``now_ms`` of the broker's time; None: that is not known, and no clock moves.
+        ``now_ms`` is the broker's time when the ends were requested; if None (unknown), no clock moves.
         """
         if self.phase is not OwnerPhase.RUNNING or self._partition is None or self.busy:
             return
@@ -394,12 +393,15 @@ class PartitionOwner:
         telemetry.watermark(self.number, partition.watermark_ms)
 
     def torn(self, torn: CorruptLog) -> FetchedBatch | None:
-        """A log of it is damaged: the row that stands for what an operator had skipped; else the partition stops."""
+        """Handle a damaged log: the row that stands for the range an operator skipped, or None.
+
+        If no skip covers the damage, the partition stops.
+        """
         tp, partition = torn.tp, self._partition
         if tp not in self.wanted:
-            return None  # what was read of it then is of no use any more
+            return None  # it is not read any more
         if tp == self._tps[-1]:
-            self.refuse(  # and no command can be heard
+            self.refuse(  # no command can be read
                 f"{torn}. To go on without the commands up to there: kafka-delete-records.sh with offset "
                 f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then start the worker again"
             )
@@ -423,7 +425,7 @@ class PartitionOwner:
     # Deciding ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Begin a transaction when there is something for one."""
+        """Start a transaction or an early evaluation if one is due."""
         if self.phase is not OwnerPhase.RUNNING or self._partition is None:
             return
         if self._committing is not None and not self._committing.done():
@@ -435,7 +437,7 @@ class PartitionOwner:
         now = asyncio.get_running_loop().time()
         present = self._caught_up or now - self._fed_s >= _QUIET_S
         if self._fed and not self.busy and present and now - self._looked_s >= self._look_after_s:
-            # Only what is read of the present: alerts on a backlog would tell of windows that closed long ago.
+            # Only when caught up: alerts on a backlog would report windows that closed long ago.
             self._fed = False
             if partition.early_work > _LARGE:
                 self._committing = asyncio.create_task(self._look(partition), name=f"look-{self.number}")
@@ -449,19 +451,19 @@ class PartitionOwner:
             self._committing = asyncio.create_task(self._commit(), name=f"commit-{self.number}")
 
     def _looked(self, began_s: float) -> None:
-        """A look ahead that began then has ended: it takes a small share of the time, however long it takes."""
+        """Schedule the next early evaluation so that evaluations take a small share of the time."""
         self._looked_s = asyncio.get_running_loop().time()
         self._look_after_s = max(_LOOK_S, _LOOK_REST * (self._looked_s - began_s))
 
     async def _look(self, partition: StreamTask) -> None:
-        """Look ahead beside the event loop."""
+        """Run an early evaluation in a thread."""
         began_s = asyncio.get_running_loop().time()
         with self._guard("looking ahead"):
             await self._beside(StreamTask.early, partition)
             self._looked(began_s)
 
     async def _beside(self, work: Callable[..., _T], partition: StreamTask, *more: bool) -> _T | None:
-        """What the work gives that a thread does; None where the partition was forgotten before its turn came."""
+        """Run ``work`` in a thread and return its result; None if the partition was discarded before its turn."""
         async with self._context.large:
             if partition is not self._partition:
                 return None
@@ -488,7 +490,7 @@ class PartitionOwner:
             done = dict(zip(self._tps, partition.sources.done, strict=False))
             began, before = loop.time(), self._state_end
             self._state_end = await writer.commit(outs, done) + 1
-            while len(outs) > _FREED_AT_ONCE:  # hundreds of thousands take their time
+            while len(outs) > _FREED_AT_ONCE:  # freeing hundreds of thousands at once would block the event loop
                 del outs[-_FREED_AT_ONCE:]
                 await asyncio.sleep(0)
         except (Fenced, TransientError) as error:
@@ -496,7 +498,7 @@ class PartitionOwner:
             context.telemetry.transaction_failed()
             self.forget()
             if self.phase is OwnerPhase.RUNNING:
-                # A slow owner may have been fenced by its own time-out; a former one will hear that it is none.
+                # A slow owner may have been fenced by its own time-out; a former owner will see a rebalance.
                 self.begin(context.rest_s)
         except PermanentError as error:
             self._halt(OwnerPhase.REFUSED, str(error))
@@ -507,7 +509,7 @@ class PartitionOwner:
         else:
             count(loop.time() - began)
             if partition.switching:
-                # Another policy holds from here on. The state is read anew by it, and what is open is read again.
+                # Another policy applies from here on: read the state with it, and read open records again.
                 self._again()
             elif self._state_end <= before:
                 log.error("the log of the state was made anew, its partition is opened again", partition=self.number)
@@ -528,17 +530,17 @@ class PartitionOwner:
         return outs, partial(self._context.telemetry.committed, self.number, counts, partition.watermark_ms)
 
     def forget(self) -> None:
-        """What is in memory is worth nothing any more."""
+        """Discard the memory."""
         self._partition = None
         self._held = []
         self._state_end = -1
         self._waiting_since, self._control_moved = None, False
 
-    # Standing still ---------------------------------------------------------------------------------------------
+    # Stopping ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _guard(self, at: str) -> Iterator[None]:
-        """An error in here stops this partition, and not the worker, and then the next."""
+        """Make an error stop this partition, not the worker (the next owner would then fail likewise)."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - stops this partition, loudly
@@ -572,7 +574,7 @@ class PartitionOwner:
 
 
 def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
-    """The rows at which pieces begin, but for the first, of at most so many rows and bytes."""
+    """The first rows of all pieces but the first; a piece has at most ``most`` rows and ``most_bytes`` bytes."""
     cuts, first, size = [], 0, 0
     for row, value in enumerate(values):
         size += len(value or b"")

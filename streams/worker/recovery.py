@@ -1,4 +1,4 @@
-"""Opening a partition: its stored state is read and checked against the logs, and what does not fit is refused."""
+"""Opens a partition: reads its stored state, checks it against the logs, and refuses a mismatch."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,18 +29,18 @@ from streams.topics.state_inputs import current_inputs, other_inputs
 from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import is_tick
 
-_AHEAD_MS = 86_400_000  # what is judged may be `max_ahead` after the present, which is a day at most
+_AHEAD_MS = 86_400_000  # decisions may lie `max_ahead` after the present, which is a day at most
 
 Commands = list[tuple[int, Command | str]]
 Notes = dict[int | None, list[Note]]
 
-_LARGE_STATE = 1_000_000  # bytes, compressed: more takes too long to be restored in the event loop
+_LARGE_STATE = 1_000_000  # bytes, compressed: a larger state is restored in a thread
 
 
 class RecoveryRefused(Exception):
-    """A partition that cannot go on as things are: what is lost or wrong, and what the operator can do.
+    """A partition that cannot be opened. The message says what is lost or wrong and what the operator can do.
 
-    ``control_end``: the operator's commands before it were looked at.
+    The operator's commands before offset ``control_end`` have been considered.
     """
 
     control_end = 0
@@ -48,11 +48,11 @@ class RecoveryRefused(Exception):
 
 @dataclass(slots=True)
 class RecoveredPartition:
-    """A partition at the offsets from which its sources are to be read on.
+    """A partition at the offsets from which its sources are read.
 
-    ``state_end`` is the end of the state's log: while nothing comes after it, nobody else has written.
-    ``commands`` are those that were not done yet, with their offsets; ``control_end`` is the offset after them.
-    ``accepted`` are those of them by which it went on.
+    ``state_end`` is the end of the state's log: while the log has no record from there on, no other owner has written.
+    ``commands`` are those not yet applied, with their offsets; ``control_end`` is the offset after them. ``accepted``
+    are the accept commands that were used to open it.
     """
 
     partition: StreamTask
@@ -63,14 +63,14 @@ class RecoveredPartition:
 
 
 class _Acceptances:
-    """What the operator has accepted, and which of it was needed."""
+    """The losses that the operator has accepted, and the acceptances that were used."""
 
     def __init__(self, commands: Commands) -> None:
         self._given = [command for _, command in commands if isinstance(command, AcceptCommand)]
         self.used: list[AcceptCommand] = []
 
     def covering(self, what: str, offset: int, topic: str | None = None) -> AcceptCommand | None:
-        """The newest that accepts this loss and no other."""
+        """The newest command that accepts exactly this loss, or None."""
         for given in reversed(self._given):
             if given.what == what and given.offset == offset and (topic is None or given.topic == topic):
                 self.used.append(given)
@@ -79,10 +79,10 @@ class _Acceptances:
 
 
 async def open_partition(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> RecoveredPartition:
-    """Bring the new ``partition`` to where the stored state and the operator's commands say that it is.
+    """Restore the new ``partition`` from the stored state and the operator's commands.
 
-    The caller's writer must have been started: before that, a former owner could still write. OpeningRefused;
-    Unavailable, Refused of the cluster.
+    The caller's writer must have been started: before that, a former owner could still write. Raises RecoveryRefused
+    if the partition cannot be opened, and the cluster's TransientError and PermanentError.
     """
     inputs = [TP(topic, number) for topic in names.inputs]
     state, control = TP(names.output("state"), number), TP(names.output("control"), number)
@@ -98,7 +98,7 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
         if wrong := other_inputs(partition.inputs, names):
             raise RecoveryRefused(wrong)
         known = partition.inputs or found
-        # Of one that was never read nothing can be lost.
+        # A source that was never read cannot have lost anything.
         read = [done > 0 for done in partition.sources.done]
         recreated = [was != now and some for was, now, some in zip(known, found, read, strict=True)]
         if lost is not None:
@@ -113,7 +113,7 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
         whole = not any(recreated) and all(
             partition.sources.done[source] <= ends[tp] for source, tp in enumerate(inputs)
         )
-        # What was handed over has places in the logs as they were; and one of its records may be the one to be skipped.
+        # Handed-over records refer to offsets of the logs as they were, and one of them may be the record to skip.
         if whole and not any(isinstance(command, SkipCommand) for _, command in commands):
             if large:
                 await asyncio.to_thread(StreamTask.take_over, partition)
@@ -130,7 +130,7 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
 
 
 def _check_moved(stored: Mapping[str, bytes]) -> None:
-    """What was moved is gone on with elsewhere: whoever went on here, too, would decide it twice."""
+    """Raise RecoveryRefused if the state was moved: a second owner would decide the same records twice."""
     moved = marker_of(stored)
     if moved is not None:
         raise RecoveryRefused(
@@ -140,7 +140,10 @@ def _check_moved(stored: Mapping[str, bytes]) -> None:
 
 
 def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
-    """None, or where there is no state that could be restored, how much of it there is."""
+    """Restore the partition; returns None, or what is missing if there is no complete state.
+
+    Raises RecoveryRefused if the state has another format or belongs to another partition.
+    """
     if f"{HEAD}/0" not in stored:
         return "has none"
     try:
@@ -153,7 +156,10 @@ def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
 
 
 async def read_commands(cluster: Cluster, control: TP, done: int, start: int, end: int) -> Commands:
-    """The commands from ``done`` on; all, where the topic was made anew. Unavailable, Refused of the cluster."""
+    """The commands from ``done`` on, or all if the topic was created again.
+
+    Raises the cluster's TransientError and PermanentError.
+    """
     commands: Commands = []
     async for fetched in cluster.read(control, max(done, start) if done <= end else start, end):
         commands += commands_in(fetched)
@@ -170,7 +176,10 @@ async def _begin(
     ends: Mapping[TP, int],
     lost: str,
 ) -> Notes:
-    """There is no state: all is read from its beginning, unless decisions were made already. What was noted then."""
+    """Open a partition without state: read all inputs from their beginning; returns the notes of the clock log.
+
+    If decisions or notes exist already, the state is lost: raises RecoveryRefused unless the operator accepted that.
+    """
     inputs = [TP(topic, number) for topic in names.inputs]
     await _check_count(cluster, TP(names.output("state"), 0), partition.place.partitions)
     for source, tp in enumerate(inputs):
@@ -206,10 +215,10 @@ async def _begin(
 
 
 def pending_commands(commands: Commands, notes: Notes, names: TopicNames) -> Commands:
-    """Those after the last that was noted to be done, or refused: the others were, too.
+    """The commands after the last that was noted as applied or refused: those before it were handled, too.
 
-    A policy that another has followed since would follow that one otherwise; one that was refused because of the
-    state's format would be taken by a worker that was told another one since.
+    Otherwise a policy that was superseded since would be applied again, after its successor, and one that was refused
+    because of the state's format would be taken by a worker with another format.
     """
     every = [(note, None if of is None else names.inputs[of]) for of, some in notes.items() for note in some]
     done = [
@@ -221,7 +230,7 @@ def pending_commands(commands: Commands, notes: Notes, names: TopicNames) -> Com
 
 
 async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
-    """No state is made beside one that was made with another number of partitions: its tenants may be ours now."""
+    """Raise RecoveryRefused if the state of partition 0 has another number of partitions: tenants would move."""
     place = place_of(await newest_entries(cluster, first))
     if place is not None and place.partitions != partitions:
         raise RecoveryRefused(
@@ -232,15 +241,15 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
 
 
 async def no_such_loss(cluster: Cluster, names: TopicNames, number: int, command: AcceptCommand) -> str | None:
-    """Why there is no such loss to be accepted, as far as that can be seen from outside; None where there may be one.
+    """Why there is no such loss to accept, as far as the topics show; None if there may be one.
 
-    Unavailable, Refused of the cluster.
+    Raises the cluster's TransientError and PermanentError.
     """
     enforcement = TP(names.output("enforcement"), number)
     try:
         known = (await part_of(cluster, names, number)).judged
     except (MissingChunkError, msgspec.DecodeError):
-        known = None  # what is left of it is not the state: that may be the very loss
+        known = None  # incomplete or unreadable: that may be the loss
     if command.topic is None:
         if known is not None:
             return f"partition {number} has its state: nothing is lost"
@@ -260,15 +269,15 @@ async def no_such_loss(cluster: Cluster, names: TopicNames, number: int, command
 
 
 async def suppress_published(cluster: Cluster, names: TopicNames, number: int, partition: StreamTask) -> None:
-    """Tell the partition what was published before its state was lost."""
+    """Have the partition suppress the decisions that were published before its state was lost."""
     partition.suppress(await published_decisions(cluster, names, number))
 
 
 async def published_decisions(cluster: Cluster, names: TopicNames, number: int) -> dict[str, int]:
-    """The decisions that partition ``number`` has put out, shadows too: id and ``decided_ms``.
+    """The ``decided_ms`` of each decision that partition ``number`` has published, by id, shadow decisions included.
 
-    What claims to have been decided well after it was written is no worker's: a state that waited until it has passed
-    that time would be made anew for ever. The audit calls it invented.
+    A record that claims to have been decided well after it was written is not a worker's, and is left out: the
+    rebuilding of a state, which lasts until that time has passed, would never end. The audit reports it as invented.
     """
     published: dict[str, int] = {}
     for topic in ("enforcement", "shadow"):
@@ -279,7 +288,7 @@ async def published_decisions(cluster: Cluster, names: TopicNames, number: int) 
                 try:
                     event = _EVENT.decode(value or b"{}")
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    continue  # somebody else writes there: it is none of ours
+                    continue  # not a decision of ours
                 if event.data.decided_ms <= written_ms + _AHEAD_MS:
                     published[event.id] = event.data.decided_ms
     return published
@@ -306,7 +315,7 @@ async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
 
 
 async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
-    """Whether the clock log has a note: ticks are written before there is any state, too."""
+    """Whether the clock log has a note; ticks do not count, for they are written before there is any state, too."""
     start = (await cluster.starts([clock]))[clock]
     async for fetched in cluster.read(clock, start, end):
         if not all(map(is_tick, fetched.values)):
@@ -317,7 +326,10 @@ async def _noted(cluster: Cluster, clock: TP, end: int) -> bool:
 def _check_source(
     partition: StreamTask, source: int, tp: TP, start: int, end: int, recreated: bool, accepted: _Acceptances
 ) -> None:
-    """The log must still have what is to be read again, and what was read. ``recreated``: its topic has another id."""
+    """Check that the log still has what is read again and what was read. ``recreated``: its topic has another id.
+
+    Otherwise records the loss if the operator accepted it, and raises RecoveryRefused if not.
+    """
     resume, done = partition.sources.offsets[source], partition.sources.done[source]
     if start <= resume <= end and done <= end and not recreated:
         return

@@ -13,15 +13,15 @@ log = structlog.get_logger("callwarden")
 
 
 class TopicGuard:
-    """Has the owners of the ``assigned`` partitions do what the look at the topics demands."""
+    """Refuses or opens the ``assigned`` partitions as each check of the topics requires."""
 
     def __init__(self, context: WorkerContext, owners: Mapping[int, PartitionOwner], assigned: set[int]) -> None:
         self._context, self._owners, self._assigned = context, owners, assigned
-        self._halted: set[int] = set()  # partitions that were refused because of the topics
+        self._halted: set[int] = set()  # partitions refused because of the topics
         self.watch = TopicChanges(context.names, context.partitions)
 
     def begin(self, owner: PartitionOwner, assigned: frozenset[TP]) -> None:
-        """Open a partition that was assigned, or refuse it where one of its topics is missing."""
+        """Open a partition that was assigned, or refuse it if one of its topics is missing."""
         missing = [f"{tp.topic}-{tp.partition}" for tp in self._context.names.of(owner.number) if tp not in assigned]
         if self.watch.halting or missing:
             self._halted.add(owner.number)
@@ -31,7 +31,10 @@ class TopicGuard:
             owner.begin()
 
     async def look(self, assigned: frozenset[TP]) -> bool:
-        """Look at the topics; whether all that there must be are there. Unavailable, Refused of the cluster."""
+        """Check the topics; returns whether all are present and unchanged.
+
+        Raises the cluster's TransientError and PermanentError.
+        """
         watch, before = self.watch, self.watch.faults
         recreated = watch.look(await self._context.cluster.topics(self._context.names.all))
         if watch.faults != before:

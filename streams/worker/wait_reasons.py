@@ -18,7 +18,7 @@ from streams.topics.transaction_records import ClockTick, decode_tick, is_tick
 from streams.worker.context import OwnerPhase, WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 
-_OPEN_MS = 30_000  # a transaction that has been open for so long is named
+_OPEN_MS = 30_000  # a transaction open for longer is reported
 _MOST = 50  # sentences of one worker
 
 _K = TypeVar("_K", bound=Hashable)
@@ -26,7 +26,7 @@ _V = TypeVar("_V")
 
 
 class WaitReasons:
-    """Kept up by each look: since when clocks stand, old records hold decisions back, and transactions are open."""
+    """Tracks since when clocks are stalled, old records hold decisions back, and transactions are open."""
 
     def __init__(self, context: WorkerContext, silence: SilentSources[TP]) -> None:
         self._context, self._silence = context, silence
@@ -36,7 +36,7 @@ class WaitReasons:
         self.sentences: dict[int, list[str]] = {}
 
     def look(self, owners: Mapping[int, PartitionOwner], ends: Mapping[TP, int], undecided: Mapping[TP, int]) -> None:
-        """As of a look at these ``ends``; ``undecided`` are the first offsets of open transactions."""
+        """Update from a check of these ``ends``; ``undecided`` are the first offsets of open transactions."""
         now_ms = self._context.broker_clock.rough_ms
         if now_ms is None:
             return
@@ -61,7 +61,7 @@ class WaitReasons:
             self.sentences[number], left = lines[:left], max(left - len(lines), 0)
 
     def _hold(self, number: int, owner: PartitionOwner, ends: Mapping[TP, int], now_ms: int) -> WatermarkHold | None:
-        """What holds the watermark of a partition back."""
+        """What holds the watermark of a partition back, or None."""
         partition, live = owner.partition, self._context.live
         tps = [TP(topic, number) for topic in self._context.names.inputs]
         if owner.phase is not OwnerPhase.RUNNING or partition is None or not all(tp in ends for tp in tps):
@@ -94,26 +94,26 @@ class WaitReasons:
             # The times of old records rise, or the source would be silent.
             _, since_ms = self._old[tp] if hold.why is HoldReason.OLD_RECORDS else self._stands[tp]
             if hold.why is not HoldReason.OUTAGE_GRACE and now_ms - since_ms < 2 * self._context.live.idle_after_ms:
-                return lines  # it is being read, or is about to be seen to be silent
+                return lines  # it is being read, or will soon count as silent
             lines.append(sentence(hold, tp.topic, number, since_ms))
         return lines
 
 
 def _since(before: Mapping[_K, tuple[_V, int]], now: Mapping[_K, _V], now_ms: int) -> dict[_K, tuple[_V, int]]:
-    """Each value with the time since which it is the same."""
+    """Each value with the time since which it has been the same."""
     return {tp: before[tp] if tp in before and before[tp][0] == one else (one, now_ms) for tp, one in now.items()}
 
 
-_TAIL = 2_000  # offsets of a clock log in which ticks are looked for
+_TAIL = 2_000  # the offsets of a clock log that are searched for ticks
 _STALE_MS = 660_000  # a worker ticks every five minutes
 
 
 async def reported_reasons(
     cluster: Cluster, names: TopicNames, numbers: Iterable[int]
 ) -> tuple[int | None, dict[int, list[str]]]:
-    """What partitions wait for by the newest ticks of their workers, and the time of the newest of all.
+    """The time of the newest tick of all (None if there is none), and what partitions wait for by their newest ticks.
 
-    None where there is no tick. Unavailable, Refused.
+    Raises TransientError and PermanentError.
     """
     clocks = [TP(names.output("clock"), number) for number in numbers]
     starts, ends = await cluster.starts(clocks), await cluster.ends(clocks)
