@@ -1,4 +1,4 @@
-"""Looking at topics and at the group, and making topics."""
+"""Describes topics and groups, and creates topics."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ _AT_LEAST_TWO = {"min.insync.replicas": "2"}
 
 
 async def existing_topics(questions: MetadataQueries, wanted: Sequence[RequiredTopic]) -> dict[str, ExistingTopic]:
-    """Those of the wanted topics that exist, by their full names. Unavailable, Refused."""
+    """The existing ones of the wanted topics, by full name. Raises TransientError and PermanentError."""
     names = dict.fromkeys(checked_settings(wanted))
     counts = await questions.partitions([topic.topic for topic in wanted])
 
@@ -57,7 +57,7 @@ async def existing_topics(questions: MetadataQueries, wanted: Sequence[RequiredT
 async def look_for(
     questions: MetadataQueries, wanted: Sequence[RequiredTopic], within_s: float = 10.0
 ) -> dict[str, ExistingTopic]:
-    """As `existing_topics`, for topics that have just been made: not every broker knows of them at once."""
+    """As `existing_topics`, waiting up to ``within_s`` until brokers know all topics that were just created."""
     until = time.monotonic() + within_s
     while len(found := await existing_topics(questions, wanted)) < len(wanted) and time.monotonic() < until:
         await asyncio.sleep(0.2)
@@ -65,7 +65,10 @@ async def look_for(
 
 
 async def members(questions: MetadataQueries, group: str) -> int:
-    """How many members a consumer group has now. Unavailable; Refused, too, where it has no coordinator for long."""
+    """The number of members of a consumer group.
+
+    Raises TransientError and PermanentError, the latter also if the group has no coordinator for `_COORDINATOR_S`.
+    """
 
     async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> int:
         return len((await _described(admin, group))[1])
@@ -74,9 +77,9 @@ async def members(questions: MetadataQueries, group: str) -> int:
 
 
 async def read_group(questions: MetadataQueries, group: str) -> ConsumerGroup:
-    """Who is in a consumer group, and where it has been. Unavailable, Refused.
+    """The members of a consumer group and its committed topics. Raises TransientError and PermanentError.
 
-    Members are told of once the group has shared out its partitions, which is waited for, but not for long.
+    Members are known once a rebalance has ended; waits for that up to `_COORDINATOR_S`.
     """
 
     async def ask(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> ConsumerGroup:
@@ -104,14 +107,17 @@ async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, list[
             if (error := for_code(code)) is not NoError:
                 raise error(group)
             return state, found
-        except _NO_COORDINATOR as none:  # where there never was a group, it is made by the question
+        except _NO_COORDINATOR as none:  # on a new cluster the request itself creates the coordinator
             if time.monotonic() > until:
                 raise PermanentError(f"the group {group} has no coordinator: {type(none).__name__}") from None
         await asyncio.sleep(0.2)
 
 
 async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], partitions: int, replicas: int) -> None:
-    """Make topics, each with all its settings; one that is there already stays as it is. Unavailable, Refused."""
+    """Create topics, each with all its settings; existing ones stay as they are.
+
+    Raises TransientError and PermanentError.
+    """
     durable = _AT_LEAST_TWO if replicas >= 3 else {}
     new = [
         NewTopic(
@@ -127,7 +133,7 @@ async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], p
         answer = await admin.create_topics(new)
         fine = (NoError, TopicAlreadyExistsError)
         faults = [(topic, for_code(code), message) for topic, code, message in answer.topic_errors]
-        # The same fault of many topics is told once.
+        # The same fault of many topics is reported once.
         return {_why(error, message): topic for topic, error, message in faults if error not in fine}
 
     if new:

@@ -1,7 +1,7 @@
-"""The seam between the engine and a Kafka cluster: what the engine needs of one, as protocols and plain data.
+"""The interface between the engine and a Kafka cluster, as protocols and plain data.
 
-`streams.kafka` is the real one. The crash tests have an in-memory one with the broker's semantics, so that the same
-engine runs on both. Nothing else of `streams` imports a Kafka library.
+`streams.kafka` implements it on a real cluster. The crash tests implement it in memory with the broker's semantics, so
+that the same engine runs on both. No other package of `streams` imports a Kafka library.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,22 +23,22 @@ class TP(NamedTuple):
 
 
 class TopicInfo(NamedTuple):
-    """How many partitions a topic has, and its id: a topic that is deleted and created again gets another one."""
+    """A topic's number of partitions and its id, which changes when the topic is deleted and created again."""
 
     partitions: int
     id: str
 
 
 class TransientError(Exception):
-    """The cluster cannot be reached or cannot serve now: worth another try. The message is one readable line."""
+    """The cluster cannot be reached or cannot serve now; retry. The message is one readable line."""
 
 
 class Fenced(Exception):
-    """Another writer with the same transactional id has started, or the coordinator has given this one up."""
+    """Another writer with the same transactional id has started, or the coordinator has expired this one."""
 
 
 class OffsetOutOfRange(Exception):
-    """A position does not exist any more: the log begins after it, or ends before it."""
+    """A position does not exist any more: the log begins after it or ends before it."""
 
     def __init__(self, tp: TP, offset: int) -> None:
         super().__init__(f"{tp.topic}-{tp.partition}: offset {offset} does not exist")
@@ -47,9 +47,9 @@ class OffsetOutOfRange(Exception):
 
 
 class CorruptLog(TransientError):
-    """A partition's log is damaged: it cannot be read on from ``offset``, however often it is asked; others can.
+    """A partition's log is damaged at ``offset``: a retry does not help. Other partitions can still be read.
 
-    What is damaged may reach up to the offset ``last`` (None: that is not known), and ``raw`` is what came of it.
+    The damage may reach up to the offset ``last`` (None: unknown); ``raw`` holds the bytes received.
     """
 
     def __init__(self, tp: TP, offset: int, why: str, last: int | None = None, raw: bytes = b"") -> None:
@@ -61,8 +61,8 @@ class CorruptLog(TransientError):
         self.raw = raw
 
     def passed_over(self, start: int, through: int) -> "FetchedBatch":
-        """One row that stands for the offsets from ``start`` to ``through``, which are not read."""
-        import numpy as np  # here: many commands read no records
+        """A batch of one row that stands for the skipped offsets from ``start`` to ``through``."""
+        import numpy as np  # imported here because many commands read no records
 
         row = UnreadableRecord(f"damaged: {self}", start)
         offsets, times = np.array([through], np.int64), np.zeros(1, np.int64)
@@ -70,17 +70,17 @@ class CorruptLog(TransientError):
 
 
 class PermanentError(Exception):
-    """The cluster will not do it however often it is asked: no authorisation, wrong credentials, no such topic."""
+    """The cluster refuses, and a retry does not help: no authorisation, wrong credentials, no such topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedBatch:
     """Consecutive records of one partition, as columns ``[n]`` in offset order.
 
-    ``start`` is the position from which they were fetched and ``stop``, above it, the position after them; offsets
-    between may be missing (markers and aborted records of transactions, compaction), even all: ``n`` may be 0.
-    ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None. ``unreadable`` names those, by
-    their offsets, that are no records: see `monitor.partition.record_batch.UnreadableRecord`.
+    ``start`` is the position from which they were fetched and ``stop``, above it, the position after them. Offsets
+    between may be missing (transaction markers, aborted records, compaction), even all: ``n`` may be 0.
+    ``timestamps_ms`` are the broker's (`LogAppendTime`). A key or a value may be None. ``unreadable`` has, by offset,
+    the rows that are not valid records: see `monitor.partition.record_batch.UnreadableRecord`.
     """
 
     start: int
@@ -95,7 +95,7 @@ class FetchedBatch:
         return len(self.offsets)
 
     def after(self, position: int) -> "FetchedBatch":
-        """What lies at ``position`` and behind it."""
+        """The part of the batch from ``position`` on."""
         first = int(self.offsets.searchsorted(position))
         return FetchedBatch(
             position,
@@ -109,13 +109,13 @@ class FetchedBatch:
 
     @property
     def rows(self) -> RecordBatch:
-        """The same for the domain."""
+        """The batch as the domain's `RecordBatch`."""
         one = self
         return RecordBatch(one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable)
 
 
 class LogRecord(Protocol):
-    """A record whole."""
+    """A whole record, with its headers."""
 
     @property
     def offset(self) -> int: ...
@@ -128,7 +128,7 @@ class LogRecord(Protocol):
 
 
 class OutputRecord(NamedTuple):
-    """A record to be written."""
+    """A record to write."""
 
     topic: str
     partition: int
@@ -139,10 +139,10 @@ class OutputRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whom the consumer tells of a rebalance. Neither may raise, and ``assigned`` must be quick.
+    """The rebalance callbacks of a consumer. Neither may raise, and ``assigned`` must be quick.
 
-    ``revoked`` is awaited before the partitions are given up. When ``assigned`` is called, the partitions are paused
-    already: nothing of them is fetched until `Consumer.resume`.
+    ``revoked`` is awaited before the partitions are given up. When ``assigned`` is called, the partitions are already
+    paused: nothing is fetched until `Consumer.resume`.
     """
 
     revoked: Callable[[frozenset[TP]], Awaitable[None]]
@@ -150,10 +150,10 @@ class Listener:
 
 
 class Consumer(Protocol):
-    """A member of the consumer group. It commits nothing itself."""
+    """A member of the consumer group. It does not commit offsets."""
 
     async def start(self, listener: Listener) -> None:
-        """Join the group for all topics that it was made for. Unavailable (it may be started again), Refused."""
+        """Join the group for all of its topics. Raises TransientError (`start` may be retried) and PermanentError."""
         ...
 
     async def stop(self) -> None:
@@ -161,51 +161,50 @@ class Consumer(Protocol):
         ...
 
     def assignment(self) -> frozenset[TP]:
-        """The partitions that are its own now."""
+        """The partitions assigned now."""
         ...
 
     def pause(self, tps: Sequence[TP]) -> None:
-        """Fetch these no more; those that are not assigned any more are passed over."""
+        """Stop fetching these partitions; those no longer assigned are ignored."""
         ...
 
     def resume(self, tps: Sequence[TP]) -> None:
-        """Fetch these again; those that are not assigned any more are passed over."""
+        """Fetch these partitions again; those no longer assigned are ignored."""
         ...
 
     def seek(self, tp: TP, offset: int) -> None:
-        """Go on from ``offset``; passed over when ``tp`` is not assigned any more."""
+        """Continue from ``offset``; ignored if ``tp`` is no longer assigned."""
         ...
 
     async def poll(self, tps: Sequence[TP], timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
-        """What has come on these partitions, at most ``most`` records together; passes over those not sought to.
+        """Return new records of these partitions, at most ``most`` in total; partitions without a seek are ignored.
 
-        Waits until something is there or ``timeout_s`` is over, with no partition at all, too. Unavailable (no fetch
-        is answered): ask again, the member is still of use. OffsetGone, Unreadable: likewise, once that partition is
-        sought elsewhere or left out. Refused: stop it. Whether its membership is well is only known while it is
-        polled.
+        Waits for records for at most ``timeout_s``, even if ``tps`` is empty. A failed membership shows only in polls.
+        Raises TransientError if no fetch is answered (poll again); OffsetOutOfRange or CorruptLog for one partition
+        (seek it elsewhere or leave it out, then poll again); PermanentError (stop the consumer).
 
-        After an error, or when it was cancelled, nothing of any partition is passed over: the next poll goes on where
-        the last one that returned has ended. What it has returned does not come again unless it is sought back to.
+        After an error or a cancellation no record is lost: the next poll continues where the last one that returned
+        ended. Returned records do not come again without a seek.
         """
         ...
 
     @property
     def unanswered_s(self) -> float:
-        """For how long a broker has owed the answer to a fetch, which it gives within a second if it can; else 0."""
+        """Seconds for which a fetch has been unanswered, else 0. A healthy broker answers within a second."""
         ...
 
     def undecided(self) -> dict[TP, int]:
-        """The partitions in which the broker's newest answer showed an open transaction, with its first offset."""
+        """The first offset of the open transaction, by partition, where the broker's newest answer showed one."""
         ...
 
 
 class LogEnds(NamedTuple):
-    """What a broker's answer to a fetch said of the ends of a partition.
+    """The ends of a partition by one fetch response.
 
-    ``last_stable``: the position of a `read_committed` reader that has read all it can see. Above it, up to
-    ``high_watermark``, lie the records of an open transaction, and all that others wrote and committed behind its
-    first record. ``asked_s``: when it was asked, by `steady_s`. When the answer is looked at says nothing: this process
-    may have been stopped meanwhile.
+    ``last_stable`` is the position of a `read_committed` reader that has read all it can see. From there to
+    ``high_watermark`` lie the records of an open transaction and everything written after its first record, committed
+    or not. ``asked_s`` is the time of the request by `steady_s`; the time at which the response is handled says
+    nothing, for this process may have been stopped meanwhile.
     """
 
     last_stable: int
@@ -214,25 +213,26 @@ class LogEnds(NamedTuple):
 
 
 class Reader(Protocol):
-    """Reads partitions without a group. After any error it is of no use any more but to be stopped."""
+    """Reads partitions without a group. After any error it can only be stopped."""
 
     async def start(self, positions: Mapping[TP, int]) -> None:
-        """Begin to fetch these partitions, which exist, from these positions. Unavailable, Refused."""
+        """Start to fetch these existing partitions from these positions. Raises TransientError and PermanentError."""
         ...
 
     async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
-        """What has come, at most ``most`` records together; waits for ``timeout_s`` at most.
+        """Return new records, at most ``most`` in total; waits for at most ``timeout_s``.
 
-        OffsetGone, Unreadable, Unavailable, Refused: what was fetched by then is not passed over, to the next reader.
+        Raises OffsetOutOfRange, CorruptLog, TransientError and PermanentError; the positions of earlier polls stay
+        valid for the next reader.
         """
         ...
 
     def ends(self) -> dict[TP, LogEnds]:
-        """Of each partition, the answer to the newest fetch that was answered; those without one are left out."""
+        """The ends by the newest fetch response of each partition; partitions without one are left out."""
         ...
 
     async def why_silent(self) -> TransientError | PermanentError:
-        """To be asked when `ends` has not moved for long: a broker answers every fetch, with records or without."""
+        """Find out why `ends` has not changed for long: a broker answers every fetch, with records or without."""
         ...
 
     async def stop(self) -> None:
@@ -241,21 +241,25 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """A transactional producer. After any error it is of no use any more but to be stopped."""
+    """A transactional producer. After any error it can only be stopped."""
 
     async def start(self) -> None:
-        """Fence every earlier writer of the same transactional id, and end what it had begun. Unavailable, Refused."""
+        """Fence every earlier writer of the same transactional id, and end its open transaction.
+
+        Raises TransientError and PermanentError.
+        """
         ...
 
     async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int]) -> int:
         """Write the records (at least one) and commit the group's offsets in one transaction.
 
-        Returns the offset of the last record. Fenced, Unavailable, Refused: whether it was committed is then unknown.
+        Returns the offset of the last record. Raises Fenced, TransientError and PermanentError; whether the transaction
+        was committed is then unknown.
         """
         ...
 
     async def stop(self) -> None:
-        """Close; a transaction that is open is left to the broker to abort. Never raises."""
+        """Close; the broker aborts an open transaction. Never raises."""
         ...
 
 
@@ -271,40 +275,45 @@ class Cluster(Protocol):
         ...
 
     async def stamp(self, out: OutputRecord) -> int:
-        """Append a record outside of any transaction; the timestamp that the broker gave it. Unavailable, Refused.
+        """Append a record outside of any transaction; returns the broker's timestamp of it.
 
-        The broker's clock was there when it is acknowledged. Whether it was written is unknown after an error.
+        The broker's clock has reached it when the record is acknowledged. Raises TransientError and PermanentError;
+        whether the record was written is then unknown.
         """
         ...
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
-        """How many partitions each of the topics has; those that do not exist are left out. Unavailable, Refused."""
+        """The number of partitions of each existing topic. Raises TransientError and PermanentError."""
         ...
 
     async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
-        """Those of the topics that exist. It costs one small request. Unavailable, Refused."""
+        """The existing ones of these topics, by one small request. Raises TransientError and PermanentError."""
         ...
 
     async def starts(self, tps: Sequence[TP]) -> dict[TP, int]:
-        """The first offset of each that still exists. Unavailable, Refused."""
+        """The first offset that each partition still has. Raises TransientError and PermanentError."""
         ...
 
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
-        """The position of a `read_committed` reader of each that has read all it can see. Unavailable, Refused.
+        """The position of a `read_committed` reader of each partition that has read all it can see.
 
-        Right after a commit it may lag: a transaction's marker is written once the commit is acknowledged. All
-        that earlier writers of an id had begun is behind it when a newer one has started.
+        It may lag right after a commit: the transaction's marker is written once the commit is acknowledged. When a
+        writer has started, the transactions of earlier writers of its id lie before these ends. Raises TransientError
+        and PermanentError.
         """
         ...
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
-        """The committed records in ``[start, stop)``, without a group. OffsetGone, Unreadable, Unavailable, Refused."""
+        """The committed records in ``[start, stop)``, without a group.
+
+        Raises OffsetOutOfRange, CorruptLog, TransientError and PermanentError.
+        """
         ...
 
     def records(self, tp: TP, start: int, stop: int) -> AsyncIterator[Sequence[LogRecord]]:
-        """As `read`, but records whole, with their headers, which costs more."""
+        """As `read`, but whole records with their headers, which costs more."""
         ...
 
     async def stop(self) -> None:
-        """Close whatever is shared by the above."""
+        """Close all shared connections."""
         ...

@@ -1,4 +1,4 @@
-"""Identity: an application id is that of one output prefix, whose writers a worker of another one would cut off."""
+"""Checks the application id: it belongs to one output prefix, for workers of another prefix would fence its writers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from streams.kafka.topic_names import TopicNames
 from streams.settings.load import Settings
 
 USUAL: Final = "callwarden"
-"""The application id of workers that were told none, before it followed the output prefix."""
+"""The default application id of workers before the default followed the output prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerGroup:
-    """A consumer group: what each of its members reads, and the topics in which it has been anywhere."""
+    """A consumer group: the topics that each member subscribes to, and those with committed offsets."""
 
     members: tuple[frozenset[str], ...] = ()
     committed: frozenset[str] = frozenset()
 
 
 def startup_fault(settings: Settings, mine: ConsumerGroup, usual: ConsumerGroup, begun: bool) -> str | None:
-    """Why a worker under these settings must not start; None where it may.
+    """Why a worker with these settings must not start; None if it may.
 
-    ``mine`` is the group of its application id, ``usual`` that of `USUAL`; ``begun``: its own topics hold something.
+    ``mine`` is the group of its application id, ``usual`` that of `USUAL`; ``begun``: its own topics have records.
     """
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     control, own = names.output("control"), settings.application_id

@@ -1,4 +1,4 @@
-"""Which member of the group gets which partition numbers: of all topics alike, and none that a topic does not have."""
+"""Assigns partition numbers to the members of the group: the same of all topics, and only those all topics have."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,10 +8,10 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 
 class NumberAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
-    """Deals out the numbers that all topics have, in ranges. With equal counts it assigns as Kafka's range assignor.
+    """Assigns the numbers that all topics have, in ranges; with equal counts as Kafka's range assignor does.
 
-    That one assigns each topic by itself: where one topic got more partitions than the others, it gives partition n of
-    them to different members, and every partition stands still.
+    The range assignor handles each topic by itself: if one topic has more partitions, it assigns partition n of
+    different topics to different members, and every partition is stalled.
     """
 
     name = "callwarden-number"
@@ -36,9 +36,9 @@ class NumberAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokaf
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What a member says of itself when it joins."""
+        """The metadata of a member that joins."""
         return ConsumerProtocolMemberMetadata(cls.version, sorted(topics), b"")
 
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Nothing is kept of it."""
+        """Do nothing."""

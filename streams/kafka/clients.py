@@ -1,4 +1,4 @@
-"""What every aiokafka client is made with, why a cluster cannot be reached, and how clients are closed."""
+"""The arguments of every aiokafka client, why a cluster cannot be reached, and how clients are closed."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,7 +17,7 @@ _going_on: set[asyncio.Task[Any]] = set()
 
 
 class Clients:
-    """The settings of a cluster in aiokafka's words."""
+    """The settings of a cluster as arguments of aiokafka clients."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -32,7 +32,7 @@ class Clients:
         }
 
     def common(self) -> dict[str, Any]:
-        """Arguments that any client takes."""
+        """Arguments of every client."""
         return {
             "bootstrap_servers": self.servers.split(","),
             "client_id": self.settings.application_id,
@@ -40,7 +40,7 @@ class Clients:
         }
 
     def asker(self, **more: Any) -> AIOKafkaConsumer:
-        """A consumer, not started yet, that fetches nothing; the ends that it finds are those of committed records."""
+        """An unstarted consumer that fetches nothing; its end offsets are those of committed records."""
         return AIOKafkaConsumer(
             **self.common(),
             isolation_level="read_committed",
@@ -50,24 +50,25 @@ class Clients:
         )
 
     def reader(self, *, headers: bool = False, **more: Any) -> AIOKafkaConsumer:
-        """A consumer, not started yet, that sees committed records alone and moves by `seek` alone.
+        """An unstarted consumer that sees only committed records and moves only by `seek`.
 
-        Its `getmany` gives `Columns`, with ``headers`` at twice the cost. Refused: this aiokafka is not known.
+        Its `getmany` returns `RecordColumns`; ``headers`` doubles the cost. Raises PermanentError if this release of
+        aiokafka is not supported.
         """
-        # Here: numpy, which is of no use to a command that only asks.
+        # Imported here: a command that only queries metadata does not need numpy.
         from streams.kafka.fetch.columnar_fetch import as_columns, install_columnar_fetch, with_headers
 
         install_columnar_fetch()
         return self.asker(
             value_deserializer=with_headers if headers else as_columns,
-            # A response is in memory as a whole, and so is what it holds, decoded.
+            # A response is in memory as a whole, and so are its decoded records.
             fetch_max_bytes=16 << 20,
             max_partition_fetch_bytes=1 << 20,
             **more,
         )
 
     async def why(self, error: BaseException, doing: str) -> Exception:
-        """``error`` as one of the seam's. aiokafka keeps to itself why it cannot connect, so that is tried again."""
+        """``error`` as one of `streams.kafka.api`'s. Connects once more, for aiokafka does not say why it cannot."""
         told = translate_error(error, doing)
         if not isinstance(told, TransientError):
             return told
@@ -81,10 +82,10 @@ class Clients:
                     request_timeout_ms=_PROBE_MS,
                     **self._security,
                 )
-            except Exception as fault:  # noqa: BLE001 - whatever it is, it is what we want to know
+            except Exception as fault:  # noqa: BLE001 - any error is the answer
                 told = translate_error(fault, f"{doing}: {server}")
                 if isinstance(fault, KafkaConnectionError):
-                    # It was there, and hung up on us.
+                    # The server accepted the connection and closed it.
                     told = TransientError(
                         f"{told}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?"
                     )
@@ -95,9 +96,9 @@ class Clients:
 
 
 async def close(closing: Coroutine[Any, Any, object], within_s: float) -> None:
-    """Wait for ``closing``, but not for long: a client without its broker takes its time, and may do so alone.
+    """Wait for ``closing`` for at most ``within_s``; a client without its broker then closes in the background.
 
-    Cancelling it would leave some of the client's tasks behind. Never raises what it raises.
+    Cancelling it would leave some of the client's tasks behind. Errors of ``closing`` are dropped.
     """
     task = asyncio.ensure_future(closing)
     _going_on.add(task)

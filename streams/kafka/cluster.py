@@ -1,4 +1,4 @@
-"""A Kafka cluster as one worker sees it: makes consumers and writers, answers questions, reads without a group."""
+"""A Kafka cluster as one worker sees it: creates consumers and writers, queries metadata, reads without a group."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -65,9 +65,9 @@ class KafkaCluster:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
 
     async def offsets_from(self, tps: Sequence[TP], at_ms: int) -> dict[TP, int]:
-        """The first offset of each whose record has that timestamp or a later one; without those that have none.
+        """The first offset of each partition whose record has that timestamp or a later one.
 
-        Unavailable, Refused.
+        Partitions without such a record are left out. Raises TransientError and PermanentError.
         """
 
         async def which(reader: AIOKafkaConsumer, asked: list[TopicPartition]) -> dict[TopicPartition, int]:

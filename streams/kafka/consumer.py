@@ -1,4 +1,4 @@
-"""A member of the consumer group whose batches say truly from where to where they reach."""
+"""A member of the consumer group whose batches state exactly which range of offsets they cover."""
 
 import asyncio
 import logging
@@ -21,18 +21,18 @@ from streams.kafka.metadata.queries import MetadataQueries
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = TopicPartition("", 0)
-_METADATA_MS = 10_000  # within this time a topic that was created again is assigned
+_METADATA_MS = 10_000  # a topic that was created again is assigned within this time
 _JOIN_S = 90.0
 _STOP_S = 10.0
 _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
-_REBALANCE_MS = 30_000  # how long the others wait for a member that gives up its partitions
+_REBALANCE_MS = 30_000  # how long the group waits for a member to give up its partitions
 
 
 class KafkaConsumer:
     """See `streams.kafka.api.Consumer`.
 
-    A position is known once the engine has sought to it, and moves with what `poll` returns; it is forgotten in
-    every rebalance. So `FetchedBatch.start` is where the former batch ended, whatever aiokafka has passed over since.
+    A position is set by the engine's seek, advances with what `poll` returns, and is dropped in every rebalance. So
+    `FetchedBatch.start` is where the former batch ended, whatever aiokafka has skipped since.
     """
 
     def __init__(self, clients: Clients, questions: MetadataQueries, topics: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class KafkaConsumer:
         if self._client is not None:
             raise RuntimeError("the consumer is started already")
         missing = set(self._topics) - (await self._questions.partitions(self._topics)).keys()
-        if missing:  # aiokafka would wait for them, or have them made
+        if missing:  # aiokafka would wait for them, or have them created
             names = ", ".join(sorted(missing))
             raise PermanentError(
                 f"no such topic, or none that we may see: {names}; `callwarden topics create` makes them"
@@ -61,14 +61,14 @@ class KafkaConsumer:
         rebalance_ms = max(_REBALANCE_MS, settings.session_timeout_ms)
         client = self._clients.reader(
             group_id=settings.group,
-            # One alone: aiokafka joins once for each, and two members with two can keep each other out for minutes.
+            # Only one: aiokafka joins once for each, and two members with two can keep each other out for minutes.
             partition_assignment_strategy=(NumberAssignor,),
             metadata_max_age_ms=_METADATA_MS,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_ms,
             rebalance_timeout_ms=rebalance_ms,
             request_timeout_ms=rebalance_ms + 10_000,  # longer than the broker takes to answer a join
-            # Or a member that owns nothing, so that nobody polls it, would leave the group after a while, for good.
+            # No limit: a member that owns nothing is not polled, and would leave the group for good.
             max_poll_interval_ms=2**31 - 1,
         )
         on_log_ends(client, self._heard, self._unanswered)
@@ -107,8 +107,8 @@ class KafkaConsumer:
         wanted = [tp for tp in self._mine(tps) if tp in self._positions]
         since = time.monotonic()
         try:
-            # aiokafka's own timeout does not hold during a rebalance. To cancel it loses no record: it waits only while
-            # it has none in hand.
+            # aiokafka's own timeout does not hold during a rebalance. Cancelling loses no record: it waits only while
+            # it holds none.
             async with asyncio.timeout(timeout_s + 0.1):
                 batches = await self._getmany(client, wanted, timeout_s, most)
         except TimeoutError:
@@ -117,13 +117,13 @@ class KafkaConsumer:
             for gone, offset in error.args[0].items():
                 if self._positions.get(gone) == offset:
                     raise OffsetOutOfRange(TP(*gone), offset) from None
-            return {}  # of a position that is not ours any more
+            return {}  # of a position that is no longer ours
         except CorruptBatch as torn:
             if (unreadable := self._damage.met(torn)) is not None:
                 raise unreadable from None
             return {}
         except KafkaError as error:
-            if type(error) is KafkaError:  # what aiokafka did not foresee has ended its task for the group
+            if type(error) is KafkaError:  # an unexpected error has ended aiokafka's coordinator task
                 raise PermanentError(
                     f"the membership of group {self._clients.settings.group} has failed: {error}"
                 ) from None
@@ -152,12 +152,12 @@ class KafkaConsumer:
         self._ends[TP(*tp)] = ends
 
     async def revoked(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
-        """``client`` is about to give up ``tps``."""
+        """Handle that ``client`` is about to give up ``tps``."""
         if client is self._client and self._listener is not None:
             await _tell(self._listener.revoked, tps)
 
     async def assigned(self, client: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
-        """``client`` has been given ``tps``, which are all that it has, and begins to fetch when this is over."""
+        """Handle the complete new assignment ``tps`` of ``client``, which starts to fetch when this returns."""
         if client is not self._client or self._listener is None:
             return  # stopped while it joined
         self._positions.clear()
@@ -165,7 +165,7 @@ class KafkaConsumer:
         self._silent_s = 0.0
         self._started.pause(*tps)
         for tp in tps:
-            # Any will do: without a position aiokafka asks for the group's, and it is an error to have none.
+            # Any position works: without one aiokafka asks for the group's, and raises if there is none.
             self._started.seek(tp, 0)
         await _tell(self._listener.assigned, tps)
 
@@ -182,9 +182,9 @@ class KafkaConsumer:
     async def _getmany(
         self, client: AIOKafkaConsumer, wanted: Sequence[TopicPartition], timeout_s: float, most: int
     ) -> Any:
-        """As the client's, but an error passes over nothing."""
+        """As the client's `getmany`, but an error loses no record."""
         try:
-            # An empty list would mean all; a name that is nobody's only looks after the membership.
+            # An empty list would mean all; a name that is not assigned only maintains the membership.
             with bounded():
                 timeout_ms = round(timeout_s * 1000)
                 batches = await client.getmany(*(wanted or [_NOBODY]), timeout_ms=timeout_ms, max_records=most)
@@ -192,16 +192,16 @@ class KafkaConsumer:
                 await settled(batches)
             return batches
         except Exception:
-            for tp in wanted:  # what aiokafka had taken of other partitions by then is lost with it
+            for tp in wanted:  # records of other partitions that aiokafka took before the error must come again
                 ours, theirs = self._positions.get(tp), position(client, tp)
                 if ours is not None and theirs is not None and theirs != ours:
                     client.seek(tp, ours)
             raise
 
     async def _notice_silence(self, waited_for: Sequence[TopicPartition], came: bool, waited_s: float) -> None:
-        """Raise Unavailable, or why we are refused, when no fetch has been answered for a while.
+        """Raise TransientError, or PermanentError with the reason, if no fetch has been answered for a while.
 
-        A broker answers every fetch, empty or not; aiokafka only goes on asking.
+        A broker answers every fetch, empty or not; aiokafka retries without an error.
         """
         asked = set(waited_for) - self._started.paused()
         answers = {tp: self._started.last_poll_timestamp(tp) for tp in asked}
@@ -227,7 +227,7 @@ async def _tell(callback: Callable[[frozenset[TP]], Awaitable[None]], tps: Seque
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Whom aiokafka tells of a rebalance; for as long as its client is the member's."""
+    """aiokafka's rebalance callbacks, effective as long as ``client`` is the member's."""
 
     def __init__(self, member: KafkaConsumer, client: AIOKafkaConsumer) -> None:
         self._member, self._client = member, client

@@ -1,4 +1,4 @@
-"""What aiokafka raises, in the words of the seam: Unavailable, Fenced or Refused, each one readable line."""
+"""Translates aiokafka's errors to TransientError, Fenced or PermanentError, each with one readable line."""
 
 import logging
 import ssl
@@ -29,7 +29,7 @@ _NOT_ALLOWED = (
     theirs.ClusterAuthorizationFailedError,
     theirs.TransactionalIdAuthorizationFailed,
 )
-# Not among them: UnknownTopicOrPartitionError, which aiokafka raises for any topic while the broker is away.
+# UnknownTopicOrPartitionError is left out: aiokafka raises it for any topic while the broker is away.
 _NEVER = (
     theirs.InvalidTopicError,
     theirs.MessageSizeTooLargeError,
@@ -51,7 +51,7 @@ _SEAM = (TransientError, Fenced, PermanentError, OffsetOutOfRange)
 
 
 def translate_error(error: BaseException, doing: str) -> Exception:
-    """``error``, raised while ``doing`` something, as one of the seam's."""
+    """``error``, raised while ``doing`` something, as an error of `streams.kafka.api`."""
     if isinstance(error, _SEAM):
         return error
     for cause in _chain(error):
@@ -71,9 +71,9 @@ def translate_error(error: BaseException, doing: str) -> Exception:
 
 
 def silence_client_logs() -> None:
-    """Leave it to us to tell of faults: aiokafka logs each retry, and errors that it also raises with tracebacks.
+    """Silence aiokafka's logger: it logs each retry, and logs errors with tracebacks that it also raises.
 
-    A level that somebody has set for its logger stands.
+    A level that is already set for its logger is kept.
     """
     logger = logging.getLogger("aiokafka")
     if logger.level == logging.NOTSET:
@@ -82,7 +82,7 @@ def silence_client_logs() -> None:
 
 
 def _not_told_elsewhere(record: logging.LogRecord) -> bool:
-    """False for errors of aiokafka in futures that it leaves behind, of batches that failed with their transaction."""
+    """Drop errors in futures that aiokafka leaves behind, of batches that failed with their transaction."""
     error = record.exc_info[1] if record.exc_info else None
     left_behind = record.getMessage().startswith("Future exception was never retrieved")
     return not (left_behind and isinstance(error, theirs.KafkaError))
@@ -95,7 +95,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(error: BaseException) -> str:
-    """What the error says, on one line."""
+    """The error's message on one line."""
     if isinstance(error, theirs.BrokerResponseError):
         details = ", ".join(str(detail) for detail in error.args)
         return " ".join(f"{error.description or error.message} {f'({details})' if details else ''}".split())

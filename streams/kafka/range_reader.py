@@ -1,4 +1,4 @@
-"""Reads a span of a partition's committed records, from one offset to another, without a group."""
+"""Reads a range of a partition's committed records, from one offset to another, without a group."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,12 +16,12 @@ from streams.kafka.fetch.record_columns import RecordColumns, before, columns
 from streams.kafka.metadata.queries import REQUEST_MS
 
 _STOP_S = 5.0
-_WAIT_MS = 20  # for records; it is not cut short by what holds markers alone, as the end of a state often does
+_WAIT_MS = 20  # wait for records; used in full if only markers come, as often at the end of a state
 _SILENT_S = 30.0
 
 
 class WholeRecord(NamedTuple):
-    """See `streams.kafka.api.LogRecord`. ``unreadable``: why it is no record, though parts of it may be there."""
+    """See `streams.kafka.api.LogRecord`. ``unreadable``: why it is not valid, though some of its parts may be set."""
 
     partition: int
     offset: int
@@ -49,7 +49,7 @@ async def records(clients: Clients, tp: TP, start: int, stop: int) -> AsyncGener
 async def _read(
     clients: Clients, tp: TP, start: int, stop: int, *, headers: bool
 ) -> AsyncGenerator[tuple[int, int, Any]]:
-    """Records with the positions before and after them; the last may lie at ``stop`` or beyond."""
+    """Records with the positions before and after them; the last ones may lie at ``stop`` or beyond."""
     if start >= stop:
         return
     at, mine, clock, damage = start, TopicPartition(*tp), asyncio.get_running_loop().time, DamageRetries()
@@ -86,7 +86,7 @@ async def _read(
 
 
 def _whole(tp: TP, start: int, stop: int, records: RecordColumns | list[Any]) -> list[WholeRecord]:
-    """Records with their headers; a header without a value is taken for one with an empty one."""
+    """Records with their headers; a header without a value gets an empty one."""
     if not isinstance(records, RecordColumns):
         return []
     fetched = columns(start, stop, records)

@@ -1,4 +1,4 @@
-"""Reads partitions without a group, from the positions of somebody who keeps them himself."""
+"""Reads partitions without a group, from positions that the caller stores."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -70,7 +70,7 @@ class KafkaReader:
         return fetched
 
     def _go_back(self, client: AIOKafkaConsumer) -> None:
-        """What was taken of other partitions before the error is lost with it: it must come again."""
+        """Seek back to what `poll` returned: aiokafka took records of other partitions before the error."""
         for tp, at in self._positions.items():
             if position(client, tp) not in (None, at):
                 client.seek(tp, at)
@@ -80,11 +80,11 @@ class KafkaReader:
 
     def _heard(self, tp: TopicPartition, ends: LogEnds) -> None:
         known = self._ends.get(TP(*tp))
-        if known is None or ends.asked_s > known.asked_s:  # an earlier leader may answer late
+        if known is None or ends.asked_s > known.asked_s:  # a former leader may answer late
             self._ends[TP(*tp)] = ends
 
     async def why_silent(self) -> TransientError | PermanentError:
-        """Why no fetch is answered, as far as that can be found out."""
+        """Why no fetch is answered, as far as a probe shows."""
         why = await self._clients.why(TimeoutError(), f"reading from {self._clients.servers}")
         return why if isinstance(why, (TransientError, PermanentError)) else TransientError(str(why))
 

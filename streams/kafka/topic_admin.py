@@ -1,4 +1,4 @@
-"""What the topics must be like, as a table; what of that is not so, and the command that mends it."""
+"""The required topics and their settings as a table, their mismatches, and the commands that fix these."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
-_MESSAGE: Final = 1_048_588  # Kafka's own default, what a pane of the state is cut for
+_MESSAGE: Final = 1_048_588  # Kafka's own default; panes of the state are cut to fit it
 _IF_MEANT: Final = "\n  If that is meant: as CALLWARDEN_INPUT_RETENTION, for `topics` and for the workers"
 
 
@@ -20,13 +20,13 @@ class ConfigCheck(Enum):
     """How a topic's setting is compared with the one in the table."""
 
     EXACTLY = "exactly"
-    AT_LEAST = "at least"  # -1 is endless
-    FREELY = "as one likes"  # `topics create` sets it, and that is all
+    AT_LEAST = "at least"  # -1 is unlimited
+    FREELY = "as one likes"  # only set by `topics create`, never checked
 
 
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
-    """A setting of a topic by Kafka's name, and what happens where it is not kept."""
+    """A setting of a topic by Kafka's name, and what happens if it has another value."""
 
     name: str
     value: str
@@ -36,7 +36,7 @@ class TopicConfig:
 
 @dataclass(frozen=True, slots=True)
 class RequiredTopic:
-    """A topic by its bare name and its full one, with its settings."""
+    """A topic by its bare and its full name, with its settings."""
 
     name: str
     topic: str
@@ -45,7 +45,7 @@ class RequiredTopic:
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """A topic as it is. ``configs`` has the value of each setting in the table."""
+    """A topic of the cluster. ``configs`` has the value of each setting in the table."""
 
     partitions: int
     configs: Mapping[str, str]
@@ -53,9 +53,9 @@ class ExistingTopic:
 
 @dataclass(frozen=True, slots=True)
 class TopicMismatch:
-    """What is wrong with a topic, and how to mend it, or that nothing does.
+    """What is wrong with a topic, and how to fix it, or that it cannot be fixed.
 
-    ``grown``: it has more partitions than the others; workers go on with those that all topics have.
+    ``grown``: it has more partitions than the others; workers use only those that all topics have.
     """
 
     topic: str
@@ -65,7 +65,7 @@ class TopicMismatch:
 
 
 def describe_mismatches(faults: Iterable[TopicMismatch]) -> str:
-    """All of them for people to read; topics with the same fault and the same remedy are named together."""
+    """The mismatches as text; topics with the same mismatch and the same fix are listed together."""
     same: dict[tuple[str, str], list[str]] = {}
     for fault in faults:
         same.setdefault((fault.wrong, fault.mend), []).append(fault.topic)
@@ -121,14 +121,14 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             _kept("compact", "the state would be lost by and by, or never shrink"),
             _FITS,
             _NEVER_CUT,
-            # The cleaner leaves the newest segment alone: small ones, so that there is little to read at the start.
+            # The cleaner skips the newest segment: small segments, so that there is little to read at the start.
             *_freely(segment_bytes=16 << 20, segment_ms=HOUR, min_cleanable_dirty_ratio=0.1, delete_retention_ms=DAY),
         ),
         "clock": (_DELETE, *for_good, _LOG_TIME, _FITS, _NEVER_CUT),
         "enforcement": (_DELETE, *for_good, _FITS, _NEVER_CUT),
         "shadow": (_DELETE, _FITS, *_freely(retention_ms=400 * DAY)),
         "alerts": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
-        # Whatever the inputs take: `streams.topics.transaction_records` cuts what is larger to its head.
+        # Whatever the inputs accept: `streams.topics.transaction_records` truncates larger records.
         "late": (_DELETE, _FITS, *_freely(retention_ms=30 * DAY)),
         "dead-letter": (_DELETE, _FITS, *_freely(retention_ms=90 * DAY)),
     }
@@ -149,10 +149,10 @@ def checked_settings(wanted: Iterable[RequiredTopic]) -> list[str]:
 
 
 def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], stored: int | None = None) -> int:
-    """How many partitions all topics must have.
+    """The number of partitions that all topics must have.
 
-    As many as the state was made with (``stored``), whatever its topic has by now; before there is one, as many as its
-    topic has; before there is that, as many as the platform has given its own topics; else what the settings say.
+    That of the stored state (``stored``), whatever its topic has by now; without a state that of its topic; without
+    the topic that of the input topics, if they agree; else that of the settings.
     """
     if stored is not None:
         return stored
@@ -165,7 +165,7 @@ def partitions_for(settings: Settings, found: Mapping[str, ExistingTopic], store
 
 
 def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
-    """Why no number of partitions would be right for what is to be made: the inputs' own differ. None where one is."""
+    """Why no number of partitions fits the topics to create: the input topics differ. None if one does."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     counts = {topic: found[topic].partitions for topic in names.inputs if topic in found}
     if names.output("state") in found or len(set(counts.values())) <= 1:
@@ -180,7 +180,10 @@ def at_odds(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | Non
 
 
 def run_together(settings: Settings, found: Mapping[str, ExistingTopic]) -> str | None:
-    """Which prefix would run into the names of the topics that are to be made, where it has none yet. None: neither."""
+    """Why a prefix would merge with the names of the topics to create (it ends with a letter or a digit), or None.
+
+    A prefix that has topics already is accepted.
+    """
     names = TopicNames(settings.input_prefix, settings.output_prefix)
     ours = [names.output(name) for name in OUTPUTS]
     for field, prefix, topics in (
@@ -198,9 +201,9 @@ def run_together(settings: Settings, found: Mapping[str, ExistingTopic]) -> str 
 def find_mismatches(
     settings: Settings, found: Mapping[str, ExistingTopic], stored: int | None = None
 ) -> list[TopicMismatch]:
-    """All that is not as it must be, in the order of the table. ``found`` has the topics that exist.
+    """All mismatches, in the order of the table. ``found`` has the existing topics.
 
-    ``stored`` is the number of partitions that the state was made with, None: there is no state.
+    ``stored`` is the number of partitions of the stored state, None if there is none.
     """
     wanted, servers = required_topics(settings), settings.bootstrap_servers
     partitions = partitions_for(settings, found, stored)

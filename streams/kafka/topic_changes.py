@@ -1,4 +1,4 @@
-"""Whether the topics are still those with which a worker began: deleted, created again, given more partitions."""
+"""Detects topics that were deleted, created again or given more partitions since a worker started."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,15 +7,15 @@ from streams.kafka.api import TopicInfo
 from streams.kafka.topic_names import TopicNames
 
 GROWN_PAGE: Final = "docs/guides/runbook.md#a-topic-has-more-partitions"
-_REREAD: Final = ("control", "state")  # with the inputs, the topics of ours that owners have a position in
+_REREAD: Final = ("control", "state")  # besides the inputs, the topics in which owners have a position
 
 
 class TopicChanges:
-    """Compares what the broker says of the topics, look by look.
+    """Compares the topics' metadata from check to check.
 
-    A fault counts once two looks in a row have seen it: a broker that has just started may not know every topic yet.
-    ``halting`` are the faults with which no partition can work, ``unread`` those that leave records unread; each by its
-    topic, in one sentence that says what to do. ``suspected``: the last look saw a fault for the first time.
+    A fault counts once two checks in a row have seen it: a broker that has just started may not know every topic yet.
+    ``halting`` are the faults with which no partition can work, ``unread`` those that leave records unread; each by
+    topic, in one sentence that says what to do. ``suspected``: the last check saw a change for the first time.
     """
 
     def __init__(self, names: TopicNames, partitions: int) -> None:
@@ -28,11 +28,11 @@ class TopicChanges:
 
     @property
     def faults(self) -> list[str]:
-        """All of them."""
+        """All confirmed faults."""
         return [*self.halting.values(), *self.unread.values()]
 
     def look(self, found: Mapping[str, TopicInfo]) -> bool:
-        """Take in those of the topics that exist; whether one that owners read was created again since last time."""
+        """Record the existing topics; returns whether one that owners read was created again since the last check."""
         halting, unread = self._halting(found), self._unread(found)
         seen = {**halting, **unread}
         self.halting = {topic: why for topic, why in halting.items() if self._seen.get(topic) == why}

@@ -1,4 +1,4 @@
-"""The names of the topics: a bare name and the prefix of inputs or of outputs."""
+"""The names of the topics: the prefix of inputs or of outputs, and a bare name."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ OUTPUTS = ("control", "state", "clock", "enforcement", "shadow", "alerts", "late
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """Section 1 of the contract. ``control`` is named like the outputs: it is ours."""
+    """The topics of section 1 of the contract. ``control`` has the prefix of the outputs."""
 
     input_prefix: str = "callwarden."
     output_prefix: str = "callwarden."
@@ -22,12 +22,12 @@ class TopicNames:
         return [self.input_prefix + name for name in INPUTS]
 
     def source(self, topic: str) -> int | None:
-        """Which source a topic is, None for one that is no input."""
+        """The source number of an input topic, None for any other topic."""
         inputs = self.inputs
         return inputs.index(topic) if topic in inputs else None
 
     def output(self, name: str) -> str:
-        """The topic of ours with that bare name: ``enforcement``, ``state``, ``control``..."""
+        """The full name of an output topic: ``enforcement``, ``state``, ``control``..."""
         return self.output_prefix + name
 
     @property
@@ -36,5 +36,5 @@ class TopicNames:
         return [*self.inputs, *map(self.output, OUTPUTS)]
 
     def of(self, number: int) -> list[TP]:
-        """What the owner of partition ``number`` reads: the inputs in order, then control."""
+        """The topic partitions that the owner of partition ``number`` reads: the inputs in order, then control."""
         return [TP(topic, number) for topic in [*self.inputs, self.output("control")]]

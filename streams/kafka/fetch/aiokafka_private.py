@@ -1,4 +1,4 @@
-"""What aiokafka 0.14 knows of a consumer and tells nobody: private names, in one place."""
+"""State of an aiokafka 0.14 consumer that has no public interface: private names, in one place."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +12,7 @@ from streams.runtime.monotonic import steady_s
 
 
 def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
-    """The client's position now; None where it has none: not assigned, or in a rebalance before its callback.
+    """The client's current position; None without one: not assigned, or in a rebalance before its callback.
 
     `AIOKafkaConsumer.position` would wait for one.
     """
@@ -24,9 +24,9 @@ def position(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
 
 
 async def know(client: AIOKafkaConsumer, topics: Iterable[str]) -> None:
-    """Have the client look up where the partitions of these topics are, of those that it does not know yet.
+    """Have the client load the metadata of these topics if it does not have it yet.
 
-    A question about others fails at first inside of aiokafka, which asks it again after a pause.
+    A request for an unknown topic first fails inside aiokafka, which retries it after a pause.
     """
     network = client._client
     for topic in topics:
@@ -35,24 +35,24 @@ async def know(client: AIOKafkaConsumer, topics: Iterable[str]) -> None:
 
 
 def fetching_has_ended(client: AIOKafkaConsumer) -> bool:
-    """Whether the client's task that fetches has died: then it fetches no more, and nobody is told."""
+    """Whether the client's fetch task has failed: it then fetches nothing, and raises nothing."""
     return client._fetcher is not None and bool(client._fetcher.error_future.done())
 
 
 class FetchUnanswered:
-    """The fetches that a broker has not answered yet: it answers each, with records or without, within its wait."""
+    """The fetches that a broker has not answered yet. It answers each, with records or without, within its wait."""
 
     def __init__(self) -> None:
         self._asked_s: dict[object, float] = {}
 
     @property
     def for_s(self) -> float:
-        """For how long the oldest of them has been waiting; 0 where there is none."""
+        """Seconds for which the oldest of them has been waiting; 0 if there is none."""
         return steady_s() - min(self._asked_s.values()) if self._asked_s else 0.0
 
     @contextmanager
     def asking(self, asked_s: float) -> Iterator[None]:
-        """While one is under way."""
+        """Track one fetch for the duration of the block."""
         one = object()
         self._asked_s[one] = asked_s
         try:
@@ -64,11 +64,9 @@ class FetchUnanswered:
 def on_log_ends(
     client: AIOKafkaConsumer, tell: Callable[[TopicPartition, LogEnds], None], unanswered: FetchUnanswered | None = None
 ) -> None:
-    """Have ``tell`` called with what each answer to a fetch says of the ends of partitions.
+    """Call ``tell`` with the ends of partitions in each fetch response; ``unanswered`` tracks the open fetches.
 
-    ``unanswered`` gets the fetches that are under way.
-
-    `AIOKafkaConsumer.last_poll_timestamp` is the wall clock's, at the moment in which the answer was looked at.
+    `AIOKafkaConsumer.last_poll_timestamp` is no substitute: it is wall-clock time when the response was handled.
     """
     network = client._client
     send = network.send

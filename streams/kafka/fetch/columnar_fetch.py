@@ -1,8 +1,8 @@
-"""Fetched records as columns at once, in place of an object for each, and read so that no bytes can stop the reader.
+"""Fetches records directly as columns instead of one object each, so that no bytes can stop the reader.
 
-Only for consumers that are made with `as_columns` or `with_headers`. It relies on private names of aiokafka 0.14, and
-looks whether they are there: where they are not, nothing is read, for aiokafka's own reading can be stopped for good by
-one record, or killed by one that decompresses without an end.
+Only for consumers that are created with `as_columns` or `with_headers`. It relies on private names of aiokafka 0.14 and
+checks them: if one is missing, nothing is read, for a single record can stop aiokafka's own reader for good, or exhaust
+its memory by decompression.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ _POLL_BYTES: Final = 16 << 20
 
 
 def as_columns(value: bytes | None) -> bytes | None:
-    """As ``value_deserializer`` of a consumer: `getmany` gives `RecordColumns` in place of lists of records."""
+    """As ``value_deserializer`` of a consumer: `getmany` returns `RecordColumns` instead of lists of records."""
     return value
 
 
 def with_headers(value: bytes | None) -> bytes | None:
-    """As `as_columns`, and the columns have headers, which costs more."""
+    """As `as_columns`, but the columns have headers, which costs more."""
     return value
 
 
@@ -58,7 +58,7 @@ class CorruptBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka ha
 
 
 class RawRecords:
-    """In place of aiokafka's `MemoryRecords`, which does not give its bytes away; of use to other consumers, too."""
+    """Replaces aiokafka's `MemoryRecords`, which hides its bytes; works for other consumers, too."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -75,10 +75,10 @@ class RawRecords:
 
 
 class _Budget:
-    """How many bytes may still be made of what was fetched; the last batch may exceed it.
+    """How many bytes may still be decompressed of what was fetched; the last batch may exceed it.
 
-    ``beside``: what a thread is reading, one batch at a time, for each may take `MAX_BYTES`. Without ``threads`` all is
-    read at once.
+    ``beside``: the batch that a thread is reading, one at a time, for each may take `MAX_BYTES`. Without ``threads``
+    all batches are read in the caller.
     """
 
     def __init__(self, left: int, *, threads: bool = False) -> None:
@@ -91,9 +91,9 @@ _BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
 
 @contextmanager
 def bounded(most: int = _POLL_BYTES) -> Iterator[None]:
-    """All `getall` of the task in here make at most so many bytes of what was fetched, and one batch more.
+    """Limit the `getall` calls of the task in this block to ``most`` decompressed bytes and one batch more.
 
-    A batch that takes long is read by a thread: what they give is to be handed to `settled` before the next call.
+    A thread reads a batch that takes long: pass the results to `settled` before the next call.
     """
     token = _BUDGET.set(_Budget(most, threads=True))
     try:
@@ -103,14 +103,14 @@ def bounded(most: int = _POLL_BYTES) -> Iterator[None]:
 
 
 async def settled(batches: Mapping[Any, Any]) -> None:
-    """Wait until threads have read what `getmany` found and did not give yet; the next call gives it."""
+    """Wait until threads have read what `getmany` did not return yet; the next call returns it."""
     beside = {one.beside for one in batches.values() if isinstance(one, RecordColumns) and one.beside is not None}
     if beside:
-        await asyncio.wait(beside)  # it may be cancelled, and what the threads read is kept
+        await asyncio.wait(beside)  # if this is cancelled, the threads' results are kept
 
 
 def install_columnar_fetch() -> None:
-    """Let consumers have columns. Refused where aiokafka is not as it is known."""
+    """Patch aiokafka to return columns. Raises PermanentError if this release of aiokafka is not supported."""
     if fetcher.FetchResult.getall is _getall:
         return
     missing = sorted(_missing())
@@ -140,9 +140,10 @@ _original = fetcher.FetchResult.getall
 
 
 def _getall(result: Any, max_records: int | None = None) -> Any:
-    """In place of `FetchResult.getall`, which does the same record by record.
+    """Replaces `FetchResult.getall`, which does the same record by record.
 
-    But what cannot be read is given, too, and at a damaged batch it raises `CorruptBatch`, once all before was given.
+    Unlike it, returns unreadable records, too, and raises `CorruptBatch` at a damaged batch, after all before it were
+    returned.
     """
     records = result._partition_records
     if records is None:
@@ -170,10 +171,10 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
 
 
 class _Rows:
-    """The records of a fetched partition that are not taken yet; keeps its ``next_fetch_offset`` right."""
+    """The records of a fetched partition that were not taken yet; maintains its ``next_fetch_offset``."""
 
     def __init__(self, records: Any) -> None:
-        records._records_iterator = None  # refers back to them: a cycle that would keep a megabyte
+        records._records_iterator = None  # breaks a reference cycle that would keep a megabyte
         self._records = records
         self._data: bytes = records._records.data
         self._headers = records._value_deserializer is with_headers
@@ -185,7 +186,7 @@ class _Rows:
         self._taken = 0  # of those that are ready
 
     def take(self, columns: RecordColumns, most: int, budget: _Budget) -> bool:
-        """Move at most ``most`` records to ``columns``; True when none are left. DamagedBatchError."""
+        """Move at most ``most`` records to ``columns``; True if none are left. Raises DamagedBatchError."""
         records = self._records
         while most > 0:
             if self._ready is None and self._reading is not None:
@@ -230,25 +231,25 @@ class _Rows:
         return False
 
     def _must_have_advanced(self) -> None:
-        """Who was sent nothing of use would ask for the same for ever."""
+        """Raise DamagedBatchError if the response had no whole batch: the same fetch would be repeated endlessly."""
         if self._records.next_fetch_offset == self._asked and self._data:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
     def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
-        """The records of a batch from offset ``at`` on; where it is refused, one row that stands for it."""
+        """The records of a batch from offset ``at`` on; if it is refused, one row that stands for it."""
         try:
             read, cost = records_of(self._data, batch, headers=self._headers)
         except RefusedBatchError as refused:
             return _whole(self._data, batch, at, str(refused)), refused.cost
-        if batch.base < at:  # a batch is sent whole, from wherever it is asked for
+        if batch.base < at:  # a broker sends whole batches, even if the fetch starts within one
             read = read.part(int(np.searchsorted(joined(read.offsets), at)), len(read))
         return read, cost
 
     def _hidden(self, batch: BatchHeader) -> bool:
-        """Whether it is to be passed over: the marker of a transaction's end, or what was written in one aborted.
+        """Whether to skip the batch: a transaction marker, or a batch of an aborted transaction.
 
-        What a marker holds is not looked at: the transactions of a producer that are listed as aborted are ended by the
-        next marker of that producer, be it readable or not.
+        A marker's content is not read: the next marker of a producer ends its transaction that is listed as aborted,
+        whether the marker is readable or not.
         """
         records = self._records
         hidden = bool(batch.attributes & CONTROL)
@@ -262,7 +263,7 @@ class _Rows:
 
 
 def _whole(data: bytes, batch: BatchHeader, at: int, reason: str) -> RecordColumns:
-    """The row of a batch that is refused whole: at its last offset, where whoever asks for any of it finds it."""
+    """The row of a refused batch: at its last offset, so that a fetch from anywhere within it returns the row."""
     row = RecordColumns()
     fault, _, why = reason.partition(": ")
     row.offsets = [np.array([batch.last], np.int64)]

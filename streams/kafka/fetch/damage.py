@@ -1,4 +1,4 @@
-"""What is damaged is fetched again some times: it may have been the network, and not what is stored."""
+"""Fetches damaged batches again a few times: the damage may come from the network, not from the stored log."""
 
 import logging
 from typing import Final
@@ -11,17 +11,17 @@ from streams.kafka.fetch.columnar_fetch import CorruptBatch
 _log = logging.getLogger(__name__)
 
 TRIES: Final = 4
-"""How often a damaged batch is fetched before it is taken to be stored so."""
+"""How often a damaged batch is fetched before the stored log is considered damaged."""
 
 
 class DamageRetries:
-    """What one reader found damaged, and how often."""
+    """The damaged batches that one reader found, and how often."""
 
     def __init__(self) -> None:
         self._found: dict[TopicPartition, tuple[int, int]] = {}
 
     def met(self, torn: CorruptBatch) -> CorruptLog | None:
-        """None: it is to be fetched again. Else what is to be raised, and then it may be tried as often once more."""
+        """Count a damaged batch: None to fetch it again, else the error to raise; then the count starts over."""
         offset, times = self._found.get(torn.tp, (torn.offset, 0))
         times = times + 1 if offset == torn.offset else 1
         if times < TRIES:

@@ -1,7 +1,7 @@
-"""Decompresses the payload of a record batch, and never makes more of it than `MAX_BYTES`.
+"""Decompresses the payload of a record batch to at most `MAX_BYTES`.
 
-aiokafka decompresses whatever it is sent: 8 KB of zstd become gigabytes. Here the size that a payload states is looked
-at first, and what states none is written into a buffer that does not grow.
+aiokafka decompresses without a limit: 8 KB of zstd become gigabytes. Here the stated size of a payload is checked
+first, and a payload without one is decompressed into a buffer that does not grow.
 """
 
 import zlib
@@ -11,15 +11,15 @@ import cramjam
 import numpy as np
 
 MAX_BYTES: Final = 32 << 20
-"""The largest payload, decompressed, of a record batch that is read. Decisions depend on it: it never changes.
+"""The largest decompressed payload of a record batch that is read. Decisions depend on it: it never changes.
 
-Producers bound their batches before compression, by a megabyte unless set otherwise (Java's `max.request.size`,
-librdkafka's `message.max.bytes`), and the broker bounds them after it (`max.message.bytes`): this is thirty times that,
-and as long as a record may be (`schemas.codec.MAX_BYTES`).
+Producers limit their batches before compression, by default to a megabyte (Java's `max.request.size`, librdkafka's
+`message.max.bytes`), and the broker limits them after it (`max.message.bytes`). This is thirty times that, and the
+largest size of a record (`schemas.codec.MAX_BYTES`).
 """
 
 PADDING: Final = 32
-"""So many zero bytes follow what was decompressed: aiokafka's parser may look some bytes beyond the end."""
+"""The number of zero bytes after the decompressed data: aiokafka's parser may read some bytes beyond the end."""
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 NAMES: Final = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -32,11 +32,11 @@ _XERIAL: Final = b"\x82SNAPPY\0"
 _XERIAL_HEADER: Final = 16
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_DICTIONARY: Final = (0, 1, 2, 4)
-_FULL: Final = "failed to write whole buffer"  # what cramjam says when the buffer is too small
+_FULL: Final = "failed to write whole buffer"  # cramjam's message if the buffer is too small
 
 
 class TooLargeError(ValueError):
-    """More than `MAX_BYTES` would come out. ``cost`` is how many bytes were made before that was known."""
+    """The payload exceeds `MAX_BYTES`. ``cost`` is the number of bytes decompressed before that was known."""
 
     def __init__(self, why: str, cost: int = 0) -> None:
         super().__init__(why)
@@ -52,9 +52,9 @@ class UndecodableError(ValueError):
 
 
 def decompress(codec: int, payload: memoryview, room: int = 0) -> memoryview:
-    """What ``payload`` holds, after ``room`` bytes that are left free and before `PADDING` zero bytes.
+    """The decompressed ``payload``, after ``room`` free bytes and before `PADDING` zero bytes.
 
-    TooLargeError; UndecodableError.
+    Raises TooLargeError and UndecodableError.
     """
     if codec == NONE:
         if len(payload) > MAX_BYTES:
@@ -124,7 +124,7 @@ def _unsnap(payload: memoryview, room: int) -> memoryview:
 
 
 def _snappy_size(block: memoryview) -> int:
-    """How many bytes a block of snappy states that it holds."""
+    """The stated size of a snappy block, in bytes. Raises UndecodableError."""
     size = shift = 0
     for byte in block[:5]:
         size |= (byte & 0x7F) << shift
@@ -135,7 +135,7 @@ def _snappy_size(block: memoryview) -> int:
 
 
 def _zstd_size(payload: memoryview) -> int | None:
-    """How many bytes the first frame states that it holds; None where it does not. TooLargeError."""
+    """The stated size of the first frame, in bytes; None if it states none. Raises TooLargeError."""
     if len(payload) < 5 or bytes(payload[:4]) != _ZSTD_MAGIC:
         return None
     descriptor = payload[4]
@@ -151,7 +151,7 @@ def _zstd_size(payload: memoryview) -> int | None:
 
 
 def _grown(into: Any, payload: memoryview, room: int, stated: int | None) -> memoryview:
-    """Decompress into a buffer of the stated or usual size, and where that is too small, of the largest."""
+    """Decompress into a buffer of the stated or usual size, or of `MAX_BYTES` if that is too small."""
     guess = min(MAX_BYTES, max(_LEAST_GUESS, _USUAL_RATIO * len(payload))) if stated is None else stated
     for size in dict.fromkeys((guess, MAX_BYTES)):
         made = _buffer(room, size)
@@ -166,7 +166,7 @@ def _grown(into: Any, payload: memoryview, room: int, stated: int | None) -> mem
 
 
 def _buffer(room: int, size: int) -> memoryview:
-    # Not zeroed: pages that nothing is written to take no memory.
+    # Not zeroed: pages that are not written to take no memory.
     return np.empty(room + size + PADDING, np.uint8).data
 
 

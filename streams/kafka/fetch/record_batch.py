@@ -1,7 +1,7 @@
-"""Record batches as a broker sends them: where one ends and the next begins, and what the header of each says.
+"""Record batches as a broker sends them: their boundaries and headers.
 
-Nothing that a header states is believed before the checksum covers it. What it does not cover (length, format) and what
-it contradicts may be right at the next try: that is `DamagedBatchError`. All else is a fact of the bytes.
+No header field is trusted before the checksum has confirmed it. A wrong checksum, or a bad field that the checksum does
+not cover (length, format), may be right at the next fetch: `DamagedBatchError`. Any other fault is permanent.
 """
 
 import struct
@@ -27,7 +27,7 @@ _MAX_OFFSET: Final = (1 << 63) - 2
 
 
 class BatchHeader(NamedTuple):
-    """One batch in ``data[start:end]``, with offsets from ``base`` to ``last``. ``magic`` 0 or 1: of an old format."""
+    """One batch in ``data[start:end]``, with offsets from ``base`` to ``last``. ``magic`` 0 or 1 is an old format."""
 
     start: int
     end: int
@@ -41,14 +41,14 @@ class BatchHeader(NamedTuple):
 
     @property
     def codec(self) -> int:
-        """The number of its compression."""
+        """The number of the compression codec."""
         return self.attributes & CODEC_MASK
 
 
 class DamagedBatchError(ValueError):
-    """What is stored, or came over the network, is not what the broker was given.
+    """A batch was damaged in the log or on the network.
 
-    ``last`` is the offset up to which it reaches, None where that is not known; ``raw`` are its bytes.
+    ``last`` is the last offset of the damage, None if unknown; ``raw`` are the bytes.
     """
 
     def __init__(self, why: str, last: int | None, raw: bytes) -> None:
@@ -57,9 +57,9 @@ class DamagedBatchError(ValueError):
 
 
 def next_batch(data: bytes, start: int, check: bool = True) -> BatchHeader | None:
-    """The batch that begins at ``start``; None where ``data`` has no more, or only the beginning of one.
+    """The batch that begins at ``start``; None if ``data`` ends there or within the batch.
 
-    ``check``: its checksum, too. DamagedBatchError.
+    ``check`` verifies its checksum, too. Raises DamagedBatchError.
     """
     if len(data) - start < _BEFORE_LENGTH:
         return None
@@ -86,7 +86,7 @@ def next_batch(data: bytes, start: int, check: bool = True) -> BatchHeader | Non
 
 
 def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> BatchHeader:
-    """A message of an old format, which may hold others up to its offset; its checksum covers the format."""
+    """A message of an old format, which may contain others up to its offset; its checksum covers the format."""
     (crc,) = struct.unpack_from(">I", data, start + _OLD_CRC_AT)
     if magic not in (0, 1):
         why = f"a record batch has the format (magic) {magic}, and this release reads 2"
@@ -97,7 +97,7 @@ def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> BatchHea
 
 
 def _bounded(data: bytes, end: int, base: int, last: int) -> int:
-    """The last offset of a batch that is not to be trusted: where the next begins, it has ended."""
+    """The last offset of a batch whose header is not trusted: at most the one before the next batch."""
     if len(data) - end >= _LENGTH.size:
         following, _ = _LENGTH.unpack_from(data, end)
         if following > base:

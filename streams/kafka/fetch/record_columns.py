@@ -14,11 +14,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class RecordColumns:
-    """Records in offset order, as columns; offsets and timestamps in pieces, ``headers`` only where they are wanted.
+    """Records in offset order, as columns; offsets and timestamps in pieces, ``headers`` only on request.
 
-    ``unreadable``: those that are no records, by their offsets. ``beside``: a thread reads what follows, see
-    `streams.kafka.fetch.columnar_fetch.settled`; a client takes these columns for something then, though they may be
-    empty.
+    ``unreadable``: the invalid records, by offset. ``beside``: a thread reads what follows, see
+    `streams.kafka.fetch.columnar_fetch.settled`; the columns are then true even if empty, so that clients keep them.
     """
 
     __slots__ = ("beside", "headers", "keys", "offsets", "timestamps_ms", "unreadable", "values")
@@ -39,9 +38,9 @@ class RecordColumns:
         return len(self.values)
 
     def add(self, rows: Sequence[Any], at_ms: int | None, *, offsets: bool, headers: bool) -> None:
-        """Put aiokafka's records, some at least, behind those that are here; ``at_ms`` is the timestamp of them all.
+        """Append aiokafka's records (at least one). ``at_ms`` is the timestamp of all; None: each has its own.
 
-        ``offsets`` and ``headers``: whether these are wanted.
+        ``offsets`` and ``headers``: whether to append these, too.
         """
         if offsets:
             self.offsets.append(np.array([row.offset for row in rows], np.int64))
@@ -55,7 +54,7 @@ class RecordColumns:
             self.headers += [tuple(row.headers) for row in rows]
 
     def extend(self, other: "RecordColumns") -> None:
-        """Put the records of ``other`` behind those that are here."""
+        """Append the records of ``other``."""
         self.offsets += other.offsets
         self.timestamps_ms += other.timestamps_ms
         self.keys += other.keys
@@ -66,7 +65,7 @@ class RecordColumns:
             self.unreadable |= other.unreadable
 
     def part(self, start: int, stop: int) -> "RecordColumns":
-        """The records from the ``start``-th to before the ``stop``-th."""
+        """The records ``[start, stop)`` by row."""
         if (start, stop) == (0, len(self)):
             return self
         part = RecordColumns()
@@ -81,7 +80,7 @@ class RecordColumns:
 
 
 def columns(start: int, stop: int, records: RecordColumns | Sequence[Any]) -> FetchedBatch:
-    """``records`` (an empty list where there are none), fetched from ``start``, with position ``stop`` after them."""
+    """``records`` (an empty list if there are none) as a batch fetched from position ``start`` to ``stop``."""
     if not isinstance(records, RecordColumns):
         records = RecordColumns()
     offsets, timestamps_ms = joined(records.offsets), joined(records.timestamps_ms)
@@ -89,7 +88,7 @@ def columns(start: int, stop: int, records: RecordColumns | Sequence[Any]) -> Fe
 
 
 def before(fetched: FetchedBatch, stop: int) -> FetchedBatch:
-    """What of ``fetched`` lies below offset ``stop``."""
+    """The part of ``fetched`` below offset ``stop``."""
     if fetched.stop <= stop:
         return fetched
     count = int(np.searchsorted(fetched.offsets, stop))

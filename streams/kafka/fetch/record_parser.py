@@ -1,8 +1,8 @@
-"""The records in a record batch: aiokafka's parser where it can, and one of our own where that raises.
+"""Parses the records of a record batch: with aiokafka's parser, and with our own where that raises.
 
-What comes of a batch depends on its bytes alone. A batch that can be cut into records by their lengths gives each good
-one, and each bad one for itself; one that cannot is refused whole (`RefusedBatchError`). aiokafka's parser is never
-given compressed data, nor more than a piece of `_PIECE_BYTES` at once: a header is 2 bytes there and 70 in memory.
+The result depends only on the batch's bytes. If the batch can be cut into records by their lengths, each record is
+valid or unreadable by itself; if not, the whole batch is refused (`RefusedBatchError`). aiokafka's parser never gets
+compressed data, nor more than `_PIECE_BYTES` at once: a header of 2 bytes takes 70 in memory.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from streams.kafka.fetch.record_batch import (
 from streams.kafka.fetch.record_columns import RecordColumns, joined
 
 MAX_RECORDS: Final = 131_072
-"""The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put into one."""
+"""The most records of a batch that is read: 256 bytes each in `MAX_BYTES`, ten times what producers put in a batch."""
 
 MAX_HEADERS: Final = 200_000
 """The most Kafka headers of all records of a batch above a megabyte, or that aiokafka's parser cannot read."""
@@ -37,7 +37,7 @@ MAX_HEADERS: Final = 200_000
 _MANY_RECORDS: Final = 1_000
 _LEAST_MEAN_BYTES: Final = 32
 _PIECE_BYTES: Final = 1 << 20
-# Records are garbage-collected objects: fewer of them at once than set the collector off, and it never runs for them.
+# Records are garbage-collected objects: fewer at once than trigger the collector, so that it never runs for them.
 _AT_ONCE: Final = 400
 _SIGN, _WRAP = 1 << 63, (1 << 64) - 1
 
@@ -47,16 +47,16 @@ _LARGE_GZIP: Final = 8 << 10
 
 
 def takes_long(batch: BatchHeader) -> bool:
-    """Whether `records_of` may hold whoever calls it for more than some 40 ms: many records, or what gzip may inflate.
+    """Whether `records_of` may take more than some 40 ms: many records, or a large gzip payload.
 
-    The other codecs make `MAX_BYTES` in less. 8 KB of gzip are 8 MB at the most.
+    The other codecs decompress `MAX_BYTES` in less. 8 KB of gzip inflate to 8 MB at most.
     """
     large = batch.codec == GZIP and batch.end - batch.start > _LARGE_GZIP
     return batch.magic == 2 and (large or _MANY_AT_ONCE < batch.records <= MAX_RECORDS)
 
 
 class RefusedBatchError(ValueError):
-    """A batch is refused whole; the message begins with a `ErrorCode`. ``cost``: how many bytes were made of it."""
+    """A whole batch is refused; the message begins with an `ErrorCode`. ``cost``: the bytes decompressed of it."""
 
     def __init__(self, fault: ErrorCode, why: str, cost: int = 0) -> None:
         super().__init__(f"{fault}: {why}")
@@ -68,7 +68,7 @@ class _TornError(ValueError):
 
 
 class _MalformedError(_TornError):
-    """A record, or the length before it, is not as it says."""
+    """A record, or the length before it, is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class _Piece:
 
 
 def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tuple[RecordColumns, int]:
-    """The records of ``batch``, of which some may be unreadable, and how many bytes were made of it.
+    """The records of ``batch``, some possibly unreadable, and the number of bytes decompressed.
 
-    RefusedBatchError.
+    Raises RefusedBatchError.
     """
     if batch.magic != 2:
         raise RefusedBatchError(ErrorCode.OLD_FORMAT, f"expected the format (magic) 2, got {batch.magic}")
@@ -115,7 +115,7 @@ def records_of(data: bytes, batch: BatchHeader, *, headers: bool = False) -> tup
 
 
 class _Parser:
-    """Of one batch: its header and payload lie in the buffer, uncompressed, up to ``end``."""
+    """The parser of one batch, whose header and uncompressed payload lie in the buffer up to ``end``."""
 
     def __init__(self, buffer: memoryview, end: int, batch: BatchHeader, headers: bool) -> None:
         self._buffer, self._end, self._batch, self._with_headers = buffer, end, batch, headers
@@ -129,7 +129,7 @@ class _Parser:
         batch = self._batch
         if self._end - HEADER_BYTES <= _PIECE_BYTES:
             if not self._fast(self._buffer[: self._end], counting=False):
-                for piece in list(self._pieces()):  # whether it can be cut at all shows at its end
+                for piece in list(self._pieces()):  # all first: only the end shows whether the batch can be cut
                     self._slow(piece)
         else:
             for piece in list(self._pieces()):
@@ -137,7 +137,7 @@ class _Parser:
                     self._slow(piece)
         columns = self._columns
         if self._dense:
-            # As many records as offsets: what each says of its own is not asked.
+            # As many records as offsets: the records' own offsets are not used.
             columns.offsets = [np.arange(batch.base, batch.last + 1, dtype=np.int64)]
             if not self._unreadable:
                 return columns
@@ -150,7 +150,10 @@ class _Parser:
         return columns
 
     def _pieces(self) -> Iterator[_Piece]:
-        """The records, by their lengths, in pieces of at most `_PIECE_BYTES`; a larger one alone. _TornError."""
+        """The records, by their lengths, in pieces of at most `_PIECE_BYTES`; a larger record is a piece of its own.
+
+        Raises _TornError.
+        """
         buffer, end = self._buffer, self._end
         at = start = HEADER_BYTES
         count = 0
@@ -169,7 +172,7 @@ class _Parser:
             yield _Piece(start, at, count)
 
     def _alone(self, piece: _Piece) -> memoryview:
-        """A piece as a batch of its own, with padding behind it."""
+        """A piece as a batch of its own, followed by padding."""
         alone = bytearray(HEADER_BYTES + piece.end - piece.start + PADDING)
         alone[:HEADER_BYTES] = self._buffer[:HEADER_BYTES]
         alone[COUNT_AT:HEADER_BYTES] = piece.count.to_bytes(4)
@@ -177,15 +180,15 @@ class _Parser:
         return memoryview(alone)[:-PADDING]
 
     def _fast(self, buffer: memoryview, *, counting: bool) -> bool:
-        """Read a batch, or a piece of one, by aiokafka's parser; False, and nothing is read, where it raises."""
+        """Read a batch, or a piece of one, with aiokafka's parser; if it raises, reads nothing and returns False."""
         read, headers = RecordColumns(), 0
         try:
-            rows = chain(DefaultRecordBatch(buffer))  # one lets itself be iterated once
+            rows = chain(DefaultRecordBatch(buffer))  # a batch can be iterated once
             while some := list(islice(rows, _AT_ONCE)):
                 read.add(some, self._appended_ms, offsets=not self._dense, headers=self._with_headers)
                 if counting:
                     headers += sum([len(row.headers) for row in some])
-        except Exception:  # noqa: BLE001 - whatever it finds, it is looked for again by ourselves
+        except Exception:  # noqa: BLE001 - our own parser finds the fault again
             return False
         if headers:
             self._count_headers(headers)
@@ -224,7 +227,7 @@ class _Parser:
         self._columns.extend(read)
 
     def _one(self, start: int, end: int) -> "_Record":
-        """The record in ``[start, end)``, as strictly as aiokafka's parser reads it. _TornError."""
+        """The record in ``[start, end)``, parsed as strictly as by aiokafka. Raises _TornError."""
         buffer = self._buffer
         timestamp_ms, offset = self._appended_ms or 0, None
         try:
@@ -247,7 +250,10 @@ class _Parser:
         return _Record(offset, timestamp_ms, key, value, headers, bad)
 
     def _headers_of(self, at: int, end: int) -> "tuple[tuple[tuple[str, bytes | None], ...], str | None, int]":
-        """The headers, what is wrong with a name, and the place behind them. _MalformedError, _TornError."""
+        """The headers, the fault of a name (or None), and the position after them.
+
+        Raises _MalformedError and _TornError.
+        """
         buffer = self._buffer
         count, at = _varint(buffer, at, end)
         if not 0 <= count <= (end - at) // 2:
@@ -279,7 +285,7 @@ class _Record(NamedTuple):
 
 
 def _varint(buffer: memoryview, at: int, end: int) -> tuple[int, int]:
-    """The number at ``at``, zigzag of 64 bits at most, and the place behind it. _MalformedError."""
+    """The zigzag varint of at most 64 bits at ``at``, and the position after it. Raises _MalformedError."""
     value = shift = 0
     while at < end and shift <= 63:
         byte = buffer[at]
@@ -293,7 +299,10 @@ def _varint(buffer: memoryview, at: int, end: int) -> tuple[int, int]:
 
 
 def _bytes(buffer: memoryview, at: int, end: int) -> tuple[bytes | None, int]:
-    """The bytes at ``at``, led by their length; None where that is negative. _MalformedError."""
+    """The length-prefixed bytes at ``at`` (None if the length is negative), and the position after them.
+
+    Raises _MalformedError.
+    """
     length, at = _varint(buffer, at, end)
     if length < 0:
         return None, at

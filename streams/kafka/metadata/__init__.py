@@ -1,4 +1,4 @@
-"""Cluster metadata: topics with their ids, asked over shared connections.
+"""Cluster metadata: topics with their ids, queried over shared connections.
 
-It imports the clients and the seam `streams.kafka.api`.
+It imports the clients and the interface `streams.kafka.api`.
 """

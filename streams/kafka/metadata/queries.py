@@ -1,4 +1,4 @@
-"""Questions to a cluster, asked over connections that are shared, and made anew after a failure."""
+"""Metadata queries to a cluster over shared connections, which are replaced after a failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class MetadataQueries:
-    """Belongs to the event loop in which the first question is asked."""
+    """Metadata queries; bound to the event loop of the first query."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -29,24 +29,24 @@ class MetadataQueries:
         self._counts: dict[str, int] = {}
 
     async def ask(self, doing: str, question: Callable[[AIOKafkaConsumer, AIOKafkaAdminClient], Awaitable[T]]) -> T:
-        """The answer to ``question``. Raises Unavailable and Refused, which say that we were ``doing`` it."""
+        """The answer to ``question``. Raises TransientError and PermanentError, whose messages name ``doing``."""
         used = None
         try:
             async with asyncio.timeout(_ASK_S):
                 used = await self._connect()
                 return await question(*used)
         except (KafkaError, OSError, TimeoutError) as error:
-            if used is self._connected:  # or another question has failed on it before, and there are new ones
+            if used is self._connected:  # else another query failed earlier and replaced the connections
                 await self.stop()
             raise await self._clients.why(error, doing) from None
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
-        """How many partitions each of the topics has; those that do not exist are left out."""
+        """The number of partitions of each existing topic."""
 
         return {topic: info.partitions for topic, info in (await self.topics(topics)).items()}
 
     async def topics(self, names: Collection[str]) -> dict[str, TopicInfo]:
-        """How many partitions each of the topics has, and its id; those that do not exist are left out."""
+        """The number of partitions and the id of each existing topic."""
 
         async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> dict[str, TopicInfo]:
             return await describe(admin, names)
@@ -58,7 +58,7 @@ class MetadataQueries:
         return {topic: found[topic] for topic in names if topic in found}
 
     async def cluster_id(self) -> str | None:
-        """The cluster's own id; None where it has none."""
+        """The cluster's id, None if it has none."""
 
         async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> str | None:
             return (await admin.describe_cluster()).get("cluster_id") or None
@@ -66,16 +66,16 @@ class MetadataQueries:
         return await self.ask("asking which cluster it is", look)
 
     async def exist(self, topic: str, partition: int) -> bool:
-        """Whether there is that partition. That there is one is remembered."""
+        """Whether the partition exists; a positive answer is cached."""
         if partition >= self._counts.get(topic, 0):
             await self.partitions([topic])
         return partition < self._counts.get(topic, 0)
 
     async def stop(self) -> None:
-        """Close the connections; the next question makes new ones."""
+        """Close the connections; the next query opens new ones."""
         connected, self._connected = self._connected, None
         if connected is not None:
-            # Both at once: an interrupt while the first is closed would leave the other coroutine never awaited.
+            # Concurrently: an interrupt while the first is closed would leave the other coroutine never awaited.
             await asyncio.gather(close(connected[0].stop(), _STOP_S), close(connected[1].close(), _STOP_S))
 
     async def _connect(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:

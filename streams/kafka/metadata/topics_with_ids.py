@@ -1,6 +1,6 @@
-"""Topics with their ids: metadata requests of version 10 (Kafka 2.8), where aiokafka 0.14 stops at version 5.
+"""Topics with their ids: metadata requests of version 10 (Kafka 2.8); aiokafka 0.14 has them up to version 5.
 
-Asking does not create a topic, whatever the broker is set to.
+A request does not create a topic, whatever the broker's settings.
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ from aiokafka.protocol.types import (
 
 from streams.kafka.api import TopicInfo
 
-_ANY: Final = bytes(16)  # no id: the topic is named
+_ANY: Final = bytes(16)  # no id: the topic is requested by name
 _EXISTS: Final = (NoError, LeaderNotAvailableError)
 _ABSENT: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
 
@@ -118,7 +118,7 @@ class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
         return request_struct_class([(_ANY, topic, {}) for topic in self._topics], False, False, False, {})
 
     def prepare(self, versions: dict[int, tuple[int, int]]) -> _Struct:
-        """As every request; a broker that is too old is named."""
+        """As every request. Raises IncompatibleBrokerVersion if the broker is too old."""
         try:
             prepared: _Struct = super().prepare(versions)
             return prepared
@@ -127,7 +127,7 @@ class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
 
 
 async def describe(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, TopicInfo]:
-    """Those of the topics that exist and that we may see. Raises KafkaError."""
+    """The topics that exist and that we may describe. Raises KafkaError."""
     answer: Any = await admin._send_request(_Request(topics))
     found = {}
     for code, topic, topic_id, _internal, partitions, *_ in answer.topics:

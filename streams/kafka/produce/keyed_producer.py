@@ -1,4 +1,4 @@
-"""An idempotent producer without transactions that places records by key, as the workers expect them."""
+"""An idempotent producer without transactions that partitions records by key, as the workers expect."""
 
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +17,7 @@ _REQUEST_TIMEOUT_MS = 120_000
 
 
 class Producer(Protocol):
-    """What `keyed_producer` yields: ``send`` queues a record; the future that it returns is its acknowledgement."""
+    """The producer of `keyed_producer`: ``send`` queues a record and returns a future for its acknowledgement."""
 
     async def send(
         self, topic: str, value: bytes, key: bytes, *, headers: Sequence[tuple[str, bytes]]
@@ -25,7 +25,7 @@ class Producer(Protocol):
 
 
 def placed_by(partitioner: Partitioner) -> Callable[[bytes, Sequence[int], Sequence[int]], int]:
-    """A partitioner for aiokafka: where the workers expect a key's records."""
+    """An aiokafka partitioner that places a key's records where the workers expect them."""
 
     def place(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:
         return partition_of(key, len(partitions), partitioner)
@@ -35,7 +35,7 @@ def placed_by(partitioner: Partitioner) -> Callable[[bytes, Sequence[int], Seque
 
 @asynccontextmanager
 async def keyed_producer(settings: Settings, doing: str) -> AsyncIterator[Producer]:
-    """A started producer. What it raises inside comes out as `Unavailable` or `Refused`, which names ``doing``."""
+    """A started producer. Its errors inside the block become TransientError or PermanentError, naming ``doing``."""
     clients = Clients(settings)
     producer = AIOKafkaProducer(
         **clients.common(),

@@ -1,4 +1,4 @@
-"""Single records outside of transactions, for the timestamps that the broker gives them."""
+"""Writes single records outside of transactions to get the broker's timestamps."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _LOG_APPEND_TIME = 1
 
 
 class TimestampProducer:
-    """A producer that is made with the first record, and again after a failure."""
+    """A producer that is created with the first record, and again after a failure."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients

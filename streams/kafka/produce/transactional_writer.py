@@ -1,4 +1,4 @@
-"""A transactional producer that writes all records of a transaction or none, and that a newer one fences."""
+"""A transactional producer: writes all records of a transaction or none, and is fenced by a newer one."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ _TRANSACTION_MS = 60_000
 _COMMIT_S = 55.0
 _START_S = 60.0
 _STOP_S = 5.0
-# A batch is what the broker weighs against `max.message.bytes`, 1,048,588 by default.
+# The broker compares the size of a batch with `max.message.bytes`, 1,048,588 by default.
 _BATCH_BYTES = 1_000_000
-_APPENDED_AT_ONCE = 1_000  # records, before the event loop has its turn
+_APPENDED_AT_ONCE = 1_000  # records, before the event loop gets a turn
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
@@ -49,13 +49,13 @@ class KafkaWriter:
             transaction_timeout_ms=_TRANSACTION_MS,
             request_timeout_ms=20_000,
             max_batch_size=_BATCH_BYTES,
-            # A dead letter came in a compressed batch, perhaps: uncompressed, it might be too large to go out.
+            # A dead letter may have come in a compressed batch and be too large to be written uncompressed.
             compression_type="zstd",
         )
         try:
             async with asyncio.timeout(_START_S):
                 await self._producer.start()
-        # A broker that has just come back may name no brokers at first, not even itself: aiokafka asserts that it does.
+        # A broker that has just restarted may list no brokers at first, not even itself; aiokafka asserts that it does.
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.why(error, f"starting writer {self._id}") from None
 
@@ -83,22 +83,22 @@ class KafkaWriter:
             await close(self._producer.stop(), _STOP_S)
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutputRecord]) -> int:
-        """Send all, the partitions side by side; the offset of the last record."""
+        """Send all records, partitions concurrently; returns the offset of the last record."""
         by_tp: dict[TP, list[OutputRecord]] = {}
         for record in records:
             by_tp.setdefault(TP(record.topic, record.partition), []).append(record)
         sent = await _all(_send_in_order(producer, tp, out) for tp, out in by_tp.items())
         last = dict(zip(by_tp, sent, strict=True))[TP(records[-1].topic, records[-1].partition)]
         if last < 0:
-            # The broker had it from a first try whose answer was lost, and has forgotten where.
+            # The broker stored it at a first try whose response was lost, and no longer knows where.
             raise TransientError(f"writing as {self._id}: the broker does not say where it put the records")
         return last
 
 
 async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[OutputRecord]) -> int:
-    """Send the records of one partition in batches; the offset of the last one, negative if it is not known."""
+    """Send the records of one partition in batches; returns the offset of the last, negative if unknown."""
     waiting: list[Any] = []  # futures of batches
-    sent: list[list[OutputRecord]] = [[]]  # what is in them
+    sent: list[list[OutputRecord]] = [[]]  # their records
     count = 0
     batch = producer.create_batch()
     for number, record in enumerate(records, 1):
@@ -119,7 +119,7 @@ async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Iterable[O
 
 
 async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord]) -> T:
-    """What comes of it. Refused, naming the largest of the records, where the broker takes no batch of that size."""
+    """The result of ``sending``. Raises PermanentError, naming the largest record, if the batch is too large."""
     try:
         return await sending
     except _TOO_LARGE as error:
@@ -133,7 +133,7 @@ async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord])
 
 
 async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:
-    """The results of all; raises the first error when all are done, so that none is left to itself."""
+    """The results of all; raises the first error once all have ended, so that none keeps running."""
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     results = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
     for outcome in outcomes:
