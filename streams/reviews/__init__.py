@@ -1,1 +1,1 @@
-"""Reviews: what people decide on decisions, claimed in the ledger's database before it is sent to the judge."""
+"""Reviews: people's verdicts on decisions, reserved in the ledger's database before they are sent."""

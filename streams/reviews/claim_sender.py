@@ -1,4 +1,4 @@
-"""Sends reserved verdicts to the judge, each once, wherever its sender is stopped."""
+"""Sends reserved verdicts to the evaluator, each exactly once, wherever a sender is stopped."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ Writing = Callable[[], AbstractAsyncContextManager[Write]]
 
 @dataclass
 class SentReviews:
-    """What was sent; and what was not, since its case had been decided otherwise meanwhile."""
+    """The reservations that were sent, and those withdrawn because their case was decided otherwise meanwhile."""
 
     claims: list[Reservation] = field(default_factory=list)
     withdrawn: list[Reservation] = field(default_factory=list)
@@ -44,7 +44,7 @@ class ClaimSender:
 
     The order of the steps makes each review one record in the topic:
 
-    1. Start the writer. It fences every earlier writer, and completes or aborts what that had begun.
+    1. Start the writer. It fences every earlier writer, and completes or aborts that writer's transaction.
     2. Bring the ledger up to the topics' ends. It then has everything that earlier writers have committed.
     3. Select the reservations that are neither marked as sent nor in the ledger.
     4. Write them in one transaction. It fails if another process has started its writer since step 1.
@@ -60,12 +60,12 @@ class ClaimSender:
         writing: Writing,
         catch_up: Callable[[], Awaitable[None]],
     ) -> None:
-        """``catch_up`` brings the ledger up to the topics' ends; Unavailable where it cannot."""
+        """``catch_up`` brings the ledger up to the topics' ends, or raises TransientError."""
         self._topics, self._database, self._names = topics, database, names
         self._partitioner, self._writing, self._catch_up = partitioner, writing, catch_up
 
     async def send(self, claims: Sequence[Reservation]) -> SentReviews:
-        """Send those of them that are not sent yet. Unavailable, Refused: the next sender sends what is left."""
+        """Send those that are not sent yet. Raises TransientError or PermanentError; the next sender sends the rest."""
         sent = SentReviews()
         for start in range(0, len(claims), AT_ONCE):
             some = await self._send_some(claims[start : start + AT_ONCE])
@@ -80,7 +80,7 @@ class ClaimSender:
             except Superseded:
                 if retry == _TRIES - 1:
                     raise
-                # Each try fences the other senders: at random, one of them comes to have the time that a try takes.
+                # Each try fences the other senders: with random delays one of them gets enough time to complete a try.
                 await asyncio.sleep(random.uniform(0.2, 2.0))
         raise AssertionError  # the last try returns or raises
 
@@ -98,7 +98,7 @@ class ClaimSender:
         counts = await self._topics.partitions([topic, self._names.output("state")])
         if topic not in counts:
             raise PermanentError(f"there is no topic {topic}; `callwarden topics create` makes it")
-        count = min(counts.values())  # of a topic that was given more partitions, those that are read
+        count = min(counts.values())  # if the topic was given more partitions, those that are read
         keys = [review_of(one.value).tenant_id.encode() for one in claims]
         return [
             OutputRecord(topic, partition_of(key, count, self._partitioner), key, one.value)
@@ -107,7 +107,7 @@ class ClaimSender:
 
 
 def writing_to(cluster: Cluster, application_id: str) -> Writing:
-    """Writes reviews to a cluster. All who review for an application share a transactional id."""
+    """A writer of reviews to a cluster. All reviewers for an application share a transactional id."""
 
     @asynccontextmanager
     async def writing() -> "AsyncIterator[Write]":

@@ -1,4 +1,4 @@
-"""Claims: a verdict is written down before it is sent, so that of two reviewers the second is told of the first."""
+"""Reservations: a verdict is stored before it is sent, so that a second reviewer is shown the first one's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ _UNSENT = CLAIMS.c.sent_ms.is_(None), CLAIMS.c.withdrawn.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A verdict on the decision in force. ``value`` is its record, the same bytes however often it is sent.
+    """A verdict on the decision in force. ``value`` is its record, the same bytes each time it is sent.
 
-    ``sent_ms`` None: it was not, as far as is known. ``withdrawn``: why it does not count any more.
+    ``sent_ms`` None: not known to be sent. ``withdrawn``: why it is no longer valid.
     """
 
     enforcement_id: str
@@ -40,21 +40,21 @@ class Reservation:
 
 
 class ReviewedBy(NamedTuple):
-    """Who decides, and why."""
+    """The reviewer and the reason."""
 
     reviewer: str
     reason: str
 
 
 class Replace(NamedTuple):
-    """Whose verdicts may be replaced: those that one has ``seen``, by the id in force, once they are spent."""
+    """Which verdicts may be replaced: those that the reviewer has ``seen``, by the id in force, once they are spent."""
 
     seen: Mapping[str, Reservation]
     patience_ms: int
-    """For how long after it was sent something may still come of a verdict."""
+    """How long after it was sent a verdict may still take effect."""
 
     def spent_ms(self, claim: Reservation) -> int | None:
-        """From when on a verdict that was sent has come to nothing; None for one that was not sent."""
+        """When a sent verdict counts as without effect, epoch ms; None if it was not sent."""
         return None if claim.sent_ms is None else max(claim.sent_ms, claim.claimed_ms) + self.patience_ms
 
     def replaces(self, claim: Reservation, now_ms: int) -> bool:
@@ -65,7 +65,7 @@ class Replace(NamedTuple):
 
 
 class AlreadyReserved(ReviewRefused):
-    """Somebody has decided this case already; ``claim`` is theirs. ``spent_ms``: from when on it may be replaced."""
+    """The case is reserved already; ``claim`` is that reservation. ``spent_ms``: when it may be replaced, epoch ms."""
 
     def __init__(self, claim: Reservation, spent_ms: int | None = None) -> None:
         on_its_way = (
@@ -85,9 +85,9 @@ class AlreadyReserved(ReviewRefused):
 def claim(
     connection: Connection, named: str, verdict: Verdict, by: ReviewedBy, now_ms: int, *, again: Replace | None = None
 ) -> Reservation:
-    """Claim the case of that id, in the caller's transaction. NotGiven where the judge would reject the verdict.
+    """Reserve the case of that id, in the caller's transaction. Raises ReviewRefused if the evaluator would reject it.
 
-    Raises Taken where somebody has, unless ``again`` says that this verdict replaces theirs.
+    Raises AlreadyReserved if another verdict holds it, unless ``again`` allows to replace that.
     """
     journal.lock(connection)
     case = case_of(connection, named)
@@ -122,19 +122,19 @@ def claim(
 
 
 def claim_on(connection: Connection, enforcement_id: str) -> Reservation | None:
-    """The claim on the decision of that id, which must be the one in force."""
+    """The reservation on the decision of that id, which must be the one in force."""
     row = connection.execute(select(CLAIMS).where(CLAIMS.c.enforcement_id == enforcement_id)).one_or_none()
     return Reservation(**row._mapping) if row else None
 
 
 def claims_on(connection: Connection, cases: Sequence[LedgerCase]) -> dict[str, Reservation]:
-    """The claims that count on these cases, by the id in force."""
+    """The valid reservations on these cases, by the id in force."""
     found = (claim_on(connection, case.in_force.id) for case in cases if case.stands)
     return {one.enforcement_id: one for one in found if one and not one.withdrawn}
 
 
 def all_unsent(connection: Connection) -> list[Reservation]:
-    """The claims that are not known to be sent, oldest first."""
+    """The reservations that are not known to be sent, oldest first."""
     query = select(CLAIMS).where(*_UNSENT).order_by(CLAIMS.c.claimed_ms)
     return [Reservation(**row._mapping) for row in connection.execute(query).all()]
 
@@ -142,9 +142,9 @@ def all_unsent(connection: Connection) -> list[Reservation]:
 def unsent(
     connection: Connection, claims: Sequence[Reservation], now_ms: int
 ) -> tuple[list[Reservation], list[Reservation]]:
-    """Those of the claims that are to be sent, and those that are withdrawn now: decided otherwise meanwhile.
+    """The reservations to send, and those withdrawn now because the case was decided otherwise meanwhile.
 
-    The ledger must be up to the topics' ends: what is in it already was sent, and is noted so.
+    The ledger must be up to the topics' ends: reservations found in it were sent, and are marked so.
     """
     waiting, withdrawn = [], []
     for one in claims:
@@ -152,7 +152,7 @@ def unsent(
             continue
         if _arrived(connection, one):
             mark_sent(connection, [one], one.claimed_ms)
-        # In time when it was claimed may be in time for the judge.
+        # A verdict that was in time when it was reserved may still be in time for the evaluator.
         elif why := rejection_reason(
             case_of(connection, one.enforcement_id), one.enforcement_id, one.verdict, one.claimed_ms
         ):
@@ -164,7 +164,7 @@ def unsent(
 
 
 def unanswered(connection: Connection, since_ms: int) -> list[Reservation]:
-    """The claims since then that were sent, and of which nothing has come in the ledger."""
+    """The reservations since then that were sent and have no outcome in the ledger."""
     answered = exists().where(
         or_(
             (LISTED.c.review_id == CLAIMS.c.review_id) & (LISTED.c.tenant_id == CLAIMS.c.tenant_id),
@@ -179,7 +179,7 @@ def unanswered(connection: Connection, since_ms: int) -> list[Reservation]:
 
 
 def mark_sent(connection: Connection, claims: Sequence[Reservation], now_ms: int) -> None:
-    """They were sent."""
+    """Mark the reservations as sent."""
     journal.lock(connection)
     sent = []
     for one in claims:
@@ -190,7 +190,7 @@ def mark_sent(connection: Connection, claims: Sequence[Reservation], now_ms: int
 
 
 def withdraw(connection: Connection, claim: Reservation, why: str, now_ms: int) -> None:
-    """It does not count any more, and another may be made."""
+    """Mark the reservation as withdrawn, so that another can be made."""
     journal.lock(connection)
     if connection.execute(update(CLAIMS).where(*_same(claim)).values(withdrawn=storable(why))).rowcount == 1:
         withdrawn = journal.ClaimWithdrawn(claim.enforcement_id, claim.claimed_ms, storable(why))

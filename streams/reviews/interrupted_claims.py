@@ -27,14 +27,14 @@ _POLL_S = 0.25
 
 
 class InterruptedClaims:
-    """Sends the reservations that stay unsent. The database must be followed in the same process."""
+    """Sends the reservations that stay unsent. The same process must run the ledger's follower."""
 
     def __init__(self, database: Database, sender: ClaimSender) -> None:
         self._database, self._sender = database, sender
         self._seen_s: dict[tuple[str, int], float] = {}
 
     async def run(self) -> None:
-        """Look again and again, until it is cancelled. What fails is logged and tried again."""
+        """Send interrupted reviews periodically until cancelled. Failures are logged and retried."""
         while True:
             try:
                 sent = await self.finish(steady_s())
@@ -48,7 +48,7 @@ class InterruptedClaims:
             await asyncio.sleep(_LOOK_S)
 
     async def finish(self, now_s: float) -> SentReviews:
-        """Send those that were seen unsent for long enough. Unavailable, Refused."""
+        """Send those that were unsent for long enough. Raises TransientError or PermanentError."""
         claims = await asyncio.to_thread(self._unsent)
         self._seen_s = {_key(claim): self._seen_s.get(_key(claim), now_s) for claim in claims}
         interrupted = [claim for claim in claims if now_s - self._seen_s[_key(claim)] >= _INTERRUPTED_S]
@@ -60,7 +60,7 @@ class InterruptedClaims:
 
 
 async def finish_interrupted(settings: "Settings", cluster: "KafkaCluster", database: Database) -> None:
-    """Finish interrupted reviews beside the follower of the ledger, until it is cancelled."""
+    """Finish interrupted reviews beside the ledger's follower until cancelled."""
     names = TopicNames(settings.input_prefix, settings.output_prefix)
 
     async def followed() -> None:

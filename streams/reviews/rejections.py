@@ -1,4 +1,4 @@
-"""Rejections: the reviews among the dead letters from some time on."""
+"""Rejections: finds reviews among the dead letters."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 
-_ASTRAY_MS = 1 * HOUR  # how far a reviewer's clock may be ahead of the worker's
+_ASTRAY_MS = 1 * HOUR  # the most that a reviewer's clock may be ahead of the worker's
 
 
 class RejectedReviews:
-    """Looks for reviews that the judge has rejected. To be begun before one is sent, or as of when it was."""
+    """Searches for reviews that the evaluator has rejected. Begin it before a review is sent, or as of when it was."""
 
     def __init__(self, cluster: KafkaCluster, names: TopicNames) -> None:
         self._cluster = cluster
@@ -20,24 +20,24 @@ class RejectedReviews:
         self._found: dict[bytes, str] = {}
 
     async def begin(self, since_ms: int | None = None, searched: Mapping[TP, int] | None = None) -> None:
-        """From here on, or from an instant on, without what was ``searched`` before. Unavailable, Refused."""
+        """Start now, or at a time, skipping what was ``searched`` before. Raises TransientError or PermanentError."""
         count = (await self._cluster.partitions([self._topic])).get(self._topic, 0)
         tps = [TP(self._topic, number) for number in range(count)]
         ends = await self._cluster.ends(tps)
         self._at = dict(ends)
         if since_ms is None:
             return
-        # A log that ends before was made anew.
+        # A log that ends before a searched offset was recreated.
         known = {tp: at for tp, at in (searched or {}).items() if tp in ends and at <= ends[tp]}
         unknown = [tp for tp in tps if tp not in known]
         self._at |= known | await self._cluster.offsets_from(unknown, since_ms - _ASTRAY_MS)
 
     def at(self) -> Mapping[TP, int]:
-        """Up to where was searched."""
+        """The offsets up to which it has searched."""
         return dict(self._at)
 
     async def look(self) -> dict[bytes, str]:
-        """The values of all that were rejected since, with the reason. Unavailable, Refused."""
+        """The values of all reviews rejected since, with the reason. Raises TransientError or PermanentError."""
         ends = await self._cluster.ends(list(self._at))
         for tp, end in ends.items():
             start, self._at[tp] = self._at[tp], end

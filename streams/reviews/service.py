@@ -1,4 +1,4 @@
-"""The reviewers' desk: the ledger up to the topics' ends, verdicts claimed and sent, and what comes of them."""
+"""The review service: brings the ledger up to date, reserves and sends verdicts, and reports their outcomes."""
 
 import asyncio
 import time
@@ -25,31 +25,31 @@ from streams.reviews.claims import Replace, Reservation, ReviewedBy, claim, unan
 from streams.reviews.validation import ReviewRefused, Verdict
 
 _LOOK_S = 1.0
-_FORGOTTEN_MS = 90 * DAY  # for so long rejections are kept
+_FORGOTTEN_MS = 90 * DAY  # how long rejections are kept
 
 Rejections = Callable[[], Awaitable[dict[bytes, str]]]
-"""Values of reviews that the judge has rejected since, with the reason."""
+"""Values of reviews that the evaluator has rejected since, with the reason."""
 
 
 class CaseSearch(Protocol):
-    """A search among the dead letters; `streams.reviews.rejections.RejectedReviews` is one."""
+    """A search of the dead letters; `streams.reviews.rejections.RejectedReviews` implements it."""
 
     async def look(self) -> dict[bytes, str]:
-        """Values of the reviews that were rejected, with the reason."""
+        """The values of rejected reviews, with the reason."""
         ...
 
     def at(self) -> Mapping[TP, int]:
-        """Up to where was searched."""
+        """The offsets up to which it has searched."""
         ...
 
 
 Since = Callable[[int, Mapping[TP, int]], Awaitable[CaseSearch]]
-"""The rejections since an instant, epoch ms by the reviewers' clocks, without what was searched before."""
+"""The rejections since a time (epoch ms by the reviewers' clocks), except what was searched before."""
 
 
 @dataclass
 class SubmittedReviews:
-    """What came of giving verdicts: those that were claimed, and why others could not be given, by the id named."""
+    """The result of submitting verdicts: the reservations, and by the given id why others were refused."""
 
     claims: list[Reservation] = field(default_factory=list)
     refused: dict[str, ReviewRefused] = field(default_factory=dict)
@@ -57,14 +57,14 @@ class SubmittedReviews:
 
 @dataclass
 class ReviewOutcomes:
-    """What has come of claims, by the id that was in force: events, or why the judge has rejected the review."""
+    """The outcomes of reservations, by the id in force: events, or why the evaluator rejected the review."""
 
     events: dict[str, list[Enforcement]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
 
 
 class ReviewService:
-    """Where reviews are given. All of it works beside a running `callwarden ledger run`."""
+    """Submits reviews. Safe to use while `callwarden ledger run` is running."""
 
     def __init__(
         self,
@@ -75,16 +75,16 @@ class ReviewService:
         writing: Writing,
         before_reading: Callable[[], None] = lambda: None,
     ) -> None:
-        """``writing`` writes records: `writing_to` a cluster. ``before_reading`` is called before the topics are read,
-        which logs."""
+        """``writing`` writes records, see `writing_to`. ``before_reading`` is called before the topics are read, since
+        reading logs."""
         self._topics, self._database, self._names = topics, database, names
         self._before_reading = before_reading
         self._sender = ClaimSender(topics, database, names, partitioner, writing, self._catch_up)
 
     async def begin(self) -> None:
-        """Make or migrate the ledger, and bring it up to the topics' ends.
+        """Create or migrate the ledger, and bring it up to the topics' ends.
 
-        What is up to date already is only looked at: nothing is read from the topics.
+        If it is up to date already, nothing is read from the topics.
         """
         await self._database.migrate()
         if await self._database.run(may_be_reread):
@@ -94,9 +94,9 @@ class ReviewService:
         await self._catch_up()
 
     async def settle(self, since: Since) -> list[Reservation]:
-        """Withdraw the verdicts of former commands that the judge has rejected after those had ended; these.
+        """Withdraw and return the verdicts of earlier commands that the evaluator rejected after those had ended.
 
-        What was searched for rejections before is not read again: whatever is rejected is so after it was claimed.
+        Dead letters that were searched before are not read again: a review is always rejected after it is reserved.
         """
         now_ms = _now_ms()
         waiting = await self._database.run(partial(unanswered, since_ms=now_ms - _FORGOTTEN_MS))
@@ -119,12 +119,12 @@ class ReviewService:
     async def give(
         self, ids: Sequence[str], verdict: Verdict, by: ReviewedBy, *, again: Replace | None = None
     ) -> SubmittedReviews:
-        """Give the same verdict on all of these decisions.
+        """Submit the same verdict on all of these decisions.
 
-        Unavailable, Refused: the ledger service sends what is claimed.
+        Raises TransientError or PermanentError; the ledger service then sends what is reserved.
         """
         given = SubmittedReviews()
-        # Sorted, so that two who give many at once do not wait for each other.
+        # Sorted, so that two commands that submit many at once do not deadlock.
         ids = sorted(set(ids))
         for start in range(0, len(ids), AT_ONCE):
             claim_some = partial(_claim, ids=ids[start : start + AT_ONCE], verdict=verdict, by=by, again=again)
@@ -137,7 +137,7 @@ class ReviewService:
         return given
 
     async def outcomes(self, claims: Sequence[Reservation], within_s: float, rejections: Rejections) -> ReviewOutcomes:
-        """What has come of the claims by then. A rejected one is withdrawn: another verdict can be given."""
+        """The outcomes by then. A rejected reservation is withdrawn, so that another verdict can be submitted."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         found = ReviewOutcomes()
@@ -156,7 +156,7 @@ class ReviewService:
             await asyncio.sleep(_LOOK_S)
 
     async def delay_ms(self) -> int | None:
-        """After how long a verdict takes effect, as decisions have come of late; None where there are none."""
+        """The expected delay until a verdict takes effect, from recent decisions; None if there are none."""
         return await self._database.run(decision_delay_ms)
 
     async def _catch_up(self) -> None:

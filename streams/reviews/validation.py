@@ -1,4 +1,4 @@
-"""Verdicts: whether one can be given, in the judge's own terms, and the record that carries it. Pure."""
+"""Verdicts: whether one is valid, by the evaluator's rules, and the record that carries it. Pure functions."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class ReviewRefused(ValueError):
 
 
 def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_ms: int) -> str | None:
-    """Why the judge would reject this verdict on the decision that is ``named`` so; None where it would take it."""
+    """Why the evaluator would reject this verdict on the decision ``named``; None if it would accept it."""
     if case is None:
         return f"{named}: no such decision in the ledger; an id as `callwarden reviews list` shows would be right"
     if case.closing:
@@ -37,9 +37,9 @@ def rejection_reason(case: LedgerCase | None, named: str, verdict: Verdict, now_
 
 
 def review_of(case: LedgerCase, verdict: Verdict, reviewer: str, reason: str, now_ms: int) -> Review:
-    """The record of a verdict on the decision in force. NotGiven for words that do not fit into one.
+    """The record of a verdict on the decision in force. Raises ReviewRefused if a text is empty or too long.
 
-    Telephone numbers in the words are masked here: the record goes into topics and ledger for good.
+    Telephone numbers in the texts are masked here: the record is kept in topics and ledger permanently.
     """
     in_force = case.in_force
     fields = {
