@@ -1,1 +1,1 @@
-"""Wire records: what goes in and what comes out, as msgspec Structs with strict codecs."""
+"""Wire records: inputs and outputs as msgspec Structs with strict codecs."""

@@ -9,7 +9,7 @@ VERSION: Final = "3.0.0"
 """The version of AsyncAPI."""
 
 DOCUMENT_VERSION: Final = "1.0.0"
-"""The version of the contract that the document describes: the minor part grows with each field that is added."""
+"""The version of the contract that the document describes: each added field increments the minor part."""
 
 _BINDING: Final = "0.5.0"
 _KEY: Final = "The tenant_id as UTF-8, placed by murmur2 as Java's client does."
@@ -17,7 +17,7 @@ _TYPE: Final = {"type": "string", "enum": ["policy", "withdraw", "skip", "accept
 
 
 class Topic(NamedTuple):
-    """One topic: its channel's name, the messages, who does what, the key, and configuration that matters."""
+    """One topic: its channel's name, messages, operations, key, and relevant configuration."""
 
     channel: str
     address: str

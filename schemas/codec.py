@@ -1,10 +1,10 @@
-"""Reads and writes wire records: bytes to Struct strictly, Struct to bytes the same on every machine.
+"""Decodes and encodes wire records: bytes to Struct strictly, Struct to the same bytes on every machine.
 
-The hot way is `decoder_for` once for a batch, then the decoder that it gives and `check` for each line; `read` does
-all of it for one line. `decode` alone is not the whole of the contract: it skips unknown fields without looking
-whether they are UTF-8, and how deep it can nest depends on the Python version and on the caller's stack, so that the
-same log could give other decisions elsewhere. `plain` finds the rare batches for which either could matter, `flaw`
-judges their lines.
+The hot path is `decoder_for` once a batch, then its decoder and `check` for each line; `read` does all of that for
+one line. `decode` alone does not fulfil the contract: it skips unknown fields without checking that they are UTF-8,
+and the nesting depth it accepts depends on the Python version and the caller's stack, so that the same log could
+give different decisions elsewhere. `plain` finds the rare batches to which either could apply, `flaw` checks their
+lines.
 """
 
 import json
@@ -40,20 +40,20 @@ __all__ = [
 ]
 
 DECODER: Final = msgspec.json.Decoder[Record](Record)
-"""Strict: no coercion, all bounds checked, unknown fields skipped, a repeated field's last value counts."""
+"""Strict: no coercion, all bounds checked, unknown fields skipped, the last value of a repeated field counts."""
 
 decode = DECODER.decode
-"""One record from its bytes, or one of `DECODE_ERRORS`. About half a microsecond."""
+"""One record from its bytes. Raises one of `DECODE_ERRORS`. Takes about half a microsecond."""
 
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidRecordError)
-"""All that `decode` and the decoders of `decoder_for` raise; hand the error to `explain`."""
+"""All errors that `decode` and the decoders of `decoder_for` raise; pass the error to `explain`."""
 
-# Far above what a record can need, far below what every supported Python can decode under a deep stack
+# Far more than a record needs, far less than what every supported Python can decode under a deep stack
 # (3.11: 1,000 less the frames in use).
 MAX_DEPTH: Final = 128
-# A line of so many bytes is refused for its length: an endless line must not take all memory.
+# A line of this many bytes is rejected: an endless line must not exhaust the memory.
 MAX_BYTES: Final = 32 << 20
-# Shorter lines cannot nest deeper than that and still close what they opened.
+# Shorter lines cannot nest deeper than MAX_DEPTH and still close what they open.
 _SHALLOW_BYTES: Final = 2 * MAX_DEPTH + 128
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -62,8 +62,8 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def plain(lines: Sequence[bytes]) -> bool:
-    """Whether no line has a `flaw`. Only those that are not ASCII, or long, are looked at: it costs next to nothing."""
-    # Joined, they are run through in one sweep: faster than a look at each, and whoever decodes them has them at hand.
+    """Whether no line has a `flaw`. Only lines that are long or not ASCII are checked, so it costs almost nothing."""
+    # One pass over the joined lines is faster than a check of each, and brings them into the cache for the decoder.
     if b"".join(lines).isascii() and max(map(len, lines), default=0) <= _SHALLOW_BYTES:
         return True
     doubtful = [line for line in lines if not line.isascii() or len(line) > _SHALLOW_BYTES]
@@ -71,7 +71,7 @@ def plain(lines: Sequence[bytes]) -> bool:
 
 
 def decoder_for(lines: Sequence[bytes]) -> Callable[[bytes], Record]:
-    """The decoder for a batch: `decode` where the batch is `plain`, else one that asks `flaw` of each line first."""
+    """The decoder for a batch: `decode` if the batch is `plain`, else one that checks `flaw` for each line first."""
     return decode if plain(lines) else _decode_with_care
 
 
@@ -83,7 +83,7 @@ def _decode_with_care(raw: bytes) -> Record:
 
 
 def flaw(raw: bytes) -> str | None:
-    """What makes ``raw`` unfit although `decode` may take it: length, bytes that are not UTF-8, too deep nesting."""
+    """Why ``raw`` is invalid although `decode` may accept it: length, bytes that are not UTF-8, too deep nesting."""
     if len(raw) >= MAX_BYTES:
         return f"{ErrorCode.TOO_LONG}: the line has {MAX_BYTES:,} bytes or more; expected a record"
     if not raw.isascii() and (reason := not_utf8(raw)):
@@ -94,7 +94,7 @@ def flaw(raw: bytes) -> str | None:
 
 
 def _depth(raw: bytes) -> int:
-    """How deep arrays and objects nest, or MAX_DEPTH at most where too few open for more."""
+    """The nesting depth of arrays and objects; at most MAX_DEPTH if too few open for more."""
     opened = raw.count(b"[") + raw.count(b"{")
     if opened <= MAX_DEPTH:
         return opened
@@ -103,10 +103,10 @@ def _depth(raw: bytes) -> int:
 
 
 def check(record: Record) -> str | None:
-    """The fault between the fields of one record, or None: section 2 of the contract, *valid when*.
+    """The inconsistency between the fields of one record, or None: section 2 of the contract, *valid when*.
 
     Only a call has such rules: ``start_ms <= ring_ms <= answer_ms <= end_ms`` for those present, and ``answer_ms``
-    exactly when the outcome is ``answered``. What needs the policy or other records is not looked at.
+    exactly when the outcome is ``answered``. Rules that need the policy or other records are not checked here.
     """
     if type(record) is not Cdr:
         return None
@@ -155,7 +155,7 @@ def convert(obj: Mapping[str, Any]) -> Record:
     """The record in a mapping of Python values, as strictly as from JSON, checked. Raises `InvalidRecordError`."""
     try:
         record: Record = msgspec.convert(obj, _struct_for(obj))
-        # Python strings, unlike JSON, can hold half a surrogate pair; it shows when they are written.
+        # Python strings, unlike JSON, can hold a lone surrogate; encoding reveals it.
         encode(record)
     except UnicodeEncodeError:
         raise InvalidRecordError(
@@ -179,7 +179,7 @@ _STRUCTS: Final[dict[str, Any]] = {
 
 
 def _struct_for(obj: Mapping[str, Any]) -> Any:
-    """The Struct that ``obj`` names, which converts ten times as fast as the union; the union where it names none."""
+    """The Struct that ``obj`` names, which converts ten times as fast as the union; the union if it names none."""
     tag = obj.get("type") if isinstance(obj, Mapping) else None
     return _STRUCTS.get(tag, Record) if isinstance(tag, str) else Record
 
@@ -197,21 +197,21 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(struct: msgspec.Struct) -> bytes:
-    """``struct`` as JSON, without a line end: the same bytes for the same values on any machine.
+    """``struct`` as JSON without a line end: the same bytes for the same values on any machine.
 
-    Fields come in the order of the Struct, the tag first, without white space; text is UTF-8, unescaped where JSON
-    allows; floats are the shortest decimal that reads back the same. NaN and infinities would become null.
+    Fields are in the order of the Struct, the tag first, without white space; text is UTF-8, unescaped where JSON
+    allows; floats are the shortest decimal that parses to the same value. NaN and infinities would become null.
     """
     return _ENCODER.encode(struct)
 
 
 def event_time(record: Record) -> int:
-    """The event time as written, epoch ms: ``end_ms`` of a call, ``updated_ms`` of all others."""
+    """The event time as written, epoch ms: a call's ``end_ms``, any other record's ``updated_ms``."""
     return record.end_ms if isinstance(record, Cdr) else record.updated_ms
 
 
 def record_id(record: Record) -> str:
-    """The id that is unique among the tenant's records of the type; of a tenant record its ``tenant_id``."""
+    """The id that is unique among the tenant's records of the type; for a tenant record its ``tenant_id``."""
     match record:
         case Cdr():
             return record.call_id

@@ -1,4 +1,4 @@
-"""Why a record is refused: the stable code words with which every reason begins, and the error that carries one."""
+"""Why a record is rejected: the stable code words at the start of every reason, and the error that carries one."""
 
 from enum import StrEnum
 
@@ -7,16 +7,16 @@ class ErrorCode(StrEnum):
     """The code word of a reason. Programs may count by it: a word never changes its meaning and is never reused."""
 
     NOT_UTF8 = "not_utf8"
-    """The bytes are not UTF-8, in whatever field."""
+    """The bytes are not UTF-8, in any field."""
 
     MALFORMED_JSON = "malformed_json"
     """The text is not JSON: NaN, a trailing comma, a raw control character, a byte order mark, two values ..."""
 
     TRUNCATED_JSON = "truncated_json"
-    """The text is JSON as far as it goes, but ends in the middle."""
+    """The text is JSON up to where it ends, but incomplete."""
 
     LONE_SURROGATE = "lone_surrogate"
-    r"""A string escapes half a surrogate pair (``\ud800``), which is no character and cannot be written as UTF-8."""
+    r"""A string escapes half a surrogate pair (``\ud800``), which is not a character and cannot be encoded as UTF-8."""
 
     TOO_DEEP = "too_deep"
     """Arrays and objects are nested deeper than `schemas.codec.MAX_DEPTH`."""
@@ -28,16 +28,16 @@ class ErrorCode(StrEnum):
     """The text is JSON, but an array, a string, a number, a boolean or null."""
 
     MISSING_FIELD = "missing_field"
-    """A field that every record of the type must have is absent."""
+    """A required field of the type is absent."""
 
     UNKNOWN_TYPE = "unknown_type"
-    """``type`` is none of the input records."""
+    """``type`` does not name an input record."""
 
     WRONG_TYPE = "wrong_type"
-    """A field has another JSON type than it must; an integer written ``1.0`` or ``1e3`` is one of these."""
+    """A field has the wrong JSON type; an integer written ``1.0`` or ``1e3`` is one of these."""
 
     WRONG_LENGTH = "wrong_length"
-    """A string is empty where it must not be, or longer than it may be, in code points; or a list is too long."""
+    """A string is empty but must not be, or is too long, in code points; or a list is too long."""
 
     UNKNOWN_VALUE = "unknown_value"
     """A field holds a word that is not in its list."""
@@ -49,29 +49,29 @@ class ErrorCode(StrEnum):
     """The times of a call are not in the order start, ring, answer, end."""
 
     ANSWER_MISMATCH = "answer_mismatch"
-    """``answer_ms`` is there though the outcome is not ``answered``, or the other way round."""
+    """``answer_ms`` is present although the outcome is not ``answered``, or absent although it is."""
 
     UNREADABLE = "unreadable"
-    """The decoder failed in a way that none of the others names; the reason gives the error's class."""
+    """The decoder failed in a way that no other code covers; the reason gives the error's class."""
 
     BAD_HEADER = "bad_header"
     """The name of a Kafka header of the record is not UTF-8."""
 
     MALFORMED_RECORD = "malformed_record"
-    """A record of a record batch states lengths that do not fit into it; its neighbours can be read."""
+    """A record in a record batch states lengths that do not fit into it; the other records can be read."""
 
     MALFORMED_BATCH = "malformed_batch"
-    """A record batch cannot be taken apart into records; the reason names its offsets."""
+    """A record batch cannot be split into records; the reason names its offsets."""
 
     UNDECODABLE_BATCH = "undecodable_batch"
     """The payload of a record batch cannot be decompressed, or its codec is unknown."""
 
     BATCH_TOO_LARGE = "batch_too_large"
-    """A record batch holds more bytes or records, once decompressed, than are read of one."""
+    """A record batch holds more bytes or records after decompression than the reader accepts."""
 
     OLD_FORMAT = "old_format"
     """A record batch has the format of Kafka 0.10 or earlier (magic 0 or 1)."""
 
 
 class InvalidRecordError(ValueError):
-    """A record that is not taken. The message is the readable reason, one line, beginning with a `ErrorCode`."""
+    """A rejected record. The message is the readable reason, one line, beginning with an `ErrorCode`."""

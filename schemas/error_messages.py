@@ -1,7 +1,7 @@
-"""Reasons for refusal that a person can act on: which field, which value, what was expected.
+"""Rejection reasons that a person can act on: which field, which value, what was expected.
 
-A reason is one line. Values are shortened, and telephone numbers in them are masked, because reasons travel
-further than records do: into headers, logs and reports.
+A reason is one line. Values are shortened, and telephone numbers in them are masked, because reasons end up in
+headers, logs and reports.
 """
 
 import json
@@ -16,16 +16,16 @@ from schemas.inputs import END_MS, MIN_MS, Record
 
 MASK: Final = "•"
 SHOWN: Final = 60  # characters of an offending value that a reason shows
-# Fields that hold telephone numbers or pseudonyms of people: of these a reason shows the last two characters.
+# Fields with telephone numbers or pseudonyms of people: a reason shows only their last two characters.
 NUMBER_FIELDS: Final = frozenset({"caller", "callee", "numbers", "complainant"})
-# As many digits may be a telephone number wherever they stand; an instant in a field of times is the exception.
+# This many digits may be a telephone number in any field; a timestamp in a field of times is the exception.
 NUMBER_DIGITS: Final = 7
 
 Lookup = Callable[[str, int | None], "ReceivedValue | None"]
 
 
 class ReceivedValue(msgspec.Struct, frozen=True):
-    """A value as it came: its JSON kind, its text (strings: their characters), and the length of a string."""
+    """A value as received: its JSON kind, its text (the characters of a string), and the length of a string."""
 
     kind: str
     text: str
@@ -52,7 +52,7 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def explain(raw: bytes, error: Exception) -> str:
-    """Why ``raw`` was refused, from the ``error`` of decoding it: one line beginning with a `ErrorCode`.
+    """Why ``raw`` was rejected, from the ``error`` of decoding it: one line beginning with an `ErrorCode`.
 
     Never raises, whatever the bytes.
     """
@@ -63,7 +63,7 @@ def explain(raw: bytes, error: Exception) -> str:
 
 
 def explain_object(obj: object, error: Exception) -> str:
-    """`explain` for a Python object that `msgspec.convert` refused."""
+    """`explain` for a Python object that `msgspec.convert` rejected."""
     try:
         if isinstance(error, msgspec.ValidationError):
             return _invalid(str(error), lambda field, item: _in_object(obj, field, item))
@@ -75,7 +75,7 @@ def explain_object(obj: object, error: Exception) -> str:
 
 
 def not_utf8(raw: bytes) -> str | None:
-    """Where ``raw`` stops being UTF-8, or None when it is UTF-8 throughout."""
+    """Where ``raw`` stops being UTF-8; None if all of it is UTF-8."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -95,7 +95,7 @@ def _explain(raw: bytes, error: Exception) -> str:
     if reason := not_utf8(raw):
         return reason
     if isinstance(error, msgspec.ValidationError):
-        # The decoder stops at the first field that does not fit, but of a line that is cut that says nothing.
+        # The decoder stops at the first invalid field, but in a truncated line that says nothing.
         try:
             _ANY.decode(raw)
         except msgspec.DecodeError as broken:
@@ -115,7 +115,7 @@ def _malformed(raw: bytes, message: str) -> str:
         return f"{ErrorCode.TRUNCATED_JSON}: it is empty; expected one JSON object"
     found = _BYTE.match(message)
     if found is None:
-        # The decoder takes a lone surrogate for a truncation where the other half would reach over the end.
+        # The decoder reports a lone surrogate as a truncation if the other half would reach past the end.
         if _LAST_HALF.search(raw[-16:]):
             return (
                 f"{ErrorCode.LONE_SURROGATE}: half a surrogate pair is escaped near the end; expected whole characters"
@@ -157,19 +157,19 @@ def _fault(message: str, field: str, given: ReceivedValue | None) -> ErrorCode:
     if message.startswith("Invalid value") and field == "type":
         return ErrorCode.UNKNOWN_TYPE
     if message.startswith("Invalid enum value"):
-        # A time may be "" and nothing else that is a string; the decoder speaks of an enumeration there.
+        # A time may be "" and no other string; the decoder reports an enumeration there.
         return ErrorCode.WRONG_TYPE if field.endswith("_ms") else ErrorCode.UNKNOWN_VALUE
     if " of length " in message:
         return ErrorCode.WRONG_LENGTH
     if message.startswith(("Expected `int` >", "Expected `int` <")):
         return ErrorCode.OUT_OF_RANGE
-    # An integer of more digits than a float holds is taken for a float.
+    # The decoder parses an integer with more digits than a float holds as a float.
     whole = given is not None and given.kind == "a number" and _INTEGER.fullmatch(given.text)
     return ErrorCode.OUT_OF_RANGE if whole and field.endswith("_ms") else ErrorCode.WRONG_TYPE
 
 
 def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TYPE) -> str:
-    """The value of ``field`` for people: short, on one line, telephone numbers masked."""
+    """The value of ``field`` for display: short, on one line, telephone numbers masked."""
     if given.kind == "an array" and fault is ErrorCode.WRONG_LENGTH:
         return f"an array of {given.text} items"
     if given.kind in ("an array", "an object", "null"):
@@ -189,7 +189,7 @@ def show(field: str, given: ReceivedValue, fault: ErrorCode = ErrorCode.WRONG_TY
 
 
 def _is_time(text: str) -> bool:
-    """Whether it is an instant, in ms: another number in a field of times may be a telephone number."""
+    """Whether it is a timestamp in ms: another number in a field of times may be a telephone number."""
     return _INTEGER.fullmatch(text) is not None and len(text) <= 13 and MIN_MS <= int(text) < END_MS
 
 
@@ -211,14 +211,14 @@ def _article(kind: str) -> str:
 
 
 def _in_bytes(raw: bytes, field: str, item: int | None) -> ReceivedValue | None:
-    """The value of ``field`` in ``raw``; None where it cannot be told, as when the field is there twice."""
+    """The value of ``field`` in ``raw``; None if it is ambiguous, as when the field occurs twice."""
     try:
         value = _FIELDS.decode(raw).get(field)
         if value is not None and item is not None:
             value = _ITEMS.decode(value)[item]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
         return None
-    # Of a field that is there twice the last value is found, but the first may be the offending one.
+    # If a field occurs twice, the last value is found, but the first may be the invalid one.
     if value is None or len(re.findall(rb'"%b"\s*:' % field.encode(), raw)) > 1:
         return None
     text = bytes(value).strip().decode(errors="replace")
@@ -255,10 +255,10 @@ def _expected(tag: str, field: str) -> str:
 
 
 def _phrase(kind: msgspec.inspect.Type) -> str:
-    """What a type admits, in words."""
+    """What a type accepts, in words."""
     match kind:
         case msgspec.inspect.UnionType(types=types):
-            # `""` stands beside the real words and times only so that it can mean null.
+            # `""` is in the type beside the real words and times only to mean null.
             real = [t for t in types if t != msgspec.inspect.LiteralType(("",)) and t != msgspec.inspect.NoneType()]
             return " or ".join(_phrase(t) for t in real) + ", or null"
         case msgspec.inspect.Metadata(type=inner):
@@ -285,4 +285,4 @@ def _phrases() -> dict[str, dict[str, str]]:
 
 
 EXPECTED: Final = _phrases()
-"""What each field of each record admits, in words: type, then field."""
+"""What each field of each record accepts, in words: type, then field."""

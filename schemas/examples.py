@@ -1,4 +1,4 @@
-"""One example of every record, for the exported documents: made up, and valid."""
+"""One valid, invented example of every record, for the exported documents."""
 
 from typing import Final
 
@@ -147,4 +147,4 @@ EXAMPLES: Final[dict[str, Struct]] = {
         raw='{"call_id": "c-1"}',
     ),
 }
-"""By the name of the record's schema."""
+"""The examples by the name of the record's schema."""

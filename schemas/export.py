@@ -1,4 +1,4 @@
-"""Writes the exported documents to a folder, and tells which files there differ from what the code says.
+"""Writes the exported documents to a folder, and lists which files there differ from the code.
 
 Layout: ``json/<record>.schema.json`` for each record, and ``asyncapi.json``.
 """
@@ -21,9 +21,9 @@ def documents() -> dict[str, bytes]:
 
 
 def export(folder: Path) -> list[Path]:
-    """Write all documents below ``folder``, which is made where it is absent; returns what was written.
+    """Write all documents below ``folder``, creating it if needed; returns the written files.
 
-    Schemas of records that no longer exist are removed. Raises OSError where the folder cannot be written.
+    Schemas of records that no longer exist are removed. Raises OSError if the folder is not writable.
     """
     wanted = documents()
     for stale in _stale(folder, wanted):
@@ -38,7 +38,7 @@ def export(folder: Path) -> list[Path]:
 
 
 def differences(folder: Path) -> list[str]:
-    """One line for each document in ``folder`` that is missing, differs, or should not be there; empty when equal."""
+    """One line for each document in ``folder`` that is missing, differs, or is obsolete; empty if all match."""
     wanted = documents()
     found = []
     for name, content in wanted.items():

@@ -1,8 +1,8 @@
 """Input records: call, complaint, finding, tenant, application, review.
 
-An optional field may be null, ``""`` or left out, which all mean null: read it with ``field or None``.
-Unknown fields are ignored, wrong types and missing fields are refused by the decoder (`schemas.codec`). The
-descriptions of the fields are what the exported JSON Schemas say (`schemas.json_schema`).
+An optional field may be null, ``""`` or absent, which all mean null: read it with ``field or None``. Unknown fields
+are ignored; the decoder rejects wrong types and missing fields (`schemas.codec`). The field descriptions are
+exported into the JSON Schemas (`schemas.json_schema`).
 """
 
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ OptId = Annotated[str, Meta(max_length=128)] | None
 Text = Annotated[str, Meta(max_length=4096)]
 OptText = Annotated[str, Meta(max_length=4096)] | None
 MAX_ITEMS = 1_000
-"""What a list of a record holds at most."""
+"""The maximum length of a list in a record."""
 Texts = Annotated[list[Text], Meta(max_length=MAX_ITEMS)]
 Party = Annotated[str, Meta(min_length=1, max_length=64)]
 Ms = Annotated[int, Meta(ge=MIN_MS, lt=END_MS)]

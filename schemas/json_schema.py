@@ -1,4 +1,4 @@
-"""JSON Schemas of every input and output record, made from the Structs."""
+"""JSON Schemas of every input and output record, generated from the Structs."""
 
 from inspect import cleandoc
 from typing import Any, Final
@@ -29,7 +29,7 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
 RECORDS: Final = INPUTS | OUTPUTS
 """Every record by the name of its schema."""
 
-# Where the reader is stricter than JSON Schema can be, the schema says so.
+# The schema states where the reader is stricter than JSON Schema can express.
 READER_NOTE: Final = (
     'Unknown fields are ignored. An optional field may be null, "" or left out, which all mean null. The reader is '
     "stricter than this schema: an integer written with a fraction or an exponent (1.0, 1e3), which JSON Schema takes "
@@ -39,7 +39,7 @@ READER_NOTE: Final = (
 
 
 def components(ref_template: str) -> dict[str, Any]:
-    """The schemas of all records and of their parts by the names of the Structs, ``{name}`` in refs replaced."""
+    """The schemas of all records and their parts by the names of the Structs; ``ref_template`` holds ``{name}``."""
     found: dict[str, Any]
     _, found = msgspec.json.schema_components(tuple(RECORDS.values()), ref_template=ref_template)
     for name, struct in RECORDS.items():
@@ -57,7 +57,7 @@ def components(ref_template: str) -> dict[str, Any]:
 
 
 def _always_written(schema: dict[str, Any]) -> None:
-    """A default is for making the Struct: on the wire every field of an output is there."""
+    """Removes defaults, which only serve to create the Struct: every field of an output is always written."""
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():
         field.pop("default", None)
@@ -73,7 +73,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def example(name: str) -> Any:
-    """The example of the record ``name`` as JSON values, nulls of optional fields left out."""
+    """The example of the record ``name`` as JSON values, without nulls of optional fields."""
     value = msgspec.json.decode(encode(EXAMPLES[name]))
     optional = {f.encode_name for f in msgspec.structs.fields(RECORDS[name]) if not f.required}
     return {field: v for field, v in value.items() if v is not None or field not in optional}

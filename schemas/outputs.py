@@ -1,6 +1,6 @@
 """Output records: the enforcement event (CloudEvents 1.0, structured JSON), the alert, and the lines of a replay.
 
-The descriptions of the fields are what the exported JSON Schemas say (`schemas.json_schema`).
+The field descriptions are exported into the JSON Schemas (`schemas.json_schema`).
 """
 
 from typing import Annotated, Literal
@@ -61,7 +61,7 @@ class Measure(Struct, frozen=True, gc=False):
     metric: Annotated[str, _METRIC]
     numerator: Annotated[int, _NUMERATOR]
     denominator: Annotated[int | None, _DENOMINATOR]
-    # A count is an int, and must be one still when it was stored: an event made again is the same bytes.
+    # A count is an int and must still be one after storage: a regenerated event is the same bytes.
     value: Annotated[int | float | None, _doc("The value as judged; null where there is none.")]
     threshold: Annotated[int | float, _doc("The rule's threshold, in the unit of the value.")]
     bound: Annotated[
