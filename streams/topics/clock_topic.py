@@ -1,4 +1,4 @@
-"""The clock log read again: what the owners of a partition noted there."""
+"""Reads the clock log: the notes of a partition's owners."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ log = structlog.get_logger("callwarden")
 
 
 class ClockLog(Protocol):
-    """A cluster, as far as it is needed to read."""
+    """The part of a cluster that is needed to read."""
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """See `streams.kafka.api.Cluster`."""
@@ -25,8 +25,8 @@ async def journal_entries(
 ) -> AsyncIterator[tuple[int, int | None, Note]]:
     """Each note between these offsets, without ticks: its offset, its source's number (None: the partition), the note.
 
-    ``having``: only those in whose bytes one of these is; the others are not decoded. Unavailable; Refused where a note
-    cannot be read.
+    ``having``: only notes whose bytes contain one of these; the others are not decoded. Raises TransientError, and
+    PermanentError if a note cannot be read.
     """
     async for fetched in cluster.read(clock, start, end):
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
@@ -34,7 +34,7 @@ async def journal_entries(
                 continue
             at = f"{clock.topic}-{clock.partition} offset {offset}"
             if offset in fetched.unreadable:
-                # Not even another release writes such a record: it is somebody else's.
+                # No release writes such a record: another program did.
                 log.warning("passed over: no note", at=at, why=fetched.unreadable[offset].reason)
                 continue
             try:

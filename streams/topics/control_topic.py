@@ -1,6 +1,6 @@
-"""The operator's commands, as the control topic has them. Partition n's are for the owner of partition n.
+"""The operator's commands in the control topic. Those in partition n are for the owner of partition n.
 
-Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; its owner notes so in the clock log.
+Each says who gave it (``by``), when (``at_ms``, by that machine's clock) and why; the owner notes it in the clock log.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from streams.kafka.api import FetchedBatch
 
 MAX_TEXT: Final = 4_096
-"""The most characters of what a command says in words: it is noted, and a note must fit into one record."""
+"""The most characters of a text in a command: it is noted, and a note must fit into one record."""
 
 MAX_POLICY_BYTES: Final = 900_000
-"""The most bytes of a policy, resolved and as JSON: the note of it must fit into one record."""
+"""The most bytes of a resolved policy as JSON: its note must fit into one record."""
 
 Offset = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Time = Annotated[int, Meta(ge=0, le=END_MS)]
@@ -48,10 +48,10 @@ class SkipCommand(Struct, frozen=True, tag="skip"):
 
 
 class AcceptCommand(Struct, frozen=True, tag="accept"):
-    """Go on although something is lost.
+    """Continue despite a loss.
 
-    ``offset`` is the one that the refusal named, so that an old acceptance never covers a new loss: for
-    ``lost_input`` that at which ``topic`` begins now, for ``lost_state`` that at which enforcement ends.
+    ``offset`` is the one that the refusal named, so that an old acceptance never covers a new loss: for ``lost_input``
+    the offset at which ``topic`` begins now, for ``lost_state`` the one at which enforcement ends.
     """
 
     what: Literal["lost_input", "lost_state"]
@@ -63,7 +63,7 @@ class AcceptCommand(Struct, frozen=True, tag="accept"):
 
 
 class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
-    """The calls are not away, there are none: let the clock follow the broker's time until the next call comes."""
+    """End an outage: no calls are missing, there are none. The clock follows the broker's time until the next call."""
 
     reason: Text
     by: Text = ""
@@ -71,7 +71,7 @@ class EndOutageCommand(Struct, frozen=True, tag="end_outage"):
 
 
 class PolicyCommand(Struct, frozen=True, tag="policy"):
-    """Decide under this policy what is of ``from_ms`` or later, or of the first time from there on that can still be.
+    """Apply this policy from ``from_ms`` on, or from the first later time that is still possible.
 
     ``policy`` is the resolved policy as `monitor.policy.serialize` writes it, ``sha256`` its hash.
     """
@@ -85,7 +85,7 @@ class PolicyCommand(Struct, frozen=True, tag="policy"):
 
 
 class WithdrawCommand(Struct, frozen=True, tag="withdraw"):
-    """Take back those of these policies, by their hashes, that are still to come."""
+    """Withdraw those of these policies, by hash, that do not apply yet."""
 
     sha256s: Annotated[tuple[Text, ...], Meta(max_length=100)]
     reason: Text
@@ -99,7 +99,7 @@ _DECODER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
 
 def decode_command(value: bytes | None) -> Command | str:
-    """The command in a record's value, or what is wrong with it."""
+    """The command in a record's value, or the reason why it is invalid."""
     try:
         return _DECODER.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -107,7 +107,7 @@ def decode_command(value: bytes | None) -> Command | str:
 
 
 def commands_in(fetched: "FetchedBatch") -> list[tuple[int, Command | str]]:
-    """The commands that were fetched, with their offsets; of a record that is none, what is wrong with it."""
+    """The fetched commands with their offsets; for an invalid record the reason."""
     found: list[tuple[int, Command | str]] = []
     for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
         bad = fetched.unreadable.get(offset)
@@ -118,7 +118,7 @@ def commands_in(fetched: "FetchedBatch") -> list[tuple[int, Command | str]]:
 def apply_command(
     command: Command | str, partition: "StreamTask", names: TopicNames, accepted: Sequence[AcceptCommand]
 ) -> str | None:
-    """Have the partition do what `decode_command` gave; None, or why it cannot be.
+    """Apply a result of `decode_command` to the partition; returns None, or why it cannot be applied.
 
     ``accepted`` are the acceptances that were used when it was opened: at any other time there is nothing to accept.
     """
@@ -148,13 +148,13 @@ def apply_command(
 
 
 def refused_command_entry(offset: int, command: Command | str, why: str) -> RefusedCommand:
-    """What is noted of a command at that offset of the control log that could not be carried out."""
+    """The note about a command, at that offset of the control log, that could not be applied."""
     by, at_ms = _signed(command)
     return RefusedCommand(offset, why[:MAX_TEXT], by, at_ms)
 
 
 def is_refusal_of(note: Note, offset: int, command: Command | str) -> bool:
-    """Whether the note is what the partition's owner said of this command, which it could not carry out."""
+    """Whether the note is the owner's refusal of this command."""
     return isinstance(note, RefusedCommand) and (note.offset, note.by, note.at_ms) == (offset, *_signed(command))
 
 
@@ -163,7 +163,7 @@ def _signed(command: Command | str) -> tuple[str, int]:
 
 
 def is_completion_of(note: Note, topic: str | None, command: Command | str) -> bool:
-    """Whether the note, of that topic if of any, is what the partition's owner says of this command once it is done."""
+    """Whether the note (of ``topic``, None: of the partition) is the owner's confirmation of this command."""
     match note, command:
         case SkippedRecord(), SkipCommand():
             return (topic, note.offset) == (command.topic, command.offset)

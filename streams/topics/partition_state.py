@@ -1,4 +1,4 @@
-"""The state of one partition, as its topic has it, and what its head tells of it."""
+"""The stored state of one partition, and its head."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from streams.topics.stored_head import StoredHead
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """The entries of one partition's state, and where the logs of the outputs ended then.
+    """The entries of one partition's state, and the ends of the output logs at that time.
 
-    ``ends`` has, by bare name, the ends before and after the state was read: what lies before the first was decided by
-    this state or an earlier one, what lies behind the second by a later one. They differ only where workers were so
-    busy that no moment was found without a transaction.
+    ``ends`` has, by bare name, the ends before and after the state was read: records before the first were decided by
+    this state or an earlier one, records after the second by a later one. They differ only if workers were so busy
+    that no moment without a transaction was found.
     """
 
     number: int
@@ -24,8 +24,7 @@ class PartitionState:
 
     @property
     def judged(self) -> StoredHead | None:
-        """What its head tells, None where there is no state. msgspec.DecodeError; MissingPartError where it is not
-        whole."""
+        """The head, None if there is no state. Raises msgspec.DecodeError, or MissingChunkError if it is incomplete."""
         packed = packed_head(self.entries)
         if packed is None:
             return None

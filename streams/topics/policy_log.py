@@ -1,4 +1,4 @@
-"""The policies of an application, as its clock log has them: what holds where since when, and what is to come."""
+"""The policies in the clock logs of an application: which apply in each partition since when, and which will."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
 from streams.topics.progress import judged_ms
 
-_TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # of thousands of notes a few are; the others need not be decoded
+_TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # a few of thousands of notes; the others are not decoded
 
 
 @dataclass(slots=True)
 class LoggedPolicies:
-    """What was noted of one partition, in order of time. All before ``judged_ms`` was decided when it was looked at.
+    """The policy changes of one partition, in order of time. Everything before ``judged_ms`` has been decided.
 
-    ``withdrawn`` are switches that were taken back, each with the note that did so.
+    ``withdrawn`` are the withdrawn changes, each with the note of its withdrawal.
     """
 
     judged_ms: int
@@ -28,12 +28,12 @@ class LoggedPolicies:
 
     @property
     def coming(self) -> list[PolicyChange]:
-        """Those that are still to come."""
+        """The changes that do not apply yet."""
         return [switch for switch in self.switches if switch.from_ms > self.judged_ms]
 
 
 async def logged_policies(cluster: Cluster, names: TopicNames, numbers: Iterable[int]) -> dict[int, LoggedPolicies]:
-    """What was noted of policies for each of these partition numbers. Unavailable, Refused."""
+    """The policy changes of each of these partition numbers. Raises TransientError and PermanentError."""
     return {number: await _of(cluster, names, number) for number in numbers}
 
 
@@ -52,9 +52,10 @@ async def _of(cluster: Cluster, names: TopicNames, number: int) -> LoggedPolicie
 async def changes(
     cluster: clocklog.ClockLog, clock: TP, start: int, end: int, standing: dict[int, PolicyChange]
 ) -> AsyncIterator[tuple[PolicyChange, PolicyWithdrawal | None]]:
-    """Bring ``standing``, the switches by their times as they were at ``start``, to what they were at ``end``.
+    """Update ``standing``, the changes by their times, from its value at offset ``start`` to that at ``end``.
 
-    Each that came, or, with its withdrawal, went. Unavailable, Refused.
+    Yields each change that was added (with None) or withdrawn (with its withdrawal). Raises TransientError and
+    PermanentError.
     """
     async for _, _, note in clocklog.journal_entries(cluster, clock, start, end, having=_TAGS):
         if isinstance(note, PolicyChange) and note.from_ms not in standing:
@@ -65,7 +66,7 @@ async def changes(
 
 
 def newest(found: Mapping[int, LoggedPolicies]) -> PolicyVersion | None:
-    """The policy that was noted last of all, with its time; None where none was. Refused where it cannot be read."""
+    """The policy with the latest time of all, None if there is none. Raises PermanentError if it cannot be read."""
     every = [switch for one in found.values() for switch in one.switches]
     if not every:
         return None
@@ -74,9 +75,10 @@ def newest(found: Mapping[int, LoggedPolicies]) -> PolicyVersion | None:
 
 
 def lateness_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> int:
-    """How long late calls are waited for at most, by the policies that hold or are to come.
+    """The longest lateness of all policies that apply or will apply, in ms.
 
-    ``otherwise_ms``: where a partition has noted none that holds. Refused where one cannot be read.
+    ``otherwise_ms`` stands for a partition that has noted no policy that applies. Raises PermanentError if a policy
+    cannot be read.
     """
     longest_ms = 0
     for one in found.values():
@@ -94,11 +96,11 @@ def _read(switch: PolicyChange) -> Policy:
 
 
 def earliest(last: PolicyVersion | None, from_ms: int) -> int:
-    """From when a policy holds that is to from ``from_ms`` on: it follows the ``last``."""
+    """The time from which a policy requested from ``from_ms`` on applies: after the ``last``."""
     return next_change_ms(from_ms if last is None else max(from_ms, last.from_ms + 1))
 
 
 def in_the_way(found: Mapping[int, LoggedPolicies], from_ms: int) -> PolicyChange | None:
-    """The last of those still to come that a policy would follow, though it is to hold before."""
+    """The latest future change at or after the time from which a policy requested from ``from_ms`` would apply."""
     later = [switch for one in found.values() for switch in one.coming if switch.from_ms >= next_change_ms(from_ms)]
     return max(later, key=lambda switch: switch.from_ms, default=None)

@@ -1,4 +1,4 @@
-"""What the workers of an output prefix have decided: their events, and how far each partition has judged."""
+"""The decisions of an output prefix: the events, and how far each partition has judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from streams.topics.state_entries import newest_entries
 
 
 class PartitionProgress(Struct):
-    """What a stored head tells of its partition: how far it has judged, and by which partitioner it has its tenants."""
+    """The fields of a stored head that tell how far its partition has judged, and by which partitioner."""
 
     watermark_ms: int
     place: PartitionIdentity
@@ -24,14 +24,17 @@ class PartitionProgress(Struct):
 
 @dataclass(frozen=True, slots=True)
 class DecidedEvents:
-    """``events`` of all partitions in their logs' order; up to ``judged_ms`` (by partition) there are no others."""
+    """``events`` of all partitions in the order of the logs, complete up to ``judged_ms`` of each partition."""
 
     events: list[Event]
     judged_ms: list[int]
     partitioner: Partitioner = "murmur2"
 
     def between(self, from_ms: int, until_ms: Sequence[int]) -> list[Event]:
-        """The events decided from then on and before ``until_ms``, by where tenants lie in so many partitions."""
+        """The events decided from ``from_ms`` on and before the ``until_ms`` of their tenant's partition.
+
+        ``until_ms`` has one value for each partition; tenants are placed among that many.
+        """
         found = []
         for event in self.events:
             number = partition_of(str(event.get("subject")).encode(), len(until_ms), self.partitioner)
@@ -41,17 +44,20 @@ class DecidedEvents:
 
 
 def until_both(a: DecidedEvents, b: DecidedEvents) -> list[int]:
-    """Up to when both have judged: what either decides before that, it has decided.
+    """The time up to which both have judged, by partition.
 
-    By partition; of other counts, by as many partitions as both counts divide, for a partition of that many lies in
-    one of either's.
+    If the counts differ, the result has their least common multiple of partitions: each of these lies within one
+    partition of either side.
     """
     count = lcm(len(a.judged_ms), len(b.judged_ms))
     return [min(one.judged_ms[number % len(one.judged_ms)] for one in (a, b)) for number in range(count)]
 
 
 async def decided(cluster: Cluster, names: TopicNames) -> DecidedEvents:
-    """All that stands committed. Refused where topics are missing, or an event cannot be read; Unavailable."""
+    """All committed decisions.
+
+    Raises TransientError, and PermanentError if topics are missing or an event cannot be read.
+    """
     enforcement, state = names.output("enforcement"), names.output("state")
     counts = await cluster.partitions([enforcement, state])
     if missing := [topic for topic in (enforcement, state) if topic not in counts]:
@@ -60,7 +66,7 @@ async def decided(cluster: Cluster, names: TopicNames) -> DecidedEvents:
             f"in, would be right"
         )
     numbers = range(counts[enforcement])
-    # The heads first: what these tell of is in the events' log by then.
+    # Read the heads first: the events up to them are in the log by then.
     heads = [await _judged(cluster, TP(state, number)) for number in numbers]
     events: list[Event] = []
     for number in numbers:
@@ -70,12 +76,12 @@ async def decided(cluster: Cluster, names: TopicNames) -> DecidedEvents:
             for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
                 events.append(_event(f"{tp.topic}-{number} offset {offset}", value))
     judged = [0 if head is None else head.watermark_ms for head in heads]
-    partitioners = [head.place.partitioner for head in heads if head is not None]  # no worker takes a mixture
+    partitioners = [head.place.partitioner for head in heads if head is not None]  # workers refuse a mixture
     return DecidedEvents(events, judged, partitioners[0] if partitioners else "murmur2")
 
 
 async def judged_ms(cluster: Cluster, state: TP) -> int:
-    """Up to when the partition has judged, 0 where it has not begun."""
+    """The time up to which the partition has judged, 0 if it has no state."""
     judged = await _judged(cluster, state)
     return 0 if judged is None else judged.watermark_ms
 

@@ -1,4 +1,4 @@
-"""Which input topics a stored state was made from, and whether they are those that the settings name."""
+"""Checks that a stored state was built from the input topics that the settings name."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,10 @@ from streams.topics.state_entries import newest_head
 
 
 async def current_inputs(cluster: Cluster, names: TopicNames) -> list[InputTopic]:
-    """The input topics that the settings name, in the order of the sources. Refused where one is missing."""
+    """The input topics that the settings name, in the order of the sources.
+
+    Raises TransientError, and PermanentError if one is missing.
+    """
     found = await cluster.topics(names.inputs)
     if missing := [topic for topic in names.inputs if topic not in found]:
         raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates it")
@@ -18,10 +21,10 @@ async def current_inputs(cluster: Cluster, names: TopicNames) -> list[InputTopic
 
 
 async def check_inputs(cluster: Cluster, names: TopicNames) -> int | None:
-    """Refused where the stored state was made from other inputs than the settings name. Unavailable.
+    """Raise PermanentError if the stored state was built from other inputs than the settings name.
 
-    Returns the number of partitions that it was made with; None where there is no state. Only the names are compared:
-    a topic that was created again is the matter of each partition's owner, which tells the command that accepts it.
+    Returns the number of partitions of the state, None if there is none. Only names are compared: each partition's
+    owner detects a topic that was created again, and names the command that accepts it. Raises TransientError.
     """
     topic = names.output("state")
     state = (await cluster.topics([topic])).get(topic)
@@ -32,7 +35,7 @@ async def check_inputs(cluster: Cluster, names: TopicNames) -> int | None:
 
 
 def other_inputs(stored: Sequence[InputTopic], names: TopicNames) -> str | None:
-    """Why a state that was made from these inputs is not for settings with these names; None where it is."""
+    """Why a state built from these inputs does not fit settings with these names; None if it does."""
     if not stored or [one.name for one in stored] == names.inputs:
         return None
     expected = stored[0].name.removesuffix(INPUTS[0])

@@ -1,4 +1,4 @@
-"""Takes the state of a partition out of its topic, as of one moment, be workers at work or not."""
+"""Reads a consistent state of a partition from its topic, even while workers run."""
 
 from streams.kafka.api import TP, Cluster, TransientError
 from streams.kafka.topic_names import TopicNames
@@ -6,16 +6,16 @@ from streams.topics.partition_state import PartitionState
 from streams.topics.state_entries import read_entries
 
 OUTPUTS = ("enforcement", "shadow", "clock")
-"""The logs whose ends are kept beside a state."""
+"""The logs whose ends are stored with a state."""
 
 _ROUNDS = 100
 
 
 async def part_of(cluster: Cluster, names: TopicNames, number: int) -> PartitionState:
-    """The state of partition ``number``. Unavailable, Refused of the cluster.
+    """The state of partition ``number``. Raises the cluster's TransientError and PermanentError.
 
-    The topic is compacted while it is read: an entry may have gone because a newer one stands behind the end that was
-    asked for. So what came meanwhile is read, too, until nothing has come.
+    The topic may be compacted while it is read: an entry may be gone because a newer one lies after the requested end.
+    So records that arrive meanwhile are read, too, until none arrives.
     """
     state = TP(names.output("state"), number)
     outputs = {name: TP(names.output(name), number) for name in OUTPUTS}

@@ -1,4 +1,4 @@
-"""What a stored head tells of how far its partition has judged."""
+"""The head of a stored state: how far its partition has judged."""
 
 from msgspec import Struct
 
@@ -6,14 +6,14 @@ from monitor.partition.checkpoint_fields import DecidingSettings, InputTopic, Pa
 
 
 class SourcePlace(Struct):
-    """Where a source is to be read on, and below which offset nothing is decided again."""
+    """The offset at which reading of a source continues, and the one below which nothing is decided again."""
 
     resume: int
     done: int
 
 
 class StoredHead(Struct):
-    """What a stored head tells: how far its partition has judged, and under which circumstances."""
+    """How far a partition has judged, and with which policy, settings and inputs."""
 
     format: int
     place: PartitionIdentity

@@ -1,4 +1,4 @@
-"""What a partition brought about, as the records of one transaction."""
+"""Encodes the output of a partition as the records of one transaction."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from monitor.partition.task import TaskOutput
 
 MAX_RECORD_BYTES: Final = 980_000
-"""The most bytes of key, value and headers of a record that we write: uncompressed, a batch of a megabyte has room."""
+"""The most bytes of key, value and headers of a written record: fits uncompressed into a batch of a megabyte."""
 
 MAX_COPY_BYTES: Final = 900_000
-"""Of a record that is written as it came, late or refused, so much is kept; of its key at most `MAX_KEY_BYTES`."""
+"""The most bytes kept of a late or refused record that is written as it came; of its key at most `MAX_KEY_BYTES`."""
 
 MAX_KEY_BYTES: Final = 65_536
 MAX_REASON: Final = 4_096
-_MAX_HEADERS_BYTES: Final = 20_000  # a reason in four bytes a character, and the others
+_MAX_HEADERS_BYTES: Final = 20_000  # a reason of four bytes per character, and the other headers
 
 Headers = dict[str, str | int]
 _TICK: Final = b'{"type":"tick"'
 
 EVENT_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
-"""Those of a decision."""
+"""The headers of a decision."""
 
 
 def records(
     names: TopicNames, number: int, taken: "TaskOutput", state: Sequence[tuple[str, bytes | None]]
 ) -> list[OutputRecord]:
-    """Decisions, alerts, late and rejected records, notes, and the state that goes with them, its head last."""
+    """Decisions, alerts, late and rejected records, notes, and the resulting state, its head last."""
     sink = taken.sink
     outs: list[OutputRecord] = []
     outs += _events(names.output("enforcement"), number, sink.enforcement)
@@ -64,7 +64,7 @@ def records(
 
 
 def must_fit(outs: Iterable[OutputRecord]) -> None:
-    """Whether a broker takes each of these records. Refused: which it does not, before it is asked."""
+    """Raise PermanentError for a record that is too large for a broker, before any is sent."""
     for out in outs:
         if (size := _size(out)) > MAX_RECORD_BYTES:
             key = mask_numbers((out.key or b"").decode(errors="backslashreplace")[:128])
@@ -87,9 +87,9 @@ def _stamped(headers: Headers) -> tuple[tuple[str, bytes], ...]:
 
 
 def _bounded(out: OutputRecord, headers: Headers) -> OutputRecord:
-    """The record as it came; where it is too large for that, the heads of its key and value, and headers that say so.
+    """The record as it came; if it is too large, its truncated key and value, and headers that say so.
 
-    With its sender's compression it may have been small enough for its topic, and with ours be too large for any.
+    It may have fitted into its topic with its sender's compression, and fit into none with ours.
     """
     if _size(out) <= MAX_COPY_BYTES:
         return out
@@ -107,21 +107,21 @@ def _events(topic: str, number: int, events: Iterable[Enforcement]) -> list[Outp
 
 
 def encode_note(source: int | None, note: Note) -> bytes:
-    """A note as the clock log has it: its type, the source's bare name (null: of the partition), and its fields."""
+    """A note as stored in the clock log: its type, the source's bare name (null: the partition), and its fields."""
     fields = msgspec.to_builtins(note)
     return orjson.dumps({"type": fields.pop("type"), "source": None if source is None else INPUTS[source], **fields})
 
 
 NO_NOTE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError)
-"""What `decode_note` raises of bytes that are no note."""
+"""What `decode_note` raises if the bytes are not a note."""
 
 
 class ClockTick(msgspec.Struct, tag="tick"):
-    """A record of the clock log that is no note: when its host believed to write it, and what partitions wait for."""
+    """A record of the clock log that is not a note: the host's time of writing, and what partitions wait for."""
 
     host_ms: int
     waits: dict[int, list[str]] = {}
-    source: None = None  # as of a note of the whole partition
+    source: None = None  # as in a note of the whole partition
 
 
 def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
@@ -130,17 +130,17 @@ def encode_tick(host_ms: int, waits: Mapping[int, list[str]]) -> bytes:
 
 
 def decode_tick(value: bytes) -> ClockTick:
-    """See `is_tick`. msgspec.DecodeError."""
+    """The tick of a record for which `is_tick` holds. Raises msgspec.DecodeError."""
     return msgspec.json.decode(value, type=ClockTick)
 
 
 def is_tick(value: bytes | None) -> bool:
-    """Whether a record of the clock log is a tick, and no note."""
+    """Whether a record of the clock log is a tick, not a note."""
     return value is not None and value.startswith(_TICK)
 
 
 def decode_note(value: bytes) -> tuple[int | None, Note]:
-    """A note of the clock log with its source's number, None: of the partition. `NO_NOTE`."""
+    """A note of the clock log with its source's number (None: the partition). Raises one of `NO_NOTE`."""
     fields = msgspec.json.decode(value, type=dict)
     name = fields.pop("source")
     return None if name is None else INPUTS.index(name), msgspec.convert(fields, type=Note)
