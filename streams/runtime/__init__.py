@@ -1,4 +1,4 @@
 """The process: logging, shutdown, clocks, child processes, the HTTP server.
 
-The lowest package of `streams`; it imports `monitor.text` alone.
+The lowest package of `streams`; it imports only `monitor.text`.
 """

@@ -1,4 +1,4 @@
-"""A process that does not outlive the one that started it, however that ends."""
+"""A process that does not outlive its parent, however the parent ends."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from typing import IO
 
 
 class ChildProcess:
-    """A running command, in a session of its own: Ctrl-C in the terminal does not reach it, `stop` does.
+    """A running command, in its own session: Ctrl-C in the terminal does not reach it.
 
-    Both its outputs go to ``output``; ``environment`` is all that it sees, None what we see.
+    Its standard output and error go to ``output``. ``environment`` is its whole environment; None: that of the parent.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class ChildProcess:
             env=environment,
             start_new_session=True,
         )
-        # Our end of this pipe closes with us, be it by kill -9.
+        # Our end of this pipe closes when this process ends, even by kill -9.
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", 'cat; kill -9 "$0" 2>/dev/null', str(self._process.pid)],
             stdin=subprocess.PIPE,
@@ -34,20 +34,20 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it is there, paused or not."""
+        """Whether it runs, paused or not."""
         if self._process.poll() is None:
             return True
-        # Somebody else may get its number now.
+        # Another process may get its id now.
         self._disarm()
         return False
 
     def stop(self, timeout_s: float) -> int:
-        """End it in good order, by force after ``timeout_s``; its exit status."""
+        """Terminate it, by force after ``timeout_s``; returns its exit status."""
         if self.running:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
@@ -56,18 +56,18 @@ class ChildProcess:
         return self.kill()
 
     def kill(self) -> int:
-        """End it as a power cut would, if it still runs; its exit status."""
+        """Kill it if it still runs; returns its exit status."""
         self._disarm()
         self._process.kill()
         return self._process.wait()
 
     def signal(self, number: int) -> None:
-        """Send it that signal, if it still runs."""
+        """Send it the signal if it still runs."""
         if self.running:
             os.kill(self.pid, number)
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Wait until it ends by itself; its exit status. Raises `subprocess.TimeoutExpired`."""
+        """Wait until it ends by itself; returns its exit status. Raises `subprocess.TimeoutExpired`."""
         self._process.wait(timeout_s)
         return self.kill()
 

@@ -1,6 +1,6 @@
-"""HTTP connections of strangers: each has deadlines, all together have a limit, and none writes a traceback.
+"""HTTP connections of untrusted clients: each has deadlines, their number is limited, and none causes a traceback.
 
-uvicorn has a deadline for idle connections alone, and no limit that keeps the system's descriptors.
+uvicorn has a deadline only for idle connections, and no limit that protects the system's descriptors.
 """
 
 import asyncio
@@ -21,8 +21,11 @@ _LINGER_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one server allows. ``header_s``: from the first byte of a request, or from the connection, to the end of its
-    header. ``request_s``: from there until its response is sent. ``idle_s``: between two requests."""
+    """The limits of one server.
+
+    ``header_s``: from the first byte of a request, or from the connection, to the end of its header. ``request_s``:
+    from there until its response is sent. ``idle_s``: between two requests.
+    """
 
     connections: int
     header_s: float = 10.0
@@ -47,7 +50,7 @@ class GuardedProtocol(Protocol):
     deadline_s: float
 
     def expire(self) -> None:
-        """Its deadline is over."""
+        """Handle that the deadline has passed."""
         ...
 
     def abort(self) -> None:
@@ -56,12 +59,15 @@ class GuardedProtocol(Protocol):
 
 
 Refusals = Callable[[Literal["limit", "deadline", "unreadable"]], None]
-"""Told of each connection that is closed unserved, and why."""
+"""Called with the reason for each connection that is closed unserved."""
 
 
 class Connections:
-    """The connections of one server. Beyond the limit the one that has waited longest for a request gives way to a new
-    one, so that who asks at once is served however many connections others hold open."""
+    """The connections of one server.
+
+    At the limit, a new connection replaces the one that has waited longest for a request, so that a client that sends
+    its request at once is served however many connections others hold open.
+    """
 
     def __init__(
         self, limits: ConnectionLimits, now_s: Callable[[], float], log: LogLimiter, refused: Refusals
@@ -77,7 +83,7 @@ class Connections:
         return len(self._open)
 
     def admit(self, connection: GuardedProtocol) -> bool:
-        """Whether a new connection may stay. It waits for its first request then."""
+        """Whether a new connection may stay; it then waits for its first request."""
         if len(self._open) >= self.limits.connections:
             self.log.warn("too many HTTP connections: those that send no request are closed", limit=len(self._open))
             self.refused("limit")
@@ -91,26 +97,26 @@ class Connections:
         return True
 
     def waits(self, connection: GuardedProtocol, waits: bool) -> None:
-        """Whether it waits for a request from now on."""
+        """Record whether the connection waits for a request."""
         if not waits:
             self._waiting.pop(connection, None)
         elif connection in self._open:
             self._waiting.setdefault(connection)
 
     def remove(self, connection: GuardedProtocol) -> None:
-        """It is closed."""
+        """Remove a closed connection."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
     def sweep(self) -> None:
-        """Expire the connections whose deadline is over."""
+        """Expire the connections whose deadline has passed."""
         now_s = self.now_s()
         for connection in [each for each in self._open if each.deadline_s <= now_s]:
             connection.expire()
 
 
 class Connection(H11Protocol):
-    """One connection: uvicorn's, with deadlines. What it cannot read is answered with a 4xx and closed."""
+    """uvicorn's connection with deadlines. An unreadable request is answered with a 4xx, and the connection closed."""
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -157,17 +163,17 @@ class Connection(H11Protocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn while it handles an error of h11's."""
+        """Called by uvicorn while it handles an error of h11."""
         error = sys.exception()
         hint = getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST)
-        # What h11 says behind the colon quotes the request, which may hold a tenant's id.
+        # After the colon h11's message quotes the request, which may contain a tenant's id.
         kind = str(error).partition(":")[0]
         self._all.log.warn("an HTTP request that cannot be read is refused", why=kind, status=int(hint))
         self._all.refused("unreadable")
         self._refuse(HTTPStatus(hint), "the request cannot be read")
 
     def expire(self) -> None:
-        """Say so where that can be read, and close."""
+        """Answer with 408 if no response has begun, and close."""
         if self.phase is ConnectionPhase.CLOSING or self.transport.is_closing():
             return self.abort()
         phase, cycle = self.phase, self.cycle
@@ -181,12 +187,12 @@ class Connection(H11Protocol):
         return self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
 
     def abort(self) -> None:
-        """Close at once; what was not sent is lost."""
+        """Close at once; unsent data is lost."""
         self._end_request()
         self.transport.abort()
 
     def _look(self, *, data_came: bool) -> None:
-        """Find out what it waits for now, and until when."""
+        """Update what the connection waits for, and until when."""
         cycle = self.cycle
         if self.transport.is_closing():
             phase = ConnectionPhase.CLOSING
@@ -202,7 +208,7 @@ class Connection(H11Protocol):
             self._all.waits(self, phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE))
 
     def _is_under_way(self, cycle: Any) -> bool:
-        """Whether the response is not sent, or not taken by the client, or the request is still coming."""
+        """Whether the response is not fully sent or not read by the client, or the request is still arriving."""
         return not cycle.response_complete or self.flow.write_paused or self.conn.their_state is h11.SEND_BODY
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
@@ -218,7 +224,7 @@ class Connection(H11Protocol):
         self._all.waits(self, False)
 
     def _end_request(self) -> None:
-        """What is sent to a request that is under way is dropped, as when the client has gone."""
+        """Drop the response of a request in progress, as if the client had disconnected."""
         self._unset_keepalive_if_required()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True

@@ -17,27 +17,27 @@ from streams.runtime.monotonic import steady_s
 
 _STOP_S: Final = 5
 _SWEEP_S: Final = 1.0
-# So many connections the system accepts at once, before any limit of ours is looked at.
+# The number of connections that the system accepts before our limits apply.
 _BACKLOG: Final = 128
 _MOST: Final = 512
 _LEAST: Final = 16
-# For the broker, the database, files, and connections that are accepted at once.
+# Descriptors for the broker, the database, files, and connections that were just accepted.
 _KEPT_FREE: Final = 256
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
 def usual_limits() -> ConnectionLimits:
-    """The limits of a server in this process: at most half of the descriptors that it may have are connections."""
+    """The limits of a server in this process: connections take at most half of the available descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = _MOST if soft == resource.RLIM_INFINITY else (soft - _KEPT_FREE) // 2
     return ConnectionLimits(connections=max(_LEAST, min(_MOST, free)))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. OSError.
+    """A socket that listens at the address. Raises OSError.
 
-    Made with its protocol, which connections inherit: asyncio sets TCP_NODELAY only on those that have it, and without
-    it an answer in two pieces waits for the client's delayed acknowledgement, 40 ms.
+    It is created with its protocol, which connections inherit: asyncio sets TCP_NODELAY only on sockets that have one,
+    and without it a response in two pieces waits for the client's delayed acknowledgement, 40 ms.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
@@ -54,8 +54,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HttpServer(uvicorn.Server):
-    """Serves an ASGI application until ``should_exit`` is set. It leaves the signals to the program, which they would
-    end before its database is closed."""
+    """Serves an ASGI application until ``should_exit`` is set.
+
+    It does not capture signals: uvicorn's handlers would end the program before its database is closed.
+    """
 
     def __init__(
         self,
@@ -66,8 +68,10 @@ class HttpServer(uvicorn.Server):
         sweep_s: float = _SWEEP_S,
         now_s: Callable[[], float] = steady_s,
     ) -> None:
-        """``refused`` is told of each connection that is closed unserved. ``sweep_s``: how often deadlines are looked
-        at, which are by ``now_s``."""
+        """``refused`` is called for each connection that is closed unserved.
+
+        Deadlines are checked every ``sweep_s`` seconds, by the clock ``now_s``.
+        """
         limits = limits or usual_limits()
         self._log, self._sweep_s = LogLimiter(now_s), sweep_s
         self.guarded = Connections(limits, now_s, self._log, refused)
@@ -77,7 +81,7 @@ class HttpServer(uvicorn.Server):
 
         config = uvicorn.Config(
             _within(app, limits.body_bytes),
-            http=connection,  # type: ignore[arg-type]  # whatever makes a protocol will do, says its code
+            http=connection,  # type: ignore[arg-type]  # its code accepts any callable that returns a protocol
             ws="none",
             log_config=None,
             access_log=False,
@@ -90,7 +94,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve at these sockets, which are closed afterwards."""
+        """Serve at these sockets, and close them afterwards."""
         loop = asyncio.get_running_loop()
         former = loop.get_exception_handler()
         loop.set_exception_handler(self._heard)
@@ -107,7 +111,7 @@ class HttpServer(uvicorn.Server):
             self.guarded.sweep()
 
     def _heard(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """asyncio tells a hundred times a second, each time with a traceback, that there is no descriptor left."""
+        """Limit asyncio's report of missing descriptors, which comes a hundred times a second with a traceback."""
         if context.get("message") == _ACCEPT_FAILED:
             self._log.warn("no HTTP connection can be accepted", why=str(context.get("exception")))
         else:
@@ -119,7 +123,7 @@ class HttpServer(uvicorn.Server):
 
 
 def _within(app: ASGIApp, most_bytes: int) -> ASGIApp:
-    """The application, without requests with a larger body, and not told of as faulty when a client goes."""
+    """Wrap ``app``: answers requests with a larger body with 413, and treats a disconnect of the client as no error."""
 
     async def within(scope: Scope, receive: Receive, send: Send) -> None:
         come, begun = 0, False

@@ -1,4 +1,4 @@
-"""Log lines that strangers can cause: one a minute of each kind, with the count of those that were left out."""
+"""Limits log lines that untrusted clients can cause to one a minute of each kind, with a count of those left out."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,7 +13,7 @@ _APART_S: Final = 60.0
 
 
 class LogLimiter:
-    """Warnings by their event, of each at most one within a minute; the next one says how many were left out."""
+    """Logs at most one warning per event and minute; the next one says how many were left out."""
 
     def __init__(self, now_s: Callable[[], float] = steady_s) -> None:
         self._now_s = now_s
@@ -21,7 +21,7 @@ class LogLimiter:
         self._left_out: dict[str, int] = {}
 
     def warn(self, event: str, **fields: Any) -> None:
-        """Log it, or count it. ``event`` is one of a few constants: what strangers choose belongs in no event."""
+        """Log the event, or count it. ``event`` must be one of a few constants, never text from clients."""
         now_s = self._now_s()
         if now_s - self._last_s.get(event, -_APART_S) < _APART_S:
             self._left_out[event] = self._left_out.get(event, 0) + 1

@@ -1,4 +1,4 @@
-"""Log lines: readable or JSON, the libraries' as ours, without what variables held and what errors quote of records."""
+"""Log lines, ours and those of libraries, as text or JSON, without values of variables and quotes of records."""
 
 import logging
 import sys
@@ -13,9 +13,9 @@ from monitor.text.masking import mask_numbers, visible_lines
 
 
 def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
-    """Lines on standard error, ``text`` or ``json`` (``auto``: text at a terminal), the libraries' errors as ours.
+    """Log to standard error as ``text`` or ``json`` (``auto``: text at a terminal), errors of libraries alike.
 
-    ``log_level`` is of our own lines. Tracebacks show neither what variables held nor the messages of errors that may
+    ``log_level`` applies to our own lines. Tracebacks show neither values of variables nor messages of errors that may
     quote a record.
     """
     stream = sys.stderr
@@ -24,7 +24,7 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        # The colours are ours: they go by what makes the text of others visible, as `_show` has done.
+        # Our colours bypass the proxy that makes control characters visible; `_show` has done that already.
         stream = getattr(stream, "rich_proxied_file", stream)
     processors = [
         structlog.processors.add_log_level,
@@ -45,19 +45,18 @@ def set_up_logs(log_format: str = "auto", log_level: str = "info") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         )
     )
-    # The libraries tell of every lost connection in many lines; the engine tells of it in one. What they have to say
-    # below errors quotes records.
+    # Libraries log every lost connection in many lines, the engine in one. Their lines below errors quote records.
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _show(_: Any, __: str, event: Any) -> Any:
-    """No text of a line acts on a terminal."""
+    """Make control characters visible, so that no text acts on a terminal."""
     return {key: visible_lines(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class _Lines(structlog.PrintLogger):
-    """A line that cannot be written, since the disk is full or its reader has gone, is lost, and no more than it."""
+    """Drops a line that cannot be written because the disk is full or the reader has gone."""
 
     def msg(self, message: str) -> None:
         with suppress(OSError):
@@ -68,7 +67,7 @@ class _Lines(structlog.PrintLogger):
 
 
 WITHHELD: Final = "(not shown: it may quote a record)"
-# Their messages speak of code or of the system, not of data.
+# The messages of these errors concern code or the system, not data.
 _SPEAKABLE = (
     AttributeError,
     ImportError,
@@ -79,7 +78,7 @@ _SPEAKABLE = (
     TypeError,
     ZeroDivisionError,
 )
-# Theirs are sentences for people, made without what records hold but for numbers, or of the connection to a broker.
+# Errors of these packages contain nothing of records but numbers, or concern the connection to a broker.
 _SPEAKERS = ("aiokafka", "monitor", "schemas", "streams")
 
 
@@ -102,7 +101,7 @@ def _may_be_shown(error: BaseException) -> bool:
 
 
 def _all(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """An error, and those that led to it or lie in it; what is told first may quote what is told last."""
+    """An error and all errors that caused it or are grouped in it; an error may quote another."""
     if error is None or id(error) in seen:
         return
     seen.add(id(error))
@@ -112,7 +111,7 @@ def _all(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]
 
 
 def _mask_event(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Libraries put the errors of our code into their own sentences."""
+    """Mask the errors that libraries quote in their own messages."""
     event, record = str(line["event"]), line.get("_record")
     error = record.exc_info[1] if record is not None and record.exc_info else None
     unspeakable = [one for one in _all(error, set()) if not _may_be_shown(one)]

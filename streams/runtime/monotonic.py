@@ -1,4 +1,4 @@
-"""Clocks that nobody sets: this machine's steady one, and the broker's time, which it carries on between two ticks."""
+"""Clocks that are never set: this machine's steady clock, and the broker's time, extrapolated by it between ticks."""
 
 import sys
 import time
@@ -10,21 +10,21 @@ if sys.platform == "linux":
 
     def steady_s() -> float:
         """Seconds since this machine started."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)  # time.monotonic stands still while the machine sleeps
+        return time.clock_gettime(time.CLOCK_BOOTTIME)  # time.monotonic stops while the machine sleeps
 
 else:
 
     def steady_s() -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
         return time.monotonic()
 
 
-_SETTLED_MS = 1_000  # two ticks that say the same, but for so much, are believed for longer
-_DRIFT = 1_000  # a steady clock is fast by less than one part in so many: NTP slews by half of that at most
+_SETTLED_MS = 1_000  # two ticks that differ by no more than this agree
+_DRIFT = 1_000  # a steady clock is fast by less than one part in 1,000: NTP slews by half of that at most
 
 
 class Moment(NamedTuple):
-    """A moment by the host's clock and by its steady one, ms."""
+    """A moment by the host's clock and by its steady clock, in ms."""
 
     host_ms: int
     steady_ms: int
@@ -33,34 +33,34 @@ class Moment(NamedTuple):
 class BrokerClock:
     """The broker's time, from the timestamps of acknowledged ticks; it is never ahead of the broker's own clock.
 
-    It goes by the lesser of the last two ticks: one that is ahead of what was expected counts once the next confirms
-    it. ``skew_ms`` is by how much the host's clock is ahead of the broker's, at least (negative: behind), None before
-    the first tick.
+    It uses the lesser of the last two ticks: a tick that is ahead of the expected time counts once the next confirms
+    it. ``skew_ms``: the host's clock is ahead of the broker's by at least that (negative: behind); None before the
+    first tick.
     """
 
     def __init__(self, steady_ms: Callable[[], int] = lambda: round(steady_s() * 1000)) -> None:
         self.steady_ms = steady_ms
         self.skew_ms: int | None = None
-        self._ticks: deque[tuple[int, int]] = deque(maxlen=2)  # the steady clock's and the broker's time of each
+        self._ticks: deque[tuple[int, int]] = deque(maxlen=2)  # steady and broker's time of each
 
     def tick(self, sent: Moment, acknowledged: Moment, broker_ms: int) -> None:
-        """A record that was ``sent`` got the broker's timestamp ``broker_ms`` before it was ``acknowledged``."""
-        # Counted from the acknowledgement: the broker's clock was there already then.
+        """Record that a record ``sent`` got the broker's timestamp ``broker_ms`` before it was ``acknowledged``."""
+        # Counted from the acknowledgement: the broker's clock had reached the timestamp by then.
         self._ticks.append((acknowledged.steady_ms, broker_ms))
         ahead_ms, behind_ms = sent.host_ms - broker_ms, broker_ms - acknowledged.host_ms
         self.skew_ms = max(ahead_ms, 0) - max(behind_ms, 0)
 
     def forget(self) -> None:
-        """The last ticks are too old to go by."""
+        """Discard the last ticks: they are too old."""
         self._ticks.clear()
 
     def at_ms(self, steady_ms: int) -> int | None:
-        """The broker's time at a moment of the steady clock; None before two ticks."""
+        """The broker's time at a moment of the steady clock; None before the second tick."""
         return self._least_ms(steady_ms) if len(self._ticks) == 2 else None
 
     @property
     def rough_ms(self) -> int | None:
-        """The broker's time now by one tick or two: for what decides nothing. None before the first."""
+        """The broker's time now by one or two ticks; not for decisions. None before the first tick."""
         return self._least_ms(self.steady_ms()) if self._ticks else None
 
     @property

@@ -1,4 +1,4 @@
-"""How a program that runs until it is told to stop ends: in order, but within a time, whatever hangs."""
+"""Stops a long-running program in order, but within a time limit, whatever hangs."""
 
 import asyncio
 import os
@@ -14,16 +14,16 @@ import structlog
 log = structlog.get_logger("callwarden")
 
 CUT_OFF = 1
-"""The exit status of a program that did not end in order."""
+"""The exit status of a program that did not stop in order."""
 _SAY_S = 1.0
 
 
 @contextmanager
 def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
-    """An event that Ctrl-C and TERM set. ``within_s`` later the process has ended; at a second of them at once.
+    """An event that SIGINT and SIGTERM set. The process ends within ``within_s`` then, or at once at a second signal.
 
-    What is cut off is as after a kill: all that is stored is whole. The limit holds beyond the end of the block, for
-    what closes files and databases, and for threads that are waited for.
+    A cut-off leaves stored data as consistent as after a kill. The limit also covers what follows the block: closing
+    files and databases, and waiting for threads.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -33,7 +33,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
     def told(*_: object) -> None:
         nonlocal begun
         if begun:
-            os._exit(CUT_OFF)  # without a word: what was interrupted may hold the log
+            os._exit(CUT_OFF)  # without logging: the interrupted code may hold the log's lock
         begun = True
         loop.call_soon_threadsafe(stopping.set)
         threading.Thread(target=_cut_off, args=(within_s, loop), name="cut-off", daemon=True).start()
@@ -50,7 +50,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
 def _cut_off(within_s: float, loop: asyncio.AbstractEventLoop) -> NoReturn:
     time.sleep(within_s)
     threading.Thread(target=_say, args=(within_s, loop), daemon=True).start()
-    time.sleep(_SAY_S)  # whoever takes the log may hang, too
+    time.sleep(_SAY_S)  # writing the log may hang, too
     os._exit(CUT_OFF)
 
 

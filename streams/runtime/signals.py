@@ -1,4 +1,4 @@
-"""How a command that runs until it is told to stop is stopped."""
+"""Stops a command that runs until a signal."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def until_stopped() -> Iterator[None]:
-    """Ctrl-C and TERM end what stands in it, through its own clean-up, and nothing is said of them."""
+    """End the block silently on SIGINT and SIGTERM, through its own clean-up."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -24,10 +24,10 @@ def until_stopped() -> Iterator[None]:
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run ``work``; Ctrl-C and TERM cancel it, through its own clean-up, and nothing is said of them.
+    """Run ``work``; SIGINT and SIGTERM cancel it silently, through its own clean-up.
 
-    An exception out of a signal's handler would end whichever task runs at that moment, be it one of Kafka's client.
-    A second signal is not waited for.
+    An exception raised in a signal handler would end whichever task is running, perhaps one of Kafka's client. A second
+    signal does not wait for the clean-up.
     """
 
     async def stoppable() -> None:
