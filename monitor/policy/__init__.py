@@ -1,1 +1,1 @@
-"""The policy: what is prohibited, which rules measure it, and what follows."""
+"""The policy: what is prohibited, which rules measure it, and the consequences."""

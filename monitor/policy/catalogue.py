@@ -1,4 +1,4 @@
-"""The prohibited catalogue: which row a text names, and whether for certain. Source: section 5 of the contract."""
+"""The prohibited catalogue: which row a text matches, and whether it is certain. Source: section 5 of the contract."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,14 +7,14 @@ from functools import lru_cache
 
 from monitor.policy.model import CatalogueRow
 
-# Separators, punctuation, symbols, and control, format, surrogate and unassigned characters; with them all white space.
+# Separators, punctuation, symbols, and control, format, surrogate and unassigned characters; includes all white space.
 _DROPPED = frozenset("ZPSC")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The row that a text names, by which term as the catalogue writes it (``""`` or the key where a record names
-    the row itself), and whether for certain (the text *is* the term) or likely (the text contains it)."""
+    """The row that a text matches, and its term as the catalogue writes it (``""`` or the key if a record names the row
+    itself). ``certain``: the text *is* the term; otherwise it is likely, as the text contains the term."""
 
     row: CatalogueRow
     term: str
@@ -23,7 +23,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueHit:
-    """A term found in a text; ``unless`` is the row's word that took it away, or None where it stands."""
+    """A term found in a text; ``unless`` is the row's word that cancels it, or None if the hit is valid."""
 
     row: CatalogueRow
     term: str
@@ -33,7 +33,7 @@ class CatalogueHit:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Words of one row, compared form to the form as written: the first of those that compare equal."""
+    """The words of one row, as pairs of compared form and the first written form that has it."""
 
     row: CatalogueRow
     terms: tuple[tuple[str, str], ...]
@@ -48,8 +48,8 @@ def normalise(text: str) -> str:
 class Catalogue:
     """Matches texts against the rows of the prohibited catalogue, in file order.
 
-    ``rows`` without a word that vanishes when compared and without two rows of one key; else ``ValueError``.
-    With the built-in catalogue (61 rows, 2,900 terms) a line of text takes 5 to 150 us, 4,096 code points 1.5 ms.
+    Raises ValueError if two rows have the same key or a word is empty once normalised. With the built-in catalogue (61
+    rows, 2,900 terms) a line of text takes 5 to 150 us, 4,096 code points 1.5 ms.
     """
 
     def __init__(self, rows: Sequence[CatalogueRow]) -> None:
@@ -57,19 +57,19 @@ class Catalogue:
         if len(self._rows) != len(rows):
             raise ValueError("two rows of the catalogue have the same key")
         self._words = _words_of(tuple(rows))
-        # Which terms can be in a text is soon told by their first two characters: (row, term) places by those.
+        # An index by the first two characters of a term, to find quickly the (row, term) places that can be in a text.
         self._beginning: dict[str, list[tuple[int, int]]] = {}
         for row, words in enumerate(self._words):
             for place, (compared, _) in enumerate(words.terms):
                 self._beginning.setdefault(compared[:2], []).append((row, place))
 
     def row(self, key: str) -> CatalogueRow | None:
-        """The row of this key."""
+        """The row of this key; None if there is none."""
         return self._rows.get(key)
 
     def match(self, text: str) -> Match | None:
-        """The best match: a certain one before a likely one, then the first row in file order, then the longest
-        term of the row (at a tie of lengths as compared, the first in the row)."""
+        """The best match: a certain one before a likely one, then the first row in file order, then the row's longest
+        term as compared (the first of equal length)."""
         likely: Match | None = None
         for hit in self._hits(text):
             if hit.certain:
@@ -79,7 +79,7 @@ class Catalogue:
         return likely
 
     def explain(self, text: str) -> list[CatalogueHit]:
-        """Every term found, rows in file order, the longest term of a row first, also those taken away."""
+        """Every term found, rows in file order, the longest term of a row first, including cancelled ones."""
         return list(self._hits(text))
 
     def _hits(self, text: str) -> Iterator[CatalogueHit]:
@@ -91,7 +91,7 @@ class Catalogue:
             words = self._words[row]
             term, as_written = words.terms[place]
             if term == compared:
-                # The whole text is the term: nothing adjoins it, and no `unless` applies.
+                # The whole text is the term: nothing adjoins it, and `unless` does not apply.
                 yield CatalogueHit(words.row, as_written, True, None)
             elif written.contains(term):
                 if row not in taken:
@@ -100,11 +100,11 @@ class Catalogue:
 
 
 class _Written:
-    """A text as compared, with the way back to the characters beside a match.
+    """A text as compared, with a mapping back to the characters beside a match.
 
-    "As written" is the text after NFKC, so that a full-width letter is a Latin letter; NFKC reorders and joins
-    characters, so there is no way back to before it that is the same for every text. Only lower-casing and
-    dropping lie between, both one character at a time (``İ`` alone becomes two).
+    "As written" is the text after NFKC, so a full-width letter is a Latin letter; NFKC reorders and joins characters,
+    so there is no unambiguous mapping to the text before it. Only lower-casing and dropping follow NFKC, both one
+    character at a time (only ``İ`` becomes two).
     """
 
     def __init__(self, text: str) -> None:
@@ -113,7 +113,7 @@ class _Written:
         self.compared = "".join(c for c in self._nfkc.lower() if not _is_dropped(c))
 
     def contains(self, word: str) -> bool:
-        """Whether the compared ``word`` occurs with no Latin letter or digit of its edges beside another."""
+        """Whether the compared ``word`` occurs such that no Latin letter or digit at its edges adjoins another."""
         start = self.compared.find(word)
         while start >= 0:
             if not (self._adjoins(start, -1) or self._adjoins(start + len(word) - 1, 1)):
@@ -130,7 +130,7 @@ class _Written:
         return 0 <= beside < len(self._nfkc) and _is_latin_or_digit(self._nfkc[beside])
 
     def _trace(self) -> list[int]:
-        """For each compared character, where the one that it came from stands in the NFKC form."""
+        """For each compared character, the index of its origin in the NFKC form."""
         return [i for i, c in enumerate(self._nfkc) for lower in c.lower() if not _is_dropped(lower)]
 
 
@@ -144,7 +144,7 @@ def _is_latin_or_digit(c: str) -> bool:
     return c.isdecimal() or (c.isalpha() and unicodedata.name(c, "").startswith("LATIN "))
 
 
-@lru_cache(maxsize=4)  # every shard of a worker has the same rows, and a catalogue takes 100 ms
+@lru_cache(maxsize=4)  # all shards of a worker have the same rows, which take 100 ms
 def _words_of(rows: tuple[CatalogueRow, ...]) -> tuple[_Words, ...]:
     return tuple(_Words(row, _longest_first(row, row.terms), _distinct(row, row.unless)) for row in rows)
 

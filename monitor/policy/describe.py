@@ -33,14 +33,14 @@ _MODES_EN = {
 
 
 class RuleDescription(NamedTuple):
-    """The same in Chinese and English."""
+    """A description in Chinese and English."""
 
     zh: str
     en: str
 
 
 def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> RuleDescription:
-    """What the rule looks for and what follows, one sentence each."""
+    """What the rule detects and its consequence, one sentence each."""
     conditions = [_condition(rule.metric, rule.direction, rule.threshold, rule.params)]
     conditions += [_condition(c.metric, c.op, c.value, rule.params) for c in rule.also]
     zh = f"任意 {_duration_zh(rule.window_ms)}内（每 {_duration_zh(rule.step_ms)}判断一次），"
@@ -62,7 +62,7 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> RuleDescription:
 
 
 def escalation_words(escalation: Escalation, tier: Tier) -> RuleDescription:
-    """What the escalation counts and what follows."""
+    """What the escalation counts and its consequence."""
     n = escalation.at_least
     zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规：{tier.zh}，{_MODES_ZH[escalation.mode]}"
     zh += "（平台内部规则，非接入规范条款）"

@@ -1,4 +1,4 @@
-"""What differs between two resolved policies, line by line, for people."""
+"""The differences between two resolved policies, line by line, for people."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ _ABSENT = "(none)"
 
 
 def diff(a: Policy, b: Policy) -> list[str]:
-    """The lines that lead from ``a`` to ``b``; none where both decide alike under the same names.
+    """The lines that lead from ``a`` to ``b``; none if both decide alike under the same names.
 
-    A thing begins with ``+``, ``-`` or ``~`` (changed), and its changed fields stand below it, indented.
+    An item begins with ``+``, ``-`` or ``~`` (changed); its changed fields follow, indented.
     """
     old, new = to_plain(a), to_plain(b)
     lines = [f"~ {key}: {_shown(old[key])} -> {_shown(new[key])}" for key in ("id", "version") if old[key] != new[key]]

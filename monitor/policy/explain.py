@@ -1,4 +1,4 @@
-"""What a policy means for one tenant at one time: the rules as they hold, with overrides and exemptions."""
+"""A policy as it applies to one tenant at one time: the rules with overrides and exemptions."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from monitor.text.durations import format_instant
 
 
 def explain(policy: Policy, tenant: str, at_ms: int) -> Iterator[str]:
-    """Lines for people. An override or exemption holds for window ends before its expiry."""
+    """Lines for people. An override or exemption applies to window ends before its expiry."""
     yield f"tenant {tenant}, {format_instant(at_ms)}, policy {policy.id} {policy.version}"
     for rule in policy.rules:
         yield ""

@@ -1,4 +1,4 @@
-"""Loads a policy: a file, a text, or the built-in one. The one entrance to this package."""
+"""Loads a policy from a file or a text, or the built-in one. The only entry point of this package."""
 
 import json
 from functools import cache, lru_cache
@@ -20,9 +20,9 @@ CATALOGUE = "prohibited-businesses.yaml"
 
 
 def load(path: str | None) -> Policy:
-    """The policy in the file ``path``; None is the built-in one.
+    """The policy in the file ``path``; the built-in one for None.
 
-    Raises `PolicyError` with every fault, a file that cannot be read included.
+    Raises `PolicyError` with every fault, including a file that cannot be read.
     """
     if path is None:
         return _built_in()
@@ -36,7 +36,7 @@ def load(path: str | None) -> Policy:
 
 
 def loads(text: str, name: str) -> Policy:
-    """The policy in ``text``, called ``name`` in faults. Raises `PolicyError` with every fault."""
+    """The policy in ``text``, named ``name`` in faults. Raises `PolicyError` with every fault."""
     source = parse(text, name)
     faults: list[PolicyFault] = []
     own = read_document(source, faults)
@@ -44,13 +44,13 @@ def loads(text: str, name: str) -> Policy:
 
 
 def from_plain(plain: dict[str, Any], sha256: str) -> Policy:
-    """The policy that `to_plain` has written, whose hash is ``sha256``. PolicyError, where it is another one too."""
+    """The policy that `to_plain` returned. Raises `PolicyError`, also if its hash is not ``sha256``."""
     return _from_text(canonical(plain), sha256)
 
 
 @lru_cache(maxsize=16)  # all partitions of a worker have the same
 def _from_text(text: str, sha256: str) -> Policy:
-    # Not as a file is read: with every value written out it may be longer than a file may be, and YAML takes its time.
+    # Not parsed as a file: with every value written out it may exceed a file's size limit, and YAML parsing is slow.
     name = f"policy {sha256[:12]}"
     faults: list[PolicyFault] = []
     own = read_document(YamlSource(name, json.loads(text), {}, {(): (1, 1)}), faults)
@@ -80,7 +80,7 @@ def _built_in() -> Policy:
 
 @cache
 def _built_in_document() -> Document:
-    """The access rules with the catalogue, which stands in a file of its own."""
+    """The access rules with the catalogue, which has a file of its own."""
     folder = files("monitor.policy")
     faults: list[PolicyFault] = []
     document = read_document(parse((folder / BUILT_IN).read_text("utf-8"), BUILT_IN), faults)

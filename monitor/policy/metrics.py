@@ -1,4 +1,4 @@
-"""The metric table: what each metric counts, over what, and how one reads it. Source: section 4 of the contract."""
+"""The metric table: each metric's numerator, denominator and wording. Source: section 4 of the contract."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ Unit = Literal["count", "ratio", "seconds"]
 class Metric:
     """A metric as a pair of field names.
 
-    ``numerator`` and ``denominator`` name additive fields of `monitor.core.calls.fields` (family ``calls``), or
-    what the tally (``parties``) or the complaint register (``complaints``) keeps. A null denominator makes it
-    a count. ``proportion`` metrics may carry a confidence. ``zh`` and ``en`` are what the numerator counts.
+    ``numerator`` and ``denominator`` name additive fields of `monitor.core.calls.fields` (family ``calls``), or values
+    of the tally (``parties``) or the complaint register (``complaints``). A null denominator makes it a count.
+    ``proportion`` metrics may have a confidence. ``zh`` and ``en`` name what the numerator counts.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Metric:
 
     @property
     def scale(self) -> int:
-        """What the denominator is multiplied by: 1000 where ms become seconds."""
+        """The factor of the denominator: 1000 to convert ms to seconds."""
         return 1000 if self.unit == "seconds" else 1
 
 

@@ -1,4 +1,4 @@
-"""The resolved policy: frozen values, checked as a whole, ready for the shard. `monitor.policy.load` makes it."""
+"""The resolved policy: frozen values, checked as a whole, ready for the shard. `monitor.policy.load` creates it."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,15 +10,15 @@ Direction = Literal["above", "below"]
 TierId = Literal["minor", "major", "severe"]
 
 
-# A call's word has 64 bits, 16 of them for what every call is counted by; the rest are for values of short_call_s and
-# time zones. Evidence is kept for 64 kinds of calls: a metric's numerator or what is outside it.
+# A call is packed into a 64-bit word, 16 bits of which every call uses; the rest are for values of short_call_s and
+# time zones. Evidence is kept for 64 kinds of calls: a metric's numerator or its complement.
 MAX_VARIANTS = 48
 MAX_EVIDENCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What a metric can be told: the short-call limit in ms, the callee limit, the IANA time zone."""
+    """The parameters of metrics: the short-call limit in ms, the callee limit, the IANA time zone."""
 
     short_call_ms: int
     callee_limit: int
@@ -57,7 +57,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Repeated violations: at ``at_least`` unused ones in ``(t - window_ms, t]`` it decides in its tier."""
+    """Repeated violations: ``at_least`` unused ones in ``(t - window_ms, t]`` cause a decision in its tier."""
 
     id: str
     at_least: int
@@ -69,7 +69,7 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """``rule`` is the rule as it stands for ``tenant`` at window ends before ``expires_ms``."""
+    """``rule`` is the rule that applies to ``tenant`` at window ends before ``expires_ms``."""
 
     tenant: str
     rule: Rule
@@ -91,7 +91,7 @@ class Exemption:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A violation tier of the access rules, with what follows from it."""
+    """A violation tier of the access rules, with its consequences."""
 
     id: TierId
     zh: str
@@ -115,7 +115,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRow:
-    """A prohibited business: ``terms`` recognise it, a word of ``unless`` in the text takes a likely match away."""
+    """A prohibited business: ``terms`` match it; a word of ``unless`` in the text cancels a likely match."""
 
     key: str
     zh: str
@@ -126,7 +126,7 @@ class CatalogueRow:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything that decides. ``sha256`` is that of the resolved policy's canonical JSON."""
+    """Everything that affects decisions. ``sha256`` is the hash of the resolved policy's canonical JSON."""
 
     id: str
     version: str
@@ -143,4 +143,4 @@ class Policy:
     exemptions: tuple[Exemption, ...]
     catalogue: tuple[CatalogueRow, ...]
     remarks: tuple[str, ...] = field(default=(), compare=False)
-    """What its file leaves open and was perhaps not meant so; of the file alone, and nothing that decides."""
+    """Remarks about unspecified settings that may be unintended; from the file only, without effect on decisions."""

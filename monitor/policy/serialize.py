@@ -1,4 +1,4 @@
-"""A resolved policy as a policy file that says everything: for the hash, `policy show` and `policy diff`."""
+"""A resolved policy as a policy file with every value written out: for the hash, `policy show` and `policy diff`."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from monitor.text.durations import format_duration, format_instant
 def to_plain(policy: Policy) -> dict[str, Any]:
     """The policy as plain data in the form of a policy file with ``extends: none``.
 
-    Read again, it resolves to the same policy and the same hash.
+    It resolves to the same policy and the same hash.
     """
     return {
         "id": policy.id,
@@ -39,7 +39,7 @@ def canonical(plain: dict[str, Any]) -> str:
 
 
 def sha256(policy: Policy) -> str:
-    """Of the canonical JSON of `to_plain`, in UTF-8."""
+    """The SHA-256 of the canonical JSON of `to_plain` in UTF-8, in hex."""
     return hashlib.sha256(canonical(to_plain(policy)).encode()).hexdigest()
 
 

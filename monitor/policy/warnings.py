@@ -1,4 +1,4 @@
-"""What is not wrong with a policy and yet worth a look: `policy check` says it, nothing depends on it."""
+"""Warnings about a valid policy: `policy check` prints them, nothing depends on them."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.text.durations import format_duration, format_instant
 
-_LONGEST_S = 3_600  # an average call, or a delay until it rings, of more than an hour is of ms
+_LONGEST_S = 3_600  # a longer average call or post-dial delay is probably in ms
 _LONGEST_SHORT_MS = 60_000
 _LARGEST_SAMPLE = 1_000_000
 
 
 def notes(policy: Policy, now_ms: int) -> Iterator[str]:
-    """One sentence for each thing that was probably not meant. ``now_ms`` tells what has expired."""
+    """One sentence for each thing that is probably unintended. ``now_ms`` determines what has expired."""
     if not policy.rules:
         yield "no measured rules: only complaints and findings decide"
     if not policy.catalogue:
@@ -37,7 +37,7 @@ def notes(policy: Policy, now_ms: int) -> Iterator[str]:
 
 
 def _never(rule: Rule, name: str) -> Iterator[str]:
-    """Thresholds that every value or no value passes. Of proportions they are faults."""
+    """Thresholds that every value or no value passes. For proportions they are faults, not warnings."""
     metric, above, threshold = METRICS[rule.metric], rule.direction == "above", rule.threshold
     if not above and threshold <= 0:
         yield f"{name}: {rule.metric} is never below {threshold:g}"
@@ -53,7 +53,7 @@ def _never(rule: Rule, name: str) -> Iterator[str]:
 
 
 def _odd_sizes(rule: Rule, name: str) -> Iterator[str]:
-    """Numbers of a size that another unit would have."""
+    """Numbers whose size suggests another unit."""
     metric = METRICS[rule.metric]
     if metric.unit == "seconds" and rule.threshold > _LONGEST_S:
         said = f"{rule.threshold:g} ms is {rule.threshold / 1000:g}"

@@ -1,4 +1,4 @@
-"""Writes plain policy data as YAML 1.2 or JSON; what is written resolves to the same policy."""
+"""Writes plain policy data as YAML 1.2 or JSON; the output resolves to the same policy."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 
 def dump_yaml(plain: dict[str, Any]) -> str:
-    """Mappings below a list item on one line where they are small, lists of words too; key order kept."""
+    """Small mappings and lists of words are on one line; key order is kept."""
     yaml = YAML()
     yaml.allow_unicode = True
     yaml.width = 1_000_000
@@ -20,7 +20,7 @@ def dump_yaml(plain: dict[str, Any]) -> str:
 
 
 def dump_json(plain: dict[str, Any]) -> str:
-    """Indented JSON, Chinese as it is."""
+    """Indented JSON with unescaped Chinese."""
     return json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -35,7 +35,7 @@ def _styled(value: Any, key: str = "") -> Any:
         if not value or key in ("also", "terms", "unless", "actions") or (key == "rules" and isinstance(value[0], str)):
             sequence.fa.set_flow_style()
         return sequence
-    # Quoted where a reader could take it for something else: YAML 1.1 readers see numbers and dates in more words.
+    # Quoted if a reader could parse it as another type: YAML 1.1 readers see numbers and dates in more words.
     return DoubleQuotedScalarString(value) if isinstance(value, str) and not _is_word(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Reads a policy file: keys, types and values checked, every fault with its line and column.
+"""Reads a policy file: checks keys, types and values, and reports every fault with line and column.
 
-`monitor.policy.load` is the entrance. It imports `monitor.text` and the policy model.
+The entry point is `monitor.policy.load`. It imports `monitor.text` and the policy model.
 """

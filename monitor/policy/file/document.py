@@ -1,7 +1,7 @@
-"""The shapes of a policy file: which keys, which types. What the values mean together is checked later.
+"""The structure of a policy file: keys and types. Constraints between values are checked later.
 
-Every field may be missing here, so that one wrong field hides no fault of the others; `read_mapping` reports what is
-wrong, drops it, and says which keys it dropped. What is required is checked where it is used.
+Every field is optional here, so that one wrong field does not hide faults of the others; `read_mapping` reports wrong
+fields, drops them, and returns their keys. Required fields are checked where they are used.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Raw(BaseModel):
 
 
 class RawParams(Raw):
-    """``with``, and a part of ``defaults``. ``short_call_s`` is read into ms."""
+    """``with``, and a part of ``defaults``. ``short_call_s`` is converted to ms."""
 
     short_call_s: ShortCallMs | None = None
     callee_limit: Count | None = None
@@ -67,7 +67,7 @@ class RawCondition(Raw):
 
 
 class RawSettings(Raw):
-    """What of a rule an override may change."""
+    """The settings of a rule that an override may change."""
 
     above: Number | None = None
     below: Number | None = None
@@ -124,7 +124,7 @@ class RawEscalation(Raw):
 
 
 class RawBehaviour(Raw):
-    """A behaviour. A policy may change ``zh``, ``en`` and ``freeze`` alone."""
+    """A behaviour. A policy may change only ``zh``, ``en`` and ``freeze``."""
 
     clause: Count | None = None
     tier: Id | None = None
@@ -134,7 +134,7 @@ class RawBehaviour(Raw):
 
 
 class RawTier(Raw):
-    """A tier. A policy may change ``zh``, ``en`` and ``freeze`` alone."""
+    """A tier. A policy may change only ``zh``, ``en`` and ``freeze``."""
 
     zh: Text | None = None
     en: Text | None = None
@@ -154,7 +154,7 @@ class RawRow(Raw):
 
 
 class RawHead(Raw):
-    """The top of a file; its parts are read one by one."""
+    """The top level of a file; its sections are read separately."""
 
     id: Id | None = None
     version: Id | None = None
@@ -174,7 +174,7 @@ M = TypeVar("M", bound=Raw)
 
 @dataclass(frozen=True, slots=True)
 class CheckedMapping(Generic[M]):
-    """A mapping read as ``model``. ``bad`` are the keys that were dropped as faulty, ``given`` those that stand."""
+    """A mapping read as ``model``. ``bad`` are the keys dropped as faulty, ``given`` the valid ones."""
 
     model: M
     place: YamlPath
@@ -182,14 +182,14 @@ class CheckedMapping(Generic[M]):
     bad: frozenset[str]
 
     def missing(self, *names: str) -> list[str]:
-        """Those of ``names`` that the file does not have at all."""
+        """Those of ``names`` that are not in the file."""
         return [name for name in names if name not in self.given and name not in self.bad]
 
 
 def read_mapping(
     model: type[M], data: Any, place: YamlPath, faults: list[PolicyFault], fixed: dict[str, str] | None = None
 ) -> CheckedMapping[M]:
-    """Read ``data``, a mapping at ``place``. ``fixed`` are keys that exist elsewhere, with what to say of them here."""
+    """Read ``data``, a mapping at ``place``. ``fixed``: keys that are valid only elsewhere, each with its message."""
     if not isinstance(data, dict):
         faults.append(place.fault(f"a mapping of keys is wanted here, not {quoted_value(data)}"))
         return CheckedMapping(model(), place, frozenset(), frozenset(model.model_fields))
@@ -230,7 +230,7 @@ def _said(kind: str, message: str, value: object) -> str:
 
 
 def require(taken: CheckedMapping[Any], what: str, faults: list[PolicyFault], *names: str) -> bool:
-    """Whether all of ``names`` can be read; a fault names those that the file does not have."""
+    """Whether all of ``names`` were read; reports those that are not in the file as a fault."""
     lacking = taken.missing(*names)
     if lacking:
         words = ", ".join(f"`{name}`" for name in lacking)

@@ -1,7 +1,7 @@
-"""What is wrong with a policy file: every fault with its place, all of them in one error.
+"""The faults of a policy file: every fault with its position, all in one error.
 
 PolicyError (ValueError)
-    carries `PolicyFault`s, sorted by place
+    carries `PolicyFault`s, sorted by position
 """
 
 import difflib
@@ -25,7 +25,7 @@ class PolicyFault:
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be used. ``faults`` are all of its faults, sorted by place, without repetitions."""
+    """A policy that cannot be used. ``faults`` are all of its faults, sorted by position, without duplicates."""
 
     def __init__(self, faults: Iterable[PolicyFault]) -> None:
         self.faults = tuple(sorted(set(faults)))
@@ -33,7 +33,7 @@ class PolicyError(ValueError):
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """``"; did you mean `x`?"`` for a near miss, else the whole list of what is known."""
+    """``"; did you mean `x`?"`` for a near miss, else the list of all known names."""
     names = list(known)
     near = difflib.get_close_matches(str(word).lower().replace("-", "_"), names, 1, 0.65)
     near = near or difflib.get_close_matches(str(word), names, 1, 0.65)

@@ -1,4 +1,4 @@
-"""One policy out of a file and what it extends: sections inherited or replaced, everything checked as a whole."""
+"""Resolves a file and what it extends into one policy: sections inherited or replaced, checked as a whole."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ from monitor.policy.model import (
 )
 
 RESERVED = ("prohibited_business_application", "banned_applicant", "repeat_violation")
-"""Names of behaviours that the product gives itself; no rule may take them."""
+"""Behaviour names that the product itself uses; no rule may use them."""
 
 _SECTIONS = (
     "defaults",
@@ -58,7 +58,7 @@ M = TypeVar("M", bound=Raw)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's head and its sections, each with where it stands."""
+    """A file's head and its sections, each with its position."""
 
     head: CheckedMapping[RawHead]
     sections: dict[str, Cell]
@@ -73,9 +73,9 @@ def read_document(source: YamlSource, faults: list[PolicyFault]) -> Document:
 
 
 def resolve(own: Document, builtin: Document, faults: list[PolicyFault]) -> Policy:
-    """The policy of ``own``. ``builtin`` gives the law (tiers, behaviours) always, the rest if extended.
+    """The policy of ``own``. ``builtin`` always provides tiers and behaviours, and the rest if it is extended.
 
-    Raises `PolicyError` with ``faults`` and all that were found.
+    Raises `PolicyError` with ``faults`` and all faults found here.
     """
     return _Resolver(own, builtin, faults).policy()
 
@@ -125,7 +125,7 @@ class _Resolver:
         return replace(policy, sha256=plain.sha256(policy))
 
     def _room(self, params: Params, rules: list[Rule]) -> None:
-        """Whether a call's word and the evidence have room for all that the rules tell apart."""
+        """Whether the bits of a call and the evidence slots suffice for all variants that the rules distinguish."""
         place = self.own.sections["rules"].at if "rules" in self.own.sections else self.own.head.place
         every = [params, *(rule.params for rule in rules)]
         variants = len({p.short_call_ms for p in every}) + len({p.timezone for p in every})
@@ -143,7 +143,7 @@ class _Resolver:
     # Sections
 
     def _section(self, name: str) -> Cell | None:
-        """The file's own section, else the inherited one."""
+        """The file's own section, or else the inherited one."""
         if name in self.own.sections:
             return self.own.sections[name]
         if self.own.head.model.extends == "none" or name in self.own.head.bad:
@@ -178,7 +178,7 @@ class _Resolver:
         return values, retention
 
     def _law(self, name: str, model: type[M]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A section of the access rules with the file's wording laid over it."""
+        """A section of the access rules with the file's wording applied to it."""
         law = self.builtin.sections[name]
         own = self.own.sections.get(name, law)
         changes = own.value if isinstance(own.value, dict) else {}
@@ -232,7 +232,7 @@ class _Resolver:
         return rules, fields
 
     def _remark_mode(self, taken: CheckedMapping[RawRule]) -> None:
-        """A new rule that enforces without having been told to."""
+        """Remarks on a new rule that enforces by default."""
         inherited = self.builtin.sections["rules"].value
         known = {rule.get("id") for rule in inherited if isinstance(rule, dict)}
         if taken.place.source is self.own.head.place.source and not {"mode", taken.model.id} & {*taken.given, *known}:

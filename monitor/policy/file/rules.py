@@ -1,4 +1,4 @@
-"""From the raw fields of a rule to a checked `Rule`: everything that must hold between its fields."""
+"""Builds a checked `Rule` from the raw fields of a rule: all constraints between its fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _OPS = ("above", "below", "at_least", "at_most")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A field's value and where it was written."""
+    """A field's value and its position."""
 
     value: Any
     at: YamlPath
@@ -27,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What rules are checked against: the defaults, the behaviours, and the file that faults are shown in."""
+    """The context of rule checks: the defaults, the behaviours, and the file in which faults are reported."""
 
     params: Params
     retention: Cell
@@ -37,7 +37,7 @@ class Frame:
 
 
 def cells(taken: CheckedMapping[Any], frame: Frame) -> tuple[dict[str, Cell], set[str]]:
-    """The fields that stand, with ``also`` as conditions and ``with`` as parameters; and the faulty keys."""
+    """The valid fields, with ``also`` as conditions and ``with`` as parameters; and the faulty keys."""
     found: dict[str, Cell] = {}
     bad = set(taken.bad)
     for name in taken.given:
@@ -79,7 +79,7 @@ def _conditions(items: list[Any], place: YamlPath, faults: list[PolicyFault]) ->
 def overridden(
     base: Mapping[str, Cell], change: Mapping[str, Cell], faults: list[PolicyFault]
 ) -> dict[str, Cell] | None:
-    """The rule ``base`` with the fields of ``change``; None with a fault when the direction would turn."""
+    """The rule ``base`` with the fields of ``change``; None, with a fault, if the direction would be reversed."""
     merged = dict(base)
     was = "above" if "above" in base else "below"
     other = "below" if was == "above" else "above"
@@ -101,7 +101,7 @@ def overridden(
 
 
 def build(fields: Mapping[str, Cell], bad: set[str], place: YamlPath, frame: Frame) -> Rule | None:
-    """The rule of ``fields``; None when anything is wrong, every fault of which is then in the frame."""
+    """The rule of ``fields``; None if anything is wrong, with every fault added to the frame."""
     before = len(frame.faults)
     direction = _direction(fields, bad, place, frame.faults)
     _check_times(fields, frame)
@@ -186,7 +186,7 @@ def _multiple(window: int, step: int) -> str:
 
 
 def check_retention(window: Cell, frame: Frame) -> None:
-    """A window longer than ``retention`` is a fault: of the window, or of the file that shortened the retention."""
+    """Reports a window longer than ``retention``: at the window, or at ``retention`` if the window is inherited."""
     if window.value > frame.retention.value:
         said = f"a window of {format_duration(window.value)} is longer than `retention`, "
         said += f"{format_duration(frame.retention.value)}: shorten the one or lengthen the other"
@@ -210,7 +210,7 @@ def _check_parties(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> Non
 
 
 def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
-    """A proportion lies between 0 and 1: what it is compared with must leave something on both sides (section 7)."""
+    """A proportion lies between 0 and 1: its threshold must leave values on both sides (section 7)."""
     metric, also = fields.get("metric"), fields.get("also")
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
@@ -239,7 +239,7 @@ def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: lis
 
 
 def _as_share(value: float) -> str:
-    """What was probably meant by a percentage."""
+    """A hint for a percentage written in place of a share."""
     if not 1 < value <= 100:
         return ": a number between 0 and 1 is wanted, like 0.15 for 15 %"
     return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"

@@ -1,4 +1,4 @@
-"""The values of a policy file, each read strictly: numbers, texts, durations, instants, names out of a list."""
+"""The values of a policy file, each validated strictly: numbers, texts, durations, times, enumerated names."""
 
 import math
 from functools import cache
@@ -19,7 +19,7 @@ def _wrong(message: str) -> PydanticCustomError:
 
 
 def quoted_value(value: object) -> str:
-    """A value as a fault quotes it."""
+    """A value as a fault message quotes it."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -124,8 +124,8 @@ def _instant(value: object) -> int:
 
 
 def _short_call_ms(value: object) -> int:
-    """Seconds to ms: the nearest ms when it is meant (6.001 is not exact in binary), else the ms below."""
-    ms = min(max(_number(value), 0), 1e6) * 1000  # beyond these it is wrong, and might have no ms at all
+    """Seconds to ms: the nearest ms if it is within 1e-6 (6.001 is not exact in binary), else the ms below."""
+    ms = min(max(_number(value), 0), 1e6) * 1000  # clamped, since a larger value is invalid and may overflow
     near = round(ms)
     whole = near if abs(ms - near) <= 1e-6 else math.floor(ms)
     if not 1 <= whole <= 86_400_000:
@@ -145,7 +145,7 @@ def _confidence(value: object) -> float | None:
 
 @cache
 def timezones() -> frozenset[str]:
-    """The IANA zones of the installed `tzdata`, so that a policy is right or wrong on every machine alike."""
+    """The IANA zones of the installed `tzdata`, so that a policy is valid on every machine or on none."""
     return frozenset((files("tzdata") / "zones").read_text("utf-8").split())
 
 
@@ -160,7 +160,7 @@ def _timezone(value: object) -> str:
 
 
 def one_of(what: str, *known: str) -> BeforeValidator:
-    """One of ``known``; ``what`` they are, in a fault."""
+    """Validates one of ``known``; ``what`` names the kind of value in a fault."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:

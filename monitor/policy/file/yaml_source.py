@@ -1,7 +1,7 @@
-"""A policy text as plain data in which every key and value still knows its line and column.
+"""A policy text as plain data in which every key and value keeps its line and column.
 
-YAML 1.2 with its core schema, so `22:30` stays text and `NO` is not false; JSON is a part of it. The scalars
-are resolved here and not by ruamel, because its resolver turns dates into objects and forgets explicit tags.
+YAML 1.2 with its core schema, so `22:30` stays text and `NO` is not false; JSON is a subset. Scalars are resolved
+here and not by ruamel, whose resolver turns dates into objects and drops explicit tags.
 """
 
 import json
@@ -18,7 +18,7 @@ from monitor.policy.file.errors import PolicyError, PolicyFault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
-MAX_VALUES = 200_000  # aliases of aliases could otherwise multiply a small file without end
+MAX_VALUES = 200_000  # nested aliases could otherwise expand a small file without limit
 
 Path = tuple[str | int, ...]
 Mark = tuple[int, int]
@@ -35,7 +35,7 @@ _STR_TAG = "tag:yaml.org,2002:str"
 
 @dataclass(frozen=True, slots=True)
 class YamlSource:
-    """A parsed text. ``keys`` and ``values`` hold the mark of each path: (line, column), from 1."""
+    """A parsed text. ``keys`` and ``values`` map each path to its mark: (line, column), from 1."""
 
     name: str
     data: Any
@@ -45,17 +45,17 @@ class YamlSource:
 
 @dataclass(frozen=True, slots=True)
 class YamlPath:
-    """A path in a source: where a fault is shown."""
+    """A path in a source: the position of a fault."""
 
     source: YamlSource
     path: Path = ()
 
     def child(self, *steps: str | int) -> "YamlPath":
-        """The place ``steps`` further down."""
+        """The path ``steps`` further down."""
         return YamlPath(self.source, self.path + steps)
 
     def fault(self, message: str) -> PolicyFault:
-        """A fault at the value; where the path does not exist, at the nearest value above it."""
+        """A fault at the value; if the path does not exist, at the nearest value above it."""
         path = self.path
         while path not in self.source.values:
             path = path[:-1]
@@ -69,7 +69,7 @@ class YamlPath:
 
 @dataclass(slots=True)
 class _Node:
-    """A scalar (``value`` is data), a list of nodes, or a list of pairs of nodes."""
+    """A scalar (``value`` is its data), or a list or map of ``items`` (in a map, keys and values alternate)."""
 
     kind: str
     mark: Mark
@@ -79,7 +79,7 @@ class _Node:
 
 
 def parse(text: str, name: str) -> YamlSource:
-    """``text`` as data with places. Raises `PolicyError` for what is not one YAML 1.2 document."""
+    """``text`` as data with positions. Raises `PolicyError` if it is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
         raise PolicyError([PolicyFault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters, no policy is")])
     text = _json_for_yaml(text.removeprefix("\ufeff"))
@@ -88,7 +88,7 @@ def parse(text: str, name: str) -> YamlSource:
         root = _compose(text, name, faults)
     except MarkedYAMLError as error:
         raise PolicyError([*faults, _syntax_fault(error, name)]) from None
-    except YAMLError as error:  # a character that YAML forbids has a position and no mark
+    except YAMLError as error:  # a forbidden character has a position but no mark
         raise PolicyError([*faults, _character_fault(error, text, name)]) from None
     if root is None:
         raise PolicyError([PolicyFault(name, 1, 1, "the file is empty; a policy needs at least `id` and `version`")])
@@ -100,10 +100,10 @@ def parse(text: str, name: str) -> YamlSource:
 
 
 def _json_for_yaml(text: str) -> str:
-    """JSON so that a YAML reader takes it for the same; any other text as it is.
+    """JSON in a form that a YAML reader parses to the same data; any other text unchanged.
 
-    YAML forbids tabs as indentation, and its reader some characters, or takes them for line ends. Valid JSON has tabs
-    outside of its strings alone, and those characters inside, where their escapes say the same.
+    YAML forbids tabs as indentation; its reader rejects some characters and treats others as line ends. Valid JSON has
+    tabs only outside strings, and those characters only inside strings, where their escapes mean the same.
     """
     if text.lstrip()[:1] in ("{", "[") and _UNLIKE_JSON.search(text):
         try:
@@ -147,7 +147,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
-    """The tree of nodes from the parser's events, by a stack, so that depth costs no recursion."""
+    """The tree of nodes from the parser's events, built with a stack, so that depth needs no recursion."""
     roots: list[_Node] = []
     stack: list[_Node] = []
     anchors: dict[str, _Node] = {}
@@ -202,7 +202,7 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
         faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} means nothing here: take it out"))
     text = event.value
     if any("\ud800" <= char <= "\udfff" for char in text):
-        # JSON writes what lies above U+FFFF as two escapes; together they are a character, alone they are none.
+        # JSON writes characters above U+FFFF as two escapes; together they are a character, alone they are invalid.
         try:
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
@@ -231,7 +231,7 @@ def _scalar(text: str) -> str | int | float | bool | None:
 
 
 class _Reader:
-    """Turns nodes into data and notes the places; aliases are read anew at each place that they stand in."""
+    """Converts nodes to data and records their positions; an alias is read again at each place that uses it."""
 
     def __init__(self, name: str, faults: list[PolicyFault]) -> None:
         self.name = name
